@@ -1,0 +1,280 @@
+/**
+ * The session protocol: one WebSocket between a client and its own homeserver, at `/_hansetag/client/v1/session`.
+ * docs/protocol.md describes it; these schemas are the source of the types on both sides.
+ *
+ * A client sends requests, the server answers each once and sends notifications numbered from 1. After a drop the
+ * client says the number of the last notification it has seen and gets the rest, or learns that it must join anew.
+ */
+import { z } from 'zod';
+import {
+  dtlsParametersSchema,
+  iceParametersSchema,
+  idSchema,
+  layersSchema,
+  rtpCapabilitiesSchema,
+  rtpParametersSchema,
+  sourceSchema,
+  transportOptionsSchema,
+} from './media.ts';
+
+/** Version of this protocol. A server refuses another major version with `unsupported-version`. */
+export const SESSION_VERSION = 1;
+/** Largest frame either side accepts, in bytes. */
+export const SESSION_MAX_FRAME = 256 * 1024;
+/** How long a dropped session keeps its place in the conference, in milliseconds. */
+export const SESSION_GRACE_MS = 6_000;
+/** Longest chat message, in characters. */
+export const CHAT_MAX_LENGTH = 4_000;
+
+const userId = z.string().min(3).max(255).startsWith('@');
+const roomId = z.string().min(2).max(255).startsWith('!');
+const serverName = z.string().min(1).max(255);
+/** `<user id>|<device id>`: a participant is one user with one device, unique across organisations. */
+export const participantIdSchema = z.string().min(5).max(512);
+
+/** One source of a participant as others see it. */
+export const sourceStateSchema = z.object({ source: sourceSchema, paused: z.boolean() });
+
+export const participantSchema = z.object({
+  participantId: participantIdSchema,
+  userId,
+  deviceId: z.string().max(255),
+  displayName: z.string().max(256),
+  /** Server name of the participant's organisation. */
+  organisation: serverName,
+  role: z.enum(['owner', 'moderator', 'participant', 'guest']),
+  /** Unix time in ms. */
+  joinedAt: z.number().int(),
+  sources: z.array(sourceStateSchema).max(4),
+  /** `reconnecting` while the participant's session is inside its grace period. */
+  presence: z.enum(['here', 'reconnecting']),
+});
+export type Participant = z.infer<typeof participantSchema>;
+
+export const organisationSchema = z.object({
+  serverName,
+  displayName: z.string().max(256),
+  /** CSS colour `#rrggbb` of the organisation's mark. */
+  colour: z.string().regex(/^#[0-9a-fA-F]{6}$/),
+});
+export type Organisation = z.infer<typeof organisationSchema>;
+
+export const linkStateSchema = z.object({
+  organisation: serverName,
+  state: z.enum(['connecting', 'connected', 'weak', 'interrupted']),
+  /** Unix time in ms since when this state holds. */
+  since: z.number().int(),
+  roundTripMs: z.number().optional(),
+  /** Share of link probes lost in the last 10 s, 0 to 1. */
+  loss: z.number().min(0).max(1).optional(),
+  /** The hop that fails, when interrupted. */
+  hop: z.enum(['federation', 'media']).optional(),
+});
+export type LinkState = z.infer<typeof linkStateSchema>;
+
+export const chatMessageSchema = z.object({
+  eventId: z.string().max(255),
+  roomId,
+  sender: userId,
+  displayName: z.string().max(256),
+  organisation: serverName,
+  body: z.string().max(65_536),
+  /** Unix time in ms by the sender's homeserver. */
+  sentAt: z.number().int(),
+  /** The transaction id, for the sending device only. */
+  transactionId: z.string().max(255).optional(),
+});
+export type ChatMessage = z.infer<typeof chatMessageSchema>;
+
+/** Router capabilities and both transports; given on join and after a media restart. */
+export const mediaOpenedSchema = z.object({
+  rtpCapabilities: rtpCapabilitiesSchema,
+  send: transportOptionsSchema,
+  receive: transportOptionsSchema,
+});
+export type MediaOpened = z.infer<typeof mediaOpenedSchema>;
+
+export const conferenceSnapshotSchema = z.object({
+  roomId,
+  title: z.string().max(512),
+  me: participantIdSchema,
+  participants: z.array(participantSchema),
+  organisations: z.array(organisationSchema),
+  links: z.array(linkStateSchema),
+  /** Absent when `keepMedia` was asked for and the transports are still alive. */
+  media: mediaOpenedSchema.optional(),
+});
+export type ConferenceSnapshot = z.infer<typeof conferenceSnapshotSchema>;
+
+const empty = z.object({});
+const transactionId = z.string().min(1).max(255);
+
+/** One wanted source. The list given to `media.watch` is the whole of what the client wants. */
+export const watchSchema = z.object({
+  participantId: participantIdSchema,
+  source: sourceSchema,
+  /** Size of the tile in device pixels; decides the simulcast layer. Absent for sound. */
+  width: z.number().int().min(1).max(8192).optional(),
+  height: z.number().int().min(1).max(8192).optional(),
+  /** Higher is served first when bandwidth is short (mediasoup consumer priority). */
+  priority: z.number().int().min(1).max(255).optional(),
+});
+export type Watch = z.infer<typeof watchSchema>;
+
+/** Every request a client may send: parameters and result. */
+export const requests = {
+  /** First request on a new WebSocket. */
+  hello: {
+    params: z.object({
+      version: z.number().int(),
+      accessToken: z.string().min(1).max(4096),
+      resume: z.object({ sessionId: idSchema, lastSeq: z.number().int().min(0) }).optional(),
+    }),
+    result: z.object({
+      sessionId: idSchema,
+      userId,
+      deviceId: z.string(),
+      displayName: z.string(),
+      organisation: organisationSchema,
+      /** True: the missing notifications follow, nothing else to do. False: join the conference anew. */
+      resumed: z.boolean(),
+      guest: z.boolean(),
+    }),
+  },
+  ping: { params: empty, result: empty },
+  'conference.join': {
+    params: z.object({
+      roomId,
+      /** Transports the client still has and would like to keep (after a restart of the homeserver). */
+      keepMedia: z.object({ send: idSchema, receive: idSchema }).optional(),
+    }),
+    result: conferenceSnapshotSchema,
+  },
+  'conference.leave': { params: empty, result: empty },
+  /** New transports, after `media.restart` or when the client's own failed. Old ones of this participant are closed. */
+  'media.open': { params: empty, result: mediaOpenedSchema },
+  'media.connect': {
+    params: z.object({ transportId: idSchema, dtlsParameters: dtlsParametersSchema }),
+    result: empty,
+  },
+  'media.restart-ice': {
+    params: z.object({ transportId: idSchema }),
+    result: z.object({ iceParameters: iceParametersSchema }),
+  },
+  'media.publish': {
+    params: z.object({
+      transportId: idSchema,
+      source: sourceSchema,
+      rtpParameters: rtpParametersSchema,
+      paused: z.boolean(),
+    }),
+    result: z.object({ producerId: idSchema }),
+  },
+  'media.pause': { params: z.object({ source: sourceSchema }), result: empty },
+  'media.resume': { params: z.object({ source: sourceSchema }), result: empty },
+  'media.unpublish': { params: z.object({ source: sourceSchema }), result: empty },
+  /** Declares the whole set of wanted sources. Consumers come as `consumer.added` when the media is there. */
+  'media.watch': {
+    params: z.object({ rtpCapabilities: rtpCapabilitiesSchema, watch: z.array(watchSchema).max(100) }),
+    result: empty,
+  },
+  /** The client has made its consumers; the server resumes them (server consumers start paused). */
+  'media.ready': { params: z.object({ consumerIds: z.array(idSchema).min(1).max(100) }), result: empty },
+  'chat.send': {
+    params: z.object({ roomId, transactionId, body: z.string().min(1).max(CHAT_MAX_LENGTH) }),
+    result: z.object({ eventId: z.string() }),
+  },
+  /** Newest page without `before`; `before` is the `next` of the page before. */
+  'chat.history': {
+    params: z.object({
+      roomId,
+      before: z.string().max(255).optional(),
+      limit: z.number().int().min(1).max(100).optional(),
+    }),
+    result: z.object({ messages: z.array(chatMessageSchema), next: z.string().optional() }),
+  },
+} as const;
+export type Method = keyof typeof requests;
+export type Params<M extends Method> = z.infer<(typeof requests)[M]['params']>;
+export type Result<M extends Method> = z.infer<(typeof requests)[M]['result']>;
+
+/** Every notification a server may send. */
+export const notifications = {
+  'participant.joined': participantSchema,
+  'participant.changed': participantSchema,
+  'participant.left': z.object({
+    participantId: participantIdSchema,
+    reason: z.enum(['left', 'lost', 'removed', 'ended']),
+  }),
+  'organisation.seen': organisationSchema,
+  'link.changed': linkStateSchema,
+  /** Loudest first; empty when nobody speaks. At most every 300 ms. */
+  speaking: z.object({ participantIds: z.array(participantIdSchema).max(8) }),
+  'consumer.added': z.object({
+    consumerId: idSchema,
+    participantId: participantIdSchema,
+    source: sourceSchema,
+    producerId: idSchema,
+    kind: z.enum(['audio', 'video']),
+    rtpParameters: rtpParametersSchema,
+    producerPaused: z.boolean(),
+  }),
+  'consumer.removed': z.object({ consumerId: idSchema }),
+  /** `layers` null: the line is too weak for any layer. */
+  'consumer.layers': z.object({ consumerId: idSchema, layers: layersSchema.nullable() }),
+  /** The media of this conference was lost on the SFU; open it again with `media.open`, publish and watch again. */
+  'media.restart': z.object({ reason: z.enum(['worker-died', 'sfu-lost', 'moved']) }),
+  /** The own SFU can not be reached by the homeserver right now, or can again. */
+  'media.service': z.object({ available: z.boolean() }),
+  'chat.message': chatMessageSchema,
+  /** The client's own place in the conference has ended. */
+  'conference.ended': z.object({ reason: z.enum(['left', 'removed', 'ended', 'signed-out', 'joined-elsewhere']) }),
+  /** Meetings or invitations changed: fetch `GET /_hansetag/client/v1/meetings` again. */
+  'meetings.changed': empty,
+} as const;
+export type NotificationName = keyof typeof notifications;
+export type NotificationData<N extends NotificationName> = z.infer<(typeof notifications)[N]>;
+
+/** Machine-readable reasons. The client has a sentence in each language for every code. */
+export const errorCodeSchema = z.enum([
+  'bad-request',
+  'unsupported-version',
+  'unauthorised',
+  'forbidden',
+  'not-found',
+  'not-in-conference',
+  'conflict',
+  'too-many-requests',
+  'too-large',
+  'sfu-unavailable',
+  'organisation-unreachable',
+  'internal',
+]);
+export type ErrorCode = z.infer<typeof errorCodeSchema>;
+
+export const protocolErrorSchema = z.object({
+  code: errorCodeSchema,
+  /** English, for logs and the help desk; never shown alone. */
+  message: z.string(),
+  /** Server name of the organisation where it failed, when not the own. */
+  organisation: z.string().optional(),
+  /** Short code for the help desk: finds the line in the server's log. */
+  reference: z.string().optional(),
+});
+export type ProtocolError = z.infer<typeof protocolErrorSchema>;
+
+/** Client to server. */
+export const requestFrameSchema = z.object({
+  id: z.number().int().min(1),
+  method: z.enum(Object.keys(requests) as [Method, ...Method[]]),
+  params: z.unknown(),
+});
+export type RequestFrame = z.infer<typeof requestFrameSchema>;
+
+/** Server to client: an answer (`id`) or a notification (`seq`). */
+export const serverFrameSchema = z.union([
+  z.object({ id: z.number().int(), result: z.unknown() }),
+  z.object({ id: z.number().int(), error: protocolErrorSchema }),
+  z.object({ seq: z.number().int().min(1), notification: z.string(), data: z.unknown() }),
+]);
+export type ServerFrame = z.infer<typeof serverFrameSchema>;
