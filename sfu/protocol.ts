@@ -40,8 +40,9 @@ export const producerStateSchema = z.object({
   paused: z.boolean(),
   /** The WebRTC transport of a local participant. */
   transportId: idSchema.optional(),
-  /** The link it comes over. */
+  /** The link it comes over, and the sender's name for it. */
   linkId: idSchema.optional(),
+  remoteId: idSchema.optional(),
 });
 export type ProducerState = z.infer<typeof producerStateSchema>;
 
@@ -178,6 +179,8 @@ export const sfuRequests = {
       linkId: idSchema,
       participantId,
       source: sourceSchema,
+      /** The sender's name for the source: a label, given back in the snapshot. */
+      remoteId: idSchema,
       kind,
       rtpParameters: rtpParametersSchema,
       paused: z.boolean(),
