@@ -146,7 +146,14 @@ export const requests = {
     params: z.object({
       roomId,
       /** Transports the client still has and would like to keep (after a restart of the homeserver). */
-      keepMedia: z.object({ send: idSchema, receive: idSchema }).optional(),
+      keepMedia: z
+        .object({
+          send: idSchema,
+          receive: idSchema,
+          /** Consumers the client has; the server closes the others. */
+          consumers: z.array(idSchema).max(200),
+        })
+        .optional(),
     }),
     result: conferenceSnapshotSchema,
   },

@@ -1,0 +1,170 @@
+/** `/_hansetag/client/v1/meetings` and `/links`: parse, call, answer. The rules are in meetings.ts and guest-links.ts. */
+import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
+import { z } from 'zod';
+import {
+  answerSchema,
+  inviteSchema,
+  joinLinkSchema,
+  newLinkSchema,
+  newMeetingSchema,
+} from '../../protocol/client-api.ts';
+import type { Meeting, MeetingDetails } from '../../protocol/client-api.ts';
+import type { Accounts } from '../accounts/accounts.ts';
+import type { Requester, Sessions } from '../accounts/sessions.ts';
+import { MatrixError } from '../errors.ts';
+import type { Rooms } from '../rooms/rooms.ts';
+import type { GuestLink, GuestLinks } from './guest-links.ts';
+import type { Meetings } from './meetings.ts';
+import type { Organisations } from './organisations.ts';
+
+export interface MeetingsRouterOptions {
+  meetings: Meetings;
+  links: GuestLinks;
+  rooms: Rooms;
+  accounts: Accounts;
+  sessions: Sessions;
+  organisations: Organisations;
+  publicUrl: string;
+  requireSession: RequestHandler;
+  /** Rate limit for requests without log-in, by address. */
+  limitAnonymous: RequestHandler;
+}
+
+function parse<S extends z.ZodType>(schema: S, body: unknown): z.output<S> {
+  const parsed = schema.safeParse(body ?? {});
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new MatrixError(400, 'M_BAD_JSON', `${issue?.path.join('.') || 'body'}: ${issue?.message ?? 'malformed'}`);
+}
+
+function requester(response: Response): Requester {
+  return response.locals['requester'] as Requester;
+}
+
+function parameter(request: Request, name: string): string {
+  const value = request.params[name];
+  if (typeof value !== 'string') throw new MatrixError(404, 'M_NOT_FOUND', 'Not found.');
+  return value;
+}
+
+export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
+  const { meetings, links, rooms, accounts, sessions, organisations, publicUrl, requireSession, limitAnonymous } =
+    options;
+  const router = express.Router();
+
+  const foundLink = async (token: string): Promise<GuestLink> => {
+    const link = token.length <= 64 ? await links.find(token) : undefined;
+    if (!link) throw new MatrixError(404, 'M_NOT_FOUND', 'This link is not valid (any more). Ask for a new one.');
+    return link;
+  };
+
+  const requireInvite = async (userId: string, roomId: string): Promise<void> => {
+    if (!(await meetings.canInvite(userId, roomId))) {
+      throw new MatrixError(403, 'M_FORBIDDEN', 'You may not invite others to this meeting.');
+    }
+  };
+
+  router.get('/meetings', requireSession, async (_request, response) => {
+    response.json({ meetings: await meetings.list(requester(response).userId) });
+  });
+
+  router.post('/meetings', requireSession, async (request, response) => {
+    const { userId, guest } = requester(response);
+    if (guest) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests can not create meetings.');
+    const plan = parse(newMeetingSchema, request.body);
+    const { roomId, invitations } = await meetings.create(userId, plan);
+    const meeting: Meeting = await meetings.details(userId, roomId);
+    response.json({ ...meeting, invitations });
+  });
+
+  router.get('/meetings/:roomId', requireSession, async (request, response) => {
+    const details: MeetingDetails = await meetings.details(requester(response).userId, parameter(request, 'roomId'));
+    response.json(details);
+  });
+
+  router.post('/meetings/:roomId/invitations', requireSession, async (request, response) => {
+    const { userId } = requester(response);
+    const roomId = parameter(request, 'roomId');
+    const { userIds } = parse(inviteSchema, request.body);
+    await requireInvite(userId, roomId);
+    response.json({ results: await meetings.invite(userId, roomId, userIds) });
+  });
+
+  router.post('/meetings/:roomId/answer', requireSession, async (request, response) => {
+    const { userId } = requester(response);
+    const roomId = parameter(request, 'roomId');
+    const { answer } = parse(answerSchema, request.body);
+    if ((await rooms.membership(roomId, userId)) !== 'invite') {
+      throw new MatrixError(404, 'M_NOT_FOUND', 'There is no invitation to answer.');
+    }
+    if (answer === 'accept') await rooms.join(userId, roomId);
+    else await rooms.leave(roomId, userId);
+    response.json({});
+  });
+
+  router.post('/meetings/:roomId/links', requireSession, async (request, response) => {
+    const { userId } = requester(response);
+    const roomId = parameter(request, 'roomId');
+    const { expiresAt } = parse(newLinkSchema, request.body);
+    await requireInvite(userId, roomId);
+    const link = await links.create(roomId, userId, expiresAt);
+    response.json({
+      linkId: link.linkId,
+      url: `${publicUrl}/join/${link.token}`,
+      ...(link.expiresAt === undefined ? {} : { expiresAt: link.expiresAt }),
+    });
+  });
+
+  router.delete('/meetings/:roomId/links/:linkId', requireSession, async (request, response) => {
+    const roomId = parameter(request, 'roomId');
+    await requireInvite(requester(response).userId, roomId);
+    if (!(await links.revoke(roomId, parameter(request, 'linkId')))) {
+      throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such link.');
+    }
+    response.json({});
+  });
+
+  router.get('/links/:token', limitAnonymous, async (request, response) => {
+    const link = await foundLink(parameter(request, 'token'));
+    response.json({ roomId: link.roomId, ...(await meetings.title(link.roomId)), organisation: organisations.own });
+  });
+
+  /** Enters by link: the link's maker invites, so that the room's own rules let the person in. */
+  const enter = async (link: GuestLink, userId: string): Promise<void> => {
+    if ((await rooms.membership(link.roomId, userId)) === 'join') return;
+    if ((await rooms.membership(link.roomId, userId)) !== 'invite') {
+      await rooms.invite(link.roomId, link.createdBy, userId);
+    }
+    await rooms.join(userId, link.roomId);
+  };
+
+  router.post('/links/:token/join', limitAnonymous, async (request, response, next) => {
+    const link = await foundLink(parameter(request, 'token'));
+    const { displayName } = parse(joinLinkSchema, request.body);
+    if (request.headers.authorization !== undefined) {
+      response.locals['link'] = link;
+      next();
+      return;
+    }
+    if (!displayName) throw new MatrixError(400, 'M_MISSING_PARAM', 'Please say your name.');
+    const userId = await accounts.createGuest(displayName);
+    await enter(link, userId);
+    const session = await sessions.create(userId, { displayName: 'Guest' });
+    response.json({
+      roomId: link.roomId,
+      session: {
+        userId,
+        deviceId: session.deviceId,
+        accessToken: session.accessToken,
+        ...(session.expiresInMs === undefined ? {} : { expiresInMs: session.expiresInMs }),
+      },
+    });
+  });
+  router.post('/links/:token/join', requireSession, async (_request, response) => {
+    const link = response.locals['link'] as GuestLink;
+    await enter(link, requester(response).userId);
+    response.json({ roomId: link.roomId });
+  });
+
+  return router;
+}

@@ -1,0 +1,83 @@
+/** A participant of our own organisation: the media it has on our SFU, and what it wants to see and hear. */
+import type { RtpCapabilities, Source } from '../../../protocol/media.ts';
+import type { NotificationData, NotificationName, Watch } from '../../../protocol/session.ts';
+
+/** Where notifications for a participant go: its session. */
+export interface Notifier {
+  notify<N extends NotificationName>(name: N, data: NotificationData<N>): void;
+}
+
+/** A source on our SFU is named by participant and kind of source. */
+export type SourceKey = string;
+export function sourceKey(participantId: string, source: Source): SourceKey {
+  return `${participantId} ${source}`;
+}
+export function parseSourceKey(key: SourceKey): { participantId: string; source: Source } {
+  const at = key.lastIndexOf(' ');
+  return { participantId: key.slice(0, at), source: key.slice(at + 1) as Source };
+}
+
+export interface LocalConsumer {
+  consumerId: string;
+  producerId: string;
+  spatialLayer: number | undefined;
+  priority: number | undefined;
+}
+
+export class LocalParticipant {
+  readonly participantId: string;
+  readonly userId: string;
+  readonly deviceId: string;
+  readonly guest: boolean;
+  displayName: string;
+  joinedAt: number;
+  /** Absent between a restart of the homeserver and the client's return. */
+  notifier: Notifier | undefined;
+  presence: 'here' | 'reconnecting' = 'here';
+  sendTransportId: string | undefined;
+  receiveTransportId: string | undefined;
+  rtpCapabilities: RtpCapabilities | undefined;
+  readonly sources = new Map<Source, { producerId: string; paused: boolean }>();
+  readonly wants = new Map<SourceKey, Watch>();
+  readonly consumers = new Map<SourceKey, LocalConsumer>();
+  /** Reconciliation of consumers runs one at a time per participant; `dirty` asks for another round. */
+  reconciling = false;
+  dirty = false;
+  gone = false;
+  graceTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: {
+    participantId: string;
+    userId: string;
+    deviceId: string;
+    guest: boolean;
+    displayName: string;
+    joinedAt: number;
+  }) {
+    this.participantId = options.participantId;
+    this.userId = options.userId;
+    this.deviceId = options.deviceId;
+    this.guest = options.guest;
+    this.displayName = options.displayName;
+    this.joinedAt = options.joinedAt;
+  }
+
+  /** Forgets all media, after the SFU has lost or closed it. */
+  forgetMedia(): void {
+    this.sendTransportId = undefined;
+    this.receiveTransportId = undefined;
+    this.sources.clear();
+    this.consumers.clear();
+  }
+}
+
+/**
+ * The simulcast layer that fills a tile: clients send 180, 360 and 720 lines as layers 0, 1 and 2. A tile gets the
+ * smallest layer that is not visibly soft in it (up to a quarter of enlargement).
+ */
+export function spatialLayerFor(height: number | undefined): number | undefined {
+  if (height === undefined) return undefined;
+  if (height <= 225) return 0;
+  if (height <= 450) return 1;
+  return 2;
+}

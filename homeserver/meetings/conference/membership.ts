@@ -1,0 +1,89 @@
+/**
+ * The MatrixRTC membership event of one device in a conference: what is written on joining and leaving, and how a
+ * membership that anybody wrote is read.
+ * @see MSC3401, MSC4143; the state key form is that of rooms without MSC3757 owned state.
+ */
+import { z } from 'zod';
+import type { JsonObject } from '../../../federation/json.ts';
+import type { Pdu } from '../../../federation/event.ts';
+import { CALL_MEMBER, GUEST_FIELD, SFU_TRANSPORT } from '../../names.ts';
+
+/** A membership that nobody renewed ends after this time, in ms (the value MatrixRTC clients use). */
+export const MEMBERSHIP_EXPIRES_MS = 4 * 60 * 60 * 1000;
+
+/** One device that says it is in the conference. */
+export interface CallMembership {
+  participantId: string;
+  userId: string;
+  deviceId: string;
+  /** Unix ms. */
+  joinedAt: number;
+  expiresAt: number;
+  guest: boolean;
+}
+
+const contentSchema = z.object({
+  application: z.literal('m.call'),
+  device_id: z.string().min(1).max(255),
+  created_ts: z.number().int().optional(),
+  expires: z
+    .number()
+    .int()
+    .min(0)
+    .max(7 * 24 * 60 * 60 * 1000)
+    .optional(),
+  [GUEST_FIELD]: z.boolean().optional(),
+});
+
+/** `<user id>|<device id>`, unique across organisations because a user id is. */
+export function participantIdOf(userId: string, deviceId: string): string {
+  return `${userId}|${deviceId}`;
+}
+
+/** State key of a device's membership. The leading `_` keeps it clear of the rule for keys that start with `@`. */
+export function membershipKey(userId: string, deviceId: string): string {
+  return `_${userId}_${deviceId}_m.call`;
+}
+
+/** Content of the event that enters a device into the conference. */
+export function joinedContent(options: {
+  deviceId: string;
+  serverName: string;
+  joinedAt: number;
+  guest: boolean;
+}): JsonObject {
+  return {
+    application: 'm.call',
+    call_id: '',
+    scope: 'm.room',
+    device_id: options.deviceId,
+    created_ts: options.joinedAt,
+    expires: MEMBERSHIP_EXPIRES_MS,
+    focus_active: { type: SFU_TRANSPORT, focus_selection: 'multi_sfu' },
+    foci_preferred: [{ type: SFU_TRANSPORT, server_name: options.serverName }],
+    ...(options.guest ? { [GUEST_FIELD]: true } : {}),
+  };
+}
+
+/**
+ * Reads a membership event. Undefined when the device has left, the membership has expired, or the sender wrote
+ * it for somebody else (the auth rules let anybody with the power level write any key that does not start with `@`).
+ */
+export function readMembership(pdu: Pdu, now: number): CallMembership | undefined {
+  if (pdu.type !== CALL_MEMBER) return undefined;
+  const parsed = contentSchema.safeParse(pdu.content);
+  if (!parsed.success) return undefined;
+  const content = parsed.data;
+  if (pdu.state_key !== membershipKey(pdu.sender, content.device_id)) return undefined;
+  const joinedAt = Math.min(content.created_ts ?? pdu.origin_server_ts, pdu.origin_server_ts);
+  const expiresAt = joinedAt + (content.expires ?? MEMBERSHIP_EXPIRES_MS);
+  if (expiresAt <= now) return undefined;
+  return {
+    participantId: participantIdOf(pdu.sender, content.device_id),
+    userId: pdu.sender,
+    deviceId: content.device_id,
+    joinedAt,
+    expiresAt,
+    guest: content[GUEST_FIELD] === true,
+  };
+}

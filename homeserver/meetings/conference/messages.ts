@@ -1,0 +1,80 @@
+/**
+ * Everything that instances say to each other about a conference, beyond room events. docs/federation.md describes it.
+ * Field names are snake_case, as in Matrix.
+ */
+import { z } from 'zod';
+import { idSchema, rtpParametersSchema, sourceSchema, srtpParametersSchema } from '../../../protocol/media.ts';
+
+const port = z.number().int().min(1024).max(65535);
+const userId = z.string().min(3).max(255).startsWith('@');
+const deviceId = z.string().min(1).max(255);
+
+/** `GET /_hansetag/federation/v1/discovery`: who the instance is and where its SFU takes link media. Signed JSON. */
+export const discoverySchema = z.object({
+  server_name: z.string().min(1).max(255),
+  organisation: z.object({ display_name: z.string().min(1).max(256), colour: z.string().regex(/^#[0-9a-fA-F]{6}$/) }),
+  /** Absent while the instance has no SFU. */
+  sfu: z
+    .object({ address: z.union([z.ipv4(), z.ipv6()]), min_port: port, max_port: port, probe_port: port })
+    .optional(),
+  valid_until_ts: z.number().int(),
+  signatures: z.record(z.string(), z.record(z.string(), z.string())),
+});
+export type Discovery = z.infer<typeof discoverySchema>;
+
+/** One source of a participant: `id` changes when the source is published anew. */
+export const remoteSourceSchema = z.object({ source: sourceSchema, id: idSchema, paused: z.boolean() });
+export type RemoteSource = z.infer<typeof remoteSourceSchema>;
+
+/** Content of the EDU `org.hansetag.conference`. */
+export const conferenceEduSchema = z.object({
+  room_id: z.string().max(255).startsWith('!'),
+  /** The whole state of each named participant; others are unchanged. */
+  participants: z
+    .array(
+      z.object({
+        user_id: userId,
+        device_id: deviceId,
+        sources: z.array(remoteSourceSchema).max(4),
+        reconnecting: z.boolean().optional(),
+      }),
+    )
+    .max(500)
+    .optional(),
+  /** Asks the receiver to send the state of all its participants. */
+  resend: z.boolean().optional(),
+  /** Asks the instance that opens the link to open it anew. */
+  relink: z.boolean().optional(),
+});
+export type ConferenceEdu = z.infer<typeof conferenceEduSchema>;
+
+/** Body and answer of `PUT .../link/{linkId}`: one half of a link each. */
+export const linkHalfSchema = z.object({
+  port,
+  srtp: srtpParametersSchema,
+  probe_key: z.string().regex(/^[A-Za-z0-9+/]{43}=$/),
+});
+export type LinkHalf = z.infer<typeof linkHalfSchema>;
+
+/** Body of `PUT .../link/{linkId}/wants`: the whole set of sources that somebody behind the asker watches or hears. */
+export const wantsSchema = z.object({
+  wants: z.array(z.object({ user_id: userId, device_id: deviceId, source: sourceSchema })).max(2000),
+});
+
+/** Answer: the wanted sources that exist; a missing one is not published (any more). */
+export const offersSchema = z.object({
+  sources: z
+    .array(
+      z.object({
+        user_id: userId,
+        device_id: deviceId,
+        source: sourceSchema,
+        id: idSchema,
+        kind: z.enum(['audio', 'video']),
+        paused: z.boolean(),
+        rtp_parameters: rtpParametersSchema,
+      }),
+    )
+    .max(2000),
+});
+export type Offer = z.infer<typeof offersSchema>['sources'][number];

@@ -1,0 +1,73 @@
+/** Requests about conferences to other instances: signed, parsed, bounded. The other side is in router.ts. */
+import type { JsonObject } from '../../../federation/json.ts';
+import { CONFERENCE_EDU } from '../../names.ts';
+import type { Sender } from '../../rooms/ports.ts';
+import type { Organisations } from '../organisations.ts';
+import type { LinkPeers } from './link.ts';
+import { parseSourceKey } from './local-participant.ts';
+import { linkHalfSchema, offersSchema } from './messages.ts';
+
+/** Control of links must fail fast: a person waits for the picture. In ms. */
+const TIMEOUT_MS = 8_000;
+
+interface Requester {
+  request(options: {
+    destination: string;
+    method: string;
+    path: string;
+    body?: JsonObject;
+    timeoutMs?: number;
+  }): Promise<unknown>;
+}
+
+/** Errcode of an answer to a request for a link that the other side does not have. */
+export const UNKNOWN_LINK = 'ORG.HANSETAG.UNKNOWN_LINK';
+
+function linkPath(roomId: string, linkId: string): string {
+  return `/_hansetag/federation/v1/conference/${encodeURIComponent(roomId)}/link/${encodeURIComponent(linkId)}`;
+}
+
+export function linkPeers(client: Requester, sender: Sender, organisations: Organisations): LinkPeers {
+  return {
+    discovery: (server) => organisations.discovery(server),
+    forgetDiscovery: (server) => organisations.forget(server),
+    async open(server, roomId, linkId, half) {
+      const answer = await client.request({
+        destination: server,
+        method: 'PUT',
+        path: linkPath(roomId, linkId),
+        body: { port: half.port, srtp: { ...half.srtp }, probe_key: half.probe_key },
+        timeoutMs: TIMEOUT_MS,
+      });
+      return linkHalfSchema.parse(answer);
+    },
+    async wants(server, roomId, linkId, keys) {
+      const wants = keys.map((key) => {
+        const { participantId, source } = parseSourceKey(key);
+        const at = participantId.indexOf('|');
+        return { user_id: participantId.slice(0, at), device_id: participantId.slice(at + 1), source };
+      });
+      const answer = await client.request({
+        destination: server,
+        method: 'PUT',
+        path: `${linkPath(roomId, linkId)}/wants`,
+        body: { wants },
+        timeoutMs: TIMEOUT_MS,
+      });
+      return offersSchema.parse(answer).sources;
+    },
+    async close(server, roomId, linkId) {
+      await client.request({
+        destination: server,
+        method: 'DELETE',
+        path: linkPath(roomId, linkId),
+        timeoutMs: TIMEOUT_MS,
+      });
+    },
+    askToOpen(server, roomId) {
+      sender.edu([server], CONFERENCE_EDU, { room_id: roomId, relink: true });
+    },
+    isUnknownLink: (error) =>
+      typeof error === 'object' && error !== null && 'errcode' in error && error.errcode === UNKNOWN_LINK,
+  };
+}

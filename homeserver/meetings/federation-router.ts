@@ -1,0 +1,94 @@
+/**
+ * `/_hansetag/federation/v1`: what other instances ask about organisations and links. Every request but the discovery
+ * document is signed (`response.locals.origin` is the verified server); docs/federation.md has the messages.
+ */
+import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
+import { z } from 'zod';
+import { idSchema } from '../../protocol/media.ts';
+import type { SfuClient } from '../../sfu/client.ts';
+import { MatrixError } from '../errors.ts';
+import type { Rooms } from '../rooms/rooms.ts';
+import type { Conferences } from './conference/conferences.ts';
+import { type Link, LinkError } from './conference/link.ts';
+import { sourceKey } from './conference/local-participant.ts';
+import { linkHalfSchema, wantsSchema } from './conference/messages.ts';
+import { UNKNOWN_LINK } from './conference/peers.ts';
+import type { Organisations } from './organisations.ts';
+
+/** A link request may overtake the membership event that justifies it: it waits this long for it, in ms. */
+const PATIENCE_MS = 3_000;
+const POLL_MS = 50;
+
+export interface FederationRouterOptions {
+  conferences: Conferences;
+  rooms: Rooms;
+  sfu: SfuClient;
+  organisations: Organisations;
+  signedRequest: RequestHandler;
+}
+
+export function meetingsFederationRouter(options: FederationRouterOptions): Router {
+  const { conferences, rooms, sfu, organisations, signedRequest } = options;
+  const router = express.Router();
+
+  /** The link of the asking instance in a conference that it takes part in, or the right refusal. */
+  async function linkOf(request: Request, response: Response): Promise<{ link: Link; linkId: string }> {
+    const origin = response.locals['origin'] as string;
+    const roomId = z.string().max(255).safeParse(request.params['roomId']).data ?? '';
+    const linkId = idSchema.safeParse(request.params['linkId']).data;
+    if (!linkId) throw new MatrixError(400, 'M_INVALID_PARAM', 'The link id is malformed.');
+    const servers = await rooms.joinedServers(roomId).catch(() => new Set<string>());
+    if (!servers.has(origin)) {
+      throw new MatrixError(403, 'M_FORBIDDEN', 'Your server is not in this room.');
+    }
+    const deadline = Date.now() + PATIENCE_MS;
+    for (;;) {
+      const link = conferences.get(roomId)?.link(origin);
+      if (link) return { link, linkId };
+      if (Date.now() >= deadline) break;
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+    throw new MatrixError(403, 'M_FORBIDDEN', 'There is no conference here with participants of both servers.');
+  }
+
+  router.get('/discovery', (_request, response) => {
+    response.json(organisations.document(sfu.hello?.link));
+  });
+
+  router.put('/conference/:roomId/link/:linkId', signedRequest, async (request, response) => {
+    const half = linkHalfSchema.safeParse(request.body);
+    if (!half.success) throw new MatrixError(400, 'M_BAD_JSON', 'The link request is malformed.');
+    const { link, linkId } = await linkOf(request, response);
+    response.json(await translated(() => link.accept(linkId, half.data)));
+  });
+
+  router.put('/conference/:roomId/link/:linkId/wants', signedRequest, async (request, response) => {
+    const wants = wantsSchema.safeParse(request.body);
+    if (!wants.success) throw new MatrixError(400, 'M_BAD_JSON', 'The list of wanted sources is malformed.');
+    const { link, linkId } = await linkOf(request, response);
+    const keys = wants.data.wants.map((want) => sourceKey(`${want.user_id}|${want.device_id}`, want.source));
+    response.json({ sources: await translated(() => link.serve(linkId, [...new Set(keys)])) });
+  });
+
+  router.delete('/conference/:roomId/link/:linkId', signedRequest, async (request, response) => {
+    const origin = response.locals['origin'] as string;
+    const roomId = request.params['roomId'];
+    const conference = typeof roomId === 'string' ? conferences.get(roomId) : undefined;
+    const link = conference?.links.get(origin);
+    if (link && link.linkId === request.params['linkId']) link.closedByPeer();
+    response.json({});
+  });
+
+  return router;
+}
+
+/** Errors of the link as Matrix errors. */
+async function translated<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    if (!(error instanceof LinkError)) throw error;
+    if (error.code === 'bad-address') throw new MatrixError(400, 'M_INVALID_PARAM', error.message);
+    throw new MatrixError(404, UNKNOWN_LINK, error.message);
+  }
+}

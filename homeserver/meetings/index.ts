@@ -1,0 +1,138 @@
+/** Meetings of this instance, put together: routers, the session server, and the listeners between them. */
+import type { Server } from 'node:http';
+import type { RequestHandler, Router } from 'express';
+import type { Logger } from 'pino';
+import type { SigningKey } from '../../federation/signing.ts';
+import type { KeyLookup } from '../../federation/keyring.ts';
+import type { FederationClient } from '../../federation/client.ts';
+import type { SfuClient } from '../../sfu/client.ts';
+import type { Accounts } from '../accounts/accounts.ts';
+import type { Sessions } from '../accounts/sessions.ts';
+import type { Database } from '../database/database.ts';
+import type { Edus } from '../federation-api/edus.ts';
+import { CALL_MEMBER, CONFERENCE_EDU } from '../names.ts';
+import type { Sender } from '../rooms/ports.ts';
+import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
+import { Chat } from './chat.ts';
+import { meetingsClientRouter } from './client-router.ts';
+import { Conferences } from './conference/conferences.ts';
+import { linkPeers } from './conference/peers.ts';
+import { Places } from './conference/places.ts';
+import { meetingsFederationRouter } from './federation-router.ts';
+import { GuestLinks } from './guest-links.ts';
+import { Meetings } from './meetings.ts';
+import { Organisations } from './organisations.ts';
+import { SessionServer } from './session/session-server.ts';
+
+export interface MeetingsOptions {
+  serverName: string;
+  organisation: string;
+  colour: string;
+  /** Address of the web client, without a slash at the end. */
+  publicUrl: string;
+  db: Database;
+  rooms: Rooms;
+  accounts: Accounts;
+  sessions: Sessions;
+  sender: Sender;
+  edus: Edus;
+  client: FederationClient;
+  key: SigningKey;
+  keyring: KeyLookup;
+  sfu: SfuClient;
+  requireSession: RequestHandler;
+  limitAnonymous: RequestHandler;
+  signedRequest: RequestHandler;
+  log: Logger;
+}
+
+export interface MeetingsParts {
+  /** Mounted at `/_hansetag/client/v1` of the client server. */
+  client: Router;
+  /** Mounted at `/_hansetag/federation/v1` of the federation server. */
+  federation: Router;
+  /** Takes the session WebSocket from the client server. */
+  attach(server: Server): void;
+  close(): Promise<void>;
+}
+
+export function meetingsRouters(options: MeetingsOptions): MeetingsParts {
+  const { serverName, rooms, sfu, sender, sessions, log, db } = options;
+  const organisations = new Organisations({ ...options, displayName: options.organisation });
+  const conferences = new Conferences({
+    serverName,
+    rooms,
+    sfu,
+    sender,
+    organisations,
+    peers: linkPeers(options.client, sender, organisations),
+    places: new Places(db),
+    log,
+    onLive: (roomId) => void meetingChanged(roomId),
+  });
+  const meetings = new Meetings({ rooms, conferences, organisations, serverName });
+  const chat = new Chat(rooms);
+  const sessionServer = new SessionServer({
+    sessions,
+    conferences,
+    rooms,
+    sfu,
+    chat,
+    organisation: organisations.own,
+    allowedOrigins: [new URL(options.publicUrl).origin],
+    log,
+  });
+
+  /** People who are looking at their list of meetings see changes without asking. */
+  async function meetingChanged(roomId: string): Promise<void> {
+    for (const session of sessionServer.all()) {
+      if (session.place) continue;
+      const membership = await rooms.membership(roomId, session.owner.userId).catch(() => undefined);
+      if (membership === 'join') session.notify('meetings.changed', {});
+    }
+  }
+
+  async function deliverChat(event: StoredEvent): Promise<void> {
+    const conference = conferences.get(event.roomId);
+    if (!conference) return;
+    const message = await chat.describe(event);
+    if (!message) return;
+    for (const session of sessionServer.all()) {
+      if (session.place?.conference !== conference) continue;
+      const own = session.owner.userId === event.pdu.sender && event.transactionId !== undefined;
+      session.notify('chat.message', own ? { ...message, transactionId: event.transactionId } : message);
+    }
+  }
+
+  const stopListening = rooms.onEvent((event, { live }) => {
+    const { pdu, roomId } = event;
+    if (!live) return;
+    if (pdu.type === 'm.room.message') {
+      void deliverChat(event).catch((error: unknown) => log.warn({ err: error, roomId }, 'chat was not delivered'));
+    } else if (pdu.type === 'm.room.member') {
+      for (const session of sessionServer.all()) {
+        if (session.owner.userId === pdu.state_key) session.notify('meetings.changed', {});
+      }
+    } else if (pdu.type === CALL_MEMBER || pdu.type === 'm.room.name') {
+      void meetingChanged(roomId).catch((error: unknown) => log.warn({ err: error, roomId }, 'a list was not updated'));
+    }
+  });
+  options.edus.on(CONFERENCE_EDU, (origin, content) => conferences.onEdu(origin, content));
+
+  return {
+    client: meetingsClientRouter({ ...options, meetings, links: new GuestLinks(db), organisations }),
+    federation: meetingsFederationRouter({
+      conferences,
+      rooms,
+      sfu,
+      organisations,
+      signedRequest: options.signedRequest,
+    }),
+    attach: (server) => sessionServer.attach(server),
+    async close() {
+      stopListening();
+      conferences.close();
+      await sessionServer.close();
+    },
+  };
+}

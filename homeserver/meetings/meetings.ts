@@ -1,0 +1,198 @@
+/** Meetings as a person sees them: a room with a meeting's state, who is in it, and what one may do there. */
+import { stateKey } from '../../federation/auth-rules.ts';
+import { serverOf, type Pdu } from '../../federation/event.ts';
+import type { JsonObject } from '../../federation/json.ts';
+import type { InviteResult, Meeting, MeetingDetails } from '../../protocol/client-api.ts';
+import { MatrixError } from '../errors.ts';
+import { CALL_MEMBER, MEETING } from '../names.ts';
+import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
+import type { Conferences } from './conference/conferences.ts';
+import { titleOf } from './conference/conferences.ts';
+import type { Organisations } from './organisations.ts';
+
+type State = ReadonlyMap<string, StoredEvent>;
+
+/** Organisations shown with a meeting; more would be no information. */
+const MAX_ORGANISATIONS = 50;
+
+export interface MeetingPlan {
+  title: string;
+  startsAt?: number | undefined;
+  endsAt?: number | undefined;
+  timeZone?: string | undefined;
+  invite: string[];
+}
+
+export class Meetings {
+  readonly #rooms: Rooms;
+  readonly #conferences: Conferences;
+  readonly #organisations: Organisations;
+  readonly #serverName: string;
+
+  constructor(options: { rooms: Rooms; conferences: Conferences; organisations: Organisations; serverName: string }) {
+    this.#rooms = options.rooms;
+    this.#conferences = options.conferences;
+    this.#organisations = options.organisations;
+    this.#serverName = options.serverName;
+  }
+
+  /** A new meeting: a private room of version 12 in which every member may enter the conference. */
+  async create(userId: string, plan: MeetingPlan): Promise<{ roomId: string; invitations: InviteResult['results'] }> {
+    const content: JsonObject = {
+      ...(plan.startsAt === undefined ? {} : { starts_at: plan.startsAt }),
+      ...(plan.endsAt === undefined ? {} : { ends_at: plan.endsAt }),
+      ...(plan.timeZone === undefined ? {} : { time_zone: plan.timeZone }),
+    };
+    const roomId = await this.#rooms.create(userId, {
+      name: plan.title,
+      preset: 'private_chat',
+      initialState: [{ type: MEETING, stateKey: '', content }],
+      powerLevelContentOverride: { events: { [CALL_MEMBER]: 0 } },
+    });
+    return { roomId, invitations: await this.invite(userId, roomId, plan.invite) };
+  }
+
+  /** Invites each person apart: one failure does not stop the others, and names the organisation that failed. */
+  async invite(sender: string, roomId: string, userIds: string[]): Promise<InviteResult['results']> {
+    const results: InviteResult['results'] = [];
+    for (const userId of new Set(userIds)) {
+      try {
+        if (!/^@[^:\s]+:\S+$/.test(userId)) {
+          throw new MatrixError(400, 'M_INVALID_PARAM', 'This is not a Matrix id (@name:server).');
+        }
+        await this.#rooms.invite(roomId, sender, userId);
+        results.push({ userId, ok: true });
+      } catch (error) {
+        const matrix = error instanceof MatrixError ? error : undefined;
+        const remote = userId.includes(':') && serverOf(userId) !== this.#serverName;
+        results.push({
+          userId,
+          ok: false,
+          errcode: matrix?.errcode ?? 'M_UNKNOWN',
+          error: matrix?.message ?? 'The invitation could not be delivered.',
+          ...(remote ? { organisation: serverOf(userId) } : {}),
+        });
+      }
+    }
+    return results;
+  }
+
+  /** Meetings that a person is in or invited to, newest first. */
+  async list(userId: string): Promise<Meeting[]> {
+    const rooms = await this.#rooms.roomsOf(userId, ['join', 'invite']);
+    const meetings = await Promise.all(
+      rooms.map(({ roomId, membership, since }) =>
+        membership === 'invite' ? this.#invitation(roomId, userId, since) : this.#meeting(roomId, userId),
+      ),
+    );
+    return meetings.filter((meeting) => meeting !== undefined).sort((a, b) => b.createdAt - a.createdAt);
+  }
+
+  /** @throws MatrixError 404 when the person is not a member: who is no member learns nothing of the room */
+  async details(userId: string, roomId: string): Promise<MeetingDetails> {
+    const meeting = await this.#meeting(roomId, userId);
+    if (!meeting) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such meeting, or you are not a member.');
+    const state = await this.#rooms.state(roomId);
+    const members: MeetingDetails['members'] = [];
+    for (const event of state.values()) {
+      const { type, state_key: member, content } = event.pdu;
+      const membership = content['membership'];
+      if (type !== 'm.room.member' || member === undefined) continue;
+      if (membership !== 'join' && membership !== 'invite' && membership !== 'knock') continue;
+      members.push({
+        userId: member,
+        displayName: nameOf(state, member),
+        organisation: serverOf(member),
+        membership,
+        role: await this.#role(state, roomId, member),
+      });
+    }
+    return { ...meeting, members, canInvite: await this.canInvite(userId, roomId) };
+  }
+
+  /** May this person invite others (and so make links)? */
+  async canInvite(userId: string, roomId: string): Promise<boolean> {
+    if ((await this.#rooms.membership(roomId, userId)) !== 'join') return false;
+    const levels = (await this.#rooms.stateEvent(roomId, 'm.room.power_levels', ''))?.pdu.content;
+    const needed = levels?.['invite'];
+    return (await this.#rooms.powerLevel(roomId, userId)) >= (typeof needed === 'number' ? needed : 0);
+  }
+
+  async title(roomId: string): Promise<{ title: string; startsAt?: number }> {
+    const state = await this.#rooms.state(roomId);
+    const { startsAt } = times(state.get(stateKey(MEETING, ''))?.pdu.content);
+    return { title: titleOf(state), ...(startsAt === undefined ? {} : { startsAt }) };
+  }
+
+  async #meeting(roomId: string, userId: string): Promise<Meeting | undefined> {
+    const state = await this.#rooms.state(roomId).catch(() => undefined);
+    const plan = state?.get(stateKey(MEETING, ''));
+    const create = state?.get(stateKey('m.room.create', ''));
+    if (!state || !plan || !create) return undefined;
+    if (state.get(stateKey('m.room.member', userId))?.pdu.content['membership'] !== 'join') return undefined;
+    const servers = [...(await this.#rooms.joinedServers(roomId))].slice(0, MAX_ORGANISATIONS);
+    const host = create.pdu.sender;
+    return {
+      roomId,
+      title: titleOf(state),
+      membership: 'join',
+      role: await this.#role(state, roomId, userId),
+      host: { userId: host, displayName: nameOf(state, host), organisation: serverOf(host) },
+      ...times(plan.pdu.content),
+      createdAt: create.pdu.origin_server_ts,
+      liveCount: this.#conferences.liveCount(state),
+      organisations: await Promise.all(servers.map((server) => this.#organisations.known(server))),
+    };
+  }
+
+  async #invitation(roomId: string, userId: string, since: number): Promise<Meeting | undefined> {
+    const invitation = await this.#rooms.invitation(roomId, userId);
+    if (!invitation) return undefined;
+    const find = (type: string, key: string): Pdu | undefined =>
+      invitation.state.find((pdu) => pdu.type === type && pdu.state_key === key);
+    const title = find('m.room.name', '')?.content['name'];
+    const name = find('m.room.member', invitation.sender)?.content['displayname'];
+    const server = serverOf(invitation.sender);
+    return {
+      roomId,
+      title: typeof title === 'string' ? title.slice(0, 512) : '',
+      membership: 'invite',
+      role: 'participant',
+      host: {
+        userId: invitation.sender,
+        displayName: typeof name === 'string' && name.trim() ? name.slice(0, 256) : localpart(invitation.sender),
+        organisation: server,
+      },
+      ...times(find(MEETING, '')?.content),
+      createdAt: since,
+      liveCount: 0,
+      organisations: [await this.#organisations.info(server)],
+    };
+  }
+
+  async #role(state: State, roomId: string, userId: string): Promise<Meeting['role']> {
+    if (state.get(stateKey('m.room.create', ''))?.pdu.sender === userId) return 'owner';
+    return (await this.#rooms.powerLevel(roomId, userId)) >= 50 ? 'moderator' : 'participant';
+  }
+}
+
+function localpart(userId: string): string {
+  return userId.slice(1, userId.indexOf(':'));
+}
+
+function nameOf(state: State, userId: string): string {
+  const name = state.get(stateKey('m.room.member', userId))?.pdu.content['displayname'];
+  return typeof name === 'string' && name.trim() ? name.slice(0, 256) : localpart(userId);
+}
+
+/** Planned times of a meeting's state event, which any member's server may have written: only what is well formed. */
+function times(content: JsonObject | undefined): { startsAt?: number; endsAt?: number; timeZone?: string } {
+  const startsAt = content?.['starts_at'];
+  const endsAt = content?.['ends_at'];
+  const timeZone = content?.['time_zone'];
+  return {
+    ...(typeof startsAt === 'number' ? { startsAt } : {}),
+    ...(typeof endsAt === 'number' ? { endsAt } : {}),
+    ...(typeof timeZone === 'string' ? { timeZone: timeZone.slice(0, 64) } : {}),
+  };
+}

@@ -1,0 +1,50 @@
+/** Failures of session requests, and how errors of other layers become one. */
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import type { ErrorCode, ProtocolError } from '../../../protocol/session.ts';
+import { SfuError } from '../../../sfu/client.ts';
+import { MatrixError } from '../../errors.ts';
+
+/** A request that was refused for a reason that the client can tell a person. */
+export class ProtocolFailure extends Error {
+  readonly code: ErrorCode;
+  readonly organisation: string | undefined;
+  constructor(code: ErrorCode, message: string, organisation?: string) {
+    super(message);
+    this.code = code;
+    this.organisation = organisation;
+  }
+}
+
+function codeOf(error: unknown): ErrorCode {
+  if (error instanceof ProtocolFailure) return error.code;
+  if (error instanceof z.ZodError) return 'bad-request';
+  if (error instanceof SfuError) {
+    if (error.code === 'worker-lost') return 'sfu-unavailable';
+    if (error.code === 'not-found' || error.code === 'conflict' || error.code === 'bad-request') return error.code;
+    return error.code === 'unsupported' ? 'bad-request' : 'internal';
+  }
+  if (error instanceof MatrixError) {
+    if (error.status === 401) return 'unauthorised';
+    if (error.status === 403) return 'forbidden';
+    if (error.status === 404) return 'not-found';
+    if (error.status === 413) return 'too-large';
+    if (error.status === 429) return 'too-many-requests';
+    if (error.status === 502 || error.status === 504) return 'organisation-unreachable';
+    return error.status < 500 ? 'bad-request' : 'internal';
+  }
+  return 'internal';
+}
+
+/** What the client gets. Internal errors show no message, only a reference that finds the line in the log. */
+export function protocolError(error: unknown): ProtocolError & { reference: string } {
+  const code = codeOf(error);
+  const reference = randomBytes(4).toString('hex');
+  if (error instanceof z.ZodError) {
+    const [issue] = error.issues;
+    return { code, message: `Malformed request: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`, reference };
+  }
+  const message = code === 'internal' || !(error instanceof Error) ? 'Internal error.' : error.message;
+  const organisation = error instanceof ProtocolFailure ? error.organisation : undefined;
+  return { code, message, reference, ...(organisation ? { organisation } : {}) };
+}

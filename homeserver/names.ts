@@ -1,0 +1,12 @@
+/** Every name that is not yet stable in Matrix, or is our own, in one table: a rename is one line. */
+
+/** MatrixRTC membership of one device (MSC3401, as MSC4143 clients use it today). */
+export const CALL_MEMBER = 'org.matrix.msc3401.call.member';
+/** Transport type in a membership: media through the participant's own instance. */
+export const SFU_TRANSPORT = 'org.hansetag.sfu';
+/** State event that makes a room a meeting: planned times and settings. */
+export const MEETING = 'org.hansetag.meeting';
+/** EDU with transient facts of a conference: sources, mute states, requests to repeat them. */
+export const CONFERENCE_EDU = 'org.hansetag.conference';
+/** Field of a membership: the participant entered by a guest link. */
+export const GUEST_FIELD = 'org.hansetag.guest';
