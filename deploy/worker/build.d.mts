@@ -1,0 +1,27 @@
+export interface WorkerProgress {
+  phase: 'waiting' | 'compiling' | 'linking';
+  /** Numbers of source files. */
+  compiled: number;
+  total: number;
+}
+
+export interface WorkerCacheOptions {
+  /** The folder of the npm package. */
+  mediasoupDir: string;
+  /** Default: $HANSETAG_CACHE, else $XDG_CACHE_HOME/hansetag, else ~/.cache/hansetag. */
+  cacheDir?: string;
+}
+
+export interface WorkerBuildOptions extends WorkerCacheOptions {
+  onProgress?: (progress: WorkerProgress) => void;
+}
+
+export declare const WORKER_DEBIAN_PACKAGES: readonly string[];
+
+export declare class WorkerBuildError extends Error {
+  readonly code: 'PACKAGES_MISSING' | 'BUILD_FAILED' | 'DOES_NOT_START';
+}
+
+export declare function workerCachePath(options: WorkerCacheOptions): string;
+
+export declare function workerBinary(options: WorkerBuildOptions): Promise<string>;
