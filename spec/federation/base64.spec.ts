@@ -22,7 +22,9 @@ describe('unpadded base64', () => {
 
   it('refuses text that is not base64', () => {
     for (const text of ['Z', 'Zm9v Zg', 'Zm9v!', 'Zg===', 'Z=g=', 'Zm9vY', '\n']) {
-      expect(() => decodeBase64(text)).withContext(text).toThrowError(Base64Error);
+      expect(() => decodeBase64(text))
+        .withContext(text)
+        .toThrowError(Base64Error);
     }
   });
 });

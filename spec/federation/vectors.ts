@@ -9,7 +9,9 @@ const vectors = z.object({
   canonical_json: z.array(z.object({ in: z.string(), out: z.string() })),
   room_versions: z.record(
     z.string(),
-    z.array(z.object({ name: z.string(), event_id: z.string(), room_id: z.string(), signed: object, redacted: object })),
+    z.array(
+      z.object({ name: z.string(), event_id: z.string(), room_id: z.string(), signed: object, redacted: object }),
+    ),
   ),
   x_matrix: z.array(
     z.object({

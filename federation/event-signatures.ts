@@ -1,0 +1,94 @@
+import { decodeBase64, Base64Error } from './base64.ts';
+import { contentHash } from './event-hash.ts';
+import type { Pdu } from './event.ts';
+import { serverOf, IdentifierError } from './identifiers.ts';
+import { isJsonObject, member } from './json.ts';
+import type { JsonObject } from './json.ts';
+import type { KeyLookup } from './keyring.ts';
+import { redactFields } from './redaction.ts';
+import type { RoomVersion } from './room-versions.ts';
+import { verifySignature } from './signing.ts';
+
+/** Thrown when a signature that an event needs is missing, bad, or of no key that we can find. */
+export class BadSignatureError extends Error {
+  override readonly name = 'BadSignatureError';
+  readonly code = 'M_FORBIDDEN';
+  /** The server whose signature is wanting. */
+  readonly server: string;
+
+  constructor(message: string, server: string) {
+    super(message);
+    this.server = server;
+  }
+}
+
+// An event is rarely signed with more than one key of a server; the limit bounds key look-ups per event.
+const MAX_KEYS_PER_SERVER = 5;
+
+/**
+ * Checks the signatures that an event needs and its content hash.
+ *
+ * Every signature of a needed server by a key that is known and valid at `origin_server_ts` must be good; signatures
+ * by unknown or expired keys are skipped; at least one must be left.
+ *
+ * @returns the event, or its redacted copy when the content hash does not match
+ * @throws BadSignatureError the event is to be dropped
+ * @see Matrix specification, server-server API, "Checks performed on receipt of a PDU", steps 2 and 3
+ */
+export async function checkEventSignaturesAndHash(pdu: Pdu, version: RoomVersion, keyring: KeyLookup): Promise<Pdu> {
+  const signed = redactFields(pdu, version);
+  for (const server of serversThatMustSign(pdu, version)) await checkServer(pdu, signed, server, keyring);
+  return hashMatches(pdu) ? pdu : (signed as Pdu);
+}
+
+/**
+ * The servers whose signatures an event needs: that of the sender, except for an invitation by third-party id (the
+ * auth rules check that one); and that of the user who authorised a restricted join.
+ */
+export function serversThatMustSign(pdu: Pdu, version: RoomVersion): Set<string> {
+  const servers = new Set<string>();
+  const isMember = pdu.type === 'm.room.member';
+  const membership = member(pdu.content, 'membership');
+  const thirdParty = isMember && membership === 'invite' && Object.hasOwn(pdu.content, 'third_party_invite');
+  if (!thirdParty) servers.add(serverOf(pdu.sender));
+  const authoriser = member(pdu.content, 'join_authorised_via_users_server');
+  if (isMember && version.restrictedJoins && membership === 'join' && authoriser !== undefined) {
+    servers.add(serverOfAuthoriser(authoriser, pdu));
+  }
+  return servers;
+}
+
+function serverOfAuthoriser(authoriser: unknown, pdu: Pdu): string {
+  try {
+    if (typeof authoriser === 'string') return serverOf(authoriser);
+  } catch (error) {
+    if (!(error instanceof IdentifierError)) throw error;
+  }
+  throw new BadSignatureError('The user who authorised the join is not a user id.', serverOf(pdu.sender));
+}
+
+async function checkServer(pdu: Pdu, signed: JsonObject, server: string, keyring: KeyLookup) {
+  const signatures = member(pdu.signatures, server);
+  const keyIds = isJsonObject(signatures) ? Object.keys(signatures).filter((id) => id.startsWith('ed25519:')) : [];
+  if (keyIds.length === 0) throw new BadSignatureError(`No signature of ${server}.`, server);
+  if (keyIds.length > MAX_KEYS_PER_SERVER) throw new BadSignatureError(`Too many signatures of ${server}.`, server);
+  let verified = false;
+  for (const keyId of keyIds) {
+    const publicKey = await keyring.key(server, keyId, pdu.origin_server_ts);
+    if (publicKey === undefined) continue;
+    if (!verifySignature(signed, server, keyId, publicKey)) {
+      throw new BadSignatureError(`The signature of ${server} with ${keyId} is wrong.`, server);
+    }
+    verified = true;
+  }
+  if (!verified) throw new BadSignatureError(`No key of ${server} was found that signed the event.`, server);
+}
+
+function hashMatches(pdu: Pdu): boolean {
+  try {
+    return decodeBase64(pdu.hashes.sha256).equals(decodeBase64(contentHash(pdu)));
+  } catch (error) {
+    if (error instanceof Base64Error) return false;
+    throw error;
+  }
+}

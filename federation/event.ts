@@ -1,0 +1,172 @@
+import { z } from 'zod';
+import { contentHash, eventId } from './event-hash.ts';
+import { isHashRoomId, isRoomId, isUserId } from './identifiers.ts';
+import { canonicalJson, CanonicalJsonError, isJsonObject } from './json.ts';
+import type { JsonObject, JsonValue } from './json.ts';
+import { redactFields } from './redaction.ts';
+import type { RoomVersion } from './room-versions.ts';
+import { signJson } from './signing.ts';
+import type { SigningKey } from './signing.ts';
+
+export { isEventId, isHashRoomId, isRoomAlias, isRoomId, isServerName, isUserId, serverOf } from './identifiers.ts';
+export { contentHash, eventId } from './event-hash.ts';
+export { BadSignatureError, checkEventSignaturesAndHash } from './event-signatures.ts';
+
+interface EventFields {
+  type: string;
+  sender: string;
+  /** Absent in the create event of a room of version 12 and later. */
+  room_id?: string;
+  /** Present in state events only. */
+  state_key?: string;
+  content: JsonObject;
+  auth_events: string[];
+  prev_events: string[];
+  depth: number;
+  /** Milliseconds since 1970, as the sending server says. */
+  origin_server_ts: number;
+  unsigned?: JsonObject;
+  /** Before room version 11; from 11 on it is in the content. */
+  redacts?: string;
+}
+
+/** An event that is not hashed and signed yet. */
+export type UnsignedPdu = JsonObject & EventFields;
+
+/** An event as servers exchange it ("persistent data unit"). Unknown members are kept: the hash covers them. */
+export type Pdu = UnsignedPdu & { hashes: { sha256: string }; signatures: Record<string, Record<string, string>> };
+
+/** Thrown when an event does not have the format of its room version. Such an event is dropped. */
+export class BadEventError extends Error {
+  override readonly name = 'BadEventError';
+  readonly code: 'M_BAD_JSON' | 'M_TOO_LARGE';
+
+  constructor(message: string, code: 'M_BAD_JSON' | 'M_TOO_LARGE' = 'M_BAD_JSON') {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** An event is at most this long, as canonical JSON in UTF-8 bytes. @see client-server API, "Size limits" */
+export const MAX_EVENT_BYTES = 65_536;
+export const MAX_PREV_EVENTS = 20;
+export const MAX_AUTH_EVENTS = 10;
+const MAX_FIELD = 255;
+
+const eventReference = z.string().max(MAX_FIELD).startsWith('$');
+const pduSchema = z.looseObject({
+  type: z.string(),
+  sender: z.string(),
+  room_id: z.string().optional(),
+  state_key: z.string().optional(),
+  content: z.custom<JsonObject>(isJsonObject, 'must be an object'),
+  auth_events: z.array(eventReference),
+  prev_events: z.array(eventReference),
+  depth: z.int().nonnegative(),
+  origin_server_ts: z.int(),
+  hashes: z.looseObject({ sha256: z.string().max(100) }),
+  signatures: z.record(z.string(), z.record(z.string(), z.string().max(MAX_FIELD))),
+  unsigned: z.custom<JsonObject>(isJsonObject, 'must be an object').optional(),
+});
+
+/** How strictly `parsePdu` looks. */
+export interface ParsePduOptions {
+  /** Events of `/backfill` answers may cite more events than the limits allow today. */
+  readonly anyNumberOfReferences?: boolean;
+}
+
+/**
+ * Checks that a parsed JSON value has the format of an event of this room version.
+ *
+ * @returns the same value, not a copy: the hash covers members that we do not know
+ * @throws BadEventError
+ * @see Matrix specification, server-server API, "Checks performed on receipt of a PDU", step 1
+ */
+export function parsePdu(value: JsonValue, version: RoomVersion, options: ParsePduOptions = {}): Pdu {
+  const result = pduSchema.safeParse(value);
+  if (!result.success) throw new BadEventError(describe(result.error));
+  const pdu = value as Pdu;
+  checkLimits(pdu, version, options);
+  if (!isUserId(pdu.sender)) throw new BadEventError('The sender is not a user id.');
+  if (version.hashRoomIds && isCreate(pdu)) {
+    if (pdu.room_id !== undefined) throw new BadEventError('A create event of this room version has no room_id.');
+  } else if (pdu.room_id === undefined || !(version.hashRoomIds ? isHashRoomId : isRoomId)(pdu.room_id)) {
+    throw new BadEventError('The room_id is missing or malformed.');
+  }
+  return pdu;
+}
+
+/** Whether an event is the create event of a room. */
+export function isCreate(event: { type: string; state_key?: string }): boolean {
+  return event.type === 'm.room.create' && event.state_key === '';
+}
+
+/**
+ * The id of the room that an event belongs to. For the create event of a version 12 room that is its own hash.
+ *
+ * @throws BadEventError when the event names no room
+ */
+export function roomIdOf(pdu: UnsignedPdu, version: RoomVersion): string {
+  if (version.hashRoomIds && isCreate(pdu)) return `!${eventId(pdu, version).slice(1)}`;
+  if (pdu.room_id === undefined) throw new BadEventError('The event has no room_id.');
+  return pdu.room_id;
+}
+
+/** The redacted copy of an event. */
+export function redact(pdu: Pdu, version: RoomVersion): Pdu {
+  return redactFields(pdu, version) as Pdu;
+}
+
+/**
+ * The id of the event that an `m.room.redaction` event redacts, wherever its room version keeps it.
+ */
+export function redactsOf(pdu: Pdu, version: RoomVersion): string | undefined {
+  const target = version.redactsInContent ? pdu.content['redacts'] : pdu.redacts;
+  return typeof target === 'string' ? target : undefined;
+}
+
+/** Adds the content hash and the first signature to a new event. */
+export function hashAndSign(pdu: UnsignedPdu, version: RoomVersion, serverName: string, key: SigningKey): Pdu {
+  const { hashes: _hashes, signatures: _signatures, ...rest } = pdu;
+  const hashed = { ...rest, hashes: { sha256: contentHash(rest) }, signatures: {} };
+  return addSignature(hashed as unknown as Pdu, version, serverName, key);
+}
+
+/** Adds the signature of one more server, as for an invitation or a restricted join. */
+export function addSignature(pdu: Pdu, version: RoomVersion, serverName: string, key: SigningKey): Pdu {
+  const { signatures } = signJson(redactFields(pdu, version), serverName, key);
+  return { ...pdu, signatures } as Pdu;
+}
+
+function checkLimits(pdu: Pdu, version: RoomVersion, options: ParsePduOptions): void {
+  if (options.anyNumberOfReferences !== true) {
+    if (pdu.prev_events.length > MAX_PREV_EVENTS) throw new BadEventError('Too many prev_events.');
+    if (pdu.auth_events.length > MAX_AUTH_EVENTS) throw new BadEventError('Too many auth_events.');
+  }
+  for (const name of ['type', 'sender', 'room_id', 'state_key'] as const) {
+    const value = pdu[name];
+    if (value !== undefined && fieldLength(value, version) > MAX_FIELD) {
+      throw new BadEventError(`The ${name} is too long.`, 'M_TOO_LARGE');
+    }
+  }
+  if (Buffer.byteLength(canonical(pdu)) > MAX_EVENT_BYTES)
+    throw new BadEventError('The event is too large.', 'M_TOO_LARGE');
+}
+
+function fieldLength(value: string, version: RoomVersion): number {
+  return version.byteLimits ? Buffer.byteLength(value) : [...value].length;
+}
+
+function canonical(pdu: Pdu): string {
+  try {
+    return canonicalJson(pdu);
+  } catch (error) {
+    if (error instanceof CanonicalJsonError) throw new BadEventError(error.message);
+    throw error;
+  }
+}
+
+function describe(error: z.ZodError): string {
+  const issue = error.issues[0];
+  return `Malformed event: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`;
+}

@@ -1,0 +1,132 @@
+/** Which content members survive a redaction; `all` keeps the whole content. A nested list keeps only those members. */
+export type ContentKeepList =
+  'all' | readonly (string | { readonly member: string; readonly only: readonly string[] })[];
+
+/** What a redaction leaves of an event. Everything that is not listed is removed. */
+export interface RedactionRules {
+  readonly topLevel: ReadonlySet<string>;
+  /** By event type; types that are not listed keep no content. */
+  readonly content: ReadonlyMap<string, ContentKeepList>;
+}
+
+/** Everything in which room versions differ, as data. @see Matrix specification, "Room Versions" */
+export interface RoomVersion {
+  readonly id: string;
+  readonly redaction: RedactionRules;
+  readonly stateResolution: 'v2' | 'v2.1';
+  /** `knock` is a membership and a join rule. From 7. */
+  readonly knocking: boolean;
+  /** `restricted` is a join rule. From 8. */
+  readonly restrictedJoins: boolean;
+  /** `knock_restricted` is a join rule. From 10. */
+  readonly knockRestricted: boolean;
+  /** Power levels must be integers; before, strings of digits count too. From 10. */
+  readonly integerPowerLevels: boolean;
+  /** The sender of the create event is the creator; before, `content.creator` says so. From 11. */
+  readonly implicitCreator: boolean;
+  /** `redacts` is in the content; before, it is at the top level. From 11. */
+  readonly redactsInContent: boolean;
+  /** The 255 limits count UTF-8 bytes; before, servers in the field count code points. From 11. */
+  readonly byteLimits: boolean;
+  /** The room id is the id of the create event, which carries no `room_id` and is never an auth event. From 12. */
+  readonly hashRoomIds: boolean;
+  /** Creators (sender and `additional_creators`) have infinite power and stand in no power level event. From 12. */
+  readonly privilegedCreators: boolean;
+}
+
+const TOP_LEVEL = [
+  'event_id',
+  'type',
+  'room_id',
+  'sender',
+  'state_key',
+  'content',
+  'hashes',
+  'signatures',
+  'depth',
+  'prev_events',
+  'auth_events',
+  'origin_server_ts',
+];
+const TOP_LEVEL_BEFORE_11 = [...TOP_LEVEL, 'prev_state', 'origin', 'membership'];
+const POWER_LEVELS = ['ban', 'events', 'events_default', 'kick', 'redact', 'state_default', 'users', 'users_default'];
+
+const REDACTION_6 = rules(TOP_LEVEL_BEFORE_11, {
+  'm.room.member': ['membership'],
+  'm.room.create': ['creator'],
+  'm.room.join_rules': ['join_rule'],
+  'm.room.power_levels': POWER_LEVELS,
+  'm.room.history_visibility': ['history_visibility'],
+});
+const REDACTION_8 = extend(REDACTION_6, { 'm.room.join_rules': ['join_rule', 'allow'] });
+const REDACTION_9 = extend(REDACTION_8, { 'm.room.member': ['membership', 'join_authorised_via_users_server'] });
+const REDACTION_11 = {
+  ...extend(REDACTION_9, {
+    'm.room.create': 'all',
+    'm.room.member': [
+      'membership',
+      'join_authorised_via_users_server',
+      { member: 'third_party_invite', only: ['signed'] },
+    ],
+    'm.room.power_levels': [...POWER_LEVELS, 'invite'],
+    'm.room.redaction': ['redacts'],
+  }),
+  topLevel: new Set(TOP_LEVEL),
+};
+
+const V6: RoomVersion = {
+  id: '6',
+  redaction: REDACTION_6,
+  stateResolution: 'v2',
+  knocking: false,
+  restrictedJoins: false,
+  knockRestricted: false,
+  integerPowerLevels: false,
+  implicitCreator: false,
+  redactsInContent: false,
+  byteLimits: false,
+  hashRoomIds: false,
+  privilegedCreators: false,
+};
+const V7: RoomVersion = { ...V6, id: '7', knocking: true };
+const V8: RoomVersion = { ...V7, id: '8', redaction: REDACTION_8, restrictedJoins: true };
+const V9: RoomVersion = { ...V8, id: '9', redaction: REDACTION_9 };
+const V10: RoomVersion = { ...V9, id: '10', integerPowerLevels: true, knockRestricted: true };
+const V11: RoomVersion = {
+  ...V10,
+  id: '11',
+  redaction: REDACTION_11,
+  implicitCreator: true,
+  redactsInContent: true,
+  byteLimits: true,
+};
+const V12: RoomVersion = {
+  ...V11,
+  id: '12',
+  stateResolution: 'v2.1',
+  hashRoomIds: true,
+  privilegedCreators: true,
+};
+
+const VERSIONS: ReadonlyMap<string, RoomVersion> = new Map(
+  [V6, V7, V8, V9, V10, V11, V12].map((version) => [version.id, version]),
+);
+
+/** Ids of the room versions that we can take part in, oldest first. */
+export const SUPPORTED_ROOM_VERSIONS: readonly string[] = [...VERSIONS.keys()];
+
+/** The version of the rooms that we create. */
+export const DEFAULT_ROOM_VERSION = '12';
+
+/** Looks a room version up; undefined when we do not support it. */
+export function roomVersion(id: string): RoomVersion | undefined {
+  return VERSIONS.get(id);
+}
+
+function rules(topLevel: readonly string[], content: Record<string, ContentKeepList>): RedactionRules {
+  return { topLevel: new Set(topLevel), content: new Map(Object.entries(content)) };
+}
+
+function extend(base: RedactionRules, content: Record<string, ContentKeepList>): RedactionRules {
+  return { topLevel: base.topLevel, content: new Map([...base.content, ...Object.entries(content)]) };
+}
