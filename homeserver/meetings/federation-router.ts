@@ -11,6 +11,7 @@ import type { Rooms } from '../rooms/rooms.ts';
 import type { Conferences } from './conference/conferences.ts';
 import { type Link, LinkError } from './conference/link.ts';
 import { sourceKey } from './conference/local-participant.ts';
+import { participantIdOf } from './conference/membership.ts';
 import { linkHalfSchema, wantsSchema } from './conference/messages.ts';
 import { UNKNOWN_LINK } from './conference/peers.ts';
 import type { Organisations } from './organisations.ts';
@@ -66,7 +67,7 @@ export function meetingsFederationRouter(options: FederationRouterOptions): Rout
     const wants = wantsSchema.safeParse(request.body);
     if (!wants.success) throw new MatrixError(400, 'M_BAD_JSON', 'The list of wanted sources is malformed.');
     const { link, linkId } = await linkOf(request, response);
-    const keys = wants.data.wants.map((want) => sourceKey(`${want.user_id}|${want.device_id}`, want.source));
+    const keys = wants.data.wants.map((want) => sourceKey(participantIdOf(want.user_id, want.device_id), want.source));
     response.json({ sources: await translated(() => link.serve(linkId, [...new Set(keys)])) });
   });
 

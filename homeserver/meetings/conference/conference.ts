@@ -16,7 +16,7 @@ import {
   sourceKey,
   spatialLayerFor,
 } from './local-participant.ts';
-import type { CallMembership } from './membership.ts';
+import { type CallMembership, splitParticipantId } from './membership.ts';
 
 const MAX_EARLY = 1_000;
 
@@ -277,10 +277,12 @@ export class Conference {
     for (const [key, want] of next) local.wants.set(key, want);
   }
 
-  /** The link that carries a source: only participants of this conference have one. */
+  /**
+   * The link to the organisation that a source belongs to. By name, not by who is here now: a link must be told of
+   * each wish and of its end, also when the participant has left in between.
+   */
   #linkOf(key: SourceKey): Link | undefined {
-    const remote = this.#remotes.get(parseSourceKey(key).participantId);
-    return remote && this.links.get(serverOf(remote.membership.userId));
+    return this.links.get(splitParticipantId(parseSourceKey(key).participantId).server);
   }
 
   reconcileAll(): void {

@@ -17,7 +17,14 @@ import type { Organisations } from '../organisations.ts';
 import { Conference, type Person } from './conference.ts';
 import type { LinkPeers } from './link.ts';
 import { LocalParticipant, type Notifier, sourceKey, type SourceKey } from './local-participant.ts';
-import { joinedContent, membershipKey, MEMBERSHIP_EXPIRES_MS, participantIdOf, readMembership } from './membership.ts';
+import {
+  joinedContent,
+  membershipKey,
+  MEMBERSHIP_EXPIRES_MS,
+  participantIdOf,
+  readMembership,
+  splitParticipantId,
+} from './membership.ts';
 import { conferenceEduSchema } from './messages.ts';
 import type { Places } from './places.ts';
 
@@ -370,8 +377,8 @@ export class Conferences {
     if (!conference) return;
     if (!(await this.#options.rooms.joinedServers(edu.room_id)).has(origin)) return;
     for (const said of edu.participants ?? []) {
-      if (serverOf(said.user_id) !== origin) continue;
       const participantId = participantIdOf(said.user_id, said.device_id);
+      if (splitParticipantId(participantId).server !== origin) continue;
       conference.setRemoteState(participantId, said.sources, said.reconnecting === true);
     }
     if (edu.resend) this.announce(conference, [origin], conference.locals.values());

@@ -6,11 +6,11 @@
  * docs/federation.md specifies the messages.
  */
 import { randomUUID } from 'node:crypto';
-import { serverOf } from '../../../federation/event.ts';
 import type { LinkState } from '../../../protocol/session.ts';
 import type { SfuClient } from '../../../sfu/client.ts';
 import type { Conference } from './conference.ts';
 import { parseSourceKey, sourceKey, type SourceKey } from './local-participant.ts';
+import { participantIdOf, splitParticipantId } from './membership.ts';
 import type { Discovery, LinkHalf, Offer } from './messages.ts';
 
 /** Times to wait before opening a link again, in ms; the last one repeats. */
@@ -190,7 +190,9 @@ export class Link {
     const connecting = this.#connect(linkId, discovery, half);
     connecting.catch((error: unknown) => {
       this.#note(error);
-      if (this.#linkId === linkId) this.setState('interrupted', { hop: 'media' });
+      if (this.#linkId !== linkId) return;
+      this.#relink();
+      this.setState('interrupted', { hop: 'media' });
     });
     void this.#replace(linkId, connecting).catch(() => undefined);
     return { port: own.port, srtp: own.srtp, probe_key: own.probeKey };
@@ -299,10 +301,10 @@ export class Link {
   }
 
   async #receive(linkId: string, offer: Offer, wanted: ReadonlySet<SourceKey>): Promise<void> {
-    const participantId = `${offer.user_id}|${offer.device_id}`;
+    const participantId = participantIdOf(offer.user_id, offer.device_id);
     const key = sourceKey(participantId, offer.source);
     // A peer may speak for its own people only, and only about what was asked.
-    if (serverOf(offer.user_id) !== this.server || !wanted.has(key)) return;
+    if (splitParticipantId(participantId).server !== this.server || !wanted.has(key)) return;
     if (this.#received.get(key)?.remoteId === offer.id) return;
     this.#drop(key);
     const { producerId } = await this.#deps.sfu.request('link.receive', {
@@ -371,10 +373,10 @@ export class Link {
     const sent = await this.#deps.sfu.request('link.send', { linkId, producerId: local.producerId });
     this.#sending.set(key, local.producerId);
     const { participantId, source } = parseSourceKey(key);
-    const at = participantId.indexOf('|');
+    const { userId, deviceId } = splitParticipantId(participantId);
     return {
-      user_id: participantId.slice(0, at),
-      device_id: participantId.slice(at + 1),
+      user_id: userId,
+      device_id: deviceId,
       source,
       id: local.producerId,
       kind: sent.kind,

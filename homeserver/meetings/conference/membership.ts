@@ -40,6 +40,17 @@ export function participantIdOf(userId: string, deviceId: string): string {
   return `${userId}|${deviceId}`;
 }
 
+/** The parts of a participant id. A `|` can stand in a user's localpart or a device id, but in no server name. */
+export function splitParticipantId(participantId: string): { userId: string; deviceId: string; server: string } {
+  const colon = participantId.indexOf(':');
+  const bar = participantId.indexOf('|', colon);
+  return {
+    userId: participantId.slice(0, bar),
+    deviceId: participantId.slice(bar + 1),
+    server: participantId.slice(colon + 1, bar),
+  };
+}
+
 /** State key of a device's membership. The leading `_` keeps it clear of the rule for keys that start with `@`. */
 export function membershipKey(userId: string, deviceId: string): string {
   return `_${userId}_${deviceId}_m.call`;

@@ -5,6 +5,7 @@ import type { Sender } from '../../rooms/ports.ts';
 import type { Organisations } from '../organisations.ts';
 import type { LinkPeers } from './link.ts';
 import { parseSourceKey } from './local-participant.ts';
+import { splitParticipantId } from './membership.ts';
 import { linkHalfSchema, offersSchema } from './messages.ts';
 
 /** Control of links must fail fast: a person waits for the picture. In ms. */
@@ -44,8 +45,8 @@ export function linkPeers(client: Requester, sender: Sender, organisations: Orga
     async wants(server, roomId, linkId, keys) {
       const wants = keys.map((key) => {
         const { participantId, source } = parseSourceKey(key);
-        const at = participantId.indexOf('|');
-        return { user_id: participantId.slice(0, at), device_id: participantId.slice(at + 1), source };
+        const { userId, deviceId } = splitParticipantId(participantId);
+        return { user_id: userId, device_id: deviceId, source };
       });
       const answer = await client.request({
         destination: server,
