@@ -1,0 +1,91 @@
+/** The meetings API of the own homeserver (protocol/client-api.ts). */
+import { inject, Injectable, signal } from '@angular/core';
+import { z } from 'zod';
+import {
+  type Info,
+  infoSchema,
+  type InviteResult,
+  inviteResultSchema,
+  type JoinLinkResult,
+  joinLinkResultSchema,
+  type Link,
+  type LinkPreview,
+  linkPreviewSchema,
+  linkSchema,
+  type Meeting,
+  type MeetingDetails,
+  meetingDetailsSchema,
+  meetingListSchema,
+  meetingSchema,
+  type NewMeeting,
+} from '../../../../protocol/client-api.ts';
+import { Auth } from './auth.ts';
+import { requestJson } from './request.ts';
+
+const BASE = '/_hansetag/client/v1';
+
+/** The answer to a new meeting also says what became of each invitation. */
+const createdMeetingSchema = meetingSchema.extend({
+  invitations: inviteResultSchema.shape.results.optional(),
+});
+export type CreatedMeeting = z.infer<typeof createdMeetingSchema>;
+
+@Injectable({ providedIn: 'root' })
+export class Api {
+  readonly #auth = inject(Auth);
+  readonly #info = signal<Info | undefined>(undefined);
+  /** The own organisation; undefined until `loadInfo` has an answer. */
+  readonly info = this.#info.asReadonly();
+
+  async loadInfo(): Promise<Info> {
+    const known = this.#info();
+    if (known) return known;
+    const info = await requestJson(infoSchema, `${BASE}/info`);
+    this.#info.set(info);
+    return info;
+  }
+
+  async meetings(): Promise<Meeting[]> {
+    return (await this.#auth.request(meetingListSchema, `${BASE}/meetings`)).meetings;
+  }
+
+  meeting(roomId: string): Promise<MeetingDetails> {
+    return this.#auth.request(meetingDetailsSchema, `${BASE}/meetings/${encodeURIComponent(roomId)}`);
+  }
+
+  createMeeting(plan: NewMeeting): Promise<CreatedMeeting> {
+    return this.#auth.request(createdMeetingSchema, `${BASE}/meetings`, { method: 'POST', body: plan });
+  }
+
+  invite(roomId: string, userIds: string[]): Promise<InviteResult> {
+    return this.#auth.request(inviteResultSchema, `${BASE}/meetings/${encodeURIComponent(roomId)}/invitations`, {
+      method: 'POST',
+      body: { userIds },
+    });
+  }
+
+  async answer(roomId: string, answer: 'accept' | 'decline'): Promise<void> {
+    await this.#auth.request(z.unknown(), `${BASE}/meetings/${encodeURIComponent(roomId)}/answer`, {
+      method: 'POST',
+      body: { answer },
+    });
+  }
+
+  createLink(roomId: string): Promise<Link> {
+    return this.#auth.request(linkSchema, `${BASE}/meetings/${encodeURIComponent(roomId)}/links`, {
+      method: 'POST',
+      body: {},
+    });
+  }
+
+  linkPreview(token: string): Promise<LinkPreview> {
+    return requestJson(linkPreviewSchema, `${BASE}/links/${encodeURIComponent(token)}`);
+  }
+
+  joinLink(token: string, displayName?: string): Promise<JoinLinkResult> {
+    const path = `${BASE}/links/${encodeURIComponent(token)}/join`;
+    return this.#auth.loggedIn()
+      ? this.#auth.request(joinLinkResultSchema, path, { method: 'POST', body: {} })
+      : requestJson(joinLinkResultSchema, path, { method: 'POST', body: { displayName } });
+  }
+}

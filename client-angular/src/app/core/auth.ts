@@ -1,0 +1,198 @@
+/**
+ * The Matrix session of this browser: log-in by the organisation's identity provider, guests by link, refresh,
+ * log-out. A log-in lasts in localStorage; a guest's session ends with the tab.
+ */
+import { computed, Injectable, signal } from '@angular/core';
+import { z } from 'zod';
+import { ApiError } from './api-error.ts';
+import { requestJson, type RequestOptions } from './request.ts';
+
+const STORAGE_KEY = 'hansetag-session';
+const AFTER_LOGIN_KEY = 'hansetag-after-login';
+/** A token is refreshed when it has less than this left, in ms. */
+const REFRESH_AHEAD_MS = 30_000;
+
+const storedSchema = z.object({
+  userId: z.string().min(3).max(255),
+  deviceId: z.string().max(255),
+  accessToken: z.string().min(1).max(4096),
+  refreshToken: z.string().max(4096).optional(),
+  /** Unix ms. */
+  expiresAt: z.number().optional(),
+  guest: z.boolean(),
+});
+export type StoredSession = z.infer<typeof storedSchema>;
+
+const loginAnswerSchema = z.object({
+  user_id: z.string(),
+  access_token: z.string(),
+  device_id: z.string(),
+  refresh_token: z.string().optional(),
+  expires_in_ms: z.number().optional(),
+});
+const refreshAnswerSchema = z.object({
+  access_token: z.string(),
+  refresh_token: z.string().optional(),
+  expires_in_ms: z.number().optional(),
+});
+
+function expiry(expiresInMs: number | undefined): { expiresAt?: number } {
+  return expiresInMs === undefined ? {} : { expiresAt: Date.now() + expiresInMs };
+}
+
+function read(): StoredSession | undefined {
+  const text = sessionStorage.getItem(STORAGE_KEY) ?? localStorage.getItem(STORAGE_KEY);
+  if (!text) return undefined;
+  try {
+    return storedSchema.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}
+
+@Injectable({ providedIn: 'root' })
+export class Auth {
+  readonly #session = signal<StoredSession | undefined>(read());
+  readonly session = this.#session.asReadonly();
+  readonly loggedIn = computed(() => this.#session() !== undefined);
+  readonly userId = computed(() => this.#session()?.userId);
+  readonly guest = computed(() => this.#session()?.guest ?? false);
+  #refreshing: Promise<string | undefined> | undefined;
+
+  /** Leaves the page for the identity provider; `login` finishes what comes back. */
+  startLogin(then: string): void {
+    sessionStorage.setItem(AFTER_LOGIN_KEY, then);
+    const back = new URL('login', document.baseURI).href;
+    location.assign(`/_matrix/client/v3/login/sso/redirect?redirectUrl=${encodeURIComponent(back)}`);
+  }
+
+  /**
+   * Exchanges the token from the identity provider for a session.
+   * @returns the path inside the client that the person wanted before the log-in
+   */
+  async finishLogin(loginToken: string): Promise<string> {
+    const answer = await requestJson(loginAnswerSchema, '/_matrix/client/v3/login', {
+      method: 'POST',
+      body: {
+        type: 'm.login.token',
+        token: loginToken,
+        initial_device_display_name: 'Hansetag Web',
+        refresh_token: true,
+      },
+    });
+    this.#store({
+      userId: answer.user_id,
+      deviceId: answer.device_id,
+      accessToken: answer.access_token,
+      ...(answer.refresh_token === undefined ? {} : { refreshToken: answer.refresh_token }),
+      ...expiry(answer.expires_in_ms),
+      guest: false,
+    });
+    const then = sessionStorage.getItem(AFTER_LOGIN_KEY) ?? '/';
+    sessionStorage.removeItem(AFTER_LOGIN_KEY);
+    return then.startsWith('/') ? then : '/';
+  }
+
+  enterAsGuest(session: {
+    userId: string;
+    deviceId: string;
+    accessToken: string;
+    expiresInMs?: number | undefined;
+  }): void {
+    const { userId, deviceId, accessToken, expiresInMs } = session;
+    this.#store({ userId, deviceId, accessToken, ...expiry(expiresInMs), guest: true });
+  }
+
+  /** Ends the session on the server and here. Not reaching the server does not keep anybody logged in here. */
+  async logout(): Promise<void> {
+    const session = this.#session();
+    this.#forget();
+    if (!session) return;
+    await requestJson(z.unknown(), '/_matrix/client/v3/logout', {
+      method: 'POST',
+      body: {},
+      accessToken: session.accessToken,
+    }).catch(() => undefined);
+  }
+
+  /** An access token that is good for now, or undefined when the person must log in again. */
+  async accessToken(): Promise<string | undefined> {
+    const session = this.#session();
+    if (!session) return undefined;
+    if (session.expiresAt === undefined || session.expiresAt - Date.now() > REFRESH_AHEAD_MS)
+      return session.accessToken;
+    return await this.renew(session.accessToken);
+  }
+
+  /** Replaces a token that was refused or is about to expire; single flight in this tab and between tabs. */
+  renew(refused: string): Promise<string | undefined> {
+    this.#refreshing ??= navigator.locks
+      .request('hansetag-refresh', () => this.#renew(refused))
+      .finally(() => {
+        this.#refreshing = undefined;
+      });
+    return this.#refreshing;
+  }
+
+  async #renew(refused: string): Promise<string | undefined> {
+    // Another tab may have done it already.
+    const stored = read();
+    if (stored && stored.accessToken !== refused) {
+      this.#session.set(stored);
+      return stored.accessToken;
+    }
+    if (!stored?.refreshToken) {
+      this.#forget();
+      return undefined;
+    }
+    try {
+      const answer = await requestJson(refreshAnswerSchema, '/_matrix/client/v3/refresh', {
+        method: 'POST',
+        body: { refresh_token: stored.refreshToken },
+      });
+      this.#store({
+        ...stored,
+        accessToken: answer.access_token,
+        refreshToken: answer.refresh_token ?? stored.refreshToken,
+        ...expiry(answer.expires_in_ms),
+      });
+      return answer.access_token;
+    } catch (error) {
+      if (error instanceof ApiError && (error.status === 401 || error.status === 403)) {
+        this.#forget();
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
+  /**
+   * A request in the name of the logged-in person. A refused token is renewed once.
+   * @throws ApiError with status 401 when the session has ended
+   */
+  async request<S extends z.ZodType>(schema: S, path: string, options: RequestOptions = {}): Promise<z.output<S>> {
+    const accessToken = await this.accessToken();
+    if (accessToken === undefined) throw new ApiError(401, 'M_MISSING_TOKEN', 'not logged in');
+    try {
+      return await requestJson(schema, path, { ...options, accessToken });
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 401) throw error;
+      const renewed = await this.renew(accessToken);
+      if (renewed === undefined) throw error;
+      return await requestJson(schema, path, { ...options, accessToken: renewed });
+    }
+  }
+
+  #store(session: StoredSession): void {
+    const storage = session.guest ? sessionStorage : localStorage;
+    storage.setItem(STORAGE_KEY, JSON.stringify(session));
+    if (!session.guest) sessionStorage.removeItem(STORAGE_KEY);
+    this.#session.set(session);
+  }
+
+  #forget(): void {
+    const guest = this.#session()?.guest ?? false;
+    (guest ? sessionStorage : localStorage).removeItem(STORAGE_KEY);
+    this.#session.set(undefined);
+  }
+}

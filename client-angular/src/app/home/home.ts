@@ -1,0 +1,104 @@
+/** Home: what is next? The next meeting large, invitations to answer, everything else below. */
+import { ChangeDetectionStrategy, Component, computed, DestroyRef, inject, signal } from '@angular/core';
+import { MatButton } from '@angular/material/button';
+import { MatDialog } from '@angular/material/dialog';
+import { Router } from '@angular/router';
+import type { Meeting } from '../../../../protocol/client-api.ts';
+import { Api } from '../core/api.ts';
+import { Auth } from '../core/auth.ts';
+import { errorText } from '../core/error-text.ts';
+import { Session } from '../session/session.ts';
+import { Header } from '../shared/header.ts';
+import { Icon } from '../shared/icon.ts';
+import { Notice } from '../shared/notice.ts';
+import { arrange } from './arrange.ts';
+import { readLink } from './read-link.ts';
+import { MeetingCard } from './meeting-card.ts';
+
+@Component({
+  selector: 'ht-home',
+  imports: [MatButton, Header, Icon, MeetingCard, Notice],
+  changeDetection: ChangeDetectionStrategy.OnPush,
+  templateUrl: './home.html',
+  styleUrl: './home.scss',
+})
+export class Home {
+  readonly #api = inject(Api);
+  readonly #dialog = inject(MatDialog);
+  readonly #router = inject(Router);
+  readonly #session = inject(Session);
+  protected readonly guest = inject(Auth).guest;
+  protected readonly meetings = signal<Meeting[] | undefined>(undefined);
+  protected readonly failure = signal<string | undefined>(undefined);
+  protected readonly linkFailure = signal(false);
+  /** Rooms with an answer under way. */
+  protected readonly answering = signal<ReadonlySet<string>>(new Set());
+  protected readonly arranged = computed(() => {
+    const meetings = this.meetings();
+    return meetings && arrange(meetings, Date.now());
+  });
+  protected readonly empty = computed(() => this.meetings()?.length === 0);
+
+  constructor() {
+    this.#session.start();
+    const stop = this.#session.listen({
+      // A new session may have missed a change.
+      onNewSession: () => void this.load(),
+      onNotification: (name) => {
+        if (name === 'meetings.changed') void this.load();
+      },
+    });
+    inject(DestroyRef).onDestroy(stop);
+    void this.load();
+  }
+
+  protected async load(): Promise<void> {
+    try {
+      this.meetings.set(await this.#api.meetings());
+      this.failure.set(undefined);
+    } catch (error) {
+      this.failure.set(errorText(error));
+    }
+  }
+
+  protected async newMeeting(): Promise<void> {
+    const { NewMeetingDialog } = await import('./new-meeting-dialog.ts');
+    this.#dialog
+      .open(NewMeetingDialog, { width: '560px', maxWidth: '96vw', autoFocus: 'first-tabbable' })
+      .afterClosed()
+      .subscribe(() => {
+        void this.load();
+      });
+  }
+
+  protected async invite(meeting: Meeting, makeLink: boolean): Promise<void> {
+    const { InviteDialog } = await import('../shared/invite-dialog.ts');
+    this.#dialog.open(InviteDialog, {
+      width: '560px',
+      maxWidth: '96vw',
+      autoFocus: 'first-tabbable',
+      data: { roomId: meeting.roomId, title: meeting.title, makeLink },
+    });
+  }
+
+  protected async answer(meeting: Meeting, answer: 'accept' | 'decline'): Promise<void> {
+    const { roomId } = meeting;
+    this.answering.update((rooms) => new Set(rooms).add(roomId));
+    try {
+      await this.#api.answer(roomId, answer);
+      await this.load();
+    } catch (error) {
+      this.failure.set(errorText(error));
+    } finally {
+      this.answering.update((rooms) => new Set([...rooms].filter((other) => other !== roomId)));
+    }
+  }
+
+  protected joinByLink(event: Event, text: string): void {
+    event.preventDefault();
+    const target = readLink(text, location.origin);
+    this.linkFailure.set(target === undefined);
+    if (target?.kind === 'own') void this.#router.navigateByUrl(target.path);
+    else if (target) location.assign(target.url);
+  }
+}

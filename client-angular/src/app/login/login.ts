@@ -1,0 +1,55 @@
+/** The log-in page: one button to the organisation's identity provider, and the way back from there. */
+import { ChangeDetectionStrategy, Component, inject, input, signal } from '@angular/core';
+import { MatButton } from '@angular/material/button';
+import { Router } from '@angular/router';
+import { Api } from '../core/api.ts';
+import { Auth } from '../core/auth.ts';
+import { errorText } from '../core/error-text.ts';
+import { Icon } from '../shared/icon.ts';
+import { LanguageMenu } from '../shared/language-menu.ts';
+import { Notice } from '../shared/notice.ts';
+import { OrganisationMark } from '../shared/organisation-mark.ts';
+
+@Component({
+  selector: 'ht-login',
+  imports: [MatButton, Icon, LanguageMenu, Notice, OrganisationMark],
+  changeDetection: ChangeDetectionStrategy.OnPush,
+  templateUrl: './login.html',
+  styleUrl: '../shared/entry.scss',
+})
+export class Login {
+  readonly #auth = inject(Auth);
+  readonly #router = inject(Router);
+  readonly #api = inject(Api);
+  /** Query parameters: where to go afterwards, and the token that the identity provider sent back. */
+  readonly then = input<string>();
+  readonly loginToken = input<string>();
+  protected readonly info = this.#api.info;
+  protected readonly failure = signal<string | undefined>(undefined);
+  protected readonly busy = signal(false);
+
+  ngOnInit(): void {
+    this.#api.loadInfo().catch((error: unknown) => this.failure.set(errorText(error)));
+    const token = this.loginToken();
+    if (token !== undefined) void this.#finish(token);
+    else if (this.#auth.loggedIn()) void this.#router.navigateByUrl(this.then() ?? '/');
+  }
+
+  protected login(): void {
+    this.busy.set(true);
+    this.#auth.startLogin(this.then() ?? '/');
+  }
+
+  async #finish(token: string): Promise<void> {
+    this.busy.set(true);
+    try {
+      const then = await this.#auth.finishLogin(token);
+      await this.#router.navigateByUrl(then, { replaceUrl: true });
+    } catch (error) {
+      this.failure.set(errorText(error));
+      this.busy.set(false);
+      // The token is spent: it does not stay in the address.
+      await this.#router.navigate(['/login'], { replaceUrl: true });
+    }
+  }
+}

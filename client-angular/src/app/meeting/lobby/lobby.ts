@@ -1,0 +1,3 @@
+import { Component } from '@angular/core';
+@Component({ selector: 'ht-lobby', template: '' })
+export class Lobby {}

@@ -1,0 +1,64 @@
+/** The one live session of this tab, shared by home, lobby and conference. */
+import { effect, inject, Injectable, signal, untracked } from '@angular/core';
+import type { Method, NotificationData, NotificationName, Params, Result } from '../../../../protocol/session.ts';
+import { Auth } from '../core/auth.ts';
+import { type ConnectionState, SessionConnection } from './connection.ts';
+
+const PATH = '/_hansetag/client/v1/session';
+
+export interface SessionListener {
+  onNewSession?(hello: Result<'hello'>): void;
+  onNotification?<N extends NotificationName>(name: N, data: NotificationData<N>): void;
+}
+
+@Injectable({ providedIn: 'root' })
+export class Session {
+  readonly #auth = inject(Auth);
+  readonly #state = signal<ConnectionState>('idle');
+  readonly state = this.#state.asReadonly();
+  readonly #hello = signal<Result<'hello'> | undefined>(undefined);
+  /** Who we are, as the server says; undefined before the first hello. */
+  readonly hello = this.#hello.asReadonly();
+  readonly #listeners = new Set<SessionListener>();
+
+  readonly #connection = new SessionConnection({
+    open: () => new WebSocket(new URL(PATH, location.href.replace(/^http/, 'ws'))),
+    accessToken: (refused) => (refused === undefined ? this.#auth.accessToken() : this.#auth.renew(refused)),
+    onState: (state) => this.#state.set(state),
+    onNewSession: (hello) => {
+      this.#hello.set(hello);
+      for (const listener of [...this.#listeners]) listener.onNewSession?.(hello);
+    },
+    onNotification: (name, data) => {
+      for (const listener of [...this.#listeners]) listener.onNotification?.(name, data);
+    },
+  });
+
+  constructor() {
+    addEventListener('online', () => this.#connection.hurry());
+    // Another person, another session.
+    effect(() => {
+      this.#auth.userId();
+      untracked(() => {
+        this.#connection.close();
+        this.#hello.set(undefined);
+        if (this.#auth.loggedIn()) this.#connection.start();
+      });
+    });
+  }
+
+  /** Makes sure that the connection is there or being made. */
+  start(): void {
+    if (this.#auth.loggedIn()) this.#connection.start();
+  }
+
+  listen(listener: SessionListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** @throws SessionError */
+  request<M extends Exclude<Method, 'hello'>>(method: M, params: Params<M>): Promise<Result<M>> {
+    return this.#connection.request(method, params);
+  }
+}

@@ -1,0 +1,28 @@
+/** The mark of an organisation: its colour and name, as it stands on tiles, in lists and in the chat. */
+import { ChangeDetectionStrategy, Component, input } from '@angular/core';
+import type { Organisation } from '../../../../protocol/session.ts';
+
+@Component({
+  selector: 'ht-organisation-mark',
+  changeDetection: ChangeDetectionStrategy.OnPush,
+  template: `<span class="dot" [style.background]="organisation().colour" aria-hidden="true"></span
+    ><span class="name" [title]="organisation().serverName">{{ organisation().displayName }}</span>`,
+  styles: `
+    :host {
+      display: inline-flex;
+      align-items: center;
+      gap: 6px;
+      min-width: 0;
+    }
+    .dot {
+      flex: none;
+      width: 12px;
+      height: 12px;
+      border-radius: 4px;
+      box-shadow: 0 0 0 1px rgb(255 255 255 / 0.5);
+    }
+  `,
+})
+export class OrganisationMark {
+  readonly organisation = input.required<Organisation>();
+}
