@@ -1,0 +1,154 @@
+/**
+ * The person's own camera and microphone. Off means that the device is released, so that its light goes out.
+ * Lobby and conference share it: what was chosen before the meeting goes on in it.
+ */
+import { Injectable, type Signal, signal } from '@angular/core';
+import { type DeviceProblem, deviceProblem } from './device-problem.ts';
+
+export type LocalKind = 'microphone' | 'camera';
+
+export interface LocalSource {
+  /** What the person wants. */
+  on: boolean;
+  track?: MediaStreamTrack;
+  opening: boolean;
+  problem?: DeviceProblem;
+}
+
+const OFF: LocalSource = { on: false, opening: false };
+const STORAGE_KEY = 'hansetag-devices';
+
+/** 720 lines are the largest simulcast layer; more would only cost. */
+const CAMERA: MediaTrackConstraints = {
+  width: { ideal: 1280 },
+  height: { ideal: 720 },
+  frameRate: { ideal: 25, max: 30 },
+};
+const MICROPHONE: MediaTrackConstraints = {
+  echoCancellation: true,
+  noiseSuppression: true,
+  autoGainControl: true,
+  channelCount: { ideal: 1 },
+};
+
+function remembered(): Partial<Record<LocalKind, string>> {
+  try {
+    const value: unknown = JSON.parse(localStorage.getItem(STORAGE_KEY) ?? '{}');
+    if (typeof value !== 'object' || value === null) return {};
+    const { microphone, camera } = value as Record<string, unknown>;
+    return {
+      ...(typeof microphone === 'string' ? { microphone } : {}),
+      ...(typeof camera === 'string' ? { camera } : {}),
+    };
+  } catch {
+    return {};
+  }
+}
+
+@Injectable({ providedIn: 'root' })
+export class LocalMedia {
+  readonly #sources = { microphone: signal<LocalSource>(OFF), camera: signal<LocalSource>(OFF) };
+  readonly microphone: Signal<LocalSource> = this.#sources.microphone.asReadonly();
+  readonly camera: Signal<LocalSource> = this.#sources.camera.asReadonly();
+  readonly #devices = signal<readonly MediaDeviceInfo[]>([]);
+  /** Devices to choose from; names come only after the browser's permission. */
+  readonly devices = this.#devices.asReadonly();
+  readonly #chosen = remembered();
+  /** Counts the wishes for each device, so that a late answer to an older one is thrown away. */
+  readonly #wish = { microphone: 0, camera: 0 };
+
+  constructor() {
+    // Absent outside secure contexts, whatever the types say.
+    (navigator.mediaDevices as MediaDevices | undefined)?.addEventListener('devicechange', () => void this.refresh());
+  }
+
+  source(kind: LocalKind): Signal<LocalSource> {
+    return this.#sources[kind];
+  }
+
+  /** Opens both with one question of the browser; when that fails each is tried alone, to say what is wrong with which. */
+  async turnOnBoth(): Promise<void> {
+    const wishes = { microphone: ++this.#wish.microphone, camera: ++this.#wish.camera };
+    for (const kind of ['microphone', 'camera'] as const) this.#sources[kind].set({ on: true, opening: true });
+    try {
+      const stream = await this.#open({ audio: this.#constraints('microphone'), video: this.#constraints('camera') });
+      this.#got('microphone', wishes.microphone, stream.getAudioTracks()[0]);
+      this.#got('camera', wishes.camera, stream.getVideoTracks()[0]);
+    } catch {
+      await Promise.all((['microphone', 'camera'] as const).map((kind) => this.#openOne(kind, wishes[kind])));
+    }
+    await this.refresh();
+  }
+
+  async turn(kind: LocalKind, on: boolean): Promise<void> {
+    const wish = ++this.#wish[kind];
+    this.#release(kind);
+    if (!on) {
+      this.#sources[kind].set(OFF);
+      return;
+    }
+    this.#sources[kind].set({ on: true, opening: true });
+    await this.#openOne(kind, wish);
+    await this.refresh();
+  }
+
+  /** Uses another device from now on, and remembers it in this browser. */
+  async choose(kind: LocalKind, deviceId: string): Promise<void> {
+    this.#chosen[kind] = deviceId;
+    localStorage.setItem(STORAGE_KEY, JSON.stringify(this.#chosen));
+    await this.turn(kind, true);
+  }
+
+  /** Releases both devices. */
+  release(): void {
+    for (const kind of ['microphone', 'camera'] as const) {
+      this.#wish[kind] += 1;
+      this.#release(kind);
+      this.#sources[kind].set(OFF);
+    }
+  }
+
+  async refresh(): Promise<void> {
+    const all = await (navigator.mediaDevices as MediaDevices | undefined)?.enumerateDevices().catch(() => []);
+    this.#devices.set(all ?? []);
+  }
+
+  async #openOne(kind: LocalKind, wish: number): Promise<void> {
+    try {
+      const constraints = this.#constraints(kind);
+      const stream = await this.#open(kind === 'camera' ? { video: constraints } : { audio: constraints });
+      this.#got(kind, wish, stream.getTracks()[0]);
+    } catch (error) {
+      if (wish !== this.#wish[kind]) return;
+      this.#sources[kind].set({ on: false, opening: false, problem: deviceProblem(error) });
+    }
+  }
+
+  async #open(constraints: MediaStreamConstraints): Promise<MediaStream> {
+    const { mediaDevices } = navigator as { mediaDevices?: MediaDevices };
+    if (!mediaDevices) throw new DOMException('no media devices here', 'NotSupportedError');
+    return await mediaDevices.getUserMedia(constraints);
+  }
+
+  #got(kind: LocalKind, wish: number, track: MediaStreamTrack | undefined): void {
+    if (!track || wish !== this.#wish[kind]) {
+      track?.stop();
+      return;
+    }
+    track.addEventListener('ended', () => {
+      if (wish === this.#wish[kind]) this.#sources[kind].set({ on: false, opening: false, problem: 'lost' });
+    });
+    this.#sources[kind].set({ on: true, opening: false, track });
+  }
+
+  #release(kind: LocalKind): void {
+    this.#sources[kind]().track?.stop();
+  }
+
+  #constraints(kind: LocalKind): MediaTrackConstraints {
+    const deviceId = this.#chosen[kind];
+    const wanted = kind === 'camera' ? CAMERA : MICROPHONE;
+    // `ideal`: a remembered device that is not plugged in today must not stand in the way.
+    return deviceId === undefined ? wanted : { ...wanted, deviceId: { ideal: deviceId } };
+  }
+}

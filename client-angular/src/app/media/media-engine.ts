@@ -1,0 +1,329 @@
+/**
+ * WebRTC of one conference by mediasoup-client: one transport to send, one to receive, both to the own SFU.
+ * Knows the session only by the requests it makes; knows nothing of the screen.
+ */
+import type { types } from 'mediasoup-client';
+import { KIND_OF_SOURCE, type Source, type TransportOptions } from '../../../../protocol/media.ts';
+import type { MediaOpened, Method, NotificationData, Params, Result, Watch } from '../../../../protocol/session.ts';
+import { cameraEncodings, screenEncodings } from './encodings.ts';
+
+/** A broken transport gets this long to heal by itself before ICE is restarted, in ms. */
+const HEAL_MS = 2_000;
+/** So many ICE restarts in a row, then new transports. */
+const MAX_ICE_RESTARTS = 2;
+
+export type Requester = <M extends Exclude<Method, 'hello'>>(method: M, params: Params<M>) => Promise<Result<M>>;
+
+export interface RemoteMedia {
+  consumerId: string;
+  participantId: string;
+  source: Source;
+  track: MediaStreamTrack;
+  /** The line is too weak for this picture: the server sends none. */
+  weak: boolean;
+}
+
+export interface EngineListener {
+  /** What is received has changed. */
+  onRemoteMedia(media: ReadonlyMap<string, RemoteMedia>): void;
+  /** A transport can not be repaired: media must be opened anew. */
+  onBroken(): void;
+}
+
+interface Open {
+  device: types.Device;
+  send: types.Transport;
+  receive: types.Transport;
+}
+
+/** The key of a source among all: also used by the store and the stage. */
+export function mediaKey(participantId: string, source: Source): string {
+  return `${participantId} ${source}`;
+}
+
+export class MediaEngine {
+  readonly #request: Requester;
+  readonly #listener: EngineListener;
+  #open: Open | undefined;
+  readonly #producers = new Map<Source, types.Producer>();
+  readonly #consumers = new Map<string, { consumer: types.Consumer; media: RemoteMedia }>();
+  /** Consumers that the server took back while they were being made. */
+  readonly #removed = new Set<string>();
+  #ready: string[] = [];
+  #watched: string | undefined;
+  #wanted: readonly Watch[] = [];
+  /** Publishing and muting of one source happen one after the other. */
+  readonly #turns = new Map<Source, Promise<void>>();
+
+  constructor(request: Requester, listener: EngineListener) {
+    this.#request = request;
+    this.#listener = listener;
+  }
+
+  /** What `conference.join` needs to keep the transports after a restart of the homeserver. */
+  get kept(): { send: string; receive: string; consumers: string[] } | undefined {
+    if (!this.#open) return undefined;
+    const consumers = [...this.#consumers.values()].map(({ consumer }) => consumer.id).slice(0, 200);
+    return { send: this.#open.send.id, receive: this.#open.receive.id, consumers };
+  }
+
+  get transports(): readonly types.Transport[] {
+    return this.#open ? [this.#open.send, this.#open.receive] : [];
+  }
+
+  /** Fetches the library, which is a large part of the client, ahead of need. */
+  static async preload(): Promise<void> {
+    await import('mediasoup-client');
+  }
+
+  /** Makes the client's side of new transports. What was open before is closed. */
+  async open(media: MediaOpened): Promise<void> {
+    this.close();
+    const { Device, detectDevice } = await import('mediasoup-client');
+    const device = await Device.factory({ handlerName: detectDevice() ?? 'Chrome111' });
+    await device.load({ routerRtpCapabilities: media.rtpCapabilities as types.RtpCapabilities });
+    const send = device.createSendTransport(transportOptions(media.send));
+    const receive = device.createRecvTransport(transportOptions(media.receive));
+    const open: Open = { device, send, receive };
+    this.#open = open;
+    for (const transport of [send, receive]) this.#supervise(open, transport);
+    send.on('produce', ({ rtpParameters, appData }, done, failed) => {
+      const source = appData['source'] as Source;
+      this.#request('media.publish', { transportId: send.id, source, rtpParameters, paused: false }).then(
+        ({ producerId }) => done({ id: producerId }),
+        failed,
+      );
+    });
+    this.#sendWatch();
+  }
+
+  close(): void {
+    const open = this.#open;
+    this.#open = undefined;
+    this.#watched = undefined;
+    this.#producers.clear();
+    this.#consumers.clear();
+    this.#removed.clear();
+    this.#ready = [];
+    open?.send.close();
+    open?.receive.close();
+    if (open) this.#changed();
+  }
+
+  // ---- sending ----
+
+  /** Sends a source, or pauses it when there is no track. Calls for the same source follow each other. */
+  setTrack(source: Source, track: MediaStreamTrack | undefined): Promise<void> {
+    const turn = (this.#turns.get(source) ?? Promise.resolve()).then(() => this.#setTrack(source, track));
+    this.#turns.set(
+      source,
+      turn.catch(() => undefined),
+    );
+    return turn;
+  }
+
+  async #setTrack(source: Source, track: MediaStreamTrack | undefined): Promise<void> {
+    const open = this.#open;
+    if (!open) return;
+    const producer = this.#producers.get(source);
+    if (producer && !producer.closed) {
+      if (track?.readyState === 'live') {
+        await producer.replaceTrack({ track });
+        if (!producer.paused) return;
+        producer.resume();
+        await this.#request('media.resume', { source });
+      } else {
+        if (producer.paused) return;
+        producer.pause();
+        await producer.replaceTrack({ track: null });
+        await this.#request('media.pause', { source });
+      }
+      return;
+    }
+    if (track?.readyState !== 'live' || !open.device.canProduce(KIND_OF_SOURCE[source])) return;
+    const made = await open.send.produce({
+      track,
+      stopTracks: false,
+      appData: { source },
+      ...(KIND_OF_SOURCE[source] === 'audio' ? audioOptions() : videoOptions(source, track)),
+    });
+    if (this.#open === open) this.#producers.set(source, made);
+    else made.close();
+  }
+
+  /** Stops sending a source altogether. */
+  async unpublish(source: Source): Promise<void> {
+    const producer = this.#producers.get(source);
+    this.#producers.delete(source);
+    producer?.close();
+    if (producer) await this.#request('media.unpublish', { source });
+  }
+
+  /**
+   * After the homeserver came back: makes what it knows of our sources agree with what we send.
+   * @param known the sources that the server has for us
+   */
+  async agree(known: readonly { source: Source; paused: boolean }[]): Promise<void> {
+    for (const [source, producer] of [...this.#producers]) {
+      const there = known.find((candidate) => candidate.source === source);
+      const { track } = producer;
+      if (!there) {
+        this.#producers.delete(source);
+        producer.close();
+        if (track && !producer.paused) await this.setTrack(source, track);
+      } else if (there.paused !== producer.paused) {
+        await this.#request(producer.paused ? 'media.pause' : 'media.resume', { source });
+      }
+    }
+  }
+
+  // ---- receiving ----
+
+  /** Declares everything that shall be received. */
+  watch(wanted: readonly Watch[]): void {
+    this.#wanted = wanted;
+    this.#sendWatch();
+  }
+
+  /** Declares it again: the server has forgotten. */
+  watchAgain(): void {
+    this.#watched = undefined;
+    this.#sendWatch();
+  }
+
+  #sendWatch(): void {
+    const open = this.#open;
+    if (!open) return;
+    const watch = [...this.#wanted];
+    const fingerprint = JSON.stringify(watch);
+    if (fingerprint === this.#watched) return;
+    this.#watched = fingerprint;
+    this.#request('media.watch', { rtpCapabilities: open.device.recvRtpCapabilities, watch }).catch(() => {
+      if (this.#watched === fingerprint) this.#watched = undefined;
+    });
+  }
+
+  async added(data: NotificationData<'consumer.added'>): Promise<void> {
+    const open = this.#open;
+    if (!open) return;
+    const { consumerId, participantId, source, producerId, kind } = data;
+    let consumer: types.Consumer;
+    try {
+      consumer = await open.receive.consume({
+        id: consumerId,
+        producerId,
+        kind,
+        rtpParameters: data.rtpParameters as types.RtpParameters,
+        // One stream per person keeps lips and voice together; a shared screen goes by itself.
+        streamId: source === 'microphone' || source === 'camera' ? participantId : mediaKey(participantId, source),
+      });
+    } catch {
+      // The transport was closed meanwhile: what follows brings everything anew.
+      return;
+    }
+    if (this.#open !== open || this.#removed.delete(consumerId)) {
+      consumer.close();
+      return;
+    }
+    const key = mediaKey(participantId, source);
+    this.#consumers.get(key)?.consumer.close();
+    this.#consumers.set(key, {
+      consumer,
+      media: { consumerId, participantId, source, track: consumer.track, weak: false },
+    });
+    this.#changed();
+    this.#tellReady(consumerId);
+  }
+
+  removed(consumerId: string): void {
+    for (const [key, { consumer }] of this.#consumers) {
+      if (consumer.id !== consumerId) continue;
+      this.#consumers.delete(key);
+      consumer.close();
+      this.#changed();
+      return;
+    }
+    this.#removed.add(consumerId);
+  }
+
+  layers(consumerId: string, weak: boolean): void {
+    for (const held of this.#consumers.values()) {
+      if (held.consumer.id !== consumerId || held.media.weak === weak) continue;
+      held.media = { ...held.media, weak };
+      this.#changed();
+    }
+  }
+
+  /** Consumers that are made in the same moment are reported together. */
+  #tellReady(consumerId: string): void {
+    this.#ready.push(consumerId);
+    if (this.#ready.length > 1) return;
+    queueMicrotask(() => {
+      const consumerIds = this.#ready.splice(0, 100);
+      if (consumerIds.length > 0) this.#request('media.ready', { consumerIds }).catch(() => undefined);
+    });
+  }
+
+  #changed(): void {
+    this.#listener.onRemoteMedia(new Map([...this.#consumers].map(([key, { media }]) => [key, media])));
+  }
+
+  // ---- transports ----
+
+  #supervise(open: Open, transport: types.Transport): void {
+    let restarts = 0;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const repair = async (): Promise<void> => {
+      if (this.#open !== open || transport.closed || transport.connectionState === 'connected') return;
+      restarts += 1;
+      if (restarts > MAX_ICE_RESTARTS) {
+        this.#listener.onBroken();
+        return;
+      }
+      try {
+        const { iceParameters } = await this.#request('media.restart-ice', { transportId: transport.id });
+        if (this.#open !== open || transport.closed) return;
+        await transport.restartIce({ iceParameters });
+        timer = setTimeout(() => void repair(), HEAL_MS * 2);
+      } catch {
+        if (this.#open === open) this.#listener.onBroken();
+      }
+    };
+    transport.on('connect', ({ dtlsParameters }, done, failed) => {
+      this.#request('media.connect', { transportId: transport.id, dtlsParameters }).then(done, failed);
+    });
+    transport.on('connectionstatechange', (state) => {
+      clearTimeout(timer);
+      if (state === 'connected') restarts = 0;
+      else if (state === 'disconnected') timer = setTimeout(() => void repair(), HEAL_MS);
+      else if (state === 'failed') void repair();
+    });
+    transport.observer.on('close', () => clearTimeout(timer));
+  }
+}
+
+function transportOptions(options: TransportOptions): types.TransportOptions {
+  return {
+    id: options.id,
+    iceParameters: options.iceParameters,
+    dtlsParameters: options.dtlsParameters,
+    iceCandidates: options.iceCandidates.map((candidate) => ({
+      ...candidate,
+      ip: candidate.ip ?? candidate.address,
+    })) as types.IceCandidate[],
+  };
+}
+
+function audioOptions(): Partial<types.ProducerOptions> {
+  return {
+    codecOptions: { opusDtx: true, opusFec: true, opusStereo: false },
+    encodings: [{ dtx: true, maxBitrate: 48_000 }],
+  };
+}
+
+function videoOptions(source: Source, track: MediaStreamTrack): Partial<types.ProducerOptions> {
+  return {
+    codecOptions: { videoGoogleStartBitrate: 800 },
+    encodings: source === 'screen' ? screenEncodings() : cameraEncodings(track.getSettings().height ?? 720),
+  };
+}
