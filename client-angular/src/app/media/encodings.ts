@@ -13,7 +13,7 @@ const LAYERS = [
  */
 export function cameraEncodings(lines: number): types.RtpEncodingParameters[] {
   const height = Math.max(1, lines);
-  const used = LAYERS.filter((layer, index) => index === 0 || height > (LAYERS[index - 1]?.lines ?? 0) * 1.2);
+  const used = LAYERS.filter((_layer, index) => index === 0 || height > (LAYERS[index - 1]?.lines ?? 0) * 1.2);
   return used.map((layer) => ({
     maxBitrate: layer.maxBitrate,
     scaleResolutionDownBy: Math.max(1, height / layer.lines),

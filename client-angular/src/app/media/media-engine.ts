@@ -3,7 +3,13 @@
  * Knows the session only by the requests it makes; knows nothing of the screen.
  */
 import type { types } from 'mediasoup-client';
-import { KIND_OF_SOURCE, type Source, type TransportOptions } from '../../../../protocol/media.ts';
+import {
+  KIND_OF_SOURCE,
+  rtpCapabilitiesSchema,
+  rtpParametersSchema,
+  type Source,
+  type TransportOptions,
+} from '../../../../protocol/media.ts';
 import type { MediaOpened, Method, NotificationData, Params, Result, Watch } from '../../../../protocol/session.ts';
 import { cameraEncodings, screenEncodings } from './encodings.ts';
 
@@ -89,10 +95,12 @@ export class MediaEngine {
     for (const transport of [send, receive]) this.#supervise(open, transport);
     send.on('produce', ({ rtpParameters, appData }, done, failed) => {
       const source = appData['source'] as Source;
-      this.#request('media.publish', { transportId: send.id, source, rtpParameters, paused: false }).then(
-        ({ producerId }) => done({ id: producerId }),
-        failed,
-      );
+      this.#request('media.publish', {
+        transportId: send.id,
+        source,
+        rtpParameters: rtpParametersSchema.parse(rtpParameters),
+        paused: false,
+      }).then(({ producerId }) => done({ id: producerId }), failed);
     });
     this.#sendWatch();
   }
@@ -198,7 +206,8 @@ export class MediaEngine {
     const fingerprint = JSON.stringify(watch);
     if (fingerprint === this.#watched) return;
     this.#watched = fingerprint;
-    this.#request('media.watch', { rtpCapabilities: open.device.recvRtpCapabilities, watch }).catch(() => {
+    const rtpCapabilities = rtpCapabilitiesSchema.parse(open.device.recvRtpCapabilities);
+    this.#request('media.watch', { rtpCapabilities, watch }).catch(() => {
       if (this.#watched === fingerprint) this.#watched = undefined;
     });
   }

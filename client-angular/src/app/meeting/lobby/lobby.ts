@@ -1,3 +1,105 @@
-import { Component } from '@angular/core';
-@Component({ selector: 'ht-lobby', template: '' })
-export class Lobby {}
+/** The lobby: am I ready? Own picture, level, devices. Nothing leaves this computer before "Join". */
+import { ChangeDetectionStrategy, Component, computed, DestroyRef, inject, input, signal } from '@angular/core';
+import { MatButton } from '@angular/material/button';
+import { MatFormField, MatLabel } from '@angular/material/form-field';
+import { MatOption, MatSelect } from '@angular/material/select';
+import { Router } from '@angular/router';
+import type { MeetingDetails } from '../../../../../protocol/client-api.ts';
+import { ConferenceClient } from '../../conference/conference-client.ts';
+import { markJoinClick } from '../../conference/marks.ts';
+import { Api } from '../../core/api.ts';
+import { errorText } from '../../core/error-text.ts';
+import { deviceProblemText } from '../../media/device-problem.ts';
+import { type LocalKind, LocalMedia } from '../../media/local-media.ts';
+import { MediaEngine } from '../../media/media-engine.ts';
+import { Session } from '../../session/session.ts';
+import { Header } from '../../shared/header.ts';
+import { Icon } from '../../shared/icon.ts';
+import { Notice } from '../../shared/notice.ts';
+import { OrganisationMark } from '../../shared/organisation-mark.ts';
+import { VideoTrack } from '../../shared/video-track.ts';
+import { When } from '../../shared/when.ts';
+import { LevelMeter } from './level-meter.ts';
+
+const DEVICE_KIND = { camera: 'videoinput', microphone: 'audioinput' } as const;
+
+@Component({
+  selector: 'ht-lobby',
+  imports: [
+    MatButton,
+    MatFormField,
+    MatLabel,
+    MatOption,
+    MatSelect,
+    Header,
+    Icon,
+    LevelMeter,
+    Notice,
+    OrganisationMark,
+    VideoTrack,
+    When,
+  ],
+  changeDetection: ChangeDetectionStrategy.OnPush,
+  templateUrl: './lobby.html',
+  styleUrl: './lobby.scss',
+})
+export class Lobby {
+  readonly #api = inject(Api);
+  readonly #client = inject(ConferenceClient);
+  readonly #router = inject(Router);
+  readonly #local = inject(LocalMedia);
+  readonly roomId = input.required<string>();
+  protected readonly meeting = signal<MeetingDetails | undefined>(undefined);
+  protected readonly failure = signal<string | undefined>(undefined);
+  protected readonly camera = this.#local.camera;
+  protected readonly microphone = this.#local.microphone;
+  protected readonly name = computed(() => this.#session.hello()?.displayName);
+  protected readonly kinds: readonly LocalKind[] = ['camera', 'microphone'];
+  protected readonly cameraLabel = $localize`:@@device.camera:Camera`;
+  protected readonly microphoneLabel = $localize`:@@device.microphone:Microphone`;
+  protected readonly problemText = deviceProblemText;
+  readonly #session = inject(Session);
+  #joining = false;
+
+  constructor() {
+    // The session says who we are and is ready when "Join" is pressed; so are the screen and the media library.
+    this.#session.start();
+    void import('../conference/conference.ts');
+    void MediaEngine.preload();
+    void this.#local.turnOnBoth();
+    inject(DestroyRef).onDestroy(() => {
+      if (!this.#joining) this.#local.release();
+    });
+  }
+
+  ngOnInit(): void {
+    this.#api.meeting(this.roomId()).then(
+      (meeting) => this.meeting.set(meeting),
+      (error: unknown) => this.failure.set(errorText(error)),
+    );
+  }
+
+  protected devices(kind: LocalKind): readonly MediaDeviceInfo[] {
+    return this.#local.devices().filter((device) => device.kind === DEVICE_KIND[kind] && device.deviceId !== '');
+  }
+
+  protected current(kind: LocalKind): string {
+    return this.#local.source(kind)().track?.getSettings().deviceId ?? '';
+  }
+
+  protected choose(kind: LocalKind, deviceId: string): void {
+    void this.#local.choose(kind, deviceId);
+  }
+
+  protected toggle(kind: LocalKind): void {
+    void this.#local.turn(kind, !this.#local.source(kind)().on);
+  }
+
+  protected join(silent: boolean): void {
+    markJoinClick();
+    this.#joining = true;
+    if (silent) this.#local.release();
+    void this.#client.join(this.roomId());
+    void this.#router.navigate(['/meeting', this.roomId()]);
+  }
+}

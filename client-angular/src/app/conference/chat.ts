@@ -1,0 +1,122 @@
+/** The chat of the conference: pages of history, what comes in, and what is on its way out. */
+import { computed, inject, Injectable, signal } from '@angular/core';
+import { CHAT_MAX_LENGTH, type ChatMessage } from '../../../../protocol/session.ts';
+import { Session } from '../session/session.ts';
+
+const PAGE = 50;
+
+export interface Outgoing {
+  transactionId: string;
+  body: string;
+  failed: boolean;
+}
+
+@Injectable({ providedIn: 'root' })
+export class Chat {
+  readonly #session = inject(Session);
+  #roomId = '';
+  readonly #messages = signal<readonly ChatMessage[]>([]);
+  /** The oldest first. */
+  readonly messages = this.#messages.asReadonly();
+  readonly #outgoing = signal<readonly Outgoing[]>([]);
+  readonly outgoing = this.#outgoing.asReadonly();
+  readonly #next = signal<string | undefined>(undefined);
+  readonly hasOlder = computed(() => this.#next() !== undefined);
+  readonly failure = signal<unknown>(undefined);
+
+  /** Begins with the newest page of this room. */
+  async open(roomId: string): Promise<void> {
+    if (roomId !== this.#roomId) {
+      this.#roomId = roomId;
+      this.#messages.set([]);
+      this.#outgoing.set([]);
+    }
+    await this.#page(undefined);
+  }
+
+  async older(): Promise<void> {
+    const before = this.#next();
+    if (before !== undefined) await this.#page(before);
+  }
+
+  received(message: ChatMessage): void {
+    if (message.roomId !== this.#roomId) return;
+    this.#add([message]);
+    // The own message may come back before the answer to the request, and does not always name its transaction.
+    const own = message.sender === this.#session.hello()?.userId;
+    const settled = this.#outgoing().find(
+      ({ transactionId, body }) => transactionId === message.transactionId || (own && body === message.body),
+    );
+    if (settled) this.#settle(settled.transactionId);
+  }
+
+  async send(text: string): Promise<void> {
+    const body = text.trim().slice(0, CHAT_MAX_LENGTH);
+    if (body === '') return;
+    const transactionId = crypto.randomUUID();
+    this.#outgoing.update((all) => [...all, { transactionId, body, failed: false }]);
+    await this.#send(transactionId, body);
+  }
+
+  /** The transaction id stays the same: a message that did arrive is not written twice. */
+  async retry({ transactionId, body }: Outgoing): Promise<void> {
+    this.#mark(transactionId, false);
+    await this.#send(transactionId, body);
+  }
+
+  async #send(transactionId: string, body: string): Promise<void> {
+    try {
+      const roomId = this.#roomId;
+      const { eventId } = await this.#session.request('chat.send', { roomId, transactionId, body });
+      this.#sent(roomId, eventId, transactionId, body);
+    } catch {
+      this.#mark(transactionId, true);
+    }
+  }
+
+  /** Stands in the list from now on; the message itself replaces it when it comes. */
+  #sent(roomId: string, eventId: string, transactionId: string, body: string): void {
+    const hello = this.#session.hello();
+    this.#settle(transactionId);
+    if (!hello || roomId !== this.#roomId || this.#messages().some((message) => message.eventId === eventId)) return;
+    const { userId: sender, displayName, organisation } = hello;
+    this.#add([
+      { eventId, roomId, sender, displayName, organisation: organisation.serverName, body, sentAt: Date.now() },
+    ]);
+  }
+
+  async #page(before: string | undefined): Promise<void> {
+    const roomId = this.#roomId;
+    try {
+      const page = await this.#session.request('chat.history', {
+        roomId,
+        limit: PAGE,
+        ...(before === undefined ? {} : { before }),
+      });
+      if (roomId !== this.#roomId) return;
+      this.#add(page.messages);
+      this.#next.set(page.next);
+      this.failure.set(undefined);
+    } catch (error) {
+      this.failure.set(error);
+    }
+  }
+
+  #add(messages: readonly ChatMessage[]): void {
+    this.#messages.update((all) => {
+      const byId = new Map(all.map((message) => [message.eventId, message]));
+      for (const message of messages) byId.set(message.eventId, message);
+      return [...byId.values()].sort((a, b) => a.sentAt - b.sentAt);
+    });
+  }
+
+  #settle(transactionId: string): void {
+    this.#outgoing.update((all) => all.filter((outgoing) => outgoing.transactionId !== transactionId));
+  }
+
+  #mark(transactionId: string, failed: boolean): void {
+    this.#outgoing.update((all) =>
+      all.map((outgoing) => (outgoing.transactionId === transactionId ? { ...outgoing, failed } : outgoing)),
+    );
+  }
+}
