@@ -1,0 +1,35 @@
+/** The local part of a Matrix id from the name that an identity provider knows somebody by. */
+
+/** Room for a suffix, `@`, `:` and a server name within the 255 bytes of a user id. */
+export const MAX_LOCALPART_BYTES = 64;
+/** Local parts that start so belong to guests. */
+export const GUEST_PREFIX = 'guest-';
+
+/**
+ * Maps a name to the characters a-z 0-9 . _ = / + -: upper case becomes lower case, umlauts and accents lose their
+ * marks, and every other byte becomes `=` and two hexadecimal digits.
+ *
+ * @see Matrix specification, appendices, "Mapping from other character sets"
+ */
+export function toLocalpart(name: string): string {
+  // The user name is often a mail address; its own server says the rest.
+  const local = name.replace(/@.*$/s, '') || name;
+  const plain = local
+    .toLowerCase()
+    .replaceAll('ß', 'ss')
+    .normalize('NFKD')
+    .replace(/\p{Mark}/gu, '');
+  let localpart = '';
+  for (const character of plain) {
+    const mapped = /^[a-z0-9._/+-]$/.test(character) ? character : escape(character);
+    if (localpart.length + mapped.length > MAX_LOCALPART_BYTES) break;
+    localpart += mapped;
+  }
+  if (localpart === '') return 'user';
+  // A person must not look like a guest, nor a guest like a person; `_` in front belongs to bridges.
+  return localpart.startsWith(GUEST_PREFIX) || localpart.startsWith('_') ? `user-${localpart}` : localpart;
+}
+
+function escape(character: string): string {
+  return Array.from(Buffer.from(character.toWellFormed()), (byte) => `=${byte.toString(16).padStart(2, '0')}`).join('');
+}

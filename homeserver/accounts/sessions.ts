@@ -1,0 +1,240 @@
+/** Sessions: the devices that people are logged in with and the tokens of these. */
+import type { Database, Tx } from '../database/database.ts';
+import { MatrixError } from '../errors.ts';
+import type { Accounts } from './accounts.ts';
+import { hashSecret, newSecret, randomBase32 } from './secrets.ts';
+
+/** Who makes a request. */
+export interface Requester {
+  readonly userId: string;
+  readonly deviceId: string;
+  readonly guest: boolean;
+  readonly displayName: string;
+}
+
+export interface NewSession {
+  /** Logs in again with a device that is known already; its old tokens end. */
+  readonly deviceId?: string | undefined;
+  /** Name of the device. */
+  readonly displayName?: string | undefined;
+  /** Whether the client can refresh; without it the access token lives until log-out. */
+  readonly refreshable?: boolean | undefined;
+}
+
+export interface Tokens {
+  readonly accessToken: string;
+  readonly refreshToken?: string;
+  readonly expiresInMs?: number;
+}
+
+export interface Device {
+  readonly deviceId: string;
+  readonly displayName: string | undefined;
+  /** Unix ms, not more exact than some minutes. */
+  readonly lastSeenAt: number;
+}
+
+interface TokenRow {
+  access_hash: Buffer;
+  refresh_hash: Buffer | null;
+  localpart: string;
+  device_id: string;
+  expires_at: number | null;
+  previous: Buffer | null;
+  used: boolean;
+}
+type RequesterRow = TokenRow & { guest: boolean; display_name: string; last_seen_at: number };
+
+export const ACCESS_TOKEN_PREFIX = 'hst_';
+const REFRESH_TOKEN_PREFIX = 'hsr_';
+/** Life of an access token that can be refreshed, in ms. */
+const ACCESS_LIFE_MS = 60 * 60 * 1000;
+/** Guests can not refresh; their session ends after this time, in ms. */
+const GUEST_LIFE_MS = 24 * 60 * 60 * 1000;
+const DEVICE_ID_LENGTH = 12;
+/** How exact "last seen" is, in ms: it is not worth a write for every request. */
+const SEEN_STEP_MS = 5 * 60 * 1000;
+
+export type EndListener = (userId: string, deviceId: string) => void;
+
+export class Sessions {
+  readonly #db: Database;
+  readonly #accounts: Accounts;
+  readonly #now: () => number;
+  readonly #listeners = new Set<EndListener>();
+
+  /** @param now the clock, Unix ms */
+  constructor(db: Database, accounts: Accounts, now: () => number = Date.now) {
+    this.#db = db;
+    this.#accounts = accounts;
+    this.#now = now;
+  }
+
+  /**
+   * @throws MatrixError 401 M_UNKNOWN_TOKEN; with `soft_logout` when the token has only expired
+   */
+  async authenticate(accessToken: string): Promise<Requester> {
+    const hash = hashSecret(accessToken);
+    const [row] = await this.#db.query<RequesterRow>(
+      `SELECT t.*, u.guest, u.display_name, d.last_seen_at FROM tokens t
+       JOIN users u USING (localpart) JOIN devices d USING (localpart, device_id) WHERE t.access_hash = $1`,
+      [hash],
+    );
+    if (!row) throw unknownToken(false);
+    const now = this.#now();
+    if (row.expires_at !== null && row.expires_at <= now) throw unknownToken(row.refresh_hash !== null);
+    if (!row.used) await this.#firstUse(row);
+    if (now - row.last_seen_at > SEEN_STEP_MS) {
+      await this.#db.query('UPDATE devices SET last_seen_at = $3 WHERE localpart = $1 AND device_id = $2', [
+        row.localpart,
+        row.device_id,
+        now,
+      ]);
+    }
+    return {
+      userId: this.#accounts.userId(row.localpart),
+      deviceId: row.device_id,
+      guest: row.guest,
+      displayName: row.display_name,
+    };
+  }
+
+  /** Logs a local user in. */
+  async create(userId: string, options: NewSession = {}): Promise<Tokens & { deviceId: string }> {
+    const localpart = this.#localpart(userId);
+    const guest = await this.#accounts.isGuest(userId);
+    const deviceId = options.deviceId ?? randomBase32(DEVICE_ID_LENGTH).toUpperCase();
+    const now = this.#now();
+    const tokens = await this.#db.transaction(async (tx) => {
+      await this.#db.query(
+        `INSERT INTO devices (localpart, device_id, display_name, created_at, last_seen_at) VALUES ($1, $2, $3, $4, $4)
+         ON CONFLICT (localpart, device_id) DO UPDATE SET last_seen_at = excluded.last_seen_at`,
+        [localpart, deviceId, options.displayName ?? null, now],
+        tx,
+      );
+      await this.#db.query('DELETE FROM tokens WHERE localpart = $1 AND device_id = $2', [localpart, deviceId], tx);
+      const lifeMs = guest ? GUEST_LIFE_MS : options.refreshable ? ACCESS_LIFE_MS : undefined;
+      return this.#issue({ localpart, deviceId, lifeMs, refreshable: !guest && options.refreshable === true }, tx);
+    });
+    return { ...tokens, deviceId };
+  }
+
+  /**
+   * Exchanges a refresh token for a new pair. The old pair stays good until the new one is used, because the answer
+   * may not arrive. When a pair was exchanged twice, the pair of the first exchange ends.
+   *
+   * @throws MatrixError 401 M_UNKNOWN_TOKEN
+   * @see Matrix specification, client-server API, "Refreshing access tokens"
+   */
+  async refresh(refreshToken: string): Promise<Tokens> {
+    const hash = hashSecret(refreshToken);
+    return this.#db.transaction(async (tx) => {
+      const [row] = await this.#db.query<TokenRow>(
+        'SELECT * FROM tokens WHERE refresh_hash = $1 FOR UPDATE',
+        [hash],
+        tx,
+      );
+      if (!row) throw unknownToken(false);
+      await this.#db.query('DELETE FROM tokens WHERE previous = $1', [row.access_hash], tx);
+      // To refresh a pair shows that it has arrived.
+      await this.#firstUse(row, tx);
+      const { localpart, device_id: deviceId, access_hash: previous } = row;
+      return this.#issue({ localpart, deviceId, lifeMs: ACCESS_LIFE_MS, refreshable: true, previous }, tx);
+    });
+  }
+
+  /** Logs a device out. */
+  async end(userId: string, deviceId: string): Promise<void> {
+    await this.#db.query('DELETE FROM devices WHERE localpart = $1 AND device_id = $2', [
+      this.#localpart(userId),
+      deviceId,
+    ]);
+    this.#ended(userId, deviceId);
+  }
+
+  /** Logs all devices of a user out. */
+  async endAll(userId: string): Promise<void> {
+    const rows = await this.#db.query<{ device_id: string }>(
+      'DELETE FROM devices WHERE localpart = $1 RETURNING device_id',
+      [this.#localpart(userId)],
+    );
+    for (const row of rows) this.#ended(userId, row.device_id);
+  }
+
+  async devices(userId: string): Promise<Device[]> {
+    const rows = await this.#db.query<{ device_id: string; display_name: string | null; last_seen_at: number }>(
+      'SELECT device_id, display_name, last_seen_at FROM devices WHERE localpart = $1 ORDER BY created_at, device_id',
+      [this.#localpart(userId)],
+    );
+    return rows.map((row) => ({
+      deviceId: row.device_id,
+      displayName: row.display_name ?? undefined,
+      lastSeenAt: row.last_seen_at,
+    }));
+  }
+
+  /** Tells of devices that were logged out. Answers a function that ends the telling. */
+  onEnd(listener: EndListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async #issue(
+    options: {
+      localpart: string;
+      deviceId: string;
+      lifeMs?: number | undefined;
+      refreshable: boolean;
+      previous?: Buffer;
+    },
+    tx: Tx,
+  ): Promise<Tokens> {
+    const { localpart, deviceId, lifeMs, refreshable, previous } = options;
+    const accessToken = newSecret(ACCESS_TOKEN_PREFIX);
+    const refreshToken = refreshable ? newSecret(REFRESH_TOKEN_PREFIX) : undefined;
+    const now = this.#now();
+    await this.#db.query(
+      `INSERT INTO tokens (access_hash, refresh_hash, localpart, device_id, expires_at, previous, used, created_at)
+       VALUES ($1, $2, $3, $4, $5, $6, false, $7)`,
+      [
+        hashSecret(accessToken),
+        refreshToken === undefined ? null : hashSecret(refreshToken),
+        localpart,
+        deviceId,
+        lifeMs === undefined ? null : now + lifeMs,
+        previous ?? null,
+        now,
+      ],
+      tx,
+    );
+    return {
+      accessToken,
+      ...(refreshToken === undefined ? {} : { refreshToken }),
+      ...(lifeMs === undefined ? {} : { expiresInMs: lifeMs }),
+    };
+  }
+
+  /** Ends the pair that this one replaced. */
+  async #firstUse(row: TokenRow, tx?: Tx): Promise<void> {
+    if (row.previous !== null) await this.#db.query('DELETE FROM tokens WHERE access_hash = $1', [row.previous], tx);
+    await this.#db.query(
+      'UPDATE tokens SET used = true, previous = NULL WHERE access_hash = $1',
+      [row.access_hash],
+      tx,
+    );
+  }
+
+  #localpart(userId: string): string {
+    const localpart = this.#accounts.localpart(userId);
+    if (localpart === undefined) throw new TypeError('Sessions are only for users of this server.');
+    return localpart;
+  }
+
+  #ended(userId: string, deviceId: string): void {
+    for (const listener of this.#listeners) listener(userId, deviceId);
+  }
+}
+
+function unknownToken(softLogout: boolean): MatrixError {
+  return new MatrixError(401, 'M_UNKNOWN_TOKEN', 'You are not logged in any more.', { soft_logout: softLogout });
+}

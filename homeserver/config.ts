@@ -1,0 +1,222 @@
+/** The settings of one homeserver. The only reader of the environment. */
+import { BlockList, isIP, isIPv4 } from 'node:net';
+import { z } from 'zod';
+import { isServerName } from '../federation/identifiers.ts';
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface Config {
+  readonly serverName: string;
+  /** Name of the organisation as people see it. */
+  readonly organisation: string;
+  /** Colour of the organisation, `#rrggbb`. */
+  readonly colour: string;
+  /** Address of the web client, without a slash at the end. */
+  readonly publicUrl: string;
+  readonly clientListen: Address;
+  readonly federation: FederationConfig;
+  readonly databaseUrl: string;
+  readonly oidc: OidcConfig;
+  readonly sfu: { readonly control: string; readonly secret: string };
+  /** Folder with the built web client, one folder for each language in it; without it none is served. */
+  readonly clientDir: string | undefined;
+  readonly signingKeyFile: string;
+  readonly logLevel: LogLevel;
+  /** All rate limits are multiplied by this. */
+  readonly rateLimitFactor: number;
+  /** Addresses of reverse proxies whose `X-Forwarded-For` is believed. */
+  readonly proxies: readonly string[];
+  /** Where Prometheus may ask; without it there are no metrics. */
+  readonly metricsListen: Address | undefined;
+  /** End when the standard input closes, so that no process outlives the one that started it. */
+  readonly exitWithParent: boolean;
+}
+
+export interface FederationConfig {
+  readonly listen: Address;
+  /** PEM files of the certificate chain and its key. */
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** PEM file with the authorities that other servers' certificates are checked against; else the system's. */
+  readonly caFile: string | undefined;
+  /** Addresses of host names, before DNS is asked: like a hosts file. */
+  readonly hosts: ReadonlyMap<string, string>;
+  /** CIDR ranges that may be reached although they are not public. */
+  readonly allowedRanges: readonly string[];
+  /** Whether other servers may federate unless the list says otherwise, or only those on the list. */
+  readonly trust: 'open' | 'allowlist';
+  readonly trustedServers: ReadonlySet<string>;
+}
+
+export interface OidcConfig {
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+}
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** The environment does not make a homeserver. The message names every variable that is wrong, and no value. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly code = 'CONFIG';
+}
+
+const MISSING = { error: 'is missing' };
+const text = z.string(MISSING).max(4096, 'is too long');
+const list = text.transform((value) =>
+  value
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== ''),
+);
+const address = text.transform((value, context): Address => {
+  const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:[\]]+)):([0-9]{1,5})$/.exec(value) ?? [];
+  const host = bracketed ?? plain;
+  const port = Number(digits);
+  if (host === undefined || port > 65_535) {
+    context.addIssue('must be an address and a port, such as 127.0.0.1:8440');
+    return z.NEVER;
+  }
+  return { host, port };
+});
+const webAddress = text.refine(isWebAddress, 'must be an http or https address without credentials, query or fragment');
+const flag = z.enum(['0', '1'], 'must be 0 or 1').transform((value) => value === '1');
+
+const schema = z.object({
+  HANSETAG_SERVER_NAME: text.refine(isServerName, 'must be a Matrix server name, such as hamburg.example'),
+  HANSETAG_ORGANISATION: text.max(100, 'is longer than 100 characters'),
+  HANSETAG_COLOUR: text.regex(/^#[0-9a-fA-F]{6}$/, 'must be a colour such as #1f6feb').default('#1f6feb'),
+  HANSETAG_PUBLIC_URL: webAddress.transform((value) => value.replace(/\/+$/, '')),
+  HANSETAG_CLIENT_LISTEN: address.default({ host: '127.0.0.1', port: 8440 }),
+  HANSETAG_FEDERATION_LISTEN: address.default({ host: '127.0.0.1', port: 8448 }),
+  HANSETAG_FEDERATION_CERT: text,
+  HANSETAG_FEDERATION_KEY: text,
+  HANSETAG_FEDERATION_CA: text.optional(),
+  HANSETAG_FEDERATION_HOSTS: list.transform(hosts).default(new Map()),
+  HANSETAG_FEDERATION_ALLOWED_RANGES: list.refine(areRanges, 'must be a list of ranges such as 10.0.0.0/8').default([]),
+  HANSETAG_TRUST: z.enum(['open', 'allowlist'], 'must be open or allowlist').default('open'),
+  HANSETAG_TRUST_SERVERS: list
+    .refine((names) => names.every(isServerName), 'must be a list of Matrix server names')
+    .default([]),
+  DATABASE_URL: text.refine(isDatabaseUrl, 'must be an address such as postgres://user@host/database'),
+  HANSETAG_OIDC_ISSUER: webAddress,
+  HANSETAG_OIDC_CLIENT_ID: text,
+  HANSETAG_OIDC_CLIENT_SECRET: text,
+  HANSETAG_SFU_CONTROL: text,
+  HANSETAG_SFU_SECRET: text.min(16, 'must have at least 16 characters'),
+  HANSETAG_CLIENT_DIR: text.optional(),
+  HANSETAG_SIGNING_KEY_FILE: text,
+  HANSETAG_LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
+  HANSETAG_RATE_LIMIT_FACTOR: text
+    .regex(/^[0-9]{1,4}(\.[0-9]{1,3})?$/, 'must be a number such as 1 or 2.5')
+    .transform(Number)
+    .refine((factor) => factor > 0, 'must be more than 0')
+    .default(1),
+  HANSETAG_PROXIES: list
+    .refine(
+      (items) => items.every((item) => isIP(item) !== 0 || isRange(item)),
+      'must be a list of addresses or ranges',
+    )
+    .default([]),
+  HANSETAG_METRICS_LISTEN: address.optional(),
+  HANSETAG_EXIT_WITH_PARENT: flag.default(false),
+});
+
+/**
+ * Reads the settings of a homeserver from environment variables. An empty variable counts as absent.
+ *
+ * @throws ConfigError with one line for each variable that is missing or wrong; values are never shown
+ */
+export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const parsed = schema.safeParse(given);
+  if (!parsed.success) {
+    const lines = parsed.error.issues.map((issue) => `  ${issue.path.join('.')} ${issue.message}`);
+    throw new ConfigError(`The settings of the homeserver are not complete:\n${[...new Set(lines)].join('\n')}`);
+  }
+  const values = parsed.data;
+  return {
+    serverName: values.HANSETAG_SERVER_NAME,
+    organisation: values.HANSETAG_ORGANISATION,
+    colour: values.HANSETAG_COLOUR,
+    publicUrl: values.HANSETAG_PUBLIC_URL,
+    clientListen: values.HANSETAG_CLIENT_LISTEN,
+    federation: {
+      listen: values.HANSETAG_FEDERATION_LISTEN,
+      certFile: values.HANSETAG_FEDERATION_CERT,
+      keyFile: values.HANSETAG_FEDERATION_KEY,
+      caFile: values.HANSETAG_FEDERATION_CA,
+      hosts: values.HANSETAG_FEDERATION_HOSTS,
+      allowedRanges: values.HANSETAG_FEDERATION_ALLOWED_RANGES,
+      trust: values.HANSETAG_TRUST,
+      trustedServers: new Set(values.HANSETAG_TRUST_SERVERS),
+    },
+    databaseUrl: values.DATABASE_URL,
+    oidc: {
+      issuer: values.HANSETAG_OIDC_ISSUER,
+      clientId: values.HANSETAG_OIDC_CLIENT_ID,
+      clientSecret: values.HANSETAG_OIDC_CLIENT_SECRET,
+    },
+    sfu: { control: values.HANSETAG_SFU_CONTROL, secret: values.HANSETAG_SFU_SECRET },
+    clientDir: values.HANSETAG_CLIENT_DIR,
+    signingKeyFile: values.HANSETAG_SIGNING_KEY_FILE,
+    logLevel: values.HANSETAG_LOG_LEVEL,
+    rateLimitFactor: values.HANSETAG_RATE_LIMIT_FACTOR,
+    proxies: values.HANSETAG_PROXIES,
+    metricsListen: values.HANSETAG_METRICS_LISTEN,
+    exitWithParent: values.HANSETAG_EXIT_WITH_PARENT,
+  };
+}
+
+function parsedUrl(value: string): URL | undefined {
+  return URL.canParse(value) ? new URL(value) : undefined;
+}
+
+function isWebAddress(value: string): boolean {
+  const url = parsedUrl(value);
+  return (
+    url !== undefined &&
+    (url.protocol === 'https:' || url.protocol === 'http:') &&
+    url.username === '' &&
+    url.password === '' &&
+    !/[?#]/.test(value)
+  );
+}
+
+function isDatabaseUrl(value: string): boolean {
+  const protocol = parsedUrl(value)?.protocol;
+  return protocol === 'postgres:' || protocol === 'postgresql:';
+}
+
+function hosts(items: readonly string[], context: z.RefinementCtx): Map<string, string> {
+  const map = new Map<string, string>();
+  for (const item of items) {
+    const [name, ip, ...rest] = item.split('=');
+    if (name === undefined || name === '' || ip === undefined || isIP(ip) === 0 || rest.length > 0) {
+      context.addIssue('must be a list such as hamburg.example=10.0.0.1,bremen.example=10.0.0.2');
+      return z.NEVER;
+    }
+    map.set(name.toLowerCase(), ip);
+  }
+  return map;
+}
+
+function areRanges(items: readonly string[]): boolean {
+  return items.every(isRange);
+}
+
+function isRange(item: string): boolean {
+  const [ip, bits, ...rest] = item.split('/');
+  if (ip === undefined || bits === undefined || rest.length > 0 || !/^[0-9]{1,3}$/.test(bits)) return false;
+  try {
+    new BlockList().addSubnet(ip, Number(bits), isIPv4(ip) ? 'ipv4' : 'ipv6');
+    return true;
+  } catch {
+    return false;
+  }
+}
