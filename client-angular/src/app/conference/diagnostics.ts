@@ -66,8 +66,7 @@ function pairOf(report: Map<string, Entry>): PairStats | undefined {
   const entries = [...report.values()];
   const transport = entries.find((entry) => entry['type'] === 'transport');
   const selected = transport && report.get(text(transport, 'selectedCandidatePairId'));
-  const pair =
-    selected ?? entries.find((entry) => entry['type'] === 'candidate-pair' && entry['nominated'] === true);
+  const pair = selected ?? entries.find((entry) => entry['type'] === 'candidate-pair' && entry['nominated'] === true);
   const local = pair && report.get(text(pair, 'localCandidateId'));
   const remote = pair && report.get(text(pair, 'remoteCandidateId'));
   if (!pair || !remote) return undefined;

@@ -43,9 +43,7 @@ export class ConferenceStore {
 
   /** Name and colour of an organisation; its server name until it was introduced. */
   organisation(serverName: string): Organisation {
-    return (
-      this.#organisations().get(serverName) ?? { serverName, displayName: serverName, colour: UNKNOWN_COLOUR }
-    );
+    return this.#organisations().get(serverName) ?? { serverName, displayName: serverName, colour: UNKNOWN_COLOUR };
   }
 
   link(serverName: string): LinkState | undefined {
@@ -56,8 +54,12 @@ export class ConferenceStore {
     this.roomId.set(snapshot.roomId);
     this.title.set(snapshot.title);
     this.me.set(snapshot.me);
-    this.#participants.set(new Map(snapshot.participants.map((participant) => [participant.participantId, participant])));
-    this.#organisations.set(new Map(snapshot.organisations.map((organisation) => [organisation.serverName, organisation])));
+    this.#participants.set(
+      new Map(snapshot.participants.map((participant) => [participant.participantId, participant])),
+    );
+    this.#organisations.set(
+      new Map(snapshot.organisations.map((organisation) => [organisation.serverName, organisation])),
+    );
     this.#links.set(new Map(snapshot.links.map((link) => [link.organisation, link])));
     this.#speaking.set(new Set());
   }

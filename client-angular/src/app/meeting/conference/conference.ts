@@ -1,3 +1,196 @@
-import { Component } from '@angular/core';
-@Component({ selector: 'ht-conference', template: '' })
-export class Conference {}
+/** The conference: stage, one bar, one panel beside the stage. Whoever comes here without the lobby goes there first. */
+import { LiveAnnouncer } from '@angular/cdk/a11y';
+import {
+  ChangeDetectionStrategy,
+  Component,
+  computed,
+  DestroyRef,
+  effect,
+  ElementRef,
+  inject,
+  input,
+  linkedSignal,
+  signal,
+  untracked,
+  viewChild,
+} from '@angular/core';
+import { MatButton, MatIconButton } from '@angular/material/button';
+import { MatDialog } from '@angular/material/dialog';
+import { Router } from '@angular/router';
+import { Chat } from '../../conference/chat.ts';
+import { ConferenceClient } from '../../conference/conference-client.ts';
+import { ConferenceStore } from '../../conference/store.ts';
+import { Auth } from '../../core/auth.ts';
+import { deviceProblemText } from '../../media/device-problem.ts';
+import { LocalMedia } from '../../media/local-media.ts';
+import { Session } from '../../session/session.ts';
+import { Icon } from '../../shared/icon.ts';
+import { Notice } from '../../shared/notice.ts';
+import { OrganisationMark } from '../../shared/organisation-mark.ts';
+import { ChatPanel } from './chat-panel.ts';
+import { Clock } from './clock.ts';
+import { ConnectionsPanel } from './connections-panel.ts';
+import { ControlBar, type PanelName } from './control-bar.ts';
+import { endedText, failedText } from './ended-text.ts';
+import { linkText } from './link-text.ts';
+import { PeoplePanel } from './people-panel.ts';
+import { RemoteSound } from './remote-sound.ts';
+import { Stage } from './stage.ts';
+
+/** Announcements of comings and goings are gathered for this long, in ms. */
+const ANNOUNCE_MS = 1_500;
+
+@Component({
+  selector: 'ht-conference',
+  imports: [
+    MatButton,
+    MatIconButton,
+    ChatPanel,
+    ConnectionsPanel,
+    ControlBar,
+    Icon,
+    Notice,
+    OrganisationMark,
+    PeoplePanel,
+    RemoteSound,
+    Stage,
+  ],
+  providers: [Clock],
+  changeDetection: ChangeDetectionStrategy.OnPush,
+  templateUrl: './conference.html',
+  styleUrl: './conference.scss',
+})
+export class Conference {
+  readonly #client = inject(ConferenceClient);
+  readonly #router = inject(Router);
+  readonly #dialog = inject(MatDialog);
+  readonly #local = inject(LocalMedia);
+  readonly #chat = inject(Chat);
+  readonly #session = inject(Session);
+  readonly #host = inject<ElementRef<HTMLElement>>(ElementRef).nativeElement;
+  protected readonly store = inject(ConferenceStore);
+  protected readonly guest = inject(Auth).guest;
+  readonly roomId = input.required<string>();
+  protected readonly phase = this.#client.phase;
+  protected readonly panel = signal<PanelName | undefined>(undefined);
+  protected readonly soundBlocked = signal(false);
+  protected readonly leftByOneself = signal(false);
+  protected readonly linkText = linkText;
+  protected readonly panelHead = viewChild<ElementRef<HTMLElement>>('panelHead');
+  protected readonly sound = viewChild(RemoteSound);
+
+  protected readonly disconnected = this.#client.disconnected;
+  protected readonly mediaAway = computed(
+    () => this.phase().name === 'in' && (!this.store.mediaService() || this.#reopening()),
+  );
+  /** Media is being opened, but not for the first time. */
+  readonly #reopening = signal(false);
+  protected readonly deviceProblem = computed(() => {
+    const [camera, microphone] = [this.#local.camera().problem, this.#local.microphone().problem];
+    if (microphone) return deviceProblemText('microphone', microphone);
+    return camera && camera !== 'missing' ? deviceProblemText('camera', camera) : undefined;
+  });
+  /** A hint that was read is put away; another one is shown again. */
+  protected readonly shownProblem = linkedSignal(this.deviceProblem);
+  protected readonly ending = computed(() => {
+    const phase = this.phase();
+    if (phase.name === 'ended') return endedText(phase.reason);
+    return phase.name === 'failed' ? failedText(phase.error) : undefined;
+  });
+  readonly #read = signal(0);
+  protected readonly unread = computed(() => Math.max(0, this.#chat.messages().length - this.#read()));
+
+  constructor() {
+    const announcer = inject(LiveAnnouncer);
+    const destroyed = inject(DestroyRef);
+    effect(() => {
+      if (this.phase().name !== 'out' || untracked(this.leftByOneself)) return;
+      void this.#router.navigate(['/meeting', this.roomId(), 'lobby'], { replaceUrl: true });
+    });
+    let opened = false;
+    effect(() => {
+      const open = this.#client.mediaOpen();
+      this.#reopening.set(opened && !open);
+      opened ||= open;
+    });
+    // History is read before it is shown; what comes while the panel is closed counts.
+    let first = true;
+    effect(() => {
+      const count = this.#chat.messages().length;
+      if (this.panel() === 'chat' || (first && count > 0)) this.#read.set(count);
+      if (count > 0) first = false;
+    });
+    let gathered: string[] = [];
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const stop = this.#client.onEvent(({ kind, displayName }) => {
+      gathered.push(
+        kind === 'joined'
+          ? $localize`:@@announce.joined:${displayName}:NAME: has joined.`
+          : $localize`:@@announce.left:${displayName}:NAME: has left.`,
+      );
+      timer ??= setTimeout(() => {
+        const text =
+          gathered.length > 3
+            ? $localize`:@@announce.many:${gathered.length}:COUNT: people came or left.`
+            : gathered.join(' ');
+        gathered = [];
+        timer = undefined;
+        void announcer.announce(text, 'polite');
+      }, ANNOUNCE_MS);
+    });
+    destroyed.onDestroy(() => {
+      stop();
+      clearTimeout(timer);
+      // Going back in the browser is leaving, too.
+      if (this.phase().name === 'in' || this.phase().name === 'joining') this.#client.leave();
+    });
+  }
+
+  protected togglePanel(name: PanelName): void {
+    if (this.panel() === name) {
+      this.closePanel();
+      return;
+    }
+    this.panel.set(name);
+    setTimeout(() => this.panelHead()?.nativeElement.focus());
+  }
+
+  /** The focus goes back to the button that opened the panel. */
+  protected closePanel(): void {
+    const name = this.panel();
+    this.panel.set(undefined);
+    if (name) this.#host.querySelector<HTMLElement>(`[data-testid="${name}-toggle"]`)?.focus();
+  }
+
+  protected async invite(): Promise<void> {
+    const { InviteDialog } = await import('../../shared/invite-dialog.ts');
+    this.#dialog.open(InviteDialog, {
+      width: '560px',
+      maxWidth: '96vw',
+      autoFocus: 'first-tabbable',
+      data: { roomId: this.roomId(), title: this.store.title(), makeLink: false },
+    });
+  }
+
+  protected readonly canInvite = computed(() => {
+    const role = this.store.participants().find(({ participantId }) => participantId === this.store.me())?.role;
+    return role === 'owner' || role === 'moderator';
+  });
+
+  protected playSound(): void {
+    this.sound()?.play();
+    this.soundBlocked.set(false);
+  }
+
+  protected leave(): void {
+    this.leftByOneself.set(true);
+    this.#client.leave();
+    // A guest has no home here.
+    if (!this.guest()) void this.#router.navigateByUrl('/');
+  }
+
+  protected enterAgain(): void {
+    this.#session.start();
+    void this.#router.navigate(['/meeting', this.roomId(), 'lobby'], { replaceUrl: true });
+  }
+}

@@ -1,0 +1,68 @@
+import type { LinkState, Participant } from '../../../../../protocol/session.ts';
+import type { Source } from '../../../../../protocol/media.ts';
+
+/** Without a new picture for this long a tile says so, in ms. */
+export const STALL_MS = 3_000;
+
+export type TileState =
+  | { kind: 'picture' }
+  | { kind: 'camera-off' }
+  | { kind: 'connecting' }
+  | { kind: 'reconnecting' }
+  | { kind: 'weak' }
+  /** The connection to the participant's organisation is down. `since`: Unix ms. */
+  | { kind: 'interrupted'; since: number }
+  /** Pictures came, and then stopped. `since`: Unix ms. */
+  | { kind: 'no-picture'; since: number };
+
+export interface TileFacts {
+  participant: Pick<Participant, 'presence' | 'sources'>;
+  source: Source;
+  /** The link to the participant's organisation; undefined for the own one. */
+  link: Pick<LinkState, 'state' | 'since'> | undefined;
+  /** A consumer exists; `weak` when the server sends no layer to it. */
+  media: { weak: boolean } | undefined;
+  /** When the last new picture was seen, Unix ms; undefined when there was none yet. */
+  lastFrameAt: number | undefined;
+  now: number;
+}
+
+/** What a tile says. A picture that moves is shown, whatever else is reported; otherwise the nearest cause is named. */
+export function tileState({ participant, source, link, media, lastFrameAt, now }: TileFacts): TileState {
+  const sent = participant.sources.find((candidate) => candidate.source === source);
+  if (!sent || sent.paused) {
+    return { kind: participant.presence === 'reconnecting' ? 'reconnecting' : 'camera-off' };
+  }
+  // A shared screen on which nothing changes sends few pictures or none.
+  const still = source === 'screen' && lastFrameAt !== undefined && link?.state !== 'interrupted';
+  if (media && lastFrameAt !== undefined && (still || now - lastFrameAt < STALL_MS)) return { kind: 'picture' };
+  if (participant.presence === 'reconnecting') return { kind: 'reconnecting' };
+  if (link?.state === 'interrupted') return { kind: 'interrupted', since: link.since };
+  if (media?.weak) return { kind: 'weak' };
+  if (media && lastFrameAt !== undefined) return { kind: 'no-picture', since: lastFrameAt };
+  return { kind: 'connecting' };
+}
+
+/** Whole seconds that something has lasted, not below 1. */
+export function secondsSince(since: number, now: number): number {
+  return Math.max(1, Math.round((now - since) / 1000));
+}
+
+export function tileText(state: TileState, organisation: string, now: number): string {
+  switch (state.kind) {
+    case 'picture':
+      return '';
+    case 'camera-off':
+      return $localize`:@@tile.cameraOff:Camera off`;
+    case 'connecting':
+      return $localize`:@@tile.connecting:Connecting to ${organisation}:ORGANISATION:`;
+    case 'reconnecting':
+      return $localize`:@@tile.reconnecting:Is reconnecting`;
+    case 'weak':
+      return $localize`:@@tile.weak:Picture paused, weak line`;
+    case 'interrupted':
+      return $localize`:@@tile.interrupted:${organisation}:ORGANISATION: not reachable since ${secondsSince(state.since, now)}:SECONDS: s`;
+    case 'no-picture':
+      return $localize`:@@tile.noPicture:No picture from ${organisation}:ORGANISATION: since ${secondsSince(state.since, now)}:SECONDS: s`;
+  }
+}
