@@ -1,0 +1,27 @@
+/** The tokens by which a finished log-in at the identity provider becomes a session. */
+import { ExpiringMap } from './expiring-map.ts';
+import { hashSecret, newSecret } from './secrets.ts';
+
+const LIFE_MS = 2 * 60 * 1000;
+const MAX_TOKENS = 10_000;
+
+export class LoginTokens {
+  readonly #tokens: ExpiringMap<string>;
+
+  /** @param now the clock, Unix ms */
+  constructor(now: () => number = Date.now) {
+    this.#tokens = new ExpiringMap({ lifeMs: LIFE_MS, maxSize: MAX_TOKENS, now });
+  }
+
+  /** Makes a token for a user; it is good once and for two minutes. */
+  issue(userId: string): string {
+    const token = newSecret('hsl_');
+    this.#tokens.set(hashSecret(token).toString('base64'), userId);
+    return token;
+  }
+
+  /** The user of a token, undefined when it is unknown, used or too old. */
+  redeem(token: string): string | undefined {
+    return this.#tokens.take(hashSecret(token).toString('base64'));
+  }
+}

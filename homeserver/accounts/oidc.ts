@@ -1,0 +1,185 @@
+/**
+ * Log-in at the organisation's identity provider: OpenID Connect with the code flow, PKCE, state and nonce.
+ *
+ * @see OpenID Connect Core 1.0, section 3.1; RFC 7636 (PKCE); RFC 9207 (issuer in the answer)
+ */
+import { timingSafeEqual } from 'node:crypto';
+import * as oidc from 'openid-client';
+import type { Logger } from 'pino';
+import type { OidcConfig } from '../config.ts';
+import type { Identity } from './accounts.ts';
+import { ExpiringMap } from './expiring-map.ts';
+import { hashSecret, newSecret } from './secrets.ts';
+
+export type LoginFailure =
+  /** The identity provider does not answer, or not as it should. */
+  | 'unavailable'
+  /** The answer belongs to no log-in that this browser has begun within the last ten minutes. */
+  | 'unknown'
+  /** The identity provider has let nobody in. */
+  | 'refused';
+
+export class LoginError extends Error {
+  override readonly name = 'LoginError';
+  readonly code: LoginFailure;
+
+  constructor(code: LoginFailure, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+export interface OidcOptions extends OidcConfig {
+  /** Where the identity provider sends people back to. */
+  readonly callbackUrl: string;
+  readonly log: Logger;
+  /** The clock, Unix ms. */
+  readonly now?: () => number;
+}
+
+/** A log-in on its way. */
+export interface StartedLogin {
+  /** Where to send the browser. */
+  readonly url: URL;
+  readonly state: string;
+  /** Must be kept by this browser alone and given to `finish`. */
+  readonly browserSecret: string;
+}
+
+export interface FinishedLogin {
+  readonly identity: Identity;
+  readonly redirectUrl: string;
+}
+
+interface Pending {
+  readonly verifier: string;
+  readonly nonce: string;
+  readonly redirectUrl: string;
+  readonly browserHash: Buffer;
+}
+
+/** How long somebody may take to log in, in ms. */
+export const LOGIN_LIFE_MS = 10 * 60 * 1000;
+const MAX_PENDING = 10_000;
+const TIMEOUT_S = 10;
+
+export class IdentityProvider {
+  readonly #options: OidcOptions;
+  readonly #pending: ExpiringMap<Pending>;
+  #discovered: Promise<oidc.Configuration> | undefined;
+
+  constructor(options: OidcOptions) {
+    this.#options = options;
+    this.#pending = new ExpiringMap({ lifeMs: LOGIN_LIFE_MS, maxSize: MAX_PENDING, now: options.now ?? Date.now });
+  }
+
+  /**
+   * Begins a log-in.
+   *
+   * @param redirectUrl where the person wants to be afterwards; the caller judges it
+   * @throws LoginError `unavailable`
+   */
+  async start(redirectUrl: string): Promise<StartedLogin> {
+    const configuration = await this.#configuration();
+    const verifier = oidc.randomPKCECodeVerifier();
+    const state = oidc.randomState();
+    const nonce = oidc.randomNonce();
+    const browserSecret = newSecret('');
+    const url = oidc.buildAuthorizationUrl(configuration, {
+      redirect_uri: this.#options.callbackUrl,
+      scope: 'openid profile',
+      state,
+      nonce,
+      code_challenge: await oidc.calculatePKCECodeChallenge(verifier),
+      code_challenge_method: 'S256',
+    });
+    this.#pending.set(state, { verifier, nonce, redirectUrl, browserHash: hashSecret(browserSecret) });
+    return { url, state, browserSecret };
+  }
+
+  /**
+   * Finishes a log-in with the identity provider's answer.
+   *
+   * @param query the query of the callback as it came
+   * @param browserSecret what this browser has kept from `start`
+   * @throws LoginError
+   */
+  async finish(query: URLSearchParams, browserSecret: string | undefined): Promise<FinishedLogin> {
+    const state = query.get('state') ?? '';
+    const pending = this.#pending.get(state);
+    // Without this check somebody could give a victim an answer from their own log-in, and with it their own account.
+    if (
+      pending === undefined ||
+      browserSecret === undefined ||
+      !timingSafeEqual(hashSecret(browserSecret), pending.browserHash)
+    ) {
+      throw new LoginError('unknown', 'The answer belongs to no log-in of this browser.');
+    }
+    this.#pending.take(state);
+    const configuration = await this.#configuration();
+    const currentUrl = new URL(this.#options.callbackUrl);
+    currentUrl.search = query.toString();
+    try {
+      const tokens = await oidc.authorizationCodeGrant(configuration, currentUrl, {
+        pkceCodeVerifier: pending.verifier,
+        expectedState: state,
+        expectedNonce: pending.nonce,
+        idTokenExpected: true,
+      });
+      const claims = tokens.claims();
+      if (claims === undefined) throw new LoginError('unavailable', 'The identity provider has sent no ID token.');
+      const named = { ...(await this.#userInfo(configuration, tokens.access_token, claims)), ...claims };
+      return {
+        identity: {
+          issuer: claims.iss,
+          subject: claims.sub,
+          preferredUsername: textOf(named['preferred_username']),
+          displayName: textOf(named['name']),
+        },
+        redirectUrl: pending.redirectUrl,
+      };
+    } catch (error) {
+      if (error instanceof oidc.AuthorizationResponseError) {
+        throw new LoginError('refused', 'The identity provider has refused the log-in.', { cause: error });
+      }
+      if (error instanceof LoginError) throw error;
+      throw new LoginError('unavailable', 'The log-in could not be finished at the identity provider.', {
+        cause: error,
+      });
+    }
+  }
+
+  /** Names may stand in the ID token or only here, by the provider's settings. */
+  async #userInfo(
+    configuration: oidc.Configuration,
+    accessToken: string,
+    claims: oidc.IDToken,
+  ): Promise<Record<string, unknown>> {
+    if (claims['preferred_username'] !== undefined && claims['name'] !== undefined) return {};
+    if (configuration.serverMetadata().userinfo_endpoint === undefined) return {};
+    return await oidc.fetchUserInfo(configuration, accessToken, claims.sub);
+  }
+
+  /** The provider may start later than we do, or be away for a while: what failed is tried again by the next log-in. */
+  async #configuration(): Promise<oidc.Configuration> {
+    this.#discovered ??= this.#discover().catch((error: unknown) => {
+      this.#discovered = undefined;
+      this.#options.log.warn({ err: error }, 'the identity provider can not be reached');
+      throw new LoginError('unavailable', 'The identity provider can not be reached.', { cause: error });
+    });
+    return this.#discovered;
+  }
+
+  async #discover(): Promise<oidc.Configuration> {
+    const { issuer, clientId, clientSecret } = this.#options;
+    const server = new URL(issuer);
+    return await oidc.discovery(server, clientId, undefined, oidc.ClientSecretBasic(clientSecret), {
+      timeout: TIMEOUT_S,
+      execute: server.protocol === 'http:' ? [oidc.allowInsecureRequests] : [],
+    });
+  }
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' && value.trim() !== '' ? value.slice(0, 500) : undefined;
+}

@@ -1,0 +1,99 @@
+/** The few pages that this server shows itself, between the identity provider and the client. */
+import type { Request, Response } from 'express';
+import type { LoginFailure } from './oidc.ts';
+
+type Language = 'de' | 'en';
+
+const TEXTS = {
+  de: {
+    failedTitle: 'Anmeldung nicht möglich',
+    failed: {
+      unavailable: 'Der Anmeldedienst Ihrer Organisation antwortet gerade nicht. Bitte versuchen Sie es später erneut.',
+      unknown:
+        'Diese Anmeldung ist abgelaufen oder wurde in einem anderen Browser begonnen. Bitte melden Sie sich neu an.',
+      refused: 'Der Anmeldedienst Ihrer Organisation hat die Anmeldung abgelehnt.',
+    },
+    again: 'Zurück zur Startseite',
+    confirmTitle: 'Mit Ihrem Konto fortfahren?',
+    confirm: 'Diese Anwendung möchte auf Ihr Konto zugreifen:',
+    warning: 'Fahren Sie nur fort, wenn Sie die Anmeldung dort selbst begonnen haben.',
+    proceed: 'Fortfahren',
+    cancel: 'Abbrechen',
+  },
+  en: {
+    failedTitle: 'Log-in failed',
+    failed: {
+      unavailable: 'The log-in service of your organisation does not answer. Please try again later.',
+      unknown: 'This log-in has expired or was started in another browser. Please log in again.',
+      refused: 'The log-in service of your organisation has refused the log-in.',
+    },
+    again: 'Back to the start page',
+    confirmTitle: 'Continue with your account?',
+    confirm: 'This application asks for access to your account:',
+    warning: 'Continue only if you have started the log-in there yourself.',
+    proceed: 'Continue',
+    cancel: 'Cancel',
+  },
+} as const satisfies Record<Language, unknown>;
+
+/** A page that says why a log-in failed. */
+export function sendFailurePage(request: Request, response: Response, failure: LoginFailure): void {
+  const language = languageOf(request);
+  const texts = TEXTS[language];
+  const status = { unavailable: 502, unknown: 400, refused: 403 }[failure];
+  send(response, status, language, texts.failedTitle, [
+    `<p>${escapeHtml(texts.failed[failure])}</p>`,
+    `<p><a href="/">${texts.again}</a></p>`,
+  ]);
+}
+
+/**
+ * A page that names another origin before it gets a login token.
+ *
+ * @param target the address with the token
+ */
+export function sendConfirmationPage(request: Request, response: Response, target: URL): void {
+  const language = languageOf(request);
+  const texts = TEXTS[language];
+  // Schemes of apps have no origin of their own.
+  const name = target.origin === 'null' ? target.protocol : target.origin;
+  send(response, 200, language, texts.confirmTitle, [
+    `<p>${texts.confirm}</p>`,
+    `<p><strong>${escapeHtml(name)}</strong></p>`,
+    `<p>${texts.warning}</p>`,
+    `<p><a href="${escapeHtml(target.href)}" rel="noreferrer">${texts.proceed}</a> · <a href="/">${texts.cancel}</a></p>`,
+  ]);
+}
+
+function languageOf(request: Request): Language {
+  return request.acceptsLanguages(['de', 'en']) === 'en' ? 'en' : 'de';
+}
+
+function send(response: Response, status: number, language: Language, title: string, body: readonly string[]): void {
+  response.status(status).set('Cache-Control', 'no-store').type('html').send(`<!doctype html>
+<html lang="${language}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${title} – Hansetag</title>
+<style>body { font: 1.1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 4rem auto; padding: 0 1rem }</style>
+</head>
+<body>
+<main>
+<h1>${title}</h1>
+${body.join('\n')}
+</main>
+</body>
+</html>
+`);
+}
+
+function escapeHtml(text: string): string {
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;')
+    .replaceAll("'", '&#39;');
+}

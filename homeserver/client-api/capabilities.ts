@@ -1,0 +1,79 @@
+/** What this server is and can do. */
+import express from 'express';
+import type { RequestHandler, Router } from 'express';
+import { DEFAULT_ROOM_VERSION, SUPPORTED_ROOM_VERSIONS } from '../../federation/room-versions.ts';
+import type { Info } from '../../protocol/client-api.ts';
+import { methods } from '../errors.ts';
+
+export interface CapabilitiesRouterOptions {
+  readonly publicUrl: string;
+  readonly info: Info;
+  readonly requireSession: RequestHandler;
+  readonly databaseUp: () => Promise<boolean>;
+  readonly sfuUp: () => boolean;
+}
+
+/** Versions of the client-server API of which the parts that exist here behave as written. */
+const VERSIONS = Array.from({ length: 15 }, (_, index) => `v1.${String(index + 1)}`);
+
+/** Mounted at the root of the client server. */
+export function capabilitiesRouter(options: CapabilitiesRouterOptions): Router {
+  const { publicUrl, info, requireSession, databaseUp, sfuUp } = options;
+  const router = express.Router();
+
+  methods(router, '/.well-known/matrix/client', {
+    get: (_request, response) => {
+      response.json({ 'm.homeserver': { base_url: publicUrl } });
+    },
+  });
+  methods(router, '/_matrix/client/versions', {
+    get: (_request, response) => {
+      response.json({ versions: VERSIONS, unstable_features: {} });
+    },
+  });
+  methods(router, '/_matrix/client/v3/capabilities', {
+    get: [
+      requireSession,
+      (_request, response) => {
+        const available = Object.fromEntries(SUPPORTED_ROOM_VERSIONS.map((version) => [version, 'stable']));
+        response.json({
+          capabilities: {
+            'm.room_versions': { default: DEFAULT_ROOM_VERSION, available },
+            'm.change_password': { enabled: false },
+            'm.set_displayname': { enabled: true },
+            'm.set_avatar_url': { enabled: false },
+            'm.profile_fields': { enabled: true, allowed: ['displayname'] },
+            'm.3pid_changes': { enabled: false },
+            'm.get_login_token': { enabled: false },
+          },
+        });
+      },
+    ],
+  });
+  const noRules = { override: [], content: [], room: [], sender: [], underride: [] };
+  methods(router, '/_matrix/client/v3/pushrules/', {
+    get: [requireSession, (_request, response) => void response.json({ global: noRules })],
+  });
+  methods(router, '/_matrix/client/v3/pushrules/global/', {
+    get: [requireSession, (_request, response) => void response.json(noRules)],
+  });
+
+  methods(router, '/_hansetag/client/v1/info', {
+    get: (_request, response) => {
+      response.json(info);
+    },
+  });
+  methods(router, '/_hansetag/health', {
+    get: async (_request, response) => {
+      const database = await databaseUp();
+      const sfu = sfuUp();
+      response.status(database ? 200 : 503).json({
+        status: database && sfu ? 'ok' : 'degraded',
+        database: database ? 'up' : 'down',
+        sfu: sfu ? 'up' : 'down',
+      });
+    },
+  });
+
+  return router;
+}
