@@ -1,0 +1,73 @@
+/** The HTTP server for people: the Matrix client API, the own API and the web client. */
+import express from 'express';
+import type { Express, RequestHandler, Router } from 'express';
+import type { Logger } from 'pino';
+import type { Accounts } from './accounts/accounts.ts';
+import type { LoginTokens } from './accounts/login-tokens.ts';
+import type { IdentityProvider } from './accounts/oidc.ts';
+import type { Sessions } from './accounts/sessions.ts';
+import { accountRouter } from './client-api/account.ts';
+import { capabilitiesRouter } from './client-api/capabilities.ts';
+import type { CapabilitiesRouterOptions } from './client-api/capabilities.ts';
+import { filterRouter } from './client-api/filter.ts';
+import { loginRouter } from './client-api/login.ts';
+import { profileRouter } from './client-api/profile.ts';
+import type { ProfileRouterOptions } from './client-api/profile.ts';
+import { ssoRouter } from './client-api/sso.ts';
+import { errorHandler, unknownPath } from './errors.ts';
+import { allowAnyOrigin, CLIENT_BODY_LIMIT, jsonBody, requestLog, securityHeaders } from './http.ts';
+import type { RateLimits } from './rate-limits.ts';
+
+export interface ClientAppOptions
+  extends
+    Pick<CapabilitiesRouterOptions, 'info' | 'databaseUp' | 'sfuUp'>,
+    Pick<ProfileRouterOptions, 'remoteName' | 'onNameChange'> {
+  readonly publicUrl: string;
+  /** Addresses of reverse proxies whose `X-Forwarded-For` is believed. */
+  readonly proxies: readonly string[];
+  readonly accounts: Accounts;
+  readonly sessions: Sessions;
+  readonly loginTokens: LoginTokens;
+  readonly provider: IdentityProvider;
+  readonly requireSession: RequestHandler;
+  readonly limits: RateLimits;
+  /** Sees every request first. */
+  readonly measure?: RequestHandler;
+  /** Further routers at `/_matrix/client/v3`. */
+  readonly matrix: readonly Router[];
+  /** Router at `/_hansetag/client/v1`. */
+  readonly meetings?: Router;
+  /** Answers what is no API. */
+  readonly webClient?: RequestHandler;
+  readonly log: Logger;
+}
+
+export function clientApp(options: ClientAppOptions): Express {
+  const { publicUrl, accounts, sessions, requireSession, limits, log } = options;
+  const app = express();
+  app.disable('x-powered-by');
+  // Answers of an API are not cached, so that hashing every one for an ETag serves nobody.
+  app.set('etag', false);
+  app.set('query parser', 'simple');
+  app.set('trust proxy', [...options.proxies]);
+
+  if (options.measure) app.use(options.measure);
+  app.use(requestLog(log), securityHeaders(publicUrl));
+  app.use(['/_matrix', '/.well-known/matrix'], allowAnyOrigin);
+  app.use(['/_matrix', '/_hansetag'], jsonBody(CLIENT_BODY_LIMIT));
+  app.use(capabilitiesRouter(options));
+  app.use(ssoRouter({ ...options, limitLogin: limits.login }));
+  app.use(
+    '/_matrix/client/v3',
+    loginRouter({ ...options, limitLogin: limits.login }),
+    accountRouter({ sessions, requireSession }),
+    profileRouter(options),
+    filterRouter({ accounts, requireSession }),
+    ...options.matrix,
+  );
+  if (options.meetings) app.use('/_hansetag/client/v1', options.meetings);
+  app.use(['/_matrix', '/_hansetag', '/.well-known'], unknownPath);
+  if (options.webClient) app.use(options.webClient);
+  app.use(unknownPath, errorHandler(log));
+  return app;
+}

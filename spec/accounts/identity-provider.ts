@@ -1,0 +1,104 @@
+/** A real OpenID provider that lets in whoever the spec names, and a browser that keeps cookies. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Provider } from 'oidc-provider';
+
+export const CLIENT_ID = 'hansetag';
+export const CLIENT_SECRET = 'a secret of the spec and of nobody else';
+
+export interface Person {
+  sub: string;
+  preferred_username?: string;
+  name?: string;
+}
+
+export interface TestProvider {
+  readonly issuer: string;
+  /** Who logs in next; nobody: the log-in is refused. */
+  person: Person | undefined;
+  close(): Promise<void>;
+}
+
+/** @param port 0 for any that is free */
+export async function startProvider(callbackUrl: string, port = 0): Promise<TestProvider> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  const issuer = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
+  const people = new Map<string, Person>();
+  const test: TestProvider = {
+    issuer,
+    person: undefined,
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+  const provider = new Provider(issuer, {
+    clients: [{ client_id: CLIENT_ID, client_secret: CLIENT_SECRET, redirect_uris: [callbackUrl] }],
+    claims: { openid: ['sub'], profile: ['name', 'preferred_username'] },
+    cookies: { keys: ['spec'] },
+    pkce: { required: () => true },
+    features: { devInteractions: { enabled: false } },
+    interactions: { url: (_context, interaction) => `/interaction/${interaction.uid}` },
+    findAccount: (_context, id) => ({ accountId: id, claims: () => ({ ...people.get(id), sub: id }) }),
+    loadExistingGrant: async (context) => {
+      const { session, client, provider: own } = context.oidc;
+      if (!session?.accountId || !client) return undefined;
+      const grant = new own.Grant({ accountId: session.accountId, clientId: client.clientId });
+      grant.addOIDCScope('openid profile');
+      await grant.save();
+      return grant;
+    },
+  });
+  const answer = provider.callback();
+  server.on('request', (request, response) => {
+    if (request.url?.startsWith('/interaction/') === true) {
+      const person = test.person;
+      if (person) people.set(person.sub, person);
+      const result = person ? { login: { accountId: person.sub } } : { error: 'access_denied' };
+      void provider.interactionFinished(request, response, result);
+    } else {
+      void answer(request, response);
+    }
+  });
+  return test;
+}
+
+export interface Visit {
+  readonly url: URL;
+  readonly response: Response;
+}
+
+/** A browser without a screen: it follows redirects one by one and keeps the cookies of each host. */
+export class Browser {
+  readonly #jar = new Map<string, Map<string, string>>();
+
+  async get(url: string | URL): Promise<Visit> {
+    const at = new URL(url);
+    const cookies = this.#jar.get(at.host) ?? new Map<string, string>();
+    this.#jar.set(at.host, cookies);
+    const response = await fetch(at, {
+      redirect: 'manual',
+      headers: { cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; ') },
+    });
+    for (const line of response.headers.getSetCookie()) {
+      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? [];
+      if (value === '') cookies.delete(name);
+      else cookies.set(name, value);
+    }
+    return { url: at, response };
+  }
+
+  /** Follows redirects until there is none, or until the next address is one that the spec wants to see first. */
+  async follow(url: string | URL, stopAt: (next: URL) => boolean = () => false): Promise<Visit & { next?: URL }> {
+    for (let at = new URL(url); ;) {
+      const visit = await this.get(at);
+      const location = visit.response.headers.get('location');
+      if (location === null) return visit;
+      await visit.response.arrayBuffer();
+      const next = new URL(location, at);
+      if (stopAt(next)) return { ...visit, next };
+      at = next;
+    }
+  }
+}

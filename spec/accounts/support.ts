@@ -1,0 +1,137 @@
+/** The accounts part of a homeserver with a real database and a real identity provider. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Accounts } from '../../homeserver/accounts/accounts.ts';
+import { LoginTokens } from '../../homeserver/accounts/login-tokens.ts';
+import { IdentityProvider } from '../../homeserver/accounts/oidc.ts';
+import { requireSession } from '../../homeserver/accounts/require-session.ts';
+import { Sessions } from '../../homeserver/accounts/sessions.ts';
+import { clientApp } from '../../homeserver/client-app.ts';
+import { CALLBACK_PATH } from '../../homeserver/client-api/sso.ts';
+import { migrate, openDatabase } from '../../homeserver/database/database.ts';
+import type { Database } from '../../homeserver/database/database.ts';
+import { createLog } from '../../homeserver/log.ts';
+import { rateLimits } from '../../homeserver/rate-limits.ts';
+import { testDatabase } from '../support/database.ts';
+import { Browser, CLIENT_ID, CLIENT_SECRET, startProvider } from './identity-provider.ts';
+import type { Person, TestProvider } from './identity-provider.ts';
+
+export const SERVER_NAME = 'hamburg.example';
+
+/** A clock that the spec moves. */
+export class Clock {
+  #ahead = 0;
+  readonly now = (): number => Date.now() + this.#ahead;
+  advance(ms: number): void {
+    this.#ahead += ms;
+  }
+}
+
+export interface TestHome {
+  readonly url: string;
+  readonly db: Database;
+  readonly accounts: Accounts;
+  readonly sessions: Sessions;
+  readonly provider: TestProvider;
+  readonly clock: Clock;
+  /** Everything that was logged. */
+  readonly logged: string[];
+  readonly nameChanges: string[];
+  request(method: string, path: string, options?: { token?: string; body?: unknown; raw?: string }): Promise<Answer>;
+  /** Logs somebody in with a fresh browser and answers the login token. */
+  loginToken(person: Person): Promise<string>;
+  close(): Promise<void>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly json: Record<string, unknown>;
+}
+
+export async function startHome({ rateLimitFactor = 1 } = {}): Promise<TestHome> {
+  const database = await testDatabase();
+  const db = await openDatabase(database.url);
+  await migrate(db);
+  const clock = new Clock();
+  const accounts = new Accounts(db, SERVER_NAME);
+  const sessions = new Sessions(db, accounts, clock.now);
+  const logged: string[] = [];
+  const log = createLog('trace', { write: (line) => void logged.push(line) });
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const publicUrl = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
+  const callbackUrl = publicUrl + CALLBACK_PATH;
+  const provider = await startProvider(callbackUrl);
+  const nameChanges: string[] = [];
+  const app = clientApp({
+    publicUrl,
+    proxies: [],
+    info: {
+      organisation: { serverName: SERVER_NAME, displayName: 'Hansestadt Hamburg', colour: '#d00000' },
+      version: '1',
+      login: { sso: true, password: false },
+    },
+    accounts,
+    sessions,
+    loginTokens: new LoginTokens(clock.now),
+    provider: new IdentityProvider({
+      issuer: provider.issuer,
+      clientId: CLIENT_ID,
+      clientSecret: CLIENT_SECRET,
+      callbackUrl,
+      log,
+      now: clock.now,
+    }),
+    requireSession: requireSession(sessions),
+    limits: rateLimits(rateLimitFactor),
+    databaseUp: () => Promise.resolve(true),
+    sfuUp: () => false,
+    remoteName: () => Promise.resolve(undefined),
+    onNameChange: (userId, name) => void nameChanges.push(`${userId} ${name}`),
+    matrix: [],
+    log,
+  });
+  server.on('request', (request, response) => void app(request, response));
+
+  const home: TestHome = {
+    url: publicUrl,
+    db,
+    accounts,
+    sessions,
+    provider,
+    clock,
+    logged,
+    nameChanges,
+    async request(method, path, { token, body, raw } = {}) {
+      const text = raw ?? (body === undefined ? undefined : JSON.stringify(body));
+      const response = await fetch(publicUrl + path, {
+        method,
+        headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+        ...(text === undefined ? {} : { body: text }),
+      });
+      const json = (await response.json()) as Record<string, unknown>;
+      return { status: response.status, headers: response.headers, json };
+    },
+    async loginToken(person) {
+      provider.person = person;
+      const { next } = await new Browser().follow(ssoUrl(home, `${publicUrl}/login`), (url) => {
+        return url.searchParams.has('loginToken');
+      });
+      return next?.searchParams.get('loginToken') ?? '';
+    },
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      await provider.close();
+      await db.close();
+      await database.close();
+    },
+  };
+  return home;
+}
+
+/** Where a client sends a browser to log in. */
+export function ssoUrl(home: { url: string }, redirectUrl: string): string {
+  return `${home.url}/_matrix/client/v3/login/sso/redirect?redirectUrl=${encodeURIComponent(redirectUrl)}`;
+}

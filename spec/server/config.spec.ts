@@ -1,0 +1,98 @@
+import { ConfigError, loadConfig } from '../../homeserver/config.ts';
+import { addressKey } from '../../homeserver/rate-limits.ts';
+
+const GOOD = {
+  HANSETAG_SERVER_NAME: 'hamburg.example',
+  HANSETAG_ORGANISATION: 'Hansestadt Hamburg',
+  HANSETAG_PUBLIC_URL: 'https://meet.hamburg.example/',
+  HANSETAG_FEDERATION_CERT: '/cert.pem',
+  HANSETAG_FEDERATION_KEY: '/key.pem',
+  DATABASE_URL: 'postgres://hansetag:topsecret@localhost/hansetag',
+  HANSETAG_OIDC_ISSUER: 'https://id.hamburg.example/realms/staff',
+  HANSETAG_OIDC_CLIENT_ID: 'hansetag',
+  HANSETAG_OIDC_CLIENT_SECRET: 'topsecret',
+  HANSETAG_SFU_CONTROL: '/run/sfu.sock',
+  HANSETAG_SFU_SECRET: 'topsecret-topsecret',
+  HANSETAG_SIGNING_KEY_FILE: '/signing.key',
+};
+
+function failure(env: Record<string, string | undefined>): string {
+  try {
+    loadConfig(env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message;
+    throw error;
+  }
+  return '';
+}
+
+describe('The settings', () => {
+  it('have defaults for what does not identify the instance', () => {
+    const config = loadConfig(GOOD);
+    expect(config.publicUrl).toBe('https://meet.hamburg.example');
+    expect(config.clientListen).toEqual({ host: '127.0.0.1', port: 8440 });
+    expect(config.federation.trust).toBe('open');
+    expect(config.rateLimitFactor).toBe(1);
+    expect(config.exitWithParent).toBeFalse();
+    expect(config.metricsListen).toBeUndefined();
+  });
+
+  it('read lists, addresses and hosts', () => {
+    const config = loadConfig({
+      ...GOOD,
+      HANSETAG_CLIENT_LISTEN: '[::1]:9000',
+      HANSETAG_FEDERATION_HOSTS: 'Bremen.example=127.0.0.3, luebeck.example=::1',
+      HANSETAG_FEDERATION_ALLOWED_RANGES: '127.0.0.0/8,fd00::/8',
+      HANSETAG_TRUST: 'allowlist',
+      HANSETAG_TRUST_SERVERS: 'bremen.example,luebeck.example:8448',
+    });
+    expect(config.clientListen).toEqual({ host: '::1', port: 9000 });
+    expect(config.federation.hosts.get('bremen.example')).toBe('127.0.0.3');
+    expect(config.federation.hosts.get('luebeck.example')).toBe('::1');
+    expect(config.federation.allowedRanges).toEqual(['127.0.0.0/8', 'fd00::/8']);
+    expect([...config.federation.trustedServers]).toEqual(['bremen.example', 'luebeck.example:8448']);
+  });
+
+  it('name every variable that is missing, empty ones too', () => {
+    const message = failure({ HANSETAG_ORGANISATION: '' });
+    for (const name of Object.keys(GOOD)) expect(message).toContain(`${name} is missing`);
+    expect(message.split('\n').length).toBe(Object.keys(GOOD).length + 1);
+  });
+
+  it('say what is wrong without showing any value', () => {
+    const wrong = {
+      HANSETAG_SERVER_NAME: 'topsecret name',
+      HANSETAG_COLOUR: 'topsecret',
+      HANSETAG_PUBLIC_URL: 'ftp://topsecret',
+      HANSETAG_CLIENT_LISTEN: 'topsecret',
+      HANSETAG_FEDERATION_LISTEN: '127.0.0.1:99999',
+      HANSETAG_FEDERATION_HOSTS: 'topsecret=1',
+      HANSETAG_FEDERATION_ALLOWED_RANGES: '127.0.0.0/99',
+      HANSETAG_TRUST: 'topsecret',
+      HANSETAG_TRUST_SERVERS: 'top secret',
+      DATABASE_URL: 'mysql://topsecret',
+      HANSETAG_OIDC_ISSUER: 'https://user:topsecret@id.example',
+      HANSETAG_SFU_SECRET: 'topsecret',
+      HANSETAG_LOG_LEVEL: 'topsecret',
+      HANSETAG_RATE_LIMIT_FACTOR: '0',
+      HANSETAG_PROXIES: 'topsecret',
+      HANSETAG_EXIT_WITH_PARENT: 'topsecret',
+    };
+    const message = failure({ ...GOOD, ...wrong });
+    for (const name of Object.keys(wrong)) expect(message).withContext(name).toContain(`${name} must`);
+    expect(message.split('\n').length).toBe(Object.keys(wrong).length + 1);
+    expect(message).not.toContain('topsecret');
+  });
+});
+
+describe('The address that requests are counted by', () => {
+  it('is the whole IPv4 address and the network of an IPv6 address', () => {
+    expect(addressKey('192.0.2.1')).toBe('192.0.2.1');
+    expect(addressKey('::ffff:192.0.2.1')).toBe('192.0.2.1');
+    expect(addressKey('2001:db8:1:2:aaaa::1')).toBe('2001:db8:1:2');
+    expect(addressKey('2001:db8:1:2:bbbb:1:2:3')).toBe('2001:db8:1:2');
+    expect(addressKey('2001:db8::1')).toBe('2001:db8:0:0');
+    expect(addressKey('::1')).toBe('0:0:0:0');
+    expect(addressKey('fe80::1%eth0')).toBe('fe80:0:0:0');
+  });
+});
