@@ -14,8 +14,9 @@ import { diagnostics } from './diagnostics.ts';
 import { markFirst } from './marks.ts';
 import { ConferenceStore } from './store.ts';
 
-/** Between attempts to open media or to join again, in ms. */
+/** Between attempts to open media or to join again, in ms: the first wait and the longest. */
 const AGAIN_MS = 500;
+const AGAIN_LONGEST_MS = 8_000;
 /** A change of tiles is told after this rest, in ms; the first list goes at once. */
 const WATCH_REST_MS = 120;
 
@@ -220,6 +221,7 @@ export class ConferenceClient {
   async #openMedia(offered?: MediaOpened): Promise<void> {
     const round = ++this.#round;
     this.#mediaOpen.set(false);
+    let wait = AGAIN_MS;
     for (let media = offered; round === this.#round && this.#phase().name === 'in'; media = undefined) {
       try {
         const opened = media ?? (await this.#session.request('media.open', {}));
@@ -234,7 +236,9 @@ export class ConferenceClient {
       } catch (error) {
         // A new session takes care of media itself.
         if (error instanceof SessionError && error.code === 'connection-lost') return;
-        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+        await new Promise((resolve) => setTimeout(resolve, wait));
+        // The SFU is back within seconds; what fails in this browser will not heal faster by asking often.
+        wait = error instanceof SessionError ? AGAIN_MS : Math.min(wait * 2, AGAIN_LONGEST_MS);
       }
     }
   }

@@ -79,13 +79,13 @@ export class MediaEngine {
 
   /** Fetches the library, which is a large part of the client, ahead of need. */
   static async preload(): Promise<void> {
-    await import('mediasoup-client');
+    await import('./mediasoup.ts');
   }
 
   /** Makes the client's side of new transports. What was open before is closed. */
   async open(media: MediaOpened): Promise<void> {
     this.close();
-    const { Device, detectDevice } = await import('mediasoup-client');
+    const { Device, detectDevice } = await import('./mediasoup.ts');
     const device = await Device.factory({ handlerName: detectDevice() ?? 'Chrome111' });
     await device.load({ routerRtpCapabilities: media.rtpCapabilities as types.RtpCapabilities });
     const send = device.createSendTransport(transportOptions(media.send));

@@ -37,8 +37,11 @@ export class Session {
   constructor() {
     addEventListener('online', () => this.#connection.hurry());
     // Another person, another session.
+    let known = this.#auth.userId();
     effect(() => {
-      this.#auth.userId();
+      const userId = this.#auth.userId();
+      if (userId === known) return;
+      known = userId;
       untracked(() => {
         this.#connection.close();
         this.#hello.set(undefined);

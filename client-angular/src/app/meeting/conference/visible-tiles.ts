@@ -27,11 +27,10 @@ export class VisibleTiles {
   #told = '';
   readonly #inView = new IntersectionObserver(
     (entries) => {
-      for (const { target, isIntersecting, boundingClientRect } of entries) {
+      // Sizes come from the other observer only: what this one measured may be older.
+      for (const { target, isIntersecting } of entries) {
         const tile = this.#tiles.get(target);
-        if (!tile) continue;
-        tile.visible = isIntersecting;
-        measure(tile, boundingClientRect);
+        if (tile) tile.visible = isIntersecting;
       }
       this.#tell();
     },
@@ -79,7 +78,7 @@ export class VisibleTiles {
   }
 
   #tell(): void {
-    const visible = this.#hidden ? [] : [...this.#tiles.values()].filter((tile) => tile.visible && tile.width > 0);
+    const visible = this.#hidden ? [] : [...this.#tiles.values()].filter((tile) => tile.visible && tile.width > 1);
     const tiles = visible.map(({ participantId, source, width, height }) => ({ participantId, source, width, height }));
     const told = tiles
       .map((tile) => `${mediaKey(tile.participantId, tile.source)} ${tile.width}x${tile.height}`)
