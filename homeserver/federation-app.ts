@@ -1,0 +1,29 @@
+/** The HTTPS server for other servers. */
+import express from 'express';
+import type { Express, RequestHandler, Router } from 'express';
+import type { Logger } from 'pino';
+import { errorHandler, unknownPath } from './errors.ts';
+import { FEDERATION_BODY_LIMIT, jsonBody, requestLog } from './http.ts';
+
+export interface FederationAppOptions {
+  /** `/_matrix/key` and `/_matrix/federation`. */
+  readonly federation: Router;
+  /** Router at `/_hansetag/federation/v1`. */
+  readonly meetings: Router;
+  /** Sees every request first. */
+  readonly measure?: RequestHandler;
+  readonly log: Logger;
+}
+
+export function federationApp({ federation, meetings, measure, log }: FederationAppOptions): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.set('etag', false);
+  app.set('query parser', 'simple');
+  if (measure) app.use(measure);
+  app.use(requestLog(log), jsonBody(FEDERATION_BODY_LIMIT));
+  app.use(federation);
+  app.use('/_hansetag/federation/v1', meetings);
+  app.use(unknownPath, errorHandler(log));
+  return app;
+}

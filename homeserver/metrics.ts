@@ -1,0 +1,44 @@
+/** Figures about the process and its HTTP answers for Prometheus, on an address of their own. */
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import type { RequestHandler } from 'express';
+import { collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+
+export interface Metrics {
+  /** Middleware that measures how long answers take. */
+  measure(server: 'client' | 'federation'): RequestHandler;
+  /** Answers `GET /metrics`; the caller lets it listen and closes it. */
+  readonly server: Server;
+}
+
+const BUCKETS_S = [0.005, 0.02, 0.1, 0.5, 2, 10, 60];
+
+export function metrics(): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const durations = new Histogram({
+    name: 'hansetag_http_request_duration_seconds',
+    help: 'Time from a request to the end of its answer.',
+    // Paths would make a series for each room.
+    labelNames: ['server', 'method', 'status'],
+    buckets: BUCKETS_S,
+    registers: [registry],
+  });
+  return {
+    measure: (server) => (request, response, next) => {
+      const end = durations.startTimer({ server, method: request.method });
+      response.once('finish', () => end({ status: response.statusCode }));
+      next();
+    },
+    server: createServer((request, response) => {
+      if (request.method !== 'GET' || request.url !== '/metrics') {
+        response.writeHead(404).end();
+        return;
+      }
+      registry.metrics().then(
+        (text) => response.writeHead(200, { 'Content-Type': registry.contentType }).end(text),
+        () => response.writeHead(500).end(),
+      );
+    }),
+  };
+}
