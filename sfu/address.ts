@@ -1,0 +1,20 @@
+/** Where the control line is: the path of a unix socket, or a TCP address of this machine. */
+
+export type ControlAddress = { readonly path: string } | { readonly host: string; readonly port: number };
+
+/** The longest path of a unix socket, in bytes (unix(7)). */
+const PATH_LIMIT = 107;
+
+/**
+ * Reads a path that begins with `/`, or `host:port` (IPv6 in brackets).
+ * @returns undefined when it is neither, or too long for a socket
+ */
+export function parseControlAddress(text: string): ControlAddress | undefined {
+  if (text.startsWith('/')) {
+    return Buffer.byteLength(text) <= PATH_LIMIT ? { path: text } : undefined;
+  }
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:/[\]]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  return host !== undefined && port >= 1 && port <= 65535 ? { host, port } : undefined;
+}

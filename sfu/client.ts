@@ -1,0 +1,248 @@
+/** The homeserver's side of the control line: requests, notifications, and connecting again. */
+import { WebSocket, type RawData } from 'ws';
+import { z } from 'zod';
+import { SfuError } from './errors.ts';
+import {
+  SFU_PROTOCOL_VERSION,
+  sfuErrorSchema,
+  sfuNotifications,
+  sfuRequests,
+  type SfuMethod,
+  type SfuNotificationData,
+  type SfuNotificationName,
+  type SfuParams,
+  type SfuResult,
+} from './protocol.ts';
+
+export { SfuError } from './errors.ts';
+
+const FIRST_RETRY_MS = 100;
+const LAST_RETRY_MS = 2000;
+/** The slowest request, `link.connect`, gives up after five seconds. */
+const REQUEST_TIMEOUT_MS = 15_000;
+const MAX_MESSAGE_BYTES = 67_108_864;
+
+/** The part of a pino logger that is used here. */
+export interface SfuClientLog {
+  info(details: object, message: string): void;
+  warn(details: object, message: string): void;
+}
+
+export interface SfuClientOptions {
+  /** The path of the SFU's unix socket, or its `host:port`: HANSETAG_SFU_CONTROL. */
+  readonly socketPath?: string;
+  /** Instead of `socketPath`, as `ws://host:port`. */
+  readonly url?: string;
+  readonly secret: string;
+  readonly log: SfuClientLog;
+}
+
+export interface SfuConnection {
+  readonly connected: boolean;
+  /** What the SFU said at the beginning of this connection. */
+  readonly hello?: SfuResult<'hello'>;
+}
+
+const messageSchema = z.union([
+  z.object({ id: z.number().int(), result: z.unknown() }).refine((message) => message.result !== undefined),
+  z.object({ id: z.number().int(), error: sfuErrorSchema }),
+  z.object({ notification: z.string().max(64), data: z.unknown() }),
+]);
+
+interface Pending {
+  readonly method: SfuMethod;
+  readonly timer: NodeJS.Timeout;
+  resolve(result: unknown): void;
+  reject(error: Error): void;
+}
+
+type Handler = (data: unknown) => void;
+type StateListener = (state: SfuConnection) => void;
+
+/** Connects at once, and again whenever the line breaks, until `close`. */
+export class SfuClient {
+  readonly #options: SfuClientOptions;
+  readonly #address: string;
+  readonly #pending = new Map<number, Pending>();
+  readonly #handlers = new Map<string, Set<Handler>>();
+  readonly #stateListeners = new Set<StateListener>();
+  #socket: WebSocket | undefined;
+  #hello: SfuResult<'hello'> | undefined;
+  #nextId = 1;
+  #retryMs = FIRST_RETRY_MS;
+  #retry: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  /** @throws TypeError when neither a path nor an address is given */
+  constructor(options: SfuClientOptions) {
+    this.#options = options;
+    this.#address = webSocketAddress(options);
+    this.#connect();
+  }
+
+  /** The SFU's greeting; undefined while it can not be reached. */
+  get hello(): SfuResult<'hello'> | undefined {
+    return this.#hello;
+  }
+
+  /** @throws SfuError: `worker-lost` also when the SFU can not be reached or does not answer */
+  async request<M extends SfuMethod>(method: M, params: SfuParams<M>): Promise<SfuResult<M>> {
+    if (!this.#hello) throw new SfuError('worker-lost', 'the SFU can not be reached');
+    return this.#ask(method, params);
+  }
+
+  /** Calls the handler for each such notification, in the SFU's order. @returns a function that ends it */
+  on<N extends SfuNotificationName>(name: N, handler: (data: SfuNotificationData<N>) => void): () => void {
+    const handlers = this.#handlers.get(name) ?? new Set();
+    this.#handlers.set(name, handlers);
+    const parseAndHandle: Handler = (data) => {
+      const parsed = sfuNotifications[name].safeParse(data);
+      // The parser of a name gives the data of that name; TypeScript can not follow the pair through the table.
+      if (parsed.success) handler(parsed.data as SfuNotificationData<N>);
+      else this.#options.log.warn({ name }, 'sfu client: malformed notification');
+    };
+    handlers.add(parseAndHandle);
+    return () => handlers.delete(parseAndHandle);
+  }
+
+  /** Calls the listener when the line is there or gone, and at once if it is there. @returns a function that ends it */
+  onState(listener: StateListener): () => void {
+    this.#stateListeners.add(listener);
+    if (this.#hello) listener({ connected: true, hello: this.#hello });
+    return () => this.#stateListeners.delete(listener);
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    const socket = this.#socket;
+    this.#socket = undefined;
+    this.#hello = undefined;
+    this.#failPending();
+    socket?.terminate();
+  }
+
+  #connect(): void {
+    const socket = new WebSocket(this.#address, {
+      headers: { authorization: `Bearer ${this.#options.secret}` },
+      maxPayload: MAX_MESSAGE_BYTES,
+      perMessageDeflate: false,
+      // Between two messages what waits for the first one gets its turn: nobody learns of the end of a consumer before
+      // it knows the consumer.
+      allowSynchronousEvents: false,
+      handshakeTimeout: REQUEST_TIMEOUT_MS,
+    });
+    this.#socket = socket;
+    socket.on('open', () => void this.#greet(socket));
+    socket.on('message', (data, isBinary) => {
+      if (socket === this.#socket && !isBinary) this.#receive(data);
+    });
+    socket.on('error', (error) => this.#options.log.info({ err: error }, 'sfu client: the line failed'));
+    socket.on('close', () => {
+      if (socket === this.#socket) this.#lost();
+    });
+  }
+
+  async #greet(socket: WebSocket): Promise<void> {
+    try {
+      const hello = await this.#ask('hello', { version: SFU_PROTOCOL_VERSION });
+      if (socket !== this.#socket) return;
+      this.#retryMs = FIRST_RETRY_MS;
+      this.#hello = hello;
+      this.#tellState({ connected: true, hello });
+    } catch (error) {
+      this.#options.log.warn({ err: error }, 'sfu client: no greeting');
+      socket.terminate();
+    }
+  }
+
+  #ask<M extends SfuMethod>(method: M, params: SfuParams<M>): Promise<SfuResult<M>> {
+    const id = this.#nextId;
+    this.#nextId += 1;
+    return new Promise<SfuResult<M>>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#pending.delete(id);
+        reject(new SfuError('worker-lost', `the SFU did not answer to ${method}`));
+      }, REQUEST_TIMEOUT_MS);
+      this.#pending.set(id, {
+        method,
+        timer,
+        reject,
+        resolve: (result) => {
+          const parsed = sfuRequests[method].result.safeParse(result);
+          if (parsed.success) resolve(parsed.data as SfuResult<M>);
+          else reject(new SfuError('internal', `the SFU gave a malformed answer to ${method}`));
+        },
+      });
+      this.#socket?.send(JSON.stringify({ id, method, params }), () => undefined);
+    });
+  }
+
+  #receive(data: RawData): void {
+    const message = messageSchema.safeParse(parseJson(data));
+    if (!message.success) {
+      this.#options.log.warn({}, 'sfu client: malformed message');
+      return;
+    }
+    if ('notification' in message.data) {
+      const { notification, data: payload } = message.data;
+      for (const handler of this.#handlers.get(notification) ?? []) {
+        this.#protect(() => handler(payload), notification);
+      }
+      return;
+    }
+    const pending = this.#pending.get(message.data.id);
+    if (!pending) return;
+    this.#pending.delete(message.data.id);
+    clearTimeout(pending.timer);
+    if ('error' in message.data) pending.reject(new SfuError(message.data.error.code, message.data.error.message));
+    else pending.resolve(message.data.result);
+  }
+
+  #lost(): void {
+    this.#socket = undefined;
+    const wasConnected = this.#hello !== undefined;
+    this.#hello = undefined;
+    this.#failPending();
+    if (wasConnected) this.#tellState({ connected: false });
+    if (this.#closed) return;
+    this.#retry = setTimeout(() => this.#connect(), this.#retryMs);
+    this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
+  }
+
+  #failPending(): void {
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { method, timer, reject } of pending) {
+      clearTimeout(timer);
+      reject(new SfuError('worker-lost', `the line to the SFU broke before it answered to ${method}`));
+    }
+  }
+
+  #tellState(state: SfuConnection): void {
+    for (const listener of this.#stateListeners) this.#protect(() => listener(state), 'state');
+  }
+
+  /** A handler that throws must not keep the next message from the others. */
+  #protect(call: () => void, name: string): void {
+    try {
+      call();
+    } catch (error) {
+      this.#options.log.warn({ err: error, name }, 'sfu client: a handler failed');
+    }
+  }
+}
+
+function webSocketAddress({ socketPath, url }: SfuClientOptions): string {
+  if (url !== undefined) return url;
+  if (socketPath === undefined) throw new TypeError('the SFU client needs a socket path or an address');
+  return socketPath.startsWith('/') ? `ws+unix:${socketPath}:/` : `ws://${socketPath}/`;
+}
+
+function parseJson(data: RawData): unknown {
+  try {
+    return JSON.parse(data.toString());
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,163 @@
+/** One conference: a router on one worker, and everything in it. Knows labels, no rules of meetings. */
+import type { AudioLevelObserver, Producer, Router } from 'mediasoup/types';
+import type { Logger } from 'pino';
+import type { RtpCapabilities } from '../protocol/media.ts';
+import { ROUTER_CODECS, clientCapabilities } from './codecs.ts';
+import type { SfuConfig } from './config.ts';
+import { SfuError } from './errors.ts';
+import type { HeldConsumer } from './consumers.ts';
+import type { Link } from './link.ts';
+import type { Prober } from './prober.ts';
+import type { ProducerState, SfuNotificationData, SfuNotificationName, SfuSnapshot } from './protocol.ts';
+import type { ClientTransport } from './transports.ts';
+import type { PoolWorker } from './workers.ts';
+
+/** How often speakers are told at most, in milliseconds. */
+const SPEAKING_INTERVAL_MS = 300;
+/** Quieter than this is silence, in dBov. */
+const SPEAKING_THRESHOLD_DB = -60;
+const SPEAKERS_TOLD = 8;
+
+export type Notify = <N extends SfuNotificationName>(name: N, data: SfuNotificationData<N>) => void;
+
+/** What all conferences of an SFU share. */
+export interface SfuContext {
+  readonly config: SfuConfig;
+  readonly prober: Prober;
+  readonly notify: Notify;
+  readonly log: Logger;
+}
+
+export type ProducerLabels = Pick<ProducerState, 'participantId' | 'source' | 'transportId' | 'linkId' | 'remoteId'>;
+export type HeldProducer = ProducerLabels & { readonly producer: Producer };
+
+export class Conference {
+  readonly id: string;
+  readonly worker: PoolWorker;
+  readonly router: Router;
+  readonly context: SfuContext;
+  readonly transports = new Map<string, ClientTransport>();
+  readonly producers = new Map<string, HeldProducer>();
+  readonly consumers = new Map<string, HeldConsumer>();
+  readonly links = new Map<string, Link>();
+  readonly #speakers: AudioLevelObserver;
+  #lastSpeakers = '';
+
+  private constructor(
+    id: string,
+    worker: PoolWorker,
+    router: Router,
+    speakers: AudioLevelObserver,
+    context: SfuContext,
+  ) {
+    this.id = id;
+    this.worker = worker;
+    this.router = router;
+    this.context = context;
+    this.#speakers = speakers;
+    speakers.on('volumes', (volumes) => this.#tellSpeakers(volumes.map(({ producer }) => producer.id)));
+    speakers.on('silence', () => this.#tellSpeakers([]));
+  }
+
+  static async open(id: string, worker: PoolWorker, context: SfuContext): Promise<Conference> {
+    const router = await worker.worker.createRouter({ mediaCodecs: ROUTER_CODECS });
+    try {
+      const speakers = await router.createAudioLevelObserver({
+        maxEntries: SPEAKERS_TOLD,
+        threshold: SPEAKING_THRESHOLD_DB,
+        interval: SPEAKING_INTERVAL_MS,
+      });
+      return new Conference(id, worker, router, speakers, context);
+    } catch (error) {
+      router.close();
+      throw error;
+    }
+  }
+
+  /** True once closed, or lost with its worker. Nothing is told about its parts any more. */
+  get ended(): boolean {
+    return this.router.closed;
+  }
+
+  get rtpCapabilities(): RtpCapabilities {
+    return clientCapabilities(this.router.rtpCapabilities);
+  }
+
+  /** Takes a producer into the conference. Microphones are watched for speech, also those received over links. */
+  async hold(producer: Producer, labels: ProducerLabels): Promise<void> {
+    this.producers.set(producer.id, { ...labels, producer });
+    producer.on('transportclose', () => {
+      this.producers.delete(producer.id);
+      if (!this.ended) this.context.notify('producer.closed', { conferenceId: this.id, producerId: producer.id });
+    });
+    if (labels.source === 'microphone') await this.#speakers.addProducer({ producerId: producer.id });
+  }
+
+  closeProducer(producerId: string): void {
+    this.producers.get(producerId)?.producer.close();
+    this.producers.delete(producerId);
+  }
+
+  /** @throws SfuError not-found */
+  producer(producerId: string): HeldProducer {
+    const held = this.producers.get(producerId);
+    if (!held) throw new SfuError('not-found', 'no such producer in the conference');
+    return held;
+  }
+
+  /** How much forwarding there is: everything received plus everything sent. */
+  get load(): number {
+    let load = this.producers.size + this.consumers.size;
+    for (const link of this.links.values()) load += link.sending.length;
+    return load;
+  }
+
+  snapshot(): SfuSnapshot['conferences'][number] {
+    return {
+      conferenceId: this.id,
+      transports: [...this.transports.values()].map(({ id, participantId, direction }) => ({
+        transportId: id,
+        participantId,
+        direction,
+      })),
+      producers: [...this.producers.values()].map(({ producer, ...labels }) => ({
+        ...labels,
+        producerId: producer.id,
+        kind: producer.kind,
+        paused: producer.paused,
+      })),
+      consumers: [...this.consumers.values()].map(({ consumer, transportId }) => ({
+        consumerId: consumer.id,
+        producerId: consumer.producerId,
+        transportId,
+        paused: consumer.paused,
+      })),
+      links: [...this.links.values()].map(({ id, peer, connected, sending }) => ({
+        linkId: id,
+        peer,
+        connected,
+        sending,
+      })),
+    };
+  }
+
+  /** Ends the conference; also after its worker died, when only what lives in this process is left to end. */
+  close(): void {
+    this.router.close();
+    for (const link of this.links.values()) link.close();
+    this.links.clear();
+    this.transports.clear();
+    this.producers.clear();
+    this.consumers.clear();
+  }
+
+  #tellSpeakers(producerIds: string[]): void {
+    const participantIds = [
+      ...new Set(producerIds.flatMap((producerId) => this.producers.get(producerId)?.participantId ?? [])),
+    ];
+    const speakers = JSON.stringify(participantIds);
+    if (this.ended || speakers === this.#lastSpeakers) return;
+    this.#lastSpeakers = speakers;
+    this.context.notify('speaking', { conferenceId: this.id, participantIds });
+  }
+}

@@ -1,0 +1,113 @@
+/** The settings of an SFU, from the environment: the only reader of it in this folder. */
+import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
+import { z } from 'zod';
+import { parseControlAddress, type ControlAddress } from './address.ts';
+
+export interface SfuConfig {
+  readonly control: ControlAddress;
+  /** Shared with the homeserver. Never log it. */
+  readonly secret: string;
+  /** The address of this machine that media, links and probes arrive at. */
+  readonly listenIp: string;
+  /** What clients and peers are told instead, behind NAT: an address or a host name. */
+  readonly announcedAddress: string | undefined;
+  /** The port (UDP and TCP) of the first worker; the next worker has the next one. */
+  readonly webRtcPort: number;
+  /** UDP ports of links, both included. */
+  readonly linkPorts: { readonly min: number; readonly max: number };
+  /** The UDP port where probes of links are asked and answered. */
+  readonly probePort: number;
+  readonly workers: number;
+  /** The media worker's binary; undefined is the one that mediasoup finds. */
+  readonly workerBin: string | undefined;
+  readonly logLevel: string;
+}
+
+export class SfuConfigError extends Error {
+  readonly code = 'bad-configuration';
+}
+
+const port = z.coerce.number().int().min(1).max(65535);
+
+const schema = z.object({
+  HANSETAG_SFU_CONTROL: z.string().transform((text, context) => {
+    const address = parseControlAddress(text);
+    if (address) return address;
+    context.addIssue({ code: 'custom', message: 'must be an absolute path of at most 107 bytes, or host:port' });
+    return z.NEVER;
+  }),
+  HANSETAG_SFU_SECRET: z.string().min(16, 'must have at least 16 characters').max(512),
+  HANSETAG_SFU_LISTEN_IP: z
+    .string()
+    .refine((text) => isIP(text) !== 0, 'must be an IP address')
+    .default('127.0.0.1'),
+  HANSETAG_SFU_ANNOUNCED_ADDRESS: z.string().min(1).max(255).optional(),
+  HANSETAG_SFU_WEBRTC_PORT: port.default(44440),
+  HANSETAG_SFU_LINK_PORTS: z
+    .string()
+    .regex(/^\d{1,5}-\d{1,5}$/, 'must be like 40000-40999')
+    .default('40000-40999')
+    .transform((text, context) => {
+      const [min = 0, max = 0] = text.split('-').map(Number);
+      if (min >= 1 && min <= max && max <= 65535) return { min, max };
+      context.addIssue({ code: 'custom', message: 'must be two ports, the lower one first' });
+      return z.NEVER;
+    }),
+  HANSETAG_SFU_PROBE_PORT: port.default(44439),
+  HANSETAG_SFU_WORKERS: z.coerce.number().int().min(1).max(256).default(availableParallelism()),
+  HANSETAG_SFU_WORKER_BIN: z.string().min(1).optional(),
+  HANSETAG_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+});
+
+/**
+ * @param environment empty values count as absent
+ * @throws SfuConfigError naming each setting that is missing or wrong, without its value
+ */
+export function readSfuConfig(environment: Readonly<Record<string, string | undefined>> = process.env): SfuConfig {
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const parsed = schema.safeParse(given);
+  if (!parsed.success) {
+    const lines = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+    throw new SfuConfigError(lines.join('\n'));
+  }
+  const values = parsed.data;
+  const config: SfuConfig = {
+    control: values.HANSETAG_SFU_CONTROL,
+    secret: values.HANSETAG_SFU_SECRET,
+    listenIp: values.HANSETAG_SFU_LISTEN_IP,
+    announcedAddress: values.HANSETAG_SFU_ANNOUNCED_ADDRESS,
+    webRtcPort: values.HANSETAG_SFU_WEBRTC_PORT,
+    linkPorts: values.HANSETAG_SFU_LINK_PORTS,
+    probePort: values.HANSETAG_SFU_PROBE_PORT,
+    workers: values.HANSETAG_SFU_WORKERS,
+    workerBin: values.HANSETAG_SFU_WORKER_BIN,
+    logLevel: values.HANSETAG_LOG_LEVEL,
+  };
+  checkPorts(config);
+  return config;
+}
+
+/** Ports that overlap fail here with a clear message, not at some meeting with a bind error. */
+function checkPorts({ listenIp, announcedAddress, webRtcPort, workers, linkPorts, probePort }: SfuConfig): void {
+  const lastWebRtcPort = webRtcPort + workers - 1;
+  if (lastWebRtcPort > 65535) {
+    throw new SfuConfigError('HANSETAG_SFU_WEBRTC_PORT: leaves no port for each worker');
+  }
+  if (webRtcPort <= linkPorts.max && lastWebRtcPort >= linkPorts.min) {
+    throw new SfuConfigError('HANSETAG_SFU_LINK_PORTS: overlaps the ports of the workers');
+  }
+  if (isTaken(probePort)) {
+    throw new SfuConfigError('HANSETAG_SFU_PROBE_PORT: is a port of a worker or of links');
+  }
+  if ((listenIp === '0.0.0.0' || listenIp === '::') && announcedAddress === undefined) {
+    throw new SfuConfigError('HANSETAG_SFU_ANNOUNCED_ADDRESS: is needed when listening at every address');
+  }
+
+  function isTaken(candidate: number): boolean {
+    return (
+      (candidate >= webRtcPort && candidate <= lastWebRtcPort) ||
+      (candidate >= linkPorts.min && candidate <= linkPorts.max)
+    );
+  }
+}

@@ -1,0 +1,64 @@
+/** What clients receive: created paused, with the layers and the priority that the homeserver chose. */
+import type { Consumer } from 'mediasoup/types';
+import { capabilitiesToMediasoup, fromMediasoup } from './codecs.ts';
+import type { Conference } from './conference.ts';
+import { SfuError } from './errors.ts';
+import type { SfuParams, SfuResult } from './protocol.ts';
+import type { ClientTransport } from './transports.ts';
+
+export interface HeldConsumer {
+  readonly consumer: Consumer;
+  readonly transportId: string;
+}
+
+/** @throws SfuError bad-request on a transport to send, not-found, unsupported if the client knows no such codec */
+export async function consume(
+  conference: Conference,
+  client: ClientTransport,
+  params: SfuParams<'consumer.create'>,
+): Promise<SfuResult<'consumer.create'>> {
+  const { producerId, layers, priority } = params;
+  if (client.direction !== 'receive') throw new SfuError('bad-request', 'consumers need a transport to receive');
+  const { producer } = conference.producer(producerId);
+  const rtpCapabilities = capabilitiesToMediasoup(params.rtpCapabilities);
+  if (!conference.router.canConsume({ producerId, rtpCapabilities })) {
+    throw new SfuError('unsupported', 'the client can not receive the codec of this source');
+  }
+  const consumer = await client.transport.consume({
+    producerId,
+    rtpCapabilities,
+    paused: true,
+    preferredLayers: producer.kind === 'video' ? layers : undefined,
+  });
+  hold(conference, consumer, client.id);
+  if (priority !== undefined) await consumer.setPriority(priority);
+  return {
+    consumerId: consumer.id,
+    kind: consumer.kind,
+    rtpParameters: fromMediasoup(consumer.rtpParameters),
+    producerPaused: consumer.producerPaused,
+  };
+}
+
+export async function prefer(
+  { consumer }: HeldConsumer,
+  wish: Omit<SfuParams<'consumer.prefer'>, 'consumerId'>,
+): Promise<void> {
+  if (wish.layers && consumer.kind === 'video') await consumer.setPreferredLayers(wish.layers);
+  if (wish.priority !== undefined) await consumer.setPriority(wish.priority);
+}
+
+function hold(conference: Conference, consumer: Consumer, transportId: string): void {
+  const { consumers, context } = conference;
+  const consumerId = consumer.id;
+  consumers.set(consumerId, { consumer, transportId });
+  consumer.on('producerclose', () => {
+    consumers.delete(consumerId);
+    if (!conference.ended) context.notify('consumer.closed', { consumerId, transportId });
+  });
+  // Whoever closed the transport knows of the end of all in it.
+  consumer.on('transportclose', () => consumers.delete(consumerId));
+  consumer.on('layerschange', (layers) => {
+    context.notify('consumer.layers', { consumerId, transportId, layers: layers ?? null });
+  });
+}

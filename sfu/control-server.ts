@@ -1,0 +1,186 @@
+/**
+ * The control line to the homeserver: a WebSocket at a unix socket (or loopback TCP), opened with the shared secret.
+ *
+ * One homeserver at a time: a new connection takes the place of the old one, which may be a dead process's. After
+ * the last one is gone media goes on for the grace time, then everything is closed.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { once } from 'node:events';
+import { chmod, unlink } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { connect } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Logger } from 'pino';
+import { WebSocketServer, type RawData, type WebSocket } from 'ws';
+import type { ControlAddress } from './address.ts';
+import type { Notify } from './conference.ts';
+import { SfuError } from './errors.ts';
+import { toErrorBody } from './failure.ts';
+import { requestSchema } from './requests.ts';
+
+const MAX_MESSAGE_BYTES = 1_048_576;
+/** A homeserver that reads nothing must not fill our memory: it is cut off and repairs its state when it is back. */
+const MAX_UNSENT_BYTES = 16_777_216;
+/** A line that is silent for so long is checked, and cut when the check is not answered, in milliseconds. */
+const PING_EVERY_MS = 5000;
+
+export interface ControlServerOptions {
+  readonly control: ControlAddress;
+  readonly secret: string;
+  readonly orphanGraceMs: number;
+  readonly log: Logger;
+  /** Carries out a request; the first one of each connection has to be `hello`. */
+  readonly handle: (method: string, params: unknown) => Promise<unknown>;
+  /** No homeserver has come back within the grace time. */
+  readonly onOrphaned: () => void;
+}
+
+export class ControlServer {
+  readonly #options: ControlServerOptions;
+  readonly #http: Server = createServer((_request, response) => response.writeHead(404).end());
+  readonly #sockets = new WebSocketServer({ noServer: true, maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false });
+  #current: WebSocket | undefined;
+  /** Whether the current connection has said hello; before that it gets no notifications. */
+  #greeted = false;
+  #orphanTimer: NodeJS.Timeout | undefined;
+
+  private constructor(options: ControlServerOptions) {
+    this.#options = options;
+    this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+  }
+
+  /** @throws Error if the address is taken, or another SFU listens at the socket */
+  static async listen(options: ControlServerOptions): Promise<ControlServer> {
+    const { control } = options;
+    const server = new ControlServer(options);
+    if ('path' in control) await removeStale(control.path);
+    server.#http.listen(control);
+    await once(server.#http, 'listening');
+    if ('path' in control) await chmod(control.path, 0o600);
+    server.#awaitHomeserver();
+    return server;
+  }
+
+  /** Tells the homeserver, if there is one; what happens while there is none stands in the next snapshot. */
+  readonly notify: Notify = (notification, data) => {
+    if (this.#current && this.#greeted) this.#send(this.#current, { notification, data });
+  };
+
+  async close(): Promise<void> {
+    clearTimeout(this.#orphanTimer);
+    this.#current = undefined;
+    for (const socket of this.#sockets.clients) socket.terminate();
+    this.#sockets.close();
+    const closed = once(this.#http, 'close');
+    this.#http.close();
+    this.#http.closeAllConnections();
+    await closed;
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', () => socket.destroy());
+    if (!this.#isHomeserver(request.headers.authorization)) {
+      this.#options.log.warn('control: refused a connection without the secret');
+      socket.end('HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+      return;
+    }
+    this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#accept(webSocket));
+  }
+
+  /** Compares hashes, so that neither the time nor the length tells anything about the secret. */
+  #isHomeserver(authorization = ''): boolean {
+    const hash = (text: string) => createHash('sha256').update(text).digest();
+    return timingSafeEqual(hash(authorization), hash(`Bearer ${this.#options.secret}`));
+  }
+
+  #accept(socket: WebSocket): void {
+    const { log } = this.#options;
+    const replaced = this.#current;
+    this.#current = socket;
+    this.#greeted = false;
+    clearTimeout(this.#orphanTimer);
+    replaced?.close(1008, 'replaced');
+    log.info({ replaced: replaced !== undefined }, 'control: homeserver connected');
+
+    let alive = true;
+    const ping = setInterval(() => {
+      if (!alive) socket.terminate();
+      alive = false;
+      socket.ping();
+    }, PING_EVERY_MS);
+    socket.on('pong', () => (alive = true));
+    socket.on('message', (data, isBinary) => {
+      alive = true;
+      void this.#receive(socket, data, isBinary);
+    });
+    socket.on('error', (error) => log.warn({ err: error }, 'control: connection failed'));
+    socket.on('close', () => {
+      clearInterval(ping);
+      if (this.#current !== socket) return;
+      this.#current = undefined;
+      log.warn('control: homeserver gone');
+      this.#awaitHomeserver();
+    });
+  }
+
+  /** Never rejects: whatever comes in, the answer is a message. */
+  async #receive(socket: WebSocket, data: RawData, isBinary: boolean): Promise<void> {
+    if (socket !== this.#current) return;
+    const request = requestSchema.safeParse(isBinary ? undefined : parseJson(data));
+    if (!request.success) {
+      // Without an id there is nobody to answer to.
+      this.#options.log.warn('control: malformed message');
+      socket.close(1008, 'malformed message');
+      return;
+    }
+    const { id, method, params } = request.data;
+    try {
+      if (!this.#greeted && method !== 'hello') throw new SfuError('bad-request', 'the first request is hello');
+      const result = await this.#options.handle(method, params);
+      this.#send(socket, { id, result });
+      if (method === 'hello' && socket === this.#current) this.#greeted = true;
+    } catch (error) {
+      const body = toErrorBody(error);
+      if (body.code === 'internal') this.#options.log.error({ err: error, method }, 'control: request failed');
+      this.#send(socket, { id, error: body });
+    }
+  }
+
+  #send(socket: WebSocket, message: object): void {
+    if (socket.bufferedAmount > MAX_UNSENT_BYTES) {
+      this.#options.log.error('control: the homeserver does not read');
+      socket.terminate();
+      return;
+    }
+    socket.send(JSON.stringify(message), () => undefined);
+  }
+
+  #awaitHomeserver(): void {
+    clearTimeout(this.#orphanTimer);
+    this.#orphanTimer = setTimeout(() => this.#options.onOrphaned(), this.#options.orphanGraceMs);
+    this.#orphanTimer.unref();
+  }
+}
+
+function parseJson(data: RawData): unknown {
+  try {
+    return JSON.parse(data.toString());
+  } catch {
+    return undefined;
+  }
+}
+
+/** Removes the socket file of a process that ended without doing so, unless somebody still listens at it. */
+async function removeStale(path: string): Promise<void> {
+  const socket = connect(path);
+  try {
+    await once(socket, 'connect');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'ECONNREFUSED') await unlink(path);
+    return;
+  } finally {
+    socket.destroy();
+  }
+  throw new SfuError('conflict', 'another SFU listens at the control socket');
+}

@@ -1,0 +1,46 @@
+/** Makes producers with ids of our own, of participants and of links alike. */
+import { randomUUID } from 'node:crypto';
+import type { Producer, Transport } from 'mediasoup/types';
+import { KIND_OF_SOURCE, type RtpParameters } from '../protocol/media.ts';
+import { toMediasoup } from './codecs.ts';
+import type { Conference, ProducerLabels } from './conference.ts';
+import { SfuError } from './errors.ts';
+
+/**
+ * The shortest time between two requests for a key frame, in milliseconds: many viewers who come at once cost the
+ * sender one key frame, and the last of them waits this long at most.
+ */
+const KEY_FRAME_REQUEST_DELAY_MS = 500;
+
+export interface ProducerOptions {
+  readonly transport: Transport;
+  readonly labels: ProducerLabels;
+  readonly rtpParameters: RtpParameters;
+  readonly paused: boolean;
+}
+
+/**
+ * Ids are never those of a peer or client: nobody can collide with, or guess at, another's.
+ * @throws SfuError bad-request if the codec is not of the source's kind
+ */
+export async function produce(conference: Conference, options: ProducerOptions): Promise<Producer> {
+  const { transport, labels, rtpParameters, paused } = options;
+  const kind = KIND_OF_SOURCE[labels.source];
+  if (rtpParameters.codecs.some(({ mimeType }) => !mimeType.startsWith(`${kind}/`))) {
+    throw new SfuError('bad-request', `the source ${labels.source} needs codecs of the kind ${kind}`);
+  }
+  const producer = await transport.produce({
+    id: randomUUID(),
+    kind,
+    rtpParameters: toMediasoup(rtpParameters),
+    paused,
+    keyFrameRequestDelay: KEY_FRAME_REQUEST_DELAY_MS,
+  });
+  try {
+    await conference.hold(producer, labels);
+  } catch (error) {
+    conference.closeProducer(producer.id);
+    throw error;
+  }
+  return producer;
+}
