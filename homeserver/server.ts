@@ -1,0 +1,246 @@
+/** One homeserver, put together: every part is made here and given what it needs. */
+import { readFile } from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
+import type { Server } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { Logger } from 'pino';
+import { FederationClient } from '../federation/client.ts';
+import { serverOf } from '../federation/identifiers.ts';
+import { member } from '../federation/json.ts';
+import { KeyRing } from '../federation/keyring.ts';
+import { OutboundQueue } from '../federation/outbound-queue.ts';
+import packageJson from '../package.json' with { type: 'json' };
+import { SfuClient } from '../sfu/client.ts';
+import { Accounts } from './accounts/accounts.ts';
+import { announceName } from './accounts/announce-name.ts';
+import { LoginTokens } from './accounts/login-tokens.ts';
+import { IdentityProvider } from './accounts/oidc.ts';
+import { requireSession } from './accounts/require-session.ts';
+import { Sessions } from './accounts/sessions.ts';
+import { clientApp } from './client-app.ts';
+import { roomsRouter } from './client-api/rooms.ts';
+import { CALLBACK_PATH } from './client-api/sso.ts';
+import { syncRouter } from './client-api/sync.ts';
+import type { Address, Config } from './config.ts';
+import { migrate, openDatabase } from './database/database.ts';
+import type { Database } from './database/database.ts';
+import { federationApi, sendTransaction } from './federation-api/index.ts';
+import { sqlKeyStore } from './federation-api/key-store.ts';
+import { QueueSender, sqlQueueStore } from './federation-api/sender.ts';
+import { federationApp } from './federation-app.ts';
+import { meetingsRouters } from './meetings/index.ts';
+import { metrics } from './metrics.ts';
+import { rateLimits } from './rate-limits.ts';
+import { Rooms } from './rooms/rooms.ts';
+import { loadSigningKey } from './signing-key-file.ts';
+import { staticClient } from './static-client.ts';
+
+export interface Homeserver {
+  /** Ends everything that was started. Can be called more than once. */
+  close(): Promise<void>;
+}
+
+/** How long requests may go on after the end was asked for, in ms. */
+const GRACE_MS = 2_000;
+const HEALTH_PATIENCE_MS = 2_000;
+
+/**
+ * Starts a homeserver: when the promise resolves, it listens.
+ *
+ * @throws the error of whatever could not be started; what was started before is closed then
+ */
+export async function startHomeserver(config: Config, log: Logger): Promise<Homeserver> {
+  // Closed from the last to the first.
+  const opened: (() => unknown)[] = [];
+  let closing: Promise<void> | undefined;
+  async function closeAll(): Promise<void> {
+    for (const close of opened.reverse()) {
+      try {
+        await close();
+      } catch (error) {
+        log.warn({ err: error }, 'a part did not end well');
+      }
+    }
+  }
+  const homeserver: Homeserver = { close: () => (closing ??= closeAll()) };
+  try {
+    await start(config, log, opened);
+  } catch (error) {
+    await homeserver.close();
+    throw error;
+  }
+  return homeserver;
+}
+
+async function start(config: Config, log: Logger, opened: (() => unknown)[]): Promise<void> {
+  const { serverName, publicUrl } = config;
+  const { version } = packageJson;
+  const key = await loadSigningKey(config.signingKeyFile);
+  const [cert, tlsKey, ca] = await Promise.all([
+    readFile(config.federation.certFile),
+    readFile(config.federation.keyFile),
+    config.federation.caFile === undefined ? undefined : readFile(config.federation.caFile),
+  ]);
+  const webClient = config.clientDir === undefined ? undefined : await staticClient(config.clientDir);
+
+  const db = await openDatabase(config.databaseUrl);
+  opened.push(() => db.close());
+  await migrate(db, log);
+
+  const isTrusted = (server: string): boolean =>
+    config.federation.trust === 'open' || config.federation.trustedServers.has(server);
+  const client = new FederationClient({
+    serverName,
+    key,
+    hosts: config.federation.hosts,
+    allowedRanges: config.federation.allowedRanges,
+    ...(ca === undefined ? {} : { ca }),
+    isTrusted,
+  });
+  opened.push(() => client.close());
+  const keyring = new KeyRing({ serverName, key, client, store: sqlKeyStore(db), log });
+  const queue = new OutboundQueue({ store: sqlQueueStore(db), send: sendTransaction(client, serverName), log });
+  const sender = new QueueSender(db, queue);
+
+  const accounts = new Accounts(db, serverName);
+  const sessions = new Sessions(db, accounts);
+  const limits = rateLimits(config.rateLimitFactor);
+  const sessionRequired = requireSession(sessions);
+  const displayName = (userId: string): Promise<string> => accounts.displayName(userId);
+  const rooms = await Rooms.open({ db, serverName, key, sender, displayName, log });
+  const federation = federationApi({
+    serverName,
+    version,
+    key,
+    keyring,
+    client,
+    queue,
+    rooms,
+    accounts,
+    db,
+    isTrusted,
+    log,
+  });
+  opened.push(() => federation.close());
+  opened.push(() => queue.close());
+
+  const sfu = new SfuClient({ socketPath: config.sfu.control, secret: config.sfu.secret, log });
+  opened.push(() => sfu.close());
+  const meetings = meetingsRouters({
+    serverName,
+    organisation: config.organisation,
+    colour: config.colour,
+    publicUrl,
+    db,
+    rooms,
+    accounts,
+    sessions,
+    sender,
+    edus: federation.edus,
+    client,
+    key,
+    keyring,
+    sfu,
+    requireSession: sessionRequired,
+    limitAnonymous: limits.anonymous,
+    signedRequest: federation.signedRequest,
+    log,
+  });
+  opened.push(() => meetings.close());
+
+  const measured = config.metricsListen && metrics();
+  const forPeople = clientApp({
+    publicUrl,
+    proxies: config.proxies,
+    info: {
+      organisation: { serverName, displayName: config.organisation, colour: config.colour },
+      version,
+      login: { sso: true, password: false },
+    },
+    accounts,
+    sessions,
+    loginTokens: new LoginTokens(),
+    provider: new IdentityProvider({ ...config.oidc, callbackUrl: publicUrl + CALLBACK_PATH, log }),
+    requireSession: sessionRequired,
+    limits,
+    databaseUp: () => answers(db),
+    sfuUp: () => sfu.hello !== undefined,
+    remoteName: (userId) => remoteName(client, userId),
+    onNameChange: (userId, name) => {
+      announceName(rooms, userId, name).catch((error: unknown) => log.warn({ err: error }, 'a name was not announced'));
+    },
+    matrix: [
+      roomsRouter({ rooms, requireSession: sessionRequired, limitSending: limits.sending }),
+      syncRouter({ rooms, requireSession: sessionRequired }),
+    ],
+    meetings: meetings.client,
+    ...(measured ? { measure: measured.measure('client') } : {}),
+    ...(webClient ? { webClient } : {}),
+    log,
+  });
+  const forServers = federationApp({
+    federation: federation.router,
+    meetings: meetings.federation,
+    ...(measured ? { measure: measured.measure('federation') } : {}),
+    log,
+  });
+
+  const clientServer = createHttpServer((request, response) => void forPeople(request, response));
+  meetings.attach(clientServer);
+  const federationServer = createHttpsServer({ cert, key: tlsKey }, (request, response) => {
+    void forServers(request, response);
+  });
+  await listen(federationServer, config.federation.listen, opened);
+  await listen(clientServer, config.clientListen, opened);
+  if (measured && config.metricsListen) await listen(measured.server, config.metricsListen, opened);
+  // Now others can ask for our keys, which they need to take what waits for them.
+  await queue.start();
+  log.info({ serverName, publicUrl, version }, 'the homeserver is ready');
+}
+
+async function listen(server: Server, { host, port }: Address, opened: (() => unknown)[]): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  opened.push(() => closeServer(server));
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const timer = setTimeout(() => server.closeAllConnections(), GRACE_MS);
+  await new Promise((resolve) => {
+    server.close(resolve);
+    server.closeIdleConnections();
+  });
+  clearTimeout(timer);
+}
+
+/** Whether the database answers in reasonable time. */
+async function answers(db: Database): Promise<boolean> {
+  const late = new Promise<boolean>((resolve) => setTimeout(resolve, HEALTH_PATIENCE_MS, false).unref());
+  const asked = db.query('SELECT 1').then(
+    () => true,
+    () => false,
+  );
+  return Promise.race([asked, late]);
+}
+
+/** The name that somebody has at their own server; undefined when it can not be found out. */
+async function remoteName(client: FederationClient, userId: string): Promise<string | undefined> {
+  const query = new URLSearchParams({ user_id: userId, field: 'displayname' });
+  try {
+    const answer = await client.request({
+      destination: serverOf(userId),
+      method: 'GET',
+      path: `/_matrix/federation/v1/query/profile?${query.toString()}`,
+    });
+    const name = member(answer, 'displayname');
+    return typeof name === 'string' && name !== '' ? name.slice(0, 256) : undefined;
+  } catch {
+    // What the other server says about the failure is of no use to the person who asks.
+    return undefined;
+  }
+}
