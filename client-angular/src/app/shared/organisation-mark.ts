@@ -21,6 +21,16 @@ import type { Organisation } from '../../../../protocol/session.ts';
       border-radius: 4px;
       box-shadow: 0 0 0 1px rgb(255 255 255 / 0.5);
     }
+    /* On a small tile the colour stands for the name, which stays in the tile's label and in the people list. */
+    @container tile (max-width: 280px) {
+      .name {
+        position: absolute;
+        width: 1px;
+        height: 1px;
+        overflow: hidden;
+        clip-path: inset(50%);
+      }
+    }
   `,
 })
 export class OrganisationMark {

@@ -4,7 +4,7 @@ import { ChangeDetectionStrategy, Component, computed, inject, input, LOCALE_ID 
 /** @param timeZone IANA name; the person's own when absent */
 function clock(at: number, locale: string, timeZone?: string): string {
   return new Intl.DateTimeFormat(locale, {
-    hour: '2-digit',
+    hour: 'numeric',
     minute: '2-digit',
     ...(timeZone ? { timeZone } : {}),
   }).format(at);

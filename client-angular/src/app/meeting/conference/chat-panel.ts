@@ -50,7 +50,7 @@ export class ChatPanel {
     const today = new Date().toDateString() === new Date(at).toDateString();
     return new Intl.DateTimeFormat(this.#locale, {
       ...(today ? {} : { day: 'numeric', month: 'short' }),
-      hour: '2-digit',
+      hour: 'numeric',
       minute: '2-digit',
     }).format(at);
   }
