@@ -8,6 +8,7 @@ import { Sfu } from './sfu.ts';
 
 export interface RunningSfu {
   readonly sfu: Sfu;
+  /** May be called more than once. */
   close(): Promise<void>;
 }
 
@@ -37,11 +38,6 @@ export async function startSfu(
     throw error;
   }
   const server = control;
-  return {
-    sfu,
-    close: async () => {
-      await server.close();
-      sfu.close();
-    },
-  };
+  let closing: Promise<void> | undefined = undefined;
+  return { sfu, close: () => (closing ??= server.close().finally(() => sfu.close())) };
 }
