@@ -7,7 +7,7 @@ module.exports = (config) => {
     plugins: [require('karma-jasmine'), require('karma-chrome-launcher'), require('karma-coverage')],
     client: { jasmine: { random: true } },
     coverageReporter: { dir: 'coverage/client', reporters: [{ type: 'text-summary' }, { type: 'json' }] },
-    reporters: ['progress'],
+    reporters: ['dots'],
     browsers: ['ChromiumForSpecs'],
     customLaunchers: {
       ChromiumForSpecs: {

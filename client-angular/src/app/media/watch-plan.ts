@@ -34,10 +34,8 @@ export function watchPlan(participants: Iterable<Participant>, tiles: Iterable<V
       sounds.push({ participantId, source: 'screen-audio', priority: PRIORITY.audio });
     }
   }
-  // In a very large meeting those who can be heard now come first.
   const audible = (watch: Watch): boolean =>
     here.get(watch.participantId)?.sources.some(({ source, paused }) => source === watch.source && !paused) ?? false;
-  sounds.sort((a, b) => Number(audible(b)) - Number(audible(a)));
   const pictures = new Map<string, Watch>();
   for (const { participantId, source, width, height } of tiles) {
     if (!here.has(participantId) || width < 1 || height < 1) continue;
@@ -50,6 +48,8 @@ export function watchPlan(participants: Iterable<Participant>, tiles: Iterable<V
     });
   }
   const room = MAX_WATCHED - Math.min(pictures.size, FOR_PICTURES);
+  // Only when not everybody fits: else each muting would send a new list.
+  if (sounds.length > room) sounds.sort((a, b) => Number(audible(b)) - Number(audible(a)));
   const heard = sounds.slice(0, room);
   return [...heard, ...[...pictures.values()].slice(0, MAX_WATCHED - heard.length)];
 }

@@ -34,7 +34,7 @@ export type ConnectionState =
   | 'refused';
 
 /** What the connection uses of a WebSocket. */
-export type Socket = Pick<WebSocket, 'send' | 'close' | 'readyState' | 'onopen' | 'onmessage' | 'onclose'>;
+export type Socket = Pick<WebSocket, 'send' | 'close' | 'onopen' | 'onmessage' | 'onclose'>;
 
 export interface ConnectionOptions {
   open(): Socket;
@@ -255,7 +255,7 @@ export class SessionConnection {
   }
 
   #notify(name: string, data: unknown): void {
-    if (!(name in notifications)) return;
+    if (!Object.hasOwn(notifications, name)) return;
     const known = name as NotificationName;
     const parsed = notifications[known].safeParse(data);
     if (parsed.success) this.#options.onNotification(known, parsed.data);

@@ -1,0 +1,102 @@
+import { TestBed } from '@angular/core/testing';
+import type { ConferenceSnapshot, Participant } from '../../../../protocol/session.ts';
+import { groupPeople } from '../meeting/conference/people-groups.ts';
+import { ConferenceStore } from './store.ts';
+
+function person(name: string, server: string, joinedAt: number): Participant {
+  const userId = `@${name}:${server}`;
+  return {
+    participantId: `${userId}|D`,
+    userId,
+    deviceId: 'D',
+    displayName: name,
+    organisation: server,
+    role: 'participant',
+    joinedAt,
+    sources: [],
+    presence: 'here',
+  };
+}
+
+const bert = person('bert', 'luebeck.example', 20);
+const anna = person('anna', 'hamburg.example', 10);
+const luebeck = { serverName: 'luebeck.example', displayName: 'Lübeck', colour: '#a3262f' };
+const snapshot: ConferenceSnapshot = {
+  roomId: '!r',
+  title: 'Elbquerung',
+  me: bert.participantId,
+  participants: [anna, bert],
+  organisations: [luebeck],
+  links: [{ organisation: 'hamburg.example', state: 'connected', since: 0 }],
+};
+
+describe('The state of the conference', () => {
+  let store: ConferenceStore;
+  beforeEach(() => {
+    store = TestBed.inject(ConferenceStore);
+    store.load(snapshot);
+  });
+
+  const names = (): string[] => store.participants().map(({ displayName }) => displayName);
+
+  it('has the own person first and the others in the order of joining, wherever a change comes', () => {
+    store.apply('participant.joined', person('jens', 'hamburg.example', 30));
+    store.apply('participant.changed', { ...anna, sources: [{ source: 'camera', paused: false }] });
+    expect(names()).toEqual(['bert', 'anna', 'jens']);
+    expect(store.participant(anna.participantId)?.sources.length).toBe(1);
+  });
+
+  it('forgets a link with the last participant of its organisation', () => {
+    const jens = person('jens', 'hamburg.example', 30);
+    store.apply('participant.joined', jens);
+    store.apply('participant.left', { participantId: anna.participantId, reason: 'left' });
+    expect(store.links().length).toBe(1);
+    store.apply('participant.left', { participantId: jens.participantId, reason: 'lost' });
+    expect(store.links()).toEqual([]);
+    expect(names()).toEqual(['bert']);
+  });
+
+  it('nobody who has left goes on speaking', () => {
+    store.apply('speaking', { participantIds: [anna.participantId] });
+    store.apply('participant.left', { participantId: anna.participantId, reason: 'left' });
+    expect(store.speaking().size).toBe(0);
+  });
+
+  it('shows an organisation by its server name until it is introduced', () => {
+    expect(store.organisation('hamburg.example').displayName).toBe('hamburg.example');
+    store.apply('organisation.seen', { serverName: 'hamburg.example', displayName: 'Hamburg', colour: '#1c4f9c' });
+    expect(store.organisation('hamburg.example').displayName).toBe('Hamburg');
+  });
+
+  it('takes a new snapshot as the whole truth', () => {
+    store.load({ ...snapshot, participants: [bert], links: [] });
+    expect(names()).toEqual(['bert']);
+    expect(store.links()).toEqual([]);
+  });
+});
+
+describe('The people list', () => {
+  const hamburg = { serverName: 'hamburg.example', displayName: 'Hamburg', colour: '#1c4f9c' };
+  const aachen = { serverName: 'aachen.example', displayName: 'Aachen', colour: '#1c4f9c' };
+  const organisations = [luebeck, hamburg, aachen];
+  const of = (serverName: string) => organisations.find((one) => one.serverName === serverName) ?? luebeck;
+  const people = [anna, bert, person('carl', 'aachen.example', 5), person('Änne', 'hamburg.example', 6)];
+
+  it('is grouped by organisation, the own one first, the others by name', () => {
+    const groups = groupPeople(people, of, 'luebeck.example', '');
+    expect(groups.map(({ organisation, people: members }) => [organisation.displayName, members.length])).toEqual([
+      ['Lübeck', 1],
+      ['Aachen', 1],
+      ['Hamburg', 2],
+    ]);
+  });
+
+  it('is searched by name, id and organisation', () => {
+    const found = (search: string) =>
+      groupPeople(people, of, undefined, search).flatMap((group) => group.people.map(({ displayName }) => displayName));
+    expect(found('änn')).toEqual(['Änne']);
+    expect(found('@carl:')).toEqual(['carl']);
+    expect(found('hamburg')).toEqual(['anna', 'Änne']);
+    expect(found('nobody')).toEqual([]);
+  });
+});

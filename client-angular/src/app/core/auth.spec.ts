@@ -1,0 +1,121 @@
+import { TestBed } from '@angular/core/testing';
+import { z } from 'zod';
+import { ApiError } from './api-error.ts';
+import { Auth } from './auth.ts';
+import { errorText } from './error-text.ts';
+
+interface Call {
+  path: string;
+  token: string | null;
+  body: unknown;
+}
+
+describe('The log-in of this browser', () => {
+  let calls: Call[];
+  let answer: (call: Call) => Response;
+
+  beforeEach(() => {
+    localStorage.removeItem('hansetag-session');
+    sessionStorage.clear();
+    calls = [];
+    spyOn(globalThis, 'fetch').and.callFake((input, init) => {
+      const call = {
+        path: String(input),
+        token: new Headers(init?.headers).get('authorization'),
+        body: init?.body === undefined ? undefined : (JSON.parse(String(init.body)) as unknown),
+      };
+      calls.push(call);
+      return Promise.resolve(answer(call));
+    });
+  });
+
+  afterEach(() => {
+    localStorage.removeItem('hansetag-session');
+    sessionStorage.clear();
+  });
+
+  const login = async (auth: Auth): Promise<string> => {
+    answer = () =>
+      Response.json({ user_id: '@bert:luebeck.example', access_token: 'a1', refresh_token: 'r1', device_id: 'D' });
+    const then = await auth.finishLogin('one-time');
+    calls = [];
+    return then;
+  };
+
+  it('exchanges the one-time token and comes back to where the person wanted to go', async () => {
+    sessionStorage.setItem('hansetag-after-login', '/meeting/!r/lobby');
+    const auth = TestBed.inject(Auth);
+    expect(await login(auth)).toBe('/meeting/!r/lobby');
+    expect(auth.userId()).toBe('@bert:luebeck.example');
+    expect(localStorage.getItem('hansetag-session')).toContain('a1');
+  });
+
+  it('does not go to another site after the log-in', async () => {
+    sessionStorage.setItem('hansetag-after-login', 'https://evil.example/');
+    expect(await login(TestBed.inject(Auth))).toBe('/');
+  });
+
+  it('renews a refused token once, also for requests at the same time', async () => {
+    const auth = TestBed.inject(Auth);
+    await login(auth);
+    answer = ({ path, token }) => {
+      if (path.endsWith('/refresh')) return Response.json({ access_token: 'a2', refresh_token: 'r2' });
+      if (token === 'Bearer a2') return Response.json({ fine: true });
+      return Response.json({ errcode: 'M_UNKNOWN_TOKEN' }, { status: 401 });
+    };
+    const schema = z.object({ fine: z.boolean() });
+    const results = await Promise.all([auth.request(schema, '/one'), auth.request(schema, '/two')]);
+    expect(results).toEqual([{ fine: true }, { fine: true }]);
+    expect(calls.filter(({ path }) => path.endsWith('/refresh')).length).toBe(1);
+    expect(auth.session()?.refreshToken).toBe('r2');
+  });
+
+  it('ends when the refresh token is refused, but not when the server is only away', async () => {
+    const auth = TestBed.inject(Auth);
+    await login(auth);
+    answer = () => Response.json({ errcode: 'M_UNKNOWN' }, { status: 503 });
+    await expectAsync(auth.renew('a1')).toBeRejectedWithError(ApiError);
+    expect(auth.loggedIn()).toBeTrue();
+    answer = () => Response.json({ errcode: 'M_UNKNOWN_TOKEN' }, { status: 401 });
+    expect(await auth.renew('a1')).toBeUndefined();
+    expect(auth.loggedIn()).toBeFalse();
+  });
+
+  it('of a guest stays in this tab', () => {
+    const auth = TestBed.inject(Auth);
+    auth.enterAsGuest({ userId: '@guest:luebeck.example', deviceId: 'D', accessToken: 'g' });
+    expect(auth.guest()).toBeTrue();
+    expect(localStorage.getItem('hansetag-session')).toBeNull();
+  });
+
+  it('is gone after the log-out, also when the server does not answer', async () => {
+    const auth = TestBed.inject(Auth);
+    await login(auth);
+    answer = () => {
+      throw new TypeError('Failed to fetch');
+    };
+    await auth.logout();
+    expect(auth.loggedIn()).toBeFalse();
+    expect(localStorage.getItem('hansetag-session')).toBeNull();
+  });
+
+  it('is not believed when something else stands in the storage', () => {
+    localStorage.setItem('hansetag-session', '{"userId":7}');
+    expect(TestBed.inject(Auth).loggedIn()).toBeFalse();
+  });
+});
+
+describe('A failed request in words', () => {
+  it('names the organisation that failed and the code for the help desk, never the server’s own text', () => {
+    const text = errorText(new ApiError(502, 'M_UNKNOWN', '<b>stack</b>', 'hamburg.example', 'ab12'));
+    expect(text).toContain('The server of hamburg.example could not be reached');
+    expect(text).toContain('ab12');
+    expect(text).not.toContain('stack');
+  });
+
+  it('says what to do', () => {
+    expect(errorText(new ApiError(0, 'HT_UNREACHABLE', ''))).toContain('Check your connection');
+    expect(errorText(new ApiError(403, 'M_FORBIDDEN', ''))).toContain('Ask the person who leads');
+    expect(errorText(new Error('bug'))).toContain('Reload');
+  });
+});

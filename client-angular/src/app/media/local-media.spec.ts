@@ -1,0 +1,89 @@
+import { TestBed } from '@angular/core/testing';
+import { deviceProblem } from './device-problem.ts';
+import { levelOf, watchLevel } from './level.ts';
+import { LocalMedia } from './local-media.ts';
+
+describe('The own camera and microphone', () => {
+  let media: LocalMedia;
+
+  beforeEach(() => {
+    localStorage.removeItem('hansetag-devices');
+    media = TestBed.inject(LocalMedia);
+  });
+
+  afterEach(() => media.release());
+
+  it('open together and are named for the choice', async () => {
+    await media.turnOnBoth();
+    expect(media.camera().track?.readyState).toBe('live');
+    expect(media.microphone().track?.readyState).toBe('live');
+    expect(media.devices().some(({ kind, label }) => kind === 'videoinput' && label !== '')).toBeTrue();
+  });
+
+  it('are released when they are turned off, so that no light stays on', async () => {
+    await media.turn('camera', true);
+    const { track } = media.camera();
+    await media.turn('camera', false);
+    expect(track?.readyState).toBe('ended');
+    expect(media.camera()).toEqual({ on: false, opening: false });
+  });
+
+  it('do not come on late when they were turned off meanwhile', async () => {
+    const opening = media.turn('camera', true);
+    await media.turn('camera', false);
+    await opening;
+    expect(media.camera().track).toBeUndefined();
+  });
+
+  it('say what is wrong', async () => {
+    spyOn(navigator.mediaDevices, 'getUserMedia').and.rejectWith(new DOMException('in use', 'NotReadableError'));
+    await media.turnOnBoth();
+    expect(media.camera().problem).toBe('busy');
+    expect(media.microphone().problem).toBe('busy');
+    expect(media.camera().on).toBeFalse();
+  });
+
+  it('remember the chosen device in this browser', async () => {
+    await media.turnOnBoth();
+    const device = media.devices().find(({ kind }) => kind === 'audioinput');
+    await media.choose('microphone', device?.deviceId ?? '');
+    expect(localStorage.getItem('hansetag-devices')).toContain(device?.deviceId ?? '-');
+  });
+
+  it('have a level that moves while there is sound', async () => {
+    await media.turn('microphone', true);
+    const { track } = media.microphone();
+    if (!track) throw new Error('no microphone');
+    const loudest = await new Promise<number>((resolve) => {
+      let most = 0;
+      const stop = watchLevel(track, (level) => {
+        most = Math.max(most, level);
+        if (most < 0.1) return;
+        stop();
+        resolve(most);
+      });
+    });
+    expect(loudest).toBeGreaterThan(0.1);
+  });
+});
+
+describe('Device problems', () => {
+  it('are told apart by the name of the browser’s error', () => {
+    const problem = (name: string) => deviceProblem(new DOMException('', name));
+    expect(problem('NotAllowedError')).toBe('blocked');
+    expect(problem('NotFoundError')).toBe('missing');
+    expect(problem('NotReadableError')).toBe('busy');
+    expect(problem('NotSupportedError')).toBe('unsupported');
+    expect(problem('SomethingNew')).toBe('unknown');
+    expect(deviceProblem('text')).toBe('unknown');
+  });
+});
+
+describe('The level of a microphone', () => {
+  it('is empty in silence, full when loud, and between in between', () => {
+    expect(levelOf(0)).toBe(0);
+    expect(levelOf(0.0001)).toBe(0);
+    expect(levelOf(1)).toBe(1);
+    expect(levelOf(0.02)).toBeCloseTo(0.52, 1);
+  });
+});

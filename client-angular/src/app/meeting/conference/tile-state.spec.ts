@@ -1,0 +1,61 @@
+import { type TileFacts, tileState, tileText } from './tile-state.ts';
+
+const NOW = 1_000_000;
+
+function facts(change: Partial<TileFacts> = {}): TileFacts {
+  return {
+    participant: { presence: 'here', sources: [{ source: 'camera', paused: false }] },
+    source: 'camera',
+    link: { state: 'connected', since: 0 },
+    media: { weak: false },
+    lastFrameAt: NOW - 100,
+    now: NOW,
+    ...change,
+  };
+}
+
+describe('A tile', () => {
+  it('shows the picture while it moves, also when the link is reported as interrupted', () => {
+    expect(tileState(facts()).kind).toBe('picture');
+    expect(tileState(facts({ link: { state: 'interrupted', since: 5 } })).kind).toBe('picture');
+  });
+
+  it('says that the camera is off when nothing or a paused source is sent', () => {
+    const paused = [{ source: 'camera' as const, paused: true }];
+    expect(tileState(facts({ participant: { presence: 'here', sources: [] } })).kind).toBe('camera-off');
+    expect(tileState(facts({ participant: { presence: 'here', sources: paused } })).kind).toBe('camera-off');
+  });
+
+  it('says that it is connecting before the first picture', () => {
+    expect(tileState(facts({ media: undefined, lastFrameAt: undefined })).kind).toBe('connecting');
+    expect(tileState(facts({ lastFrameAt: undefined })).kind).toBe('connecting');
+  });
+
+  it('counts the seconds since the last picture, and names the organisation', () => {
+    const state = tileState(facts({ lastFrameAt: NOW - 12_000 }));
+    expect(state).toEqual({ kind: 'no-picture', since: NOW - 12_000 });
+    expect(tileText(state, 'Hamburg', NOW)).toBe('No picture from Hamburg since 12 s');
+  });
+
+  it('names the interrupted link as the cause when pictures stop', () => {
+    const state = tileState(facts({ link: { state: 'interrupted', since: NOW - 8_000 }, lastFrameAt: NOW - 9_000 }));
+    expect(state).toEqual({ kind: 'interrupted', since: NOW - 8_000 });
+    expect(tileText(state, 'Hamburg', NOW)).toBe('Hamburg not reachable since 8 s');
+  });
+
+  it('tells a weak line from a lost one', () => {
+    expect(tileState(facts({ media: { weak: true }, lastFrameAt: NOW - 9_000 })).kind).toBe('weak');
+  });
+
+  it('says that a participant is reconnecting', () => {
+    const sources = [{ source: 'camera' as const, paused: false }];
+    const reconnecting = { presence: 'reconnecting' as const, sources };
+    expect(tileState(facts({ participant: reconnecting, lastFrameAt: NOW - 9_000 })).kind).toBe('reconnecting');
+    expect(tileState(facts({ participant: { ...reconnecting, sources: [] } })).kind).toBe('reconnecting');
+  });
+
+  it('does not complain about a shared screen on which nothing changes', () => {
+    const participant = { presence: 'here' as const, sources: [{ source: 'screen' as const, paused: false }] };
+    expect(tileState(facts({ participant, source: 'screen', lastFrameAt: NOW - 60_000 })).kind).toBe('picture');
+  });
+});
