@@ -23,6 +23,9 @@ export class Chat {
   readonly #next = signal<string | undefined>(undefined);
   readonly hasOlder = computed(() => this.#next() !== undefined);
   readonly failure = signal<unknown>(undefined);
+  readonly #unread = signal(0);
+  /** Messages of others that came since `read`. */
+  readonly unread = this.#unread.asReadonly();
 
   /** Begins with the newest page of this room. */
   async open(roomId: string): Promise<void> {
@@ -30,6 +33,7 @@ export class Chat {
       this.#roomId = roomId;
       this.#messages.set([]);
       this.#outgoing.set([]);
+      this.#unread.set(0);
     }
     await this.#page(undefined);
   }
@@ -48,6 +52,12 @@ export class Chat {
       ({ transactionId, body }) => transactionId === message.transactionId || (own && body === message.body),
     );
     if (settled) this.#settle(settled.transactionId);
+    if (!own) this.#unread.update((count) => count + 1);
+  }
+
+  /** Everything that is here was seen. */
+  read(): void {
+    this.#unread.set(0);
   }
 
   async send(text: string): Promise<void> {

@@ -97,8 +97,7 @@ export class Conference {
     if (phase.name === 'ended') return endedText(phase.reason);
     return phase.name === 'failed' ? failedText(phase.error) : undefined;
   });
-  readonly #read = signal(0);
-  protected readonly unread = computed(() => Math.max(0, this.#chat.messages().length - this.#read()));
+  protected readonly unread = this.#chat.unread;
 
   constructor() {
     const announcer = inject(LiveAnnouncer);
@@ -113,12 +112,8 @@ export class Conference {
       this.#reopening.set(opened && !open);
       opened ||= open;
     });
-    // History is read before it is shown; what comes while the panel is closed counts.
-    let first = true;
     effect(() => {
-      const count = this.#chat.messages().length;
-      if (this.panel() === 'chat' || (first && count > 0)) this.#read.set(count);
-      if (count > 0) first = false;
+      if (this.panel() === 'chat' && this.#chat.unread() > 0) this.#chat.read();
     });
     let gathered: string[] = [];
     let timer: ReturnType<typeof setTimeout> | undefined;
