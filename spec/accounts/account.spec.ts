@@ -56,17 +56,20 @@ describe('Accounts', () => {
   });
 
   it('lets a person change their own name only', async () => {
-    const path = `${profile(userId)}/displayname`;
-    expect((await home.request('PUT', path, { token, body: { displayname: ' Bert\u202e B.\n ' } })).status).toBe(200);
-    expect(await home.accounts.displayName(userId)).toBe('Bert  B.');
-    expect(home.nameChanges).toEqual([`${userId} Bert  B.`]);
+    const renamed = await home.accounts.logIn({ issuer: 'https://id.example', subject: '2' });
+    const { accessToken } = await home.sessions.create(renamed);
+    const path = `${profile(renamed)}/displayname`;
+    const rename = (displayname: unknown) => home.request('PUT', path, { token: accessToken, body: { displayname } });
+    expect((await rename(' Bert\u202e B.\n ')).status).toBe(200);
+    expect(await home.accounts.displayName(renamed)).toBe('Bert  B.');
+    expect(home.nameChanges).toEqual([`${renamed} Bert  B.`]);
     const stolen = await home.request('PUT', `${profile(guestId)}/displayname`, { token, body: { displayname: 'X' } });
     expect(stolen.status).toBe(403);
     for (const displayname of ['', '  ', '\u0000', 'x'.repeat(101), 1, null]) {
-      const answer = await home.request('PUT', path, { token, body: { displayname } });
+      const answer = await rename(displayname);
       expect(answer.status).withContext(JSON.stringify(displayname)).toBe(400);
     }
-    expect(await home.accounts.displayName(userId)).toBe('Bert  B.');
+    expect(await home.accounts.displayName(renamed)).toBe('Bert  B.');
   });
 
   it('does not let a guest change the name that was given at the door', async () => {
