@@ -2,7 +2,7 @@
 import { ChangeDetectionStrategy, Component, computed, DestroyRef, ElementRef, inject, signal } from '@angular/core';
 import type { Participant } from '../../../../../protocol/session.ts';
 import { ConferenceStore } from '../../conference/store.ts';
-import { gridLayout } from './grid-layout.ts';
+import { GAP, gridLayout } from './grid-layout.ts';
 import { Tile } from './tile.ts';
 import { VisibleTiles } from './visible-tiles.ts';
 
@@ -13,7 +13,13 @@ import { VisibleTiles } from './visible-tiles.ts';
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './stage.html',
   styleUrl: './stage.scss',
-  host: { '[class.shared]': 'screens().length > 0' },
+  host: {
+    role: 'group',
+    '[attr.aria-label]': 'label',
+    '[class.shared]': 'screens().length > 0',
+    // A stage that scrolls can be scrolled by keyboard.
+    '[attr.tabindex]': 'scrolls() ? 0 : null',
+  },
 })
 export class Stage {
   readonly #store = inject(ConferenceStore);
@@ -27,6 +33,12 @@ export class Stage {
     const { width, height } = this.#size();
     return gridLayout(width, height, this.people().length);
   });
+  protected readonly scrolls = computed(() => {
+    const { columns, tileHeight } = this.layout();
+    const rows = Math.ceil(this.people().length / columns);
+    return this.screens().length === 0 && rows * (tileHeight + GAP) - GAP > this.#size().height;
+  });
+  protected readonly label = $localize`:@@stage.people:Participants`;
   protected readonly alone = computed(() => this.people().length === 1);
 
   constructor() {
