@@ -1,0 +1,168 @@
+/**
+ * Every check there is, one after the other; a failed one does not keep the others from running. The last line is
+ * `N passed, N failed`. `npm test -- --only=types,jasmine` runs some of them; what follows `--` once more is given to
+ * Jasmine: `npm test -- --only=jasmine -- --filter=power`.
+ */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { z } from 'zod';
+import { duration } from './progress.mjs';
+
+interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+interface Check {
+  readonly name: string;
+  readonly title: string;
+  run(): Promise<Counts>;
+}
+
+interface Ended {
+  readonly ok: boolean;
+  readonly output: string;
+}
+
+const ROOT = join(import.meta.dirname, '../..');
+const NODE = join(ROOT, 'node_modules/.bin/node');
+const KEPT_OUTPUT = 200_000;
+const countsSchema = z.object({ passed: z.int().min(0), failed: z.int().min(0) });
+
+const { values, positionals } = parseArgs({
+  options: { only: { type: 'string' } },
+  allowPositionals: true,
+});
+
+const CHECKS: readonly Check[] = [
+  { name: 'lint', title: 'Lint rules', run: async () => one(await tool('eslint/bin/eslint.js', ['.'])) },
+  {
+    name: 'format',
+    title: 'Format',
+    run: async () => one(await tool('prettier/bin/prettier.cjs', ['--check', '.', '--log-level=warn'])),
+  },
+  { name: 'types', title: 'Types', run: types },
+  { name: 'jasmine', title: 'Specs', run: () => specs('spec/support/jasmine.json') },
+  { name: 'karma', title: "Specs of the client's components", run: componentSpecs },
+  { name: 'e2e', title: 'End-to-end specs', run: endToEnd },
+];
+
+let current: ChildProcess | undefined;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, interrupt);
+process.on('disconnect', interrupt);
+
+const wanted = values.only?.split(',');
+const chosen = CHECKS.filter(({ name }) => wanted === undefined || wanted.includes(name));
+const unknown = wanted?.filter((name) => !CHECKS.some((check) => check.name === name)) ?? [];
+if (unknown.length > 0) {
+  console.error(`There is no check ${unknown.join(', ')}; there are ${CHECKS.map(({ name }) => name).join(', ')}.`);
+  process.exit(2);
+}
+
+const started = Date.now();
+const total = { passed: 0, failed: 0 };
+const lines: string[] = [];
+for (const check of chosen) {
+  console.log(`\n▶ ${check.title}`);
+  const begun = Date.now();
+  const { passed, failed } = await check.run();
+  total.passed += passed;
+  total.failed += failed;
+  const mark = failed === 0 ? '✓' : '✗';
+  const line = `${mark} ${check.title}: ${String(passed)} passed, ${String(failed)} failed (${duration(Date.now() - begun)})`;
+  lines.push(line);
+  console.log(line);
+}
+console.log(`\nAll checks (${duration(Date.now() - started)}):\n${lines.join('\n')}\n`);
+console.log(`${String(total.passed)} passed, ${String(total.failed)} failed`);
+process.exit(total.failed === 0 ? 0 : 1);
+
+async function types(): Promise<Counts> {
+  const projects = ['tsconfig.json', 'client-angular/tsconfig.app.json', 'client-angular/tsconfig.spec.json'];
+  let ok = true;
+  for (const project of projects) {
+    const result = await tool('typescript/bin/tsc', ['-p', project, '--noEmit']);
+    ok &&= result.ok;
+  }
+  return one({ ok });
+}
+
+async function specs(config: string): Promise<Counts> {
+  const folder = mkdtempSync(join(tmpdir(), 'hansetag-test-'));
+  const file = join(folder, 'result.json');
+  try {
+    const args = [`--config=${config}`, `--reporter=${join(ROOT, 'spec/support/reporter.ts')}`, ...positionals];
+    const { ok } = await tool('jasmine/bin/jasmine.js', args, { HANSETAG_SPEC_RESULT: file });
+    const counts = countsSchema.safeParse(readJson(file));
+    if (!counts.success) return { passed: 0, failed: 1 };
+    // An exit code that the numbers do not explain is a failure as well.
+    return ok || counts.data.failed > 0 ? counts.data : { passed: counts.data.passed, failed: 1 };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function componentSpecs(): Promise<Counts> {
+  const { ok, output } = await tool('@angular/cli/bin/ng.js', ['test', 'client', '--watch=false'], {
+    NG_CLI_ANALYTICS: 'false',
+    CI: '1',
+  });
+  const last = [...output.matchAll(/Executed (\d+) of \d+ (?:.*?\((\d+) FAILED\))?/g)].at(-1);
+  const executed = Number(last?.[1] ?? 0);
+  const failed = Number(last?.[2] ?? 0);
+  if (!ok && failed === 0) return { passed: executed, failed: 1 };
+  return { passed: executed - failed, failed };
+}
+
+async function endToEnd(): Promise<Counts> {
+  if (globSync('spec/e2e/**/*.e2e.ts', { cwd: ROOT }).length > 0) return specs('spec/support/jasmine-e2e.json');
+  console.log('  there are none');
+  return { passed: 0, failed: 0 };
+}
+
+function one({ ok }: { readonly ok: boolean }): Counts {
+  return ok ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+}
+
+/** Runs a program of a package by Node 24 and shows what it prints. */
+function tool(script: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(NODE, [join(ROOT, 'node_modules', script), ...args], {
+      cwd: ROOT,
+      env: { ...process.env, NODE_OPTIONS: '--disable-warning=ExperimentalWarning', ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
+    current = child;
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        output = (output + text).slice(-KEPT_OUTPUT);
+        process.stdout.write(text);
+      });
+    }
+    child.on('error', reject);
+    child.on('close', (code) => {
+      current = undefined;
+      resolve({ ok: code === 0, output });
+    });
+  });
+}
+
+function readJson(file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Ends the running check with everything it has started. */
+function interrupt(): void {
+  if (current?.pid !== undefined) process.kill(-current.pid, 'SIGTERM');
+  process.exit(130);
+}

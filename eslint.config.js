@@ -1,0 +1,141 @@
+/** Lint rules. Those about imports keep the dependencies between the folders one-way (docs/architecture.md). */
+import angular from 'angular-eslint';
+import tseslint from 'typescript-eslint';
+
+/** Imports of these folders are refused with this reason. */
+function forbid(folders, message) {
+  const group = folders.flatMap((folder) => [`**/${folder}/**`, `**/${folder}`]);
+  return { group, message };
+}
+
+function restrict(...patterns) {
+  return { 'no-restricted-imports': ['error', { patterns }] };
+}
+
+const TYPES = {
+  '@typescript-eslint/no-explicit-any': 'error',
+  '@typescript-eslint/no-non-null-assertion': 'error',
+  '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+  '@typescript-eslint/consistent-type-imports': 'error',
+  '@typescript-eslint/no-floating-promises': 'error',
+  '@typescript-eslint/no-misused-promises': ['error', { checksVoidReturn: false }],
+  '@typescript-eslint/await-thenable': 'error',
+  '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+  '@typescript-eslint/only-throw-error': 'error',
+  '@typescript-eslint/prefer-promise-reject-errors': 'error',
+  '@typescript-eslint/no-unsafe-argument': 'error',
+  '@typescript-eslint/no-unsafe-assignment': 'error',
+  '@typescript-eslint/no-unsafe-call': 'error',
+  '@typescript-eslint/no-unsafe-member-access': 'error',
+  '@typescript-eslint/no-unsafe-return': 'error',
+};
+
+const CODE = {
+  eqeqeq: ['error', 'always', { null: 'ignore' }],
+  'no-eval': 'error',
+  'no-implied-eval': 'error',
+  'no-var': 'error',
+  'prefer-const': 'error',
+  'no-warning-comments': ['error', { terms: ['todo', 'fixme', 'xxx'] }],
+};
+
+/** Settings come in at one place: only config.ts of a part reads the environment. */
+const NO_ENVIRONMENT = {
+  'no-restricted-properties': ['error', { object: 'process', property: 'env', message: 'Read it in config.ts.' }],
+};
+
+const SERVER = ['protocol', 'federation', 'homeserver', 'sfu', 'deploy', 'spec'];
+
+export default tseslint.config(
+  {
+    ignores: ['node_modules/', 'dist/', 'var/', 'coverage/', '.angular/', 'deploy/worker/include/', '**/*.d.mts'],
+  },
+  { linterOptions: { reportUnusedDisableDirectives: 'error' } },
+  {
+    files: ['**/*.js', '**/*.mjs', '**/*.cjs'],
+    languageOptions: { ecmaVersion: 'latest' },
+    rules: { ...CODE, 'no-unused-vars': 'error' },
+  },
+  {
+    files: SERVER.map((folder) => `${folder}/**/*.ts`),
+    extends: [tseslint.configs.base],
+    languageOptions: { parserOptions: { project: './tsconfig.json', tsconfigRootDir: import.meta.dirname } },
+    rules: { ...CODE, ...TYPES },
+  },
+  {
+    // `once` of node:events and Jasmine's matchers give any.
+    files: ['spec/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-unsafe-assignment': 'off',
+      '@typescript-eslint/no-unsafe-member-access': 'off',
+    },
+  },
+  {
+    files: ['client-angular/src/**/*.ts'],
+    ignores: ['**/*.spec.ts'],
+    extends: [tseslint.configs.base, ...angular.configs.tsRecommended],
+    languageOptions: {
+      parserOptions: { project: './client-angular/tsconfig.app.json', tsconfigRootDir: import.meta.dirname },
+    },
+  },
+  {
+    files: ['client-angular/src/**/*.spec.ts'],
+    extends: [tseslint.configs.base, ...angular.configs.tsRecommended],
+    languageOptions: {
+      parserOptions: { project: './client-angular/tsconfig.spec.json', tsconfigRootDir: import.meta.dirname },
+    },
+  },
+  {
+    files: ['client-angular/src/**/*.ts'],
+    processor: angular.processInlineTemplates,
+    rules: {
+      ...CODE,
+      ...TYPES,
+      '@angular-eslint/prefer-on-push-component-change-detection': 'error',
+      '@angular-eslint/component-selector': [
+        'error',
+        { type: 'element', prefix: 'ht', style: 'kebab-case' },
+        { type: 'attribute', prefix: 'ht', style: 'camelCase' },
+      ],
+      '@angular-eslint/directive-selector': ['error', { type: 'attribute', prefix: 'ht', style: 'camelCase' }],
+      ...restrict(
+        forbid(['homeserver', 'federation', 'sfu', 'deploy', 'spec'], 'The client knows the server by protocol/ only.'),
+      ),
+    },
+  },
+  {
+    files: ['client-angular/src/**/*.html'],
+    extends: [...angular.configs.templateRecommended, ...angular.configs.templateAccessibility],
+  },
+  {
+    files: ['protocol/**/*.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        { patterns: [{ regex: '^(?!zod$|\\./)', message: 'The protocol imports zod and itself only.' }] },
+      ],
+    },
+  },
+  {
+    files: ['federation/**/*.ts'],
+    rules: restrict(forbid(['homeserver', 'sfu', 'client-angular', 'deploy', 'spec'], 'federation/ is a library.')),
+  },
+  {
+    files: ['sfu/**/*.ts'],
+    rules: restrict(
+      forbid(['homeserver', 'federation', 'client-angular', 'deploy', 'spec'], 'The SFU knows media only.'),
+    ),
+  },
+  {
+    files: ['homeserver/**/*.ts'],
+    rules: restrict(forbid(['client-angular', 'deploy', 'spec'], 'The homeserver does not know these.'), {
+      regex: '/sfu/(?!client\\.ts$|protocol\\.ts$)',
+      message: 'Of the SFU, the homeserver knows client.ts and protocol.ts only.',
+    }),
+  },
+  {
+    files: ['protocol/**/*.ts', 'federation/**/*.ts', 'homeserver/**/*.ts', 'sfu/**/*.ts'],
+    ignores: ['**/config.ts', 'homeserver/main.ts'],
+    rules: NO_ENVIRONMENT,
+  },
+);

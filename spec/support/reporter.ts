@@ -1,0 +1,50 @@
+/**
+ * Reports to a person on the terminal and, as JSON, to the file that HANSETAG_SPEC_RESULT names.
+ * Used by deploy/quickstart/test.ts, which adds up the numbers of all kinds of tests.
+ */
+import { writeFileSync } from 'node:fs';
+
+const SLOW_MS = 5_000;
+const STACK_LINES = 12;
+
+export default class Reporter implements jasmine.CustomReporter {
+  #passed = 0;
+  #failed = 0;
+  #pending = 0;
+
+  specDone(result: jasmine.SpecResult): void {
+    if (result.status === 'passed') {
+      this.#passed += 1;
+      const took = result.duration ?? 0;
+      if (took >= SLOW_MS) console.log(`  ${(took / 1000).toFixed(0)} s: ${result.fullName}`);
+    } else if (result.status === 'failed') {
+      this.#fail(result.fullName, result.failedExpectations);
+    } else if (result.status === 'pending') {
+      this.#pending += 1;
+      console.log(`  pending: ${result.fullName} (${result.pendingReason || 'no reason'})`);
+    }
+  }
+
+  suiteDone(result: jasmine.SuiteResult): void {
+    if (result.failedExpectations.length > 0) this.#fail(result.fullName, result.failedExpectations);
+  }
+
+  jasmineDone(result: jasmine.JasmineDoneInfo): void {
+    if (result.failedExpectations.length > 0) this.#fail('outside of the specs', result.failedExpectations);
+    if (result.overallStatus === 'incomplete') this.#fail(`incomplete: ${result.incompleteReason}`, []);
+    const counts = { passed: this.#passed, failed: this.#failed, pending: this.#pending };
+    const file = process.env['HANSETAG_SPEC_RESULT'];
+    if (file !== undefined) writeFileSync(file, JSON.stringify(counts));
+    console.log(`  ${String(counts.passed)} passed, ${String(counts.failed)} failed, seed ${result.order.seed}`);
+  }
+
+  #fail(name: string, expectations: readonly jasmine.FailedExpectation[]): void {
+    this.#failed += 1;
+    console.log(`\n  FAILED: ${name}`);
+    for (const { message, stack } of expectations) {
+      console.log(`    ${message}`);
+      const lines = stack.split('\n').filter((line) => line.includes(' at ') && !line.includes('node_modules/jasmine'));
+      for (const line of lines.slice(0, STACK_LINES)) console.log(`    ${line.trim()}`);
+    }
+  }
+}
