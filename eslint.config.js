@@ -94,8 +94,10 @@ export default tseslint.config(
       '@angular-eslint/prefer-on-push-component-change-detection': 'error',
       '@angular-eslint/component-selector': [
         'error',
-        { type: 'element', prefix: 'ht', style: 'kebab-case' },
-        { type: 'attribute', prefix: 'ht', style: 'camelCase' },
+        [
+          { type: 'element', prefix: 'ht', style: 'kebab-case' },
+          { type: 'attribute', prefix: 'ht', style: 'camelCase' },
+        ],
       ],
       '@angular-eslint/directive-selector': ['error', { type: 'attribute', prefix: 'ht', style: 'camelCase' }],
       ...restrict(
