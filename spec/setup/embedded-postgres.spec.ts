@@ -1,0 +1,144 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { startPostgres } from '../../homeserver/database/embedded-postgres.ts';
+import type { Postgres } from '../../homeserver/database/embedded-postgres.ts';
+
+const MODULE = new URL('../../homeserver/database/embedded-postgres.ts', import.meta.url).href;
+
+describe('The embedded PostgreSQL', () => {
+  let folder: string;
+  let dataDir: string;
+  let socketDir: string;
+  let running: Postgres[];
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'hansetag-pg-'));
+    chmodSync(folder, 0o755);
+    dataDir = join(folder, 'data');
+    socketDir = join(folder, 'socket');
+    running = [];
+  });
+
+  afterEach(async () => {
+    for (const postgres of running) await postgres.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  async function start(): Promise<Postgres> {
+    const postgres = await startPostgres({ dataDir, socketDir, durable: false });
+    running.push(postgres);
+    return postgres;
+  }
+
+  it('keeps what was written when it is stopped and started again', async () => {
+    const first = await start();
+    await query(first.url, 'CREATE TABLE meeting (name text)');
+    await query(first.url, "INSERT INTO meeting VALUES ('Hafenrat')");
+    await first.stop();
+    expect(isAlive(first.pid)).toBeFalse();
+    const second = await start();
+    expect(await query(second.url, 'SELECT name FROM meeting')).toEqual([{ name: 'Hafenrat' }]);
+  });
+
+  it('listens on its socket only, in a folder that nobody else may enter', async () => {
+    const { url } = await start();
+    expect(await query(url, 'SHOW listen_addresses')).toEqual([{ listen_addresses: '' }]);
+    expect(statSync(socketDir).mode & 0o777).toBe(0o700);
+    expect(statSync(dataDir).mode & 0o777).toBe(0o700);
+  });
+
+  it('ends when the process that started it is killed, and the next start has its data', async () => {
+    const script = `
+      import { startPostgres } from ${JSON.stringify(MODULE)};
+      const options = ${JSON.stringify({ dataDir, socketDir })};
+      const postgres = await startPostgres(options);
+      console.log(JSON.stringify({ url: postgres.url, pid: postgres.pid }));
+      setInterval(() => undefined, 1000);`;
+    const starter = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [line] = await once(starter.stdout, 'data');
+    const { url, pid } = JSON.parse(String(line)) as { url: string; pid: number };
+    await query(url, 'CREATE TABLE meeting AS SELECT 7 AS number');
+    starter.kill('SIGKILL');
+    await once(starter, 'close');
+    const next = await start();
+    expect(next.pid).not.toBe(pid);
+    expect(isAlive(pid)).toBeFalse();
+    expect(await query(next.url, 'SELECT number FROM meeting')).toEqual([{ number: 7 }]);
+  });
+
+  it('ends a server that is left over on its data before it starts', async () => {
+    const first = await start();
+    const second = await start();
+    expect(isAlive(first.pid)).toBeFalse();
+    expect(isAlive(second.pid)).toBeTrue();
+    await first.ended;
+  });
+
+  it('says so when the server dies', async () => {
+    const { pid, ended } = await start();
+    process.kill(pid, 'SIGKILL');
+    await expectAsync(ended).toBeResolved();
+  });
+
+  it('is not misled by the process number of a server that is long gone', async () => {
+    await (await start()).stop();
+    writeFileSync(join(dataDir, 'postmaster.pid'), `${String(process.pid)}\n${dataDir}\n0\n5432\n`);
+    expect(await query((await start()).url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  });
+
+  it('makes its data anew when the first start was interrupted', async () => {
+    mkdirSync(join(folder, 'data.new/base'), { recursive: true });
+    writeFileSync(join(folder, 'data.new/PG_VERSION'), '18\n');
+    expect(await query((await start()).url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    expect(existsSync(join(folder, 'data.new'))).toBeFalse();
+  });
+
+  it('puts a folder that is no database aside and does not delete it', async () => {
+    mkdirSync(dataDir);
+    writeFileSync(join(dataDir, 'letter.txt'), 'Dear Sir or Madam');
+    await start();
+    const aside = readdirSync(folder).filter((name) => name.startsWith('data.unusable-'));
+    expect(aside.length).toBe(1);
+    expect(existsSync(join(folder, String(aside[0]), 'letter.txt'))).toBeTrue();
+  });
+
+  it('refuses data of another major version and leaves it as it is', async () => {
+    await (await start()).stop();
+    writeFileSync(join(dataDir, 'PG_VERSION'), '15\n');
+    await expectAsync(start()).toBeRejectedWith(jasmine.objectContaining({ code: 'OTHER_VERSION' }));
+    expect(existsSync(join(dataDir, 'global/pg_control'))).toBeTrue();
+  });
+
+  it('says that the path of the socket is too long before it makes anything', async () => {
+    socketDir = join(folder, 'x'.repeat(100));
+    await expectAsync(start()).toBeRejectedWith(jasmine.objectContaining({ code: 'CAN_NOT_MAKE' }));
+    expect(readdirSync(folder)).toEqual([]);
+  });
+});
+
+async function query(connectionString: string, text: string): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    const { rows } = await client.query<Record<string, unknown>>(text);
+    return rows;
+  } finally {
+    await client.end();
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
