@@ -1,0 +1,16 @@
+/** The identity provider of the demonstration as a process; it ends when its standard input closes. */
+import { loadProviderConfig, ProviderConfigError } from './config.ts';
+import { startIdentityProvider } from './server.ts';
+
+try {
+  const running = await startIdentityProvider(loadProviderConfig(process.env));
+  const end = (): void => {
+    void running.close().finally(() => process.exit(0));
+  };
+  process.on('SIGTERM', end);
+  process.on('SIGINT', end);
+  process.stdin.on('close', end).on('error', end).resume();
+} catch (error) {
+  console.error(error instanceof ProviderConfigError ? error.message : error);
+  process.exit(1);
+}
