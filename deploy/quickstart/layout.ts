@@ -1,0 +1,138 @@
+/** Who and where: the organisations of the demonstration, their people, addresses and ports. */
+import { createServer as createTcpServer } from 'node:net';
+import { availableParallelism } from 'node:os';
+
+export const ORGANISATION_KEYS = ['luebeck', 'hamburg'] as const;
+export type OrganisationKey = (typeof ORGANISATION_KEYS)[number];
+
+export interface Person {
+  /** User name at the identity provider. */
+  readonly user: string;
+  readonly name: string;
+  readonly password: string;
+  /** Such as `@bert:luebeck.localhost:8448`. */
+  readonly matrixId: string;
+}
+
+export interface OrganisationLayout {
+  readonly key: OrganisationKey;
+  /** As people see it. */
+  readonly name: string;
+  readonly colour: string;
+  /** Matrix server name, with its port. */
+  readonly serverName: string;
+  readonly host: string;
+  /** Where the web client is, such as `http://luebeck.localhost:8440`. */
+  readonly url: string;
+  readonly clientPort: number;
+  /** The organisation's own loopback address: media, federation and identity provider. */
+  readonly address: string;
+  readonly federationPort: number;
+  readonly issuer: string;
+  readonly probePort: number;
+  readonly webRtcPort: number;
+  readonly workers: number;
+  readonly linkPorts: string;
+  readonly people: readonly Person[];
+}
+
+export const DEFAULT_BASE_PORT = 8440;
+export const PASSWORD = 'demo';
+/** From the base port on, this many ports belong to the demonstration. */
+export const PORTS = 200;
+
+const ORGANISATIONS = {
+  luebeck: {
+    name: 'Lübeck',
+    colour: '#b3202c',
+    people: { bert: 'Bert Brandt', clara: 'Clara Carstens', dieter: 'Dieter Drews' },
+  },
+  hamburg: {
+    name: 'Hamburg',
+    colour: '#0b4f9e',
+    people: { anna: 'Anna Petersen', fatima: 'Fatima Yıldız', jens: 'Jens Vogt' },
+  },
+};
+const PROVIDER_OFFSET = 5;
+const FEDERATION_OFFSET = 8;
+const PROBE_OFFSET = 9;
+const WEB_RTC_OFFSET = 20;
+const LINK_OFFSET = 100;
+const MAX_WORKERS = LINK_OFFSET - WEB_RTC_OFFSET;
+
+/**
+ * Where everything of the demonstration is.
+ *
+ * Browsers send every name under `localhost` to 127.0.0.1, so the clients' addresses differ in their port only. All
+ * else of an organisation has a loopback address of its own, so that traffic between the two can be told apart.
+ */
+export function layout(basePort: number): Record<OrganisationKey, OrganisationLayout> {
+  return { luebeck: organisation('luebeck', 0, basePort), hamburg: organisation('hamburg', 1, basePort) };
+}
+
+function organisation(key: OrganisationKey, index: number, base: number): OrganisationLayout {
+  const { name, colour, people } = ORGANISATIONS[key];
+  const host = `${key}.localhost`;
+  const address = `127.0.0.${String(2 + index)}`;
+  const clientPort = base + index;
+  const federationPort = base + FEDERATION_OFFSET;
+  const serverName = `${host}:${String(federationPort)}`;
+  return {
+    key,
+    name,
+    colour,
+    serverName,
+    host,
+    url: `http://${host}:${String(clientPort)}`,
+    clientPort,
+    address,
+    federationPort,
+    issuer: `http://${address}:${String(base + PROVIDER_OFFSET)}`,
+    probePort: base + PROBE_OFFSET,
+    webRtcPort: base + WEB_RTC_OFFSET,
+    workers: Math.min(availableParallelism(), MAX_WORKERS),
+    linkPorts: `${String(base + LINK_OFFSET)}-${String(base + PORTS - 1)}`,
+    people: Object.entries(people).map(([user, fullName]) => ({
+      user,
+      name: fullName,
+      password: PASSWORD,
+      matrixId: `@${user}:${serverName}`,
+    })),
+  };
+}
+
+/** TCP addresses that an organisation listens at. */
+export function listenAddresses({
+  clientPort,
+  address,
+  federationPort,
+  issuer,
+  webRtcPort,
+  workers,
+}: OrganisationLayout) {
+  return [
+    { host: '127.0.0.1', port: clientPort },
+    { host: address, port: federationPort },
+    { host: address, port: Number(new URL(issuer).port) },
+    ...Array.from({ length: workers }, (_, index) => ({ host: address, port: webRtcPort + index })),
+  ];
+}
+
+/** Whether nobody listens at a TCP address of this machine. */
+export function isFree({ host, port }: { host: string; port: number }): Promise<boolean> {
+  return new Promise((done) => {
+    const server = createTcpServer();
+    server.once('error', () => done(false));
+    server.listen(port, host, () => server.close(() => done(true)));
+  });
+}
+
+/** A base port all of whose addresses are free, for tests that run beside others. */
+export async function freeBasePort(): Promise<number> {
+  for (;;) {
+    // Below the ports that the kernel gives to whoever does not care (32768 and above).
+    const base = 10_000 + PORTS * Math.floor(Math.random() * 100);
+    const addresses = Object.values(layout(base)).flatMap(listenAddresses);
+    if ((await Promise.all(addresses.map(isFree))).every(Boolean)) return base;
+  }
+}

@@ -1,0 +1,101 @@
+/** The demonstration: two organisations on this machine, each with all of its processes. */
+import { rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { demoCertificates } from '../demo-authority.ts';
+import { workerBinary } from '../worker/build.mjs';
+import { defaultDataDir, makePassage, makeSocketDir, ROOT } from './folders.ts';
+import { DEFAULT_BASE_PORT, isFree, layout, listenAddresses, ORGANISATION_KEYS } from './layout.ts';
+import type { OrganisationKey, OrganisationLayout } from './layout.ts';
+import { tryLock } from './lock.mjs';
+import { startOrganisation } from './organisation.ts';
+import type { Organisation } from './organisation.ts';
+import { SetUpError } from './progress.mjs';
+
+export interface DemoOptions {
+  /** The first of 200 ports; default 8440. `freeBasePort` finds one for tests. */
+  readonly basePort?: number;
+  /** Where data is kept. As root, everybody must be able to enter the folders above it. */
+  readonly dataDir?: string;
+  /** Only Lübeck. */
+  readonly one?: boolean;
+  /** Only these. */
+  readonly only?: readonly OrganisationKey[];
+  /** Additional environment of homeserver and SFU of an organisation. */
+  readonly env?: Partial<Record<OrganisationKey, Readonly<Record<string, string>>>>;
+  /** Gets what happens while it runs, such as the restart of a process. */
+  readonly log?: (message: string) => void;
+}
+
+export interface Demo {
+  readonly organisations: readonly Organisation[];
+  readonly dataDir: string;
+  /** Ends all processes. May be called more than once. */
+  stop(): Promise<void>;
+}
+
+/** Processes of a demonstration that was killed need a moment until they are gone, in ms. */
+const PORT_PATIENCE_MS = 15_000;
+const POLL_MS = 200;
+
+/**
+ * Starts the organisations and resolves when all can be used.
+ *
+ * @throws SetUpError when a port or the data is in use by somebody else; ProcessError, PostgresError
+ */
+export async function startOrganisations(options: DemoOptions = {}): Promise<Demo> {
+  const { basePort = DEFAULT_BASE_PORT, env = {}, log = () => undefined } = options;
+  const keys = options.only ?? (options.one === true ? ['luebeck' as const] : ORGANISATION_KEYS);
+  const dataDir = makePassage(resolve(options.dataDir ?? defaultDataDir(basePort)));
+  const unlock = tryLock(join(dataDir, 'running.lock'));
+  if (typeof unlock === 'number') {
+    throw new SetUpError(
+      `It is running already, as process ${String(unlock)}. A second one at the same time needs other ports: ` +
+        `npm start -- --port ${String(basePort + 1000)}`,
+    );
+  }
+  const socketDir = makeSocketDir(dataDir);
+  const plans = layout(basePort);
+  const chosen = keys.map((key) => plans[key]);
+  const organisations: Organisation[] = [];
+  let stopping: Promise<void> | undefined;
+  const stop = (): Promise<void> =>
+    (stopping ??= Promise.all(organisations.map((organisation) => organisation.stop())).then(() => {
+      rmSync(socketDir, { recursive: true, force: true });
+      unlock();
+    }));
+  try {
+    await portsFree(chosen, basePort);
+    const servers = Object.values(plans);
+    const { caFile, certificates } = await demoCertificates(join(dataDir, 'authority'), servers);
+    const workerBin = await workerBinary({ mediasoupDir: join(ROOT, 'node_modules/mediasoup') });
+    const results = await Promise.allSettled(
+      chosen.map(async (plan) => {
+        const certificate = certificates[servers.indexOf(plan)];
+        if (certificate === undefined) throw new Error(`there is no certificate for ${plan.host}`);
+        const shared = { basePort, dataDir, socketDir, workerBin, caFile, log };
+        return startOrganisation(plan, { ...shared, certificate, env: env[plan.key] ?? {} });
+      }),
+    );
+    for (const result of results) if (result.status === 'fulfilled') organisations.push(result.value);
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { organisations, dataDir, stop };
+}
+
+async function portsFree(plans: readonly OrganisationLayout[], basePort: number): Promise<void> {
+  const addresses = plans.flatMap(listenAddresses);
+  for (const deadline = Date.now() + PORT_PATIENCE_MS; ; await new Promise((done) => setTimeout(done, POLL_MS))) {
+    const free = await Promise.all(addresses.map(isFree));
+    const taken = addresses.filter((_, index) => free[index] !== true);
+    if (taken.length === 0) return;
+    if (Date.now() > deadline) {
+      const list = taken.map(({ host, port }) => `${host}:${String(port)}`).join(', ');
+      throw new SetUpError(
+        `In use by another program: ${list}\nOther ports can be chosen: npm start -- --port ${String(basePort + 1000)}`,
+      );
+    }
+  }
+}

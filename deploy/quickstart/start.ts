@@ -1,0 +1,82 @@
+/** `npm start`: the demonstration, until Ctrl-C. `--one` starts Lübeck only, `--port 9440` takes other ports. */
+import { parseArgs } from 'node:util';
+import { DEFAULT_BASE_PORT, PASSWORD, PORTS } from './layout.ts';
+import { startOrganisations } from './organisations.ts';
+import type { Demo } from './organisations.ts';
+import { duration, SetUpError, step } from './progress.mjs';
+
+export { startOrganisations } from './organisations.ts';
+export type { Demo, DemoOptions } from './organisations.ts';
+
+const LOWEST_PORT = 1024;
+const HIGHEST_PORT = 65_535 - PORTS;
+
+if (import.meta.main) await main();
+
+async function main(): Promise<void> {
+  const began = Date.now();
+  let demo: Demo | undefined;
+  let ending = false;
+  const end = (): void => {
+    // Asked twice, it ends at once; the other processes see that and end by themselves.
+    if (ending) process.exit(130);
+    ending = true;
+    if (demo === undefined) process.exit(130);
+    console.log('\nEnding …');
+    demo.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        console.error(error);
+        process.exit(1);
+      },
+    );
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end);
+  // The process that set everything up is gone.
+  process.on('disconnect', end);
+  try {
+    const options = readOptions();
+    await step('Start', async (progress) => {
+      progress('databases, identity providers, SFUs, homeservers');
+      demo = await startOrganisations({ ...options, log: (message) => console.log(message) });
+      return undefined;
+    });
+    if (demo !== undefined) console.log(greeting(demo, Date.now() - began));
+  } catch (error) {
+    const isKnown = error instanceof Error && 'code' in error;
+    console.error(`\n${isKnown ? error.message : String(error)}`);
+    process.exit(1);
+  }
+}
+
+function readOptions(): { basePort: number; one: boolean } {
+  let values: { one?: boolean; port?: string };
+  try {
+    ({ values } = parseArgs({ options: { one: { type: 'boolean' }, port: { type: 'string' } } }));
+  } catch (error) {
+    throw new SetUpError(`${error instanceof Error ? error.message : ''}\nThere are --one and --port <number>.`);
+  }
+  const given = values.port ?? process.env['HANSETAG_PORT'];
+  const basePort = given === undefined || given === '' ? DEFAULT_BASE_PORT : Number(given);
+  if (!Number.isInteger(basePort) || basePort < LOWEST_PORT || basePort > HIGHEST_PORT) {
+    throw new SetUpError(`The port must be from ${String(LOWEST_PORT)} to ${String(HIGHEST_PORT)}.`);
+  }
+  return { basePort, one: values.one ?? false };
+}
+
+function greeting({ organisations, dataDir }: Demo, tookMs: number): string {
+  const lines = organisations.map(({ name, url, people }) => {
+    const users = people.map(({ user }) => user).join(', ');
+    return `  ${name.padEnd(9)}${url.padEnd(32)}log in as ${users}`;
+  });
+  const example = organisations[0]?.people[0]?.matrixId ?? '';
+  return `
+Hansetag is ready (${duration(tookMs)}).
+
+${lines.join('\n')}
+
+  Everybody's password is ${PASSWORD}. People of the other organisation are invited by their Matrix id, such as
+  ${example}. Data and logs are in ${dataDir}.
+
+Ctrl-C ends everything; the next start finds the meetings again.`;
+}
