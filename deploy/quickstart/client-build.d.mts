@@ -1,0 +1,3 @@
+export declare function isClientBuilt(root: string): boolean;
+
+export declare function buildClient(root: string): Promise<void>;
