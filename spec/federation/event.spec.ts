@@ -263,7 +263,7 @@ describe('signatures and hash of an event', () => {
   it('a bad content hash gives the redacted copy', async () => {
     const tampered: Pdu = { ...sign(), content: { body: 'forged' } };
     const result = await checkEventSignaturesAndHash(tampered, V12, both);
-    expect(result.content).toEqual({});
+    expect(canonicalJson(result.content)).toBe('{}');
     expect(eventId(result, V12)).toBe(eventId(sign(), V12));
     const nonsense = await checkEventSignaturesAndHash(sign(), V12, both);
     expect(nonsense.content).toEqual({ body: 'hello' });
