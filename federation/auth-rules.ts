@@ -78,7 +78,8 @@ export function checkAuthEventsSelection(event: Pdu, version: RoomVersion, authE
     if (seen.has(name)) throw new AuthError(`There are two auth events for ${type}.`);
     seen.add(name);
     if (entry.rejected) throw new AuthError(`The auth event ${id} was rejected.`);
-    if (roomIdOf(entry.event, version) !== event.room_id) throw new AuthError(`The auth event ${id} is of another room.`);
+    if (roomIdOf(entry.event, version) !== event.room_id)
+      throw new AuthError(`The auth event ${id} is of another room.`);
   }
   if (!version.hashRoomIds && !seen.has(stateKey('m.room.create', ''))) {
     throw new AuthError('The create event is not among the auth events.');
