@@ -71,8 +71,8 @@ describe('the strict parser', () => {
   it('reads what JSON.parse reads', () => {
     const text = ' {"a" : [1, -2, true, false, null, "x\\u00e9\\n\\ud83d\\ude00\\/"], "b": {"": {}}, "c": []} ';
     expect(JSON.stringify(parseStrict(text))).toBe(JSON.stringify(JSON.parse(text)));
-    expect(parseStrict('9007199254740991')).toBe(9007199254740991);
-    expect(parseStrict('-9007199254740991')).toBe(-9007199254740991);
+    expect(parseStrict('9007199254740991') as number).toBe(9007199254740991);
+    expect(parseStrict('-9007199254740991') as number).toBe(-9007199254740991);
   });
 
   it('refuses numbers that other servers refuse: fractions, exponents, negative zero and big integers', () => {
