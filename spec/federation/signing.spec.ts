@@ -32,8 +32,8 @@ describe('signing JSON', () => {
       key,
     );
     expect(verifySignature(signed, 'domain', 'ed25519:1', key.publicKey)).toBeTrue();
-    expect(signed['unsigned']).toEqual({ age: 3 });
-    expect((signed['signatures'] as JsonObject)['other']).toEqual({ 'ed25519:x': 'y' });
+    expect(signed['unsigned'] as unknown).toEqual({ age: 3 });
+    expect((signed['signatures'] as JsonObject)['other'] as unknown).toEqual({ 'ed25519:x': 'y' });
     expect(verifySignature({ ...signed, unsigned: {} }, 'domain', 'ed25519:1', key.publicKey)).toBeTrue();
   });
 
