@@ -1,0 +1,122 @@
+import type { SecureContext } from 'node:tls';
+import { Pool } from 'undici';
+import type { Discovery, ServerLocation } from './discovery.ts';
+import { pinnedConnector } from './pinned-connector.ts';
+
+/** Connections to one server. */
+export interface Connection {
+  /** For the `Host` header. */
+  readonly host: string;
+  readonly pool: Pool;
+}
+
+interface Entry {
+  readonly found: Promise<Found>;
+  /** Milliseconds since 1970; then the server is located anew. */
+  readonly expiresAt: number;
+}
+
+interface Found extends Connection {
+  readonly location: string;
+}
+
+const MAX_SERVERS = 200;
+const CONNECTIONS_PER_SERVER = 6;
+const LOCATION_LIFETIME_MS = 5 * 60_000;
+const CONNECT_TIMEOUT_MS = 10_000;
+const KEEP_ALIVE_MS = 30_000;
+
+/** Keeps connections open for further requests: few per server, and to a limited number of servers. */
+export class ConnectionPools {
+  readonly #discovery: Discovery;
+  readonly #roots: SecureContext;
+  /** The server that was asked for longest ago comes first. */
+  readonly #entries = new Map<string, Entry>();
+  readonly #stale = new Set<string>();
+  /** Pools that only finish what is under way. */
+  readonly #retired = new Set<Pool>();
+
+  constructor(discovery: Discovery, roots: SecureContext) {
+    this.#discovery = discovery;
+    this.#roots = roots;
+  }
+
+  /** @throws DiscoveryError */
+  async connectionTo(destination: string): Promise<Connection> {
+    const known = this.#entries.get(destination);
+    this.#entries.delete(destination);
+    const isFresh = known !== undefined && known.expiresAt > Date.now() && !this.#stale.delete(destination);
+    const entry = isFresh
+      ? known
+      : { found: this.#find(destination, known), expiresAt: Date.now() + LOCATION_LIFETIME_MS };
+    this.#entries.set(destination, entry);
+    this.#shrink();
+    try {
+      return await entry.found;
+    } catch (error) {
+      if (this.#entries.get(destination) === entry) this.#entries.delete(destination);
+      throw error;
+    }
+  }
+
+  /** Locates the server anew before the next request, because it was not where it should be. */
+  forget(destination: string): void {
+    if (this.#entries.has(destination)) this.#stale.add(destination);
+  }
+
+  /** Ends all connections; requests under way fail. */
+  async close(): Promise<void> {
+    const pools = [...this.#entries.values()].map(async ({ found }) => {
+      const { pool } = await found;
+      await pool.destroy();
+    });
+    this.#entries.clear();
+    await Promise.allSettled([...pools, ...[...this.#retired].map((pool) => pool.destroy())]);
+  }
+
+  async #find(destination: string, known: Entry | undefined): Promise<Found> {
+    const before = await known?.found.catch(() => undefined);
+    let location: ServerLocation;
+    try {
+      location = await this.#discovery.resolveServer(destination);
+    } catch (error) {
+      if (before !== undefined) this.#retire(before.pool);
+      throw error;
+    }
+    const text = JSON.stringify(location);
+    if (before?.location === text) return before;
+    if (before !== undefined) this.#retire(before.pool);
+    const { host, servername, targets } = location;
+    const connect = pinnedConnector({ targets, servername, roots: this.#roots, timeoutMs: CONNECT_TIMEOUT_MS });
+    // Where connections go is the connector's business, and the Host header comes with each request: not every server
+    // name makes a URL that says the same.
+    const pool = new Pool('https://server.invalid', {
+      connect,
+      connections: CONNECTIONS_PER_SERVER,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      // The time limit of the request holds for everything.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+    return { host, pool, location: text };
+  }
+
+  #shrink(): void {
+    for (const [oldest, entry] of this.#entries) {
+      if (this.#entries.size <= MAX_SERVERS) return;
+      this.#entries.delete(oldest);
+      this.#stale.delete(oldest);
+      entry.found.then(
+        ({ pool }) => this.#retire(pool),
+        () => undefined,
+      );
+    }
+  }
+
+  /** Lets requests under way finish, then ends the connections. */
+  #retire(pool: Pool): void {
+    this.#retired.add(pool);
+    const retired = (): boolean => this.#retired.delete(pool);
+    pool.close().then(retired, retired);
+  }
+}
