@@ -1,3 +1,9 @@
+import { z } from 'zod';
+import type { FederationClient } from './client.ts';
+import type { JsonObject } from './json.ts';
+import { signJson, verifySignature } from './signing.ts';
+import type { SigningKey } from './signing.ts';
+
 /** Finds public keys of servers. */
 export interface KeyLookup {
   /**
@@ -5,4 +11,234 @@ export interface KeyLookup {
    * @returns the unpadded base64 of the public key, or undefined when it is unknown or was not valid then
    */
   key(server: string, keyId: string, validAt: number | 'now'): Promise<string | undefined>;
+}
+
+/** One key of another server. */
+export interface StoredKey {
+  /** Unpadded base64 of the public key. */
+  readonly key: string;
+  /** Milliseconds since 1970. What was signed later does not count. */
+  readonly validUntil: number;
+  /** Whether the server uses it today. Keys that it no longer uses are good for events only. */
+  readonly current: boolean;
+}
+
+/** What is known of the keys of a server, by key id. Plain JSON. */
+export interface StoredKeys {
+  readonly keys: Record<string, StoredKey>;
+}
+
+/** Keeps keys over a restart. */
+export interface KeyStore {
+  get(server: string): Promise<StoredKeys | undefined>;
+  put(server: string, keys: StoredKeys): Promise<void>;
+}
+
+/** A key that we no longer use, for events signed with it. */
+export interface OldKey {
+  readonly keyId: string;
+  readonly publicKey: string;
+  /** Milliseconds since 1970. */
+  readonly expiredTs: number;
+}
+
+export interface KeyRingOptions {
+  /** Our own name; our keys are not asked for over the network. */
+  readonly serverName: string;
+  readonly ownKeys: readonly SigningKey[];
+  readonly ownOldKeys?: readonly OldKey[];
+  readonly client: Pick<FederationClient, 'request'>;
+  readonly store: KeyStore;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+interface Entry {
+  known: StoredKeys;
+  failures: number;
+  /** No fetch before this, in milliseconds since 1970. */
+  notBefore: number;
+}
+
+/** However long a server says its keys are valid, we ask again after this. @see room versions, 5 */
+const MAX_VALIDITY_MS = 7 * 24 * 60 * 60_000;
+// Strangers decide which servers and which keys we look for: few fetches at a time, few per server, little memory.
+const MAX_SERVERS = 1000;
+const MAX_FETCHES = 50;
+const MIN_INTERVAL_MS = 10_000;
+const FIRST_RETRY_MS = 5_000;
+const MAX_RETRY_MS = 10 * 60_000;
+const MAX_DOCUMENT_BYTES = 64 * 1024;
+const FETCH_TIMEOUT_MS = 10_000;
+const MAX_KEYS = 20;
+const MAX_OLD_KEYS = 100;
+const KEY_ID = /^ed25519:[a-zA-Z0-9_]{1,100}$/;
+
+function keysSchema<T extends z.ZodType>(entry: T, limit: number) {
+  return z
+    .record(z.string(), entry)
+    .refine((keys) => Object.keys(keys).length <= limit, `more than ${limit} keys`)
+    .transform((keys) => Object.entries(keys).filter(([keyId]) => KEY_ID.test(keyId)));
+}
+
+const publicKey = z.string().max(100);
+const documentSchema = z.looseObject({
+  server_name: z.string(),
+  valid_until_ts: z.int().positive(),
+  verify_keys: keysSchema(z.looseObject({ key: publicKey }), MAX_KEYS),
+  old_verify_keys: keysSchema(z.looseObject({ key: publicKey, expired_ts: z.int() }), MAX_OLD_KEYS).default([]),
+});
+
+/**
+ * Knows the keys of servers: our own, those in the store, and those that it fetches from the servers themselves.
+ *
+ * @see Matrix specification, server-server API, "Retrieving server keys"
+ */
+export class KeyRing implements KeyLookup {
+  readonly #options: KeyRingOptions;
+  readonly #own: StoredKeys;
+  readonly #now: () => number;
+  /** The server that was asked about longest ago comes first. */
+  readonly #entries = new Map<string, Entry>();
+  readonly #fetches = new Map<string, Promise<void>>();
+
+  constructor(options: KeyRingOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    const current = options.ownKeys.map(({ keyId, publicKey: key }) => [keyId, currentKey(key, Infinity)] as const);
+    const old = (options.ownOldKeys ?? []).map(
+      ({ keyId, publicKey: key, expiredTs }) => [keyId, oldKey(key, expiredTs)] as const,
+    );
+    this.#own = { keys: Object.fromEntries([...old, ...current]) };
+  }
+
+  async key(server: string, keyId: string, validAt: number | 'now'): Promise<string | undefined> {
+    if (!KEY_ID.test(keyId)) return undefined;
+    if (server === this.#options.serverName) return this.#find(this.#own, keyId, validAt);
+    const entry = await this.#entry(server);
+    const known = this.#find(entry.known, keyId, validAt);
+    if (known !== undefined) return known;
+    if (!this.#fetches.has(server)) {
+      if (this.#now() < entry.notBefore || this.#fetches.size >= MAX_FETCHES) return undefined;
+      this.#fetches.set(
+        server,
+        this.#fetch(server, entry).finally(() => this.#fetches.delete(server)),
+      );
+    }
+    await this.#fetches.get(server);
+    return this.#find((await this.#entry(server)).known, keyId, validAt);
+  }
+
+  #find({ keys }: StoredKeys, keyId: string, validAt: number | 'now'): string | undefined {
+    const found = Object.hasOwn(keys, keyId) ? keys[keyId] : undefined;
+    if (found === undefined) return undefined;
+    if (validAt === 'now') return found.current && found.validUntil > this.#now() ? found.key : undefined;
+    return validAt <= found.validUntil ? found.key : undefined;
+  }
+
+  async #entry(server: string): Promise<Entry> {
+    let entry = this.#entries.get(server);
+    if (entry === undefined) {
+      const known = (await this.#options.store.get(server)) ?? { keys: {} };
+      entry = this.#entries.get(server) ?? { known, failures: 0, notBefore: 0 };
+    }
+    this.#entries.delete(server);
+    this.#entries.set(server, entry);
+    for (const oldest of this.#entries.keys()) {
+      if (this.#entries.size <= MAX_SERVERS) break;
+      this.#entries.delete(oldest);
+    }
+    return entry;
+  }
+
+  async #fetch(server: string, entry: Entry): Promise<void> {
+    const keys = await this.#download(server).catch(() => undefined);
+    const now = this.#now();
+    if (keys === undefined) {
+      entry.notBefore = now + Math.min(FIRST_RETRY_MS * 2 ** entry.failures, MAX_RETRY_MS);
+      entry.failures++;
+      return;
+    }
+    entry.known = merge(entry.known, keys, now);
+    entry.failures = 0;
+    entry.notBefore = now + MIN_INTERVAL_MS;
+    await this.#options.store.put(server, entry.known);
+  }
+
+  async #download(server: string): Promise<StoredKeys | undefined> {
+    const document = await this.#options.client.request({
+      destination: server,
+      method: 'GET',
+      path: '/_matrix/key/v2/server',
+      signed: false,
+      timeoutMs: FETCH_TIMEOUT_MS,
+      maxBytes: MAX_DOCUMENT_BYTES,
+    });
+    return readDocument(document, server, this.#now());
+  }
+}
+
+/**
+ * The document that a server publishes its keys in, signed with each of the keys that it uses.
+ *
+ * @param options `validForMs` is how long others may keep it, in milliseconds
+ * @see Matrix specification, server-server API, "Publishing Keys"
+ */
+export function serverKeysDocument(options: {
+  readonly serverName: string;
+  readonly keys: readonly SigningKey[];
+  readonly oldKeys?: readonly OldKey[];
+  readonly validForMs: number;
+  readonly now?: () => number;
+}): JsonObject {
+  const { serverName, keys, oldKeys = [], validForMs, now = Date.now } = options;
+  const document: JsonObject = {
+    server_name: serverName,
+    valid_until_ts: now() + validForMs,
+    verify_keys: Object.fromEntries(keys.map(({ keyId, publicKey: key }) => [keyId, { key }])),
+    old_verify_keys: Object.fromEntries(
+      oldKeys.map(({ keyId, publicKey: key, expiredTs }) => [keyId, { key, expired_ts: expiredTs }]),
+    ),
+  };
+  return keys.reduce((signed, key) => signJson(signed, serverName, key), document);
+}
+
+/** The keys of a document, or undefined when it is malformed, expired, of another server or not properly signed. */
+function readDocument(document: JsonObject, server: string, now: number): StoredKeys | undefined {
+  const parsed = documentSchema.safeParse(document);
+  if (!parsed.success) return undefined;
+  const { server_name, valid_until_ts, verify_keys, old_verify_keys } = parsed.data;
+  if (server_name !== server || valid_until_ts <= now) return undefined;
+  // Only keys that have signed the document count, so that nobody can publish a key that he does not have.
+  const proven = verify_keys.filter(([keyId, { key }]) => verifySignature(document, server, keyId, key));
+  if (proven.length === 0) return undefined;
+  const validUntil = Math.min(valid_until_ts, now + MAX_VALIDITY_MS);
+  const old = old_verify_keys.map(([keyId, { key, expired_ts }]) => [keyId, oldKey(key, expired_ts)] as const);
+  const current = proven.map(([keyId, { key }]) => [keyId, currentKey(key, validUntil)] as const);
+  return { keys: Object.fromEntries([...old, ...current]) };
+}
+
+/**
+ * Adds what a server says now to what it said before. Keys that it no longer mentions stay good for events from before
+ * now, and no key gets a shorter life than it was promised.
+ */
+function merge(before: StoredKeys, after: StoredKeys, now: number): StoredKeys {
+  const keys: Record<string, StoredKey> = {};
+  for (const [keyId, known] of Object.entries(before.keys).slice(-(MAX_KEYS + MAX_OLD_KEYS))) {
+    keys[keyId] = known.current ? oldKey(known.key, Math.min(known.validUntil, now)) : known;
+  }
+  for (const [keyId, fresh] of Object.entries(after.keys)) {
+    const known = before.keys[keyId];
+    const isSame = known?.key === fresh.key && known.current && fresh.current;
+    keys[keyId] = isSame ? currentKey(fresh.key, Math.max(known.validUntil, fresh.validUntil)) : fresh;
+  }
+  return { keys };
+}
+
+function currentKey(key: string, validUntil: number): StoredKey {
+  return { key, validUntil, current: true };
+}
+
+function oldKey(key: string, validUntil: number): StoredKey {
+  return { key, validUntil, current: false };
 }
