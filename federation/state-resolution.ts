@@ -1,0 +1,148 @@
+import { AuthError, authTypesFor, checkAuth, stateKey, stateViewOf } from './auth-rules.ts';
+import type { StateKey } from './auth-rules.ts';
+import { AuthGraph } from './auth-graph.ts';
+import type { StateEvents } from './auth-graph.ts';
+import type { Pdu } from './event.ts';
+import type { RoomVersion } from './room-versions.ts';
+import { isPowerEvent, mainlineOrder, powerOrder } from './state-order.ts';
+
+export { StateResolutionError } from './auth-graph.ts';
+export type { StateEvents } from './auth-graph.ts';
+
+/** A state of a room: for each state key the id of an event. */
+export type StateMap = ReadonlyMap<StateKey, string>;
+
+/**
+ * Makes one state of several, the same one on every server: version 2 of the algorithm, and 2.1 in room version 12.
+ *
+ * @param stateSets at least one; the order does not matter
+ * @throws StateResolutionError when the states rest on too many events
+ * @see Matrix specification, room version 2, "State resolution"; MSC4297 for version 2.1
+ */
+export async function resolveState(
+  version: RoomVersion,
+  stateSets: readonly StateMap[],
+  store: StateEvents,
+): Promise<Map<StateKey, string>> {
+  const { unconflicted, conflicted } = partition(stateSets);
+  if (conflicted.size === 0) return unconflicted;
+  const graph = new AuthGraph(store);
+  const create = await createEvent(version, [...conflicted, ...unconflicted.values()], graph);
+  const full = await fullConflictedSet(version, stateSets, unconflicted, conflicted, graph);
+
+  const powerEvents = await withAuthEventsWithin(full, graph);
+  const context = { version, graph, create };
+  const resolved = new Map(version.stateResolution === 'v2.1' ? [] : unconflicted);
+  await applyAllowed(await powerOrder(powerEvents, graph, version, create), resolved, context);
+
+  const others = [...full].filter((id) => !powerEvents.has(id));
+  const powerLevels = resolved.get(stateKey('m.room.power_levels', ''));
+  await applyAllowed(await mainlineOrder(others, powerLevels, graph), resolved, context);
+
+  for (const [key, id] of unconflicted) resolved.set(key, id);
+  return resolved;
+}
+
+interface Context {
+  readonly version: RoomVersion;
+  readonly graph: AuthGraph;
+  /** In room versions where it is no auth event. */
+  readonly create: Pdu | undefined;
+}
+
+/** What all states agree on, and the events about which they do not; one that only some states have is among those. */
+function partition(stateSets: readonly StateMap[]): { unconflicted: Map<StateKey, string>; conflicted: Set<string> } {
+  const unconflicted = new Map<StateKey, string>();
+  const conflicted = new Set<string>();
+  for (const key of new Set(stateSets.flatMap((state) => [...state.keys()]))) {
+    const ids = new Set(stateSets.map((state) => state.get(key)));
+    const [first] = ids;
+    if (ids.size === 1 && first !== undefined) unconflicted.set(key, first);
+    else for (const id of ids) if (id !== undefined) conflicted.add(id);
+  }
+  return { unconflicted, conflicted };
+}
+
+/** Where the create event is no auth event, the room id says which it is. */
+async function createEvent(version: RoomVersion, ids: readonly string[], graph: AuthGraph): Promise<Pdu | undefined> {
+  if (!version.hashRoomIds) return undefined;
+  for (const id of ids) {
+    const roomId = (await graph.event(id))?.room_id;
+    if (roomId !== undefined) return graph.event(`$${roomId.slice(1)}`);
+  }
+  return undefined;
+}
+
+async function fullConflictedSet(
+  version: RoomVersion,
+  stateSets: readonly StateMap[],
+  unconflicted: StateMap,
+  conflicted: ReadonlySet<string>,
+  graph: AuthGraph,
+): Promise<Set<string>> {
+  const own = stateSets.map((state) => new Set([...state.values()].filter((id) => conflicted.has(id))));
+  const full = new Set([...conflicted, ...(await graph.difference(own, [...unconflicted.values()]))]);
+  if (version.stateResolution === 'v2.1') {
+    for (const id of await graph.subgraphBetween(conflicted)) full.add(id);
+  }
+  for (const id of full) {
+    if ((await graph.event(id)) === undefined) full.delete(id);
+  }
+  return full;
+}
+
+/** The power events of a set, with the auth events that they rest on within the set. */
+async function withAuthEventsWithin(full: ReadonlySet<string>, graph: AuthGraph): Promise<Set<string>> {
+  const found = new Set<string>();
+  const open: string[] = [];
+  for (const id of full) {
+    const event = await graph.event(id);
+    if (event !== undefined && isPowerEvent(event)) open.push(id);
+  }
+  for (let id = open.pop(); id !== undefined; id = open.pop()) {
+    if (found.has(id)) continue;
+    await graph.breathe();
+    found.add(id);
+    for (const authId of (await graph.event(id))?.auth_events ?? []) if (full.has(authId)) open.push(authId);
+  }
+  return found;
+}
+
+/**
+ * Puts one event after the other into the state if what is there by then allows it.
+ *
+ * @see Matrix specification, room version 2, "Iterative auth checks"
+ */
+async function applyAllowed(ids: readonly string[], state: Map<StateKey, string>, context: Context): Promise<void> {
+  const { graph } = context;
+  for (const id of ids) {
+    await graph.breathe();
+    const event = await graph.event(id);
+    if (event?.state_key === undefined || (await graph.rejected(id))) continue;
+    if (await isAllowed(event, id, state, context)) state.set(stateKey(event.type, event.state_key), id);
+  }
+}
+
+async function isAllowed(event: Pdu, id: string, state: StateMap, context: Context): Promise<boolean> {
+  const { version, graph, create } = context;
+  const wanted = new Set(authTypesFor(event, version).map(([type, key]) => stateKey(type, key)));
+  const found = new Map<StateKey, Pdu>();
+  // What the state does not have comes from the event's own auth events.
+  for (const [authId, auth] of await graph.authEvents(event)) {
+    if (auth.state_key === undefined) continue;
+    const key = stateKey(auth.type, auth.state_key);
+    if (wanted.has(key) && !state.has(key) && !(await graph.rejected(authId))) found.set(key, auth);
+  }
+  for (const key of wanted) {
+    const current = state.get(key);
+    const known = current === undefined ? undefined : await graph.event(current);
+    if (known !== undefined) found.set(key, known);
+  }
+  try {
+    checkAuth(event, id, version, stateViewOf(found.values(), create));
+    return true;
+  } catch (error) {
+    if (error instanceof AuthError) return false;
+    throw error;
+  }
+}
