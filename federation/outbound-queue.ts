@@ -1,0 +1,223 @@
+import { randomBytes } from 'node:crypto';
+import type { JsonObject } from './json.ts';
+
+/** One thing that waits for a destination. Positions grow in the order in which they are to be sent. */
+export interface QueueItem {
+  readonly position: number;
+  readonly kind: 'pdu' | 'edu';
+  readonly json: JsonObject;
+}
+
+/** Keeps what waits, over a restart. */
+export interface QueueStore {
+  /** All servers for which something waits. */
+  destinations(): Promise<string[]>;
+  /** The first items for a destination, at most `limit`, by position. */
+  next(destination: string, limit: number): Promise<QueueItem[]>;
+  /** Forgets the items for a destination up to and including a position. */
+  done(destination: string, upTo: number): Promise<void>;
+}
+
+/** The events and messages of one transaction. */
+export interface TransactionContent {
+  readonly pdus: JsonObject[];
+  readonly edus: JsonObject[];
+}
+
+/** What the queue tells of its failures; a pino logger is one. */
+export interface QueueLog {
+  info(details: object, message: string): void;
+  warn(details: object, message: string): void;
+}
+
+export interface OutboundQueueOptions {
+  readonly store: QueueStore;
+  /** Sends one transaction; it counts as received when this resolves. */
+  readonly send: (destination: string, txnId: string, content: TransactionContent) => Promise<void>;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+  readonly log?: QueueLog;
+}
+
+interface Batch extends TransactionContent {
+  /** The same for every attempt to send the batch, so that the receiver can tell a repetition. */
+  readonly txnId: string;
+  /** Position of the last stored item in it, undefined when there is none. */
+  readonly upTo: number | undefined;
+}
+
+interface Lane {
+  running: Promise<void> | undefined;
+  /** Something came in while the lane was busy. */
+  again: boolean;
+  /** What could not be delivered yet. */
+  batch: Batch | undefined;
+  failures: number;
+  /** The next attempt, while we hold back. */
+  timer: NodeJS.Timeout | undefined;
+  lastAttempt: number;
+  edus: { readonly edu: JsonObject; readonly at: number }[];
+}
+
+/** @see Matrix specification, server-server API, "Transactions" */
+const MAX_PDUS = 50;
+const MAX_EDUS = 100;
+// Messages in memory are about the present, such as who is typing.
+const EDU_LIFETIME_MS = 60_000;
+const FIRST_DELAY_MS = 1_000;
+const MAX_DELAY_MS = 3_600_000;
+const CLOSE_WAIT_MS = 2_000;
+
+/**
+ * Sends events to other servers in order, one transaction per server at a time. What is in the store is sent until the
+ * server takes it, with growing pauses between attempts; messages in memory are dropped when they get old.
+ */
+export class OutboundQueue {
+  readonly #options: OutboundQueueOptions;
+  readonly #now: () => number;
+  readonly #lanes = new Map<string, Lane>();
+  #closed = false;
+
+  constructor(options: OutboundQueueOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+  }
+
+  /** Sends what the store has for a destination, unless we hold back because the server did not answer. */
+  wake(destination: string): void {
+    if (this.#closed) return;
+    this.#start(destination, this.#lane(destination));
+  }
+
+  /** Sends everything that the store has, as after a restart. */
+  async wakeAll(): Promise<void> {
+    for (const destination of await this.#options.store.destinations()) this.wake(destination);
+  }
+
+  /** Sends a message that is about the present; it is lost when the server does not take it soon. */
+  edu(destination: string, edu: JsonObject): void {
+    if (this.#closed) return;
+    const lane = this.#lane(destination);
+    lane.edus.push({ edu, at: this.#now() });
+    if (lane.edus.length > MAX_EDUS) lane.edus.shift();
+    this.#start(destination, lane);
+  }
+
+  /** Ends the pause before the next attempt, because the server has just shown that it is up. */
+  destinationIsUp(server: string): void {
+    const lane = this.#lanes.get(server);
+    if (lane?.timer === undefined || this.#closed) return;
+    clearTimeout(lane.timer);
+    lane.failures = 0;
+    // A server that sends a lot but takes nothing does not get an attempt for each of its requests.
+    const wait = lane.lastAttempt + FIRST_DELAY_MS - this.#now();
+    if (wait > 0) this.#pause(server, lane, wait);
+    else this.#resume(server, lane);
+  }
+
+  /** Ends all attempts. Waits for transactions under way, but not for long; what they carry is sent again next time. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const running = [...this.#lanes.values()].map((lane) => {
+      clearTimeout(lane.timer);
+      return lane.running;
+    });
+    this.#lanes.clear();
+    const { promise: enough, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, CLOSE_WAIT_MS);
+    await Promise.race([Promise.all(running), enough]);
+    clearTimeout(timer);
+  }
+
+  #lane(destination: string): Lane {
+    let lane = this.#lanes.get(destination);
+    if (lane === undefined) {
+      lane = {
+        running: undefined,
+        again: false,
+        batch: undefined,
+        failures: 0,
+        timer: undefined,
+        lastAttempt: 0,
+        edus: [],
+      };
+      this.#lanes.set(destination, lane);
+    }
+    return lane;
+  }
+
+  #start(destination: string, lane: Lane): void {
+    lane.again = true;
+    if (lane.running !== undefined || lane.timer !== undefined) return;
+    lane.running = this.#run(destination, lane).finally(() => {
+      lane.running = undefined;
+      if (this.#closed || lane.timer !== undefined) return;
+      if (lane.again) this.#start(destination, lane);
+      else this.#lanes.delete(destination);
+    });
+  }
+
+  /** Sends until nothing is left or an attempt fails. Does not throw. */
+  async #run(destination: string, lane: Lane): Promise<void> {
+    while (lane.again && !this.#closed) {
+      try {
+        lane.again = false;
+        lane.batch ??= await this.#nextBatch(destination, lane);
+        if (lane.batch === undefined || this.#isClosed()) continue;
+        const { txnId, pdus, edus, upTo } = lane.batch;
+        lane.lastAttempt = this.#now();
+        await this.#options.send(destination, txnId, { pdus, edus });
+        // Nobody must touch the store any more; the receiver knows the events if we send them again.
+        if (this.#isClosed()) return;
+        if (upTo !== undefined) await this.#options.store.done(destination, upTo);
+        lane.batch = undefined;
+        if (lane.failures > 0) this.#options.log?.info({ destination }, 'the server can be reached again');
+        lane.failures = 0;
+        lane.again = true;
+      } catch (error) {
+        if (!this.#isClosed()) this.#fail(destination, lane, error);
+        return;
+      }
+    }
+  }
+
+  // The compiler believes that a field which was false before an await still is.
+  #isClosed(): boolean {
+    return this.#closed;
+  }
+
+  async #nextBatch(destination: string, lane: Lane): Promise<Batch | undefined> {
+    const pdus: JsonObject[] = [];
+    const edus: JsonObject[] = [];
+    let upTo: number | undefined;
+    for (const item of await this.#options.store.next(destination, MAX_PDUS + MAX_EDUS)) {
+      const [list, limit] = item.kind === 'pdu' ? [pdus, MAX_PDUS] : [edus, MAX_EDUS];
+      if (list.length >= limit) break;
+      list.push(item.json);
+      upTo = item.position;
+    }
+    const fresh = lane.edus.filter(({ at }) => at > this.#now() - EDU_LIFETIME_MS);
+    edus.push(...fresh.splice(0, MAX_EDUS - edus.length).map(({ edu }) => edu));
+    lane.edus = fresh;
+    if (pdus.length + edus.length === 0) return undefined;
+    return { txnId: randomBytes(12).toString('base64url'), pdus, edus, upTo };
+  }
+
+  #fail(destination: string, lane: Lane, error: unknown): void {
+    lane.failures++;
+    const delay = Math.min(FIRST_DELAY_MS * 2 ** (lane.failures - 1) * (1 + Math.random() / 2), MAX_DELAY_MS);
+    const reason = error instanceof Error ? error.message : 'unknown';
+    const details = { destination, failures: lane.failures, retryInMs: Math.round(delay), reason };
+    this.#options.log?.warn(details, 'a transaction was not delivered');
+    this.#pause(destination, lane, delay);
+  }
+
+  #pause(destination: string, lane: Lane, delay: number): void {
+    lane.timer = setTimeout(() => this.#resume(destination, lane), delay);
+  }
+
+  #resume(destination: string, lane: Lane): void {
+    lane.timer = undefined;
+    this.#start(destination, lane);
+  }
+}

@@ -1,0 +1,61 @@
+import { IdentifierError, parseServerName } from './identifiers.ts';
+import type { ServerNameParts } from './identifiers.ts';
+import { member } from './json.ts';
+import type { JsonObject } from './json.ts';
+
+/**
+ * Whether the access list of a room lets a server take part. A list that forbids wins; without a list that allows,
+ * nobody is allowed.
+ *
+ * @param content of `m.room.server_acl`, undefined when the room has none
+ * @see Matrix specification, client-server API, "Server Access Control Lists (ACLs) for rooms"
+ */
+export function serverAllowed(content: JsonObject | undefined, server: string): boolean {
+  if (content === undefined) return true;
+  let parts: ServerNameParts;
+  try {
+    parts = parseServerName(server);
+  } catch (error) {
+    if (error instanceof IdentifierError) return false;
+    throw error;
+  }
+  if (parts.isIp && member(content, 'allow_ip_literals') === false) return false;
+  // Lists are about hosts; as in server names, an IPv6 address stands in brackets.
+  const host = (parts.host.includes(':') ? `[${parts.host}]` : parts.host).toLowerCase();
+  if (globs(content, 'deny').some((glob) => matches(glob, host))) return false;
+  return globs(content, 'allow').some((glob) => matches(glob, host));
+}
+
+function globs(content: JsonObject, name: string): string[] {
+  const list = member(content, name);
+  return Array.isArray(list) ? list.filter((glob) => typeof glob === 'string').map((glob) => glob.toLowerCase()) : [];
+}
+
+/**
+ * Whether a text matches a glob, `*` being any characters and `?` one. Not by a regular expression: with many stars
+ * that takes time beyond measure, and the globs come from strangers.
+ */
+function matches(glob: string, text: string): boolean {
+  let at = 0;
+  let star = -1;
+  let resumeAt = 0;
+  let i = 0;
+  while (i < text.length) {
+    const wanted = glob[at];
+    if (wanted === '*') {
+      star = at++;
+      resumeAt = i;
+    } else if (wanted === '?' || wanted === text[i]) {
+      at++;
+      i++;
+    } else if (star >= 0) {
+      // The last star takes one character more.
+      at = star + 1;
+      i = ++resumeAt;
+    } else {
+      return false;
+    }
+  }
+  while (glob[at] === '*') at++;
+  return at === glob.length;
+}
