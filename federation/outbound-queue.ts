@@ -118,10 +118,11 @@ export class OutboundQueue {
   /** Ends all attempts. Waits for transactions under way, but not for long; what they carry is sent again next time. */
   async close(): Promise<void> {
     this.#closed = true;
-    const running = [...this.#lanes.values()].map((lane) => {
+    const running: Promise<void>[] = [];
+    for (const lane of this.#lanes.values()) {
       clearTimeout(lane.timer);
-      return lane.running;
-    });
+      if (lane.running !== undefined) running.push(lane.running);
+    }
     this.#lanes.clear();
     const { promise: enough, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, CLOSE_WAIT_MS);

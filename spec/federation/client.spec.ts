@@ -3,9 +3,11 @@ import type { FederationClientOptions, FederationRequest } from '../../federatio
 import { httpsGet } from '../../federation/https-get.ts';
 import { parseStrict } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
+import { KeyRing, serverKeysDocument } from '../../federation/keyring.ts';
+import type { StoredKeys } from '../../federation/keyring.ts';
 import { trustedRoots } from '../../federation/pinned-connector.ts';
 import { createSigningKey, generateSeed } from '../../federation/signing.ts';
-import { verifyRequest } from '../../federation/x-matrix.ts';
+import { signRequest, verifyRequest, XMatrixError } from '../../federation/x-matrix.ts';
 import { keysOf, rejection } from './support.ts';
 import { answer, TlsServers } from './tls-servers.ts';
 import type { Handler } from './tls-servers.ts';
@@ -261,6 +263,29 @@ describe('the federation client', () => {
     for (const error of [await waiting, await rejection(one.request(request))]) {
       expect(error instanceof FederationError && error.code).toBe('CLOSED');
     }
+  });
+
+  it('brings the key ring the keys of a server, so that its requests can be told from forged ones', async () => {
+    const peerKey = createSigningKey(generateSeed(), 'p');
+    const { port } = await servers.listen('peer.example', (_, response) => {
+      answer(response, serverKeysDocument({ serverName: peer, keys: [peerKey], validForMs: 60_000 }));
+    });
+    const peer = `peer.example:${port}`;
+    const stored = new Map<string, StoredKeys>();
+    const ring = new KeyRing({
+      serverName: 'hs.example',
+      ownKeys: [key],
+      client: client(),
+      store: {
+        get: (server) => Promise.resolve(stored.get(server)),
+        put: (server, keys) => Promise.resolve(void stored.set(server, keys)),
+      },
+    });
+    const request = { method: 'GET', uri: '/x', origin: peer, destination: 'hs.example' };
+    expect(await verifyRequest({ ...request, authorization: signRequest(request, peerKey) }, ring)).toBe(peer);
+    const forged = signRequest(request, createSigningKey(generateSeed(), 'p'));
+    const error = await rejection(verifyRequest({ ...request, authorization: forged }, ring));
+    expect(error instanceof XMatrixError && error.code).toBe('BAD_SIGNATURE');
   });
 
   describe('fetching a document from a web server', () => {

@@ -155,6 +155,9 @@ describe('the key ring', () => {
     expect(await world.key('ed25519:old', START - DAY)).toBe(SECOND.publicKey);
     expect(await world.key('ed25519:old', START - DAY + 1)).toBeUndefined();
     expect(await world.key('ed25519:old')).toBeUndefined();
+    const future = new World();
+    future.publish({ old_verify_keys: { 'ed25519:old': { key: SECOND.publicKey, expired_ts: START + DAY } } });
+    expect(await future.key('ed25519:old')).toBeUndefined();
   });
 
   it('refuses a document that is not properly signed, expired, malformed or of another server', async () => {

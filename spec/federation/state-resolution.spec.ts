@@ -146,6 +146,33 @@ for (const versionId of VERSIONS) {
       expect((await resolve(r, left, right)).get(memberKey(BOB))).toBe(kick);
     });
 
+    it('lets what somebody did before leaving stand, but not what somebody did who was removed', async () => {
+      const done = r.add(topic(BOB, 'bye'), right);
+      const departed = new Map(left);
+      const leave = r.member(BOB, 'leave', BOB, departed);
+      const resolved = await resolve(r, departed, right);
+      expect([resolved.get(TOPIC), resolved.get(memberKey(BOB))]).toEqual([done, leave]);
+      r.member(ALICE, 'leave', BOB, left);
+      expect((await resolve(r, left, right)).has(TOPIC)).toBeFalse();
+    });
+
+    it('looks at the steps that led to a state although the state no longer shows them', async () => {
+      r.levels(levels(r, { [BOB]: 70 }), ALICE, right);
+      const last = r.levels(levels(r, { [BOB]: 70, [CAROL]: 60 }), BOB, right);
+      expect((await resolve(r, left, right)).get(LEVELS)).toBe(last);
+    });
+
+    it('lets an event that decides about power come after the join that it rests on', async () => {
+      r.member(ALICE, 'leave', BOB, left);
+      const again = r.member(BOB, 'join', BOB, right);
+      const rule = r.add(
+        { type: 'm.room.join_rules', sender: BOB, state_key: '', content: { join_rule: 'knock' } },
+        right,
+      );
+      const resolved = await resolve(r, left, right);
+      expect([resolved.get(memberKey(BOB)), resolved.get(JOIN_RULES)]).toEqual([again, rule]);
+    });
+
     it('leaves out rejected and unknown events', async () => {
       const bad = r.add(topic(BOB, 'rejected'), left);
       right.set(TOPIC, '$unknown');
