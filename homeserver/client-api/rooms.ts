@@ -1,0 +1,271 @@
+/** Rooms in the Matrix client-server API: parse, call the room engine, answer. */
+import express from 'express';
+import type { RequestHandler, Router } from 'express';
+import { z } from 'zod';
+import { isJsonObject, member } from '../../federation/json.ts';
+import type { JsonObject } from '../../federation/json.ts';
+import { methods, MatrixError } from '../errors.ts';
+import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
+import { clientEvent } from './client-event.ts';
+import { parameter, parseBody, queryNumber, queryText, requesterOf } from './parse.ts';
+
+export interface RoomsRouterOptions {
+  readonly rooms: Rooms;
+  readonly requireSession: RequestHandler;
+  /** Rate limit for what a user sends. */
+  readonly limitSending: RequestHandler;
+}
+
+const object = z.custom<JsonObject>(isJsonObject, 'must be an object');
+const MAX_PAGE = 100;
+
+const createSchema = z.looseObject({
+  name: z.string().max(500).optional(),
+  topic: z.string().max(5000).optional(),
+  preset: z.enum(['private_chat', 'trusted_private_chat', 'public_chat']).optional(),
+  visibility: z.enum(['public', 'private']).optional(),
+  invite: z.array(z.string().max(255)).max(100).optional(),
+  is_direct: z.boolean().optional(),
+  initial_state: z
+    .array(z.looseObject({ type: z.string().max(255), state_key: z.string().max(255).default(''), content: object }))
+    .max(100)
+    .optional(),
+  creation_content: object.optional(),
+  power_level_content_override: object.optional(),
+  room_version: z.string().max(32).optional(),
+});
+const memberSchema = z.looseObject({ user_id: z.string().max(255), reason: z.string().max(1000).optional() });
+const reasonSchema = z.looseObject({ reason: z.string().max(1000).optional() });
+
+/** Mounted at `/_matrix/client/v3`. */
+export function roomsRouter({ rooms, requireSession, limitSending }: RoomsRouterOptions): Router {
+  const router = express.Router();
+  router.use(['/createRoom', '/join', '/joined_rooms', '/rooms'], requireSession);
+  router.use(['/createRoom', '/join', '/rooms'], (request, response, next) => {
+    if (request.method === 'GET') next();
+    else return limitSending(request, response, next);
+  });
+
+  async function requireMember(roomId: string, userId: string): Promise<void> {
+    if ((await rooms.membership(roomId, userId)) !== 'join') {
+      throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
+    }
+  }
+
+  async function shownEvent(event: StoredEvent): Promise<JsonObject> {
+    return clientEvent(event, (await rooms.version(event.roomId))?.id ?? '');
+  }
+
+  methods(router, '/createRoom', {
+    post: async (request, response) => {
+      const { userId, guest } = requesterOf(response);
+      if (guest) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests can not create rooms.');
+      const body = parseBody(createSchema, request.body);
+      const roomId = await rooms.create(userId, {
+        ...(body.name === undefined ? {} : { name: body.name }),
+        ...(body.topic === undefined ? {} : { topic: body.topic }),
+        ...(body.preset === undefined ? {} : { preset: body.preset }),
+        ...(body.visibility === undefined ? {} : { visibility: body.visibility }),
+        ...(body.invite === undefined ? {} : { invite: body.invite }),
+        ...(body.is_direct === undefined ? {} : { isDirect: body.is_direct }),
+        ...(body.initial_state === undefined
+          ? {}
+          : {
+              initialState: body.initial_state.map((event) => ({
+                type: event.type,
+                stateKey: event.state_key,
+                content: event.content,
+              })),
+            }),
+        ...(body.creation_content === undefined ? {} : { creationContent: body.creation_content }),
+        ...(body.power_level_content_override === undefined
+          ? {}
+          : { powerLevelContentOverride: body.power_level_content_override }),
+        ...(body.room_version === undefined ? {} : { roomVersion: body.room_version }),
+      });
+      response.json({ room_id: roomId });
+    },
+  });
+
+  const join = async (
+    roomId: string,
+    userId: string,
+    query: URLSearchParams,
+  ): Promise<JsonObject> => {
+    if (!roomId.startsWith('!')) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no room of this name.');
+    const via = [...query.getAll('via'), ...query.getAll('server_name')].slice(0, 10);
+    return { room_id: await rooms.join(userId, roomId, { via }) };
+  };
+  const queryOf = (url: string): URLSearchParams => new URL(url, 'http://localhost').searchParams;
+  methods(router, '/join/:roomId', {
+    post: async (request, response) => {
+      const { userId } = requesterOf(response);
+      response.json(await join(parameter(request, 'roomId'), userId, queryOf(request.originalUrl)));
+    },
+  });
+  methods(router, '/rooms/:roomId/join', {
+    post: async (request, response) => {
+      const { userId } = requesterOf(response);
+      response.json(await join(parameter(request, 'roomId'), userId, queryOf(request.originalUrl)));
+    },
+  });
+
+  methods(router, '/rooms/:roomId/invite', {
+    post: async (request, response) => {
+      const { user_id: target, reason } = parseBody(memberSchema, request.body);
+      const content: JsonObject = reason === undefined ? {} : { reason };
+      await rooms.invite(parameter(request, 'roomId'), requesterOf(response).userId, target, content);
+      response.json({});
+    },
+  });
+  methods(router, '/rooms/:roomId/leave', {
+    post: async (request, response) => {
+      const { reason } = parseBody(reasonSchema, request.body);
+      await rooms.leave(parameter(request, 'roomId'), requesterOf(response).userId, reason);
+      response.json({});
+    },
+  });
+  methods(router, '/rooms/:roomId/forget', {
+    post: async (request, response) => {
+      await rooms.forget(parameter(request, 'roomId'), requesterOf(response).userId);
+      response.json({});
+    },
+  });
+  for (const [path, membership] of [
+    ['kick', 'leave'],
+    ['ban', 'ban'],
+    ['unban', 'leave'],
+  ] as const) {
+    methods(router, `/rooms/:roomId/${path}`, {
+      post: async (request, response) => {
+        const { user_id: target, reason } = parseBody(memberSchema, request.body);
+        const roomId = parameter(request, 'roomId');
+        if (path === 'unban' && (await rooms.membership(roomId, target)) !== 'ban') {
+          throw new MatrixError(403, 'M_FORBIDDEN', 'The person is not banned.');
+        }
+        await rooms.setMembership(roomId, requesterOf(response).userId, target, membership, reason);
+        response.json({});
+      },
+    });
+  }
+
+  methods(router, '/rooms/:roomId/send/:eventType/:transactionId', {
+    put: async (request, response) => {
+      const { userId, deviceId } = requesterOf(response);
+      const event = await rooms.send(parameter(request, 'roomId'), userId, {
+        type: parameter(request, 'eventType'),
+        content: parseBody(object, request.body),
+        transactionId: parameter(request, 'transactionId'),
+        deviceId,
+      });
+      response.json({ event_id: event.eventId });
+    },
+  });
+
+  methods(router, '/rooms/:roomId/redact/:eventId/:transactionId', {
+    put: async (request, response) => {
+      const { userId, deviceId } = requesterOf(response);
+      const { reason } = parseBody(reasonSchema, request.body);
+      const event = await rooms.send(parameter(request, 'roomId'), userId, {
+        type: 'm.room.redaction',
+        content: reason === undefined ? {} : { reason },
+        redacts: parameter(request, 'eventId'),
+        transactionId: parameter(request, 'transactionId'),
+        deviceId,
+      });
+      response.json({ event_id: event.eventId });
+    },
+  });
+
+  const stateHandlers = (keyOf: (request: express.Request) => string): Parameters<typeof methods>[2] => ({
+    get: async (request, response) => {
+      const roomId = parameter(request, 'roomId');
+      await requireMember(roomId, requesterOf(response).userId);
+      const event = await rooms.stateEvent(roomId, parameter(request, 'eventType'), keyOf(request));
+      if (!event) throw new MatrixError(404, 'M_NOT_FOUND', 'The room has no such state.');
+      response.json(queryText(request, 'format') === 'event' ? await shownEvent(event) : event.pdu.content);
+    },
+    put: async (request, response) => {
+      const { userId } = requesterOf(response);
+      const event = await rooms.send(parameter(request, 'roomId'), userId, {
+        type: parameter(request, 'eventType'),
+        stateKey: keyOf(request),
+        content: parseBody(object, request.body),
+      });
+      response.json({ event_id: event.eventId });
+    },
+  });
+  methods(router, '/rooms/:roomId/state/:eventType/:stateKey', stateHandlers((request) => parameter(request, 'stateKey')));
+  methods(router, '/rooms/:roomId/state/:eventType', stateHandlers(() => ''));
+  methods(router, '/rooms/:roomId/state', {
+    get: async (request, response) => {
+      const roomId = parameter(request, 'roomId');
+      await requireMember(roomId, requesterOf(response).userId);
+      const state = await rooms.state(roomId);
+      response.json(await Promise.all([...state.values()].map((event) => shownEvent(event))));
+    },
+  });
+
+  methods(router, '/rooms/:roomId/messages', {
+    get: async (request, response) => {
+      const { userId } = requesterOf(response);
+      const roomId = parameter(request, 'roomId');
+      const from = queryText(request, 'from');
+      const page = await rooms.messages(roomId, userId, {
+        ...(from === undefined ? {} : { from }),
+        dir: queryText(request, 'dir') === 'f' ? 'f' : 'b',
+        limit: Math.max(1, queryNumber(request, 'limit', 10, MAX_PAGE)),
+      });
+      const chunk = await Promise.all(page.events.map((event) => shownEvent(event)));
+      response.json({ chunk, start: page.start, ...(page.end === undefined ? {} : { end: page.end }), state: [] });
+    },
+  });
+
+  methods(router, '/rooms/:roomId/event/:eventId', {
+    get: async (request, response) => {
+      const { userId } = requesterOf(response);
+      const event = await rooms.visibleEvent(parameter(request, 'roomId'), userId, parameter(request, 'eventId'));
+      response.json(await shownEvent(event));
+    },
+  });
+
+  methods(router, '/rooms/:roomId/members', {
+    get: async (request, response) => {
+      const roomId = parameter(request, 'roomId');
+      await requireMember(roomId, requesterOf(response).userId);
+      const [wanted, unwanted] = [queryText(request, 'membership'), queryText(request, 'not_membership')];
+      const chunk: JsonObject[] = [];
+      for (const event of (await rooms.state(roomId)).values()) {
+        if (event.pdu.type !== 'm.room.member') continue;
+        const membership = member(event.pdu.content, 'membership');
+        if ((wanted !== undefined && membership !== wanted) || membership === unwanted) continue;
+        chunk.push(await shownEvent(event));
+      }
+      response.json({ chunk });
+    },
+  });
+
+  methods(router, '/rooms/:roomId/joined_members', {
+    get: async (request, response) => {
+      const roomId = parameter(request, 'roomId');
+      await requireMember(roomId, requesterOf(response).userId);
+      const joined: JsonObject = {};
+      for (const event of (await rooms.state(roomId)).values()) {
+        const { type, content, state_key: userId } = event.pdu;
+        if (type !== 'm.room.member' || userId === undefined || content['membership'] !== 'join') continue;
+        const name = member(content, 'displayname');
+        joined[userId] = typeof name === 'string' ? { display_name: name } : {};
+      }
+      response.json({ joined });
+    },
+  });
+
+  methods(router, '/joined_rooms', {
+    get: async (_request, response) => {
+      const joined = await rooms.roomsOf(requesterOf(response).userId, ['join']);
+      response.json({ joined_rooms: joined.map((entry) => entry.roomId) });
+    },
+  });
+
+  return router;
+}

@@ -1,0 +1,103 @@
+/** The one connection pool of a homeserver. Subjects write SQL through it; migrations run at start. */
+import { readdir } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import pg from 'pg';
+import { QueryTypes, Sequelize } from 'sequelize';
+import type { Transaction } from 'sequelize';
+import { SequelizeStorage, Umzug } from 'umzug';
+import type { Logger } from 'pino';
+
+/** An open SQL transaction; pass it to `query` to run inside it. */
+export type Tx = Transaction;
+
+export interface Database {
+  readonly sequelize: Sequelize;
+  /** Runs one statement with `$1` parameters and answers its rows. */
+  query<T extends object = Record<string, unknown>>(sql: string, params?: readonly unknown[], tx?: Tx): Promise<T[]>;
+  /** Commits when the function's promise resolves and rolls back when it rejects. */
+  transaction<T>(run: (tx: Tx) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+const POOL_SIZE = 16;
+/** How long to wait for a connection at start, in ms: PostgreSQL may be starting at the same time. */
+const START_PATIENCE_MS = 30_000;
+
+/**
+ * Connects to PostgreSQL.
+ *
+ * @param url `postgres://user@host/database`, or with `?host=/folder` for a unix socket
+ * @throws the driver's error when no connection was possible for 30 s
+ */
+export async function openDatabase(url: string): Promise<Database> {
+  // bigint columns hold positions and times in ms: all far below 2^53.
+  pg.types.setTypeParser(pg.types.builtins.INT8, Number);
+  const { host, port, user, password, database } = parseUrl(url);
+  const sequelize = new Sequelize({
+    dialect: 'postgres',
+    dialectModule: pg,
+    host,
+    ...(port === undefined ? {} : { port }),
+    username: user,
+    ...(password === undefined ? {} : { password }),
+    database,
+    logging: false,
+    pool: { max: POOL_SIZE, min: 1, idle: 10_000, acquire: 30_000 },
+    dialectOptions: { application_name: 'hansetag' },
+  });
+  const deadline = Date.now() + START_PATIENCE_MS;
+  for (;;) {
+    try {
+      await sequelize.authenticate();
+      break;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
+  return {
+    sequelize,
+    query: async <T extends object>(sql: string, params: readonly unknown[] = [], tx?: Tx) =>
+      sequelize.query<T>(sql, {
+        bind: [...params],
+        type: QueryTypes.SELECT,
+        ...(tx === undefined ? {} : { transaction: tx }),
+      }),
+    transaction: async (run) => sequelize.transaction(run),
+    close: async () => sequelize.close(),
+  };
+}
+
+/** Brings the schema up to date; each migration runs once. */
+export async function migrate(db: Database, log?: Logger): Promise<void> {
+  const folder = new URL('migrations/', import.meta.url);
+  const files = (await readdir(folder)).filter((name) => name.endsWith('.ts')).sort();
+  const umzug = new Umzug({
+    migrations: files.map((file) => ({
+      name: basename(file, '.ts'),
+      up: async () => {
+        const module = (await import(pathToFileURL(new URL(file, folder).pathname).href)) as {
+          up(parameters: { context: Database }): Promise<void>;
+        };
+        await module.up({ context: db });
+      },
+    })),
+    context: db,
+    storage: new SequelizeStorage({ sequelize: db.sequelize, tableName: 'migrations' }),
+    logger: undefined,
+  });
+  for (const { name } of await umzug.up()) log?.info({ migration: name }, 'database migrated');
+}
+
+function parseUrl(url: string): { host: string; port?: number; user: string; password?: string; database: string } {
+  const parsed = new URL(url);
+  const socket = parsed.searchParams.get('host');
+  return {
+    host: socket ?? decodeURIComponent(parsed.hostname),
+    ...(parsed.port === '' ? {} : { port: Number(parsed.port) }),
+    user: decodeURIComponent(parsed.username) || 'hansetag',
+    ...(parsed.password === '' ? {} : { password: decodeURIComponent(parsed.password) }),
+    database: decodeURIComponent(parsed.pathname.slice(1)) || 'hansetag',
+  };
+}

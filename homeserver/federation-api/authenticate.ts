@@ -1,0 +1,51 @@
+/** Lets a request of another server pass when it is signed by it and the server is trusted. */
+import type { RequestHandler } from 'express';
+import type { KeyLookup } from '../../federation/keyring.ts';
+import { verifyRequest, XMatrixError } from '../../federation/x-matrix.ts';
+import type { JsonObject } from '../../federation/json.ts';
+import { MatrixError } from '../errors.ts';
+
+export interface SignedRequestOptions {
+  readonly serverName: string;
+  readonly keyring: KeyLookup;
+  readonly isTrusted: (server: string) => boolean;
+  /** Told of every server that has just proven that it is up. */
+  readonly onSeen: (server: string) => void;
+}
+
+/**
+ * Middleware that sets `response.locals.origin` to the verified server name.
+ *
+ * The signature covers the URI as it was sent (`originalUrl`), not as Express decodes it, and the parsed body.
+ *
+ * @see Matrix specification, server-server API, "Request Authentication"
+ */
+export function signedRequest(options: SignedRequestOptions): RequestHandler {
+  return async (request, response, next) => {
+    const authorization = request.headers.authorization;
+    if (authorization === undefined) throw new MatrixError(401, 'M_UNAUTHORIZED', 'The request is not signed.');
+    const content = request.body as JsonObject | undefined;
+    let origin: string;
+    try {
+      origin = await verifyRequest(
+        {
+          method: request.method,
+          uri: request.originalUrl,
+          destination: options.serverName,
+          authorization,
+          ...(content === undefined ? {} : { content }),
+        },
+        options.keyring,
+      );
+    } catch (error) {
+      if (!(error instanceof XMatrixError)) throw error;
+      throw new MatrixError(401, 'M_UNAUTHORIZED', error.message);
+    }
+    if (!options.isTrusted(origin)) {
+      throw new MatrixError(403, 'M_FORBIDDEN', 'This organisation does not federate with your server.');
+    }
+    options.onSeen(origin);
+    response.locals['origin'] = origin;
+    next();
+  };
+}

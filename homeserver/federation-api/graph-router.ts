@@ -1,0 +1,138 @@
+/** Events and state of rooms for the other servers in them. */
+import express from 'express';
+import type { Request, Response, Router } from 'express';
+import { z } from 'zod';
+import { redact } from '../../federation/event.ts';
+import type { Pdu } from '../../federation/event.ts';
+import { methods, MatrixError } from '../errors.ts';
+import { shown } from '../rooms/rooms.ts';
+import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
+import { checkAccess, originOf, parameters } from './membership-router.ts';
+
+const MAX_MISSING = 20;
+const MAX_BACKFILL = 100;
+
+const ids = z.array(z.string().max(255)).max(50);
+const missingSchema = z.looseObject({
+  earliest_events: ids,
+  latest_events: ids,
+  limit: z.number().int().min(1).default(10),
+  min_depth: z.number().int().default(0),
+});
+
+export interface GraphRouterOptions {
+  readonly serverName: string;
+  readonly rooms: Rooms;
+}
+
+/** Mounted at `/_matrix/federation` behind `signedRequest`. */
+export function graphRouter({ serverName, rooms }: GraphRouterOptions): Router {
+  const router = express.Router();
+
+  /** The room in the path, which the asking server has to be in. */
+  async function room(request: Request, response: Response): Promise<{ roomId: string; origin: string }> {
+    const { roomId } = parameters(request, 'roomId');
+    const origin = originOf(response);
+    if (!(await rooms.version(roomId))) throw new MatrixError(404, 'M_NOT_FOUND', 'This server does not know the room.');
+    await checkAccess(rooms, roomId, origin);
+    if (!(await rooms.joinedServers(roomId)).has(origin)) {
+      throw new MatrixError(403, 'M_FORBIDDEN', 'Your server is not in the room.');
+    }
+    return { roomId, origin };
+  }
+
+  /** What the server may see of an event: all of it, or its redacted form. */
+  async function visible(event: StoredEvent, origin: string): Promise<Pdu> {
+    const version = await rooms.version(event.roomId);
+    if (!version) throw new MatrixError(404, 'M_NOT_FOUND', 'This server does not know the room.');
+    return (await rooms.history.visibleToServer(event, origin))
+      ? shown(event, version.id)
+      : redact(event.pdu, version);
+  }
+
+  async function stateBefore(request: Request, roomId: string): Promise<{ state: string[]; chain: StoredEvent[] }> {
+    const id = z.string().max(255).safeParse(request.query['event_id']).data;
+    const event = id === undefined ? undefined : await rooms.event(id);
+    const map = event?.roomId === roomId ? await rooms.history.stateBefore(event) : undefined;
+    if (!map) throw new MatrixError(404, 'M_NOT_FOUND', 'The state at this event is not known here.');
+    const chain = await rooms.history.authChain(map.values());
+    return { state: [...map.values()], chain: [...chain.values()] };
+  }
+
+  methods(router, '/v1/event/:eventId', {
+    get: async (request, response) => {
+      const origin = originOf(response);
+      const event = await rooms.event(parameters(request, 'eventId').eventId);
+      if (!event || !(await rooms.joinedServers(event.roomId)).has(origin)) {
+        throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such event, or your server may not see it.');
+      }
+      await checkAccess(rooms, event.roomId, origin);
+      response.json({ origin: serverName, origin_server_ts: Date.now(), pdus: [await visible(event, origin)] });
+    },
+  });
+
+  methods(router, '/v1/state_ids/:roomId', {
+    get: async (request, response) => {
+      const { roomId } = await room(request, response);
+      const { state, chain } = await stateBefore(request, roomId);
+      response.json({ pdu_ids: state, auth_chain_ids: chain.map((event) => event.eventId) });
+    },
+  });
+
+  methods(router, '/v1/state/:roomId', {
+    get: async (request, response) => {
+      const { roomId } = await room(request, response);
+      const { state, chain } = await stateBefore(request, roomId);
+      const events = await rooms.events(state);
+      response.json({
+        pdus: [...events.values()].map((event) => event.pdu),
+        auth_chain: chain.map((event) => event.pdu),
+      });
+    },
+  });
+
+  methods(router, '/v1/event_auth/:roomId/:eventId', {
+    get: async (request, response) => {
+      const { roomId } = await room(request, response);
+      const { eventId } = parameters(request, 'eventId');
+      const event = await rooms.event(eventId);
+      if (event?.roomId !== roomId) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such event.');
+      const chain = await rooms.history.authChain([eventId]);
+      response.json({ auth_chain: [...chain.values()].map((cited) => cited.pdu) });
+    },
+  });
+
+  methods(router, '/v1/get_missing_events/:roomId', {
+    post: async (request, response) => {
+      const { roomId, origin } = await room(request, response);
+      const parsed = missingSchema.safeParse(request.body);
+      if (!parsed.success) throw new MatrixError(400, 'M_BAD_JSON', 'The question for missing events is malformed.');
+      const { latest_events: latest, earliest_events: earliest, limit, min_depth: minDepth } = parsed.data;
+      const events = await rooms.history.between(roomId, latest, earliest, {
+        limit: Math.min(limit, MAX_MISSING),
+        minDepth,
+      });
+      response.json({ events: await Promise.all(events.map((event) => visible(event, origin))) });
+    },
+  });
+
+  methods(router, '/v1/backfill/:roomId', {
+    get: async (request, response) => {
+      const { roomId, origin } = await room(request, response);
+      const query = new URL(request.originalUrl, 'http://localhost').searchParams;
+      const from = ids.safeParse(query.getAll('v'));
+      const limit = Number(query.get('limit') ?? '10');
+      if (!from.success || !Number.isInteger(limit) || limit < 1) {
+        throw new MatrixError(400, 'M_INVALID_PARAM', 'v or limit is malformed.');
+      }
+      const events = await rooms.history.before(roomId, from.data, Math.min(limit, MAX_BACKFILL));
+      response.json({
+        origin: serverName,
+        origin_server_ts: Date.now(),
+        pdus: await Promise.all(events.map((event) => visible(event, origin))),
+      });
+    },
+  });
+
+  return router;
+}

@@ -1,0 +1,123 @@
+/** The federation API of this homeserver, put together. */
+import express from 'express';
+import type { RequestHandler, Router } from 'express';
+import type { Logger } from 'pino';
+import type { FederationClient } from '../../federation/client.ts';
+import type { JsonObject } from '../../federation/json.ts';
+import { serverKeysDocument } from '../../federation/keyring.ts';
+import type { KeyLookup } from '../../federation/keyring.ts';
+import type { OutboundQueue } from '../../federation/outbound-queue.ts';
+import type { SigningKey } from '../../federation/signing.ts';
+import type { Accounts } from '../accounts/accounts.ts';
+import type { Database } from '../database/database.ts';
+import { methods, MatrixError } from '../errors.ts';
+import type { Rooms } from '../rooms/rooms.ts';
+import { signedRequest } from './authenticate.ts';
+import { Edus } from './edus.ts';
+import { graphRouter } from './graph-router.ts';
+import { membershipRouter, originOf, parameters } from './membership-router.ts';
+import { FederatedRooms } from './remote-rooms.ts';
+import { Transactions } from './transactions.ts';
+
+export interface FederationApiOptions {
+  readonly serverName: string;
+  readonly version: string;
+  readonly key: SigningKey;
+  readonly keyring: KeyLookup;
+  readonly client: FederationClient;
+  readonly queue: OutboundQueue;
+  readonly rooms: Rooms;
+  readonly accounts: Accounts;
+  readonly db: Database;
+  readonly isTrusted: (server: string) => boolean;
+  readonly log: Logger;
+}
+
+export interface FederationApi {
+  /** `/_matrix/key` and `/_matrix/federation`; bodies must be parsed before. */
+  readonly router: Router;
+  readonly signedRequest: RequestHandler;
+  readonly edus: Edus;
+  close(): void;
+}
+
+/** How long others may use our key without asking again, in ms. */
+const KEY_VALID_MS = 24 * 60 * 60 * 1000;
+const CLEAN_UP_MS = 60 * 60 * 1000;
+
+export function federationApi(options: FederationApiOptions): FederationApi {
+  const { serverName, key, keyring, rooms, accounts, db, log } = options;
+  const edus = new Edus(log);
+  const remote = new FederatedRooms(options);
+  rooms.useRemote(remote);
+  const transactions = new Transactions({
+    db,
+    rooms,
+    keyring,
+    edus,
+    joined: (roomId) => remote.joined(roomId),
+    log,
+  });
+  const signed = signedRequest({
+    serverName,
+    keyring,
+    isTrusted: options.isTrusted,
+    onSeen: (server) => options.queue.destinationIsUp(server),
+  });
+  const router = express.Router();
+
+  methods(router, '/_matrix/key/v2/server', {
+    get: (_request, response) => {
+      response.json(serverKeysDocument({ serverName, keys: [key], validForMs: KEY_VALID_MS }));
+    },
+  });
+  methods(router, '/_matrix/federation/v1/version', {
+    get: (_request, response) => {
+      response.json({ server: { name: 'Hansetag', version: options.version } });
+    },
+  });
+
+  const authenticated = express.Router();
+  methods(authenticated, '/v1/send/:transactionId', {
+    put: async (request, response) => {
+      const { transactionId } = parameters(request, 'transactionId');
+      response.json(await transactions.receive(originOf(response), transactionId, request.body));
+    },
+  });
+  methods(authenticated, '/v1/query/profile', {
+    get: async (request, response) => {
+      const { user_id: userId, field } = request.query;
+      if (typeof userId !== 'string' || !userId.endsWith(`:${serverName}`) || !(await accounts.exists(userId))) {
+        throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.');
+      }
+      const profile: JsonObject = { displayname: await accounts.displayName(userId) };
+      response.json(field === undefined || field === 'displayname' ? profile : {});
+    },
+  });
+  authenticated.use(membershipRouter({ serverName, key, keyring, rooms, accounts }));
+  authenticated.use(graphRouter({ serverName, rooms }));
+  router.use('/_matrix/federation', signed, authenticated);
+
+  const cleaning = setInterval(() => {
+    transactions.cleanUp().catch((error: unknown) => log.warn({ err: error }, 'old transactions were not removed'));
+  }, CLEAN_UP_MS);
+  cleaning.unref();
+  return { router, signedRequest: signed, edus, close: () => clearInterval(cleaning) };
+}
+
+/** Sends one transaction of the outbound queue. */
+export function sendTransaction(client: FederationClient, serverName: string) {
+  return async (
+    destination: string,
+    transactionId: string,
+    { pdus, edus }: { pdus: JsonObject[]; edus: JsonObject[] },
+  ): Promise<void> => {
+    const body: JsonObject = { origin: serverName, origin_server_ts: Date.now(), pdus, edus };
+    await client.request({
+      destination,
+      method: 'PUT',
+      path: `/_matrix/federation/v1/send/${encodeURIComponent(transactionId)}`,
+      body,
+    });
+  };
+}

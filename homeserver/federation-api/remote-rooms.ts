@@ -1,0 +1,302 @@
+/** What other servers are asked about rooms. Every answer is parsed, bounded and checked before it is given on. */
+import { z } from 'zod';
+import { FederationError } from '../../federation/client.ts';
+import type { FederationClient } from '../../federation/client.ts';
+import { addSignature, eventId, hashAndSign, serverOf } from '../../federation/event.ts';
+import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
+import { isJsonObject, member } from '../../federation/json.ts';
+import type { JsonObject, JsonValue } from '../../federation/json.ts';
+import type { KeyLookup } from '../../federation/keyring.ts';
+import { roomVersion, SUPPORTED_ROOM_VERSIONS } from '../../federation/room-versions.ts';
+import type { RoomVersion } from '../../federation/room-versions.ts';
+import type { SigningKey } from '../../federation/signing.ts';
+import { MatrixError } from '../errors.ts';
+import type { MissingEventsQuery, RemoteRooms, RemoteState } from '../rooms/ports.ts';
+import type { Rooms } from '../rooms/rooms.ts';
+import { checkedEvent, checkedEvents } from './checked-events.ts';
+
+const V1 = '/_matrix/federation/v1';
+const V2 = '/_matrix/federation/v2';
+/** A big room takes its time; the person sees that it is being entered. In ms. */
+const JOIN_TIMEOUT_MS = 60_000;
+/** From here on the whole state in one answer is cheaper than event by event. */
+const FETCH_ONE_BY_ONE = 20;
+const MAX_STATE_EVENTS = 50_000;
+
+const object = z.custom<JsonObject>(isJsonObject, 'must be an object');
+const events = z.array(z.custom<JsonValue>(() => true)).max(MAX_STATE_EVENTS);
+const templateSchema = z.looseObject({ room_version: z.string().max(32).default('1'), event: object });
+const sendJoinSchema = z.looseObject({ state: events, auth_chain: events, event: object.optional() });
+const inviteSchema = z.looseObject({ event: object });
+const pdusSchema = z.looseObject({ pdus: events });
+const missingSchema = z.looseObject({ events });
+const stateSchema = z.looseObject({ pdus: events, auth_chain: events });
+const eventIds = z.array(z.string().max(255)).max(MAX_STATE_EVENTS);
+const stateIdsSchema = z.looseObject({ pdu_ids: eventIds, auth_chain_ids: eventIds });
+
+export interface RemoteRoomsDeps {
+  readonly serverName: string;
+  readonly key: SigningKey;
+  readonly keyring: KeyLookup;
+  readonly client: FederationClient;
+  readonly rooms: Rooms;
+}
+
+export class FederatedRooms implements RemoteRooms {
+  readonly #deps: RemoteRoomsDeps;
+  readonly #joining = new Map<string, Promise<void>>();
+
+  constructor(deps: RemoteRoomsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Settles when the room is entered that is being entered now; at once for any other. */
+  async joined(roomId: string): Promise<void> {
+    await this.#joining.get(roomId)?.catch(() => undefined);
+  }
+
+  async join(userId: string, roomId: string, via: readonly string[], content: JsonObject): Promise<void> {
+    const before = this.#joining.get(roomId);
+    const joining = (async () => {
+      await before?.catch(() => undefined);
+      await firstThatAnswers(via, (server) => this.#joinVia(server, userId, roomId, content));
+    })();
+    this.#joining.set(roomId, joining);
+    try {
+      await joining;
+    } finally {
+      if (this.#joining.get(roomId) === joining) this.#joining.delete(roomId);
+    }
+  }
+
+  async invite(pdu: Pdu, version: RoomVersion, target: string, roomState: readonly Pdu[]): Promise<Pdu> {
+    const server = serverOf(target);
+    const id = eventId(pdu, version);
+    const answer = await this.#ask(server, {
+      method: 'PUT',
+      path: `${V2}/invite/${encodeURIComponent(pdu.room_id ?? '')}/${encodeURIComponent(id)}`,
+      body: { room_version: version.id, event: pdu, invite_room_state: [...roomState] },
+    });
+    const { event } = parse(inviteSchema, answer, server);
+    const signatures = member(event, 'signatures');
+    const theirs = isJsonObject(signatures) ? member(signatures, server) : undefined;
+    if (!isJsonObject(theirs)) throw badAnswer(server, 'it did not sign the invitation');
+    const signed = { ...pdu, signatures: { ...pdu.signatures, [server]: theirs } } as Pdu;
+    // Only the signatures are taken over; that they fit this very event is checked with the server's keys.
+    return checkedEvent(signed, version, this.#deps.keyring);
+  }
+
+  async leave(roomId: string, userId: string, via: readonly string[], content: JsonObject): Promise<void> {
+    await firstThatAnswers(via, async (server) => {
+      const { pdu, version } = await this.#template(server, 'make_leave', roomId, userId, content, '');
+      await this.#ask(server, {
+        method: 'PUT',
+        path: `${V2}/send_leave/${encodeURIComponent(roomId)}/${encodeURIComponent(eventId(pdu, version))}`,
+        body: pdu,
+      });
+    });
+  }
+
+  async missingEvents(query: MissingEventsQuery): Promise<Pdu[]> {
+    const answer = await this.#ask(query.server, {
+      method: 'POST',
+      path: `${V1}/get_missing_events/${encodeURIComponent(query.roomId)}`,
+      body: {
+        earliest_events: [...query.earliest],
+        latest_events: [...query.latest],
+        limit: query.limit,
+        min_depth: 0,
+      },
+    });
+    const given = parse(missingSchema, answer, query.server).events.slice(0, query.limit);
+    return checkedEvents(given, query.version, this.#deps.keyring);
+  }
+
+  async stateAt(
+    roomId: string,
+    id: string,
+    servers: readonly string[],
+    version: RoomVersion,
+  ): Promise<RemoteState> {
+    const { rooms, keyring } = this.#deps;
+    return firstThatAnswers(servers, async (server) => {
+      const query = `${encodeURIComponent(roomId)}?event_id=${encodeURIComponent(id)}`;
+      const ids = parse(
+        stateIdsSchema,
+        await this.#ask(server, { method: 'GET', path: `${V1}/state_ids/${query}` }),
+        server,
+      );
+      const known = await rooms.events([...ids.pdu_ids, ...ids.auth_chain_ids]);
+      const wanted = [...ids.pdu_ids, ...ids.auth_chain_ids].filter((eventIdHere) => !known.has(eventIdHere));
+      const fetched = new Map<string, Pdu>();
+      if (wanted.length > FETCH_ONE_BY_ONE) {
+        const whole = parse(
+          stateSchema,
+          await this.#ask(server, { method: 'GET', path: `${V1}/state/${query}`, timeoutMs: JOIN_TIMEOUT_MS }),
+          server,
+        );
+        const given = await checkedEvents([...whole.auth_chain, ...whole.pdus], version, keyring);
+        for (const pdu of given) fetched.set(eventId(pdu, version), pdu);
+      } else {
+        const given = await Promise.all(wanted.map((eventIdHere) => this.event(eventIdHere, [server], version)));
+        for (const pdu of given) if (pdu) fetched.set(eventId(pdu, version), pdu);
+      }
+      const take = (list: readonly string[]): Pdu[] =>
+        list.map((eventIdHere) => known.get(eventIdHere)?.pdu ?? fetched.get(eventIdHere)).filter((pdu) => !!pdu);
+      return { state: take(ids.pdu_ids), authChain: take(ids.auth_chain_ids) };
+    });
+  }
+
+  async event(id: string, servers: readonly string[], version: RoomVersion): Promise<Pdu | undefined> {
+    for (const server of servers) {
+      try {
+        const answer = await this.#ask(server, { method: 'GET', path: `${V1}/event/${encodeURIComponent(id)}` });
+        const [value] = parse(pdusSchema, answer, server).pdus;
+        const [pdu] = value === undefined ? [] : await checkedEvents([value], version, this.#deps.keyring);
+        if (pdu && eventId(pdu, version) === id) return pdu;
+      } catch (error) {
+        if (!(error instanceof MatrixError)) throw error;
+      }
+    }
+    return undefined;
+  }
+
+  async backfill(
+    roomId: string,
+    from: readonly string[],
+    servers: readonly string[],
+    limit: number,
+    version: RoomVersion,
+  ): Promise<Pdu[]> {
+    const query = new URLSearchParams(from.map((id) => ['v', id]));
+    query.set('limit', String(limit));
+    return firstThatAnswers(servers, async (server) => {
+      const answer = await this.#ask(server, {
+        method: 'GET',
+        path: `${V1}/backfill/${encodeURIComponent(roomId)}?${query}`,
+      });
+      const given = parse(pdusSchema, answer, server).pdus.slice(0, limit + from.length);
+      return checkedEvents(given, version, this.#deps.keyring, { anyNumberOfReferences: true });
+    });
+  }
+
+  async #joinVia(server: string, userId: string, roomId: string, content: JsonObject): Promise<void> {
+    const { keyring, rooms } = this.#deps;
+    const versions = new URLSearchParams(SUPPORTED_ROOM_VERSIONS.map((id) => ['ver', id]));
+    const { pdu, version } = await this.#template(server, 'make_join', roomId, userId, content, `?${versions}`);
+    const id = eventId(pdu, version);
+    const answer = await this.#ask(server, {
+      method: 'PUT',
+      path: `${V2}/send_join/${encodeURIComponent(roomId)}/${encodeURIComponent(id)}`,
+      body: pdu,
+      timeoutMs: JOIN_TIMEOUT_MS,
+    });
+    const given = parse(sendJoinSchema, answer, server);
+    // A restricted join comes back with the signature of the server that vouches for it.
+    const join = given.event === undefined ? pdu : await checkedEvent(given.event, version, keyring);
+    if (eventId(join, version) !== id) throw badAnswer(server, 'it gave another join than ours');
+    const [state, authChain] = await Promise.all([
+      checkedEvents(given.state, version, keyring),
+      checkedEvents(given.auth_chain, version, keyring),
+    ]);
+    await rooms.adoptJoin({ roomId, version, join, state, authChain });
+  }
+
+  /** Fetches the template of a membership, checks that it is what was asked for, and signs it. */
+  async #template(
+    server: string,
+    kind: 'make_join' | 'make_leave',
+    roomId: string,
+    userId: string,
+    content: JsonObject,
+    query: string,
+  ): Promise<{ pdu: Pdu; version: RoomVersion }> {
+    const answer = await this.#ask(server, {
+      method: 'GET',
+      path: `${V1}/${kind}/${encodeURIComponent(roomId)}/${encodeURIComponent(userId)}${query}`,
+    });
+    const template = parse(templateSchema, answer, server);
+    const version = roomVersion(template.room_version);
+    if (!version) {
+      throw new MatrixError(400, 'M_UNSUPPORTED_ROOM_VERSION', `Room version ${template.room_version} is not supported.`);
+    }
+    const { event } = template;
+    const asked = member(content, 'membership');
+    const given = member(event, 'content');
+    if (
+      event['type'] !== 'm.room.member' ||
+      event['room_id'] !== roomId ||
+      event['sender'] !== userId ||
+      event['state_key'] !== userId ||
+      !isJsonObject(given) ||
+      given['membership'] !== asked
+    ) {
+      throw badAnswer(server, 'its template is for something else');
+    }
+    const authoriser = member(given, 'join_authorised_via_users_server');
+    const draft = {
+      type: 'm.room.member',
+      room_id: roomId,
+      sender: userId,
+      state_key: userId,
+      content: {
+        ...content,
+        ...(authoriser === undefined ? {} : { join_authorised_via_users_server: authoriser }),
+      },
+      prev_events: event['prev_events'] ?? [],
+      auth_events: event['auth_events'] ?? [],
+      depth: event['depth'] ?? 1,
+      origin_server_ts: Date.now(),
+    } as UnsignedPdu;
+    const { serverName, key } = this.#deps;
+    return { pdu: hashAndSign(draft, version, serverName, key), version };
+  }
+
+  async #ask(
+    server: string,
+    request: { method: string; path: string; body?: JsonObject; timeoutMs?: number },
+  ): Promise<JsonObject> {
+    try {
+      return await this.#deps.client.request({ destination: server, ...request });
+    } catch (error) {
+      if (!(error instanceof FederationError)) throw error;
+      const { status, errcode } = error;
+      if (status !== undefined && status >= 400 && status < 500 && errcode !== undefined) {
+        throw new MatrixError(status, errcode, error.message, { organisation: server });
+      }
+      throw new MatrixError(502, 'M_UNKNOWN', `${server} can not be reached or failed: ${error.message}`, {
+        organisation: server,
+      });
+    }
+  }
+}
+
+/** Adds our signature to an invitation of another server. */
+export function countersign(pdu: Pdu, version: RoomVersion, serverName: string, key: SigningKey): Pdu {
+  return addSignature(pdu, version, serverName, key);
+}
+
+/** Asks one server after the other until one gives what was asked for. @throws the last failure */
+async function firstThatAnswers<T>(servers: readonly string[], ask: (server: string) => Promise<T>): Promise<T> {
+  let failure: unknown = new MatrixError(404, 'M_NOT_FOUND', 'No server is known that could be asked.');
+  for (const server of servers) {
+    try {
+      return await ask(server);
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+function parse<S extends z.ZodType>(schema: S, answer: JsonObject, server: string): z.output<S> {
+  const parsed = schema.safeParse(answer);
+  if (!parsed.success) throw badAnswer(server, 'the answer is malformed');
+  return parsed.data;
+}
+
+function badAnswer(server: string, what: string): MatrixError {
+  return new MatrixError(502, 'M_UNKNOWN', `${server} gave an answer that can not be used: ${what}.`, {
+    organisation: server,
+  });
+}

@@ -1,0 +1,55 @@
+/** The way out to other servers: events wait in the database, transient messages in memory. */
+import { canonicalJson, parseStrict } from '../../federation/json.ts';
+import type { JsonObject } from '../../federation/json.ts';
+import type { Pdu } from '../../federation/event.ts';
+import type { OutboundQueue, QueueStore } from '../../federation/outbound-queue.ts';
+import type { Database, Tx } from '../database/database.ts';
+import type { Sender } from '../rooms/ports.ts';
+
+/** Makes the outbound queue's store in the database. */
+export function sqlQueueStore(db: Database): QueueStore {
+  return {
+    async destinations() {
+      const rows = await db.query<{ destination: string }>('SELECT DISTINCT destination FROM outbound_queue');
+      return rows.map((row) => row.destination);
+    },
+    async next(destination, limit) {
+      const rows = await db.query<{ position: number; kind: 'pdu' | 'edu'; json: string }>(
+        'SELECT position, kind, json FROM outbound_queue WHERE destination = $1 ORDER BY position LIMIT $2',
+        [destination, limit],
+      );
+      return rows.map((row) => ({ ...row, json: parseStrict(row.json) as JsonObject }));
+    },
+    async done(destination, upTo) {
+      await db.query('DELETE FROM outbound_queue WHERE destination = $1 AND position <= $2', [destination, upTo]);
+    },
+  };
+}
+
+/** Puts events of rooms into the outbound queue, inside the transaction that stores them. */
+export class QueueSender implements Sender {
+  readonly #db: Database;
+  readonly #queue: OutboundQueue;
+
+  constructor(db: Database, queue: OutboundQueue) {
+    this.#db = db;
+    this.#queue = queue;
+  }
+
+  async enqueue(tx: Tx, destinations: readonly string[], pdu: Pdu): Promise<void> {
+    if (destinations.length === 0) return;
+    await this.#db.query(
+      `INSERT INTO outbound_queue (destination, kind, json) SELECT unnest($1::text[]), 'pdu', $2`,
+      [destinations, canonicalJson(pdu)],
+      tx,
+    );
+  }
+
+  flush(destinations: readonly string[]): void {
+    for (const destination of destinations) this.#queue.wake(destination);
+  }
+
+  edu(destinations: Iterable<string>, type: string, content: JsonObject): void {
+    for (const destination of destinations) this.#queue.edu(destination, { edu_type: type, content });
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * Transactions of other servers: the same one is processed once, those of one server one after another, and one bad
+ * event never fails the rest.
+ *
+ * @see Matrix specification, server-server API, "Transactions"
+ */
+import type { Logger } from 'pino';
+import { z } from 'zod';
+import { BadEventError, BadSignatureError, eventId, parsePdu, checkEventSignaturesAndHash } from '../../federation/event.ts';
+import { isJsonObject, member } from '../../federation/json.ts';
+import type { JsonObject, JsonValue } from '../../federation/json.ts';
+import type { KeyLookup } from '../../federation/keyring.ts';
+import type { Database } from '../database/database.ts';
+import { MatrixError } from '../errors.ts';
+import { UnknownPlaceError } from '../rooms/receive.ts';
+import type { Rooms } from '../rooms/rooms.ts';
+import { Serial } from '../rooms/serial.ts';
+import type { Edus } from './edus.ts';
+
+const MAX_PDUS = 50;
+const MAX_EDUS = 100;
+/** How long an answer is kept for a server that did not get it, in ms. */
+const REMEMBERED_MS = 24 * 60 * 60 * 1000;
+
+const transactionSchema = z.looseObject({
+  pdus: z.array(z.custom<JsonValue>(() => true)).max(MAX_PDUS).default([]),
+  edus: z
+    .array(z.looseObject({ edu_type: z.string().max(255), content: z.custom<JsonObject>(isJsonObject) }))
+    .max(MAX_EDUS)
+    .default([]),
+});
+
+export interface TransactionsDeps {
+  readonly db: Database;
+  readonly rooms: Rooms;
+  readonly keyring: KeyLookup;
+  readonly edus: Edus;
+  /** Settles when a room that is being entered now is entered. */
+  readonly joined: (roomId: string) => Promise<void>;
+  readonly log: Logger;
+}
+
+export class Transactions {
+  readonly #deps: TransactionsDeps;
+  readonly #serial = new Serial();
+
+  constructor(deps: TransactionsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Processes a transaction and answers what became of each event. @throws MatrixError 400 when it is malformed */
+  async receive(origin: string, transactionId: string, body: unknown): Promise<JsonObject> {
+    return this.#serial.run(origin, async () => {
+      const { db } = this.#deps;
+      const [earlier] = await db.query<{ response: string }>(
+        'SELECT response FROM inbound_transactions WHERE origin = $1 AND transaction_id = $2',
+        [origin, transactionId],
+      );
+      if (earlier) return JSON.parse(earlier.response) as JsonObject;
+      const parsed = transactionSchema.safeParse(body);
+      if (!parsed.success) throw new MatrixError(400, 'M_BAD_JSON', 'The transaction is malformed or too large.');
+      const results = await this.#events(origin, parsed.data.pdus);
+      for (const { edu_type: type, content } of parsed.data.edus) await this.#deps.edus.handle(origin, type, content);
+      const response = { pdus: results };
+      await db.query(
+        `INSERT INTO inbound_transactions (origin, transaction_id, response, received_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT DO NOTHING`,
+        [origin, transactionId, JSON.stringify(response), Date.now()],
+      );
+      return response;
+    });
+  }
+
+  /** Forgets old answers. */
+  async cleanUp(): Promise<void> {
+    await this.#deps.db.query('DELETE FROM inbound_transactions WHERE received_at < $1', [Date.now() - REMEMBERED_MS]);
+  }
+
+  async #events(origin: string, pdus: readonly JsonValue[]): Promise<JsonObject> {
+    const results: JsonObject = {};
+    for (const value of pdus) {
+      const result = await this.#event(origin, value);
+      if (result) results[result.id] = result.error === undefined ? {} : { error: result.error };
+    }
+    return results;
+  }
+
+  async #event(origin: string, value: JsonValue): Promise<{ id: string; error?: string } | undefined> {
+    const { rooms, keyring, log } = this.#deps;
+    const roomId = isJsonObject(value) ? member(value, 'room_id') : undefined;
+    if (typeof roomId !== 'string' || roomId.length > 255) return undefined;
+    await this.#deps.joined(roomId);
+    const version = await rooms.version(roomId);
+    // Without the room its version is unknown, and without that the id of the event.
+    if (!version) return undefined;
+    let id: string | undefined;
+    try {
+      const pdu = parsePdu(value, version);
+      id = eventId(pdu, version);
+      if (!(await rooms.serverAllowed(roomId, origin))) return { id, error: 'The server is banned from the room.' };
+      const checked = await checkEventSignaturesAndHash(pdu, version, keyring);
+      const stored = await rooms.receive(roomId, checked, origin);
+      return stored.rejected ? { id, error: 'The event was rejected: the rules of the room forbid it.' } : { id };
+    } catch (error) {
+      const known =
+        error instanceof BadEventError ||
+        error instanceof BadSignatureError ||
+        error instanceof UnknownPlaceError ||
+        error instanceof MatrixError;
+      if (!known) log.error({ err: error, origin, roomId }, 'an event of another server could not be processed');
+      return id === undefined ? undefined : { id, error: known ? error.message : 'Internal error.' };
+    }
+  }
+}

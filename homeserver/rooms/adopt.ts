@@ -1,0 +1,100 @@
+/** Entering a room through another server: its state is checked event by event before anything of it counts. */
+import { AuthError, checkAuth, stateKey } from '../../federation/auth-rules.ts';
+import type { StateKey } from '../../federation/auth-rules.ts';
+import { eventId, isCreate, roomIdOf } from '../../federation/event.ts';
+import type { Pdu } from '../../federation/event.ts';
+import { member } from '../../federation/json.ts';
+import type { RoomVersion } from '../../federation/room-versions.ts';
+import type { Database } from '../database/database.ts';
+import { MatrixError } from '../errors.ts';
+import type { EventStore, StoredEvent } from './event-store.ts';
+import type { Invitations } from './invitations.ts';
+import type { Positions } from './positions.ts';
+import type { Receiver } from './receive.ts';
+import type { Room, RoomTable } from './room.ts';
+import type { StateStore } from './state-store.ts';
+import type { Timeline } from './timeline.ts';
+
+export interface AdoptedJoin {
+  readonly roomId: string;
+  readonly version: RoomVersion;
+  readonly join: Pdu;
+  readonly state: readonly Pdu[];
+  readonly authChain: readonly Pdu[];
+}
+
+export interface AdoptDeps {
+  readonly db: Database;
+  readonly events: EventStore;
+  readonly states: StateStore;
+  readonly rooms: RoomTable;
+  readonly invitations: Invitations;
+  readonly positions: Positions;
+  readonly receiver: Receiver;
+  readonly timeline: Timeline;
+  readonly emit: (event: StoredEvent, info: { live: boolean }) => void;
+}
+
+/**
+ * Makes the room ours as another server described it in its answer to `send_join`. To be called in the room's turn.
+ *
+ * @throws MatrixError 502 when the answer does not hold together or does not authorise the join
+ * @see Matrix specification, server-server API, "Joining Rooms"
+ */
+export async function adoptJoin(deps: AdoptDeps, { roomId, version, join, state, authChain }: AdoptedJoin): Promise<void> {
+  const { db, events, states, rooms, invitations, positions, receiver, timeline } = deps;
+  const create = [...state, ...authChain].find((pdu) => isCreate(pdu) && roomIdOf(pdu, version) === roomId);
+  if (!create) throw new MatrixError(502, 'M_UNKNOWN', 'The other server gave a state without the create event.');
+  if (member(create.content, 'room_version') !== version.id) {
+    throw new MatrixError(502, 'M_UNKNOWN', 'The other server gave a create event of another room version.');
+  }
+  const createId = eventId(create, version);
+  await receiver.storeOutliers({ roomId, version, create }, [create, ...authChain, ...state]);
+
+  const stored = await events.getMany(state.map((pdu) => eventId(pdu, version)));
+  const before = new Map<StateKey, string>([[stateKey('m.room.create', ''), createId]]);
+  for (const event of stored.values()) {
+    const { type, state_key: key } = event.pdu;
+    if (key !== undefined && !event.rejected && event.roomId === roomId) before.set(stateKey(type, key), event.eventId);
+  }
+  const joinId = eventId(join, version);
+  try {
+    checkAuth(join, joinId, version, await timeline.view({ version, create }, before, join));
+  } catch (error) {
+    if (!(error instanceof AuthError)) throw error;
+    throw new MatrixError(502, 'M_UNKNOWN', `The state that the other server gave does not let us in: ${error.message}`);
+  }
+
+  const position = positions.take();
+  try {
+    const { room, event } = await db.transaction(async (tx) => {
+      const stateBefore = await states.derive(tx, roomId, undefined, before);
+      const after = new Map(before);
+      after.set(stateKey('m.room.member', join.state_key ?? ''), joinId);
+      const stateAfter = await states.derive(tx, roomId, stateBefore, after);
+      const stored: StoredEvent = {
+        eventId: joinId,
+        roomId,
+        pdu: join,
+        position,
+        rejected: false,
+        softFailed: false,
+        outlier: false,
+        stateBefore: stateBefore.group,
+        stateAfter: stateAfter.group,
+      };
+      await events.put(stored, tx);
+      const entered: Room = { roomId, version, create, createId, extremities: [joinId], state: stateAfter };
+      await rooms.put(entered, tx);
+      await timeline.indexAll(tx, entered, position);
+      await invitations.removeAll(roomId, tx);
+      return { room: entered, event: stored };
+    });
+    events.committed(event);
+    rooms.committed(room);
+    positions.settle(position);
+    deps.emit(event, { live: true });
+  } finally {
+    positions.settle(position);
+  }
+}

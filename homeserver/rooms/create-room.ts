@@ -1,0 +1,86 @@
+/** The first events of a new room. @see Matrix specification, client-server API, "createRoom" */
+import type { JsonObject } from '../../federation/json.ts';
+import type { NewEvent } from './local-events.ts';
+
+export type Preset = 'private_chat' | 'trusted_private_chat' | 'public_chat';
+
+export interface CreateRoomOptions {
+  readonly name?: string;
+  readonly topic?: string;
+  readonly preset?: Preset;
+  readonly visibility?: 'public' | 'private';
+  /** User ids to invite; local and remote. */
+  readonly invite?: readonly string[];
+  readonly isDirect?: boolean;
+  readonly initialState?: readonly { type: string; stateKey: string; content: JsonObject }[];
+  readonly creationContent?: JsonObject;
+  readonly powerLevelContentOverride?: JsonObject;
+  readonly roomVersion?: string;
+}
+
+interface PresetRules {
+  readonly joinRule: string;
+  readonly guestAccess: string;
+}
+
+const PRESETS: Readonly<Record<Preset, PresetRules>> = {
+  private_chat: { joinRule: 'invite', guestAccess: 'can_join' },
+  trusted_private_chat: { joinRule: 'invite', guestAccess: 'can_join' },
+  public_chat: { joinRule: 'public', guestAccess: 'forbidden' },
+};
+
+/**
+ * The events after the create event and the creator's join, in order.
+ *
+ * @param privileged the room version gives creators infinite power, so they must not stand in the power levels
+ */
+export function firstEvents(creator: string, options: CreateRoomOptions, privileged: boolean): NewEvent[] {
+  const preset = PRESETS[options.preset ?? (options.visibility === 'public' ? 'public_chat' : 'private_chat')];
+  const levels: JsonObject = {
+    users: privileged ? {} : { [creator]: 100 },
+    users_default: 0,
+    events: {
+      'm.room.avatar': 50,
+      'm.room.canonical_alias': 50,
+      'm.room.encryption': 100,
+      'm.room.history_visibility': 100,
+      'm.room.name': 50,
+      'm.room.power_levels': 100,
+      'm.room.server_acl': 100,
+      // In version 12 only the creator can end a room, and above 100 there is nobody else.
+      'm.room.tombstone': privileged ? 150 : 100,
+    },
+    events_default: 0,
+    state_default: 50,
+    ban: 50,
+    kick: 50,
+    redact: 50,
+    invite: options.preset === 'public_chat' ? 0 : 50,
+  };
+  if (options.preset === 'trusted_private_chat' && !privileged) {
+    levels['users'] = { [creator]: 100, ...Object.fromEntries((options.invite ?? []).map((user) => [user, 100])) };
+  }
+  const state = new Map<string, NewEvent>();
+  const add = (type: string, content: JsonObject, stateKey = ''): void => {
+    state.set(`${type}\0${stateKey}`, { type, stateKey, content });
+  };
+  add('m.room.power_levels', mergeLevels(levels, options.powerLevelContentOverride));
+  add('m.room.join_rules', { join_rule: preset.joinRule });
+  add('m.room.history_visibility', { history_visibility: 'shared' });
+  add('m.room.guest_access', { guest_access: preset.guestAccess });
+  for (const event of options.initialState ?? []) add(event.type, event.content, event.stateKey);
+  if (options.name !== undefined) add('m.room.name', { name: options.name });
+  if (options.topic !== undefined) add('m.room.topic', { topic: options.topic });
+  return [...state.values()];
+}
+
+/** As the specification says, members of the override replace ours; `events` is added to, as servers in the field do. */
+function mergeLevels(levels: JsonObject, override: JsonObject | undefined): JsonObject {
+  if (override === undefined) return levels;
+  const merged = { ...levels, ...override };
+  const [events, overrides] = [levels['events'], override['events']];
+  if (typeof events === 'object' && typeof overrides === 'object') {
+    merged['events'] = { ...(events as JsonObject), ...(overrides as JsonObject) };
+  }
+  return merged;
+}

@@ -1,0 +1,174 @@
+/** Events as they are stored: the signed text, the three flags, and the state groups around each. */
+import { redact } from '../../federation/event.ts';
+import type { Pdu } from '../../federation/event.ts';
+import { canonicalJson, parseStrict } from '../../federation/json.ts';
+import { roomVersion } from '../../federation/room-versions.ts';
+import type { Database, Tx } from '../database/database.ts';
+import { Lru } from './lru.ts';
+
+/** An event with what we decided about it. */
+export interface StoredEvent {
+  readonly eventId: string;
+  readonly roomId: string;
+  readonly pdu: Pdu;
+  /** Order of storing; 0 for an outlier, negative for backfilled history. */
+  readonly position: number;
+  readonly rejected: boolean;
+  readonly softFailed: boolean;
+  readonly outlier: boolean;
+  /** Id of the event that redacted it. */
+  readonly redactedBy?: string;
+  /** State groups; undefined for outliers. */
+  readonly stateBefore?: number;
+  readonly stateAfter?: number;
+  /** The sending device's transaction id, while the event is new. */
+  readonly transactionId?: string;
+}
+
+interface Row {
+  event_id: string;
+  room_id: string;
+  position: number | null;
+  json: string;
+  rejected: boolean;
+  soft_failed: boolean;
+  outlier: boolean;
+  redacted_by: string | null;
+  state_before: number | null;
+  state_after: number | null;
+}
+
+const CACHED_EVENTS = 20_000;
+const COLUMNS =
+  'event_id, room_id, position, json, rejected, soft_failed, outlier, redacted_by, state_before, state_after';
+
+export class EventStore {
+  readonly #db: Database;
+  readonly #cache = new Lru<string, StoredEvent>(CACHED_EVENTS);
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  async get(eventId: string): Promise<StoredEvent | undefined> {
+    return (await this.getMany([eventId])).get(eventId);
+  }
+
+  /** The events that we have among these. */
+  async getMany(eventIds: Iterable<string>): Promise<Map<string, StoredEvent>> {
+    const found = new Map<string, StoredEvent>();
+    const missing: string[] = [];
+    for (const id of eventIds) {
+      const cached = this.#cache.get(id);
+      if (cached) found.set(id, cached);
+      else missing.push(id);
+    }
+    if (missing.length > 0) {
+      const rows = await this.#db.query<Row>(`SELECT ${COLUMNS} FROM events WHERE event_id = ANY($1)`, [missing]);
+      for (const row of rows) {
+        const event = stored(row);
+        found.set(event.eventId, event);
+        this.#cache.set(event.eventId, event);
+      }
+    }
+    return found;
+  }
+
+  /** Stores an event, or gives an outlier its place in the history. */
+  async put(event: StoredEvent, tx: Tx): Promise<void> {
+    const { pdu } = event;
+    await this.#db.query(
+      `INSERT INTO events (event_id, room_id, position, type, state_key, sender, depth, origin_server_ts, json,
+         rejected, soft_failed, outlier, state_before, state_after)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+       ON CONFLICT (event_id) DO UPDATE SET position = excluded.position, rejected = excluded.rejected,
+         soft_failed = excluded.soft_failed, outlier = excluded.outlier, state_before = excluded.state_before,
+         state_after = excluded.state_after
+       WHERE events.outlier`,
+      [
+        event.eventId,
+        event.roomId,
+        event.outlier ? null : event.position,
+        pdu.type,
+        pdu.state_key ?? null,
+        pdu.sender,
+        pdu.depth,
+        pdu.origin_server_ts,
+        canonicalJson(pdu),
+        event.rejected,
+        event.softFailed,
+        event.outlier,
+        event.stateBefore ?? null,
+        event.stateAfter ?? null,
+      ],
+      tx,
+    );
+  }
+
+  /** To be called after the commit of `put`. */
+  committed(event: StoredEvent): void {
+    const { transactionId: _transactionId, ...lasting } = event;
+    this.#cache.set(event.eventId, lasting);
+  }
+
+  /** Marks an event as redacted. */
+  async redact(eventId: string, by: string): Promise<void> {
+    await this.#db.query('UPDATE events SET redacted_by = $2 WHERE event_id = $1 AND redacted_by IS NULL', [
+      eventId,
+      by,
+    ]);
+    this.#cache.delete(eventId);
+  }
+
+  /** Shown events of a room between two positions, both exclusive. */
+  async range(
+    roomId: string,
+    range: { after?: number; before?: number; newestFirst: boolean; limit: number },
+  ): Promise<StoredEvent[]> {
+    const rows = await this.#db.query<Row>(
+      `SELECT ${COLUMNS} FROM events
+       WHERE room_id = $1 AND position > $2 AND position < $3 AND NOT rejected AND NOT soft_failed AND NOT outlier
+       ORDER BY position ${range.newestFirst ? 'DESC' : 'ASC'} LIMIT $4`,
+      [roomId, range.after ?? Number.MIN_SAFE_INTEGER, range.before ?? Number.MAX_SAFE_INTEGER, range.limit],
+    );
+    return rows.map(stored);
+  }
+
+  /** The oldest event of the history that we have. */
+  async oldest(roomId: string): Promise<StoredEvent | undefined> {
+    const [row] = await this.#db.query<Row>(
+      `SELECT ${COLUMNS} FROM events WHERE room_id = $1 AND NOT outlier ORDER BY position ASC LIMIT 1`,
+      [roomId],
+    );
+    return row && stored(row);
+  }
+
+  async bounds(): Promise<{ last: number; first: number }> {
+    const [row] = await this.#db.query<{ last: number; first: number }>(
+      'SELECT greatest(coalesce(max(position), 0), 0) AS last, least(coalesce(min(position), 0), 0) AS first FROM events',
+    );
+    return row ?? { last: 0, first: 0 };
+  }
+}
+
+function stored(row: Row): StoredEvent {
+  return {
+    eventId: row.event_id,
+    roomId: row.room_id,
+    // We wrote this text ourselves after parsing it; the strict parser reads every member name as it was signed.
+    pdu: parseStrict(row.json) as Pdu,
+    position: row.position ?? 0,
+    rejected: row.rejected,
+    softFailed: row.soft_failed,
+    outlier: row.outlier,
+    ...(row.redacted_by === null ? {} : { redactedBy: row.redacted_by }),
+    ...(row.state_before === null ? {} : { stateBefore: row.state_before }),
+    ...(row.state_after === null ? {} : { stateAfter: row.state_after }),
+  };
+}
+
+/** The event as others may see it: pruned when it was redacted. */
+export function shown(event: StoredEvent, version: string): Pdu {
+  const rules = roomVersion(version);
+  return event.redactedBy === undefined || rules === undefined ? event.pdu : redact(event.pdu, rules);
+}

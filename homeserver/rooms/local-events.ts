@@ -1,0 +1,111 @@
+/** Events of our own users: built on the current state, signed, checked, stored and sent. */
+import { eventId, hashAndSign } from '../../federation/event.ts';
+import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
+import { BadEventError, MAX_PREV_EVENTS, parsePdu } from '../../federation/event.ts';
+import type { JsonObject } from '../../federation/json.ts';
+import type { SigningKey } from '../../federation/signing.ts';
+import { MatrixError } from '../errors.ts';
+import type { Database } from '../database/database.ts';
+import type { EventStore, StoredEvent } from './event-store.ts';
+import type { Room } from './room.ts';
+import type { Timeline } from './timeline.ts';
+
+/** What a user wants to send. */
+export interface NewEvent {
+  readonly type: string;
+  /** Present for a state event. */
+  readonly stateKey?: string;
+  readonly content: JsonObject;
+  /** The event to redact, for `m.room.redaction`. */
+  readonly redacts?: string;
+  /** Idempotency: the same (sender, device, transaction id) sends once. */
+  readonly transactionId?: string;
+  readonly deviceId?: string;
+}
+
+/** Deepest position that canonical JSON can hold. */
+const MAX_DEPTH = Number.MAX_SAFE_INTEGER;
+
+export class LocalEvents {
+  readonly #db: Database;
+  readonly #timeline: Timeline;
+  readonly #events: EventStore;
+  readonly #serverName: string;
+  readonly #key: SigningKey;
+
+  constructor(deps: {
+    db: Database;
+    timeline: Timeline;
+    events: EventStore;
+    serverName: string;
+    key: SigningKey;
+  }) {
+    this.#db = deps.db;
+    this.#timeline = deps.timeline;
+    this.#events = deps.events;
+    this.#serverName = deps.serverName;
+    this.#key = deps.key;
+  }
+
+  /** Builds an event at the end of the room, without signing it. */
+  async draft(room: Room, sender: string, event: NewEvent): Promise<UnsignedPdu> {
+    const prev = room.extremities.slice(-MAX_PREV_EVENTS);
+    const found = await this.#events.getMany(prev);
+    const depth = Math.max(0, ...[...found.values()].map(({ pdu }) => pdu.depth)) + 1;
+    const draft = {
+      type: event.type,
+      room_id: room.roomId,
+      sender,
+      content: { ...event.content },
+      depth: Math.min(depth, MAX_DEPTH),
+      prev_events: [...prev],
+      auth_events: [] as string[],
+      origin_server_ts: Date.now(),
+      ...(event.stateKey === undefined ? {} : { state_key: event.stateKey }),
+    } as UnsignedPdu;
+    if (event.redacts !== undefined) {
+      if (room.version.redactsInContent) draft.content['redacts'] = event.redacts;
+      else draft.redacts = event.redacts;
+    }
+    draft.auth_events = this.#timeline.authEvents(room, room.state.map, draft as Pdu);
+    return draft;
+  }
+
+  /** Signs a draft. @throws MatrixError 400 or 413 when it can not be an event */
+  sign(room: Pick<Room, 'version'>, draft: UnsignedPdu): Pdu {
+    try {
+      return parsePdu(hashAndSign(draft, room.version, this.#serverName, this.#key), room.version);
+    } catch (error) {
+      if (!(error instanceof BadEventError)) throw error;
+      throw new MatrixError(error.code === 'M_TOO_LARGE' ? 413 : 400, error.code, error.message);
+    }
+  }
+
+  /** Builds, checks and stores an event. To be called in the room's turn. @throws MatrixError */
+  async send(room: Room, sender: string, event: NewEvent): Promise<StoredEvent> {
+    const earlier = await this.#sentBefore(sender, event);
+    if (earlier) return earlier;
+    const pdu = this.sign(room, await this.draft(room, sender, event));
+    await this.#timeline.authorise(room, room.state.map, pdu, eventId(pdu, room.version));
+    const { deviceId, transactionId } = event;
+    return this.#timeline.add({
+      room,
+      pdu,
+      stateBefore: await this.#timeline.stateBefore(room, pdu.prev_events),
+      verdict: { rejected: false, softFailed: false },
+      fanOut: 'all',
+      ...(deviceId === undefined || transactionId === undefined
+        ? {}
+        : { transaction: { userId: sender, deviceId, transactionId } }),
+    });
+  }
+
+  async #sentBefore(sender: string, { deviceId, transactionId }: NewEvent): Promise<StoredEvent | undefined> {
+    if (deviceId === undefined || transactionId === undefined) return undefined;
+    const [row] = await this.#db.query<{ event_id: string }>(
+      'SELECT event_id FROM client_transactions WHERE user_id = $1 AND device_id = $2 AND transaction_id = $3',
+      [sender, deviceId, transactionId],
+    );
+    return row && this.#events.get(row.event_id);
+  }
+}

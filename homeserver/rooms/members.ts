@@ -1,0 +1,85 @@
+/** Who is in which room: an index over the current state of all rooms. */
+import { serverOf } from '../../federation/event.ts';
+import type { Database, Tx } from '../database/database.ts';
+
+export type Membership = 'join' | 'invite' | 'leave' | 'ban' | 'knock';
+
+export interface MemberOf {
+  readonly roomId: string;
+  readonly membership: string;
+  /** Unix time in ms by the sender of the membership. */
+  readonly since: number;
+  /** Stream position of the membership. */
+  readonly position: number;
+}
+
+export class Members {
+  readonly #db: Database;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  async put(
+    tx: Tx,
+    member: { roomId: string; userId: string; membership: string; position: number; since: number },
+  ): Promise<void> {
+    await this.#db.query(
+      `INSERT INTO room_members (room_id, user_id, server, membership, position, since) VALUES ($1, $2, $3, $4, $5, $6)
+       ON CONFLICT (room_id, user_id) DO UPDATE SET membership = excluded.membership,
+         position = excluded.position, since = excluded.since`,
+      [member.roomId, member.userId, serverOf(member.userId), member.membership, member.position, member.since],
+      tx,
+    );
+  }
+
+  async remove(tx: Tx, roomId: string, userId: string): Promise<void> {
+    await this.#db.query('DELETE FROM room_members WHERE room_id = $1 AND user_id = $2', [roomId, userId], tx);
+  }
+
+  async membership(roomId: string, userId: string): Promise<string | undefined> {
+    const [row] = await this.#db.query<{ membership: string }>(
+      'SELECT membership FROM room_members WHERE room_id = $1 AND user_id = $2',
+      [roomId, userId],
+    );
+    return row?.membership;
+  }
+
+  /** Servers with somebody in the room. */
+  async servers(roomId: string, tx?: Tx): Promise<Set<string>> {
+    const rows = await this.#db.query<{ server: string }>(
+      `SELECT DISTINCT server FROM room_members WHERE room_id = $1 AND membership = 'join'`,
+      [roomId],
+      tx,
+    );
+    return new Set(rows.map((row) => row.server));
+  }
+
+  /** Rooms of a user, without those that the user has forgotten. */
+  async roomsOf(userId: string, memberships: readonly string[]): Promise<MemberOf[]> {
+    const rows = await this.#db.query<{ room_id: string; membership: string; since: number; position: number }>(
+      `SELECT m.room_id, m.membership, m.since, m.position FROM room_members m
+       WHERE m.user_id = $1 AND m.membership = ANY($2)
+         AND NOT EXISTS (SELECT 1 FROM invitations i WHERE i.room_id = m.room_id AND i.user_id = m.user_id)
+         AND (m.membership IN ('join', 'invite', 'knock')
+           OR NOT EXISTS (SELECT 1 FROM forgotten_rooms f WHERE f.room_id = m.room_id AND f.user_id = m.user_id))
+       UNION ALL
+       SELECT room_id, 'invite', since, position FROM invitations WHERE user_id = $1 AND 'invite' = ANY($2)
+       ORDER BY 4`,
+      [userId, memberships],
+    );
+    return rows.map((row) => ({
+      roomId: row.room_id,
+      membership: row.membership,
+      since: row.since,
+      position: row.position,
+    }));
+  }
+
+  async forget(userId: string, roomId: string): Promise<void> {
+    await this.#db.query('INSERT INTO forgotten_rooms (user_id, room_id) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
+      userId,
+      roomId,
+    ]);
+  }
+}

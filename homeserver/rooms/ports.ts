@@ -1,0 +1,48 @@
+/** What the room engine needs of the rest of the homeserver. Implementations are in federation-api/. */
+import type { JsonObject } from '../../federation/json.ts';
+import type { Pdu } from '../../federation/event.ts';
+import type { RoomVersion } from '../../federation/room-versions.ts';
+import type { Tx } from '../database/database.ts';
+
+/** The way out to other servers. */
+export interface Sender {
+  /** Queues an event within the SQL transaction that stores it, so that a crash loses neither. */
+  enqueue(tx: Tx, destinations: readonly string[], pdu: Pdu): Promise<void>;
+  /** Starts sending what was committed. */
+  flush(destinations: readonly string[]): void;
+  /** Sends a transient message; it may be lost when the other server is down. */
+  edu(destinations: Iterable<string>, type: string, content: JsonObject): void;
+}
+
+/** State of a room at one point and the events that authorise it. */
+export interface RemoteState {
+  readonly state: Pdu[];
+  readonly authChain: Pdu[];
+}
+
+/** What other servers of a room can be asked. Answers are parsed, bounded, and their signatures are checked. */
+export interface RemoteRooms {
+  join(userId: string, roomId: string, via: readonly string[], content: JsonObject): Promise<void>;
+  /** @returns the event with the signature of the invited user's server added */
+  invite(pdu: Pdu, version: RoomVersion, target: string, roomState: readonly Pdu[]): Promise<Pdu>;
+  leave(roomId: string, userId: string, via: readonly string[], content: JsonObject): Promise<void>;
+  missingEvents(query: MissingEventsQuery): Promise<Pdu[]>;
+  stateAt(roomId: string, eventId: string, servers: readonly string[], version: RoomVersion): Promise<RemoteState>;
+  event(eventId: string, servers: readonly string[], version: RoomVersion): Promise<Pdu | undefined>;
+  backfill(
+    roomId: string,
+    from: readonly string[],
+    servers: readonly string[],
+    limit: number,
+    version: RoomVersion,
+  ): Promise<Pdu[]>;
+}
+
+export interface MissingEventsQuery {
+  readonly roomId: string;
+  readonly server: string;
+  readonly version: RoomVersion;
+  readonly earliest: readonly string[];
+  readonly latest: readonly string[];
+  readonly limit: number;
+}

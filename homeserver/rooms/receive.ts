@@ -1,0 +1,283 @@
+/**
+ * Events from other servers: gaps before them are filled, then each is judged and stored. Format, hash and signatures
+ * were checked by whoever fetched or received them.
+ *
+ * @see Matrix specification, server-server API, "Checks performed on receipt of a PDU"
+ */
+import { AuthError, checkAuth, checkAuthEventsSelection, stateKey, stateViewOf } from '../../federation/auth-rules.ts';
+import { eventId, roomIdOf } from '../../federation/event.ts';
+import type { Pdu } from '../../federation/event.ts';
+import type { Logger } from 'pino';
+import type { Database } from '../database/database.ts';
+import type { EventStore, StoredEvent } from './event-store.ts';
+import type { Members } from './members.ts';
+import type { RemoteRooms } from './ports.ts';
+import type { Room } from './room.ts';
+import type { State, StateStore } from './state-store.ts';
+import type { Timeline } from './timeline.ts';
+
+/** Most events fetched to fill the gap before one event. More comes by backfill when somebody reads that far. */
+const GAP_LIMIT = 20;
+/** Most auth events fetched one by one for one event. */
+const AUTH_FETCH_LIMIT = 100;
+/** Servers asked in turn for what the sending one does not give. */
+const SERVERS_TO_ASK = 4;
+
+export interface ReceiverDeps {
+  readonly db: Database;
+  readonly serverName: string;
+  readonly events: EventStore;
+  readonly states: StateStore;
+  readonly members: Members;
+  readonly timeline: Timeline;
+  readonly remote: () => RemoteRooms;
+  readonly log: Logger;
+}
+
+/** Thrown for an event whose place in the history could not be found out. */
+export class UnknownPlaceError extends Error {
+  override readonly name = 'UnknownPlaceError';
+}
+
+export class Receiver {
+  readonly #deps: ReceiverDeps;
+
+  constructor(deps: ReceiverDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Stores an event of another server. To be called in the room's turn.
+   *
+   * @param origin the server that sent it, asked first for what is missing
+   * @returns the event as stored; look at `rejected` and `softFailed`
+   */
+  async receive(room: Room, pdu: Pdu, origin: string): Promise<StoredEvent> {
+    const id = eventId(pdu, room.version);
+    const known = await this.#deps.events.get(id);
+    if (known && !known.outlier) return known;
+    const missing = await this.#missing(pdu.prev_events);
+    if (missing.length > 0) await this.#fillGap(room, pdu, id, origin);
+    return this.#place(room, pdu, id, origin);
+  }
+
+  /**
+   * Stores history from before the oldest event that we have. To be called in the room's turn.
+   *
+   * @param pdus as another server gave them
+   * @param nextPosition gives ever lower positions
+   */
+  async storeHistory(room: Room, pdus: readonly Pdu[], origin: string, nextPosition: () => number): Promise<number> {
+    const fresh = new Map<string, Pdu>();
+    for (const pdu of pdus) fresh.set(eventId(pdu, room.version), pdu);
+    for (const [id, event] of await this.#deps.events.getMany(fresh.keys())) if (!event.outlier) fresh.delete(id);
+    const newestFirst = [...fresh].sort(([, a], [, b]) => b.depth - a.depth);
+    const placed = newestFirst.map(([id, pdu]) => ({ id, pdu, position: nextPosition() }));
+    let stored = 0;
+    for (const { id, pdu, position } of placed.reverse()) {
+      try {
+        const stateBefore =
+          pdu.type === 'm.room.create'
+            ? await this.#emptyState(room)
+            : await this.#stateBefore(room, pdu, id, origin);
+        await this.#fetchAuthEvents(room, pdu, origin);
+        const verdict = await this.#deps.timeline.judge(room, pdu, id, stateBefore);
+        await this.#deps.timeline.addHistory(room, pdu, stateBefore, { ...verdict, softFailed: false }, position);
+        stored += 1;
+      } catch (error) {
+        if (!(error instanceof UnknownPlaceError)) throw error;
+      }
+    }
+    return stored;
+  }
+
+  async #emptyState(room: Room): Promise<State> {
+    return this.#deps.db.transaction((tx) => this.#deps.states.derive(tx, room.roomId, undefined, new Map()));
+  }
+
+  /** Fetches what lies between our newest events and this one, and stores it oldest first. */
+  async #fillGap(room: Room, pdu: Pdu, id: string, origin: string): Promise<void> {
+    let events: Pdu[];
+    try {
+      events = await this.#deps.remote().missingEvents({
+        roomId: room.roomId,
+        server: origin,
+        version: room.version,
+        earliest: room.extremities,
+        latest: [id],
+        limit: GAP_LIMIT,
+      });
+    } catch (error) {
+      this.#deps.log.info({ err: error, roomId: room.roomId, origin }, 'missing events were not given');
+      return;
+    }
+    for (const event of events.sort((a, b) => a.depth - b.depth)) {
+      if (event.depth > pdu.depth) continue;
+      const eventIdHere = eventId(event, room.version);
+      const known = await this.#deps.events.get(eventIdHere);
+      if (known && !known.outlier) continue;
+      try {
+        await this.#place(room, event, eventIdHere, origin);
+      } catch (error) {
+        if (!(error instanceof UnknownPlaceError)) throw error;
+        this.#deps.log.info({ roomId: room.roomId, eventId: eventIdHere }, 'an event of a gap was left out');
+      }
+    }
+  }
+
+  async #place(room: Room, pdu: Pdu, id: string, origin: string): Promise<StoredEvent> {
+    const stateBefore = await this.#stateBefore(room, pdu, id, origin);
+    await this.#fetchAuthEvents(room, pdu, origin);
+    const verdict = await this.#deps.timeline.judge(room, pdu, id, stateBefore);
+    if (verdict.reason !== undefined) {
+      this.#deps.log.info({ roomId: room.roomId, eventId: id, ...verdict }, 'a remote event was not accepted');
+    }
+    return this.#deps.timeline.add({ room, pdu, stateBefore, verdict });
+  }
+
+  async #stateBefore(room: Room, pdu: Pdu, id: string, origin: string): Promise<State> {
+    const missing = await this.#missing(pdu.prev_events);
+    if (missing.length === 0) return this.#deps.timeline.stateBefore(room, pdu.prev_events);
+    const state = await this.#remoteState(room, id, origin);
+    const known = pdu.prev_events.filter((prev) => !missing.includes(prev));
+    if (known.length === 0) return state;
+    const ours = await this.#deps.timeline.stateBefore(room, known);
+    return this.#deps.timeline.merge(room, [...new Set([ours.group, state.group])]);
+  }
+
+  /** The state before an event as another server gives it, with every event of it checked. */
+  async #remoteState(room: Room, id: string, origin: string): Promise<State> {
+    const { remote, states, db } = this.#deps;
+    const servers = await this.#serversToAsk(room, origin);
+    let given;
+    try {
+      given = await remote().stateAt(room.roomId, id, servers, room.version);
+    } catch (error) {
+      this.#deps.log.info({ err: error, roomId: room.roomId, eventId: id }, 'no server gave the state at a gap');
+      throw new UnknownPlaceError(`The state before ${id} is unknown.`);
+    }
+    await this.storeOutliers(room, [...given.authChain, ...given.state]);
+    const ids = given.state.map((event) => eventId(event, room.version));
+    const stored = await this.#deps.events.getMany(ids);
+    const map = new Map(room.state.map);
+    map.clear();
+    for (const event of stored.values()) {
+      const { type, state_key: key } = event.pdu;
+      if (key !== undefined && !event.rejected) map.set(stateKey(type, key), event.eventId);
+    }
+    return db.transaction((tx) => states.derive(tx, room.roomId, room.state, map));
+  }
+
+  /** Stores events that others cite, each checked against its own auth events, which must be among them or stored. */
+  async storeOutliers(room: Pick<Room, 'roomId' | 'version' | 'create'>, pdus: readonly Pdu[]): Promise<void> {
+    const { db, events } = this.#deps;
+    const byId = new Map<string, Pdu>();
+    for (const pdu of pdus) {
+      if (roomIdOf(pdu, room.version) === room.roomId) byId.set(eventId(pdu, room.version), pdu);
+    }
+    const known = await events.getMany(byId.keys());
+    for (const id of known.keys()) byId.delete(id);
+    for (const id of causalOrder(byId)) {
+      const pdu = byId.get(id);
+      if (!pdu) continue;
+      const cited = await events.getMany(pdu.auth_events);
+      const rejected = !allowedBy(room, pdu, id, cited);
+      const event: StoredEvent = {
+        eventId: id,
+        roomId: room.roomId,
+        pdu,
+        position: 0,
+        rejected,
+        softFailed: false,
+        outlier: true,
+      };
+      await db.transaction((tx) => events.put(event, tx));
+      events.committed(event);
+    }
+  }
+
+  async #fetchAuthEvents(room: Room, pdu: Pdu, origin: string): Promise<void> {
+    const wanted = [...pdu.auth_events];
+    const fetched: Pdu[] = [];
+    const seen = new Set<string>();
+    while (wanted.length > 0 && seen.size < AUTH_FETCH_LIMIT) {
+      const id = wanted.pop();
+      if (id === undefined || seen.has(id)) continue;
+      seen.add(id);
+      if (await this.#deps.events.get(id)) continue;
+      const servers = await this.#serversToAsk(room, origin);
+      const event = await this.#deps.remote().event(id, servers, room.version);
+      if (!event) continue;
+      fetched.push(event);
+      wanted.push(...event.auth_events);
+    }
+    if (fetched.length > 0) await this.storeOutliers(room, fetched);
+  }
+
+  /** Of these events, those whose place in the history we do not know. */
+  async #missing(ids: readonly string[]): Promise<string[]> {
+    const found = await this.#deps.events.getMany(ids);
+    return ids.filter((id) => found.get(id)?.stateAfter === undefined);
+  }
+
+  async #serversToAsk(room: Room, origin: string): Promise<string[]> {
+    const servers = await this.#deps.members.servers(room.roomId);
+    servers.delete(this.#deps.serverName);
+    servers.delete(origin);
+    return [origin, ...servers].slice(0, SERVERS_TO_ASK);
+  }
+}
+
+function allowedBy(
+  room: Pick<Room, 'version' | 'create'>,
+  pdu: Pdu,
+  id: string,
+  cited: ReadonlyMap<string, StoredEvent>,
+): boolean {
+  try {
+    checkAuthEventsSelection(
+      pdu,
+      room.version,
+      [...cited.values()].map((event) => ({ eventId: event.eventId, event: event.pdu, rejected: event.rejected })),
+    );
+    checkAuth(
+      pdu,
+      id,
+      room.version,
+      stateViewOf(
+        [...cited.values()].map((event) => event.pdu),
+        room.create,
+      ),
+    );
+    return true;
+  } catch (error) {
+    if (error instanceof AuthError) return false;
+    throw error;
+  }
+}
+
+/** Orders events so that each comes after those among them that it cites as auth events. */
+function causalOrder(events: ReadonlyMap<string, Pdu>): string[] {
+  const order: string[] = [];
+  const state = new Map<string, 'open' | 'done'>();
+  for (const start of events.keys()) {
+    const stack = [start];
+    while (stack.length > 0) {
+      const id = stack.at(-1) ?? '';
+      const pdu = events.get(id);
+      if (pdu === undefined || state.get(id) === 'done') {
+        stack.pop();
+        continue;
+      }
+      if (state.get(id) === 'open') {
+        state.set(id, 'done');
+        order.push(id);
+        stack.pop();
+        continue;
+      }
+      state.set(id, 'open');
+      for (const cited of pdu.auth_events) if (events.has(cited) && !state.has(cited)) stack.push(cited);
+    }
+  }
+  return order;
+}

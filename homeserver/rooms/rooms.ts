@@ -1,0 +1,675 @@
+/**
+ * The room engine as the rest of the homeserver sees it. Rules of rooms live here and in federation/; who calls is
+ * already known to be the user it names.
+ */
+import type { Logger } from 'pino';
+import { powerLevelOf, stateKey } from '../../federation/auth-rules.ts';
+import type { StateKey } from '../../federation/auth-rules.ts';
+import { eventId, hashAndSign, isUserId, serverOf } from '../../federation/event.ts';
+import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
+import { member } from '../../federation/json.ts';
+import type { JsonObject } from '../../federation/json.ts';
+import { DEFAULT_ROOM_VERSION, roomVersion } from '../../federation/room-versions.ts';
+import type { RoomVersion } from '../../federation/room-versions.ts';
+import { serverAllowed } from '../../federation/server-acl.ts';
+import type { SigningKey } from '../../federation/signing.ts';
+import type { Database } from '../database/database.ts';
+import { MatrixError } from '../errors.ts';
+import { adoptJoin } from './adopt.ts';
+import type { AdoptDeps, AdoptedJoin } from './adopt.ts';
+import { firstEvents } from './create-room.ts';
+import type { CreateRoomOptions } from './create-room.ts';
+import { EventStore, shown } from './event-store.ts';
+import type { StoredEvent } from './event-store.ts';
+import { History } from './history.ts';
+import { Invitations } from './invitations.ts';
+import type { Invitation } from './invitations.ts';
+import { LocalEvents } from './local-events.ts';
+import type { NewEvent } from './local-events.ts';
+import { Members } from './members.ts';
+import type { MemberOf } from './members.ts';
+import type { RemoteRooms, Sender } from './ports.ts';
+import { Positions } from './positions.ts';
+import { Receiver } from './receive.ts';
+import { currentId, RoomTable } from './room.ts';
+import type { Room } from './room.ts';
+import { Serial } from './serial.ts';
+import { StateStore } from './state-store.ts';
+import { Timeline } from './timeline.ts';
+
+export type { CreateRoomOptions } from './create-room.ts';
+export type { StoredEvent } from './event-store.ts';
+export type { NewEvent } from './local-events.ts';
+export { shown } from './event-store.ts';
+
+/** Told of every accepted event after it was stored, in order within a room. Its exceptions change nothing. */
+export type EventListener = (event: StoredEvent, info: { live: boolean }) => void;
+
+export interface RoomsOptions {
+  readonly db: Database;
+  readonly serverName: string;
+  readonly key: SigningKey;
+  readonly sender: Sender;
+  /** Name of a local user, for memberships. */
+  readonly displayName: (userId: string) => Promise<string | undefined>;
+  readonly log: Logger;
+}
+
+export interface Page {
+  readonly events: StoredEvent[];
+  readonly start: string;
+  /** Absent at the end of the history. */
+  readonly end?: string;
+}
+
+const BACKFILL_LIMIT = 100;
+
+export class Rooms {
+  readonly #options: RoomsOptions;
+  readonly #serial = new Serial();
+  readonly #listeners = new Set<EventListener>();
+  readonly #events: EventStore;
+  readonly #rooms: RoomTable;
+  readonly #members: Members;
+  readonly #invitations: Invitations;
+  readonly #positions: Positions;
+  readonly #timeline: Timeline;
+  readonly #local: LocalEvents;
+  readonly #receiver: Receiver;
+  readonly #adoptDeps: AdoptDeps;
+  readonly #states: StateStore;
+  /** The graph, for servers. */
+  readonly history: History;
+  #remote: RemoteRooms | undefined;
+
+  private constructor(options: RoomsOptions, positions: Positions) {
+    const { db, serverName, key, sender, log } = options;
+    this.#options = options;
+    this.#positions = positions;
+    this.#events = new EventStore(db);
+    this.#states = new StateStore(db);
+    this.#rooms = new RoomTable(db, this.#events, this.#states);
+    this.#members = new Members(db);
+    this.#invitations = new Invitations(db);
+    const shared = {
+      db,
+      serverName,
+      events: this.#events,
+      states: this.#states,
+      rooms: this.#rooms,
+      members: this.#members,
+      invitations: this.#invitations,
+      positions,
+      sender,
+      emit: (event: StoredEvent, info: { live: boolean }) => this.#emit(event, info),
+      log,
+    };
+    this.#timeline = new Timeline(shared);
+    this.#local = new LocalEvents({ ...shared, timeline: this.#timeline, key });
+    this.#receiver = new Receiver({ ...shared, timeline: this.#timeline, remote: () => this.#requireRemote() });
+    this.#adoptDeps = { ...shared, receiver: this.#receiver, timeline: this.#timeline };
+    this.history = new History(this.#events, this.#states);
+  }
+
+  /** Reads where the history ends and makes the engine. */
+  static async open(options: RoomsOptions): Promise<Rooms> {
+    const { last, first } = await new EventStore(options.db).bounds();
+    const [row] = await options.db.query<{ position: number }>(
+      'SELECT coalesce(max(position), 0) AS position FROM invitations',
+    );
+    return new Rooms(options, new Positions(Math.max(last, row?.position ?? 0), first));
+  }
+
+  /** Gives the engine its way to other servers. */
+  useRemote(remote: RemoteRooms): void {
+    this.#remote = remote;
+  }
+
+  /** @returns a function that ends the listening */
+  onEvent(listener: EventListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Stream position up to which everything is stored. */
+  get position(): number {
+    return this.#positions.current;
+  }
+
+  /** Creates a room and sends the invitations. @returns the room id @throws MatrixError */
+  async create(sender: string, options: CreateRoomOptions): Promise<string> {
+    const version = roomVersion(options.roomVersion ?? DEFAULT_ROOM_VERSION);
+    if (!version || !version.hashRoomIds) {
+      throw new MatrixError(400, 'M_UNSUPPORTED_ROOM_VERSION', 'Rooms are created in version 12.');
+    }
+    for (const userId of options.invite ?? []) {
+      if (!isUserId(userId)) throw new MatrixError(400, 'M_INVALID_PARAM', `${userId} is not a user id.`);
+    }
+    const create = this.#local.sign({ version }, {
+      type: 'm.room.create',
+      state_key: '',
+      sender,
+      content: { ...options.creationContent, room_version: version.id },
+      auth_events: [],
+      prev_events: [],
+      depth: 1,
+      origin_server_ts: Date.now(),
+    } as UnsignedPdu);
+    const createId = eventId(create, version);
+    const roomId = `!${createId.slice(1)}`;
+    await this.#serial.run(roomId, async () => {
+      const room = await this.#begin(roomId, version, create, createId);
+      await this.#local.send(room, sender, {
+        type: 'm.room.member',
+        stateKey: sender,
+        content: await this.#joinContent(sender),
+      });
+      for (const event of firstEvents(sender, options, version.privilegedCreators)) {
+        await this.#local.send(room, sender, event);
+      }
+    });
+    for (const userId of options.invite ?? []) {
+      await this.invite(roomId, sender, userId, options.isDirect === true ? { is_direct: true } : {});
+    }
+    return roomId;
+  }
+
+  /** Sends an event of a local user. @throws MatrixError 403 when the room's rules forbid it, 404 for no such room */
+  async send(roomId: string, sender: string, event: NewEvent): Promise<StoredEvent> {
+    return this.#inTurn(roomId, async (room) => this.#local.send(room, sender, event));
+  }
+
+  /** Enters a room, through another server when this one is not in it. @returns the room id */
+  async join(
+    userId: string,
+    roomId: string,
+    options: { via?: readonly string[]; content?: JsonObject } = {},
+  ): Promise<string> {
+    const content = { ...options.content, ...(await this.#joinContent(userId)) };
+    const { serverName } = this.#options;
+    if ((await this.#members.servers(roomId)).has(serverName)) {
+      await this.#inTurn(roomId, async (room) => {
+        if ((await this.#members.membership(roomId, userId)) === 'join') return;
+        await this.#local.send(room, userId, { type: 'm.room.member', stateKey: userId, content });
+      });
+      return roomId;
+    }
+    const invitation = await this.#invitations.find(roomId, userId);
+    const via = new Set(options.via);
+    if (invitation) via.add(serverOf(invitation.sender));
+    const colon = roomId.indexOf(':');
+    if (colon > 0) via.add(roomId.slice(colon + 1));
+    via.delete(serverName);
+    if (via.size === 0) throw new MatrixError(404, 'M_NOT_FOUND', 'No server is known that is in this room.');
+    await this.#requireRemote().join(userId, roomId, [...via], content);
+    await this.#invitations.remove(roomId, userId);
+    return roomId;
+  }
+
+  /** Invites a user; one of another server through that server, which has to sign. @throws MatrixError */
+  async invite(roomId: string, sender: string, target: string, content: JsonObject = {}): Promise<void> {
+    if (!isUserId(target)) throw new MatrixError(400, 'M_INVALID_PARAM', `${target} is not a user id.`);
+    const { serverName } = this.#options;
+    const local = serverOf(target) === serverName;
+    const name = local ? await this.#options.displayName(target) : undefined;
+    const event: NewEvent = {
+      type: 'm.room.member',
+      stateKey: target,
+      content: { ...content, membership: 'invite', ...(name === undefined ? {} : { displayname: name }) },
+    };
+    if (local) {
+      await this.#inTurn(roomId, (room) => this.#local.send(room, sender, event));
+      return;
+    }
+    // The other server is asked outside the room's turn: the room must not wait for it.
+    const { pdu, version, roomState } = await this.#inTurn(roomId, async (room) => {
+      const draft = this.#local.sign(room, await this.#local.draft(room, sender, event));
+      await this.#timeline.authorise(room, room.state.map, draft, eventId(draft, room.version));
+      return { pdu: draft, version: room.version, roomState: await this.#strippedState(room, sender) };
+    });
+    const signed = await this.#requireRemote().invite(pdu, version, target, roomState);
+    await this.#inTurn(roomId, async (room) => {
+      const stateBefore = await this.#timeline.stateBefore(room, signed.prev_events);
+      const verdict = await this.#timeline.judge(room, signed, eventId(signed, version), stateBefore);
+      if (verdict.rejected || verdict.softFailed) {
+        throw new MatrixError(403, 'M_FORBIDDEN', verdict.reason ?? 'The invitation is not allowed any more.');
+      }
+      await this.#timeline.add({ room, pdu: signed, stateBefore, verdict, fanOut: 'all' });
+    });
+  }
+
+  /** Leaves a room or declines an invitation. */
+  async leave(roomId: string, userId: string, reason?: string): Promise<void> {
+    const content: JsonObject = { membership: 'leave', ...(reason === undefined ? {} : { reason }) };
+    const invitation = await this.#invitations.find(roomId, userId);
+    if (invitation) {
+      const via = [serverOf(invitation.sender)];
+      try {
+        await this.#requireRemote().leave(roomId, userId, via, content);
+      } catch (error) {
+        // The person has said no; that the other server can not be told now must not bring the invitation back.
+        this.#options.log.info({ err: error, roomId }, 'an invitation was declined, but its server was not reached');
+      }
+      await this.#invitations.remove(roomId, userId);
+      this.#emitInvitation({ ...invitation, event: { ...invitation.event, content } });
+      return;
+    }
+    await this.#inTurn(roomId, async (room) => {
+      const membership = await this.#members.membership(roomId, userId);
+      if (membership === 'leave') return;
+      await this.#local.send(room, userId, { type: 'm.room.member', stateKey: userId, content });
+    });
+  }
+
+  /** Removes, bans, or lets a banned user in again, as a local user of the room. @throws MatrixError 403 */
+  async setMembership(
+    roomId: string,
+    sender: string,
+    target: string,
+    membership: 'leave' | 'ban',
+    reason?: string,
+  ): Promise<void> {
+    await this.send(roomId, sender, {
+      type: 'm.room.member',
+      stateKey: target,
+      content: { membership, ...(reason === undefined ? {} : { reason }) },
+    });
+  }
+
+  async forget(roomId: string, userId: string): Promise<void> {
+    if ((await this.membership(roomId, userId)) === 'join') {
+      throw new MatrixError(400, 'M_UNKNOWN', 'Leave the room first.');
+    }
+    await this.#members.forget(userId, roomId);
+  }
+
+  /** The current state. @throws MatrixError 404 */
+  async state(roomId: string): Promise<ReadonlyMap<StateKey, StoredEvent>> {
+    const room = await this.#require(roomId);
+    return this.#load(room.state.map);
+  }
+
+  /** The state after an event that we have. */
+  async stateAfter(event: StoredEvent): Promise<ReadonlyMap<StateKey, StoredEvent>> {
+    if (event.stateAfter === undefined) return new Map();
+    return this.#load((await this.#states.read(event.stateAfter)).map);
+  }
+
+  async stateEvent(roomId: string, type: string, key: string): Promise<StoredEvent | undefined> {
+    const room = await this.#rooms.find(roomId);
+    const id = room && currentId(room, type, key);
+    return id === undefined ? undefined : this.#events.get(id);
+  }
+
+  async membership(roomId: string, userId: string): Promise<string | undefined> {
+    const invited = serverOf(userId) === this.#options.serverName && (await this.#invitations.find(roomId, userId));
+    return invited ? 'invite' : this.#members.membership(roomId, userId);
+  }
+
+  async roomsOf(userId: string, memberships: readonly string[]): Promise<MemberOf[]> {
+    return this.#members.roomsOf(userId, memberships);
+  }
+
+  /** An invitation to a room that this server is not in. */
+  async invitation(roomId: string, userId: string): Promise<Invitation | undefined> {
+    return this.#invitations.find(roomId, userId);
+  }
+
+  /** Servers with somebody in the room, ours among them. */
+  async joinedServers(roomId: string): Promise<Set<string>> {
+    return this.#members.servers(roomId);
+  }
+
+  /** Level of a user in the current state; infinite for creators of a version 12 room. */
+  async powerLevel(roomId: string, userId: string): Promise<number> {
+    const room = await this.#require(roomId);
+    const levels = await this.stateEvent(roomId, 'm.room.power_levels', '');
+    return powerLevelOf(userId, room.version, {
+      get: (type, key) => (type === 'm.room.power_levels' && key === '' ? levels?.pdu : undefined),
+      create: room.create,
+    });
+  }
+
+  /** A page of what a user may see; fetches older history from other servers where ours begins. */
+  async messages(
+    roomId: string,
+    userId: string,
+    query: { from?: string; to?: string; dir: 'b' | 'f'; limit: number; types?: readonly string[] },
+  ): Promise<Page> {
+    const now = await this.#presentMembership(roomId, userId);
+    const start = query.from === undefined ? undefined : readToken(query.from);
+    const newestFirst = query.dir === 'b';
+    let at = start ?? (newestFirst ? this.position + 1 : Number.MIN_SAFE_INTEGER);
+    const shownEvents: StoredEvent[] = [];
+    let ended = false;
+    while (shownEvents.length < query.limit && !ended) {
+      const page = await this.#events.range(roomId, {
+        ...(newestFirst ? { before: at } : { after: at }),
+        newestFirst,
+        limit: query.limit,
+      });
+      for (const event of page) {
+        if (shownEvents.length >= query.limit) break;
+        at = event.position;
+        if (query.types && !query.types.includes(event.pdu.type)) continue;
+        if (await this.history.visibleToUser(event, userId, now)) shownEvents.push(event);
+      }
+      if (page.length < query.limit) ended = !newestFirst || !(await this.#backfill(roomId));
+    }
+    return {
+      events: shownEvents,
+      start: token(start ?? (newestFirst ? this.position + 1 : 0)),
+      ...(ended ? {} : { end: token(at) }),
+    };
+  }
+
+  /** Events of a room after a position, as the user may see them, oldest first; `limited` when there were more. */
+  async newest(
+    roomId: string,
+    userId: string,
+    range: { after?: number; upTo: number; limit: number },
+  ): Promise<{ events: StoredEvent[]; limited: boolean; before: string }> {
+    const now = await this.#presentMembership(roomId, userId);
+    const page = await this.#events.range(roomId, {
+      ...(range.after === undefined ? {} : { after: range.after }),
+      before: range.upTo + 1,
+      newestFirst: true,
+      limit: range.limit + 1,
+    });
+    const limited = page.length > range.limit;
+    const events: StoredEvent[] = [];
+    for (const event of page.slice(0, range.limit)) {
+      if (await this.history.visibleToUser(event, userId, now)) events.push(event);
+    }
+    events.reverse();
+    const oldest = events[0]?.position ?? range.upTo + 1;
+    return { events, limited, before: token(oldest) };
+  }
+
+  /** One event that the user may see. @throws MatrixError 404 */
+  async visibleEvent(roomId: string, userId: string, id: string): Promise<StoredEvent> {
+    const event = await this.#events.get(id);
+    const now = await this.#presentMembership(roomId, userId);
+    if (event?.roomId === roomId && !event.rejected && !event.outlier) {
+      if (await this.history.visibleToUser(event, userId, now)) return event;
+    }
+    throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such event, or you may not see it.');
+  }
+
+  /** An event whatever its flags. */
+  async event(id: string): Promise<StoredEvent | undefined> {
+    return this.#events.get(id);
+  }
+
+  async events(ids: Iterable<string>): Promise<Map<string, StoredEvent>> {
+    return this.#events.getMany(ids);
+  }
+
+  /** Version of a room that this server has or had. */
+  async version(roomId: string): Promise<RoomVersion | undefined> {
+    return (await this.#rooms.find(roomId))?.version;
+  }
+
+  /** Whether the room's access list lets a server take part. */
+  async serverAllowed(roomId: string, server: string): Promise<boolean> {
+    const acl = await this.stateEvent(roomId, 'm.room.server_acl', '');
+    return serverAllowed(acl?.pdu.content, server);
+  }
+
+  /**
+   * Takes an event of another server; format, hash and signatures are checked by the caller.
+   *
+   * @throws MatrixError for a room that we do not have
+   */
+  async receive(roomId: string, pdu: Pdu, origin: string): Promise<StoredEvent> {
+    return this.#inTurn(roomId, (room) => this.#receiver.receive(room, pdu, origin));
+  }
+
+  /** Makes a room ours that another server let us into. */
+  async adoptJoin(join: AdoptedJoin): Promise<void> {
+    await this.#serial.run(join.roomId, () => adoptJoin(this.#adoptDeps, join));
+  }
+
+  /** Keeps an invitation of a local user to a room that this server is not in. */
+  async adoptInvite(invitation: Omit<Invitation, 'position' | 'since'>): Promise<void> {
+    const position = this.#positions.take();
+    try {
+      await this.#invitations.put({ ...invitation, position, since: invitation.event.origin_server_ts });
+    } finally {
+      this.#positions.settle(position);
+    }
+    this.#emitInvitation({ ...invitation, position });
+  }
+
+  /** Forgets an invitation that its sender took back. */
+  async withdrawInvite(roomId: string, userId: string): Promise<void> {
+    await this.#invitations.remove(roomId, userId);
+  }
+
+  /** What a user of another server has to sign to join or leave. @throws MatrixError */
+  async template(
+    roomId: string,
+    userId: string,
+    membership: 'join' | 'leave',
+  ): Promise<{ event: UnsignedPdu; version: RoomVersion }> {
+    return this.#inTurn(roomId, async (room) => {
+      const event = await this.#local.draft(room, userId, {
+        type: 'm.room.member',
+        stateKey: userId,
+        content: { membership },
+      });
+      const { serverName, key } = this.#options;
+      const trial = hashAndSign(event, room.version, serverName, key);
+      await this.#timeline.authorise(room, room.state.map, trial, eventId(trial, room.version));
+      return { event, version: room.version };
+    });
+  }
+
+  /**
+   * Takes the join or leave that a server made of our template, and sends it on to the other servers.
+   *
+   * @returns the state before it, and the auth chain of that
+   * @throws MatrixError 403 when the rules forbid it
+   */
+  async acceptMembership(
+    roomId: string,
+    pdu: Pdu,
+    origin: string,
+  ): Promise<{ event: StoredEvent; state: StoredEvent[]; authChain: StoredEvent[]; servers: string[] }> {
+    return this.#inTurn(roomId, async (room) => {
+      const id = eventId(pdu, room.version);
+      const existing = await this.#events.get(id);
+      let event = existing?.outlier === false ? existing : undefined;
+      if (!event) {
+        const known = await this.#events.getMany(pdu.prev_events);
+        if (pdu.prev_events.some((prev) => known.get(prev)?.stateAfter === undefined)) {
+          throw new MatrixError(400, 'M_BAD_STATE', 'The event cites events that this server does not have.');
+        }
+        const stateBefore = await this.#timeline.stateBefore(room, pdu.prev_events);
+        const verdict = await this.#timeline.judge(room, pdu, id, stateBefore);
+        if (verdict.rejected || verdict.softFailed) {
+          throw new MatrixError(403, 'M_FORBIDDEN', verdict.reason ?? 'The rules of the room forbid it.');
+        }
+        event = await this.#timeline.add({ room, pdu, stateBefore, verdict, fanOut: { except: [origin] } });
+      }
+      const map = (await this.history.stateBefore(event)) ?? new Map<StateKey, string>();
+      const state = await this.#events.getMany(map.values());
+      const chain = await this.history.authChain([...map.values(), id]);
+      return {
+        event,
+        state: [...state.values()],
+        authChain: [...chain.values()],
+        servers: [...(await this.#members.servers(roomId))],
+      };
+    });
+  }
+
+  /** Current forward extremities. */
+  async extremities(roomId: string): Promise<readonly string[]> {
+    return (await this.#require(roomId)).extremities;
+  }
+
+  /** Room ids with a member of the server in it, both ways, for messages to it. */
+  async sharedWith(roomId: string, server: string): Promise<boolean> {
+    return (await this.#members.servers(roomId)).has(server);
+  }
+
+  async #begin(roomId: string, version: RoomVersion, create: Pdu, createId: string): Promise<Room> {
+    const { db } = this.#options;
+    const position = this.#positions.take();
+    try {
+      const { room, event } = await db.transaction(async (tx) => {
+        const before = await this.#states.derive(tx, roomId, undefined, new Map());
+        const state = await this.#states.derive(
+          tx,
+          roomId,
+          before,
+          new Map([[stateKey('m.room.create', ''), createId]]),
+        );
+        const stored: StoredEvent = {
+          eventId: createId,
+          roomId,
+          pdu: create,
+          position,
+          rejected: false,
+          softFailed: false,
+          outlier: false,
+          stateBefore: before.group,
+          stateAfter: state.group,
+        };
+        await this.#events.put(stored, tx);
+        const begun: Room = { roomId, version, create, createId, extremities: [createId], state };
+        await this.#rooms.put(begun, tx);
+        return { room: begun, event: stored };
+      });
+      this.#events.committed(event);
+      this.#rooms.committed(room);
+      this.#positions.settle(position);
+      this.#emit(event, { live: true });
+      return room;
+    } finally {
+      this.#positions.settle(position);
+    }
+  }
+
+  /** Fetches history before the oldest event that we have. @returns false when there is none to be had */
+  async #backfill(roomId: string): Promise<boolean> {
+    const oldest = await this.#events.oldest(roomId);
+    if (!oldest || oldest.pdu.type === 'm.room.create' || !this.#remote) return false;
+    const servers = [...(await this.#members.servers(roomId))].filter((name) => name !== this.#options.serverName);
+    const version = await this.version(roomId);
+    if (servers.length === 0 || !version) return false;
+    const remote = this.#remote;
+    try {
+      const pdus = await remote.backfill(roomId, [oldest.eventId], servers, BACKFILL_LIMIT, version);
+      const stored = await this.#inTurn(roomId, (room) =>
+        this.#receiver.storeHistory(room, pdus, servers[0] ?? '', () => this.#positions.takeBefore()),
+      );
+      return stored > 0;
+    } catch (error) {
+      this.#options.log.info({ err: error, roomId }, 'older history could not be fetched');
+      return false;
+    }
+  }
+
+  /** What somebody who is invited may know of the room: whole signed events. @see MSC4311 */
+  async #strippedState(room: Room, inviter: string): Promise<Pdu[]> {
+    const wanted: [string, string][] = [
+      ['m.room.create', ''],
+      ['m.room.name', ''],
+      ['m.room.avatar', ''],
+      ['m.room.topic', ''],
+      ['m.room.join_rules', ''],
+      ['m.room.canonical_alias', ''],
+      ['m.room.encryption', ''],
+      ['m.room.member', inviter],
+      ['org.hansetag.meeting', ''],
+    ];
+    const ids = wanted.map(([type, key]) => currentId(room, type, key)).filter((id) => id !== undefined);
+    return [...(await this.#events.getMany(ids)).values()].map((event) => shown(event, room.version.id));
+  }
+
+  async #joinContent(userId: string): Promise<JsonObject> {
+    const name = await this.#options.displayName(userId);
+    return { membership: 'join', ...(name === undefined ? {} : { displayname: name }) };
+  }
+
+  async #presentMembership(
+    roomId: string,
+    userId: string,
+  ): Promise<{ membership: string | undefined; position: number }> {
+    const rows = await this.#members.roomsOf(userId, ['join', 'invite', 'leave', 'ban', 'knock']);
+    const row = rows.find((entry) => entry.roomId === roomId);
+    if (!row) throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
+    return row;
+  }
+
+  async #load(map: ReadonlyMap<StateKey, string>): Promise<ReadonlyMap<StateKey, StoredEvent>> {
+    const events = await this.#events.getMany(map.values());
+    const state = new Map<StateKey, StoredEvent>();
+    for (const [key, id] of map) {
+      const event = events.get(id);
+      if (event) state.set(key, event);
+    }
+    return state;
+  }
+
+  async #inTurn<T>(roomId: string, task: (room: Room) => Promise<T>): Promise<T> {
+    return this.#serial.run(roomId, async () => task(await this.#require(roomId)));
+  }
+
+  async #require(roomId: string): Promise<Room> {
+    const room = await this.#rooms.find(roomId);
+    if (!room) throw new MatrixError(404, 'M_NOT_FOUND', 'This server does not know the room.');
+    return room;
+  }
+
+  #requireRemote(): RemoteRooms {
+    if (!this.#remote) throw new MatrixError(502, 'M_UNKNOWN', 'This server has no connection to others.');
+    return this.#remote;
+  }
+
+  #emit(event: StoredEvent, info: { live: boolean }): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(event, info);
+      } catch (error) {
+        this.#options.log.error({ err: error, roomId: event.roomId }, 'a listener of events failed');
+      }
+    }
+  }
+
+  /** An invitation is no event of a room of ours, but those who listen want to know of it all the same. */
+  #emitInvitation(invitation: Pick<Invitation, 'roomId' | 'userId' | 'event' | 'position' | 'version'>): void {
+    const version = roomVersion(invitation.version);
+    if (!version) return;
+    this.#emit(
+      {
+        eventId: eventId(invitation.event, version),
+        roomId: invitation.roomId,
+        pdu: invitation.event,
+        position: invitation.position,
+        rejected: false,
+        softFailed: false,
+        outlier: true,
+      },
+      { live: true },
+    );
+  }
+}
+
+function token(position: number): string {
+  return `p${position}`;
+}
+
+function readToken(text: string): number {
+  const match = /^p(-?[0-9]{1,15})$/.exec(text);
+  if (!match) throw new MatrixError(400, 'M_INVALID_PARAM', 'The pagination token is malformed.');
+  return Number(match[1]);
+}
+
+/** A member of content that is text. */
+export function text(content: JsonObject, key: string): string | undefined {
+  const value = member(content, key);
+  return typeof value === 'string' ? value : undefined;
+}
