@@ -79,7 +79,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
   const [cert, tlsKey, ca] = await Promise.all([
     readFile(config.federation.certFile),
     readFile(config.federation.keyFile),
-    config.federation.caFile === undefined ? undefined : readFile(config.federation.caFile),
+    config.federation.caFile === undefined ? undefined : readFile(config.federation.caFile, 'utf8'),
   ]);
   const webClient = config.clientDir === undefined ? undefined : await staticClient(config.clientDir);
 
@@ -91,14 +91,13 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     config.federation.trust === 'open' || config.federation.trustedServers.has(server);
   const client = new FederationClient({
     serverName,
-    key,
-    hosts: config.federation.hosts,
-    allowedRanges: config.federation.allowedRanges,
+    signingKey: key,
+    discovery: { hostOverrides: config.federation.hosts, allowedRanges: config.federation.allowedRanges },
     ...(ca === undefined ? {} : { ca }),
-    isTrusted,
+    isAllowed: isTrusted,
   });
   opened.push(() => client.close());
-  const keyring = new KeyRing({ serverName, key, client, store: sqlKeyStore(db), log });
+  const keyring = new KeyRing({ serverName, ownKeys: [key], client, store: sqlKeyStore(db) });
   const queue = new OutboundQueue({ store: sqlQueueStore(db), send: sendTransaction(client, serverName), log });
   const sender = new QueueSender(db, queue);
 
@@ -194,7 +193,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
   await listen(clientServer, config.clientListen, opened);
   if (measured && config.metricsListen) await listen(measured.server, config.metricsListen, opened);
   // Now others can ask for our keys, which they need to take what waits for them.
-  await queue.start();
+  await queue.wakeAll();
   log.info({ serverName, publicUrl, version }, 'the homeserver is ready');
 }
 

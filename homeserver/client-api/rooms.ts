@@ -87,11 +87,7 @@ export function roomsRouter({ rooms, requireSession, limitSending }: RoomsRouter
     },
   });
 
-  const join = async (
-    roomId: string,
-    userId: string,
-    query: URLSearchParams,
-  ): Promise<JsonObject> => {
+  const join = async (roomId: string, userId: string, query: URLSearchParams): Promise<JsonObject> => {
     if (!roomId.startsWith('!')) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no room of this name.');
     const via = [...query.getAll('via'), ...query.getAll('server_name')].slice(0, 10);
     return { room_id: await rooms.join(userId, roomId, { via }) };
@@ -195,8 +191,16 @@ export function roomsRouter({ rooms, requireSession, limitSending }: RoomsRouter
       response.json({ event_id: event.eventId });
     },
   });
-  methods(router, '/rooms/:roomId/state/:eventType/:stateKey', stateHandlers((request) => parameter(request, 'stateKey')));
-  methods(router, '/rooms/:roomId/state/:eventType', stateHandlers(() => ''));
+  methods(
+    router,
+    '/rooms/:roomId/state/:eventType/:stateKey',
+    stateHandlers((request) => parameter(request, 'stateKey')),
+  );
+  methods(
+    router,
+    '/rooms/:roomId/state/:eventType',
+    stateHandlers(() => ''),
+  );
   methods(router, '/rooms/:roomId/state', {
     get: async (request, response) => {
       const roomId = parameter(request, 'roomId');

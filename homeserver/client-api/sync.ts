@@ -44,7 +44,11 @@ export function syncRouter({ rooms, requireSession }: SyncRouterOptions): Router
     const joined = await rooms.roomsOf(userId, ['join']);
     if (rooms.position > since && (await somethingNew(userId, since))) return;
     await new Promise<void>((resolve) => {
-      const waiter: Waiter = { userId, rooms: new Set(joined.map((entry) => entry.roomId)), wake: () => done(BURST_MS) };
+      const waiter: Waiter = {
+        userId,
+        rooms: new Set(joined.map((entry) => entry.roomId)),
+        wake: () => done(BURST_MS),
+      };
       const timer = setTimeout(() => done(0), waitMs);
       function done(afterMs: number): void {
         waiters.delete(waiter);
@@ -111,7 +115,9 @@ export function syncRouter({ rooms, requireSession }: SyncRouterOptions): Router
           .map((event) => event.pdu)
           .filter(
             (pdu) =>
-              ['m.room.create', 'm.room.name', 'm.room.topic', 'm.room.join_rules', 'm.room.avatar'].includes(pdu.type) ||
+              ['m.room.create', 'm.room.name', 'm.room.topic', 'm.room.join_rules', 'm.room.avatar'].includes(
+                pdu.type,
+              ) ||
               (pdu.type === 'm.room.member' && pdu.state_key === userId),
           );
     return { invite_state: { events: pdus.map((pdu) => strippedEvent(pdu)) } };

@@ -33,7 +33,8 @@ export function graphRouter({ serverName, rooms }: GraphRouterOptions): Router {
   async function room(request: Request, response: Response): Promise<{ roomId: string; origin: string }> {
     const { roomId } = parameters(request, 'roomId');
     const origin = originOf(response);
-    if (!(await rooms.version(roomId))) throw new MatrixError(404, 'M_NOT_FOUND', 'This server does not know the room.');
+    if (!(await rooms.version(roomId)))
+      throw new MatrixError(404, 'M_NOT_FOUND', 'This server does not know the room.');
     await checkAccess(rooms, roomId, origin);
     if (!(await rooms.joinedServers(roomId)).has(origin)) {
       throw new MatrixError(403, 'M_FORBIDDEN', 'Your server is not in the room.');
@@ -45,9 +46,7 @@ export function graphRouter({ serverName, rooms }: GraphRouterOptions): Router {
   async function visible(event: StoredEvent, origin: string): Promise<Pdu> {
     const version = await rooms.version(event.roomId);
     if (!version) throw new MatrixError(404, 'M_NOT_FOUND', 'This server does not know the room.');
-    return (await rooms.history.visibleToServer(event, origin))
-      ? shown(event, version.id)
-      : redact(event.pdu, version);
+    return (await rooms.history.visibleToServer(event, origin)) ? shown(event, version.id) : redact(event.pdu, version);
   }
 
   async function stateBefore(request: Request, roomId: string): Promise<{ state: string[]; chain: StoredEvent[] }> {

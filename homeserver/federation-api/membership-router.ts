@@ -39,7 +39,10 @@ export interface MembershipRouterOptions {
 const inviteSchema = z.looseObject({
   room_version: z.string().max(32),
   event: z.custom<JsonValue>(isJsonObject, 'must be an object'),
-  invite_room_state: z.array(z.custom<JsonValue>(() => true)).max(MAX_INVITE_STATE).default([]),
+  invite_room_state: z
+    .array(z.custom<JsonValue>(() => true))
+    .max(MAX_INVITE_STATE)
+    .default([]),
 });
 
 /** Mounted at `/_matrix/federation` behind `signedRequest`. */

@@ -112,12 +112,7 @@ export class FederatedRooms implements RemoteRooms {
     return checkedEvents(given, query.version, this.#deps.keyring);
   }
 
-  async stateAt(
-    roomId: string,
-    id: string,
-    servers: readonly string[],
-    version: RoomVersion,
-  ): Promise<RemoteState> {
+  async stateAt(roomId: string, id: string, servers: readonly string[], version: RoomVersion): Promise<RemoteState> {
     const { rooms, keyring } = this.#deps;
     return firstThatAnswers(servers, async (server) => {
       const query = `${encodeURIComponent(roomId)}?event_id=${encodeURIComponent(id)}`;
@@ -168,7 +163,7 @@ export class FederatedRooms implements RemoteRooms {
     limit: number,
     version: RoomVersion,
   ): Promise<Pdu[]> {
-    const query = new URLSearchParams(from.map((id) => ['v', id]));
+    const query = new URLSearchParams(from.map((id): [string, string] => ['v', id]));
     query.set('limit', String(limit));
     return firstThatAnswers(servers, async (server) => {
       const answer = await this.#ask(server, {
@@ -182,7 +177,7 @@ export class FederatedRooms implements RemoteRooms {
 
   async #joinVia(server: string, userId: string, roomId: string, content: JsonObject): Promise<void> {
     const { keyring, rooms } = this.#deps;
-    const versions = new URLSearchParams(SUPPORTED_ROOM_VERSIONS.map((id) => ['ver', id]));
+    const versions = new URLSearchParams(SUPPORTED_ROOM_VERSIONS.map((id): [string, string] => ['ver', id]));
     const { pdu, version } = await this.#template(server, 'make_join', roomId, userId, content, `?${versions}`);
     const id = eventId(pdu, version);
     const answer = await this.#ask(server, {
@@ -218,7 +213,11 @@ export class FederatedRooms implements RemoteRooms {
     const template = parse(templateSchema, answer, server);
     const version = roomVersion(template.room_version);
     if (!version) {
-      throw new MatrixError(400, 'M_UNSUPPORTED_ROOM_VERSION', `Room version ${template.room_version} is not supported.`);
+      throw new MatrixError(
+        400,
+        'M_UNSUPPORTED_ROOM_VERSION',
+        `Room version ${template.room_version} is not supported.`,
+      );
     }
     const { event } = template;
     const asked = member(content, 'membership');

@@ -6,7 +6,13 @@
  */
 import type { Logger } from 'pino';
 import { z } from 'zod';
-import { BadEventError, BadSignatureError, eventId, parsePdu, checkEventSignaturesAndHash } from '../../federation/event.ts';
+import {
+  BadEventError,
+  BadSignatureError,
+  eventId,
+  parsePdu,
+  checkEventSignaturesAndHash,
+} from '../../federation/event.ts';
 import { isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
 import type { KeyLookup } from '../../federation/keyring.ts';
@@ -23,7 +29,10 @@ const MAX_EDUS = 100;
 const REMEMBERED_MS = 24 * 60 * 60 * 1000;
 
 const transactionSchema = z.looseObject({
-  pdus: z.array(z.custom<JsonValue>(() => true)).max(MAX_PDUS).default([]),
+  pdus: z
+    .array(z.custom<JsonValue>(() => true))
+    .max(MAX_PDUS)
+    .default([]),
   edus: z
     .array(z.looseObject({ edu_type: z.string().max(255), content: z.custom<JsonObject>(isJsonObject) }))
     .max(MAX_EDUS)

@@ -41,7 +41,10 @@ export interface AdoptDeps {
  * @throws MatrixError 502 when the answer does not hold together or does not authorise the join
  * @see Matrix specification, server-server API, "Joining Rooms"
  */
-export async function adoptJoin(deps: AdoptDeps, { roomId, version, join, state, authChain }: AdoptedJoin): Promise<void> {
+export async function adoptJoin(
+  deps: AdoptDeps,
+  { roomId, version, join, state, authChain }: AdoptedJoin,
+): Promise<void> {
   const { db, events, states, rooms, invitations, positions, receiver, timeline } = deps;
   const create = [...state, ...authChain].find((pdu) => isCreate(pdu) && roomIdOf(pdu, version) === roomId);
   if (!create) throw new MatrixError(502, 'M_UNKNOWN', 'The other server gave a state without the create event.');
@@ -62,7 +65,11 @@ export async function adoptJoin(deps: AdoptDeps, { roomId, version, join, state,
     checkAuth(join, joinId, version, await timeline.view({ version, create }, before, join));
   } catch (error) {
     if (!(error instanceof AuthError)) throw error;
-    throw new MatrixError(502, 'M_UNKNOWN', `The state that the other server gave does not let us in: ${error.message}`);
+    throw new MatrixError(
+      502,
+      'M_UNKNOWN',
+      `The state that the other server gave does not let us in: ${error.message}`,
+    );
   }
 
   const position = positions.take();

@@ -33,13 +33,7 @@ export class LocalEvents {
   readonly #serverName: string;
   readonly #key: SigningKey;
 
-  constructor(deps: {
-    db: Database;
-    timeline: Timeline;
-    events: EventStore;
-    serverName: string;
-    key: SigningKey;
-  }) {
+  constructor(deps: { db: Database; timeline: Timeline; events: EventStore; serverName: string; key: SigningKey }) {
     this.#db = deps.db;
     this.#timeline = deps.timeline;
     this.#events = deps.events;

@@ -77,9 +77,7 @@ export class Receiver {
     for (const { id, pdu, position } of placed.reverse()) {
       try {
         const stateBefore =
-          pdu.type === 'm.room.create'
-            ? await this.#emptyState(room)
-            : await this.#stateBefore(room, pdu, id, origin);
+          pdu.type === 'm.room.create' ? await this.#emptyState(room) : await this.#stateBefore(room, pdu, id, origin);
         await this.#fetchAuthEvents(room, pdu, origin);
         const verdict = await this.#deps.timeline.judge(room, pdu, id, stateBefore);
         await this.#deps.timeline.addHistory(room, pdu, stateBefore, { ...verdict, softFailed: false }, position);

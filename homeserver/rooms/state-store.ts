@@ -57,7 +57,11 @@ export class StateStore {
     const [parent] =
       base === undefined || removed
         ? []
-        : await this.#db.query<{ chain: number }>('SELECT chain FROM state_groups WHERE group_id = $1', [base.group], tx);
+        : await this.#db.query<{ chain: number }>(
+            'SELECT chain FROM state_groups WHERE group_id = $1',
+            [base.group],
+            tx,
+          );
     const onto = base !== undefined && parent !== undefined && parent.chain < LONGEST_CHAIN ? base : undefined;
     const [created] = await this.#db.query<{ group_id: number }>(
       'INSERT INTO state_groups (room_id, previous, chain) VALUES ($1, $2, $3) RETURNING group_id',

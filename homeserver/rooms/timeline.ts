@@ -202,7 +202,9 @@ export class Timeline {
         if (accepted) {
           const extremities = [...room.extremities.filter((old) => !pdu.prev_events.includes(old)), id];
           const state =
-            extremities.length === 1 ? stateAfter : await this.#mergeWith(tx, room, extremities, { id, pdu }, stateAfter);
+            extremities.length === 1
+              ? stateAfter
+              : await this.#mergeWith(tx, room, extremities, { id, pdu }, stateAfter);
           next = { extremities, state };
           await this.#index(tx, room, state.map, position);
           await rooms.put({ ...room, ...next }, tx);
@@ -260,14 +262,7 @@ export class Timeline {
     await this.#indexChanges(tx, room, [...room.state.map], [], position);
   }
 
-  async #after(
-    tx: Tx,
-    room: Room,
-    pdu: Pdu,
-    id: string,
-    stateBefore: State,
-    verdict: Verdict,
-  ): Promise<State> {
+  async #after(tx: Tx, room: Room, pdu: Pdu, id: string, stateBefore: State, verdict: Verdict): Promise<State> {
     if (pdu.state_key === undefined || verdict.rejected) return stateBefore;
     const map = new Map(stateBefore.map);
     map.set(stateKey(pdu.type, pdu.state_key), id);

@@ -1,3 +1,4 @@
+import type { JsonObject } from '../../federation/json.ts';
 import type { Pdu } from '../../federation/event.ts';
 import {
   joinedContent,
@@ -61,7 +62,8 @@ describe('the membership of a device in a conference', () => {
   });
 
   it('is nothing when the content is of another shape', () => {
-    for (const content of [{ application: 'm.call' }, { application: 'm.other', device_id: 'LAPTOP' }]) {
+    const shapes: JsonObject[] = [{ application: 'm.call' }, { application: 'm.other', device_id: 'LAPTOP' }];
+    for (const content of shapes) {
       expect(readMembership(event({ content }), NOW)).toBeUndefined();
     }
   });
