@@ -1,6 +1,7 @@
 /** `/_hansetag/client/v1/meetings` and `/links`: parse, call, answer. The rules are in meetings.ts and guest-links.ts. */
-import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
-import { z } from 'zod';
+import express from 'express';
+import type { Request, RequestHandler, Response, Router } from 'express';
+import type { z } from 'zod';
 import {
   answerSchema,
   inviteSchema,

@@ -141,7 +141,7 @@ export class Meetings {
       ...times(plan.pdu.content),
       createdAt: create.pdu.origin_server_ts,
       liveCount: this.#conferences.liveCount(state),
-      organisations: await Promise.all(servers.map((server) => this.#organisations.known(server))),
+      organisations: servers.map((server) => this.#organisations.known(server)),
     };
   }
 

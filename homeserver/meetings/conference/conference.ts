@@ -134,7 +134,9 @@ export class Conference {
     const transports = [local.sendTransportId, local.receiveTransportId];
     local.forgetMedia();
     await Promise.allSettled(
-      transports.map((transportId) => transportId && this.#deps.sfu.request('transport.close', { transportId })),
+      transports
+        .filter((transportId) => transportId !== undefined)
+        .map((transportId) => this.#deps.sfu.request('transport.close', { transportId })),
     );
     this.reconcileAll();
     if (this.locals.size === 0) await this.closeLinks();

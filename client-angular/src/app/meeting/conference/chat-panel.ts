@@ -3,7 +3,7 @@ import {
   afterRenderEffect,
   ChangeDetectionStrategy,
   Component,
-  ElementRef,
+  type ElementRef,
   inject,
   LOCALE_ID,
   signal,

@@ -41,6 +41,7 @@ import { Stage } from './stage.ts';
 const ANNOUNCE_MS = 1_500;
 
 @Component({
+  host: { '(keydown.escape)': 'closePanel()' },
   selector: 'ht-conference',
   imports: [
     MatButton,

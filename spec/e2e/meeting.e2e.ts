@@ -1,0 +1,119 @@
+/** Two organisations meet, as `npm start` starts them, in real browsers. */
+import { mkdtemp, rm, chmod } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { freeBasePort } from '../../deploy/quickstart/layout.ts';
+import { startOrganisations } from '../../deploy/quickstart/start.ts';
+import type { Demo } from '../../deploy/quickstart/start.ts';
+import { launchBrowser, logIn, openPage, passLobby, stats, until } from './browser.ts';
+
+describe('A meeting of two organisations', () => {
+  let folder: string;
+  let demo: Demo;
+  let browser: Browser;
+  let bert: Page;
+  let anna: Page;
+
+  function organisation(key: 'luebeck' | 'hamburg'): Demo['organisations'][number] {
+    const found = demo.organisations.find((one) => one.key === key);
+    if (!found) throw new Error(`${key} was not started.`);
+    return found;
+  }
+
+  beforeAll(async () => {
+    folder = await mkdtemp('/tmp/hansetag-e2e-');
+    await chmod(folder, 0o755);
+    demo = await startOrganisations({ basePort: await freeBasePort(), dataDir: join(folder, 'data') });
+    browser = await launchBrowser();
+  });
+
+  afterAll(async () => {
+    await browser.close();
+    await demo.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it('is found on the dashboard of somebody whom another organisation invited', async () => {
+    bert = await logIn(browser, organisation('luebeck').url, 'bert', 'demo');
+    anna = await logIn(browser, organisation('hamburg').url, 'anna', 'demo');
+    await bert.getByTestId('new-meeting').click();
+    await until(
+      () => bert.getByTestId('meeting-title').evaluate((element) => element === document.activeElement),
+      5_000,
+    );
+    await bert.getByTestId('meeting-title').fill('Harbour round');
+    const annaId = organisation('hamburg').people.find((person) => person.user === 'anna')?.matrixId ?? '';
+    await bert.getByTestId('meeting-invite').fill(annaId);
+    await bert.getByTestId('create-meeting').click();
+    await anna.getByTestId('invitation-card').waitFor();
+    expect(await anna.getByTestId('invitation-card').textContent()).toContain('Harbour round');
+    await anna.getByTestId('accept-invitation').click();
+    await anna.getByTestId('join-meeting').waitFor();
+  });
+
+  it('shows and lets hear each the other, through the own instance only', async () => {
+    for (const page of [bert, anna]) {
+      if (!page.url().includes('/lobby')) await page.getByTestId('join-meeting').first().click();
+      await passLobby(page);
+    }
+    for (const page of [bert, anna]) await until(async () => (await stats(page)).videos.length === 1, 10_000);
+    const before = await Promise.all([stats(bert), stats(anna)]);
+    await bert.waitForTimeout(5_000);
+    const after = await Promise.all([stats(bert), stats(anna)]);
+    for (const [index, later] of after.entries()) {
+      const earlier = before[index];
+      expect((later.videos[0]?.framesDecoded ?? 0) - (earlier?.videos[0]?.framesDecoded ?? 0)).toBeGreaterThan(40);
+      expect(later.audios[0]?.totalAudioEnergy ?? 0).toBeGreaterThan(earlier?.audios[0]?.totalAudioEnergy ?? 0);
+    }
+    for (const [key, figures] of [
+      ['luebeck', after[0]],
+      ['hamburg', after[1]],
+    ] as const) {
+      expect(figures.pairs.length).toBeGreaterThan(0);
+      for (const pair of figures.pairs) expect(pair.remoteAddress).toBe(organisation(key).mediaAddress);
+    }
+  });
+
+  it('carries chat both ways', async () => {
+    for (const page of [bert, anna]) await page.getByTestId('chat-toggle').click();
+    await bert.getByTestId('chat-input').fill('Moin from Lübeck');
+    await bert.getByTestId('chat-send').click();
+    await anna.getByText('Moin from Lübeck').first().waitFor();
+    await anna.getByTestId('chat-input').fill('Moin from Hamburg');
+    await anna.getByTestId('chat-send').click();
+    await bert.getByText('Moin from Hamburg').first().waitFor();
+    expect(await bert.getByTestId('chat-message').count()).toBe(2);
+  });
+
+  it('lets a guest in by link', async () => {
+    const host = await bert.context().newPage();
+    await host.goto(`${organisation('luebeck').url}/en/`);
+    await host.getByTestId('make-link').first().click();
+    const field = host.getByTestId('link-url');
+    await field.waitFor();
+    const link = await field.evaluate((element) =>
+      element instanceof HTMLInputElement ? element.value : (element.textContent ?? ''),
+    );
+    const guest = await openPage(browser, link.trim());
+    await guest.getByTestId('guest-name').fill('Gerda');
+    await guest.getByTestId('guest-continue').click();
+    await guest.getByTestId('lobby-join').waitFor();
+    await passLobby(guest);
+    await until(async () => (await stats(guest)).videos.length === 2, 15_000);
+    await until(async () => (await stats(anna)).videos.length === 2, 15_000);
+    await guest.context().close();
+    await host.close();
+    await until(
+      async () => (await anna.locator('[data-testid=tile][data-participant-id*="guest-"]').count()) === 0,
+      10_000,
+    );
+  });
+
+  it('shows within a second that somebody has left', async () => {
+    const bertTile = anna.locator('[data-testid=tile][data-participant-id^="@bert:"]');
+    expect(await bertTile.count()).toBe(1);
+    await bert.getByTestId('leave').click();
+    const took = await until(async () => (await bertTile.count()) === 0, 5_000);
+    expect(took).toBeLessThan(1_000);
+  });
+});
