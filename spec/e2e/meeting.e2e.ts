@@ -37,10 +37,7 @@ describe('A meeting of two organisations', () => {
     bert = await logIn(browser, organisation('luebeck').url, 'bert', 'demo');
     anna = await logIn(browser, organisation('hamburg').url, 'anna', 'demo');
     await bert.getByTestId('new-meeting').click();
-    await until(
-      () => bert.getByTestId('meeting-title').evaluate((element) => element === document.activeElement),
-      5_000,
-    );
+    await bert.locator('[data-testid=meeting-title]:focus').waitFor();
     await bert.getByTestId('meeting-title').fill('Harbour round');
     const annaId = organisation('hamburg').people.find((person) => person.user === 'anna')?.matrixId ?? '';
     await bert.getByTestId('meeting-invite').fill(annaId);
@@ -91,9 +88,7 @@ describe('A meeting of two organisations', () => {
     await host.getByTestId('make-link').first().click();
     const field = host.getByTestId('link-url');
     await field.waitFor();
-    const link = await field.evaluate((element) =>
-      element instanceof HTMLInputElement ? element.value : (element.textContent ?? ''),
-    );
+    const link = await field.inputValue().catch(async () => (await field.textContent()) ?? '');
     const guest = await openPage(browser, link.trim());
     await guest.getByTestId('guest-name').fill('Gerda');
     await guest.getByTestId('guest-continue').click();
