@@ -15,7 +15,14 @@ import { profileRouter } from './client-api/profile.ts';
 import type { ProfileRouterOptions } from './client-api/profile.ts';
 import { ssoRouter } from './client-api/sso.ts';
 import { errorHandler, unknownPath } from './errors.ts';
-import { allowAnyOrigin, CLIENT_BODY_LIMIT, jsonBody, requestLog, securityHeaders } from './http.ts';
+import {
+  allowAnyOrigin,
+  CLIENT_BODY_LIMIT,
+  FEDERATION_BODY_LIMIT,
+  jsonBody,
+  requestLog,
+  securityHeaders,
+} from './http.ts';
 import type { RateLimits } from './rate-limits.ts';
 
 export interface ClientAppOptions
@@ -35,6 +42,10 @@ export interface ClientAppOptions
   readonly measure?: RequestHandler;
   /** Further routers at `/_matrix/client/v3`. */
   readonly matrix: readonly Router[];
+  /** Routers at `/_matrix`, for what is not below `/client/v3`. */
+  readonly matrixRoot: readonly Router[];
+  /** The federation API, so that one address is enough for a server behind a reverse proxy. */
+  readonly federation?: Router;
   /** Router at `/_hansetag/client/v1`. */
   readonly meetings?: Router;
   /** Answers what is no API. */
@@ -54,20 +65,33 @@ export function clientApp(options: ClientAppOptions): Express {
   if (options.measure) app.use(options.measure);
   app.use(requestLog(log), securityHeaders(publicUrl));
   app.use(['/_matrix', '/.well-known/matrix'], allowAnyOrigin);
-  app.use(['/_matrix', '/_hansetag'], jsonBody(CLIENT_BODY_LIMIT));
+  app.use(['/_matrix', '/_hansetag'], bodies());
   app.use(capabilitiesRouter(options));
   app.use(ssoRouter({ ...options, limitLogin: limits.login }));
   app.use(
-    '/_matrix/client/v3',
+    ['/_matrix/client/v3', '/_matrix/client/r0'],
     loginRouter({ ...options, limitLogin: limits.login }),
     accountRouter({ sessions, requireSession }),
     profileRouter(options),
     filterRouter({ accounts, requireSession }),
     ...options.matrix,
   );
+  if (options.matrixRoot.length > 0) app.use('/_matrix', ...options.matrixRoot);
+  if (options.federation) app.use(options.federation);
   if (options.meetings) app.use('/_hansetag/client/v1', options.meetings);
   app.use(['/_matrix', '/_hansetag', '/.well-known'], unknownPath);
   if (options.webClient) app.use(options.webClient);
   app.use(unknownPath, errorHandler(log));
   return app;
+}
+
+/** Reads JSON bodies; uploads are read by the media repository itself. */
+function bodies(): RequestHandler {
+  const client = jsonBody(CLIENT_BODY_LIMIT);
+  const federation = jsonBody(FEDERATION_BODY_LIMIT);
+  return (request, response, next) => {
+    if (request.originalUrl.startsWith('/_matrix/media/')) next();
+    else if (request.originalUrl.startsWith('/_matrix/federation/')) return federation(request, response, next);
+    else return client(request, response, next);
+  };
 }

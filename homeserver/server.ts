@@ -20,7 +20,8 @@ import { Sessions } from './accounts/sessions.ts';
 import { clientApp } from './client-app.ts';
 import { roomsRouter } from './client-api/rooms.ts';
 import { CALLBACK_PATH } from './client-api/sso.ts';
-import { syncRouter } from './client-api/sync.ts';
+import { roomsPart } from './client-api/sync/rooms-part.ts';
+import { syncRouter } from './client-api/sync/router.ts';
 import type { Address, Config } from './config.ts';
 import { migrate, openDatabase } from './database/database.ts';
 import type { Database } from './database/database.ts';
@@ -34,6 +35,8 @@ import { rateLimits } from './rate-limits.ts';
 import { Rooms } from './rooms/rooms.ts';
 import { loadSigningKey } from './signing-key-file.ts';
 import { staticClient } from './static-client.ts';
+import { Notifier } from './stream/notifier.ts';
+import { Positions } from './stream/positions.ts';
 
 export interface Homeserver {
   /** Ends everything that was started. Can be called more than once. */
@@ -106,7 +109,9 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
   const limits = rateLimits(config.rateLimitFactor);
   const sessionRequired = requireSession(sessions);
   const displayName = (userId: string): Promise<string> => accounts.displayName(userId);
-  const rooms = await Rooms.open({ db, serverName, key, sender, displayName, log });
+  const positions = await Positions.open(db);
+  const notifier = new Notifier();
+  const rooms = await Rooms.open({ db, serverName, key, sender, positions, notifier, displayName, log });
   const federation = federationApi({
     serverName,
     version,
@@ -170,8 +175,17 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     },
     matrix: [
       roomsRouter({ rooms, requireSession: sessionRequired, limitSending: limits.sending }),
-      syncRouter({ rooms, requireSession: sessionRequired }),
+      syncRouter({
+        rooms,
+        positions,
+        notifier,
+        parts: [roomsPart(rooms)],
+        storedFilter: (userId, filterId) => accounts.filter(userId, filterId),
+        requireSession: sessionRequired,
+      }),
     ],
+    matrixRoot: [],
+    federation: federation.router,
     meetings: meetings.client,
     ...(measured ? { measure: measured.measure('client') } : {}),
     ...(webClient ? { webClient } : {}),

@@ -37,16 +37,24 @@ export class QueueSender implements Sender {
   }
 
   async enqueue(tx: Tx, destinations: readonly string[], pdu: Pdu): Promise<void> {
-    if (destinations.length === 0) return;
-    await this.#db.query(
-      `INSERT INTO outbound_queue (destination, kind, json) SELECT unnest($1::text[]), 'pdu', $2`,
-      [destinations, canonicalJson(pdu)],
-      tx,
-    );
+    await this.#store(tx, destinations, 'pdu', pdu);
+  }
+
+  async durableEdu(tx: Tx, destinations: readonly string[], type: string, content: JsonObject): Promise<void> {
+    await this.#store(tx, destinations, 'edu', { edu_type: type, content });
   }
 
   flush(destinations: readonly string[]): void {
     for (const destination of destinations) this.#queue.wake(destination);
+  }
+
+  async #store(tx: Tx, destinations: readonly string[], kind: 'pdu' | 'edu', json: JsonObject): Promise<void> {
+    if (destinations.length === 0) return;
+    await this.#db.query(
+      'INSERT INTO outbound_queue (destination, kind, json) SELECT unnest($1::text[]), $2, $3',
+      [destinations, kind, canonicalJson(json)],
+      tx,
+    );
   }
 
   edu(destinations: Iterable<string>, type: string, content: JsonObject): void {

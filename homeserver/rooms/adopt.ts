@@ -9,7 +9,7 @@ import type { Database } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import type { Invitations } from './invitations.ts';
-import type { Positions } from './positions.ts';
+import type { Positions } from '../stream/positions.ts';
 import type { Receiver } from './receive.ts';
 import type { Room, RoomTable } from './room.ts';
 import type { StateStore } from './state-store.ts';

@@ -143,11 +143,12 @@ export class EventStore {
     return row && stored(row);
   }
 
-  async bounds(): Promise<{ last: number; first: number }> {
-    const [row] = await this.#db.query<{ last: number; first: number }>(
-      'SELECT greatest(coalesce(max(position), 0), 0) AS last, least(coalesce(min(position), 0), 0) AS first FROM events',
+  /** The lowest position of backfilled history, 0 when there is none. */
+  async firstPosition(): Promise<number> {
+    const [row] = await this.#db.query<{ first: number }>(
+      'SELECT least(coalesce(min(position), 0), 0) AS first FROM events',
     );
-    return row ?? { last: 0, first: 0 };
+    return row?.first ?? 0;
   }
 }
 

@@ -55,6 +55,26 @@ export class Members {
     return new Set(rows.map((row) => row.server));
   }
 
+  /** Users in a room. */
+  async joined(roomId: string): Promise<string[]> {
+    const rows = await this.#db.query<{ user_id: string }>(
+      `SELECT user_id FROM room_members WHERE room_id = $1 AND membership = 'join'`,
+      [roomId],
+    );
+    return rows.map((row) => row.user_id);
+  }
+
+  /** Users who are in a room together with a user, without that user. */
+  async sharedWith(userId: string): Promise<string[]> {
+    const rows = await this.#db.query<{ user_id: string }>(
+      `SELECT DISTINCT other.user_id FROM room_members own
+       JOIN room_members other ON other.room_id = own.room_id AND other.membership = 'join'
+       WHERE own.user_id = $1 AND own.membership = 'join' AND other.user_id <> $1`,
+      [userId],
+    );
+    return rows.map((row) => row.user_id);
+  }
+
   /** Rooms of a user, without those that the user has forgotten. */
   async roomsOf(userId: string, memberships: readonly string[]): Promise<MemberOf[]> {
     const rows = await this.#db.query<{ room_id: string; membership: string; since: number; position: number }>(

@@ -10,6 +10,8 @@ export interface Sender {
   enqueue(tx: Tx, destinations: readonly string[], pdu: Pdu): Promise<void>;
   /** Starts sending what was committed. */
   flush(destinations: readonly string[]): void;
+  /** Queues a message that must not be lost, such as one to a device, within the SQL transaction of its change. */
+  durableEdu(tx: Tx, destinations: readonly string[], type: string, content: JsonObject): Promise<void>;
   /** Sends a transient message; it may be lost when the other server is down. */
   edu(destinations: Iterable<string>, type: string, content: JsonObject): void;
 }

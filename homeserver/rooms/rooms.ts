@@ -15,6 +15,8 @@ import { serverAllowed } from '../../federation/server-acl.ts';
 import type { SigningKey } from '../../federation/signing.ts';
 import type { Database } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
+import type { Notifier } from '../stream/notifier.ts';
+import type { Positions } from '../stream/positions.ts';
 import { adoptJoin } from './adopt.ts';
 import type { AdoptDeps, AdoptedJoin } from './adopt.ts';
 import { firstEvents } from './create-room.ts';
@@ -29,7 +31,6 @@ import type { NewEvent } from './local-events.ts';
 import { Members } from './members.ts';
 import type { MemberOf } from './members.ts';
 import type { RemoteRooms, Sender } from './ports.ts';
-import { Positions } from './positions.ts';
 import { Receiver } from './receive.ts';
 import { currentId, RoomTable } from './room.ts';
 import type { Room } from './room.ts';
@@ -50,6 +51,8 @@ export interface RoomsOptions {
   readonly serverName: string;
   readonly key: SigningKey;
   readonly sender: Sender;
+  readonly positions: Positions;
+  readonly notifier: Notifier;
   /** Name of a local user, for memberships. */
   readonly displayName: (userId: string) => Promise<string | undefined>;
   readonly log: Logger;
@@ -81,11 +84,14 @@ export class Rooms {
   /** The graph, for servers. */
   readonly history: History;
   #remote: RemoteRooms | undefined;
+  /** The lowest position of backfilled history. */
+  #firstPosition: number;
 
-  private constructor(options: RoomsOptions, positions: Positions) {
-    const { db, serverName, key, sender, log } = options;
+  private constructor(options: RoomsOptions, first: number) {
+    const { db, serverName, key, sender, positions, log } = options;
     this.#options = options;
     this.#positions = positions;
+    this.#firstPosition = first;
     this.#events = new EventStore(db);
     this.#states = new StateStore(db);
     this.#rooms = new RoomTable(db, this.#events, this.#states);
@@ -113,11 +119,7 @@ export class Rooms {
 
   /** Reads where the history ends and makes the engine. */
   static async open(options: RoomsOptions): Promise<Rooms> {
-    const { last, first } = await new EventStore(options.db).bounds();
-    const [row] = await options.db.query<{ position: number }>(
-      'SELECT coalesce(max(position), 0) AS position FROM invitations',
-    );
-    return new Rooms(options, new Positions(Math.max(last, row?.position ?? 0), first));
+    return new Rooms(options, await new EventStore(options.db).firstPosition());
   }
 
   /** Gives the engine its way to other servers. */
@@ -318,6 +320,16 @@ export class Rooms {
   /** Servers with somebody in the room, ours among them. */
   async joinedServers(roomId: string): Promise<Set<string>> {
     return this.#members.servers(roomId);
+  }
+
+  /** Users in the room, of any server. */
+  async joinedUsers(roomId: string): Promise<string[]> {
+    return this.#members.joined(roomId);
+  }
+
+  /** Users of any server who are in a room together with a user, without that user. */
+  async sharedUsers(userId: string): Promise<string[]> {
+    return this.#members.sharedWith(userId);
   }
 
   /** Level of a user in the current state; infinite for creators of a version 12 room. */
@@ -563,7 +575,7 @@ export class Rooms {
     try {
       const pdus = await remote.backfill(roomId, [oldest.eventId], servers, BACKFILL_LIMIT, version);
       const stored = await this.#inTurn(roomId, (room) =>
-        this.#receiver.storeHistory(room, pdus, servers[0] ?? '', () => this.#positions.takeBefore()),
+        this.#receiver.storeHistory(room, pdus, servers[0] ?? '', () => --this.#firstPosition),
       );
       return stored > 0;
     } catch (error) {
@@ -630,6 +642,10 @@ export class Rooms {
   }
 
   #emit(event: StoredEvent, info: { live: boolean }): void {
+    const { pdu } = event;
+    const { notifier } = this.#options;
+    notifier.wakeRooms([event.roomId]);
+    if (pdu.type === 'm.room.member' && pdu.state_key !== undefined) notifier.wakeUsers([pdu.state_key]);
     for (const listener of this.#listeners) {
       try {
         listener(event, info);

@@ -26,7 +26,7 @@ import type { EventStore, StoredEvent } from './event-store.ts';
 import type { Invitations } from './invitations.ts';
 import type { Members } from './members.ts';
 import type { Sender } from './ports.ts';
-import type { Positions } from './positions.ts';
+import type { Positions } from '../stream/positions.ts';
 import type { Room, RoomTable } from './room.ts';
 import type { State, StateMap, StateStore } from './state-store.ts';
 

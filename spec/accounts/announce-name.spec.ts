@@ -1,6 +1,9 @@
 import { generateSeed, createSigningKey } from '../../federation/signing.ts';
 import { announceName } from '../../homeserver/accounts/announce-name.ts';
 import { createLog } from '../../homeserver/log.ts';
+import { Rooms } from '../../homeserver/rooms/rooms.ts';
+import { Notifier } from '../../homeserver/stream/notifier.ts';
+import { Positions } from '../../homeserver/stream/positions.ts';
 import { SERVER_NAME, startHome } from './support.ts';
 import type { TestHome } from './support.ts';
 
@@ -12,13 +15,19 @@ describe('A changed name', () => {
   afterAll(() => home.close());
 
   it('reaches the rooms that the person is in, and only those', async () => {
-    const { Rooms } = await import('../../homeserver/rooms/rooms.ts');
     const rooms = await Rooms.open({
       db: home.db,
       serverName: SERVER_NAME,
       key: createSigningKey(generateSeed(), 'a'),
       // There is no other server here.
-      sender: { enqueue: () => Promise.resolve(), flush: () => undefined, edu: () => undefined },
+      sender: {
+        enqueue: () => Promise.resolve(),
+        durableEdu: () => Promise.resolve(),
+        flush: () => undefined,
+        edu: () => undefined,
+      },
+      positions: await Positions.open(home.db),
+      notifier: new Notifier(),
       displayName: (userId) => home.accounts.displayName(userId),
       log: createLog('silent'),
     });

@@ -90,6 +90,7 @@ export async function startHome({ rateLimitFactor = 1 } = {}): Promise<TestHome>
     remoteName: () => Promise.resolve(undefined),
     onNameChange: (userId, name) => void nameChanges.push(`${userId} ${name}`),
     matrix: [],
+    matrixRoot: [],
     log,
   });
   server.on('request', (request, response) => void app(request, response));

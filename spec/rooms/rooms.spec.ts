@@ -3,6 +3,8 @@ import { createSigningKey, generateSeed } from '../../federation/signing.ts';
 import { migrate, openDatabase } from '../../homeserver/database/database.ts';
 import type { Database } from '../../homeserver/database/database.ts';
 import { Rooms } from '../../homeserver/rooms/rooms.ts';
+import { Notifier } from '../../homeserver/stream/notifier.ts';
+import { Positions } from '../../homeserver/stream/positions.ts';
 import { testDatabase } from '../support/database.ts';
 
 const BERT = '@bert:luebeck.example';
@@ -19,7 +21,14 @@ describe('Rooms', () => {
       serverName: 'luebeck.example',
       key: createSigningKey(generateSeed(), 'a'),
       // Nobody else is in these rooms, so nothing is ever sent.
-      sender: { enqueue: () => Promise.resolve(), flush: () => undefined, edu: () => undefined },
+      sender: {
+        enqueue: () => Promise.resolve(),
+        durableEdu: () => Promise.resolve(),
+        flush: () => undefined,
+        edu: () => undefined,
+      },
+      positions: await Positions.open(db),
+      notifier: new Notifier(),
       displayName: (userId) => Promise.resolve(userId.slice(1, userId.indexOf(':'))),
       log: pino({ level: 'silent' }),
     });

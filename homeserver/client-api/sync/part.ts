@@ -1,0 +1,65 @@
+/**
+ * The contract between `/sync` and the subjects that it tells of. Each subject adds its own section to the answer; the
+ * sync waits until one has something to say.
+ */
+import type { JsonObject } from '../../../federation/json.ts';
+import { isJsonObject } from '../../../federation/json.ts';
+import type { Filter } from './filter.ts';
+
+/** What is asked. Told is what happened at positions with `since < position <= upTo`. */
+export interface SyncQuestion {
+  readonly userId: string;
+  readonly deviceId: string;
+  /** undefined for the first sync. */
+  readonly since: number | undefined;
+  readonly upTo: number;
+  /** All state is wanted, as if everything was new. */
+  readonly fullState: boolean;
+  /** Changed state is wanted as it is after the timeline. @see MSC4222 */
+  readonly stateAfter: boolean;
+  readonly filter: Filter;
+}
+
+/** The answer while it is made. The sections of rooms exist from the start. */
+export interface SyncAnswer extends JsonObject {
+  rooms: { join: JsonObject; invite: JsonObject; knock: JsonObject; leave: JsonObject };
+}
+
+/**
+ * Adds what it has to tell to the answer. Sections that are always there, such as key counts, are added last by
+ * `always`, so that they do not end the waiting.
+ */
+export interface SyncPart {
+  collect?(question: SyncQuestion, answer: SyncAnswer): Promise<void>;
+  always?(question: SyncQuestion, answer: SyncAnswer): Promise<void>;
+}
+
+export function emptyAnswer(): SyncAnswer {
+  return { rooms: { join: {}, invite: {}, knock: {}, leave: {} } };
+}
+
+/** Whether a part has told anything. */
+export function saysSomething(answer: SyncAnswer): boolean {
+  const { rooms, ...others } = answer;
+  return (
+    Object.values(rooms).some((section) => Object.keys(section).length > 0) ||
+    Object.values(others).some((section) => section !== undefined)
+  );
+}
+
+/** The entry of a joined room, made when there is none. */
+export function joinedRoom(answer: SyncAnswer, roomId: string): JsonObject {
+  const entry = answer.rooms.join[roomId];
+  if (isJsonObject(entry)) return entry;
+  const made: JsonObject = {};
+  answer.rooms.join[roomId] = made;
+  return made;
+}
+
+/** Adds to the `events` of a section of a joined room, such as `ephemeral`. */
+export function addToJoinedRoom(answer: SyncAnswer, roomId: string, section: string, events: JsonObject[]): void {
+  const room = joinedRoom(answer, roomId);
+  const present = room[section];
+  const before = isJsonObject(present) && Array.isArray(present['events']) ? present['events'] : [];
+  room[section] = { ...(isJsonObject(present) ? present : {}), events: [...before, ...events] };
+}

@@ -1,0 +1,129 @@
+/**
+ * `/sync`: what is new for a user, waiting for it when there is nothing. What there is comes from the parts.
+ *
+ * @see Matrix specification, client-server API, "Syncing"
+ */
+import express from 'express';
+import type { RequestHandler, Router } from 'express';
+import { parseStrict } from '../../../federation/json.ts';
+import { methods, MatrixError } from '../../errors.ts';
+import type { Rooms } from '../../rooms/rooms.ts';
+import type { Notifier } from '../../stream/notifier.ts';
+import type { Positions } from '../../stream/positions.ts';
+import { queryNumber, queryText, requesterOf } from '../parse.ts';
+import { filterSchema } from './filter.ts';
+import type { Filter } from './filter.ts';
+import { emptyAnswer, saysSomething } from './part.ts';
+import type { SyncAnswer, SyncPart, SyncQuestion } from './part.ts';
+
+export interface SyncRouterOptions {
+  readonly rooms: Pick<Rooms, 'roomsOf'>;
+  readonly positions: Positions;
+  readonly notifier: Notifier;
+  readonly parts: readonly SyncPart[];
+  /** The JSON text of a stored filter. */
+  readonly storedFilter: (userId: string, filterId: string) => Promise<string | undefined>;
+  readonly requireSession: RequestHandler;
+}
+
+const MAX_WAIT_MS = 60_000;
+
+/** Mounted at `/_matrix/client/v3`. */
+export function syncRouter(options: SyncRouterOptions): Router {
+  const { rooms, positions, notifier, parts, requireSession } = options;
+  const router = express.Router();
+
+  async function collect(question: SyncQuestion): Promise<SyncAnswer> {
+    const answer = emptyAnswer();
+    for (const part of parts) await part.collect?.(question, answer);
+    return answer;
+  }
+
+  /** Asks the parts until one says something, or the time is up. */
+  async function answerTo(
+    asked: Omit<SyncQuestion, 'upTo'>,
+    deadline: number,
+    aborted: AbortSignal,
+  ): Promise<{ question: SyncQuestion; answer: SyncAnswer }> {
+    for (;;) {
+      // Waiting begins before looking: what happens meanwhile wakes us.
+      const joined = await rooms.roomsOf(asked.userId, ['join']);
+      const wait = notifier.wait(
+        asked.userId,
+        joined.map((entry) => entry.roomId),
+        Math.max(0, deadline - Date.now()),
+        aborted,
+      );
+      const question = { ...asked, upTo: positions.current };
+      try {
+        const answer = await collect(question);
+        if (saysSomething(answer) || asked.since === undefined || asked.fullState || Date.now() >= deadline) {
+          return { question, answer };
+        }
+        if (!(await wait.news)) return { question, answer };
+        // A change at a lower position may still be being stored; what woke us is not told before that is.
+        await positions.reached();
+      } finally {
+        wait.end();
+      }
+    }
+  }
+
+  async function filterOf(userId: string, given: string | undefined): Promise<Filter> {
+    if (given === undefined) return {};
+    const json = given.startsWith('{') ? given : await options.storedFilter(userId, given);
+    if (json === undefined) throw new MatrixError(400, 'M_INVALID_PARAM', 'There is no such filter.');
+    let value: unknown;
+    try {
+      value = parseStrict(json);
+    } catch {
+      throw new MatrixError(400, 'M_NOT_JSON', 'The filter is not JSON.');
+    }
+    const parsed = filterSchema.safeParse(value);
+    if (!parsed.success) throw new MatrixError(400, 'M_BAD_JSON', 'The filter is malformed.');
+    return parsed.data;
+  }
+
+  methods(router, '/sync', {
+    get: [
+      requireSession,
+      async (request, response) => {
+        const { userId, deviceId } = requesterOf(response);
+        const asked = {
+          userId,
+          deviceId,
+          since: sinceOf(queryText(request, 'since')),
+          fullState: queryText(request, 'full_state') === 'true',
+          stateAfter:
+            (queryText(request, 'use_state_after') ?? queryText(request, 'org.matrix.msc4222.use_state_after')) ===
+            'true',
+          filter: await filterOf(userId, queryText(request, 'filter')),
+        };
+        const waitMs = queryNumber(request, 'timeout', 0, MAX_WAIT_MS);
+        const abort = new AbortController();
+        response.on('close', () => abort.abort());
+        const { question, answer } = await answerTo(asked, Date.now() + waitMs, abort.signal);
+        if (abort.signal.aborted) return;
+        for (const part of parts) await part.always?.(question, answer);
+        response.json({
+          next_batch: `s${question.upTo}`,
+          presence: { events: [] },
+          account_data: { events: [] },
+          to_device: { events: [] },
+          device_lists: { changed: [], left: [] },
+          ...answer,
+        });
+      },
+    ],
+  });
+
+  return router;
+}
+
+/** The position in a token that we gave. @throws MatrixError 400 */
+export function sinceOf(text: string | undefined): number | undefined {
+  if (text === undefined || text === '') return undefined;
+  const match = /^s([0-9]{1,15})$/.exec(text);
+  if (!match) throw new MatrixError(400, 'M_INVALID_PARAM', 'since is malformed.');
+  return Number(match[1]);
+}
