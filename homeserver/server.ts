@@ -108,10 +108,18 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
   const sessions = new Sessions(db, accounts);
   const limits = rateLimits(config.rateLimitFactor);
   const sessionRequired = requireSession(sessions);
-  const displayName = (userId: string): Promise<string> => accounts.displayName(userId);
   const positions = await Positions.open(db);
   const notifier = new Notifier();
-  const rooms = await Rooms.open({ db, serverName, key, sender, positions, notifier, displayName, log });
+  const rooms = await Rooms.open({
+    db,
+    serverName,
+    key,
+    sender,
+    positions,
+    notifier,
+    profile: async (userId) => ({ displayname: await accounts.displayName(userId) }),
+    log,
+  });
   const federation = federationApi({
     serverName,
     version,

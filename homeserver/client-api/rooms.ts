@@ -127,19 +127,12 @@ export function roomsRouter({ rooms, requireSession, limitSending }: RoomsRouter
       response.json({});
     },
   });
-  for (const [path, membership] of [
-    ['kick', 'leave'],
-    ['ban', 'ban'],
-    ['unban', 'leave'],
-  ] as const) {
-    methods(router, `/rooms/:roomId/${path}`, {
+  for (const kind of ['kick', 'ban', 'unban'] as const) {
+    methods(router, `/rooms/:roomId/${kind}`, {
       post: async (request, response) => {
         const { user_id: target, reason } = parseBody(memberSchema, request.body);
         const roomId = parameter(request, 'roomId');
-        if (path === 'unban' && (await rooms.membership(roomId, target)) !== 'ban') {
-          throw new MatrixError(403, 'M_FORBIDDEN', 'The person is not banned.');
-        }
-        await rooms.setMembership(roomId, requesterOf(response).userId, target, membership, reason);
+        await rooms.memberships.change(kind, { roomId, sender: requesterOf(response).userId, target }, reason);
         response.json({});
       },
     });

@@ -1,5 +1,6 @@
 /** Lets a request of another server pass when it is signed by it and the server is trusted. */
-import type { RequestHandler } from 'express';
+import express from 'express';
+import type { RequestHandler, Router } from 'express';
 import type { KeyLookup } from '../../federation/keyring.ts';
 import { verifyRequest, XMatrixError } from '../../federation/x-matrix.ts';
 import type { JsonObject } from '../../federation/json.ts';
@@ -48,4 +49,15 @@ export function signedRequest(options: SignedRequestOptions): RequestHandler {
     response.locals['origin'] = origin;
     next();
   };
+}
+
+/**
+ * A router that asks for a signed request on every path that it has. On the paths and not before the router, so that
+ * an unknown path is answered as unknown and not as unsigned.
+ */
+export function signedRouter(signed: RequestHandler): Router {
+  const router = express.Router();
+  const route = router.route.bind(router);
+  router.route = ((path: string) => route(path).all(signed)) as typeof router.route;
+  return router;
 }

@@ -1,12 +1,12 @@
 /** Events and state of rooms for the other servers in them. */
-import express from 'express';
-import type { Request, Response, Router } from 'express';
+import type { Request, RequestHandler, Response, Router } from 'express';
 import { z } from 'zod';
 import { redact } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
 import { methods, MatrixError } from '../errors.ts';
 import { shown } from '../rooms/rooms.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
+import { signedRouter } from './authenticate.ts';
 import { checkAccess, originOf, parameters } from './membership-router.ts';
 
 const MAX_MISSING = 20;
@@ -23,11 +23,12 @@ const missingSchema = z.looseObject({
 export interface GraphRouterOptions {
   readonly serverName: string;
   readonly rooms: Rooms;
+  readonly signed: RequestHandler;
 }
 
-/** Mounted at `/_matrix/federation` behind `signedRequest`. */
-export function graphRouter({ serverName, rooms }: GraphRouterOptions): Router {
-  const router = express.Router();
+/** Mounted at `/_matrix/federation`. */
+export function graphRouter({ serverName, rooms, signed }: GraphRouterOptions): Router {
+  const router = signedRouter(signed);
 
   /** The room in the path, which the asking server has to be in. */
   async function room(request: Request, response: Response): Promise<{ roomId: string; origin: string }> {

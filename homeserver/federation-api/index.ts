@@ -12,7 +12,7 @@ import type { Accounts } from '../accounts/accounts.ts';
 import type { Database } from '../database/database.ts';
 import { methods, MatrixError } from '../errors.ts';
 import type { Rooms } from '../rooms/rooms.ts';
-import { signedRequest } from './authenticate.ts';
+import { signedRequest, signedRouter } from './authenticate.ts';
 import { Edus } from './edus.ts';
 import { graphRouter } from './graph-router.ts';
 import { membershipRouter, originOf, parameters } from './membership-router.ts';
@@ -77,7 +77,7 @@ export function federationApi(options: FederationApiOptions): FederationApi {
     },
   });
 
-  const authenticated = express.Router();
+  const authenticated = signedRouter(signed);
   methods(authenticated, '/v1/send/:transactionId', {
     put: async (request, response) => {
       const { transactionId } = parameters(request, 'transactionId');
@@ -94,9 +94,12 @@ export function federationApi(options: FederationApiOptions): FederationApi {
       response.json(field === undefined || field === 'displayname' ? profile : {});
     },
   });
-  authenticated.use(membershipRouter({ serverName, key, keyring, rooms, accounts }));
-  authenticated.use(graphRouter({ serverName, rooms }));
-  router.use('/_matrix/federation', signed, authenticated);
+  router.use(
+    '/_matrix/federation',
+    authenticated,
+    membershipRouter({ serverName, key, keyring, rooms, accounts, signed }),
+    graphRouter({ serverName, rooms, signed }),
+  );
 
   const cleaning = setInterval(() => {
     transactions.cleanUp().catch((error: unknown) => log.warn({ err: error }, 'old transactions were not removed'));

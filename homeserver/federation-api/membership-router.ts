@@ -1,8 +1,8 @@
 /** Joining, leaving and inviting across servers: the resident's side. */
-import express from 'express';
-import type { Request, Response, Router } from 'express';
+import type { Request, RequestHandler, Response, Router } from 'express';
 import { z } from 'zod';
 import {
+  addSignature,
   BadEventError,
   BadSignatureError,
   checkEventSignaturesAndHash,
@@ -14,16 +14,17 @@ import {
 } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
 import { isJsonObject, member } from '../../federation/json.ts';
-import type { JsonValue } from '../../federation/json.ts';
+import type { JsonObject, JsonValue } from '../../federation/json.ts';
 import type { KeyLookup } from '../../federation/keyring.ts';
 import { roomVersion } from '../../federation/room-versions.ts';
 import type { RoomVersion } from '../../federation/room-versions.ts';
 import type { SigningKey } from '../../federation/signing.ts';
 import type { Accounts } from '../accounts/accounts.ts';
 import { methods, MatrixError } from '../errors.ts';
+import type { AcceptedMembership } from '../rooms/memberships.ts';
 import type { Rooms } from '../rooms/rooms.ts';
+import { signedRouter } from './authenticate.ts';
 import { checkedEvents } from './checked-events.ts';
-import { countersign } from './remote-rooms.ts';
 
 /** Most events of the state that come with an invitation. */
 const MAX_INVITE_STATE = 100;
@@ -34,6 +35,7 @@ export interface MembershipRouterOptions {
   readonly keyring: KeyLookup;
   readonly rooms: Rooms;
   readonly accounts: Accounts;
+  readonly signed: RequestHandler;
 }
 
 const inviteSchema = z.looseObject({
@@ -45,144 +47,187 @@ const inviteSchema = z.looseObject({
     .default([]),
 });
 
-/** Mounted at `/_matrix/federation` behind `signedRequest`. */
-export function membershipRouter(options: MembershipRouterOptions): Router {
-  const { serverName, key, keyring, rooms, accounts } = options;
-  const router = express.Router();
+const strippedSchema = z.looseObject({
+  type: z.string().max(255),
+  state_key: z.string().max(255),
+  sender: z.string().max(255),
+  content: z.custom<JsonObject>(isJsonObject),
+});
 
-  async function template(request: Request, response: Response, membership: 'join' | 'leave'): Promise<void> {
+/** Mounted at `/_matrix/federation`. */
+export function membershipRouter(options: MembershipRouterOptions): Router {
+  const { serverName, key, keyring, rooms, accounts, signed } = options;
+  const { memberships } = rooms;
+  const router = signedRouter(signed);
+
+  async function template(request: Request, response: Response, membership: Membership): Promise<void> {
     const { roomId, userId } = parameters(request, 'roomId', 'userId');
     const origin = originOf(response);
-    await checkAccess(rooms, roomId, origin);
+    const version = await roomOf(rooms, roomId, origin);
     if (domain(userId) !== origin) throw new MatrixError(403, 'M_FORBIDDEN', 'The user is not of your server.');
-    const version = await rooms.version(roomId);
     const offered = new URL(request.originalUrl, 'http://localhost').searchParams.getAll('ver');
-    if (membership === 'join' && version && !(offered.length > 0 ? offered : ['1']).includes(version.id)) {
+    if (membership !== 'leave' && !(offered.length > 0 ? offered : ['1']).includes(version.id)) {
       throw new MatrixError(400, 'M_INCOMPATIBLE_ROOM_VERSION', 'Your server does not support the room version.', {
         room_version: version.id,
       });
     }
-    const made = await rooms.template(roomId, userId, membership);
+    const made = await memberships.template(roomId, userId, membership);
     response.json({ room_version: made.version.id, event: made.event });
   }
 
-  async function membershipEvent(
-    request: Request,
-    response: Response,
-    membership: 'join' | 'leave',
-  ): Promise<{ pdu: Pdu; roomId: string; version: RoomVersion; origin: string }> {
+  async function taken(request: Request, response: Response, membership: Membership): Promise<AcceptedMembership> {
     const { roomId, eventId: named } = parameters(request, 'roomId', 'eventId');
     const origin = originOf(response);
-    await checkAccess(rooms, roomId, origin);
-    const version = await rooms.version(roomId);
-    if (!version) throw new MatrixError(404, 'M_NOT_FOUND', 'This server does not know the room.');
-    const pdu = await checked(request.body as JsonValue, version, keyring);
+    const version = await roomOf(rooms, roomId, origin);
+    const given = parsed(request.body as JsonValue, version);
     if (
-      pdu.type !== 'm.room.member' ||
-      pdu.room_id !== roomId ||
-      pdu.state_key !== pdu.sender ||
-      domain(pdu.sender) !== origin ||
-      member(pdu.content, 'membership') !== membership
+      given.type !== 'm.room.member' ||
+      given.room_id !== roomId ||
+      given.state_key !== given.sender ||
+      domain(given.sender) !== origin ||
+      member(given.content, 'membership') !== membership
     ) {
       throw new MatrixError(400, 'M_BAD_JSON', `This is not a ${membership} of a user of your server.`);
     }
-    if (eventId(pdu, version) !== named) {
+    if (eventId(given, version) !== named) {
       throw new MatrixError(400, 'M_BAD_JSON', 'The event does not have the id in the path.');
     }
-    return { pdu, roomId, version, origin };
+    const vouched = membership === 'join' ? await memberships.vouch(roomId, given) : given;
+    return memberships.accept(roomId, await verified(vouched, version, keyring), origin);
   }
 
-  methods(router, '/v1/make_join/:roomId/:userId', { get: (request, response) => template(request, response, 'join') });
-  methods(router, '/v1/make_leave/:roomId/:userId', {
-    get: (request, response) => template(request, response, 'leave'),
-  });
+  for (const membership of ['join', 'knock', 'leave'] as const) {
+    methods(router, `/v1/make_${membership}/:roomId/:userId`, {
+      get: (request, response) => template(request, response, membership),
+    });
+  }
 
+  async function sendJoin(request: Request, response: Response): Promise<JsonObject> {
+    const accepted = await taken(request, response, 'join');
+    return {
+      origin: serverName,
+      members_omitted: false,
+      servers_in_room: accepted.servers,
+      event: accepted.event.pdu,
+      state: accepted.state.map((event) => event.pdu),
+      auth_chain: accepted.authChain.map((event) => event.pdu),
+    };
+  }
   methods(router, '/v2/send_join/:roomId/:eventId', {
-    put: async (request, response) => {
-      const { pdu, roomId, origin } = await membershipEvent(request, response, 'join');
-      const accepted = await rooms.acceptMembership(roomId, pdu, origin);
-      response.json({
-        origin: serverName,
-        members_omitted: false,
-        servers_in_room: accepted.servers,
-        event: accepted.event.pdu,
-        state: accepted.state.map((event) => event.pdu),
-        auth_chain: accepted.authChain.map((event) => event.pdu),
-      });
-    },
+    put: async (request, response) => response.json(await sendJoin(request, response)),
   });
-
+  // The first form of these is gone from the specification, but servers in the field still fall back to it.
+  methods(router, '/v1/send_join/:roomId/:eventId', {
+    put: async (request, response) => response.json([200, await sendJoin(request, response)]),
+  });
   methods(router, '/v2/send_leave/:roomId/:eventId', {
     put: async (request, response) => {
-      const { pdu, roomId, origin } = await membershipEvent(request, response, 'leave');
-      await rooms.acceptMembership(roomId, pdu, origin);
+      await taken(request, response, 'leave');
       response.json({});
     },
   });
+  methods(router, '/v1/send_leave/:roomId/:eventId', {
+    put: async (request, response) => {
+      await taken(request, response, 'leave');
+      response.json([200, {}]);
+    },
+  });
+  methods(router, '/v1/send_knock/:roomId/:eventId', {
+    put: async (request, response) => {
+      const { event } = await taken(request, response, 'knock');
+      response.json({ knock_room_state: await memberships.strippedState(event.roomId) });
+    },
+  });
 
+  async function invited(request: Request, response: Response, body: InviteBody): Promise<Pdu> {
+    const { roomId, eventId: named } = parameters(request, 'roomId', 'eventId');
+    const origin = originOf(response);
+    const version = roomVersion(body.room_version);
+    if (!version) {
+      throw new MatrixError(400, 'M_INCOMPATIBLE_ROOM_VERSION', 'This server does not support the room version.', {
+        room_version: body.room_version,
+      });
+    }
+    const pdu = await verified(parsed(body.event, version), version, keyring);
+    const target = pdu.state_key ?? '';
+    if (
+      pdu.type !== 'm.room.member' ||
+      pdu.room_id !== roomId ||
+      member(pdu.content, 'membership') !== 'invite' ||
+      domain(pdu.sender) !== origin ||
+      eventId(pdu, version) !== named
+    ) {
+      throw new MatrixError(400, 'M_INVALID_PARAM', 'This is not an invitation by a user of your server.');
+    }
+    await checkAccess(rooms, roomId, origin);
+    if (domain(target) !== serverName || !(await accounts.exists(target))) {
+      throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.', { organisation: serverName });
+    }
+    const countersigned = addSignature(pdu, version, serverName, key);
+    if (!(await rooms.joinedServers(roomId)).has(serverName)) {
+      const given = await checkedEvents(body.invite_room_state, version, keyring);
+      const state = given.filter((event) => roomIdOf(event, version) === roomId);
+      // From version 12 on the room id is the hash of the create event: nothing else proves what the room is.
+      if (version.hashRoomIds && !state.some(isCreate)) {
+        throw new MatrixError(400, 'M_MISSING_PARAM', 'The create event is not in invite_room_state.');
+      }
+      await memberships.adoptInvite({
+        roomId,
+        userId: target,
+        sender: pdu.sender,
+        version: version.id,
+        event: countersigned,
+        state: state.length > 0 ? state : strippedEvents(body.invite_room_state),
+      });
+    }
+    return countersigned;
+  }
   methods(router, '/v2/invite/:roomId/:eventId', {
     put: async (request, response) => {
-      const { roomId, eventId: named } = parameters(request, 'roomId', 'eventId');
-      const origin = originOf(response);
-      const parsed = inviteSchema.safeParse(request.body);
-      if (!parsed.success) throw new MatrixError(400, 'M_BAD_JSON', 'The invitation is malformed.');
-      const version = roomVersion(parsed.data.room_version);
-      if (!version) {
-        throw new MatrixError(400, 'M_INCOMPATIBLE_ROOM_VERSION', 'This server does not support the room version.', {
-          room_version: parsed.data.room_version,
-        });
-      }
-      const pdu = await checked(parsed.data.event, version, keyring);
-      const target = pdu.state_key ?? '';
-      if (
-        pdu.type !== 'm.room.member' ||
-        pdu.room_id !== roomId ||
-        member(pdu.content, 'membership') !== 'invite' ||
-        domain(pdu.sender) !== origin ||
-        eventId(pdu, version) !== named
-      ) {
-        throw new MatrixError(400, 'M_INVALID_PARAM', 'This is not an invitation by a user of your server.');
-      }
-      await checkAccess(rooms, roomId, origin);
-      if (domain(target) !== serverName || !(await accounts.exists(target))) {
-        throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.', { organisation: serverName });
-      }
-      const signed = countersign(pdu, version, serverName, key);
-      if (!(await rooms.joinedServers(roomId)).has(serverName)) {
-        const state = await checkedEvents(parsed.data.invite_room_state, version, keyring);
-        checkInviteState(state, roomId, version);
-        await rooms.adoptInvite({
-          roomId,
-          userId: target,
-          sender: pdu.sender,
-          version: version.id,
-          event: signed,
-          state: state.filter((event) => roomIdOf(event, version) === roomId),
-        });
-      }
-      response.json({ event: signed });
+      const body = inviteSchema.safeParse(request.body);
+      if (!body.success) throw new MatrixError(400, 'M_BAD_JSON', 'The invitation is malformed.');
+      response.json({ event: await invited(request, response, body.data) });
     },
   });
 
   return router;
 }
 
-/** From version 12 on the create event must come along: the room id is its hash, so nothing else proves what it is. */
-function checkInviteState(state: readonly Pdu[], roomId: string, version: RoomVersion): void {
-  if (!version.hashRoomIds) return;
-  if (!state.some((event) => isCreate(event) && roomIdOf(event, version) === roomId)) {
-    throw new MatrixError(400, 'M_MISSING_PARAM', 'The create event is not in invite_room_state.');
+type Membership = 'join' | 'knock' | 'leave';
+type InviteBody = z.output<typeof inviteSchema>;
+
+/** State without signatures, as servers before version 1.16 of the specification send it: for show only. */
+function strippedEvents(values: readonly JsonValue[]): Pdu[] {
+  return values.flatMap((value) => {
+    const parsedEvent = strippedSchema.safeParse(value);
+    return parsedEvent.success ? [parsedEvent.data as unknown as Pdu] : [];
+  });
+}
+
+function parsed(value: JsonValue, version: RoomVersion): Pdu {
+  try {
+    return parsePdu(value, version);
+  } catch (error) {
+    if (error instanceof BadEventError) throw new MatrixError(400, error.code, error.message);
+    throw error;
   }
 }
 
-async function checked(value: JsonValue, version: RoomVersion, keyring: KeyLookup): Promise<Pdu> {
+async function verified(pdu: Pdu, version: RoomVersion, keyring: KeyLookup): Promise<Pdu> {
   try {
-    return await checkEventSignaturesAndHash(parsePdu(value, version), version, keyring);
+    return await checkEventSignaturesAndHash(pdu, version, keyring);
   } catch (error) {
-    if (error instanceof BadEventError) throw new MatrixError(400, error.code, error.message);
     if (error instanceof BadSignatureError) throw new MatrixError(403, error.code, error.message);
     throw error;
   }
+}
+
+/** The version of a room that this server is in and that is open to the other server. @throws MatrixError 404 or 403 */
+async function roomOf(rooms: Rooms, roomId: string, origin: string): Promise<RoomVersion> {
+  const version = await rooms.version(roomId);
+  if (!version) throw new MatrixError(404, 'M_NOT_FOUND', 'This server does not know the room.');
+  await checkAccess(rooms, roomId, origin);
+  return version;
 }
 
 /** @throws MatrixError 403 for a server that the room's access list keeps out */

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { FederationError } from '../../federation/client.ts';
 import type { FederationClient } from '../../federation/client.ts';
-import { addSignature, eventId, hashAndSign, serverOf } from '../../federation/event.ts';
+import { eventId, hashAndSign, serverOf } from '../../federation/event.ts';
 import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
 import { isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
@@ -11,7 +11,7 @@ import { roomVersion, SUPPORTED_ROOM_VERSIONS } from '../../federation/room-vers
 import type { RoomVersion } from '../../federation/room-versions.ts';
 import type { SigningKey } from '../../federation/signing.ts';
 import { MatrixError } from '../errors.ts';
-import type { MissingEventsQuery, RemoteRooms, RemoteState } from '../rooms/ports.ts';
+import type { Knocked, MissingEventsQuery, RemoteRooms, RemoteState } from '../rooms/ports.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { checkedEvent, checkedEvents } from './checked-events.ts';
 
@@ -28,11 +28,21 @@ const events = z.array(z.custom<JsonValue>(() => true)).max(MAX_STATE_EVENTS);
 const templateSchema = z.looseObject({ room_version: z.string().max(32).default('1'), event: object });
 const sendJoinSchema = z.looseObject({ state: events, auth_chain: events, event: object.optional() });
 const inviteSchema = z.looseObject({ event: object });
+const knockSchema = z.looseObject({
+  knock_room_state: z
+    .array(
+      z.looseObject({ type: z.string().max(255), state_key: z.string().max(255), sender: z.string(), content: object }),
+    )
+    .max(MAX_STATE_EVENTS),
+});
 const pdusSchema = z.looseObject({ pdus: events });
 const missingSchema = z.looseObject({ events });
 const stateSchema = z.looseObject({ pdus: events, auth_chain: events });
 const eventIds = z.array(z.string().max(255)).max(MAX_STATE_EVENTS);
 const stateIdsSchema = z.looseObject({ pdu_ids: eventIds, auth_chain_ids: eventIds });
+
+/** The room versions that we support, as the query of a question for a template. */
+const VERSIONS = new URLSearchParams(SUPPORTED_ROOM_VERSIONS.map((id): [string, string] => ['ver', id])).toString();
 
 export interface RemoteRoomsDeps {
   readonly serverName: string;
@@ -86,14 +96,28 @@ export class FederatedRooms implements RemoteRooms {
     return checkedEvent(signed, version, this.#deps.keyring);
   }
 
-  async leave(roomId: string, userId: string, via: readonly string[], content: JsonObject): Promise<void> {
-    await firstThatAnswers(via, async (server) => {
+  async leave(roomId: string, userId: string, via: readonly string[], content: JsonObject): Promise<Pdu> {
+    return firstThatAnswers(via, async (server) => {
       const { pdu, version } = await this.#template(server, 'make_leave', roomId, userId, content, '');
       await this.#ask(server, {
         method: 'PUT',
         path: `${V2}/send_leave/${encodeURIComponent(roomId)}/${encodeURIComponent(eventId(pdu, version))}`,
         body: pdu,
       });
+      return pdu;
+    });
+  }
+
+  async knock(userId: string, roomId: string, via: readonly string[], content: JsonObject): Promise<Knocked> {
+    return firstThatAnswers(via, async (server) => {
+      const { pdu, version } = await this.#template(server, 'make_knock', roomId, userId, content, `?${VERSIONS}`);
+      const answer = await this.#ask(server, {
+        method: 'PUT',
+        path: `${V1}/send_knock/${encodeURIComponent(roomId)}/${encodeURIComponent(eventId(pdu, version))}`,
+        body: pdu,
+      });
+      const { knock_room_state: state } = parse(knockSchema, answer, server);
+      return { server, event: pdu, version, state: state as unknown as Pdu[] };
     });
   }
 
@@ -177,8 +201,7 @@ export class FederatedRooms implements RemoteRooms {
 
   async #joinVia(server: string, userId: string, roomId: string, content: JsonObject): Promise<void> {
     const { keyring, rooms } = this.#deps;
-    const versions = new URLSearchParams(SUPPORTED_ROOM_VERSIONS.map((id): [string, string] => ['ver', id]));
-    const { pdu, version } = await this.#template(server, 'make_join', roomId, userId, content, `?${versions}`);
+    const { pdu, version } = await this.#template(server, 'make_join', roomId, userId, content, `?${VERSIONS}`);
     const id = eventId(pdu, version);
     const answer = await this.#ask(server, {
       method: 'PUT',
@@ -194,13 +217,15 @@ export class FederatedRooms implements RemoteRooms {
       checkedEvents(given.state, version, keyring),
       checkedEvents(given.auth_chain, version, keyring),
     ]);
-    await rooms.adoptJoin({ roomId, version, join, state, authChain });
+    // Another server let the user in because nobody of ours could: the room is here already.
+    if ((await rooms.joinedServers(roomId)).has(this.#deps.serverName)) await rooms.receive(roomId, join, server);
+    else await rooms.adoptJoin({ roomId, version, join, state, authChain });
   }
 
   /** Fetches the template of a membership, checks that it is what was asked for, and signs it. */
   async #template(
     server: string,
-    kind: 'make_join' | 'make_leave',
+    kind: 'make_join' | 'make_knock' | 'make_leave',
     roomId: string,
     userId: string,
     content: JsonObject,
@@ -268,11 +293,6 @@ export class FederatedRooms implements RemoteRooms {
       });
     }
   }
-}
-
-/** Adds our signature to an invitation of another server. */
-export function countersign(pdu: Pdu, version: RoomVersion, serverName: string, key: SigningKey): Pdu {
-  return addSignature(pdu, version, serverName, key);
 }
 
 /** Asks one server after the other until one gives what was asked for. @throws the last failure */

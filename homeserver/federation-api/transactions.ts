@@ -9,18 +9,21 @@ import { z } from 'zod';
 import {
   BadEventError,
   BadSignatureError,
+  checkEventSignaturesAndHash,
   eventId,
   parsePdu,
-  checkEventSignaturesAndHash,
+  serverOf,
 } from '../../federation/event.ts';
 import { isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
 import type { KeyLookup } from '../../federation/keyring.ts';
 import type { Database } from '../database/database.ts';
+import { roomVersion } from '../../federation/room-versions.ts';
 import { MatrixError } from '../errors.ts';
 import { UnknownPlaceError } from '../rooms/receive.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { Serial } from '../rooms/serial.ts';
+import { checkedEvent } from './checked-events.ts';
 import type { Edus } from './edus.ts';
 
 const MAX_PDUS = 50;
@@ -94,14 +97,40 @@ export class Transactions {
     return results;
   }
 
+  /** For a room that we are not in: it may be that an invitation or a knock of one of ours has come to its end. */
+  async #outside(
+    origin: string,
+    roomId: string,
+    value: JsonValue,
+  ): Promise<{ id: string; error?: string } | undefined> {
+    const target = isJsonObject(value) ? member(value, 'state_key') : undefined;
+    if (typeof target !== 'string') return undefined;
+    const { rooms, keyring } = this.#deps;
+    const invitation = await rooms.invitation(roomId, target);
+    const version = invitation && roomVersion(invitation.version);
+    // Without the room its version is unknown, and without that the id of the event.
+    if (!invitation || !version) return undefined;
+    try {
+      const pdu = await checkedEvent(value, version, keyring);
+      const membership = member(pdu.content, 'membership');
+      if (pdu.type !== 'm.room.member' || (membership !== 'leave' && membership !== 'ban')) return undefined;
+      // Who invited may take it back; so may anybody of the server that let the invitation or the knock in.
+      if (serverOf(invitation.sender) !== origin) return undefined;
+      await rooms.memberships.withdraw(roomId, pdu);
+      return { id: eventId(pdu, version) };
+    } catch (error) {
+      if (error instanceof BadEventError || error instanceof BadSignatureError) return undefined;
+      throw error;
+    }
+  }
+
   async #event(origin: string, value: JsonValue): Promise<{ id: string; error?: string } | undefined> {
     const { rooms, keyring, log } = this.#deps;
     const roomId = isJsonObject(value) ? member(value, 'room_id') : undefined;
     if (typeof roomId !== 'string' || roomId.length > 255) return undefined;
     await this.#deps.joined(roomId);
     const version = await rooms.version(roomId);
-    // Without the room its version is unknown, and without that the id of the event.
-    if (!version) return undefined;
+    if (!version) return this.#outside(origin, roomId, value);
     let id: string | undefined;
     try {
       const pdu = parsePdu(value, version);

@@ -1,4 +1,7 @@
-/** Invitations to rooms that this server is not in: the signed event and the part of the state that came with it. */
+/**
+ * Invitations to rooms that this server is not in, and knocks at them: the signed event and the part of the state that
+ * came with it. One that is over stays as a leave, so that clients hear of it.
+ */
 import type { Pdu } from '../../federation/event.ts';
 import { canonicalJson, parseStrict } from '../../federation/json.ts';
 import type { JsonValue } from '../../federation/json.ts';
@@ -7,7 +10,9 @@ import type { Database, Tx } from '../database/database.ts';
 export interface Invitation {
   readonly roomId: string;
   readonly userId: string;
+  /** Who invited; for a knock only the server after the colon counts. */
   readonly sender: string;
+  readonly membership: string;
   readonly version: string;
   readonly event: Pdu;
   readonly state: Pdu[];
@@ -19,6 +24,7 @@ interface Row {
   room_id: string;
   user_id: string;
   sender: string;
+  membership: string;
   version: string;
   event_json: string;
   state_json: string;
@@ -35,11 +41,12 @@ export class Invitations {
 
   async put(invitation: Invitation): Promise<void> {
     await this.#db.query(
-      `INSERT INTO invitations (room_id, user_id, sender, version, event_json, state_json, position, since)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+      `INSERT INTO invitations (room_id, user_id, sender, version, event_json, state_json, position, since,
+         membership)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
        ON CONFLICT (room_id, user_id) DO UPDATE SET sender = excluded.sender, version = excluded.version,
          event_json = excluded.event_json, state_json = excluded.state_json, position = excluded.position,
-         since = excluded.since`,
+         since = excluded.since, membership = excluded.membership`,
       [
         invitation.roomId,
         invitation.userId,
@@ -49,11 +56,19 @@ export class Invitations {
         canonicalJson(invitation.state),
         invitation.position,
         invitation.since,
+        invitation.membership,
       ],
     );
   }
 
+  /** One that is open. */
   async find(roomId: string, userId: string): Promise<Invitation | undefined> {
+    const found = await this.findAny(roomId, userId);
+    return found?.membership === 'leave' ? undefined : found;
+  }
+
+  /** One that is open or over. */
+  async findAny(roomId: string, userId: string): Promise<Invitation | undefined> {
     const [row] = await this.#db.query<Row>('SELECT * FROM invitations WHERE room_id = $1 AND user_id = $2', [
       roomId,
       userId,
@@ -81,6 +96,7 @@ function read(row: Row): Invitation {
     roomId: row.room_id,
     userId: row.user_id,
     sender: row.sender,
+    membership: row.membership,
     version: row.version,
     event: parseStrict(row.event_json) as Pdu,
     state: parseStrict(row.state_json) as JsonValue as Pdu[],

@@ -77,7 +77,7 @@ export class LocalEvents {
 
   /** Builds, checks and stores an event. To be called in the room's turn. @throws MatrixError */
   async send(room: Room, sender: string, event: NewEvent): Promise<StoredEvent> {
-    const earlier = await this.#sentBefore(sender, event);
+    const earlier = await this.#sentBefore(room.roomId, sender, event);
     if (earlier) return earlier;
     const pdu = this.sign(room, await this.draft(room, sender, event));
     await this.#timeline.authorise(room, room.state.map, pdu, eventId(pdu, room.version));
@@ -94,12 +94,19 @@ export class LocalEvents {
     });
   }
 
-  async #sentBefore(sender: string, { deviceId, transactionId }: NewEvent): Promise<StoredEvent | undefined> {
+  async #sentBefore(roomId: string, sender: string, event: NewEvent): Promise<StoredEvent | undefined> {
+    const { deviceId, transactionId } = event;
     if (deviceId === undefined || transactionId === undefined) return undefined;
     const [row] = await this.#db.query<{ event_id: string }>(
-      'SELECT event_id FROM client_transactions WHERE user_id = $1 AND device_id = $2 AND transaction_id = $3',
-      [sender, deviceId, transactionId],
+      `SELECT event_id FROM client_transactions
+       WHERE user_id = $1 AND device_id = $2 AND transaction_id = $3 AND scope = $4`,
+      [sender, deviceId, transactionId, transactionScope(roomId, event.type)],
     );
     return row && this.#events.get(row.event_id);
   }
+}
+
+/** A transaction id counts for one endpoint: the room and the type are part of its path. */
+export function transactionScope(roomId: string, type: string): string {
+  return `${roomId} ${type}`;
 }

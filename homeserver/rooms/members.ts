@@ -64,6 +64,15 @@ export class Members {
     return rows.map((row) => row.user_id);
   }
 
+  /** Users of one server in a room. */
+  async joinedOf(roomId: string, server: string): Promise<string[]> {
+    const rows = await this.#db.query<{ user_id: string }>(
+      `SELECT user_id FROM room_members WHERE room_id = $1 AND server = $2 AND membership = 'join' ORDER BY user_id`,
+      [roomId, server],
+    );
+    return rows.map((row) => row.user_id);
+  }
+
   /** Users who are in a room together with a user, without that user. */
   async sharedWith(userId: string): Promise<string[]> {
     const rows = await this.#db.query<{ user_id: string }>(
@@ -84,7 +93,7 @@ export class Members {
          AND (m.membership IN ('join', 'invite', 'knock')
            OR NOT EXISTS (SELECT 1 FROM forgotten_rooms f WHERE f.room_id = m.room_id AND f.user_id = m.user_id))
        UNION ALL
-       SELECT room_id, 'invite', since, position FROM invitations WHERE user_id = $1 AND 'invite' = ANY($2)
+       SELECT room_id, membership, since, position FROM invitations WHERE user_id = $1 AND membership = ANY($2)
        ORDER BY 4`,
       [userId, memberships],
     );

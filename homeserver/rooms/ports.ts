@@ -22,12 +22,23 @@ export interface RemoteState {
   readonly authChain: Pdu[];
 }
 
+/** A knock that another server has taken. */
+export interface Knocked {
+  readonly server: string;
+  readonly event: Pdu;
+  readonly version: RoomVersion;
+  /** What somebody outside may know of the room. */
+  readonly state: Pdu[];
+}
+
 /** What other servers of a room can be asked. Answers are parsed, bounded, and their signatures are checked. */
 export interface RemoteRooms {
   join(userId: string, roomId: string, via: readonly string[], content: JsonObject): Promise<void>;
   /** @returns the event with the signature of the invited user's server added */
   invite(pdu: Pdu, version: RoomVersion, target: string, roomState: readonly Pdu[]): Promise<Pdu>;
-  leave(roomId: string, userId: string, via: readonly string[], content: JsonObject): Promise<void>;
+  /** @returns the signed leave */
+  leave(roomId: string, userId: string, via: readonly string[], content: JsonObject): Promise<Pdu>;
+  knock(userId: string, roomId: string, via: readonly string[], content: JsonObject): Promise<Knocked>;
   missingEvents(query: MissingEventsQuery): Promise<Pdu[]>;
   stateAt(roomId: string, eventId: string, servers: readonly string[], version: RoomVersion): Promise<RemoteState>;
   event(eventId: string, servers: readonly string[], version: RoomVersion): Promise<Pdu | undefined>;

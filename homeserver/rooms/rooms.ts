@@ -5,7 +5,7 @@
 import type { Logger } from 'pino';
 import { powerLevelOf, stateKey } from '../../federation/auth-rules.ts';
 import type { StateKey } from '../../federation/auth-rules.ts';
-import { eventId, hashAndSign, isUserId, serverOf } from '../../federation/event.ts';
+import { eventId, isUserId, serverOf } from '../../federation/event.ts';
 import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
 import { member } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
@@ -21,7 +21,7 @@ import { adoptJoin } from './adopt.ts';
 import type { AdoptDeps, AdoptedJoin } from './adopt.ts';
 import { firstEvents } from './create-room.ts';
 import type { CreateRoomOptions } from './create-room.ts';
-import { EventStore, shown } from './event-store.ts';
+import { EventStore } from './event-store.ts';
 import type { StoredEvent } from './event-store.ts';
 import { History } from './history.ts';
 import { Invitations } from './invitations.ts';
@@ -29,6 +29,7 @@ import type { Invitation } from './invitations.ts';
 import { LocalEvents } from './local-events.ts';
 import type { NewEvent } from './local-events.ts';
 import { Members } from './members.ts';
+import { Memberships } from './memberships.ts';
 import type { MemberOf } from './members.ts';
 import type { RemoteRooms, Sender } from './ports.ts';
 import { Receiver } from './receive.ts';
@@ -53,8 +54,8 @@ export interface RoomsOptions {
   readonly sender: Sender;
   readonly positions: Positions;
   readonly notifier: Notifier;
-  /** Name of a local user, for memberships. */
-  readonly displayName: (userId: string) => Promise<string | undefined>;
+  /** Name and picture of a local user, as they stand in a membership. */
+  readonly profile: (userId: string) => Promise<JsonObject>;
   readonly log: Logger;
 }
 
@@ -83,6 +84,8 @@ export class Rooms {
   readonly #states: StateStore;
   /** The graph, for servers. */
   readonly history: History;
+  /** Who enters, leaves and lets in. */
+  readonly memberships: Memberships;
   #remote: RemoteRooms | undefined;
   /** The lowest position of backfilled history. */
   #firstPosition: number;
@@ -115,6 +118,17 @@ export class Rooms {
     this.#receiver = new Receiver({ ...shared, timeline: this.#timeline, remote: () => this.#requireRemote() });
     this.#adoptDeps = { ...shared, receiver: this.#receiver, timeline: this.#timeline };
     this.history = new History(this.#events, this.#states);
+    this.memberships = new Memberships({
+      ...shared,
+      key,
+      timeline: this.#timeline,
+      local: this.#local,
+      history: this.history,
+      remote: () => this.#requireRemote(),
+      inTurn: (roomId, task) => this.#inTurn(roomId, task),
+      profile: options.profile,
+      emitInvitation: (invitation) => this.#emitInvitation(invitation),
+    });
   }
 
   /** Reads where the history ends and makes the engine. */
@@ -164,7 +178,7 @@ export class Rooms {
       await this.#local.send(room, sender, {
         type: 'm.room.member',
         stateKey: sender,
-        content: await this.#joinContent(sender),
+        content: { ...(await this.#options.profile(sender)), membership: 'join' },
       });
       for (const event of firstEvents(sender, options, version.privilegedCreators)) {
         await this.#local.send(room, sender, event);
@@ -187,101 +201,25 @@ export class Rooms {
     roomId: string,
     options: { via?: readonly string[]; content?: JsonObject } = {},
   ): Promise<string> {
-    const content = { ...options.content, ...(await this.#joinContent(userId)) };
-    const { serverName } = this.#options;
-    if ((await this.#members.servers(roomId)).has(serverName)) {
-      await this.#inTurn(roomId, async (room) => {
-        if ((await this.#members.membership(roomId, userId)) === 'join') return;
-        await this.#local.send(room, userId, { type: 'm.room.member', stateKey: userId, content });
-      });
-      return roomId;
-    }
-    const invitation = await this.#invitations.find(roomId, userId);
-    const via = new Set(options.via);
-    if (invitation) via.add(serverOf(invitation.sender));
-    const colon = roomId.indexOf(':');
-    if (colon > 0) via.add(roomId.slice(colon + 1));
-    via.delete(serverName);
-    if (via.size === 0) throw new MatrixError(404, 'M_NOT_FOUND', 'No server is known that is in this room.');
-    await this.#requireRemote().join(userId, roomId, [...via], content);
-    await this.#invitations.remove(roomId, userId);
+    await this.memberships.join(userId, roomId, options);
     return roomId;
   }
 
-  /** Invites a user; one of another server through that server, which has to sign. @throws MatrixError */
+  /** Invites a user of any server. @throws MatrixError */
   async invite(roomId: string, sender: string, target: string, content: JsonObject = {}): Promise<void> {
-    if (!isUserId(target)) throw new MatrixError(400, 'M_INVALID_PARAM', `${target} is not a user id.`);
-    const { serverName } = this.#options;
-    const local = serverOf(target) === serverName;
-    const name = local ? await this.#options.displayName(target) : undefined;
-    const event: NewEvent = {
-      type: 'm.room.member',
-      stateKey: target,
-      content: { ...content, membership: 'invite', ...(name === undefined ? {} : { displayname: name }) },
-    };
-    if (local) {
-      await this.#inTurn(roomId, (room) => this.#local.send(room, sender, event));
-      return;
-    }
-    // The other server is asked outside the room's turn: the room must not wait for it.
-    const { pdu, version, roomState } = await this.#inTurn(roomId, async (room) => {
-      const draft = this.#local.sign(room, await this.#local.draft(room, sender, event));
-      await this.#timeline.authorise(room, room.state.map, draft, eventId(draft, room.version));
-      return { pdu: draft, version: room.version, roomState: await this.#strippedState(room, sender) };
-    });
-    const signed = await this.#requireRemote().invite(pdu, version, target, roomState);
-    await this.#inTurn(roomId, async (room) => {
-      const stateBefore = await this.#timeline.stateBefore(room, signed.prev_events);
-      const verdict = await this.#timeline.judge(room, signed, eventId(signed, version), stateBefore);
-      if (verdict.rejected || verdict.softFailed) {
-        throw new MatrixError(403, 'M_FORBIDDEN', verdict.reason ?? 'The invitation is not allowed any more.');
-      }
-      await this.#timeline.add({ room, pdu: signed, stateBefore, verdict, fanOut: 'all' });
-    });
+    await this.memberships.invite(roomId, sender, target, content);
   }
 
-  /** Leaves a room or declines an invitation. */
+  /** Leaves a room, declines an invitation or takes a knock back. */
   async leave(roomId: string, userId: string, reason?: string): Promise<void> {
-    const content: JsonObject = { membership: 'leave', ...(reason === undefined ? {} : { reason }) };
-    const invitation = await this.#invitations.find(roomId, userId);
-    if (invitation) {
-      const via = [serverOf(invitation.sender)];
-      try {
-        await this.#requireRemote().leave(roomId, userId, via, content);
-      } catch (error) {
-        // The person has said no; that the other server can not be told now must not bring the invitation back.
-        this.#options.log.info({ err: error, roomId }, 'an invitation was declined, but its server was not reached');
-      }
-      await this.#invitations.remove(roomId, userId);
-      this.#emitInvitation({ ...invitation, event: { ...invitation.event, content } });
-      return;
-    }
-    await this.#inTurn(roomId, async (room) => {
-      const membership = await this.#members.membership(roomId, userId);
-      if (membership === 'leave') return;
-      await this.#local.send(room, userId, { type: 'm.room.member', stateKey: userId, content });
-    });
-  }
-
-  /** Removes, bans, or lets a banned user in again, as a local user of the room. @throws MatrixError 403 */
-  async setMembership(
-    roomId: string,
-    sender: string,
-    target: string,
-    membership: 'leave' | 'ban',
-    reason?: string,
-  ): Promise<void> {
-    await this.send(roomId, sender, {
-      type: 'm.room.member',
-      stateKey: target,
-      content: { membership, ...(reason === undefined ? {} : { reason }) },
-    });
+    await this.memberships.leave(roomId, userId, reason);
   }
 
   async forget(roomId: string, userId: string): Promise<void> {
     if ((await this.membership(roomId, userId)) === 'join') {
       throw new MatrixError(400, 'M_UNKNOWN', 'Leave the room first.');
     }
+    await this.#invitations.remove(roomId, userId);
     await this.#members.forget(userId, roomId);
   }
 
@@ -304,17 +242,18 @@ export class Rooms {
   }
 
   async membership(roomId: string, userId: string): Promise<string | undefined> {
-    const invited = serverOf(userId) === this.#options.serverName && (await this.#invitations.find(roomId, userId));
-    return invited ? 'invite' : this.#members.membership(roomId, userId);
+    const outside =
+      serverOf(userId) === this.#options.serverName ? await this.#invitations.find(roomId, userId) : undefined;
+    return outside?.membership ?? this.#members.membership(roomId, userId);
   }
 
   async roomsOf(userId: string, memberships: readonly string[]): Promise<MemberOf[]> {
     return this.#members.roomsOf(userId, memberships);
   }
 
-  /** An invitation to a room that this server is not in. */
+  /** An invitation to a room that this server is not in, a knock at one, or the end of either. */
   async invitation(roomId: string, userId: string): Promise<Invitation | undefined> {
-    return this.#invitations.find(roomId, userId);
+    return this.#invitations.findAny(roomId, userId);
   }
 
   /** Servers with somebody in the room, ours among them. */
@@ -442,80 +381,6 @@ export class Rooms {
     await this.#serial.run(join.roomId, () => adoptJoin(this.#adoptDeps, join));
   }
 
-  /** Keeps an invitation of a local user to a room that this server is not in. */
-  async adoptInvite(invitation: Omit<Invitation, 'position' | 'since'>): Promise<void> {
-    const position = this.#positions.take();
-    try {
-      await this.#invitations.put({ ...invitation, position, since: invitation.event.origin_server_ts });
-    } finally {
-      this.#positions.settle(position);
-    }
-    this.#emitInvitation({ ...invitation, position });
-  }
-
-  /** Forgets an invitation that its sender took back. */
-  async withdrawInvite(roomId: string, userId: string): Promise<void> {
-    await this.#invitations.remove(roomId, userId);
-  }
-
-  /** What a user of another server has to sign to join or leave. @throws MatrixError */
-  async template(
-    roomId: string,
-    userId: string,
-    membership: 'join' | 'leave',
-  ): Promise<{ event: UnsignedPdu; version: RoomVersion }> {
-    return this.#inTurn(roomId, async (room) => {
-      const event = await this.#local.draft(room, userId, {
-        type: 'm.room.member',
-        stateKey: userId,
-        content: { membership },
-      });
-      const { serverName, key } = this.#options;
-      const trial = hashAndSign(event, room.version, serverName, key);
-      await this.#timeline.authorise(room, room.state.map, trial, eventId(trial, room.version));
-      return { event, version: room.version };
-    });
-  }
-
-  /**
-   * Takes the join or leave that a server made of our template, and sends it on to the other servers.
-   *
-   * @returns the state before it, and the auth chain of that
-   * @throws MatrixError 403 when the rules forbid it
-   */
-  async acceptMembership(
-    roomId: string,
-    pdu: Pdu,
-    origin: string,
-  ): Promise<{ event: StoredEvent; state: StoredEvent[]; authChain: StoredEvent[]; servers: string[] }> {
-    return this.#inTurn(roomId, async (room) => {
-      const id = eventId(pdu, room.version);
-      const existing = await this.#events.get(id);
-      let event = existing?.outlier === false ? existing : undefined;
-      if (!event) {
-        const known = await this.#events.getMany(pdu.prev_events);
-        if (pdu.prev_events.some((prev) => known.get(prev)?.stateAfter === undefined)) {
-          throw new MatrixError(400, 'M_BAD_STATE', 'The event cites events that this server does not have.');
-        }
-        const stateBefore = await this.#timeline.stateBefore(room, pdu.prev_events);
-        const verdict = await this.#timeline.judge(room, pdu, id, stateBefore);
-        if (verdict.rejected || verdict.softFailed) {
-          throw new MatrixError(403, 'M_FORBIDDEN', verdict.reason ?? 'The rules of the room forbid it.');
-        }
-        event = await this.#timeline.add({ room, pdu, stateBefore, verdict, fanOut: { except: [origin] } });
-      }
-      const map = (await this.history.stateBefore(event)) ?? new Map<StateKey, string>();
-      const state = await this.#events.getMany(map.values());
-      const chain = await this.history.authChain([...map.values(), id]);
-      return {
-        event,
-        state: [...state.values()],
-        authChain: [...chain.values()],
-        servers: [...(await this.#members.servers(roomId))],
-      };
-    });
-  }
-
   /** Current forward extremities. */
   async extremities(roomId: string): Promise<readonly string[]> {
     return (await this.#require(roomId)).extremities;
@@ -582,28 +447,6 @@ export class Rooms {
       this.#options.log.info({ err: error, roomId }, 'older history could not be fetched');
       return false;
     }
-  }
-
-  /** What somebody who is invited may know of the room: whole signed events. @see MSC4311 */
-  async #strippedState(room: Room, inviter: string): Promise<Pdu[]> {
-    const wanted: [string, string][] = [
-      ['m.room.create', ''],
-      ['m.room.name', ''],
-      ['m.room.avatar', ''],
-      ['m.room.topic', ''],
-      ['m.room.join_rules', ''],
-      ['m.room.canonical_alias', ''],
-      ['m.room.encryption', ''],
-      ['m.room.member', inviter],
-      ['org.hansetag.meeting', ''],
-    ];
-    const ids = wanted.map(([type, key]) => currentId(room, type, key)).filter((id) => id !== undefined);
-    return [...(await this.#events.getMany(ids)).values()].map((event) => shown(event, room.version.id));
-  }
-
-  async #joinContent(userId: string): Promise<JsonObject> {
-    const name = await this.#options.displayName(userId);
-    return { membership: 'join', ...(name === undefined ? {} : { displayname: name }) };
   }
 
   async #presentMembership(

@@ -24,6 +24,7 @@ import type { Database, Tx } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import type { Invitations } from './invitations.ts';
+import { transactionScope } from './local-events.ts';
 import type { Members } from './members.ts';
 import type { Sender } from './ports.ts';
 import type { Positions } from '../stream/positions.ts';
@@ -194,9 +195,12 @@ export class Timeline {
           ...(addition.transaction === undefined ? {} : { transactionId: addition.transaction.transactionId }),
         };
         await events.put(event, tx);
-        if (addition.transaction !== undefined) await this.#rememberTransaction(tx, addition.transaction, id);
+        if (addition.transaction !== undefined)
+          await this.#rememberTransaction(tx, addition.transaction, room.roomId, pdu.type, id);
         if (addition.fanOut !== undefined) {
           for (const server of await this.#deps.members.servers(room.roomId, tx)) destinations.add(server);
+          const outside = await this.#endedElsewhere(pdu, stateBefore);
+          if (outside !== undefined) destinations.add(outside);
         }
         let next: Pick<Room, 'extremities' | 'state'> | undefined;
         if (accepted) {
@@ -260,6 +264,16 @@ export class Timeline {
   /** Indexes the memberships of a whole state, for a room that is entered through another server. */
   async indexAll(tx: Tx, room: Room, position: number): Promise<void> {
     await this.#indexChanges(tx, room, [...room.state.map], [], position);
+  }
+
+  /** The server of somebody who was invited or had knocked and is refused: it is told, although it is not in the room. */
+  async #endedElsewhere(pdu: Pdu, stateBefore: State): Promise<string | undefined> {
+    if (pdu.type !== 'm.room.member' || pdu.state_key === undefined) return undefined;
+    const membership = member(pdu.content, 'membership');
+    if (membership !== 'leave' && membership !== 'ban') return undefined;
+    const id = stateBefore.map.get(stateKey(pdu.type, pdu.state_key));
+    const before = id === undefined ? undefined : member((await this.#deps.events.get(id))?.pdu.content, 'membership');
+    return before === 'invite' || before === 'knock' ? serverOf(pdu.state_key) : undefined;
   }
 
   async #after(tx: Tx, room: Room, pdu: Pdu, id: string, stateBefore: State, verdict: Verdict): Promise<State> {
@@ -338,12 +352,14 @@ export class Timeline {
   async #rememberTransaction(
     tx: Tx,
     { userId, deviceId, transactionId }: { userId: string; deviceId: string; transactionId: string },
+    roomId: string,
+    type: string,
     id: string,
   ): Promise<void> {
     await this.#deps.db.query(
-      `INSERT INTO client_transactions (user_id, device_id, transaction_id, event_id, created_at)
-       VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
-      [userId, deviceId, transactionId, id, Date.now()],
+      `INSERT INTO client_transactions (user_id, device_id, transaction_id, event_id, created_at, scope)
+       VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
+      [userId, deviceId, transactionId, id, Date.now(), transactionScope(roomId, type)],
       tx,
     );
   }

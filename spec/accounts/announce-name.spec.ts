@@ -28,7 +28,7 @@ describe('A changed name', () => {
       },
       positions: await Positions.open(home.db),
       notifier: new Notifier(),
-      displayName: (userId) => home.accounts.displayName(userId),
+      profile: async (userId) => ({ displayname: await home.accounts.displayName(userId) }),
       log: createLog('silent'),
     });
     const userId = await home.accounts.logIn({ issuer: 'https://id.example', subject: '1', displayName: 'Old' });

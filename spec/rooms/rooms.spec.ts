@@ -29,7 +29,7 @@ describe('Rooms', () => {
       },
       positions: await Positions.open(db),
       notifier: new Notifier(),
-      displayName: (userId) => Promise.resolve(userId.slice(1, userId.indexOf(':'))),
+      profile: (userId) => Promise.resolve({ displayname: userId.slice(1, userId.indexOf(':')) }),
       log: pino({ level: 'silent' }),
     });
   }

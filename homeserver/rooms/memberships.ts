@@ -1,0 +1,356 @@
+/** Joining, inviting, knocking, leaving: of our users here and elsewhere, and of other servers' users here. */
+import type { Logger } from 'pino';
+import type { StateKey } from '../../federation/auth-rules.ts';
+import { addSignature, eventId, hashAndSign, isUserId, serverOf } from '../../federation/event.ts';
+import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
+import { member } from '../../federation/json.ts';
+import type { JsonObject } from '../../federation/json.ts';
+import type { RoomVersion } from '../../federation/room-versions.ts';
+import type { SigningKey } from '../../federation/signing.ts';
+import { MatrixError } from '../errors.ts';
+import type { Positions } from '../stream/positions.ts';
+import type { EventStore, StoredEvent } from './event-store.ts';
+import { shown } from './event-store.ts';
+import type { History } from './history.ts';
+import type { Invitation, Invitations } from './invitations.ts';
+import type { LocalEvents, NewEvent } from './local-events.ts';
+import type { Members } from './members.ts';
+import type { RemoteRooms } from './ports.ts';
+import { authoriser } from './restricted.ts';
+import { currentId } from './room.ts';
+import type { Room } from './room.ts';
+import type { Timeline } from './timeline.ts';
+
+export interface MembershipsDeps {
+  readonly serverName: string;
+  readonly key: SigningKey;
+  readonly events: EventStore;
+  readonly members: Members;
+  readonly invitations: Invitations;
+  readonly positions: Positions;
+  readonly timeline: Timeline;
+  readonly local: LocalEvents;
+  readonly history: History;
+  readonly remote: () => RemoteRooms;
+  /** Runs a task in the room's turn. @throws MatrixError 404 for an unknown room */
+  readonly inTurn: <T>(roomId: string, task: (room: Room) => Promise<T>) => Promise<T>;
+  /** Name and picture of a local user, as they stand in a membership. */
+  readonly profile: (userId: string) => Promise<JsonObject>;
+  /** Tells of a membership that is no event of a room of ours. */
+  readonly emitInvitation: (
+    invitation: Pick<Invitation, 'roomId' | 'userId' | 'event' | 'position' | 'version'>,
+  ) => void;
+  readonly log: Logger;
+}
+
+/** A membership that we took from another server, and what that server has to know to be in the room. */
+export interface AcceptedMembership {
+  readonly event: StoredEvent;
+  readonly state: StoredEvent[];
+  readonly authChain: StoredEvent[];
+  readonly servers: string[];
+}
+
+/** What somebody outside may know of a room. @see Matrix specification, "Stripped state" */
+const STRIPPED_STATE = [
+  'm.room.create',
+  'm.room.name',
+  'm.room.avatar',
+  'm.room.topic',
+  'm.room.join_rules',
+  'm.room.canonical_alias',
+  'm.room.encryption',
+  'org.hansetag.meeting',
+];
+
+export class Memberships {
+  readonly #deps: MembershipsDeps;
+
+  constructor(deps: MembershipsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Enters a room, through another server when this one is not in it or can not let the user in. */
+  async join(
+    userId: string,
+    roomId: string,
+    options: { via?: readonly string[]; content?: JsonObject } = {},
+  ): Promise<void> {
+    const { serverName, members, invitations } = this.#deps;
+    const content: JsonObject = { ...options.content, ...(await this.#deps.profile(userId)), membership: 'join' };
+    const via = new Set(options.via);
+    const servers = await members.servers(roomId);
+    if (servers.has(serverName)) {
+      try {
+        await this.#joinHere(userId, roomId, content);
+        return;
+      } catch (error) {
+        if (!isUnable(error) || servers.size === 1) throw error;
+        for (const server of servers) via.add(server);
+      }
+    }
+    const invitation = await invitations.find(roomId, userId);
+    if (invitation) via.add(serverOf(invitation.sender));
+    const colon = roomId.indexOf(':');
+    if (colon > 0) via.add(roomId.slice(colon + 1));
+    via.delete(serverName);
+    if (via.size === 0) throw new MatrixError(404, 'M_NOT_FOUND', 'No server is known that is in this room.');
+    await this.#deps.remote().join(userId, roomId, [...via], content);
+    await invitations.remove(roomId, userId);
+  }
+
+  async #joinHere(userId: string, roomId: string, content: JsonObject): Promise<void> {
+    await this.#deps.inTurn(roomId, async (room) => {
+      if ((await this.#deps.members.membership(roomId, userId)) === 'join') return;
+      const vouching = await authoriser(this.#deps, room, userId);
+      await this.#deps.local.send(room, userId, {
+        type: 'm.room.member',
+        stateKey: userId,
+        content: { ...content, ...(vouching === undefined ? {} : { join_authorised_via_users_server: vouching }) },
+      });
+    });
+  }
+
+  /** Invites a user; one of another server through that server, which has to sign. @throws MatrixError */
+  async invite(roomId: string, sender: string, target: string, content: JsonObject = {}): Promise<void> {
+    if (!isUserId(target)) throw new MatrixError(400, 'M_INVALID_PARAM', `${target} is not a user id.`);
+    const { serverName, inTurn, local, timeline } = this.#deps;
+    const isLocal = serverOf(target) === serverName;
+    const event: NewEvent = {
+      type: 'm.room.member',
+      stateKey: target,
+      content: { ...content, ...(isLocal ? await this.#deps.profile(target) : {}), membership: 'invite' },
+    };
+    if (isLocal) {
+      await inTurn(roomId, (room) => local.send(room, sender, event));
+      return;
+    }
+    // The other server is asked outside the room's turn: the room must not wait for it.
+    const { pdu, version, roomState } = await inTurn(roomId, async (room) => {
+      const draft = local.sign(room, await local.draft(room, sender, event));
+      await timeline.authorise(room, room.state.map, draft, eventId(draft, room.version));
+      return { pdu: draft, version: room.version, roomState: await this.#strippedState(room, sender) };
+    });
+    const signed = await this.#deps.remote().invite(pdu, version, target, roomState);
+    await inTurn(roomId, async (room) => {
+      const stateBefore = await timeline.stateBefore(room, signed.prev_events);
+      const verdict = await timeline.judge(room, signed, eventId(signed, version), stateBefore);
+      if (verdict.rejected || verdict.softFailed) {
+        throw new MatrixError(403, 'M_FORBIDDEN', verdict.reason ?? 'The invitation is not allowed any more.');
+      }
+      await timeline.add({ room, pdu: signed, stateBefore, verdict, fanOut: 'all' });
+    });
+  }
+
+  /** Asks to be let in. @throws MatrixError 403 when the room takes no knocks */
+  async knock(userId: string, roomId: string, options: { via?: readonly string[]; reason?: string }): Promise<void> {
+    const { serverName, members, inTurn, local, invitations, positions } = this.#deps;
+    const content: JsonObject = {
+      ...(options.reason === undefined ? {} : { reason: options.reason }),
+      ...(await this.#deps.profile(userId)),
+      membership: 'knock',
+    };
+    if ((await members.servers(roomId)).has(serverName)) {
+      await inTurn(roomId, (room) => local.send(room, userId, { type: 'm.room.member', stateKey: userId, content }));
+      return;
+    }
+    const via = new Set(options.via);
+    const colon = roomId.indexOf(':');
+    if (colon > 0) via.add(roomId.slice(colon + 1));
+    via.delete(serverName);
+    if (via.size === 0) throw new MatrixError(404, 'M_NOT_FOUND', 'No server is known that is in this room.');
+    const { server, event, state, version } = await this.#deps.remote().knock(userId, roomId, [...via], content);
+    const entry = { roomId, userId, sender: `@:${server}`, version: version.id, event, state };
+    await positions.with((position) =>
+      invitations.put({ ...entry, membership: 'knock', position, since: event.origin_server_ts }),
+    );
+    this.#deps.emitInvitation({ ...entry, position: positions.current });
+  }
+
+  /** Leaves a room, declines an invitation or takes a knock back. @throws MatrixError 403 for somebody outside */
+  async leave(roomId: string, userId: string, reason?: string): Promise<void> {
+    const { serverName, members, invitations, inTurn, local } = this.#deps;
+    const content: JsonObject = { membership: 'leave', ...(reason === undefined ? {} : { reason }) };
+    const invitation = await invitations.find(roomId, userId);
+    if (invitation) {
+      await this.#leaveElsewhere(invitation, content);
+      return;
+    }
+    const servers = await members.servers(roomId);
+    const membership = await members.membership(roomId, userId);
+    if (membership === undefined) throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
+    if (membership === 'leave') return;
+    if (!servers.has(serverName) && servers.size > 0) {
+      // An invitation from the time when others of this server were in the room.
+      await this.#deps.remote().leave(roomId, userId, [...servers], content);
+      return;
+    }
+    await inTurn(roomId, (room) => local.send(room, userId, { type: 'm.room.member', stateKey: userId, content }));
+  }
+
+  async #leaveElsewhere(invitation: Invitation, content: JsonObject): Promise<void> {
+    const { roomId, userId } = invitation;
+    let event: Pdu | undefined;
+    try {
+      event = await this.#deps.remote().leave(roomId, userId, [serverOf(invitation.sender)], content);
+    } catch (error) {
+      // The person has said no; that the other server can not be told now must not bring the invitation back.
+      this.#deps.log.info({ err: error, roomId }, 'an invitation was declined, but its server was not reached');
+    }
+    const { state_key: key, ...own } = invitation.event;
+    await this.#end(invitation, event ?? ({ ...own, sender: userId, state_key: key ?? userId, content } as Pdu));
+  }
+
+  /**
+   * Takes a leave or ban of one of our users in a room that this server is not in: an invitation that was taken back or
+   * a knock that was refused. Signatures are checked by the caller.
+   */
+  async withdraw(roomId: string, pdu: Pdu): Promise<void> {
+    const invitation = await this.#deps.invitations.find(roomId, pdu.state_key ?? '');
+    if (invitation) await this.#end(invitation, pdu);
+  }
+
+  async #end(invitation: Invitation, event: Pdu): Promise<void> {
+    const { positions, invitations, emitInvitation } = this.#deps;
+    const ended = { ...invitation, event, membership: 'leave', state: [] };
+    await positions.with((position) => invitations.put({ ...ended, position }));
+    emitInvitation({ ...ended, position: positions.current });
+  }
+
+  /** Keeps an invitation of a local user to a room that this server is not in. */
+  async adoptInvite(invitation: Omit<Invitation, 'position' | 'since' | 'membership'>): Promise<void> {
+    const { positions, invitations, emitInvitation } = this.#deps;
+    await positions.with((position) =>
+      invitations.put({
+        ...invitation,
+        membership: 'invite',
+        position,
+        since: invitation.event.origin_server_ts,
+      }),
+    );
+    emitInvitation({ ...invitation, position: positions.current });
+  }
+
+  /** Removes, bans, or lets a banned user in again, as a local user of the room. @throws MatrixError 403 */
+  async change(
+    kind: 'kick' | 'ban' | 'unban',
+    names: { roomId: string; sender: string; target: string },
+    reason?: string,
+  ): Promise<void> {
+    const { roomId, sender, target } = names;
+    if (!isUserId(target)) throw new MatrixError(400, 'M_INVALID_PARAM', `${target} is not a user id.`);
+    await this.#deps.inTurn(roomId, async (room) => {
+      const present = await this.#deps.members.membership(roomId, target);
+      if (kind === 'unban' && present !== 'ban') {
+        throw new MatrixError(403, 'M_FORBIDDEN', 'The person is not banned.');
+      }
+      if (kind === 'kick' && (present === undefined || present === 'leave' || present === 'ban')) {
+        throw new MatrixError(403, 'M_FORBIDDEN', 'The person is not in the room.');
+      }
+      await this.#deps.local.send(room, sender, {
+        type: 'm.room.member',
+        stateKey: target,
+        content: { membership: kind === 'ban' ? 'ban' : 'leave', ...(reason === undefined ? {} : { reason }) },
+      });
+    });
+  }
+
+  /** What a user of another server has to sign to join, knock or leave. @throws MatrixError */
+  async template(
+    roomId: string,
+    userId: string,
+    membership: 'join' | 'knock' | 'leave',
+  ): Promise<{ event: UnsignedPdu; version: RoomVersion }> {
+    const { serverName, key, members, inTurn, local, timeline } = this.#deps;
+    if (!(await members.servers(roomId)).has(serverName)) {
+      throw new MatrixError(404, 'M_NOT_FOUND', 'This server is not in the room.');
+    }
+    return inTurn(roomId, async (room) => {
+      const vouching = membership === 'join' ? await authoriser(this.#deps, room, userId) : undefined;
+      const event = await local.draft(room, userId, {
+        type: 'm.room.member',
+        stateKey: userId,
+        content: { membership, ...(vouching === undefined ? {} : { join_authorised_via_users_server: vouching }) },
+      });
+      const trial = hashAndSign(event, room.version, serverName, key);
+      await timeline.authorise(room, room.state.map, trial, eventId(trial, room.version));
+      return { event, version: room.version };
+    });
+  }
+
+  /**
+   * Adds our signature to the join of another server's user when one of ours vouches for it.
+   *
+   * @throws MatrixError 400 when somebody of a third server vouches, 403 when the user may not join
+   */
+  async vouch(roomId: string, pdu: Pdu): Promise<Pdu> {
+    const vouching = member(pdu.content, 'join_authorised_via_users_server');
+    if (vouching === undefined) return pdu;
+    const { serverName, key, inTurn } = this.#deps;
+    if (typeof vouching !== 'string' || !isUserId(vouching) || serverOf(vouching) !== serverName) {
+      throw new MatrixError(400, 'M_UNKNOWN', 'The join is authorised by a user of another server.');
+    }
+    return inTurn(roomId, async (room) => {
+      if (!room.version.restrictedJoins) return pdu;
+      await authoriser(this.#deps, room, pdu.sender);
+      return addSignature(pdu, room.version, serverName, key);
+    });
+  }
+
+  /**
+   * Takes the membership that a server made of our template, and sends it on to the other servers.
+   *
+   * @returns the state before it, and the auth chain of that
+   * @throws MatrixError 403 when the rules forbid it
+   */
+  async accept(roomId: string, pdu: Pdu, origin: string): Promise<AcceptedMembership> {
+    const { events, timeline, history, members } = this.#deps;
+    return this.#deps.inTurn(roomId, async (room) => {
+      const id = eventId(pdu, room.version);
+      const existing = await events.get(id);
+      let event = existing?.outlier === false ? existing : undefined;
+      if (!event) {
+        const known = await events.getMany(pdu.prev_events);
+        if (pdu.prev_events.some((prev) => known.get(prev)?.stateAfter === undefined)) {
+          throw new MatrixError(400, 'M_BAD_STATE', 'The event cites events that this server does not have.');
+        }
+        const stateBefore = await timeline.stateBefore(room, pdu.prev_events);
+        const verdict = await timeline.judge(room, pdu, id, stateBefore);
+        if (verdict.rejected || verdict.softFailed) {
+          throw new MatrixError(403, 'M_FORBIDDEN', verdict.reason ?? 'The rules of the room forbid it.');
+        }
+        event = await timeline.add({ room, pdu, stateBefore, verdict, fanOut: { except: [origin] } });
+      }
+      const map = (await history.stateBefore(event)) ?? new Map<StateKey, string>();
+      const state = await events.getMany(map.values());
+      const chain = await history.authChain([...map.values(), id]);
+      return {
+        event,
+        state: [...state.values()],
+        authChain: [...chain.values()],
+        servers: [...(await members.servers(roomId))],
+      };
+    });
+  }
+
+  /** What somebody who is outside may know of a room, as whole signed events. */
+  async strippedState(roomId: string, about?: string): Promise<Pdu[]> {
+    return this.#deps.inTurn(roomId, (room) => this.#strippedState(room, about));
+  }
+
+  /** Whole events, so that the other server can check them. @see MSC4311 */
+  async #strippedState(room: Room, about?: string): Promise<Pdu[]> {
+    const ids = STRIPPED_STATE.map((type) => currentId(room, type, ''));
+    if (about !== undefined) ids.push(currentId(room, 'm.room.member', about));
+    const events = await this.#deps.events.getMany(ids.filter((id) => id !== undefined));
+    return [...events.values()].map((event) => shown(event, room.version.id));
+  }
+}
+
+/** We can not let the user in, but another server of the room may. */
+function isUnable(error: unknown): boolean {
+  return (
+    error instanceof MatrixError &&
+    (error.errcode === 'M_UNABLE_TO_GRANT_JOIN' || error.errcode === 'M_UNABLE_TO_AUTHORISE_JOIN')
+  );
+}
