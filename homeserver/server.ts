@@ -30,6 +30,7 @@ import { sqlKeyStore } from './federation-api/key-store.ts';
 import { QueueSender, sqlQueueStore } from './federation-api/sender.ts';
 import { federationApp } from './federation-app.ts';
 import { meetingsRouters } from './meetings/index.ts';
+import { messages } from './messages/index.ts';
 import { metrics } from './metrics.ts';
 import { rateLimits } from './rate-limits.ts';
 import { Rooms } from './rooms/rooms.ts';
@@ -135,6 +136,16 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
   });
   opened.push(() => federation.close());
   opened.push(() => queue.close());
+  const found = messages({
+    serverName,
+    db,
+    rooms,
+    client,
+    requireSession: sessionRequired,
+    signed: federation.signedRequest,
+    log,
+  });
+  federation.router.use('/_matrix/federation', ...found.federation);
 
   const sfu = new SfuClient({ socketPath: config.sfu.control, secret: config.sfu.secret, log });
   opened.push(() => sfu.close());
@@ -182,7 +193,8 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
       announceName(rooms, userId, name).catch((error: unknown) => log.warn({ err: error }, 'a name was not announced'));
     },
     matrix: [
-      roomsRouter({ rooms, requireSession: sessionRequired, limitSending: limits.sending }),
+      roomsRouter({ rooms, requireSession: sessionRequired, limitSending: limits.sending, directory: found }),
+      ...found.matrix,
       syncRouter({
         rooms,
         positions,
@@ -192,7 +204,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
         requireSession: sessionRequired,
       }),
     ],
-    matrixRoot: [],
+    matrixRoot: [...found.matrixRoot],
     federation: federation.router,
     meetings: meetings.client,
     ...(measured ? { measure: measured.measure('client') } : {}),

@@ -4,6 +4,8 @@ import type { RequestHandler, Router } from 'express';
 import { z } from 'zod';
 import { isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
+import type { Directory } from '../directory/directory.ts';
+import type { PublicRooms } from '../directory/public-rooms.ts';
 import { methods, MatrixError } from '../errors.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 import { clientEvent } from './client-event.ts';
@@ -14,6 +16,8 @@ export interface RoomsRouterOptions {
   readonly requireSession: RequestHandler;
   /** Rate limit for what a user sends. */
   readonly limitSending: RequestHandler;
+  /** Names of rooms, and the list of those that anybody may find. */
+  readonly directory: { readonly directory: Directory; readonly publicRooms: PublicRooms };
 }
 
 const object = z.custom<JsonObject>(isJsonObject, 'must be an object');
@@ -21,6 +25,7 @@ const MAX_PAGE = 100;
 
 const createSchema = z.looseObject({
   name: z.string().max(500).optional(),
+  room_alias_name: z.string().max(255).optional(),
   topic: z.string().max(5000).optional(),
   preset: z.enum(['private_chat', 'trusted_private_chat', 'public_chat']).optional(),
   visibility: z.enum(['public', 'private']).optional(),
@@ -38,7 +43,9 @@ const memberSchema = z.looseObject({ user_id: z.string().max(255), reason: z.str
 const reasonSchema = z.looseObject({ reason: z.string().max(1000).optional() });
 
 /** Mounted at `/_matrix/client/v3`. */
-export function roomsRouter({ rooms, requireSession, limitSending }: RoomsRouterOptions): Router {
+export function roomsRouter(options: RoomsRouterOptions): Router {
+  const { rooms, requireSession, limitSending } = options;
+  const { directory, publicRooms } = options.directory;
   const router = express.Router();
   router.use(['/createRoom', '/join', '/joined_rooms', '/rooms'], requireSession);
   router.use(['/createRoom', '/join', '/rooms'], (request, response, next) => {
@@ -61,6 +68,10 @@ export function roomsRouter({ rooms, requireSession, limitSending }: RoomsRouter
       const { userId, guest } = requesterOf(response);
       if (guest) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests can not create rooms.');
       const body = parseBody(createSchema, request.body);
+      const alias = body.room_alias_name === undefined ? undefined : directory.aliasOf(body.room_alias_name);
+      if (alias !== undefined && (await directory.exists(alias))) {
+        throw new MatrixError(400, 'M_ROOM_IN_USE', `The alias ${alias} is taken.`);
+      }
       const roomId = await rooms.create(userId, {
         ...(body.name === undefined ? {} : { name: body.name }),
         ...(body.topic === undefined ? {} : { topic: body.topic }),
@@ -83,13 +94,19 @@ export function roomsRouter({ rooms, requireSession, limitSending }: RoomsRouter
           : { powerLevelContentOverride: body.power_level_content_override }),
         ...(body.room_version === undefined ? {} : { roomVersion: body.room_version }),
       });
-      response.json({ room_id: roomId });
+      if (alias !== undefined) {
+        await directory.create(alias, roomId, userId);
+        await rooms.send(roomId, userId, { type: 'm.room.canonical_alias', stateKey: '', content: { alias } });
+      }
+      if (body.visibility === 'public') await publicRooms.set(roomId, true);
+      response.json({ room_id: roomId, ...(alias === undefined ? {} : { room_alias: alias }) });
     },
   });
 
-  const join = async (roomId: string, userId: string, query: URLSearchParams): Promise<JsonObject> => {
-    if (!roomId.startsWith('!')) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no room of this name.');
-    const via = [...query.getAll('via'), ...query.getAll('server_name')].slice(0, 10);
+  const join = async (room: string, userId: string, query: URLSearchParams): Promise<JsonObject> => {
+    const { roomId, servers } = room.startsWith('#') ? await directory.resolve(room) : { roomId: room, servers: [] };
+    if (!roomId.startsWith('!')) throw new MatrixError(400, 'M_INVALID_PARAM', 'This is no room.');
+    const via = [...query.getAll('via'), ...query.getAll('server_name'), ...servers].slice(0, 10);
     return { room_id: await rooms.join(userId, roomId, { via }) };
   };
   const queryOf = (url: string): URLSearchParams => new URL(url, 'http://localhost').searchParams;
@@ -176,11 +193,11 @@ export function roomsRouter({ rooms, requireSession, limitSending }: RoomsRouter
     },
     put: async (request, response) => {
       const { userId } = requesterOf(response);
-      const event = await rooms.send(parameter(request, 'roomId'), userId, {
-        type: parameter(request, 'eventType'),
-        stateKey: keyOf(request),
-        content: parseBody(object, request.body),
-      });
+      const roomId = parameter(request, 'roomId');
+      const type = parameter(request, 'eventType');
+      const content = parseBody(object, request.body);
+      if (type === 'm.room.canonical_alias') await directory.checkCanonical(roomId, content);
+      const event = await rooms.send(roomId, userId, { type, stateKey: keyOf(request), content });
       response.json({ event_id: event.eventId });
     },
   });

@@ -4,6 +4,8 @@ import type { Pdu } from '../../federation/event.ts';
 import { canonicalJson, parseStrict } from '../../federation/json.ts';
 import { roomVersion } from '../../federation/room-versions.ts';
 import type { Database, Tx } from '../database/database.ts';
+import { indexRelation } from '../relations/index-relation.ts';
+import { indexWords } from '../search/index-words.ts';
 import { Lru } from './lru.ts';
 
 /** An event with what we decided about it. */
@@ -103,6 +105,8 @@ export class EventStore {
       ],
       tx,
     );
+    await indexRelation(this.#db, event, tx);
+    await indexWords(this.#db, event, tx);
   }
 
   /** To be called after the commit of `put`. */

@@ -1,0 +1,198 @@
+/** Servers with a real database and the real routers of rooms and messages, that can ask each other. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import express from 'express';
+import type { RequestHandler } from 'express';
+import { FederationError } from '../../federation/client.ts';
+import type { FederationClient, FederationRequest } from '../../federation/client.ts';
+import { isJsonObject, member } from '../../federation/json.ts';
+import type { JsonObject } from '../../federation/json.ts';
+import { createSigningKey, generateSeed } from '../../federation/signing.ts';
+import { Accounts } from '../../homeserver/accounts/accounts.ts';
+import { requireSession } from '../../homeserver/accounts/require-session.ts';
+import { Sessions } from '../../homeserver/accounts/sessions.ts';
+import { roomsRouter } from '../../homeserver/client-api/rooms.ts';
+import { migrate, openDatabase } from '../../homeserver/database/database.ts';
+import type { Database } from '../../homeserver/database/database.ts';
+import { errorHandler, unknownPath } from '../../homeserver/errors.ts';
+import { jsonBody } from '../../homeserver/http.ts';
+import { createLog } from '../../homeserver/log.ts';
+import { messages } from '../../homeserver/messages/index.ts';
+import type { Messages } from '../../homeserver/messages/index.ts';
+import { Rooms } from '../../homeserver/rooms/rooms.ts';
+import { Notifier } from '../../homeserver/stream/notifier.ts';
+import { Positions } from '../../homeserver/stream/positions.ts';
+import { testDatabase } from '../support/database.ts';
+
+/** Answers of the API are read freely: a wrong path gives undefined, which no expectation takes for right. */
+export type Body = Record<string, never> & { [key: string]: Body } & Body[];
+
+export interface Answer {
+  readonly status: number;
+  readonly body: Body;
+}
+
+export interface TestServer {
+  readonly name: string;
+  readonly url: string;
+  readonly db: Database;
+  readonly rooms: Rooms;
+  readonly messages: Messages;
+  readonly logged: string[];
+  /** Makes an account. */
+  person(localpart: string): Promise<Person>;
+  close(): Promise<void>;
+}
+
+/** Somebody who is logged in. */
+export interface Person {
+  readonly userId: string;
+  /** @param path below `/_matrix/client`, such as `/v3/publicRooms` */
+  ask(method: string, path: string, body?: JsonObject): Promise<Answer>;
+  /** Sends a message and answers its id. */
+  say(roomId: string, content: JsonObject | string, type?: string): Promise<string>;
+  createRoom(body?: JsonObject): Promise<string>;
+  join(roomId: string): Promise<void>;
+}
+
+const servers = new Map<string, string>();
+let transaction = 0;
+
+/** Requests to the other servers of this process; who asks is told in a header in place of a signature. */
+function plainClient(origin: string): Pick<FederationClient, 'request'> {
+  return {
+    async request({ destination, method, path, body }: FederationRequest): Promise<JsonObject> {
+      const url = servers.get(destination);
+      if (url === undefined) throw new FederationError('UNREACHABLE', destination, 'There is no such server.');
+      const response = await fetch(url + path, {
+        method,
+        headers: { 'x-origin': origin },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      const json: unknown = await response.json();
+      if (!isJsonObject(json)) throw new FederationError('BAD_ANSWER', destination, 'No object.');
+      const errcode = member(json, 'errcode');
+      if (!response.ok) {
+        throw new FederationError('REFUSED', destination, 'The server refused.', {
+          status: response.status,
+          errcode: typeof errcode === 'string' ? errcode : undefined,
+        });
+      }
+      return json;
+    },
+  };
+}
+
+const originHeader: RequestHandler = (request, response, next) => {
+  response.locals['origin'] = request.headers['x-origin'];
+  next();
+};
+
+export async function startServer(name: string): Promise<TestServer> {
+  const database = await testDatabase();
+  const db = await openDatabase(database.url);
+  await migrate(db);
+  const logged: string[] = [];
+  const log = createLog('trace', { write: (line) => void logged.push(line) });
+  const accounts = new Accounts(db, name);
+  const sessions = new Sessions(db, accounts);
+  const sessionRequired = requireSession(sessions);
+  const positions = await Positions.open(db);
+  const rooms = await Rooms.open({
+    db,
+    serverName: name,
+    key: createSigningKey(generateSeed(), 'a'),
+    sender: {
+      enqueue: () => Promise.resolve(),
+      durableEdu: () => Promise.resolve(),
+      flush: () => undefined,
+      edu: () => undefined,
+    },
+    positions,
+    notifier: new Notifier(),
+    profile: async (userId) => ({ displayname: await accounts.displayName(userId) }),
+    log,
+  });
+  const parts = messages({
+    serverName: name,
+    db,
+    rooms,
+    // Only `request` is used of the client.
+    client: plainClient(name) as FederationClient,
+    requireSession: sessionRequired,
+    signed: originHeader,
+    log,
+  });
+  const app = express();
+  app.set('query parser', 'simple');
+  app.use(jsonBody(1024 * 1024));
+  const free: RequestHandler = (_request, _response, next) => next();
+  app.use(
+    '/_matrix/client/v3',
+    roomsRouter({ rooms, requireSession: sessionRequired, limitSending: free, directory: parts }),
+    ...parts.matrix,
+  );
+  app.use('/_matrix', ...parts.matrixRoot, (_request, _response, next) => next());
+  app.use('/_matrix/federation', ...parts.federation);
+  app.use(unknownPath, errorHandler(log));
+  const server = createServer((request, response) => void app(request, response));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
+  servers.set(name, url);
+
+  return {
+    name,
+    url,
+    db,
+    rooms,
+    messages: parts,
+    logged,
+    async person(localpart) {
+      await accounts.logIn({ issuer: 'spec', subject: localpart, preferredUsername: localpart });
+      const userId = `@${localpart}:${name}`;
+      const { accessToken } = await sessions.create(userId);
+      return person(url, userId, accessToken);
+    },
+    async close() {
+      servers.delete(name);
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      await db.close();
+      await database.close();
+    },
+  };
+}
+
+function person(url: string, userId: string, token: string): Person {
+  const self: Person = {
+    userId,
+    async ask(method, path, body) {
+      const response = await fetch(`${url}/_matrix/client${path}`, {
+        method,
+        headers: { authorization: `Bearer ${token}` },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      return { status: response.status, body: (await response.json()) as Body };
+    },
+    async say(roomId, content, type = 'm.room.message') {
+      const message = typeof content === 'string' ? { msgtype: 'm.text', body: content } : content;
+      transaction += 1;
+      const path = `/v3/rooms/${encodeURIComponent(roomId)}/send/${type}/t${String(transaction)}`;
+      const answer = await self.ask('PUT', path, message);
+      return id(answer, 'event_id');
+    },
+    async createRoom(body = {}) {
+      return id(await self.ask('POST', '/v3/createRoom', body), 'room_id');
+    },
+    async join(roomId) {
+      id(await self.ask('POST', `/v3/join/${encodeURIComponent(roomId)}`, {}), 'room_id');
+    },
+  };
+  return self;
+}
+
+function id({ status, body }: Answer, key: string): string {
+  const value: unknown = body[key];
+  if (status !== 200 || typeof value !== 'string') throw new Error(`HTTP ${status}: ${JSON.stringify(body)}`);
+  return value;
+}
