@@ -133,6 +133,11 @@ export class Directory {
     return rows.map((row) => row.alias);
   }
 
+  /** Lets the aliases of a room lead to the one that takes its place. */
+  async move(from: string, to: string): Promise<void> {
+    await this.#options.db.query('UPDATE room_aliases SET room_id = $2 WHERE room_id = $1', [from, to]);
+  }
+
   /**
    * Checks a new content of `m.room.canonical_alias`: every alias that it adds has to lead to the room.
    *

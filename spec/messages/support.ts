@@ -24,12 +24,21 @@ import { Notifier } from '../../homeserver/stream/notifier.ts';
 import { Positions } from '../../homeserver/stream/positions.ts';
 import { testDatabase } from '../support/database.ts';
 
-/** Answers of the API are read freely: a wrong path gives undefined, which no expectation takes for right. */
-export type Body = Record<string, never> & { [key: string]: Body } & Body[];
-
 export interface Answer {
   readonly status: number;
-  readonly body: Body;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+/** A value inside of an answer: `at(body, 'chunk', 0, 'event_id')`; undefined when there is none. */
+export function at(value: unknown, ...path: (string | number)[]): unknown {
+  let inner = value;
+  for (const key of path) inner = (inner as Record<string | number, unknown> | null | undefined)?.[key];
+  return inner;
+}
+
+/** A list inside of an answer, with one member of each entry. */
+export function each(value: unknown, list: string, ...path: (string | number)[]): unknown[] {
+  return ((at(value, ...list.split('.')) ?? []) as unknown[]).map((entry) => at(entry, ...path));
 }
 
 export interface TestServer {
@@ -172,7 +181,7 @@ function person(url: string, userId: string, token: string): Person {
         headers: { authorization: `Bearer ${token}` },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
-      return { status: response.status, body: (await response.json()) as Body };
+      return { status: response.status, body: (await response.json()) as Record<string, unknown> };
     },
     async say(roomId, content, type = 'm.room.message') {
       const message = typeof content === 'string' ? { msgtype: 'm.text', body: content } : content;
@@ -192,7 +201,7 @@ function person(url: string, userId: string, token: string): Person {
 }
 
 function id({ status, body }: Answer, key: string): string {
-  const value: unknown = body[key];
+  const value = body[key];
   if (status !== 200 || typeof value !== 'string') throw new Error(`HTTP ${status}: ${JSON.stringify(body)}`);
   return value;
 }
