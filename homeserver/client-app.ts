@@ -35,7 +35,8 @@ export interface ClientAppOptions
   readonly accounts: Accounts;
   readonly sessions: Sessions;
   readonly loginTokens: LoginTokens;
-  readonly provider: IdentityProvider;
+  /** Without it nobody logs in by a browser. */
+  readonly provider?: IdentityProvider;
   readonly requireSession: RequestHandler;
   readonly limits: RateLimits;
   /** Sees every request first. */
@@ -67,10 +68,10 @@ export function clientApp(options: ClientAppOptions): Express {
   app.use(['/_matrix', '/.well-known/matrix'], allowAnyOrigin);
   app.use(['/_matrix', '/_hansetag'], bodies());
   app.use(capabilitiesRouter(options));
-  app.use(ssoRouter({ ...options, limitLogin: limits.login }));
+  if (options.provider) app.use(ssoRouter({ ...options, provider: options.provider, limitLogin: limits.login }));
   app.use(
     ['/_matrix/client/v3', '/_matrix/client/r0'],
-    loginRouter({ ...options, limitLogin: limits.login }),
+    loginRouter({ ...options, sso: options.provider !== undefined, limitLogin: limits.login }),
     accountRouter({ sessions, requireSession }),
     profileRouter(options),
     filterRouter({ accounts, requireSession }),

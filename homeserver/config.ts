@@ -19,13 +19,15 @@ export interface Config {
   readonly clientListen: Address;
   readonly federation: FederationConfig;
   readonly databaseUrl: string;
-  readonly oidc: OidcConfig;
-  readonly sfu: { readonly control: string; readonly secret: string };
+  /** The organisation's identity provider; without it nobody logs in by it. */
+  readonly oidc: OidcConfig | undefined;
+  readonly sfu: SfuConfig | undefined;
+  readonly passwords: PasswordConfig;
   /** Folder with the built web client, one folder for each language in it; without it none is served. */
   readonly clientDir: string | undefined;
   readonly signingKeyFile: string;
   readonly logLevel: LogLevel;
-  /** All rate limits are multiplied by this. */
+  /** All rate limits are multiplied by this; 0 turns them off. */
   readonly rateLimitFactor: number;
   /** Addresses of reverse proxies whose `X-Forwarded-For` is believed. */
   readonly proxies: readonly string[];
@@ -49,6 +51,22 @@ export interface FederationConfig {
   /** Whether other servers may federate unless the list says otherwise, or only those on the list. */
   readonly trust: 'open' | 'allowlist';
   readonly trustedServers: ReadonlySet<string>;
+}
+
+/** The media server. Without it there are no meetings: the homeserver is a plain Matrix server then. */
+export interface SfuConfig {
+  readonly control: string;
+  readonly secret: string;
+}
+
+/** Accounts of this server's own, beside those of an identity provider. All off unless switched on. */
+export interface PasswordConfig {
+  /** Whether people may log in with a password. */
+  readonly login: boolean;
+  /** Whether anybody may make an account, and log in with its password. */
+  readonly registration: boolean;
+  /** Who knows it may make accounts, administrators among them. */
+  readonly adminSecret: string | undefined;
 }
 
 export interface OidcConfig {
@@ -87,9 +105,13 @@ const address = text.transform((value, context): Address => {
 const webAddress = text.refine(isWebAddress, 'must be an http or https address without credentials, query or fragment');
 const flag = z.enum(['0', '1'], 'must be 0 or 1').transform((value) => value === '1');
 
+/** Variables that make sense only together. */
+const OIDC = ['HANSETAG_OIDC_ISSUER', 'HANSETAG_OIDC_CLIENT_ID', 'HANSETAG_OIDC_CLIENT_SECRET'] as const;
+const SFU = ['HANSETAG_SFU_CONTROL', 'HANSETAG_SFU_SECRET'] as const;
+
 const schema = z.object({
   HANSETAG_SERVER_NAME: text.refine(isServerName, 'must be a Matrix server name, such as hamburg.example'),
-  HANSETAG_ORGANISATION: text.max(100, 'is longer than 100 characters'),
+  HANSETAG_ORGANISATION: text.max(100, 'is longer than 100 characters').optional(),
   HANSETAG_COLOUR: text.regex(/^#[0-9a-fA-F]{6}$/, 'must be a colour such as #1f6feb').default('#1f6feb'),
   HANSETAG_PUBLIC_URL: webAddress.transform((value) => value.replace(/\/+$/, '')),
   HANSETAG_CLIENT_LISTEN: address.default({ host: '127.0.0.1', port: 8440 }),
@@ -104,19 +126,22 @@ const schema = z.object({
     .refine((names) => names.every(isServerName), 'must be a list of Matrix server names')
     .default([]),
   DATABASE_URL: text.refine(isDatabaseUrl, 'must be an address such as postgres://user@host/database'),
-  HANSETAG_OIDC_ISSUER: webAddress,
-  HANSETAG_OIDC_CLIENT_ID: text,
-  HANSETAG_OIDC_CLIENT_SECRET: text,
-  HANSETAG_SFU_CONTROL: text,
-  HANSETAG_SFU_SECRET: text.min(16, 'must have at least 16 characters'),
+  HANSETAG_OIDC_ISSUER: webAddress.optional(),
+  HANSETAG_OIDC_CLIENT_ID: text.optional(),
+  HANSETAG_OIDC_CLIENT_SECRET: text.optional(),
+  HANSETAG_SFU_CONTROL: text.optional(),
+  HANSETAG_SFU_SECRET: text.min(16, 'must have at least 16 characters').optional(),
+  HANSETAG_PASSWORD_LOGIN: flag.default(false),
+  HANSETAG_REGISTRATION: flag.default(false),
+  HANSETAG_ADMIN_SECRET: text.min(8, 'must have at least 8 characters').optional(),
   HANSETAG_CLIENT_DIR: text.optional(),
   HANSETAG_SIGNING_KEY_FILE: text,
   HANSETAG_LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
   HANSETAG_RATE_LIMIT_FACTOR: text
     .regex(/^[0-9]{1,4}(\.[0-9]{1,3})?$/, 'must be a number such as 1 or 2.5')
     .transform(Number)
-    .refine((factor) => factor > 0, 'must be more than 0')
     .default(1),
+  HANSETAG_RATE_LIMITS: z.enum(['on', 'off'], 'must be on or off').default('on'),
   HANSETAG_PROXIES: list
     .refine(
       (items) => items.every((item) => isIP(item) !== 0 || isRange(item)),
@@ -127,14 +152,19 @@ const schema = z.object({
   HANSETAG_EXIT_WITH_PARENT: flag.default(false),
 });
 
+/** The names of all variables that `loadConfig` knows. */
+export const VARIABLES: readonly string[] = Object.keys(schema.shape);
+
 /**
  * Reads the settings of a homeserver from environment variables. An empty variable counts as absent.
  *
  * @throws ConfigError with one line for each variable that is missing or wrong; values are never shown
  */
 export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
-  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
-  const parsed = schema.safeParse(given);
+  const given: Record<string, unknown> = Object.fromEntries(
+    Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
+  );
+  const parsed = schema.superRefine(completeGroups).safeParse(given);
   if (!parsed.success) {
     const lines = parsed.error.issues.map((issue) => `  ${issue.path.join('.')} ${issue.message}`);
     throw new ConfigError(`The settings of the homeserver are not complete:\n${[...new Set(lines)].join('\n')}`);
@@ -142,7 +172,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   const values = parsed.data;
   return {
     serverName: values.HANSETAG_SERVER_NAME,
-    organisation: values.HANSETAG_ORGANISATION,
+    organisation: values.HANSETAG_ORGANISATION ?? values.HANSETAG_SERVER_NAME,
     colour: values.HANSETAG_COLOUR,
     publicUrl: values.HANSETAG_PUBLIC_URL,
     clientListen: values.HANSETAG_CLIENT_LISTEN,
@@ -157,20 +187,43 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
       trustedServers: new Set(values.HANSETAG_TRUST_SERVERS),
     },
     databaseUrl: values.DATABASE_URL,
-    oidc: {
-      issuer: values.HANSETAG_OIDC_ISSUER,
-      clientId: values.HANSETAG_OIDC_CLIENT_ID,
-      clientSecret: values.HANSETAG_OIDC_CLIENT_SECRET,
+    oidc: oidc(values),
+    sfu: sfu(values),
+    passwords: {
+      login: values.HANSETAG_PASSWORD_LOGIN,
+      registration: values.HANSETAG_REGISTRATION,
+      adminSecret: values.HANSETAG_ADMIN_SECRET,
     },
-    sfu: { control: values.HANSETAG_SFU_CONTROL, secret: values.HANSETAG_SFU_SECRET },
     clientDir: values.HANSETAG_CLIENT_DIR,
     signingKeyFile: values.HANSETAG_SIGNING_KEY_FILE,
     logLevel: values.HANSETAG_LOG_LEVEL,
-    rateLimitFactor: values.HANSETAG_RATE_LIMIT_FACTOR,
+    rateLimitFactor: values.HANSETAG_RATE_LIMITS === 'off' ? 0 : values.HANSETAG_RATE_LIMIT_FACTOR,
     proxies: values.HANSETAG_PROXIES,
     metricsListen: values.HANSETAG_METRICS_LISTEN,
     exitWithParent: values.HANSETAG_EXIT_WITH_PARENT,
   };
+}
+
+type Values = z.output<typeof schema>;
+
+/** Names what is missing when only a part of a group is given. */
+function completeGroups(values: Values, context: z.RefinementCtx): void {
+  for (const group of [OIDC, SFU]) {
+    const missing = group.filter((name) => values[name] === undefined);
+    if (missing.length === group.length) continue;
+    for (const name of missing) context.addIssue({ code: 'custom', path: [name], message: 'is missing' });
+  }
+}
+
+function oidc(values: Values): OidcConfig | undefined {
+  const { HANSETAG_OIDC_ISSUER: issuer, HANSETAG_OIDC_CLIENT_ID: clientId } = values;
+  const clientSecret = values.HANSETAG_OIDC_CLIENT_SECRET;
+  if (issuer === undefined || clientId === undefined || clientSecret === undefined) return undefined;
+  return { issuer, clientId, clientSecret };
+}
+
+function sfu({ HANSETAG_SFU_CONTROL: control, HANSETAG_SFU_SECRET: secret }: Values): SfuConfig | undefined {
+  return control === undefined || secret === undefined ? undefined : { control, secret };
 }
 
 function parsedUrl(value: string): URL | undefined {

@@ -9,7 +9,7 @@ export interface FederationAppOptions {
   /** `/_matrix/key` and `/_matrix/federation`. */
   readonly federation: Router;
   /** Router at `/_hansetag/federation/v1`. */
-  readonly meetings: Router;
+  readonly meetings?: Router;
   /** Sees every request first. */
   readonly measure?: RequestHandler;
   readonly log: Logger;
@@ -23,7 +23,7 @@ export function federationApp({ federation, meetings, measure, log }: Federation
   if (measure) app.use(measure);
   app.use(requestLog(log), jsonBody(FEDERATION_BODY_LIMIT));
   app.use(federation);
-  app.use('/_hansetag/federation/v1', meetings);
+  if (meetings) app.use('/_hansetag/federation/v1', meetings);
   app.use(unknownPath, errorHandler(log));
   return app;
 }

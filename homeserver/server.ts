@@ -147,29 +147,31 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
   });
   federation.router.use('/_matrix/federation', ...found.federation);
 
-  const sfu = new SfuClient({ socketPath: config.sfu.control, secret: config.sfu.secret, log });
-  opened.push(() => sfu.close());
-  const meetings = meetingsRouters({
-    serverName,
-    organisation: config.organisation,
-    colour: config.colour,
-    publicUrl,
-    db,
-    rooms,
-    accounts,
-    sessions,
-    sender,
-    edus: federation.edus,
-    client,
-    key,
-    keyring,
-    sfu,
-    requireSession: sessionRequired,
-    limitAnonymous: limits.anonymous,
-    signedRequest: federation.signedRequest,
-    log,
-  });
-  opened.push(() => meetings.close());
+  const sfu = config.sfu && new SfuClient({ socketPath: config.sfu.control, secret: config.sfu.secret, log });
+  if (sfu) opened.push(() => sfu.close());
+  const meetings =
+    sfu &&
+    meetingsRouters({
+      serverName,
+      organisation: config.organisation,
+      colour: config.colour,
+      publicUrl,
+      db,
+      rooms,
+      accounts,
+      sessions,
+      sender,
+      edus: federation.edus,
+      client,
+      key,
+      keyring,
+      sfu,
+      requireSession: sessionRequired,
+      limitAnonymous: limits.anonymous,
+      signedRequest: federation.signedRequest,
+      log,
+    });
+  if (meetings) opened.push(() => meetings.close());
 
   const measured = config.metricsListen && metrics();
   const forPeople = clientApp({
@@ -178,16 +180,18 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     info: {
       organisation: { serverName, displayName: config.organisation, colour: config.colour },
       version,
-      login: { sso: true, password: false },
+      login: { sso: config.oidc !== undefined, password: config.passwords.login },
     },
     accounts,
     sessions,
     loginTokens: new LoginTokens(),
-    provider: new IdentityProvider({ ...config.oidc, callbackUrl: publicUrl + CALLBACK_PATH, log }),
+    ...(config.oidc
+      ? { provider: new IdentityProvider({ ...config.oidc, callbackUrl: publicUrl + CALLBACK_PATH, log }) }
+      : {}),
     requireSession: sessionRequired,
     limits,
     databaseUp: () => answers(db),
-    sfuUp: () => sfu.hello !== undefined,
+    ...(sfu ? { sfuUp: () => sfu.hello !== undefined } : {}),
     remoteName: (userId) => remoteName(client, userId),
     onNameChange: (userId, name) => {
       announceName(rooms, userId, name).catch((error: unknown) => log.warn({ err: error }, 'a name was not announced'));
@@ -206,20 +210,20 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     ],
     matrixRoot: [...found.matrixRoot],
     federation: federation.router,
-    meetings: meetings.client,
+    ...(meetings ? { meetings: meetings.client } : {}),
     ...(measured ? { measure: measured.measure('client') } : {}),
     ...(webClient ? { webClient } : {}),
     log,
   });
   const forServers = federationApp({
     federation: federation.router,
-    meetings: meetings.federation,
+    ...(meetings ? { meetings: meetings.federation } : {}),
     ...(measured ? { measure: measured.measure('federation') } : {}),
     log,
   });
 
   const clientServer = createHttpServer((request, response) => void forPeople(request, response));
-  meetings.attach(clientServer);
+  meetings?.attach(clientServer);
   const federationServer = createHttpsServer({ cert, key: tlsKey }, (request, response) => {
     void forServers(request, response);
   });

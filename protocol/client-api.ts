@@ -9,8 +9,8 @@ import { organisationSchema } from './session.ts';
 export const infoSchema = z.object({
   organisation: organisationSchema,
   version: z.string(),
-  /** Name of the identity provider button. */
-  login: z.object({ sso: z.literal(true), password: z.boolean() }),
+  /** Ways to log in: by the identity provider, by a password. */
+  login: z.object({ sso: z.boolean(), password: z.boolean() }),
 });
 export type Info = z.infer<typeof infoSchema>;
 

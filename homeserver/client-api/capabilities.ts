@@ -10,7 +10,8 @@ export interface CapabilitiesRouterOptions {
   readonly info: Info;
   readonly requireSession: RequestHandler;
   readonly databaseUp: () => Promise<boolean>;
-  readonly sfuUp: () => boolean;
+  /** Absent when there is no media server. */
+  readonly sfuUp?: () => boolean;
 }
 
 /** Versions of the client-server API of which the parts that exist here behave as written. */
@@ -66,11 +67,11 @@ export function capabilitiesRouter(options: CapabilitiesRouterOptions): Router {
   methods(router, '/_hansetag/health', {
     get: async (_request, response) => {
       const database = await databaseUp();
-      const sfu = sfuUp();
+      const sfu = sfuUp?.();
       response.status(database ? 200 : 503).json({
-        status: database && sfu ? 'ok' : 'degraded',
+        status: database && sfu !== false ? 'ok' : 'degraded',
         database: database ? 'up' : 'down',
-        sfu: sfu ? 'up' : 'down',
+        sfu: sfu === undefined ? 'off' : sfu ? 'up' : 'down',
       });
     },
   });

@@ -9,6 +9,8 @@ import { parseBody, requesterOf } from './parse.ts';
 
 export interface LoginRouterOptions {
   readonly publicUrl: string;
+  /** Whether there is an identity provider. */
+  readonly sso: boolean;
   readonly sessions: Sessions;
   readonly loginTokens: LoginTokens;
   readonly requireSession: RequestHandler;
@@ -30,12 +32,12 @@ const refreshSchema = z.looseObject({ refresh_token: token });
 
 /** Mounted at `/_matrix/client/v3`. */
 export function loginRouter(options: LoginRouterOptions): Router {
-  const { publicUrl, sessions, loginTokens, requireSession, limitLogin } = options;
+  const { publicUrl, sso, sessions, loginTokens, requireSession, limitLogin } = options;
   const router = express.Router();
 
   methods(router, '/login', {
     get: (_request, response) => {
-      response.json({ flows: [{ type: 'm.login.sso' }, { type: 'm.login.token' }] });
+      response.json({ flows: sso ? [{ type: 'm.login.sso' }, { type: 'm.login.token' }] : [] });
     },
     post: [
       limitLogin,

@@ -1,19 +1,23 @@
-import { ConfigError, loadConfig } from '../../homeserver/config.ts';
+import { readFile } from 'node:fs/promises';
+import { ConfigError, loadConfig, VARIABLES } from '../../homeserver/config.ts';
 import { addressKey } from '../../homeserver/rate-limits.ts';
 
-const GOOD = {
+const PLAIN = {
   HANSETAG_SERVER_NAME: 'hamburg.example',
-  HANSETAG_ORGANISATION: 'Hansestadt Hamburg',
   HANSETAG_PUBLIC_URL: 'https://meet.hamburg.example/',
   HANSETAG_FEDERATION_CERT: '/cert.pem',
   HANSETAG_FEDERATION_KEY: '/key.pem',
   DATABASE_URL: 'postgres://hansetag:topsecret@localhost/hansetag',
+  HANSETAG_SIGNING_KEY_FILE: '/signing.key',
+};
+const GOOD = {
+  ...PLAIN,
+  HANSETAG_ORGANISATION: 'Hansestadt Hamburg',
   HANSETAG_OIDC_ISSUER: 'https://id.hamburg.example/realms/staff',
   HANSETAG_OIDC_CLIENT_ID: 'hansetag',
   HANSETAG_OIDC_CLIENT_SECRET: 'topsecret',
   HANSETAG_SFU_CONTROL: '/run/sfu.sock',
   HANSETAG_SFU_SECRET: 'topsecret-topsecret',
-  HANSETAG_SIGNING_KEY_FILE: '/signing.key',
 };
 
 function failure(env: Record<string, string | undefined>): string {
@@ -55,8 +59,43 @@ describe('The settings', () => {
 
   it('name every variable that is missing, empty ones too', () => {
     const message = failure({ HANSETAG_ORGANISATION: '' });
-    for (const name of Object.keys(GOOD)) expect(message).toContain(`${name} is missing`);
-    expect(message.split('\n').length).toBe(Object.keys(GOOD).length + 1);
+    for (const name of Object.keys(PLAIN)) expect(message).toContain(`${name} is missing`);
+    expect(message.split('\n').length).toBe(Object.keys(PLAIN).length + 1);
+  });
+
+  it('make a plain homeserver without identity provider, media server and accounts with passwords', () => {
+    const config = loadConfig(PLAIN);
+    expect(config.organisation).toBe('hamburg.example');
+    expect(config.oidc).toBeUndefined();
+    expect(config.sfu).toBeUndefined();
+    expect(config.passwords).toEqual({ login: false, registration: false, adminSecret: undefined });
+  });
+
+  it('name what is missing when only a part of an identity provider or of a media server is given', () => {
+    const message = failure({ ...PLAIN, HANSETAG_OIDC_CLIENT_ID: 'x', HANSETAG_SFU_CONTROL: '/run/sfu.sock' });
+    for (const name of ['HANSETAG_OIDC_ISSUER', 'HANSETAG_OIDC_CLIENT_SECRET', 'HANSETAG_SFU_SECRET']) {
+      expect(message).toContain(`${name} is missing`);
+    }
+    expect(message.split('\n').length).toBe(4);
+  });
+
+  it('switch passwords, registration and administration on, and rate limits off', () => {
+    const config = loadConfig({
+      ...PLAIN,
+      HANSETAG_PASSWORD_LOGIN: '1',
+      HANSETAG_REGISTRATION: '1',
+      HANSETAG_ADMIN_SECRET: 'complement',
+      HANSETAG_RATE_LIMITS: 'off',
+    });
+    expect(config.passwords).toEqual({ login: true, registration: true, adminSecret: 'complement' });
+    expect(config.rateLimitFactor).toBe(0);
+    expect(loadConfig({ ...PLAIN, HANSETAG_RATE_LIMIT_FACTOR: '0' }).rateLimitFactor).toBe(0);
+  });
+
+  it('are all in the table of docs/configuration.md, and nothing else is', async () => {
+    const text = await readFile(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
+    const listed = Array.from(text.matchAll(/^\| `([A-Z_]+)` \|/gm), ([, name]) => name ?? '');
+    expect(listed.toSorted()).toEqual(VARIABLES.toSorted());
   });
 
   it('say what is wrong without showing any value', () => {
@@ -74,7 +113,10 @@ describe('The settings', () => {
       HANSETAG_OIDC_ISSUER: 'https://user:topsecret@id.example',
       HANSETAG_SFU_SECRET: 'topsecret',
       HANSETAG_LOG_LEVEL: 'topsecret',
-      HANSETAG_RATE_LIMIT_FACTOR: '0',
+      HANSETAG_RATE_LIMIT_FACTOR: 'topsecret',
+      HANSETAG_RATE_LIMITS: 'topsecret',
+      HANSETAG_PASSWORD_LOGIN: 'topsecret',
+      HANSETAG_ADMIN_SECRET: 'secret',
       HANSETAG_PROXIES: 'topsecret',
       HANSETAG_EXIT_WITH_PARENT: 'topsecret',
     };

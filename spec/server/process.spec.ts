@@ -142,6 +142,38 @@ describe('The homeserver process', () => {
     expect(await ended(child)).toBe(0);
   });
 
+  it('runs as a plain homeserver with the required settings alone, several side by side', async () => {
+    const servers = [];
+    for (const name of ['bremen.example', 'kiel.example']) {
+      const own = await testDatabase();
+      const url = `http://127.0.0.1:${String(await freePort())}`;
+      const { child, output } = run({
+        HANSETAG_SERVER_NAME: name,
+        HANSETAG_PUBLIC_URL: url,
+        HANSETAG_CLIENT_LISTEN: new URL(url).host,
+        HANSETAG_FEDERATION_LISTEN: `127.0.0.1:${String(await freePort())}`,
+        HANSETAG_FEDERATION_CERT: join(folder, 'cert.pem'),
+        HANSETAG_FEDERATION_KEY: join(folder, 'key.pem'),
+        HANSETAG_SIGNING_KEY_FILE: join(folder, `${name}.key`),
+        DATABASE_URL: own.url,
+      });
+      servers.push({ own, url, child, output });
+    }
+    for (const { own, url, child, output } of servers) {
+      await ready(child, output);
+      expect(await (await fetch(`${url}/_hansetag/health`)).json()).toEqual({
+        status: 'ok',
+        database: 'up',
+        sfu: 'off',
+      });
+      expect(await (await fetch(`${url}/_matrix/client/v3/login`)).json()).toEqual({ flows: [] });
+      expect((await fetch(`${url}/_hansetag/client/v1/meetings`)).status).toBe(404);
+      child.kill('SIGTERM');
+      expect(await ended(child)).toBe(0);
+      await own.close();
+    }
+  });
+
   it('ends when it can not listen', async () => {
     const first = run(env);
     await ready(first.child, first.output);
