@@ -1,5 +1,11 @@
 /** Thrown when the auth rules do not allow an event. Such an event is rejected, or soft-failed, by what was checked. */
 export class AuthError extends Error {
   override readonly name = 'AuthError';
-  readonly code = 'M_FORBIDDEN';
+  /** `M_BAD_JSON` when the content itself is wrong, whoever sends it. */
+  readonly code: 'M_FORBIDDEN' | 'M_BAD_JSON';
+
+  constructor(message: string, code: 'M_FORBIDDEN' | 'M_BAD_JSON' = 'M_FORBIDDEN') {
+    super(message);
+    this.code = code;
+  }
 }

@@ -43,22 +43,23 @@ function checkForm(content: JsonObject, version: RoomVersion, state: StateView):
     version.integerPowerLevels ? Number.isSafeInteger(value) : readLevel(value) !== undefined;
   for (const name of SCALAR_LEVELS) {
     const value = member(content, name);
-    if (value !== undefined && !isLevel(value)) throw new AuthError(`The level ${name} is not an integer.`);
+    if (value !== undefined && !isLevel(value))
+      throw new AuthError(`The level ${name} is not an integer.`, 'M_BAD_JSON');
   }
   for (const name of ['events', 'notifications', 'users']) {
     const value = member(content, name);
     if (value === undefined) continue;
     if (!isJsonObject(value) || !Object.values(value).every(isLevel)) {
-      throw new AuthError(`The levels in ${name} are not integers.`);
+      throw new AuthError(`The levels in ${name} are not integers.`, 'M_BAD_JSON');
     }
     if (name === 'users' && !Object.keys(value).every(isUserId)) {
-      throw new AuthError('A power level is given to something that is not a user id.');
+      throw new AuthError('A power level is given to something that is not a user id.', 'M_BAD_JSON');
     }
   }
   if (!version.privilegedCreators || state.create === undefined) return;
   const users = entries(content, 'users');
   if (creatorsOf(state.create, version).some((creator) => Object.hasOwn(users, creator))) {
-    throw new AuthError('A creator must not be among the users with power levels.');
+    throw new AuthError('A creator must not be among the users with power levels.', 'M_BAD_JSON');
   }
 }
 

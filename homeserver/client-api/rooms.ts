@@ -2,7 +2,8 @@
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { z } from 'zod';
-import { isJsonObject, member } from '../../federation/json.ts';
+import { stateKey } from '../../federation/auth-rules.ts';
+import { canonicalJson, isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { PublicRooms } from '../directory/public-rooms.ts';
@@ -21,7 +22,9 @@ export interface RoomsRouterOptions {
 }
 
 const object = z.custom<JsonObject>(isJsonObject, 'must be an object');
-const MAX_PAGE = 100;
+const MAX_PAGE = 1000;
+/** Most servers that a client may name for a join. */
+const MAX_VIA = 20;
 
 const createSchema = z.looseObject({
   name: z.string().max(500).optional(),
@@ -40,6 +43,10 @@ const createSchema = z.looseObject({
   room_version: z.string().max(32).optional(),
 });
 const memberSchema = z.looseObject({ user_id: z.string().max(255), reason: z.string().max(1000).optional() });
+const upgradeSchema = z.looseObject({
+  new_version: z.string().max(32),
+  additional_creators: z.array(z.string().max(255)).max(100).optional(),
+});
 const reasonSchema = z.looseObject({ reason: z.string().max(1000).optional() });
 
 /** Mounted at `/_matrix/client/v3`. */
@@ -47,17 +54,11 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
   const { rooms, requireSession, limitSending } = options;
   const { directory, publicRooms } = options.directory;
   const router = express.Router();
-  router.use(['/createRoom', '/join', '/joined_rooms', '/rooms'], requireSession);
-  router.use(['/createRoom', '/join', '/rooms'], (request, response, next) => {
+  router.use(['/createRoom', '/join', '/knock', '/joined_rooms', '/rooms'], requireSession);
+  router.use(['/createRoom', '/join', '/knock', '/rooms'], (request, response, next) => {
     if (request.method === 'GET') next();
     else return limitSending(request, response, next);
   });
-
-  async function requireMember(roomId: string, userId: string): Promise<void> {
-    if ((await rooms.membership(roomId, userId)) !== 'join') {
-      throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
-    }
-  }
 
   async function shownEvent(event: StoredEvent): Promise<JsonObject> {
     return clientEvent(event, (await rooms.version(event.roomId))?.id ?? '');
@@ -103,23 +104,46 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
     },
   });
 
-  const join = async (room: string, userId: string, query: URLSearchParams): Promise<JsonObject> => {
-    const { roomId, servers } = room.startsWith('#') ? await directory.resolve(room) : { roomId: room, servers: [] };
+  /** The room that is named in the path, by id or alias, and the servers that may know it. */
+  async function named(request: express.Request): Promise<{ roomId: string; via: string[] }> {
+    const name = parameter(request, 'roomId');
+    const query = new URL(request.originalUrl, 'http://localhost').searchParams;
+    const { roomId, servers } = name.startsWith('#') ? await directory.resolve(name) : { roomId: name, servers: [] };
     if (!roomId.startsWith('!')) throw new MatrixError(400, 'M_INVALID_PARAM', 'This is no room.');
-    const via = [...query.getAll('via'), ...query.getAll('server_name'), ...servers].slice(0, 10);
-    return { room_id: await rooms.join(userId, roomId, { via }) };
+    return { roomId, via: [...query.getAll('via'), ...query.getAll('server_name'), ...servers].slice(0, MAX_VIA) };
+  }
+  const join = async (request: express.Request, response: express.Response): Promise<void> => {
+    const { roomId, via } = await named(request);
+    const { reason } = parseBody(reasonSchema, request.body);
+    await rooms.join(requesterOf(response).userId, roomId, {
+      via,
+      ...(reason === undefined ? {} : { content: { reason } }),
+    });
+    response.json({ room_id: roomId });
   };
-  const queryOf = (url: string): URLSearchParams => new URL(url, 'http://localhost').searchParams;
-  methods(router, '/join/:roomId', {
+  methods(router, '/join/:roomId', { post: join });
+  methods(router, '/rooms/:roomId/join', { post: join });
+  methods(router, '/knock/:roomId', {
     post: async (request, response) => {
+      const { roomId, via } = await named(request);
+      const { reason } = parseBody(reasonSchema, request.body);
       const { userId } = requesterOf(response);
-      response.json(await join(parameter(request, 'roomId'), userId, queryOf(request.originalUrl)));
+      await rooms.memberships.knock(userId, roomId, { via, ...(reason === undefined ? {} : { reason }) });
+      response.json({ room_id: roomId });
     },
   });
-  methods(router, '/rooms/:roomId/join', {
+  methods(router, '/rooms/:roomId/upgrade', {
     post: async (request, response) => {
-      const { userId } = requesterOf(response);
-      response.json(await join(parameter(request, 'roomId'), userId, queryOf(request.originalUrl)));
+      const body = parseBody(upgradeSchema, request.body);
+      const replacement = await rooms.upgrade(requesterOf(response).userId, parameter(request, 'roomId'), {
+        version: body.new_version,
+        moveAliases: async (from, to) => {
+          await directory.move(from, to);
+          await publicRooms.move(from, to);
+        },
+        ...(body.additional_creators === undefined ? {} : { additionalCreators: body.additional_creators }),
+      });
+      response.json({ replacement_room: replacement });
     },
   });
 
@@ -183,22 +207,48 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
     },
   });
 
+  /** Sends state. Memberships go their own way: an invitation may need another server, a join somebody who vouches. */
+  async function putState(
+    roomId: string,
+    sender: string,
+    event: { type: string; stateKey: string; content: JsonObject },
+  ): Promise<string> {
+    const { type, stateKey: key, content } = event;
+    if (type === 'm.room.create') {
+      throw new MatrixError(400, 'M_BAD_JSON', 'A room is created once and for all.');
+    }
+    if (type === 'm.room.member') {
+      const membership = member(content, 'membership');
+      const present = await rooms.membership(roomId, key);
+      if (membership === 'invite') await rooms.invite(roomId, sender, key, content);
+      else if (membership === 'join' && key === sender && present !== 'join') {
+        await rooms.join(sender, roomId, { content });
+      } else return (await rooms.send(roomId, sender, event)).eventId;
+      return (await rooms.stateEvent(roomId, type, key))?.eventId ?? '';
+    }
+    if (type === 'm.room.canonical_alias') await directory.checkCanonical(roomId, content);
+    // What stands there already is not said again, as clients do that a lot.
+    const before = await rooms.stateEvent(roomId, type, key);
+    if (before?.pdu.sender === sender && sameContent(before.pdu.content, content)) return before.eventId;
+    return (await rooms.send(roomId, sender, event)).eventId;
+  }
+
   const stateHandlers = (keyOf: (request: express.Request) => string): Parameters<typeof methods>[2] => ({
     get: async (request, response) => {
       const roomId = parameter(request, 'roomId');
-      await requireMember(roomId, requesterOf(response).userId);
-      const event = await rooms.stateEvent(roomId, parameter(request, 'eventType'), keyOf(request));
+      const state = await rooms.stateFor(roomId, requesterOf(response).userId);
+      const event = state.get(stateKey(parameter(request, 'eventType'), keyOf(request)));
       if (!event) throw new MatrixError(404, 'M_NOT_FOUND', 'The room has no such state.');
       response.json(queryText(request, 'format') === 'event' ? await shownEvent(event) : event.pdu.content);
     },
     put: async (request, response) => {
       const { userId } = requesterOf(response);
-      const roomId = parameter(request, 'roomId');
-      const type = parameter(request, 'eventType');
-      const content = parseBody(object, request.body);
-      if (type === 'm.room.canonical_alias') await directory.checkCanonical(roomId, content);
-      const event = await rooms.send(roomId, userId, { type, stateKey: keyOf(request), content });
-      response.json({ event_id: event.eventId });
+      const id = await putState(parameter(request, 'roomId'), userId, {
+        type: parameter(request, 'eventType'),
+        stateKey: keyOf(request),
+        content: parseBody(object, request.body),
+      });
+      response.json({ event_id: id });
     },
   });
   methods(
@@ -214,8 +264,7 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
   methods(router, '/rooms/:roomId/state', {
     get: async (request, response) => {
       const roomId = parameter(request, 'roomId');
-      await requireMember(roomId, requesterOf(response).userId);
-      const state = await rooms.state(roomId);
+      const state = await rooms.stateFor(roomId, requesterOf(response).userId);
       response.json(await Promise.all([...state.values()].map((event) => shownEvent(event))));
     },
   });
@@ -246,10 +295,10 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
   methods(router, '/rooms/:roomId/members', {
     get: async (request, response) => {
       const roomId = parameter(request, 'roomId');
-      await requireMember(roomId, requesterOf(response).userId);
+      const state = await rooms.stateFor(roomId, requesterOf(response).userId, queryText(request, 'at'));
       const [wanted, unwanted] = [queryText(request, 'membership'), queryText(request, 'not_membership')];
       const chunk: JsonObject[] = [];
-      for (const event of (await rooms.state(roomId)).values()) {
+      for (const event of state.values()) {
         if (event.pdu.type !== 'm.room.member') continue;
         const membership = member(event.pdu.content, 'membership');
         if ((wanted !== undefined && membership !== wanted) || membership === unwanted) continue;
@@ -262,13 +311,18 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
   methods(router, '/rooms/:roomId/joined_members', {
     get: async (request, response) => {
       const roomId = parameter(request, 'roomId');
-      await requireMember(roomId, requesterOf(response).userId);
+      if ((await rooms.membership(roomId, requesterOf(response).userId)) !== 'join') {
+        throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
+      }
       const joined: JsonObject = {};
       for (const event of (await rooms.state(roomId)).values()) {
         const { type, content, state_key: userId } = event.pdu;
         if (type !== 'm.room.member' || userId === undefined || content['membership'] !== 'join') continue;
-        const name = member(content, 'displayname');
-        joined[userId] = typeof name === 'string' ? { display_name: name } : {};
+        const [name, picture] = [member(content, 'displayname'), member(content, 'avatar_url')];
+        joined[userId] = {
+          ...(typeof name === 'string' ? { display_name: name } : {}),
+          ...(typeof picture === 'string' ? { avatar_url: picture } : {}),
+        };
       }
       response.json({ joined });
     },
@@ -282,4 +336,8 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
   });
 
   return router;
+}
+
+function sameContent(a: JsonObject, b: JsonObject): boolean {
+  return canonicalJson(a) === canonicalJson(b);
 }

@@ -50,6 +50,13 @@ export class PublicRooms {
     }
   }
 
+  /** Lists the room that replaces another in its place. */
+  async move(from: string, to: string): Promise<void> {
+    if (!(await this.listed(from))) return;
+    await this.set(from, false);
+    await this.set(to, true);
+  }
+
   async listed(roomId: string): Promise<boolean> {
     return (await this.#db.query('SELECT 1 FROM public_rooms WHERE room_id = $1', [roomId])).length > 0;
   }

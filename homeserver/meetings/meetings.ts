@@ -47,7 +47,7 @@ export class Meetings {
       name: plan.title,
       preset: 'private_chat',
       initialState: [{ type: MEETING, stateKey: '', content }],
-      powerLevelContentOverride: { events: { [CALL_MEMBER]: 0 } },
+      powerLevelContentOverride: { invite: 50, events: { [CALL_MEMBER]: 0 } },
     });
     return { roomId, invitations: await this.invite(userId, roomId, plan.invite) };
   }

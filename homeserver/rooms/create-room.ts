@@ -1,5 +1,8 @@
 /** The first events of a new room. @see Matrix specification, client-server API, "createRoom" */
-import type { JsonObject } from '../../federation/json.ts';
+import { isUserId } from '../../federation/event.ts';
+import type { JsonObject, JsonValue } from '../../federation/json.ts';
+import type { RoomVersion } from '../../federation/room-versions.ts';
+import { MatrixError } from '../errors.ts';
 import type { NewEvent } from './local-events.ts';
 
 export type Preset = 'private_chat' | 'trusted_private_chat' | 'public_chat';
@@ -15,6 +18,8 @@ export interface CreateRoomOptions {
   readonly initialState?: readonly { type: string; stateKey: string; content: JsonObject }[];
   readonly creationContent?: JsonObject;
   readonly powerLevelContentOverride?: JsonObject;
+  /** The whole power levels, as for a room that replaces another. */
+  readonly powerLevels?: JsonObject;
   readonly roomVersion?: string;
 }
 
@@ -55,7 +60,8 @@ export function firstEvents(creator: string, options: CreateRoomOptions, privile
     ban: 50,
     kick: 50,
     redact: 50,
-    invite: options.preset === 'public_chat' ? 0 : 50,
+    // In a room that anybody may enter, invitations are a matter of those who run it.
+    invite: preset === PRESETS.public_chat ? 50 : 0,
   };
   if (options.preset === 'trusted_private_chat' && !privileged) {
     levels['users'] = { [creator]: 100, ...Object.fromEntries((options.invite ?? []).map((user) => [user, 100])) };
@@ -64,14 +70,42 @@ export function firstEvents(creator: string, options: CreateRoomOptions, privile
   const add = (type: string, content: JsonObject, stateKey = ''): void => {
     state.set(`${type}\0${stateKey}`, { type, stateKey, content });
   };
-  add('m.room.power_levels', mergeLevels(levels, options.powerLevelContentOverride));
+  add('m.room.power_levels', options.powerLevels ?? mergeLevels(levels, options.powerLevelContentOverride));
   add('m.room.join_rules', { join_rule: preset.joinRule });
   add('m.room.history_visibility', { history_visibility: 'shared' });
   add('m.room.guest_access', { guest_access: preset.guestAccess });
   for (const event of options.initialState ?? []) add(event.type, event.content, event.stateKey);
   if (options.name !== undefined) add('m.room.name', { name: options.name });
-  if (options.topic !== undefined) add('m.room.topic', { topic: options.topic });
+  if (options.topic !== undefined) {
+    add('m.room.topic', { topic: options.topic, 'm.topic': { 'm.text': [{ body: options.topic }] } });
+  }
   return [...state.values()];
+}
+
+/**
+ * The content of the create event.
+ *
+ * @throws MatrixError 400 for additional creators that are no list of user ids
+ */
+export function createContent(creator: string, options: CreateRoomOptions, version: RoomVersion): JsonObject {
+  const content: JsonObject = { ...options.creationContent, room_version: version.id };
+  if (version.implicitCreator) delete content['creator'];
+  else content['creator'] = creator;
+  if (!version.privilegedCreators) return content;
+  const given = content['additional_creators'];
+  if (given !== undefined && !isUserIds(given)) {
+    throw new MatrixError(400, 'M_BAD_JSON', 'additional_creators must be a list of user ids.');
+  }
+  const creators = new Set(given);
+  // In a chat among equals, all have the same power; in these versions only creators are equal to the creator.
+  if (options.preset === 'trusted_private_chat') for (const userId of options.invite ?? []) creators.add(userId);
+  creators.delete(creator);
+  if (creators.size > 0) content['additional_creators'] = [...creators];
+  return content;
+}
+
+function isUserIds(value: JsonValue): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string' && isUserId(item));
 }
 
 /** As the specification says, members of the override replace ours; `events` is added to, as servers in the field do. */

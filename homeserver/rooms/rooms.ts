@@ -2,6 +2,7 @@
  * The room engine as the rest of the homeserver sees it. Rules of rooms live here and in federation/; who calls is
  * already known to be the user it names.
  */
+import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { powerLevelOf, stateKey } from '../../federation/auth-rules.ts';
 import type { StateKey } from '../../federation/auth-rules.ts';
@@ -19,7 +20,7 @@ import type { Notifier } from '../stream/notifier.ts';
 import type { Positions } from '../stream/positions.ts';
 import { adoptJoin } from './adopt.ts';
 import type { AdoptDeps, AdoptedJoin } from './adopt.ts';
-import { firstEvents } from './create-room.ts';
+import { createContent, firstEvents } from './create-room.ts';
 import type { CreateRoomOptions } from './create-room.ts';
 import { EventStore } from './event-store.ts';
 import type { StoredEvent } from './event-store.ts';
@@ -38,6 +39,8 @@ import type { Room } from './room.ts';
 import { Serial } from './serial.ts';
 import { StateStore } from './state-store.ts';
 import { Timeline } from './timeline.ts';
+import { upgradeRoom } from './upgrade.ts';
+import type { UpgradeOptions } from './upgrade.ts';
 
 export type { CreateRoomOptions } from './create-room.ts';
 export type { StoredEvent } from './event-store.ts';
@@ -155,24 +158,24 @@ export class Rooms {
   /** Creates a room and sends the invitations. @returns the room id @throws MatrixError */
   async create(sender: string, options: CreateRoomOptions): Promise<string> {
     const version = roomVersion(options.roomVersion ?? DEFAULT_ROOM_VERSION);
-    if (!version || !version.hashRoomIds) {
-      throw new MatrixError(400, 'M_UNSUPPORTED_ROOM_VERSION', 'Rooms are created in version 12.');
-    }
+    if (!version) throw new MatrixError(400, 'M_UNSUPPORTED_ROOM_VERSION', 'This room version is not supported.');
     for (const userId of options.invite ?? []) {
       if (!isUserId(userId)) throw new MatrixError(400, 'M_INVALID_PARAM', `${userId} is not a user id.`);
     }
+    const opaque = `!${randomBytes(12).toString('base64url')}:${this.#options.serverName}`;
     const create = this.#local.sign({ version }, {
       type: 'm.room.create',
       state_key: '',
       sender,
-      content: { ...options.creationContent, room_version: version.id },
+      ...(version.hashRoomIds ? {} : { room_id: opaque }),
+      content: createContent(sender, options, version),
       auth_events: [],
       prev_events: [],
       depth: 1,
       origin_server_ts: Date.now(),
     } as UnsignedPdu);
     const createId = eventId(create, version);
-    const roomId = `!${createId.slice(1)}`;
+    const roomId = version.hashRoomIds ? `!${createId.slice(1)}` : opaque;
     await this.#serial.run(roomId, async () => {
       const room = await this.#begin(roomId, version, create, createId);
       await this.#local.send(room, sender, {
@@ -215,6 +218,11 @@ export class Rooms {
     await this.memberships.leave(roomId, userId, reason);
   }
 
+  /** Replaces a room by one of another version. @returns the id of the new room @throws MatrixError */
+  async upgrade(userId: string, roomId: string, options: UpgradeOptions): Promise<string> {
+    return upgradeRoom(this, userId, roomId, options);
+  }
+
   async forget(roomId: string, userId: string): Promise<void> {
     if ((await this.membership(roomId, userId)) === 'join') {
       throw new MatrixError(400, 'M_UNKNOWN', 'Leave the room first.');
@@ -227,6 +235,25 @@ export class Rooms {
   async state(roomId: string): Promise<ReadonlyMap<StateKey, StoredEvent>> {
     const room = await this.#require(roomId);
     return this.#load(room.state.map);
+  }
+
+  /**
+   * The state that a user may see: the current one of a room they are in, that of when they left, or the current one of
+   * a room whose history is open to the world.
+   *
+   * @param at a pagination token: the state at that time, as far as the user may see it
+   * @throws MatrixError 403 for anybody else
+   */
+  async stateFor(roomId: string, userId: string, at?: string): Promise<ReadonlyMap<StateKey, StoredEvent>> {
+    const { membership, position } = await this.#presentMembership(roomId, userId);
+    const open = membership === 'join' || membership === undefined;
+    const limit = open ? this.position : position;
+    if (open && at === undefined) return this.state(roomId);
+    const upTo = at === undefined ? limit : Math.min(limit, readToken(at) - 1);
+    const [event] = await this.#events.range(roomId, { before: upTo + 1, newestFirst: true, limit: 1 });
+    if (event) return this.stateAfter(event);
+    if (open) return this.state(roomId);
+    throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
   }
 
   /** The state after an event that we have. */
@@ -449,14 +476,20 @@ export class Rooms {
     }
   }
 
+  /** How a user stands to a room now. @throws MatrixError 403 for somebody outside a room that is not open to all */
   async #presentMembership(
     roomId: string,
     userId: string,
   ): Promise<{ membership: string | undefined; position: number }> {
     const rows = await this.#members.roomsOf(userId, ['join', 'invite', 'leave', 'ban', 'knock']);
     const row = rows.find((entry) => entry.roomId === roomId);
-    if (!row) throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
-    return row;
+    if (row && (row.membership === 'join' || row.membership === 'leave' || row.membership === 'ban')) return row;
+    const visibility = await this.stateEvent(roomId, 'm.room.history_visibility', '');
+    if (member(visibility?.pdu.content, 'history_visibility') === 'world_readable') {
+      return { membership: undefined, position: this.position };
+    }
+    if (row) return row;
+    throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
   }
 
   async #load(map: ReadonlyMap<StateKey, string>): Promise<ReadonlyMap<StateKey, StoredEvent>> {

@@ -158,12 +158,14 @@ export class Timeline {
     return ACCEPTED;
   }
 
-  /** Checks an event of our own against the current state; it cites just that. @throws MatrixError 403 */
+  /** Checks an event of our own against the current state; it cites just that. @throws MatrixError 403 or 400 */
   async authorise(room: Pick<Room, 'version' | 'create'>, map: StateMap, pdu: Pdu, id: string): Promise<void> {
     try {
       checkAuth(pdu, id, room.version, await this.view(room, map, pdu));
     } catch (error) {
-      if (error instanceof AuthError) throw new MatrixError(403, 'M_FORBIDDEN', error.message);
+      if (error instanceof AuthError) {
+        throw new MatrixError(error.code === 'M_BAD_JSON' ? 400 : 403, error.code, error.message);
+      }
       throw error;
     }
   }
