@@ -197,7 +197,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
       announceName(rooms, userId, name).catch((error: unknown) => log.warn({ err: error }, 'a name was not announced'));
     },
     matrix: [
-      roomsRouter({ rooms, requireSession: sessionRequired, limitSending: limits.sending, directory: found }),
+      roomsRouter({ rooms, requireSession: sessionRequired, limitSending: limits.sending, messages: found }),
       ...found.matrix,
       syncRouter({
         rooms,

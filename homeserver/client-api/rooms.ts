@@ -5,9 +5,8 @@ import { z } from 'zod';
 import { stateKey } from '../../federation/auth-rules.ts';
 import { canonicalJson, isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
-import type { Directory } from '../directory/directory.ts';
-import type { PublicRooms } from '../directory/public-rooms.ts';
 import { methods, MatrixError } from '../errors.ts';
+import type { Messages } from '../messages/index.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 import { clientEvent } from './client-event.ts';
 import { parameter, parseBody, queryNumber, queryText, requesterOf } from './parse.ts';
@@ -17,8 +16,8 @@ export interface RoomsRouterOptions {
   readonly requireSession: RequestHandler;
   /** Rate limit for what a user sends. */
   readonly limitSending: RequestHandler;
-  /** Names of rooms, and the list of those that anybody may find. */
-  readonly directory: { readonly directory: Directory; readonly publicRooms: PublicRooms };
+  /** Names of rooms, the list of those that anybody may find, and what events say about others. */
+  readonly messages: Pick<Messages, 'directory' | 'publicRooms' | 'relations'>;
 }
 
 const object = z.custom<JsonObject>(isJsonObject, 'must be an object');
@@ -52,7 +51,7 @@ const reasonSchema = z.looseObject({ reason: z.string().max(1000).optional() });
 /** Mounted at `/_matrix/client/v3`. */
 export function roomsRouter(options: RoomsRouterOptions): Router {
   const { rooms, requireSession, limitSending } = options;
-  const { directory, publicRooms } = options.directory;
+  const { directory, publicRooms, relations } = options.messages;
   const router = express.Router();
   router.use(['/createRoom', '/join', '/knock', '/joined_rooms', '/rooms'], requireSession);
   router.use(['/createRoom', '/join', '/knock', '/rooms'], (request, response, next) => {
@@ -279,7 +278,7 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
         dir: queryText(request, 'dir') === 'f' ? 'f' : 'b',
         limit: Math.max(1, queryNumber(request, 'limit', 10, MAX_PAGE)),
       });
-      const chunk = await Promise.all(page.events.map((event) => shownEvent(event)));
+      const chunk = await relations.show(page.events, userId, shownEvent);
       response.json({ chunk, start: page.start, ...(page.end === undefined ? {} : { end: page.end }), state: [] });
     },
   });
@@ -288,7 +287,7 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
     get: async (request, response) => {
       const { userId } = requesterOf(response);
       const event = await rooms.visibleEvent(parameter(request, 'roomId'), userId, parameter(request, 'eventId'));
-      response.json(await shownEvent(event));
+      response.json((await relations.show([event], userId, shownEvent))[0]);
     },
   });
 

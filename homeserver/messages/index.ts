@@ -3,11 +3,14 @@ import type { RequestHandler, Router } from 'express';
 import type { Logger } from 'pino';
 import type { FederationClient } from '../../federation/client.ts';
 import { directoryRouter } from '../client-api/directory.ts';
+import { relationsRouter } from '../client-api/relations.ts';
+import { showFor } from '../client-api/show.ts';
 import type { Database } from '../database/database.ts';
 import { Directory } from '../directory/directory.ts';
 import { PublicRooms } from '../directory/public-rooms.ts';
 import { remoteAlias, remotePublicRooms } from '../directory/remote.ts';
 import { directoryRouter as federationDirectory } from '../federation-api/directory-router.ts';
+import { Relations } from '../relations/relations.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 
 export interface MessagesOptions {
@@ -25,6 +28,7 @@ export interface MessagesOptions {
 export interface Messages {
   readonly directory: Directory;
   readonly publicRooms: PublicRooms;
+  readonly relations: Relations;
   /** Routers at `/_matrix/client/v3`. */
   readonly matrix: Router[];
   /** Routers at `/_matrix`. */
@@ -44,9 +48,12 @@ export function messages(options: MessagesOptions): Messages {
     ...admin,
   });
   const publicRooms = new PublicRooms(db, rooms);
+  const relations = new Relations(db, rooms);
+  const show = showFor(rooms);
   return {
     directory,
     publicRooms,
+    relations,
     matrix: [
       directoryRouter({
         rooms,
@@ -58,7 +65,7 @@ export function messages(options: MessagesOptions): Messages {
         ...admin,
       }),
     ],
-    matrixRoot: [],
+    matrixRoot: [relationsRouter({ relations, showFor: show, requireSession })],
     federation: [federationDirectory({ serverName, directory, publicRooms, signed })],
   };
 }

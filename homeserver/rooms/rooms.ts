@@ -374,6 +374,25 @@ export class Rooms {
     throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such event, or you may not see it.');
   }
 
+  /** Those of some events of one room that a user may see, in their order. @throws MatrixError 403 for an outsider */
+  async visibleAmong(roomId: string, userId: string, events: Iterable<StoredEvent>): Promise<StoredEvent[]> {
+    const now = await this.#presentMembership(roomId, userId);
+    const visible: StoredEvent[] = [];
+    for (const event of events) {
+      if (event.roomId !== roomId || event.rejected || event.softFailed || event.outlier) continue;
+      if (await this.history.visibleToUser(event, userId, now)) visible.push(event);
+    }
+    return visible;
+  }
+
+  /** Accepted events of a room between two positions, both exclusive, whoever may see them. */
+  async range(
+    roomId: string,
+    range: { after?: number; before?: number; newestFirst: boolean; limit: number },
+  ): Promise<StoredEvent[]> {
+    return this.#events.range(roomId, range);
+  }
+
   /** An event whatever its flags. */
   async event(id: string): Promise<StoredEvent | undefined> {
     return this.#events.get(id);

@@ -138,7 +138,7 @@ export async function startServer(name: string): Promise<TestServer> {
   const free: RequestHandler = (_request, _response, next) => next();
   app.use(
     '/_matrix/client/v3',
-    roomsRouter({ rooms, requireSession: sessionRequired, limitSending: free, directory: parts }),
+    roomsRouter({ rooms, requireSession: sessionRequired, limitSending: free, messages: parts }),
     ...parts.matrix,
   );
   app.use('/_matrix', ...parts.matrixRoot, (_request, _response, next) => next());
