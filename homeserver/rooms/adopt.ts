@@ -12,6 +12,8 @@ import type { Invitations } from './invitations.ts';
 import type { Positions } from '../stream/positions.ts';
 import type { Receiver } from './receive.ts';
 import type { Room, RoomTable } from './room.ts';
+import { differences } from './state-changes.ts';
+import type { StateChanges } from './state-changes.ts';
 import type { StateStore } from './state-store.ts';
 import type { Timeline } from './timeline.ts';
 
@@ -29,6 +31,7 @@ export interface AdoptDeps {
   readonly states: StateStore;
   readonly rooms: RoomTable;
   readonly invitations: Invitations;
+  readonly changes: StateChanges;
   readonly positions: Positions;
   readonly receiver: Receiver;
   readonly timeline: Timeline;
@@ -72,12 +75,14 @@ export async function adoptJoin(
     );
   }
 
+  const old = (await rooms.find(roomId))?.state.map;
   const position = positions.take();
   try {
     const { room, event } = await db.transaction(async (tx) => {
       const stateBefore = await states.derive(tx, roomId, undefined, before);
       const after = new Map(before);
-      after.set(stateKey('m.room.member', join.state_key ?? ''), joinId);
+      const joinKey = stateKey('m.room.member', join.state_key ?? '');
+      after.set(joinKey, joinId);
       const stateAfter = await states.derive(tx, roomId, stateBefore, after);
       const stored: StoredEvent = {
         eventId: joinId,
@@ -94,6 +99,10 @@ export async function adoptJoin(
       const entered: Room = { roomId, version, create, createId, extremities: [joinId], state: stateAfter };
       await rooms.put(entered, tx);
       await timeline.indexAll(tx, entered, position);
+      // Somebody of ours may be inside already. To everybody else the room is new, and they get the whole state.
+      const map = stateAfter.map;
+      const keys = old === undefined ? [joinKey] : differences(old, map);
+      await deps.changes.put(tx, roomId, position, keys, old ?? new Map(), map);
       await invitations.removeAll(roomId, tx);
       return { room: entered, event: stored };
     });

@@ -24,8 +24,12 @@ export class Members {
     tx: Tx,
     member: { roomId: string; userId: string; membership: string; position: number; since: number },
   ): Promise<void> {
+    // Who comes back has a room to forget again.
+    const back = ['join', 'invite', 'knock'].includes(member.membership)
+      ? 'WITH back AS (DELETE FROM forgotten_rooms WHERE room_id = $1 AND user_id = $2)'
+      : '';
     await this.#db.query(
-      `INSERT INTO room_members (room_id, user_id, server, membership, position, since) VALUES ($1, $2, $3, $4, $5, $6)
+      `${back} INSERT INTO room_members (room_id, user_id, server, membership, position, since) VALUES ($1, $2, $3, $4, $5, $6)
        ON CONFLICT (room_id, user_id) DO UPDATE SET membership = excluded.membership,
          position = excluded.position, since = excluded.since`,
       [member.roomId, member.userId, serverOf(member.userId), member.membership, member.position, member.since],

@@ -37,6 +37,7 @@ import { Receiver } from './receive.ts';
 import { currentId, RoomTable } from './room.ts';
 import type { Room } from './room.ts';
 import { Serial } from './serial.ts';
+import { StateChanges } from './state-changes.ts';
 import { StateStore } from './state-store.ts';
 import { Timeline } from './timeline.ts';
 import { upgradeRoom } from './upgrade.ts';
@@ -85,6 +86,8 @@ export class Rooms {
   readonly #receiver: Receiver;
   readonly #adoptDeps: AdoptDeps;
   readonly #states: StateStore;
+  /** How the current state of rooms moved. */
+  readonly changes: StateChanges;
   /** The graph, for servers. */
   readonly history: History;
   /** Who enters, leaves and lets in. */
@@ -100,6 +103,7 @@ export class Rooms {
     this.#firstPosition = first;
     this.#events = new EventStore(db);
     this.#states = new StateStore(db);
+    this.changes = new StateChanges(db);
     this.#rooms = new RoomTable(db, this.#events, this.#states);
     this.#members = new Members(db);
     this.#invitations = new Invitations(db);
@@ -111,6 +115,7 @@ export class Rooms {
       rooms: this.#rooms,
       members: this.#members,
       invitations: this.#invitations,
+      changes: this.changes,
       positions,
       sender,
       emit: (event: StoredEvent, info: { live: boolean }) => this.#emit(event, info),
@@ -463,6 +468,7 @@ export class Rooms {
         await this.#events.put(stored, tx);
         const begun: Room = { roomId, version, create, createId, extremities: [createId], state };
         await this.#rooms.put(begun, tx);
+        await this.changes.put(tx, roomId, position, [...state.map.keys()], before.map, state.map);
         return { room: begun, event: stored };
       });
       this.#events.committed(event);

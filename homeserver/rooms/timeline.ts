@@ -29,6 +29,7 @@ import type { Members } from './members.ts';
 import type { Sender } from './ports.ts';
 import type { Positions } from '../stream/positions.ts';
 import type { Room, RoomTable } from './room.ts';
+import type { StateChanges } from './state-changes.ts';
 import type { State, StateMap, StateStore } from './state-store.ts';
 
 /** What decided the fate of an event. */
@@ -57,6 +58,7 @@ export interface TimelineDeps {
   readonly rooms: RoomTable;
   readonly members: Members;
   readonly invitations: Invitations;
+  readonly changes: StateChanges;
   readonly positions: Positions;
   readonly sender: Sender;
   readonly emit: (event: StoredEvent, info: { live: boolean }) => void;
@@ -307,14 +309,11 @@ export class Timeline {
   async #index(tx: Tx, room: Room, map: StateMap, position: number): Promise<void> {
     const changed: [StateKey, string][] = [];
     for (const [key, id] of map) if (room.state.map.get(key) !== id) changed.push([key, id]);
-    const gone = map.size < room.state.map.size + changed.length ? [...room.state.map.keys()] : [];
-    await this.#indexChanges(
-      tx,
-      room,
-      changed,
-      gone.filter((key) => !map.has(key)),
-      position,
-    );
+    const gone =
+      map.size < room.state.map.size + changed.length ? [...room.state.map.keys()].filter((key) => !map.has(key)) : [];
+    const keys = [...changed.map(([key]) => key), ...gone];
+    await this.#deps.changes.put(tx, room.roomId, position, keys, room.state.map, map);
+    await this.#indexChanges(tx, room, changed, gone, position);
   }
 
   async #indexChanges(
