@@ -26,6 +26,8 @@ export interface StoredKey {
 /** What is known of the keys of a server, by key id. Plain JSON. */
 export interface StoredKeys {
   readonly keys: Record<string, StoredKey>;
+  /** The last document that was properly signed, for those who ask us about the server. */
+  readonly document?: JsonObject;
 }
 
 /** Keeps keys over a restart. */
@@ -118,15 +120,33 @@ export class KeyRing implements KeyLookup {
     const entry = await this.#entry(server);
     const known = this.#find(entry.known, keyId, validAt);
     if (known !== undefined) return known;
+    await this.#refresh(server, entry);
+    return this.#find((await this.#entry(server)).known, keyId, validAt);
+  }
+
+  /**
+   * The document of another server's keys, as that server signed it. One that is older than asked for is better than
+   * none: its keys are good for events from then.
+   *
+   * @param validUntil milliseconds since 1970; an older document is fetched anew, if the server can be reached
+   */
+  async document(server: string, validUntil: number): Promise<JsonObject | undefined> {
+    const entry = await this.#entry(server);
+    const known = entry.known.document?.['valid_until_ts'];
+    if (typeof known !== 'number' || known < Math.max(validUntil, this.#now())) await this.#refresh(server, entry);
+    return (await this.#entry(server)).known.document;
+  }
+
+  /** Fetches the keys of a server, unless that was tried a moment ago. */
+  async #refresh(server: string, entry: Entry): Promise<void> {
     if (!this.#fetches.has(server)) {
-      if (this.#now() < entry.notBefore || this.#fetches.size >= MAX_FETCHES) return undefined;
+      if (this.#now() < entry.notBefore || this.#fetches.size >= MAX_FETCHES) return;
       this.#fetches.set(
         server,
         this.#fetch(server, entry).finally(() => this.#fetches.delete(server)),
       );
     }
     await this.#fetches.get(server);
-    return this.#find((await this.#entry(server)).known, keyId, validAt);
   }
 
   #find({ keys }: StoredKeys, keyId: string, validAt: number | 'now'): string | undefined {
@@ -215,7 +235,7 @@ function readDocument(document: JsonObject, server: string, now: number): Stored
   const validUntil = Math.min(valid_until_ts, now + MAX_VALIDITY_MS);
   const old = old_verify_keys.map(([keyId, { key, expired_ts }]) => [keyId, oldKey(key, expired_ts)] as const);
   const current = proven.map(([keyId, { key }]) => [keyId, currentKey(key, validUntil)] as const);
-  return { keys: Object.fromEntries([...old, ...current]) };
+  return { keys: Object.fromEntries([...old, ...current]), document };
 }
 
 /**
@@ -232,7 +252,7 @@ function merge(before: StoredKeys, after: StoredKeys, now: number): StoredKeys {
     const isSame = known?.key === fresh.key && known.current && fresh.current;
     keys[keyId] = isSame ? currentKey(fresh.key, Math.max(known.validUntil, fresh.validUntil)) : fresh;
   }
-  return { keys };
+  return { keys, ...(after.document === undefined ? {} : { document: after.document }) };
 }
 
 function currentKey(key: string, validUntil: number): StoredKey {

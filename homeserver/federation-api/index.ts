@@ -4,8 +4,7 @@ import type { RequestHandler, Router } from 'express';
 import type { Logger } from 'pino';
 import type { FederationClient } from '../../federation/client.ts';
 import type { JsonObject } from '../../federation/json.ts';
-import { serverKeysDocument } from '../../federation/keyring.ts';
-import type { KeyLookup } from '../../federation/keyring.ts';
+import type { KeyRing } from '../../federation/keyring.ts';
 import type { OutboundQueue } from '../../federation/outbound-queue.ts';
 import type { SigningKey } from '../../federation/signing.ts';
 import type { Accounts } from '../accounts/accounts.ts';
@@ -14,6 +13,7 @@ import { methods, MatrixError } from '../errors.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { signedRequest, signedRouter } from './authenticate.ts';
 import { Edus } from './edus.ts';
+import { keyRouter } from './key-router.ts';
 import { graphRouter } from './graph-router.ts';
 import { membershipRouter, originOf, parameters } from './membership-router.ts';
 import { FederatedRooms } from './remote-rooms.ts';
@@ -23,7 +23,7 @@ export interface FederationApiOptions {
   readonly serverName: string;
   readonly version: string;
   readonly key: SigningKey;
-  readonly keyring: KeyLookup;
+  readonly keyring: KeyRing;
   readonly client: FederationClient;
   readonly queue: OutboundQueue;
   readonly rooms: Rooms;
@@ -41,8 +41,6 @@ export interface FederationApi {
   close(): void;
 }
 
-/** How long others may use our key without asking again, in ms. */
-const KEY_VALID_MS = 24 * 60 * 60 * 1000;
 const CLEAN_UP_MS = 60 * 60 * 1000;
 
 export function federationApi(options: FederationApiOptions): FederationApi {
@@ -66,11 +64,7 @@ export function federationApi(options: FederationApiOptions): FederationApi {
   });
   const router = express.Router();
 
-  methods(router, '/_matrix/key/v2/server', {
-    get: (_request, response) => {
-      response.json(serverKeysDocument({ serverName, keys: [key], validForMs: KEY_VALID_MS }));
-    },
-  });
+  router.use(keyRouter({ serverName, key, keyring, isTrusted: options.isTrusted }));
   methods(router, '/_matrix/federation/v1/version', {
     get: (_request, response) => {
       response.json({ server: { name: 'Hansetag', version: options.version } });

@@ -1,5 +1,6 @@
 /** Keys of other servers as the key ring keeps them over a restart. */
 import type { KeyStore, StoredKeys } from '../../federation/keyring.ts';
+import { parseStrict } from '../../federation/json.ts';
 import type { Database } from '../database/database.ts';
 
 /** Makes the key ring's store in the database. */
@@ -8,7 +9,7 @@ export function sqlKeyStore(db: Database): KeyStore {
     async get(server) {
       const [row] = await db.query<{ json: string }>('SELECT json FROM server_keys WHERE server = $1', [server]);
       // Written by `put` below, never by anybody else.
-      return row && (JSON.parse(row.json) as StoredKeys);
+      return row && (parseStrict(row.json) as unknown as StoredKeys);
     },
     async put(server, keys) {
       await db.query(

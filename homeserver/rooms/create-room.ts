@@ -73,7 +73,8 @@ export function firstEvents(creator: string, options: CreateRoomOptions, privile
   add('m.room.power_levels', options.powerLevels ?? mergeLevels(levels, options.powerLevelContentOverride));
   add('m.room.join_rules', { join_rule: preset.joinRule });
   add('m.room.history_visibility', { history_visibility: 'shared' });
-  add('m.room.guest_access', { guest_access: preset.guestAccess });
+  // Absence means forbidden.
+  if (preset.guestAccess === 'can_join') add('m.room.guest_access', { guest_access: preset.guestAccess });
   for (const event of options.initialState ?? []) add(event.type, event.content, event.stateKey);
   if (options.name !== undefined) add('m.room.name', { name: options.name });
   if (options.topic !== undefined) {

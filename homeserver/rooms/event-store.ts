@@ -147,6 +147,15 @@ export class EventStore {
     return row && stored(row);
   }
 
+  /** The first event of the live history: the create event, or the join that brought us in. */
+  async first(roomId: string): Promise<StoredEvent | undefined> {
+    const [row] = await this.#db.query<Row>(
+      `SELECT ${COLUMNS} FROM events WHERE room_id = $1 AND position > 0 AND NOT outlier ORDER BY position LIMIT 1`,
+      [roomId],
+    );
+    return row && stored(row);
+  }
+
   /** The lowest position of backfilled history, 0 when there is none. */
   async firstPosition(): Promise<number> {
     const [row] = await this.#db.query<{ first: number }>(

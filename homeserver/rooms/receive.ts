@@ -5,6 +5,7 @@
  * @see Matrix specification, server-server API, "Checks performed on receipt of a PDU"
  */
 import { AuthError, checkAuth, checkAuthEventsSelection, stateKey, stateViewOf } from '../../federation/auth-rules.ts';
+import type { StateKey } from '../../federation/auth-rules.ts';
 import { eventId, roomIdOf } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
 import type { Logger } from 'pino';
@@ -16,8 +17,12 @@ import type { Room } from './room.ts';
 import type { State, StateStore } from './state-store.ts';
 import type { Timeline } from './timeline.ts';
 
-/** Most events fetched to fill the gap before one event. More comes by backfill when somebody reads that far. */
+/** Most events asked for at once to fill the gap before an event; others cap it there. */
 const GAP_LIMIT = 20;
+/** A longer gap is filled page by page, up to this many. What is then still missing stays a hole in the history. */
+const BACKFILL_ROUNDS = 5;
+const BACKFILL_LIMIT = 100;
+const MAX_BACKFILL_FROM = 20;
 /** Most auth events fetched one by one for one event. */
 const AUTH_FETCH_LIMIT = 100;
 /** Servers asked in turn for what the sending one does not give. */
@@ -56,8 +61,13 @@ export class Receiver {
     const id = eventId(pdu, room.version);
     const known = await this.#deps.events.get(id);
     if (known && !known.outlier) return known;
-    const missing = await this.#missing(pdu.prev_events);
-    if (missing.length > 0) await this.#fillGap(room, pdu, id, origin);
+    if ((await this.#missing(pdu.prev_events)).length > 0) {
+      await this.#fillGap(room, pdu, id, origin);
+      // Who sends an event has to have what came before it. To take it without would let anybody cut our history.
+      if ((await this.#missing(pdu.prev_events)).length > 0) {
+        throw new UnknownPlaceError(`What came before ${id} was not given.`);
+      }
+    }
     return this.#place(room, pdu, id, origin);
   }
 
@@ -95,23 +105,26 @@ export class Receiver {
 
   /** Fetches what lies between our newest events and this one, and stores it oldest first. */
   async #fillGap(room: Room, pdu: Pdu, id: string, origin: string): Promise<void> {
-    let events: Pdu[];
-    try {
-      events = await this.#deps.remote().missingEvents({
-        roomId: room.roomId,
-        server: origin,
-        version: room.version,
-        earliest: room.extremities,
-        latest: [id],
-        limit: GAP_LIMIT,
-      });
-    } catch (error) {
-      this.#deps.log.info({ err: error, roomId: room.roomId, origin }, 'missing events were not given');
-      return;
+    const fetched = new Map<string, Pdu>();
+    for (const server of await this.#serversToAsk(room, origin)) {
+      try {
+        const events = await this.#deps.remote().missingEvents({
+          roomId: room.roomId,
+          server,
+          version: room.version,
+          earliest: room.extremities,
+          latest: [id],
+          limit: GAP_LIMIT,
+        });
+        for (const event of events) fetched.set(eventId(event, room.version), event);
+      } catch (error) {
+        this.#deps.log.info({ err: error, roomId: room.roomId, server }, 'missing events were not given');
+      }
+      if (pdu.prev_events.every((prev) => fetched.has(prev))) break;
     }
-    for (const event of events.sort((a, b) => a.depth - b.depth)) {
+    await this.#fetchFurther(room, fetched, origin);
+    for (const [eventIdHere, event] of [...fetched].sort(([, a], [, b]) => a.depth - b.depth)) {
       if (event.depth > pdu.depth) continue;
-      const eventIdHere = eventId(event, room.version);
       const known = await this.#deps.events.get(eventIdHere);
       if (known && !known.outlier) continue;
       try {
@@ -120,6 +133,34 @@ export class Receiver {
         if (!(error instanceof UnknownPlaceError)) throw error;
         this.#deps.log.info({ roomId: room.roomId, eventId: eventIdHere }, 'an event of a gap was left out');
       }
+    }
+  }
+
+  /** After a long outage the gap is larger than one answer: goes on to what we know, but not to before we came in. */
+  async #fetchFurther(room: Room, fetched: Map<string, Pdu>, origin: string): Promise<void> {
+    const { events, remote } = this.#deps;
+    const floor = (await events.first(room.roomId))?.pdu.depth ?? 0;
+    for (let round = 0; round < BACKFILL_ROUNDS && fetched.size > 0; round++) {
+      const cited = new Map<string, number>();
+      for (const event of fetched.values()) for (const prev of event.prev_events) cited.set(prev, event.depth);
+      const open = await this.#missing([...cited.keys()].filter((prev) => !fetched.has(prev)));
+      const wanted = open.filter((prev) => (cited.get(prev) ?? 0) > floor + 1).slice(0, MAX_BACKFILL_FROM);
+      if (wanted.length === 0) return;
+      let page: Pdu[];
+      try {
+        const servers = await this.#serversToAsk(room, origin);
+        page = await remote().backfill(room.roomId, wanted, servers, BACKFILL_LIMIT, room.version);
+      } catch (error) {
+        this.#deps.log.info({ err: error, roomId: room.roomId }, 'a long gap could not be filled');
+        return;
+      }
+      const before = fetched.size;
+      for (const event of page) {
+        const eventIdHere = eventId(event, room.version);
+        const known = await events.get(eventIdHere);
+        if (event.depth > floor && (!known || known.outlier)) fetched.set(eventIdHere, event);
+      }
+      if (fetched.size === before) return;
     }
   }
 
@@ -136,16 +177,17 @@ export class Receiver {
   async #stateBefore(room: Room, pdu: Pdu, id: string, origin: string): Promise<State> {
     const missing = await this.#missing(pdu.prev_events);
     if (missing.length === 0) return this.#deps.timeline.stateBefore(room, pdu.prev_events);
-    const state = await this.#remoteState(room, id, origin);
+    const groups = new Set<number>();
+    for (const prev of missing) groups.add((await this.#remoteStateAfter(room, prev, origin)).group);
     const known = pdu.prev_events.filter((prev) => !missing.includes(prev));
-    if (known.length === 0) return state;
-    const ours = await this.#deps.timeline.stateBefore(room, known);
-    return this.#deps.timeline.merge(room, [...new Set([ours.group, state.group])]);
+    if (known.length > 0) groups.add((await this.#deps.timeline.stateBefore(room, known)).group);
+    if (groups.size === 0) throw new UnknownPlaceError(`The state before ${id} is unknown.`);
+    return this.#deps.timeline.merge(room, [...groups]);
   }
 
-  /** The state before an event as another server gives it, with every event of it checked. */
-  async #remoteState(room: Room, id: string, origin: string): Promise<State> {
-    const { remote, states, db } = this.#deps;
+  /** The state after an event that we do not have, as another server gives it, with every event of it checked. */
+  async #remoteStateAfter(room: Room, id: string, origin: string): Promise<State> {
+    const { remote, states, db, events } = this.#deps;
     const servers = await this.#serversToAsk(room, origin);
     let given;
     try {
@@ -154,14 +196,17 @@ export class Receiver {
       this.#deps.log.info({ err: error, roomId: room.roomId, eventId: id }, 'no server gave the state at a gap');
       throw new UnknownPlaceError(`The state before ${id} is unknown.`);
     }
-    await this.storeOutliers(room, [...given.authChain, ...given.state]);
+    const own = await remote().event(id, servers, room.version);
+    await this.storeOutliers(room, [...given.authChain, ...given.state, ...(own ? [own] : [])]);
     const ids = given.state.map((event) => eventId(event, room.version));
-    const stored = await this.#deps.events.getMany(ids);
-    const map = new Map(room.state.map);
-    map.clear();
-    for (const event of stored.values()) {
-      const { type, state_key: key } = event.pdu;
-      if (key !== undefined && !event.rejected) map.set(stateKey(type, key), event.eventId);
+    if (own?.state_key !== undefined) ids.push(id);
+    const stored = await events.getMany(ids);
+    const map: Map<StateKey, string> = new Map();
+    for (const stateId of ids) {
+      const event = stored.get(stateId);
+      const key = event?.pdu.state_key;
+      // The event itself comes last and replaces what was there before it.
+      if (event && key !== undefined && !event.rejected) map.set(stateKey(event.pdu.type, key), stateId);
     }
     return db.transaction((tx) => states.derive(tx, room.roomId, room.state, map));
   }
@@ -179,6 +224,8 @@ export class Receiver {
       const pdu = byId.get(id);
       if (!pdu) continue;
       const cited = await events.getMany(pdu.auth_events);
+      // Without what it rests on nothing can be said of it, and nothing may rest on it.
+      if (pdu.auth_events.some((citedId) => !cited.has(citedId))) continue;
       const rejected = !allowedBy(room, pdu, id, cited);
       const event: StoredEvent = {
         eventId: id,
@@ -210,6 +257,10 @@ export class Receiver {
       wanted.push(...event.auth_events);
     }
     if (fetched.length > 0) await this.storeOutliers(room, fetched);
+    const cited = await this.#deps.events.getMany(pdu.auth_events);
+    if (pdu.auth_events.some((id) => !cited.has(id))) {
+      throw new UnknownPlaceError('Some of the events that authorise it were not given.');
+    }
   }
 
   /** Of these events, those whose place in the history we do not know. */
