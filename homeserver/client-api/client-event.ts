@@ -5,12 +5,22 @@ import type { Pdu } from '../../federation/event.ts';
 import { shown } from '../rooms/rooms.ts';
 import type { StoredEvent } from '../rooms/rooms.ts';
 
-/** @param transactionId only for the device that sent the event */
-export function clientEvent(event: StoredEvent, roomVersion: string, transactionId?: string): JsonObject {
+/** What is known about an event beside the event itself. */
+export interface EventDetails {
+  /** Only for the device that sent the event. */
+  readonly transactionId?: string | undefined;
+  /** The state event that it replaced. */
+  readonly replaced?: StoredEvent | undefined;
+  /** The event that redacted it. */
+  readonly redaction?: StoredEvent | undefined;
+  /** Membership at the event of the user who gets it. */
+  readonly membership?: string | undefined;
+}
+
+/** @param roomVersion id of the version of the event's room */
+export function clientEvent(event: StoredEvent, roomVersion: string, details: EventDetails = {}): JsonObject {
   const pdu = shown(event, roomVersion);
-  const unsigned: JsonObject = { age: Math.max(0, Date.now() - pdu.origin_server_ts) };
-  if (transactionId !== undefined) unsigned['transaction_id'] = transactionId;
-  if (event.redactedBy !== undefined) unsigned['redacted_because'] = { event_id: event.redactedBy };
+  const { transactionId, replaced, redaction, membership } = details;
   const redacts = member(pdu.content, 'redacts') ?? pdu.redacts;
   return {
     event_id: event.eventId,
@@ -19,7 +29,21 @@ export function clientEvent(event: StoredEvent, roomVersion: string, transaction
     sender: pdu.sender,
     origin_server_ts: pdu.origin_server_ts,
     content: pdu.content,
-    unsigned,
+    unsigned: {
+      age: Math.max(0, Date.now() - pdu.origin_server_ts),
+      ...(transactionId === undefined ? {} : { transaction_id: transactionId }),
+      ...(replaced === undefined
+        ? {}
+        : {
+            replaces_state: replaced.eventId,
+            prev_content: shown(replaced, roomVersion).content,
+            prev_sender: replaced.pdu.sender,
+          }),
+      ...(redaction === undefined
+        ? {}
+        : { redacted_by: redaction.eventId, redacted_because: clientEvent(redaction, roomVersion) }),
+      ...(membership === undefined ? {} : { membership }),
+    },
     ...(pdu.state_key === undefined ? {} : { state_key: pdu.state_key }),
     // From room version 11 on it is in the content; clients of before look for it outside.
     ...(pdu.type === 'm.room.redaction' && typeof redacts === 'string' ? { redacts } : {}),

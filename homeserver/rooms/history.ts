@@ -68,6 +68,12 @@ export class History {
     return event.stateBefore === undefined ? undefined : (await this.#states.read(event.stateBefore)).map;
   }
 
+  /** A user's membership at an event, with what the event itself makes of it. */
+  async membershipAt(event: StoredEvent, userId: string): Promise<string | undefined> {
+    if (event.stateAfter === undefined) return undefined;
+    return this.#membership((await this.#states.read(event.stateAfter)).map, userId);
+  }
+
   /**
    * Whether a user may see an event.
    *
@@ -80,6 +86,8 @@ export class History {
     now: { membership: string | undefined; position: number },
   ): Promise<boolean> {
     if (event.stateBefore === undefined || event.stateAfter === undefined) return false;
+    // The common case, without reading a state: the user is inside and has been since before the event.
+    if (now.membership === 'join' && event.position >= now.position) return true;
     const before = (await this.#states.read(event.stateBefore)).map;
     const after = (await this.#states.read(event.stateAfter)).map;
     const memberships = [await this.#membership(before, userId), await this.#membership(after, userId)];

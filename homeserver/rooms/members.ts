@@ -88,18 +88,20 @@ export class Members {
     return rows.map((row) => row.user_id);
   }
 
-  /** Rooms of a user, without those that the user has forgotten. */
-  async roomsOf(userId: string, memberships: readonly string[]): Promise<MemberOf[]> {
+  /** Rooms of a user, or one of them, without those that the user has forgotten. */
+  async roomsOf(userId: string, memberships: readonly string[], roomId?: string): Promise<MemberOf[]> {
+    const one = (column: string): string => (roomId === undefined ? '' : ` AND ${column} = $3`);
     const rows = await this.#db.query<{ room_id: string; membership: string; since: number; position: number }>(
       `SELECT m.room_id, m.membership, m.since, m.position FROM room_members m
-       WHERE m.user_id = $1 AND m.membership = ANY($2)
+       WHERE m.user_id = $1 AND m.membership = ANY($2)${one('m.room_id')}
          AND NOT EXISTS (SELECT 1 FROM invitations i WHERE i.room_id = m.room_id AND i.user_id = m.user_id)
          AND (m.membership IN ('join', 'invite', 'knock')
            OR NOT EXISTS (SELECT 1 FROM forgotten_rooms f WHERE f.room_id = m.room_id AND f.user_id = m.user_id))
        UNION ALL
-       SELECT room_id, membership, since, position FROM invitations WHERE user_id = $1 AND membership = ANY($2)
+       SELECT room_id, membership, since, position FROM invitations
+       WHERE user_id = $1 AND membership = ANY($2)${one('room_id')}
        ORDER BY 4`,
-      [userId, memberships],
+      [userId, memberships, ...(roomId === undefined ? [] : [roomId])],
     );
     return rows.map((row) => ({
       roomId: row.room_id,

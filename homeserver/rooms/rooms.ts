@@ -18,6 +18,7 @@ import type { Database } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
 import type { Notifier } from '../stream/notifier.ts';
 import type { Positions } from '../stream/positions.ts';
+import { readToken, tokenBefore } from '../stream/tokens.ts';
 import { adoptJoin } from './adopt.ts';
 import type { AdoptDeps, AdoptedJoin } from './adopt.ts';
 import { createContent, firstEvents } from './create-room.ts';
@@ -283,6 +284,12 @@ export class Rooms {
     return this.#members.roomsOf(userId, memberships);
   }
 
+  /** How a user stands to a room now; undefined for one that the user was never in or has forgotten. */
+  async memberOf(roomId: string, userId: string): Promise<MemberOf | undefined> {
+    const [row] = await this.#members.roomsOf(userId, ['join', 'invite', 'leave', 'ban', 'knock'], roomId);
+    return row;
+  }
+
   /** An invitation to a room that this server is not in, a knock at one, or the end of either. */
   async invitation(roomId: string, userId: string): Promise<Invitation | undefined> {
     return this.#invitations.findAny(roomId, userId);
@@ -313,37 +320,47 @@ export class Rooms {
     });
   }
 
-  /** A page of what a user may see; fetches older history from other servers where ours begins. */
+  /**
+   * A page of what a user may see; fetches older history from other servers where ours begins.
+   *
+   * @param query `from` and `to` are pagination tokens; `wanted` chooses among the events, in the order of the page
+   */
   async messages(
     roomId: string,
     userId: string,
-    query: { from?: string; to?: string; dir: 'b' | 'f'; limit: number; types?: readonly string[] },
+    query: {
+      from?: string;
+      to?: string;
+      dir: 'b' | 'f';
+      limit: number;
+      wanted?: (events: StoredEvent[]) => StoredEvent[] | Promise<StoredEvent[]>;
+    },
   ): Promise<Page> {
     const now = await this.#presentMembership(roomId, userId);
-    const start = query.from === undefined ? undefined : readToken(query.from);
     const newestFirst = query.dir === 'b';
-    let at = start ?? (newestFirst ? this.position + 1 : Number.MIN_SAFE_INTEGER);
-    const shownEvents: StoredEvent[] = [];
+    const from = query.from === undefined ? undefined : readToken(query.from);
+    const to = query.to === undefined ? undefined : readToken(query.to);
+    // The place of the page: what comes next is before it when going back, and at it or after it when going forward.
+    let at = from ?? (newestFirst ? this.position + 1 : Number.MIN_SAFE_INTEGER);
+    const start = from ?? (newestFirst ? at : 0);
+    const events: StoredEvent[] = [];
     let ended = false;
-    while (shownEvents.length < query.limit && !ended) {
+    while (events.length < query.limit && !ended) {
       const page = await this.#events.range(roomId, {
-        ...(newestFirst ? { before: at } : { after: at }),
+        ...(newestFirst ? { before: at } : { after: at - 1 }),
+        ...(to === undefined ? {} : newestFirst ? { after: to - 1 } : { before: to }),
         newestFirst,
         limit: query.limit,
       });
+      const chosen = new Set(query.wanted ? await query.wanted(page) : page);
       for (const event of page) {
-        if (shownEvents.length >= query.limit) break;
-        at = event.position;
-        if (query.types && !query.types.includes(event.pdu.type)) continue;
-        if (await this.history.visibleToUser(event, userId, now)) shownEvents.push(event);
+        if (events.length >= query.limit) break;
+        at = newestFirst ? event.position : event.position + 1;
+        if (chosen.has(event) && (await this.history.visibleToUser(event, userId, now))) events.push(event);
       }
-      if (page.length < query.limit) ended = !newestFirst || !(await this.#backfill(roomId));
+      if (page.length < query.limit) ended = !newestFirst || to !== undefined || !(await this.#backfill(roomId));
     }
-    return {
-      events: shownEvents,
-      start: token(start ?? (newestFirst ? this.position + 1 : 0)),
-      ...(ended ? {} : { end: token(at) }),
-    };
+    return { events, start: query.from ?? tokenBefore(start), ...(ended ? {} : { end: tokenBefore(at) }) };
   }
 
   /** Events of a room after a position, as the user may see them, oldest first; `limited` when there were more. */
@@ -366,7 +383,7 @@ export class Rooms {
     }
     events.reverse();
     const oldest = events[0]?.position ?? range.upTo + 1;
-    return { events, limited, before: token(oldest) };
+    return { events, limited, before: tokenBefore(oldest) };
   }
 
   /** One event that the user may see. @throws MatrixError 404 */
@@ -506,8 +523,7 @@ export class Rooms {
     roomId: string,
     userId: string,
   ): Promise<{ membership: string | undefined; position: number }> {
-    const rows = await this.#members.roomsOf(userId, ['join', 'invite', 'leave', 'ban', 'knock']);
-    const row = rows.find((entry) => entry.roomId === roomId);
+    const [row] = await this.#members.roomsOf(userId, ['join', 'invite', 'leave', 'ban', 'knock'], roomId);
     if (row && (row.membership === 'join' || row.membership === 'leave' || row.membership === 'ban')) return row;
     const visibility = await this.stateEvent(roomId, 'm.room.history_visibility', '');
     if (member(visibility?.pdu.content, 'history_visibility') === 'world_readable') {
@@ -573,16 +589,6 @@ export class Rooms {
       { live: true },
     );
   }
-}
-
-function token(position: number): string {
-  return `p${position}`;
-}
-
-function readToken(text: string): number {
-  const match = /^p(-?[0-9]{1,15})$/.exec(text);
-  if (!match) throw new MatrixError(400, 'M_INVALID_PARAM', 'The pagination token is malformed.');
-  return Number(match[1]);
 }
 
 /** A member of content that is text. */
