@@ -9,6 +9,7 @@ import { methods, MatrixError } from '../errors.ts';
 import type { Messages } from '../messages/index.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 import { clientEvent } from './client-event.ts';
+import { isEmpty, membersIn, parseEventFilter, passing } from './event-filter.ts';
 import { parameter, parseBody, queryNumber, queryText, requesterOf } from './parse.ts';
 
 export interface RoomsRouterOptions {
@@ -272,14 +273,22 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
     get: async (request, response) => {
       const { userId } = requesterOf(response);
       const roomId = parameter(request, 'roomId');
-      const from = queryText(request, 'from');
+      const [from, to] = [queryText(request, 'from'), queryText(request, 'to')];
+      const filter = parseEventFilter(queryText(request, 'filter'));
       const page = await rooms.messages(roomId, userId, {
-        ...(from === undefined ? {} : { from }),
+        ...(from === undefined || from === '' ? {} : { from }),
+        ...(to === undefined || to === '' ? {} : { to }),
         dir: queryText(request, 'dir') === 'f' ? 'f' : 'b',
-        limit: Math.max(1, queryNumber(request, 'limit', 10, MAX_PAGE)),
+        limit: Math.max(1, queryNumber(request, 'limit', Math.min(filter.limit ?? 10, MAX_PAGE), MAX_PAGE)),
+        ...(isEmpty(filter) ? {} : { wanted: (events) => passing(relations, filter, events) }),
       });
-      const chunk = await relations.show(page.events, userId, shownEvent);
-      response.json({ chunk, start: page.start, ...(page.end === undefined ? {} : { end: page.end }), state: [] });
+      const members = filter.lazy_load_members === true ? await membersIn(rooms, page.events) : [];
+      response.json({
+        chunk: await relations.show(page.events, userId, shownEvent),
+        start: page.start,
+        ...(page.end === undefined ? {} : { end: page.end }),
+        ...(members.length === 0 ? {} : { state: await Promise.all(members.map((event) => shownEvent(event))) }),
+      });
     },
   });
 

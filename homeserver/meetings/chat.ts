@@ -37,7 +37,7 @@ export class Chat {
       ...(before ? { from: before } : {}),
       dir: 'b',
       limit,
-      types: ['m.room.message'],
+      wanted: (events) => events.filter((event) => event.pdu.type === 'm.room.message'),
     });
     const messages: ChatMessage[] = [];
     for (const event of page.events) {

@@ -4,8 +4,8 @@ import type { JsonObject } from '../../federation/json.ts';
 import type { Database } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
+import { readToken, tokenAfter, tokenBefore } from '../stream/tokens.ts';
 import { relationOf } from './index-relation.ts';
-import { pageToken, readBound } from './tokens.ts';
 
 export interface RelationsQuery {
   readonly relType?: string;
@@ -55,8 +55,9 @@ export class Relations {
   async page(roomId: string, userId: string, parentId: string, query: RelationsQuery): Promise<RelationsPage> {
     await this.#rooms.visibleEvent(roomId, userId, parentId);
     const backwards = query.dir === 'b';
-    const after = readBound(backwards ? query.to : query.from, 'after') ?? Number.MIN_SAFE_INTEGER;
-    const before = readBound(backwards ? query.from : query.to, 'before') ?? Number.MAX_SAFE_INTEGER;
+    const [lowest, highest] = backwards ? [query.to, query.from] : [query.from, query.to];
+    const first = lowest === undefined ? Number.MIN_SAFE_INTEGER : readToken(lowest);
+    const end = highest === undefined ? Number.MAX_SAFE_INTEGER : readToken(highest);
     const rows = await this.#db.query<{ event_id: string; position: number }>(
       `WITH RECURSIVE related (event_id, rel_type, type, depth) AS (
          SELECT event_id, rel_type, type, 1 FROM event_relations WHERE parent_id = $1 AND room_id = $2
@@ -66,7 +67,7 @@ export class Relations {
        )
        SELECT DISTINCT e.event_id, e.position FROM related r JOIN events e ON e.event_id = r.event_id
        WHERE ${COUNTS} AND ($4::text IS NULL OR r.rel_type = $4) AND ($5::text IS NULL OR r.type = $5)
-         AND e.position > $6 AND e.position < $7
+         AND e.position >= $6 AND e.position < $7
        ORDER BY e.position ${backwards ? 'DESC' : 'ASC'} LIMIT $8`,
       [
         parentId,
@@ -74,8 +75,8 @@ export class Relations {
         query.recurse === true ? MAX_DEPTH : 1,
         query.relType ?? null,
         query.type ?? null,
-        after,
-        before,
+        first,
+        end,
         query.limit + 1,
       ],
     );
@@ -87,7 +88,9 @@ export class Relations {
         userId,
         shown.map((row) => row.event_id),
       ),
-      ...(rows.length > query.limit && last ? { nextBatch: pageToken(last.position) } : {}),
+      ...(rows.length > query.limit && last
+        ? { nextBatch: backwards ? tokenBefore(last.position) : tokenAfter(last.position) }
+        : {}),
       ...(query.from === undefined ? {} : { prevBatch: query.from }),
       ...(query.recurse === true ? { recursionDepth: MAX_DEPTH } : {}),
     };
@@ -104,7 +107,7 @@ export class Relations {
     userId: string,
     query: { from?: string; limit: number; participated: boolean },
   ): Promise<{ events: StoredEvent[]; nextBatch?: string }> {
-    const before = readBound(query.from, 'before') ?? Number.MAX_SAFE_INTEGER;
+    const before = query.from === undefined ? Number.MAX_SAFE_INTEGER : readToken(query.from);
     const rows = await this.#db.query<{ parent_id: string; latest: number }>(
       `SELECT r.parent_id, max(e.position) AS latest FROM event_relations r
        JOIN events e ON e.event_id = r.event_id
@@ -123,7 +126,7 @@ export class Relations {
         userId,
         shown.map((row) => row.parent_id),
       ),
-      ...(rows.length > query.limit && last ? { nextBatch: pageToken(last.latest) } : {}),
+      ...(rows.length > query.limit && last ? { nextBatch: tokenBefore(last.latest) } : {}),
     };
   }
 
@@ -165,6 +168,27 @@ export class Relations {
       }
     }
     return bundles;
+  }
+
+  /**
+   * Those of some events of one room that others refer to, in one of these ways or by one of these senders; both have
+   * to be true of the same event.
+   *
+   * @see Matrix specification, client-server API, "Filtering", `related_by_rel_types` and `related_by_senders`
+   */
+  async related(
+    events: readonly StoredEvent[],
+    by: { relTypes?: readonly string[] | null | undefined; senders?: readonly string[] | null | undefined },
+  ): Promise<StoredEvent[]> {
+    if (!by.relTypes && !by.senders) return [...events];
+    const rows = await this.#db.query<{ parent_id: string }>(
+      `SELECT DISTINCT r.parent_id FROM event_relations r JOIN events e ON e.event_id = r.event_id
+       WHERE r.parent_id = ANY($1) AND ${COUNTS} AND ($2::text[] IS NULL OR r.rel_type = ANY($2))
+         AND ($3::text[] IS NULL OR r.sender = ANY($3))`,
+      [events.map((event) => event.eventId), by.relTypes ?? null, by.senders ?? null],
+    );
+    const ids = new Set(rows.map((row) => row.parent_id));
+    return events.filter((event) => ids.has(event.eventId));
   }
 
   /** The client's form of events with what others say about them. All have to be of one room. */

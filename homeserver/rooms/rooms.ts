@@ -72,6 +72,9 @@ export interface Page {
 }
 
 const BACKFILL_LIMIT = 100;
+/** Events read at once, and at most for one page, when only some of them are wanted. */
+const FILTERED_BATCH = 50;
+const MAX_LOOKED_AT = 10_000;
 
 export class Rooms {
   readonly #options: RoomsOptions;
@@ -344,21 +347,24 @@ export class Rooms {
     let at = from ?? (newestFirst ? this.position + 1 : Number.MIN_SAFE_INTEGER);
     const start = from ?? (newestFirst ? at : 0);
     const events: StoredEvent[] = [];
+    const batch = query.wanted ? Math.max(query.limit, FILTERED_BATCH) : query.limit;
     let ended = false;
-    while (events.length < query.limit && !ended) {
+    for (let looked = 0; events.length < query.limit && looked < MAX_LOOKED_AT && !ended; looked += batch) {
       const page = await this.#events.range(roomId, {
         ...(newestFirst ? { before: at } : { after: at - 1 }),
         ...(to === undefined ? {} : newestFirst ? { after: to - 1 } : { before: to }),
         newestFirst,
-        limit: query.limit,
+        limit: batch,
       });
       const chosen = new Set(query.wanted ? await query.wanted(page) : page);
       for (const event of page) {
         if (events.length >= query.limit) break;
+        ended = event === page.at(-1) && page.length < batch;
         at = newestFirst ? event.position : event.position + 1;
         if (chosen.has(event) && (await this.history.visibleToUser(event, userId, now))) events.push(event);
       }
-      if (page.length < query.limit) ended = !newestFirst || to !== undefined || !(await this.#backfill(roomId));
+      if (page.length === 0) ended = true;
+      if (ended && newestFirst && to === undefined) ended = !(await this.#backfill(roomId));
     }
     return { events, start: query.from ?? tokenBefore(start), ...(ended ? {} : { end: tokenBefore(at) }) };
   }

@@ -140,3 +140,77 @@ describe('Events that refer to others', () => {
     expect((await bert.ask('GET', `${path}?include=none`)).status).toBe(400);
   });
 });
+
+describe('A page of messages', () => {
+  let server: TestServer;
+  let bert: Person;
+  let clara: Person;
+  let roomId: string;
+  let ids: Record<'root' | 'reply' | 'reference' | 'picture', string>;
+
+  beforeAll(async () => {
+    server = await startServer('luebeck3.example');
+    [bert, clara] = await Promise.all([server.person('bert'), server.person('clara')]);
+    roomId = await bert.createRoom({ preset: 'public_chat' });
+    await clara.join(roomId);
+    const root = await bert.say(roomId, 'root');
+    const to = (relType: string) => ({ body: 'x', 'm.relates_to': { event_id: root, rel_type: relType } });
+    ids = {
+      root,
+      reply: await clara.say(roomId, to('m.thread')),
+      reference: await bert.say(roomId, to('m.reference')),
+      picture: await bert.say(roomId, { body: 'quay.png', msgtype: 'm.image', url: 'mxc://luebeck3.example/a' }),
+    };
+  });
+
+  afterAll(async () => {
+    await server.close();
+  });
+
+  const page = (query: Record<string, string>) => {
+    const search = new URLSearchParams(query).toString();
+    return clara.ask('GET', `/v3/rooms/${encodeURIComponent(roomId)}/messages?${search}`);
+  };
+  const filtered = async (filter: object): Promise<unknown[]> =>
+    each((await page({ dir: 'f', limit: '50', filter: JSON.stringify(filter) })).body, 'chunk', 'event_id');
+
+  it('holds what its filter lets pass', async () => {
+    expect(await filtered({ types: ['m.room.mess*'], senders: [clara.userId] })).toEqual([ids.reply]);
+    expect(await filtered({ contains_url: true })).toEqual([ids.picture]);
+    expect(await filtered({ types: ['m.room.message'], not_senders: [bert.userId] })).toEqual([ids.reply]);
+    expect(await filtered({ not_types: ['*'] })).toEqual([]);
+    expect(await filtered({ rooms: ['!other:luebeck3.example'] })).toEqual([]);
+    expect(await filtered({ related_by_rel_types: ['m.thread'] })).toEqual([ids.root]);
+    expect(await filtered({ related_by_rel_types: ['m.thread'], related_by_senders: [bert.userId] })).toEqual([]);
+    expect(await filtered({ 'org.matrix.msc3874.rel_types': ['m.thread', 'm.reference'] })).toEqual([
+      ids.reply,
+      ids.reference,
+    ]);
+    expect(await filtered({ types: ['m.room.message'], not_rel_types: ['m.thread'] })).toEqual([
+      ids.root,
+      ids.reference,
+      ids.picture,
+    ]);
+    for (const filter of ['{', '[]', '{"types":7}']) expect((await page({ filter })).status).toBe(400);
+  });
+
+  it('is followed by the next one in either direction, by its token or that of a sync, up to an end', async () => {
+    const messages = JSON.stringify({ types: ['m.room.message'] });
+    const first = await page({ limit: '2', filter: messages });
+    expect(each(first.body, 'chunk', 'event_id')).toEqual([ids.picture, ids.reference]);
+    const second = await page({ limit: '2', filter: messages, from: String(first.body['end']) });
+    expect(each(second.body, 'chunk', 'event_id')).toEqual([ids.reply, ids.root]);
+    const back = await page({ limit: '2', filter: messages, dir: 'f', from: String(second.body['end']) });
+    expect(each(back.body, 'chunk', 'event_id')).toEqual([ids.root, ids.reply]);
+    const upTo = await page({ limit: '9', filter: messages, dir: 'f', from: 's0', to: String(back.body['end']) });
+    expect(each(upTo.body, 'chunk', 'event_id')).toEqual([ids.root, ids.reply]);
+    expect((await page({ dir: 'f', from: `s${String(server.rooms.position)}` })).body['chunk']).toEqual([]);
+    expect((await page({ from: 'nonsense' })).status).toBe(400);
+  });
+
+  it('brings the memberships of those who speak when members are loaded lazily', async () => {
+    const filter = JSON.stringify({ lazy_load_members: true, types: ['m.room.message'] });
+    const { body } = await page({ limit: '3', filter });
+    expect(each(body, 'state', 'state_key').sort()).toEqual([bert.userId, clara.userId]);
+  });
+});
