@@ -6,14 +6,20 @@ import type { Accounts } from './accounts/accounts.ts';
 import type { LoginTokens } from './accounts/login-tokens.ts';
 import type { IdentityProvider } from './accounts/oidc.ts';
 import type { Sessions } from './accounts/sessions.ts';
-import { accountRouter } from './client-api/account.ts';
+import type { PasswordLogin } from './accounts/password-login.ts';
+import type { Uia } from './accounts/uia.ts';
+import { accountRouter, loginTokenRouter, whoisRouter } from './client-api/account.ts';
+import type { AccountRouterOptions } from './client-api/account.ts';
 import { capabilitiesRouter } from './client-api/capabilities.ts';
 import type { CapabilitiesRouterOptions } from './client-api/capabilities.ts';
+import { devicesRouter } from './client-api/devices.ts';
 import { filterRouter } from './client-api/filter.ts';
 import { loginRouter } from './client-api/login.ts';
 import { profileRouter } from './client-api/profile.ts';
 import type { ProfileRouterOptions } from './client-api/profile.ts';
+import { registerRouter, sharedSecretRouter } from './client-api/register.ts';
 import { ssoRouter } from './client-api/sso.ts';
+import type { PasswordConfig } from './config.ts';
 import { errorHandler, unknownPath } from './errors.ts';
 import {
   allowAnyOrigin,
@@ -28,13 +34,17 @@ import type { RateLimits } from './rate-limits.ts';
 export interface ClientAppOptions
   extends
     Pick<CapabilitiesRouterOptions, 'info' | 'databaseUp' | 'sfuUp'>,
-    Pick<ProfileRouterOptions, 'remoteName' | 'onNameChange'> {
+    Pick<ProfileRouterOptions, 'remoteName' | 'onNameChange'>,
+    Pick<AccountRouterOptions, 'leaveRooms'> {
   readonly publicUrl: string;
   /** Addresses of reverse proxies whose `X-Forwarded-For` is believed. */
   readonly proxies: readonly string[];
   readonly accounts: Accounts;
   readonly sessions: Sessions;
   readonly loginTokens: LoginTokens;
+  readonly passwordLogin: PasswordLogin;
+  readonly passwords: PasswordConfig;
+  readonly uia: Uia;
   /** Without it nobody logs in by a browser. */
   readonly provider?: IdentityProvider;
   readonly requireSession: RequestHandler;
@@ -55,7 +65,9 @@ export interface ClientAppOptions
 }
 
 export function clientApp(options: ClientAppOptions): Express {
-  const { publicUrl, accounts, sessions, requireSession, limits, log } = options;
+  const { publicUrl, accounts, requireSession, limits, log } = options;
+  const { serverName } = options.info.organisation;
+  const own = { ...options, serverName, sso: options.provider !== undefined, limitLogin: limits.login };
   const app = express();
   app.disable('x-powered-by');
   // Answers of an API are not cached, so that hashing every one for an ETag serves nobody.
@@ -65,22 +77,27 @@ export function clientApp(options: ClientAppOptions): Express {
 
   if (options.measure) app.use(options.measure);
   app.use(requestLog(log), securityHeaders(publicUrl));
-  app.use(['/_matrix', '/.well-known/matrix'], allowAnyOrigin);
-  app.use(['/_matrix', '/_hansetag'], bodies());
+  app.use(['/_matrix', '/_synapse', '/.well-known/matrix'], allowAnyOrigin);
+  app.use(['/_matrix', '/_synapse', '/_hansetag'], bodies());
   app.use(capabilitiesRouter(options));
-  if (options.provider) app.use(ssoRouter({ ...options, provider: options.provider, limitLogin: limits.login }));
+  if (options.provider) app.use(ssoRouter({ ...own, provider: options.provider }));
+  const { adminSecret } = options.passwords;
+  if (adminSecret !== undefined) app.use(sharedSecretRouter({ ...own, secret: adminSecret }));
   app.use(
     ['/_matrix/client/v3', '/_matrix/client/r0'],
-    loginRouter({ ...options, sso: options.provider !== undefined, limitLogin: limits.login }),
-    accountRouter({ sessions, requireSession }),
+    loginRouter(own),
+    registerRouter(own),
+    accountRouter(own),
+    devicesRouter(own),
+    whoisRouter(own),
     profileRouter(options),
     filterRouter({ accounts, requireSession }),
     ...options.matrix,
   );
-  if (options.matrixRoot.length > 0) app.use('/_matrix', ...options.matrixRoot);
+  app.use('/_matrix', loginTokenRouter(own), ...options.matrixRoot);
   if (options.federation) app.use(options.federation);
   if (options.meetings) app.use('/_hansetag/client/v1', options.meetings);
-  app.use(['/_matrix', '/_hansetag', '/.well-known'], unknownPath);
+  app.use(['/_matrix', '/_synapse', '/_hansetag', '/.well-known'], unknownPath);
   if (options.webClient) app.use(options.webClient);
   app.use(unknownPath, errorHandler(log));
   return app;

@@ -190,7 +190,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     oidc: oidc(values),
     sfu: sfu(values),
     passwords: {
-      login: values.HANSETAG_PASSWORD_LOGIN,
+      login: values.HANSETAG_PASSWORD_LOGIN || values.HANSETAG_REGISTRATION,
       registration: values.HANSETAG_REGISTRATION,
       adminSecret: values.HANSETAG_ADMIN_SECRET,
     },

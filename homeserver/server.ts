@@ -13,10 +13,14 @@ import packageJson from '../package.json' with { type: 'json' };
 import { SfuClient } from '../sfu/client.ts';
 import { Accounts } from './accounts/accounts.ts';
 import { announceName } from './accounts/announce-name.ts';
+import { leaveRooms } from './accounts/leave-rooms.ts';
 import { LoginTokens } from './accounts/login-tokens.ts';
 import { IdentityProvider } from './accounts/oidc.ts';
+import { PasswordLogin } from './accounts/password-login.ts';
+import { Passwords } from './accounts/passwords.ts';
 import { requireSession } from './accounts/require-session.ts';
 import { Sessions } from './accounts/sessions.ts';
+import { Uia } from './accounts/uia.ts';
 import { clientApp } from './client-app.ts';
 import { roomsRouter } from './client-api/rooms.ts';
 import { CALLBACK_PATH } from './client-api/sso.ts';
@@ -107,7 +111,10 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
 
   const accounts = new Accounts(db, serverName);
   const sessions = new Sessions(db, accounts);
-  const limits = rateLimits(config.rateLimitFactor);
+  const { rateLimitFactor, passwords } = config;
+  const limits = rateLimits(rateLimitFactor);
+  const passwordLogin = new PasswordLogin({ accounts, passwords: new Passwords(), rateLimitFactor });
+  const uia = new Uia({ accounts, passwordLogin, passwords: passwords.login, sso: config.oidc !== undefined });
   const sessionRequired = requireSession(sessions);
   const positions = await Positions.open(db);
   const notifier = new Notifier();
@@ -185,6 +192,12 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     accounts,
     sessions,
     loginTokens: new LoginTokens(),
+    passwordLogin,
+    passwords,
+    uia,
+    leaveRooms: (userId) => {
+      leaveRooms(rooms, userId, log).catch((error: unknown) => log.warn({ err: error }, 'rooms were not left'));
+    },
     ...(config.oidc
       ? { provider: new IdentityProvider({ ...config.oidc, callbackUrl: publicUrl + CALLBACK_PATH, log }) }
       : {}),

@@ -1,4 +1,4 @@
-/** People of this homeserver: who they are at the identity provider, and guests. */
+/** People of this homeserver: who they are at the identity provider, those with a password, and guests. */
 import type { Database } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
 import { GUEST_PREFIX, MAX_LOCALPART_BYTES, toLocalpart } from './localpart.ts';
@@ -13,13 +13,35 @@ export interface Identity {
   readonly displayName?: string | undefined;
 }
 
-interface UserRow {
-  localpart: string;
-  display_name: string;
-  guest: boolean;
+export interface Account {
+  readonly userId: string;
+  readonly guest: boolean;
+  readonly admin: boolean;
+  readonly deactivated: boolean;
+  /** What `Passwords` made of the password. */
+  readonly passwordHash: string | undefined;
+  /** Whether the person is known to the identity provider. */
+  readonly external: boolean;
 }
 
-export const MAX_DISPLAY_NAME = 100;
+export interface NewAccount {
+  readonly localpart: string;
+  readonly passwordHash: string;
+  readonly admin?: boolean | undefined;
+  readonly displayName?: string | undefined;
+}
+
+interface UserRow {
+  localpart: string;
+  display_name: string | null;
+  guest: boolean;
+  admin: boolean;
+  deactivated_at: number | null;
+  password: string | null;
+  subject: string | null;
+}
+
+export const MAX_DISPLAY_NAME = 256;
 const GUEST_ID_LENGTH = 10;
 const ATTEMPTS = 8;
 
@@ -42,8 +64,68 @@ export class Accounts {
     return userId.startsWith('@') && userId.endsWith(end) ? userId.slice(1, -end.length) : undefined;
   }
 
+  /** Whether somebody has an account here that has not ended. */
   async exists(userId: string): Promise<boolean> {
-    return (await this.#find(userId)) !== undefined;
+    return (await this.#find(userId))?.deactivated_at === null;
+  }
+
+  /** An account of this server, ended ones too. */
+  async find(userId: string): Promise<Account | undefined> {
+    const row = await this.#find(userId);
+    return (
+      row && {
+        userId: this.userId(row.localpart),
+        guest: row.guest,
+        admin: row.admin,
+        deactivated: row.deactivated_at !== null,
+        passwordHash: row.password ?? undefined,
+        external: row.subject !== null,
+      }
+    );
+  }
+
+  /** @throws MatrixError 400 M_USER_IN_USE when somebody has the name, or had it */
+  async requireFree(localpart: string): Promise<void> {
+    if ((await this.#find(this.userId(localpart))) !== undefined) throw inUse();
+  }
+
+  /**
+   * Makes the account of somebody with a password. The name of the profile is the local part when none is given.
+   *
+   * @returns the user id
+   * @throws MatrixError 400 M_USER_IN_USE
+   */
+  async register({ localpart, passwordHash, admin = false, displayName }: NewAccount): Promise<string> {
+    const [row] = await this.#db.query<UserRow>(
+      `INSERT INTO users (localpart, display_name, guest, password, admin, created_at)
+       VALUES ($1, $2, false, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING localpart`,
+      [localpart, checkedName(displayName ?? '') ?? localpart, passwordHash, admin, Date.now()],
+    );
+    if (!row) throw inUse();
+    return this.userId(localpart);
+  }
+
+  async setPassword(userId: string, passwordHash: string): Promise<void> {
+    await this.#db.query('UPDATE users SET password = $2 WHERE localpart = $1', [
+      this.localpart(userId) ?? '',
+      passwordHash,
+    ]);
+  }
+
+  /**
+   * Ends an account for good: its profile goes, its id is never given to anybody else. The password hash stays, so that
+   * only who knows the password learns that the account has ended.
+   */
+  async deactivate(userId: string): Promise<void> {
+    const localpart = this.localpart(userId) ?? '';
+    await this.#db.transaction(async (tx) => {
+      await this.#db.query(
+        'UPDATE users SET deactivated_at = $2, display_name = NULL WHERE localpart = $1',
+        [localpart, Date.now()],
+        tx,
+      );
+      await this.#db.query('DELETE FROM profile_fields WHERE localpart = $1', [localpart], tx);
+    });
   }
 
   async isGuest(userId: string): Promise<boolean> {
@@ -75,10 +157,14 @@ export class Accounts {
    * person, and the account of the old one must not be.
    *
    * @returns the user id
+   * @throws MatrixError 403 M_USER_DEACTIVATED
    */
   async logIn(identity: Identity): Promise<string> {
     const known = await this.#byIdentity(identity);
-    if (known !== undefined) return this.userId(known);
+    if (known !== undefined) {
+      if (!(await this.exists(this.userId(known)))) throw deactivated();
+      return this.userId(known);
+    }
     const wanted = toLocalpart(identity.preferredUsername ?? identity.subject);
     const name = checkedName((identity.displayName ?? identity.preferredUsername ?? '').slice(0, MAX_DISPLAY_NAME));
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -142,7 +228,8 @@ export class Accounts {
     const localpart = this.localpart(userId);
     if (localpart === undefined) return undefined;
     const [row] = await this.#db.query<UserRow>(
-      'SELECT localpart, display_name, guest FROM users WHERE localpart = $1',
+      `SELECT localpart, display_name, guest, admin, deactivated_at, password, subject FROM users
+       WHERE localpart = $1`,
       [localpart],
     );
     return row;
@@ -157,8 +244,17 @@ export class Accounts {
   }
 }
 
+/** Only for somebody who has proven who they are. */
+export function deactivated(): MatrixError {
+  return new MatrixError(403, 'M_USER_DEACTIVATED', 'This account has ended.');
+}
+
+function inUse(): MatrixError {
+  return new MatrixError(400, 'M_USER_IN_USE', 'This user name is taken.');
+}
+
 /** A name as people may show it to others: trimmed, one line, without characters that turn the text around it. */
-function checkedName(name: string): string | undefined {
+export function checkedName(name: string): string | undefined {
   const clean = name.replace(/[\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, ' ').trim();
   return clean === '' || clean.length > MAX_DISPLAY_NAME || !clean.isWellFormed() ? undefined : clean;
 }

@@ -2,7 +2,8 @@
 import { ExpiringMap } from './expiring-map.ts';
 import { hashSecret, newSecret } from './secrets.ts';
 
-const LIFE_MS = 2 * 60 * 1000;
+/** In ms. */
+export const LOGIN_TOKEN_LIFE_MS = 2 * 60 * 1000;
 const MAX_TOKENS = 10_000;
 
 export class LoginTokens {
@@ -10,7 +11,7 @@ export class LoginTokens {
 
   /** @param now the clock, Unix ms */
   constructor(now: () => number = Date.now) {
-    this.#tokens = new ExpiringMap({ lifeMs: LIFE_MS, maxSize: MAX_TOKENS, now });
+    this.#tokens = new ExpiringMap({ lifeMs: LOGIN_TOKEN_LIFE_MS, maxSize: MAX_TOKENS, now });
   }
 
   /** Makes a token for a user; it is good once and for two minutes. */

@@ -13,7 +13,10 @@ const MAX_TOKEN_LENGTH = 200;
  */
 export function requireSession(sessions: Sessions): RequestHandler {
   return async (request, response, next) => {
-    response.locals['requester'] = await sessions.authenticate(bearerToken(request));
+    response.locals['requester'] = await sessions.authenticate(bearerToken(request), {
+      ip: request.ip,
+      userAgent: request.headers['user-agent'],
+    });
     next();
   };
 }

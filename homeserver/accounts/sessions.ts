@@ -9,7 +9,14 @@ export interface Requester {
   readonly userId: string;
   readonly deviceId: string;
   readonly guest: boolean;
+  readonly admin: boolean;
   readonly displayName: string;
+}
+
+/** Where a request came from, as people see it in the list of their devices. */
+export interface Origin {
+  readonly ip?: string | undefined;
+  readonly userAgent?: string | undefined;
 }
 
 export interface NewSession {
@@ -32,7 +39,16 @@ export interface Device {
   readonly displayName: string | undefined;
   /** Unix ms, not more exact than some minutes. */
   readonly lastSeenAt: number;
+  readonly lastSeenIp: string | undefined;
+  readonly userAgent: string | undefined;
 }
+
+/** Told before the request that changed a device is answered. What it throws is the asker's answer. */
+export type DeviceListener = (
+  userId: string,
+  deviceId: string,
+  change: 'new' | 'renamed' | 'deleted',
+) => void | Promise<void>;
 
 interface TokenRow {
   access_hash: Buffer;
@@ -43,7 +59,20 @@ interface TokenRow {
   previous: Buffer | null;
   used: boolean;
 }
-type RequesterRow = TokenRow & { guest: boolean; display_name: string; last_seen_at: number };
+interface DeviceRow {
+  device_id: string;
+  display_name: string | null;
+  last_seen_at: number;
+  last_seen_ip: string | null;
+  user_agent: string | null;
+}
+type RequesterRow = TokenRow & {
+  guest: boolean;
+  admin: boolean;
+  display_name: string | null;
+  last_seen_at: number;
+  last_seen_ip: string | null;
+};
 
 export const ACCESS_TOKEN_PREFIX = 'hst_';
 const REFRESH_TOKEN_PREFIX = 'hsr_';
@@ -55,6 +84,8 @@ const DEVICE_ID_LENGTH = 12;
 /** How exact "last seen" is, in ms: it is not worth a write for every request. */
 const SEEN_STEP_MS = 5 * 60 * 1000;
 
+const MAX_USER_AGENT = 500;
+
 export type EndListener = (userId: string, deviceId: string) => void;
 
 export class Sessions {
@@ -62,6 +93,7 @@ export class Sessions {
   readonly #accounts: Accounts;
   readonly #now: () => number;
   readonly #listeners = new Set<EndListener>();
+  readonly #deviceListeners = new Set<DeviceListener>();
 
   /** @param now the clock, Unix ms */
   constructor(db: Database, accounts: Accounts, now: () => number = Date.now) {
@@ -73,10 +105,10 @@ export class Sessions {
   /**
    * @throws MatrixError 401 M_UNKNOWN_TOKEN; with `soft_logout` when the token has only expired
    */
-  async authenticate(accessToken: string): Promise<Requester> {
+  async authenticate(accessToken: string, origin: Origin = {}): Promise<Requester> {
     const hash = hashSecret(accessToken);
     const [row] = await this.#db.query<RequesterRow>(
-      `SELECT t.*, u.guest, u.display_name, d.last_seen_at FROM tokens t
+      `SELECT t.*, u.guest, u.admin, u.display_name, d.last_seen_at, d.last_seen_ip FROM tokens t
        JOIN users u USING (localpart) JOIN devices d USING (localpart, device_id) WHERE t.access_hash = $1`,
       [hash],
     );
@@ -84,18 +116,20 @@ export class Sessions {
     const now = this.#now();
     if (row.expires_at !== null && row.expires_at <= now) throw unknownToken(row.refresh_hash !== null);
     if (!row.used) await this.#firstUse(row);
-    if (now - row.last_seen_at > SEEN_STEP_MS) {
-      await this.#db.query('UPDATE devices SET last_seen_at = $3 WHERE localpart = $1 AND device_id = $2', [
-        row.localpart,
-        row.device_id,
-        now,
-      ]);
+    const moved = origin.ip !== undefined && origin.ip !== row.last_seen_ip;
+    if (moved || now - row.last_seen_at > SEEN_STEP_MS) {
+      await this.#db.query(
+        `UPDATE devices SET last_seen_at = $3, last_seen_ip = COALESCE($4, last_seen_ip),
+         user_agent = COALESCE($5, user_agent) WHERE localpart = $1 AND device_id = $2`,
+        [row.localpart, row.device_id, now, origin.ip ?? null, origin.userAgent?.slice(0, MAX_USER_AGENT) ?? null],
+      );
     }
     return {
       userId: this.#accounts.userId(row.localpart),
       deviceId: row.device_id,
       guest: row.guest,
-      displayName: row.display_name,
+      admin: row.admin,
+      displayName: row.display_name ?? row.localpart,
     };
   }
 
@@ -105,17 +139,21 @@ export class Sessions {
     const guest = await this.#accounts.isGuest(userId);
     const deviceId = options.deviceId ?? randomBase32(DEVICE_ID_LENGTH).toUpperCase();
     const now = this.#now();
+    let isNew = false;
     const tokens = await this.#db.transaction(async (tx) => {
-      await this.#db.query(
+      const [device] = await this.#db.query<{ is_new: boolean }>(
         `INSERT INTO devices (localpart, device_id, display_name, created_at, last_seen_at) VALUES ($1, $2, $3, $4, $4)
-         ON CONFLICT (localpart, device_id) DO UPDATE SET last_seen_at = excluded.last_seen_at`,
+         ON CONFLICT (localpart, device_id) DO UPDATE SET last_seen_at = excluded.last_seen_at
+         RETURNING xmax = 0 AS is_new`,
         [localpart, deviceId, options.displayName ?? null, now],
         tx,
       );
+      isNew = device?.is_new ?? false;
       await this.#db.query('DELETE FROM tokens WHERE localpart = $1 AND device_id = $2', [localpart, deviceId], tx);
       const lifeMs = guest ? GUEST_LIFE_MS : options.refreshable ? ACCESS_LIFE_MS : undefined;
       return this.#issue({ localpart, deviceId, lifeMs, refreshable: !guest && options.refreshable === true }, tx);
     });
+    if (isNew) await this.#deviceChanged(userId, deviceId, 'new');
     return { ...tokens, deviceId };
   }
 
@@ -145,32 +183,55 @@ export class Sessions {
 
   /** Logs a device out. */
   async end(userId: string, deviceId: string): Promise<void> {
-    await this.#db.query('DELETE FROM devices WHERE localpart = $1 AND device_id = $2', [
-      this.#localpart(userId),
-      deviceId,
-    ]);
-    this.#ended(userId, deviceId);
+    await this.#delete(
+      userId,
+      await this.#db.query('DELETE FROM devices WHERE localpart = $1 AND device_id = $2 RETURNING device_id', [
+        this.#localpart(userId),
+        deviceId,
+      ]),
+    );
   }
 
-  /** Logs all devices of a user out. */
-  async endAll(userId: string): Promise<void> {
-    const rows = await this.#db.query<{ device_id: string }>(
-      'DELETE FROM devices WHERE localpart = $1 RETURNING device_id',
-      [this.#localpart(userId)],
+  /** Logs all devices of a user out, but for one that is to stay. */
+  async endAll(userId: string, except?: string): Promise<void> {
+    await this.#delete(
+      userId,
+      await this.#db.query(
+        'DELETE FROM devices WHERE localpart = $1 AND device_id IS DISTINCT FROM $2 RETURNING device_id',
+        [this.#localpart(userId), except ?? null],
+      ),
     );
-    for (const row of rows) this.#ended(userId, row.device_id);
+  }
+
+  /** Gives a device another name. @returns whether there is such a device */
+  async rename(userId: string, deviceId: string, displayName: string): Promise<boolean> {
+    const [row] = await this.#db.query(
+      'UPDATE devices SET display_name = $3 WHERE localpart = $1 AND device_id = $2 RETURNING device_id',
+      [this.#localpart(userId), deviceId, displayName],
+    );
+    if (row) await this.#deviceChanged(userId, deviceId, 'renamed');
+    return row !== undefined;
   }
 
   async devices(userId: string): Promise<Device[]> {
-    const rows = await this.#db.query<{ device_id: string; display_name: string | null; last_seen_at: number }>(
-      'SELECT device_id, display_name, last_seen_at FROM devices WHERE localpart = $1 ORDER BY created_at, device_id',
+    const rows = await this.#db.query<DeviceRow>(
+      `SELECT device_id, display_name, last_seen_at, last_seen_ip, user_agent FROM devices
+       WHERE localpart = $1 ORDER BY created_at, device_id`,
       [this.#localpart(userId)],
     );
     return rows.map((row) => ({
       deviceId: row.device_id,
       displayName: row.display_name ?? undefined,
       lastSeenAt: row.last_seen_at,
+      lastSeenIp: row.last_seen_ip ?? undefined,
+      userAgent: row.user_agent ?? undefined,
     }));
+  }
+
+  /** Tells of devices that come, get another name or go. Answers a function that ends the telling. */
+  onDeviceChange(listener: DeviceListener): () => void {
+    this.#deviceListeners.add(listener);
+    return () => this.#deviceListeners.delete(listener);
   }
 
   /** Tells of devices that were logged out. Answers a function that ends the telling. */
@@ -230,8 +291,16 @@ export class Sessions {
     return localpart;
   }
 
-  #ended(userId: string, deviceId: string): void {
-    for (const listener of this.#listeners) listener(userId, deviceId);
+  async #delete(userId: string, rows: readonly { device_id?: unknown }[]): Promise<void> {
+    for (const { device_id: deviceId } of rows) {
+      if (typeof deviceId !== 'string') continue;
+      for (const listener of this.#listeners) listener(userId, deviceId);
+      await this.#deviceChanged(userId, deviceId, 'deleted');
+    }
+  }
+
+  async #deviceChanged(userId: string, deviceId: string, change: Parameters<DeviceListener>[2]): Promise<void> {
+    for (const listener of this.#deviceListeners) await listener(userId, deviceId, change);
   }
 }
 

@@ -3,11 +3,13 @@ import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { DEFAULT_ROOM_VERSION, SUPPORTED_ROOM_VERSIONS } from '../../federation/room-versions.ts';
 import type { Info } from '../../protocol/client-api.ts';
+import type { PasswordConfig } from '../config.ts';
 import { methods } from '../errors.ts';
 
 export interface CapabilitiesRouterOptions {
   readonly publicUrl: string;
   readonly info: Info;
+  readonly passwords: PasswordConfig;
   readonly requireSession: RequestHandler;
   readonly databaseUp: () => Promise<boolean>;
   /** Absent when there is no media server. */
@@ -19,7 +21,7 @@ const VERSIONS = Array.from({ length: 15 }, (_, index) => `v1.${String(index + 1
 
 /** Mounted at the root of the client server. */
 export function capabilitiesRouter(options: CapabilitiesRouterOptions): Router {
-  const { publicUrl, info, requireSession, databaseUp, sfuUp } = options;
+  const { publicUrl, info, passwords, requireSession, databaseUp, sfuUp } = options;
   const router = express.Router();
 
   methods(router, '/.well-known/matrix/client', {
@@ -40,12 +42,12 @@ export function capabilitiesRouter(options: CapabilitiesRouterOptions): Router {
         response.json({
           capabilities: {
             'm.room_versions': { default: DEFAULT_ROOM_VERSION, available },
-            'm.change_password': { enabled: false },
+            'm.change_password': { enabled: passwords.login },
             'm.set_displayname': { enabled: true },
             'm.set_avatar_url': { enabled: false },
             'm.profile_fields': { enabled: true, allowed: ['displayname'] },
             'm.3pid_changes': { enabled: false },
-            'm.get_login_token': { enabled: false },
+            'm.get_login_token': { enabled: true },
           },
         });
       },

@@ -21,7 +21,7 @@ describe('A changed name', () => {
       key: createSigningKey(generateSeed(), 'a'),
       // There is no other server here.
       sender: {
-        enqueue: () => Promise.resolve(),
+        write: () => undefined,
         durableEdu: () => Promise.resolve(),
         flush: () => undefined,
         edu: () => undefined,

@@ -17,7 +17,7 @@ describe('Log-in by the identity provider', () => {
 
   it('offers the browser log-in and nothing with passwords', async () => {
     expect((await home.request('GET', LOGIN)).json).toEqual({
-      flows: [{ type: 'm.login.sso' }, { type: 'm.login.token' }],
+      flows: [{ type: 'm.login.sso' }, { type: 'm.login.token', get_login_token: true }],
     });
     const answer = await home.request('POST', LOGIN, { body: { type: 'm.login.password', user: 'a', password: 'b' } });
     expect(answer.status).toBe(400);

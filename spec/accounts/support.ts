@@ -4,10 +4,14 @@ import type { AddressInfo } from 'node:net';
 import { Accounts } from '../../homeserver/accounts/accounts.ts';
 import { LoginTokens } from '../../homeserver/accounts/login-tokens.ts';
 import { IdentityProvider } from '../../homeserver/accounts/oidc.ts';
+import { PasswordLogin } from '../../homeserver/accounts/password-login.ts';
+import { Passwords } from '../../homeserver/accounts/passwords.ts';
 import { requireSession } from '../../homeserver/accounts/require-session.ts';
 import { Sessions } from '../../homeserver/accounts/sessions.ts';
+import { Uia } from '../../homeserver/accounts/uia.ts';
 import { clientApp } from '../../homeserver/client-app.ts';
 import { CALLBACK_PATH } from '../../homeserver/client-api/sso.ts';
+import type { PasswordConfig } from '../../homeserver/config.ts';
 import { migrate, openDatabase } from '../../homeserver/database/database.ts';
 import type { Database } from '../../homeserver/database/database.ts';
 import { createLog } from '../../homeserver/log.ts';
@@ -37,6 +41,8 @@ export interface TestHome {
   /** Everything that was logged. */
   readonly logged: string[];
   readonly nameChanges: string[];
+  /** Who was taken out of all rooms. */
+  readonly left: string[];
   request(method: string, path: string, options?: { token?: string; body?: unknown; raw?: string }): Promise<Answer>;
   /** Logs somebody in with a fresh browser and answers the login token. */
   loginToken(person: Person): Promise<string>;
@@ -49,7 +55,18 @@ export interface Answer {
   readonly json: Record<string, unknown>;
 }
 
-export async function startHome({ rateLimitFactor = 1 } = {}): Promise<TestHome> {
+export interface HomeOptions {
+  readonly rateLimitFactor?: number;
+  readonly passwords?: Partial<PasswordConfig>;
+}
+
+const NO_PASSWORDS: PasswordConfig = { login: false, registration: false, adminSecret: undefined };
+/** Hashes that cost next to nothing. */
+const COST = 4;
+
+export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
+  const rateLimitFactor = options.rateLimitFactor ?? 1;
+  const passwords = { ...NO_PASSWORDS, ...options.passwords };
   const database = await testDatabase();
   const db = await openDatabase(database.url);
   await migrate(db);
@@ -64,7 +81,13 @@ export async function startHome({ rateLimitFactor = 1 } = {}): Promise<TestHome>
   const callbackUrl = publicUrl + CALLBACK_PATH;
   const provider = await startProvider(callbackUrl);
   const nameChanges: string[] = [];
+  const left: string[] = [];
+  const passwordLogin = new PasswordLogin({ accounts, passwords: new Passwords(COST), rateLimitFactor });
   const app = clientApp({
+    passwordLogin,
+    passwords,
+    uia: new Uia({ accounts, passwordLogin, passwords: passwords.login, sso: true, now: clock.now }),
+    leaveRooms: (userId) => void left.push(userId),
     publicUrl,
     proxies: [],
     info: {
@@ -104,6 +127,7 @@ export async function startHome({ rateLimitFactor = 1 } = {}): Promise<TestHome>
     clock,
     logged,
     nameChanges,
+    left,
     async request(method, path, { token, body, raw } = {}) {
       const text = raw ?? (body === undefined ? undefined : JSON.stringify(body));
       const response = await fetch(publicUrl + path, {

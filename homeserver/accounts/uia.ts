@@ -1,0 +1,173 @@
+/**
+ * User-interactive authentication: who wants something grave done proves again who they are.
+ *
+ * @see Matrix specification, client-server API, "User-Interactive Authentication API"
+ */
+import { z } from 'zod';
+import { MatrixError } from '../errors.ts';
+import type { Accounts } from './accounts.ts';
+import { ExpiringMap } from './expiring-map.ts';
+import { MAX_PASSWORD } from './passwords.ts';
+import type { PasswordLogin } from './password-login.ts';
+import { newSecret } from './secrets.ts';
+import { namedUser } from './user-identifier.ts';
+
+export type Stage = 'm.login.password' | 'm.login.dummy' | 'm.login.sso';
+type Flow = readonly Stage[];
+
+export interface UiaOptions {
+  readonly accounts: Accounts;
+  readonly passwordLogin: PasswordLogin;
+  /** Whether passwords may be used. */
+  readonly passwords: boolean;
+  /** Whether there is an identity provider. */
+  readonly sso: boolean;
+  /** The clock, Unix ms. */
+  readonly now?: () => number;
+}
+
+export interface UiaRequest {
+  /** Name of what is to be done; a session is good for one thing only. */
+  readonly operation: string;
+  /** The body of the request, with `auth`. */
+  readonly body: unknown;
+  /** Where the request came from. */
+  readonly address: string | undefined;
+}
+
+interface Session {
+  readonly operation: string;
+  readonly userId: string | undefined;
+  readonly completed: Set<Stage>;
+}
+
+const SESSION_LIFE_MS = 15 * 60 * 1000;
+const MAX_SESSIONS = 20_000;
+
+const authSchema = z.looseObject({
+  type: z.string().max(100).optional(),
+  session: z.string().max(200).optional(),
+  identifier: z.looseObject({ type: z.string().max(100), user: z.string().max(300).optional() }).optional(),
+  user: z.string().max(300).optional(),
+  password: z.string().max(MAX_PASSWORD).optional(),
+});
+type Auth = z.output<typeof authSchema>;
+const bodySchema = z.looseObject({ auth: authSchema.optional() });
+
+export class Uia {
+  readonly #options: UiaOptions;
+  readonly #sessions: ExpiringMap<Session>;
+
+  constructor(options: UiaOptions) {
+    this.#options = options;
+    this.#sessions = new ExpiringMap({
+      lifeMs: SESSION_LIFE_MS,
+      maxSize: MAX_SESSIONS,
+      ...(options.now ? { now: options.now } : {}),
+    });
+  }
+
+  /**
+   * Resolves when the person who is logged in has proven again who they are.
+   *
+   * @throws MatrixError 401 with `flows`, `params`, `session` and `completed` while something is missing
+   * @throws MatrixError 403 when somebody else has proven who they are, or the person has no way to
+   */
+  async confirm(userId: string, request: UiaRequest): Promise<void> {
+    const flows = await this.#flowsOf(userId);
+    if (flows.length === 0) throw new MatrixError(403, 'M_FORBIDDEN', 'This account has no way to confirm this.');
+    await this.#run(flows, userId, request);
+  }
+
+  /** Resolves when a person without account may make one. @throws MatrixError 401 as `confirm` */
+  async register(request: UiaRequest): Promise<void> {
+    await this.#run([['m.login.dummy']], undefined, request);
+  }
+
+  /** Whose session it is; undefined when there is none. */
+  userOf(session: string): string | undefined {
+    return this.#sessions.get(session)?.userId;
+  }
+
+  /** Notes that the person of a session has logged in at the identity provider. @returns whether it was theirs */
+  completeSso(session: string, userId: string): boolean {
+    const known = this.#sessions.get(session);
+    if (known === undefined || known.userId !== userId) return false;
+    known.completed.add('m.login.sso');
+    return true;
+  }
+
+  async #flowsOf(userId: string): Promise<Flow[]> {
+    const account = await this.#options.accounts.find(userId);
+    const flows: Flow[] = [];
+    if (this.#options.passwords && account?.passwordHash !== undefined) flows.push(['m.login.password']);
+    if (this.#options.sso && account?.external === true) flows.push(['m.login.sso']);
+    return flows;
+  }
+
+  async #run(flows: readonly Flow[], userId: string | undefined, request: UiaRequest): Promise<void> {
+    const parsed = bodySchema.safeParse(request.body ?? {});
+    if (!parsed.success) throw new MatrixError(400, 'M_BAD_JSON', 'auth is malformed.');
+    const { auth } = parsed.data;
+    const { id, session } = this.#session(auth?.session, userId, request.operation);
+    // The first answer is no failure, so that it has no error code.
+    const missing = { errcode: undefined, error: undefined };
+    if (auth === undefined) throw challenge(flows, id, session, missing);
+    const { type } = auth;
+    if (type !== undefined) {
+      if (!flows.some((flow) => flow.some((stage) => stage === type))) {
+        throw new MatrixError(400, 'M_UNRECOGNIZED', 'This way to prove who you are is not offered here.');
+      }
+      const stage = type as Stage;
+      const passed = session.completed.has(stage) || (await this.#prove(stage, auth, userId, request.address));
+      if (!passed) throw challenge(flows, id, session, {});
+      session.completed.add(stage);
+    }
+    if (!flows.some((flow) => flow.every((stage) => session.completed.has(stage)))) {
+      throw challenge(flows, id, session, missing);
+    }
+    this.#sessions.take(id);
+  }
+
+  #session(id: string | undefined, userId: string | undefined, operation: string): { id: string; session: Session } {
+    if (id === undefined) {
+      const session: Session = { operation, userId, completed: new Set() };
+      const made = newSecret('');
+      this.#sessions.set(made, session);
+      return { id: made, session };
+    }
+    const session = this.#sessions.get(id);
+    if (session === undefined) throw new MatrixError(400, 'M_UNKNOWN', 'This session is unknown or too old.');
+    if (session.operation !== operation || session.userId !== userId) {
+      throw new MatrixError(403, 'M_FORBIDDEN', 'This session was begun for something else.');
+    }
+    return { id, session };
+  }
+
+  async #prove(stage: Stage, auth: Auth, userId: string | undefined, address: string | undefined): Promise<boolean> {
+    if (stage === 'm.login.dummy') return true;
+    // The log-in at the identity provider happens in a browser, not here.
+    if (stage === 'm.login.sso') return false;
+    if (userId === undefined) return false;
+    if (auth.password === undefined) throw new MatrixError(400, 'M_MISSING_PARAM', 'password is missing.');
+    const { accounts, passwordLogin } = this.#options;
+    const named = namedUser(auth, accounts) ?? userId;
+    if (named !== userId) throw new MatrixError(403, 'M_FORBIDDEN', 'This is somebody else.');
+    return (await passwordLogin.check(userId, auth.password, address)) !== undefined;
+  }
+}
+
+function challenge(
+  flows: readonly Flow[],
+  id: string,
+  { completed }: Session,
+  extra: Readonly<Record<string, unknown>>,
+): MatrixError {
+  return new MatrixError(401, 'M_FORBIDDEN', 'This does not prove who you are.', {
+    session: id,
+    flows: flows.map((stages) => ({ stages })),
+    params: {},
+    completed: [...completed],
+    ...extra,
+  });
+}

@@ -1,0 +1,157 @@
+/** New accounts: by anybody when that is switched on, and by who knows the secret of the server. */
+import express from 'express';
+import type { RequestHandler, Router } from 'express';
+import { z } from 'zod';
+import { checkedName, MAX_DISPLAY_NAME } from '../accounts/accounts.ts';
+import type { Accounts } from '../accounts/accounts.ts';
+import { MAX_PASSWORD } from '../accounts/passwords.ts';
+import type { PasswordLogin } from '../accounts/password-login.ts';
+import { randomBase32 } from '../accounts/secrets.ts';
+import { SharedSecret } from '../accounts/shared-secret.ts';
+import type { NewSession, Sessions } from '../accounts/sessions.ts';
+import type { Uia } from '../accounts/uia.ts';
+import { chosenLocalpart } from '../accounts/usernames.ts';
+import type { PasswordConfig } from '../config.ts';
+import { methods, MatrixError } from '../errors.ts';
+import { deviceIdSchema, deviceNameSchema, tokensAnswer } from './login.ts';
+import { parseBody, queryText } from './parse.ts';
+
+export interface RegisterRouterOptions {
+  readonly serverName: string;
+  readonly accounts: Accounts;
+  readonly sessions: Sessions;
+  readonly passwordLogin: PasswordLogin;
+  readonly uia: Uia;
+  readonly passwords: PasswordConfig;
+  readonly limitLogin: RequestHandler;
+}
+
+const username = z.string().max(300);
+const password = z.string().min(1).max(MAX_PASSWORD, 'is too long');
+const registerSchema = z.looseObject({
+  username: username.optional(),
+  password: password.optional(),
+  device_id: deviceIdSchema.optional(),
+  initial_device_display_name: deviceNameSchema.optional(),
+  inhibit_login: z.boolean().optional(),
+  refresh_token: z.boolean().optional(),
+});
+const sharedSecretSchema = z.looseObject({
+  nonce: z.string().max(200),
+  username,
+  password,
+  mac: z.string().max(200),
+  admin: z.boolean().default(false),
+  user_type: z.string().max(100).nullish(),
+  displayname: z.string().max(MAX_DISPLAY_NAME).nullish(),
+});
+const GENERATED_LENGTH = 12;
+const GUEST_NAME = 'Guest';
+
+/**
+ * Mounted at `/_matrix/client/v3`.
+ *
+ * @see Matrix specification, client-server API, "Account registration and management"
+ */
+export function registerRouter(options: RegisterRouterOptions): Router {
+  const { serverName, accounts, passwordLogin, uia, passwords, limitLogin } = options;
+  const router = express.Router();
+
+  function requireOpen(): void {
+    if (!passwords.registration) {
+      throw new MatrixError(403, 'M_FORBIDDEN', 'Accounts of this server are not made here.');
+    }
+  }
+
+  methods(router, '/register', {
+    post: [
+      limitLogin,
+      async (request, response) => {
+        response.set('Cache-Control', 'no-store');
+        const kind = queryText(request, 'kind') ?? 'user';
+        if (kind !== 'user' && kind !== 'guest') throw new MatrixError(400, 'M_UNRECOGNIZED', 'kind is user or guest.');
+        requireOpen();
+        const body = parseBody(registerSchema, request.body);
+        if (kind === 'guest') {
+          const userId = await accounts.createGuest(GUEST_NAME);
+          // Guests do not choose their device, so that they can be told apart.
+          response.json(await sessionAnswer(options, userId, { displayName: body.initial_device_display_name }));
+          return;
+        }
+        const localpart =
+          body.username === undefined
+            ? `u${randomBase32(GENERATED_LENGTH)}`
+            : chosenLocalpart(body.username, serverName);
+        await accounts.requireFree(localpart);
+        await uia.register({ operation: 'POST /register', body, address: request.ip });
+        if (body.password === undefined) throw new MatrixError(400, 'M_MISSING_PARAM', 'password is missing.');
+        const userId = await accounts.register({
+          localpart,
+          passwordHash: await passwordLogin.hash(body.password),
+        });
+        if (body.inhibit_login === true) response.json({ user_id: userId, home_server: serverName });
+        else {
+          response.json(
+            await sessionAnswer(options, userId, {
+              deviceId: body.device_id,
+              displayName: body.initial_device_display_name,
+              refreshable: body.refresh_token,
+            }),
+          );
+        }
+      },
+    ],
+  });
+
+  methods(router, '/register/available', {
+    get: [
+      limitLogin,
+      async (request, response) => {
+        requireOpen();
+        const wanted = queryText(request, 'username');
+        if (wanted === undefined) throw new MatrixError(400, 'M_MISSING_PARAM', 'username is missing.');
+        await accounts.requireFree(chosenLocalpart(wanted, serverName));
+        response.json({ available: true });
+      },
+    ],
+  });
+
+  return router;
+}
+
+/** Mounted at the root of the client server when there is a secret. */
+export function sharedSecretRouter(options: RegisterRouterOptions & { readonly secret: string }): Router {
+  const { serverName, accounts, passwordLogin, limitLogin } = options;
+  const secret = new SharedSecret(options.secret);
+  const router = express.Router();
+  methods(router, '/_synapse/admin/v1/register', {
+    get: (_request, response) => {
+      response.json({ nonce: secret.nonce() });
+    },
+    post: [
+      limitLogin,
+      async (request, response) => {
+        response.set('Cache-Control', 'no-store');
+        const { user_type: userType, displayname, ...body } = parseBody(sharedSecretSchema, request.body);
+        secret.check({ ...body, userType: userType ?? undefined });
+        const userId = await accounts.register({
+          localpart: chosenLocalpart(body.username, serverName),
+          passwordHash: await passwordLogin.hash(body.password),
+          admin: body.admin,
+          displayName: checkedName(displayname ?? ''),
+        });
+        response.json(await sessionAnswer(options, userId, {}));
+      },
+    ],
+  });
+  return router;
+}
+
+async function sessionAnswer(
+  { sessions, serverName }: RegisterRouterOptions,
+  userId: string,
+  session: NewSession,
+): Promise<Record<string, unknown>> {
+  const { deviceId, ...tokens } = await sessions.create(userId, session);
+  return { user_id: userId, device_id: deviceId, home_server: serverName, ...tokensAnswer(tokens) };
+}
