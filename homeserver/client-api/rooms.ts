@@ -9,6 +9,7 @@ import { methods, MatrixError } from '../errors.ts';
 import type { Messages } from '../messages/index.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 import { clientEvent } from './client-event.ts';
+import { delayOf } from './delayed-events.ts';
 import { isEmpty, membersIn, parseEventFilter, passing } from './event-filter.ts';
 import { parameter, parseBody, queryNumber, queryText, requesterOf } from './parse.ts';
 
@@ -18,7 +19,7 @@ export interface RoomsRouterOptions {
   /** Rate limit for what a user sends. */
   readonly limitSending: RequestHandler;
   /** Names of rooms, the list of those that anybody may find, and what events say about others. */
-  readonly messages: Pick<Messages, 'directory' | 'publicRooms' | 'relations'>;
+  readonly messages: Pick<Messages, 'directory' | 'publicRooms' | 'relations' | 'delayedEvents'>;
 }
 
 const object = z.custom<JsonObject>(isJsonObject, 'must be an object');
@@ -52,7 +53,7 @@ const reasonSchema = z.looseObject({ reason: z.string().max(1000).optional() });
 /** Mounted at `/_matrix/client/v3`. */
 export function roomsRouter(options: RoomsRouterOptions): Router {
   const { rooms, requireSession, limitSending } = options;
-  const { directory, publicRooms, relations } = options.messages;
+  const { directory, publicRooms, relations, delayedEvents } = options.messages;
   const router = express.Router();
   router.use(['/createRoom', '/join', '/knock', '/joined_rooms', '/rooms'], requireSession);
   router.use(['/createRoom', '/join', '/knock', '/rooms'], (request, response, next) => {
@@ -182,12 +183,19 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
   methods(router, '/rooms/:roomId/send/:eventType/:transactionId', {
     put: async (request, response) => {
       const { userId, deviceId } = requesterOf(response);
-      const event = await rooms.send(parameter(request, 'roomId'), userId, {
+      const roomId = parameter(request, 'roomId');
+      const draft = {
         type: parameter(request, 'eventType'),
         content: parseBody(object, request.body),
         transactionId: parameter(request, 'transactionId'),
         deviceId,
-      });
+      };
+      const delay = delayOf(request);
+      if (delay !== undefined) {
+        response.json({ delay_id: await delayedEvents.add(roomId, userId, draft, delay) });
+        return;
+      }
+      const event = await rooms.send(roomId, userId, draft);
       response.json({ event_id: event.eventId });
     },
   });
@@ -242,12 +250,19 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
       response.json(queryText(request, 'format') === 'event' ? await shownEvent(event) : event.pdu.content);
     },
     put: async (request, response) => {
-      const { userId } = requesterOf(response);
-      const id = await putState(parameter(request, 'roomId'), userId, {
+      const { userId, deviceId } = requesterOf(response);
+      const roomId = parameter(request, 'roomId');
+      const draft = {
         type: parameter(request, 'eventType'),
         stateKey: keyOf(request),
         content: parseBody(object, request.body),
-      });
+      };
+      const delay = delayOf(request);
+      if (delay !== undefined) {
+        response.json({ delay_id: await delayedEvents.add(roomId, userId, { ...draft, deviceId }, delay) });
+        return;
+      }
+      const id = await putState(roomId, userId, draft);
       response.json({ event_id: id });
     },
   });

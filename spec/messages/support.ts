@@ -112,7 +112,7 @@ export async function startServer(name: string): Promise<TestServer> {
     serverName: name,
     key: createSigningKey(generateSeed(), 'a'),
     sender: {
-      enqueue: () => Promise.resolve(),
+      write: () => undefined,
       durableEdu: () => Promise.resolve(),
       flush: () => undefined,
       edu: () => undefined,
@@ -132,6 +132,7 @@ export async function startServer(name: string): Promise<TestServer> {
     signed: originHeader,
     log,
   });
+  await parts.start();
   const app = express();
   app.set('query parser', 'simple');
   app.use(jsonBody(1024 * 1024));
@@ -164,6 +165,7 @@ export async function startServer(name: string): Promise<TestServer> {
     },
     async close() {
       servers.delete(name);
+      await parts.close();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
       await db.close();
