@@ -4,6 +4,8 @@ import type { JsonObject } from '../../federation/json.ts';
 import type { Pdu } from '../../federation/event.ts';
 import type { OutboundQueue, QueueStore } from '../../federation/outbound-queue.ts';
 import type { Database, Tx } from '../database/database.ts';
+import { writeTogether } from '../database/writes.ts';
+import type { Write } from '../database/writes.ts';
 import type { Sender } from '../rooms/ports.ts';
 
 /** Makes the outbound queue's store in the database. */
@@ -36,28 +38,27 @@ export class QueueSender implements Sender {
     this.#queue = queue;
   }
 
-  async enqueue(tx: Tx, destinations: readonly string[], pdu: Pdu): Promise<void> {
-    await this.#store(tx, destinations, 'pdu', pdu);
+  write(destinations: readonly string[], pdu: Pdu): Write | undefined {
+    return destinations.length === 0 ? undefined : queueWrite(destinations, 'pdu', pdu);
   }
 
   async durableEdu(tx: Tx, destinations: readonly string[], type: string, content: JsonObject): Promise<void> {
-    await this.#store(tx, destinations, 'edu', { edu_type: type, content });
+    if (destinations.length === 0) return;
+    await writeTogether(this.#db, [queueWrite(destinations, 'edu', { edu_type: type, content })], tx);
   }
 
   flush(destinations: readonly string[]): void {
     for (const destination of destinations) this.#queue.wake(destination);
   }
 
-  async #store(tx: Tx, destinations: readonly string[], kind: 'pdu' | 'edu', json: JsonObject): Promise<void> {
-    if (destinations.length === 0) return;
-    await this.#db.query(
-      'INSERT INTO outbound_queue (destination, kind, json) SELECT unnest($1::text[]), $2, $3',
-      [destinations, kind, canonicalJson(json)],
-      tx,
-    );
-  }
-
   edu(destinations: Iterable<string>, type: string, content: JsonObject): void {
     for (const destination of destinations) this.#queue.edu(destination, { edu_type: type, content });
   }
+}
+
+function queueWrite(destinations: readonly string[], kind: 'pdu' | 'edu', json: JsonObject): Write {
+  return {
+    sql: 'INSERT INTO outbound_queue (destination, kind, json) SELECT unnest($1::text[]), $2, $3',
+    params: [destinations, kind, canonicalJson(json)],
+  };
 }

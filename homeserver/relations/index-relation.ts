@@ -1,8 +1,8 @@
-/** Notes which event refers to which other one, within the transaction that stores it. */
+/** Notes which event refers to which other one, together with storing it. */
 import { z } from 'zod';
 import type { Pdu } from '../../federation/event.ts';
 import { member } from '../../federation/json.ts';
-import type { Database, Tx } from '../database/database.ts';
+import type { Write } from '../database/writes.ts';
 
 const relationSchema = z.looseObject({
   event_id: z.string().min(1).max(255),
@@ -18,18 +18,17 @@ export function relationOf(pdu: Pdu): { parentId: string; type: string } | undef
   return { parentId: parsed.data.event_id, type: parsed.data.rel_type };
 }
 
-/** @see Matrix specification, client-server API, "Forming relationships between events" */
-export async function indexRelation(
-  db: Database,
-  event: { eventId: string; roomId: string; pdu: Pdu },
-  tx: Tx,
-): Promise<void> {
+/**
+ * What is to be stored with an event; undefined for most.
+ *
+ * @see Matrix specification, client-server API, "Forming relationships between events"
+ */
+export function relationWrite(event: { eventId: string; roomId: string; pdu: Pdu }): Write | undefined {
   const relation = relationOf(event.pdu);
-  if (!relation) return;
-  await db.query(
-    `INSERT INTO event_relations (event_id, room_id, parent_id, rel_type, type, sender)
-     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-    [event.eventId, event.roomId, relation.parentId, relation.type, event.pdu.type, event.pdu.sender],
-    tx,
-  );
+  if (!relation) return undefined;
+  return {
+    sql: `INSERT INTO event_relations (event_id, room_id, parent_id, rel_type, type, sender)
+          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
+    params: [event.eventId, event.roomId, relation.parentId, relation.type, event.pdu.type, event.pdu.sender],
+  };
 }

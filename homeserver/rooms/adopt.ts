@@ -5,10 +5,12 @@ import { eventId, isCreate, roomIdOf } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
 import { member } from '../../federation/json.ts';
 import type { RoomVersion } from '../../federation/room-versions.ts';
+import { writeTogether } from '../database/writes.ts';
 import type { Database } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import type { Invitations } from './invitations.ts';
+import type { Members } from './members.ts';
 import type { Positions } from '../stream/positions.ts';
 import type { Receiver } from './receive.ts';
 import type { Room, RoomTable } from './room.ts';
@@ -29,6 +31,7 @@ export interface AdoptDeps {
   readonly db: Database;
   readonly events: EventStore;
   readonly states: StateStore;
+  readonly members: Members;
   readonly rooms: RoomTable;
   readonly invitations: Invitations;
   readonly changes: StateChanges;
@@ -77,6 +80,7 @@ export async function adoptJoin(
 
   const old = (await rooms.find(roomId))?.state.map;
   const position = positions.take();
+  deps.members.changing(roomId);
   try {
     const { room, event } = await db.transaction(async (tx) => {
       const stateBefore = await states.derive(tx, roomId, undefined, before);
@@ -98,7 +102,7 @@ export async function adoptJoin(
       await events.put(stored, tx);
       const entered: Room = { roomId, version, create, createId, extremities: [joinId], state: stateAfter };
       await rooms.put(entered, tx);
-      await timeline.indexAll(tx, entered, position);
+      await writeTogether(db, await timeline.indexAll(entered, position, { id: joinId, pdu: join }), tx);
       // Somebody of ours may be inside already. To everybody else the room is new, and they get the whole state.
       const map = stateAfter.map;
       const keys = old === undefined ? [joinKey] : differences(old, map);
@@ -106,6 +110,7 @@ export async function adoptJoin(
       await invitations.removeAll(roomId, tx);
       return { room: entered, event: stored };
     });
+    deps.members.changing(roomId);
     events.committed(event);
     rooms.committed(room);
     positions.settle(position);

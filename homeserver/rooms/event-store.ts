@@ -4,8 +4,10 @@ import type { Pdu } from '../../federation/event.ts';
 import { canonicalJson, parseStrict } from '../../federation/json.ts';
 import { roomVersion } from '../../federation/room-versions.ts';
 import type { Database, Tx } from '../database/database.ts';
-import { indexRelation } from '../relations/index-relation.ts';
-import { indexWords } from '../search/index-words.ts';
+import { writeTogether } from '../database/writes.ts';
+import type { Write } from '../database/writes.ts';
+import { relationWrite } from '../relations/index-relation.ts';
+import { wordsWrite } from '../search/index-words.ts';
 import { Lru } from './lru.ts';
 
 /** An event with what we decided about it. */
@@ -78,16 +80,21 @@ export class EventStore {
 
   /** Stores an event, or gives an outlier its place in the history. */
   async put(event: StoredEvent, tx: Tx): Promise<void> {
+    await writeTogether(this.#db, this.writes(event), tx);
+  }
+
+  /** What `put` writes. */
+  writes(event: StoredEvent): Write[] {
     const { pdu } = event;
-    await this.#db.query(
-      `INSERT INTO events (event_id, room_id, position, type, state_key, sender, depth, origin_server_ts, json,
+    const own: Write = {
+      sql: `INSERT INTO events (event_id, room_id, position, type, state_key, sender, depth, origin_server_ts, json,
          rejected, soft_failed, outlier, state_before, state_after)
        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
        ON CONFLICT (event_id) DO UPDATE SET position = excluded.position, rejected = excluded.rejected,
          soft_failed = excluded.soft_failed, outlier = excluded.outlier, state_before = excluded.state_before,
          state_after = excluded.state_after
        WHERE events.outlier`,
-      [
+      params: [
         event.eventId,
         event.roomId,
         event.outlier ? null : event.position,
@@ -103,10 +110,8 @@ export class EventStore {
         event.stateBefore ?? null,
         event.stateAfter ?? null,
       ],
-      tx,
-    );
-    await indexRelation(this.#db, event, tx);
-    await indexWords(this.#db, event, tx);
+    };
+    return [own, relationWrite(event), wordsWrite(event)].filter((write) => write !== undefined);
   }
 
   /** To be called after the commit of `put`. */

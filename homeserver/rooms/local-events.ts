@@ -77,8 +77,18 @@ export class LocalEvents {
 
   /** Builds, checks and stores an event. To be called in the room's turn. @throws MatrixError */
   async send(room: Room, sender: string, event: NewEvent): Promise<StoredEvent> {
-    const earlier = await this.#sentBefore(room.roomId, sender, event);
-    if (earlier) return earlier;
+    try {
+      return await this.#sendNew(room, sender, event);
+    } catch (error) {
+      // Most events are sent once. To ask before each whether it was sent already would cost all of them the time; a
+      // repetition fails, by its transaction id or because the sender has lost the right meanwhile.
+      const earlier = await this.#sentBefore(room.roomId, sender, event);
+      if (earlier) return earlier;
+      throw error;
+    }
+  }
+
+  async #sendNew(room: Room, sender: string, event: NewEvent): Promise<StoredEvent> {
     const pdu = this.sign(room, await this.draft(room, sender, event));
     await this.#timeline.authorise(room, room.state.map, pdu, eventId(pdu, room.version));
     const { deviceId, transactionId } = event;

@@ -1,6 +1,8 @@
 /** Who is in which room: an index over the current state of all rooms. */
 import { serverOf } from '../../federation/event.ts';
-import type { Database, Tx } from '../database/database.ts';
+import type { Database } from '../database/database.ts';
+import type { Write } from '../database/writes.ts';
+import { Lru } from './lru.ts';
 
 export type Membership = 'join' | 'invite' | 'leave' | 'ban' | 'knock';
 
@@ -13,32 +15,64 @@ export interface MemberOf {
   readonly position: number;
 }
 
+/** One row of the index. */
+export interface MembershipEntry {
+  readonly userId: string;
+  readonly membership: string;
+  readonly position: number;
+  readonly since: number;
+}
+
+const CACHED_ROOMS = 5_000;
+
 export class Members {
   readonly #db: Database;
+  readonly #servers = new Lru<string, readonly string[]>(CACHED_ROOMS);
+  #generation = 0;
 
   constructor(db: Database) {
     this.#db = db;
   }
 
-  async put(
-    tx: Tx,
-    member: { roomId: string; userId: string; membership: string; position: number; since: number },
-  ): Promise<void> {
-    // Who comes back has a room to forget again.
-    const back = ['join', 'invite', 'knock'].includes(member.membership)
-      ? 'WITH back AS (DELETE FROM forgotten_rooms WHERE room_id = $1 AND user_id = $2)'
-      : '';
-    await this.#db.query(
-      `${back} INSERT INTO room_members (room_id, user_id, server, membership, position, since) VALUES ($1, $2, $3, $4, $5, $6)
-       ON CONFLICT (room_id, user_id) DO UPDATE SET membership = excluded.membership,
-         position = excluded.position, since = excluded.since`,
-      [member.roomId, member.userId, serverOf(member.userId), member.membership, member.position, member.since],
-      tx,
-    );
+  /** What brings the index of a room up to date. */
+  writes(roomId: string, entries: readonly MembershipEntry[], gone: readonly string[]): Write[] {
+    const writes: Write[] = [];
+    if (entries.length > 0) {
+      writes.push({
+        sql: `INSERT INTO room_members (room_id, user_id, server, membership, position, since)
+              SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[])
+              ON CONFLICT (room_id, user_id) DO UPDATE SET membership = excluded.membership,
+                position = excluded.position, since = excluded.since`,
+        params: [
+          roomId,
+          entries.map((entry) => entry.userId),
+          entries.map((entry) => serverOf(entry.userId)),
+          entries.map((entry) => entry.membership),
+          entries.map((entry) => entry.position),
+          entries.map((entry) => entry.since),
+        ],
+      });
+    }
+    if (gone.length > 0) {
+      writes.push({
+        sql: 'DELETE FROM room_members WHERE room_id = $1 AND user_id = ANY($2)',
+        params: [roomId, gone],
+      });
+    }
+    return writes;
   }
 
-  async remove(tx: Tx, roomId: string, userId: string): Promise<void> {
-    await this.#db.query('DELETE FROM room_members WHERE room_id = $1 AND user_id = $2', [roomId, userId], tx);
+  /** Whether these changes may add or remove a server; most do not, as when one more user of a server comes in. */
+  changesServers(roomId: string, entries: readonly MembershipEntry[], gone: readonly string[]): boolean {
+    const servers = this.#servers.get(roomId);
+    if (!servers || gone.length > 0) return true;
+    return entries.some((entry) => entry.membership !== 'join' || !servers.includes(serverOf(entry.userId)));
+  }
+
+  /** To be called before and after the index of a room is written: what was read meanwhile is not kept. */
+  changing(roomId: string): void {
+    this.#generation += 1;
+    this.#servers.delete(roomId);
   }
 
   async membership(roomId: string, userId: string): Promise<string | undefined> {
@@ -50,13 +84,17 @@ export class Members {
   }
 
   /** Servers with somebody in the room. */
-  async servers(roomId: string, tx?: Tx): Promise<Set<string>> {
+  async servers(roomId: string): Promise<Set<string>> {
+    const cached = this.#servers.get(roomId);
+    if (cached) return new Set(cached);
+    const generation = this.#generation;
     const rows = await this.#db.query<{ server: string }>(
       `SELECT DISTINCT server FROM room_members WHERE room_id = $1 AND membership = 'join'`,
       [roomId],
-      tx,
     );
-    return new Set(rows.map((row) => row.server));
+    const servers = rows.map((row) => row.server);
+    if (generation === this.#generation) this.#servers.set(roomId, servers);
+    return new Set(servers);
   }
 
   /** Users in a room. */

@@ -52,7 +52,7 @@ export interface AcceptedMembership {
 }
 
 /** What somebody outside may know of a room. @see Matrix specification, "Stripped state" */
-const STRIPPED_STATE = [
+export const STRIPPED_STATE: readonly string[] = [
   'm.room.create',
   'm.room.name',
   'm.room.avatar',
@@ -101,7 +101,7 @@ export class Memberships {
 
   async #joinHere(userId: string, roomId: string, content: JsonObject): Promise<void> {
     await this.#deps.inTurn(roomId, async (room) => {
-      if ((await this.#deps.members.membership(roomId, userId)) === 'join') return;
+      if ((await this.#deps.timeline.membership(room, userId)) === 'join') return;
       const vouching = await authoriser(this.#deps, room, userId);
       await this.#deps.local.send(room, userId, {
         type: 'm.room.member',
@@ -240,7 +240,7 @@ export class Memberships {
     const { roomId, sender, target } = names;
     if (!isUserId(target)) throw new MatrixError(400, 'M_INVALID_PARAM', `${target} is not a user id.`);
     await this.#deps.inTurn(roomId, async (room) => {
-      const present = await this.#deps.members.membership(roomId, target);
+      const present = await this.#deps.timeline.membership(room, target);
       if (kind === 'unban' && present !== 'ban') {
         throw new MatrixError(403, 'M_FORBIDDEN', 'The person is not banned.');
       }

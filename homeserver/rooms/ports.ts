@@ -3,11 +3,12 @@ import type { JsonObject } from '../../federation/json.ts';
 import type { Pdu } from '../../federation/event.ts';
 import type { RoomVersion } from '../../federation/room-versions.ts';
 import type { Tx } from '../database/database.ts';
+import type { Write } from '../database/writes.ts';
 
 /** The way out to other servers. */
 export interface Sender {
-  /** Queues an event within the SQL transaction that stores it, so that a crash loses neither. */
-  enqueue(tx: Tx, destinations: readonly string[], pdu: Pdu): Promise<void>;
+  /** Queues an event together with storing it, so that a crash loses neither; undefined when nobody is to get it. */
+  write(destinations: readonly string[], pdu: Pdu): Write | undefined;
   /** Starts sending what was committed. */
   flush(destinations: readonly string[]): void;
   /** Queues a message that must not be lost, such as one to a device, within the SQL transaction of its change. */

@@ -4,6 +4,8 @@ import { roomVersion } from '../../federation/room-versions.ts';
 import type { RoomVersion } from '../../federation/room-versions.ts';
 import type { Pdu } from '../../federation/event.ts';
 import type { Database, Tx } from '../database/database.ts';
+import { writeTogether } from '../database/writes.ts';
+import type { Write } from '../database/writes.ts';
 import { Lru } from './lru.ts';
 import type { State, StateStore } from './state-store.ts';
 import type { EventStore } from './event-store.ts';
@@ -65,13 +67,17 @@ export class RoomTable {
 
   /** Writes a new room, or one that is entered again with the state that another server gave. */
   async put(room: Room, tx: Tx): Promise<void> {
-    await this.#db.query(
-      `INSERT INTO rooms (room_id, version, create_event, extremities, state_group, created_at)
+    await writeTogether(this.#db, [this.write(room)], tx);
+  }
+
+  /** What `put` writes. */
+  write(room: Room): Write {
+    return {
+      sql: `INSERT INTO rooms (room_id, version, create_event, extremities, state_group, created_at)
        VALUES ($1, $2, $3, $4, $5, $6)
        ON CONFLICT (room_id) DO UPDATE SET extremities = excluded.extremities, state_group = excluded.state_group`,
-      [room.roomId, room.version.id, room.createId, room.extremities, room.state.group, Date.now()],
-      tx,
-    );
+      params: [room.roomId, room.version.id, room.createId, room.extremities, room.state.group, Date.now()],
+    };
   }
 
   /** To be called after the commit of `put`. */

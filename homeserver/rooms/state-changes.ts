@@ -5,6 +5,8 @@
 import { splitStateKey, stateKey } from '../../federation/auth-rules.ts';
 import type { StateKey } from '../../federation/auth-rules.ts';
 import type { Database, Tx } from '../database/database.ts';
+import { writeTogether } from '../database/writes.ts';
+import type { Write } from '../database/writes.ts';
 import type { StateMap } from './state-store.ts';
 
 export interface StateChange {
@@ -50,21 +52,24 @@ export class StateChanges {
     before: StateMap,
     after: StateMap,
   ): Promise<void> {
-    if (keys.length === 0) return;
+    await writeTogether(this.#db, this.writes(roomId, position, keys, before, after), tx);
+  }
+
+  /** What `put` writes. */
+  writes(roomId: string, position: number, keys: readonly StateKey[], before: StateMap, after: StateMap): Write[] {
+    if (keys.length === 0) return [];
     const names = keys.map((key) => splitStateKey(key));
-    await this.#db.query(
-      `INSERT INTO state_changes (position, room_id, type, state_key, event_id, previous)
-       SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::text[], $6::text[])`,
-      [
-        position,
-        roomId,
-        names.map(([type]) => type),
-        names.map(([, name]) => name),
-        keys.map((key) => after.get(key) ?? null),
-        keys.map((key) => before.get(key) ?? null),
-      ],
-      tx,
-    );
+    const sql = `INSERT INTO state_changes (position, room_id, type, state_key, event_id, previous)
+       SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::text[], $6::text[])`;
+    const params = [
+      position,
+      roomId,
+      names.map(([type]) => type),
+      names.map(([, name]) => name),
+      keys.map((key) => after.get(key) ?? null),
+      keys.map((key) => before.get(key) ?? null),
+    ];
+    return [{ sql, params }];
   }
 
   /** Changes of some rooms after a position, in their order. */

@@ -5,6 +5,8 @@
 import { splitStateKey, stateKey } from '../../federation/auth-rules.ts';
 import type { StateKey } from '../../federation/auth-rules.ts';
 import type { Database, Tx } from '../database/database.ts';
+import { writeTogether } from '../database/writes.ts';
+import type { Write } from '../database/writes.ts';
 import { Lru } from './lru.ts';
 
 /** Event ids by state key. */
@@ -18,10 +20,16 @@ export interface State {
 
 const LONGEST_CHAIN = 50;
 const CACHED_STATES = 2_000;
+const CACHED_CHAINS = 20_000;
+const GROUP_BLOCK = 200;
 
 export class StateStore {
   readonly #db: Database;
   readonly #cache = new Lru<number, StateMap>(CACHED_STATES);
+  /** Lengths of chains. */
+  readonly #chains = new Lru<number, number>(CACHED_CHAINS);
+  readonly #groups: number[] = [];
+  #taking: Promise<void> | undefined;
 
   constructor(db: Database) {
     this.#db = db;
@@ -50,41 +58,69 @@ export class StateStore {
    * Makes the group that differs from another by some entries.
    *
    * @param base undefined for a state of its own
-   * @param map the whole state; entries are only ever added or replaced with respect to the base
    */
   async derive(tx: Tx, roomId: string, base: State | undefined, map: StateMap): Promise<State> {
+    const { state, writes } = await this.plan(roomId, base, map);
+    await writeTogether(this.#db, writes, tx);
+    return state;
+  }
+
+  /** What `derive` makes and what it writes. */
+  async plan(roomId: string, base: State | undefined, map: StateMap): Promise<{ state: State; writes: Write[] }> {
+    const entries: [StateKey, string][] = [];
+    for (const [key, id] of map) if (base?.map.get(key) !== id) entries.push([key, id]);
+    // Entries are only ever added or replaced along a chain.
     const removed = base !== undefined && [...base.map.keys()].some((key) => !map.has(key));
-    const [parent] =
-      base === undefined || removed
-        ? []
-        : await this.#db.query<{ chain: number }>(
-            'SELECT chain FROM state_groups WHERE group_id = $1',
-            [base.group],
-            tx,
-          );
-    const onto = base !== undefined && parent !== undefined && parent.chain < LONGEST_CHAIN ? base : undefined;
-    const [created] = await this.#db.query<{ group_id: number }>(
-      'INSERT INTO state_groups (room_id, previous, chain) VALUES ($1, $2, $3) RETURNING group_id',
-      [roomId, onto?.group ?? null, onto === undefined ? 0 : (parent?.chain ?? 0) + 1],
-      tx,
-    );
-    if (created === undefined) throw new Error('A state group was not created.');
-    const entries = [...map].filter(([key, id]) => onto?.map.get(key) !== id);
-    const types: string[] = [];
-    const keys: string[] = [];
-    for (const [key] of entries) {
-      const [type, name] = splitStateKey(key);
-      types.push(type);
-      keys.push(name);
-    }
-    await this.#db.query(
-      `INSERT INTO state_entries (group_id, type, state_key, event_id)
-       SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[])`,
-      [created.group_id, types, keys, entries.map(([, id]) => id)],
-      tx,
-    );
+    const chain = base === undefined || removed ? LONGEST_CHAIN : await this.#chain(base.group);
+    const onto = chain < LONGEST_CHAIN ? base : undefined;
+    const group = await this.#nextGroup();
+    const written = onto === undefined ? [...map] : entries;
+    const names = written.map(([key]) => splitStateKey(key));
+    const length = onto === undefined ? 0 : chain + 1;
+    const writes: Write[] = [
+      {
+        sql: `INSERT INTO state_groups (group_id, room_id, previous, chain) OVERRIDING SYSTEM VALUE
+              VALUES ($1, $2, $3, $4)`,
+        params: [group, roomId, onto?.group ?? null, length],
+      },
+      {
+        sql: `INSERT INTO state_entries (group_id, type, state_key, event_id)
+              SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[])`,
+        params: [group, names.map(([type]) => type), names.map(([, key]) => key), written.map(([, id]) => id)],
+      },
+    ];
     // Cached before the commit: a group that was rolled back is never asked for, its number is not used again.
-    this.#cache.set(created.group_id, map);
-    return { group: created.group_id, map };
+    this.#cache.set(group, map);
+    this.#chains.set(group, length);
+    return { state: { group, map }, writes };
+  }
+
+  async #chain(group: number): Promise<number> {
+    const cached = this.#chains.get(group);
+    if (cached !== undefined) return cached;
+    const [row] = await this.#db.query<{ chain: number }>('SELECT chain FROM state_groups WHERE group_id = $1', [
+      group,
+    ]);
+    return row?.chain ?? LONGEST_CHAIN;
+  }
+
+  /** Numbers are taken in blocks, so that a group is known before it is written. */
+  async #nextGroup(): Promise<number> {
+    for (;;) {
+      const next = this.#groups.pop();
+      if (next !== undefined) return next;
+      this.#taking ??= this.#takeGroups().finally(() => {
+        this.#taking = undefined;
+      });
+      await this.#taking;
+    }
+  }
+
+  async #takeGroups(): Promise<void> {
+    const rows = await this.#db.query<{ id: number }>(
+      `SELECT nextval(pg_get_serial_sequence('state_groups', 'group_id')) AS id FROM generate_series(1, $1)`,
+      [GROUP_BLOCK],
+    );
+    this.#groups.push(...rows.map((row) => row.id).reverse());
   }
 }

@@ -15,20 +15,23 @@ import {
   stateKey,
   stateViewOf,
 } from '../../federation/auth-rules.ts';
-import type { StateKey, StateView } from '../../federation/auth-rules.ts';
+import type { StateView } from '../../federation/auth-rules.ts';
 import { eventId, redactsOf, serverOf } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
-import { member, parseStrict } from '../../federation/json.ts';
+import { member } from '../../federation/json.ts';
 import { resolveState } from '../../federation/state-resolution.ts';
-import type { Database, Tx } from '../database/database.ts';
+import type { Database } from '../database/database.ts';
+import { writeTogether } from '../database/writes.ts';
+import type { Write } from '../database/writes.ts';
 import { MatrixError } from '../errors.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import type { Invitations } from './invitations.ts';
 import { transactionScope } from './local-events.ts';
-import type { Members } from './members.ts';
+import type { MembershipEntry, Members } from './members.ts';
 import type { Sender } from './ports.ts';
 import type { Positions } from '../stream/positions.ts';
 import type { Room, RoomTable } from './room.ts';
+import { differences } from './state-changes.ts';
 import type { StateChanges } from './state-changes.ts';
 import type { State, StateMap, StateStore } from './state-store.ts';
 
@@ -64,6 +67,13 @@ export interface TimelineDeps {
   readonly emit: (event: StoredEvent, info: { live: boolean }) => void;
 }
 
+/** A state that is worked out, and what has to be written for it. */
+interface Planned {
+  readonly state: State;
+  readonly writes: Write[];
+}
+
+const MEMBER_KEY = stateKey('m.room.member', '');
 const ACCEPTED: Verdict = { rejected: false, softFailed: false };
 
 export class Timeline {
@@ -124,6 +134,14 @@ export class Timeline {
     );
   }
 
+  /** The membership of a user in the room's current state. */
+  async membership(room: Room, userId: string): Promise<string | undefined> {
+    const id = room.state.map.get(stateKey('m.room.member', userId));
+    const membership =
+      id === undefined ? undefined : member((await this.#deps.events.get(id))?.pdu.content, 'membership');
+    return typeof membership === 'string' ? membership : undefined;
+  }
+
   /** The auth events that an event has to cite in a state. */
   authEvents(room: Room, map: StateMap, pdu: Pdu): string[] {
     return authTypesFor(pdu, room.version)
@@ -172,66 +190,58 @@ export class Timeline {
     }
   }
 
-  /** Stores an event in its place. Answers what is stored already when we have it. */
+  /** Stores an event in its place: one that we do not have yet, or only as an outlier. */
   async add(addition: Addition): Promise<StoredEvent> {
-    const { db, events, rooms, positions, serverName, sender } = this.#deps;
+    const { db, events, rooms, members, positions, sender } = this.#deps;
     const { room, pdu, stateBefore, verdict } = addition;
     const id = eventId(pdu, room.version);
-    const existing = await events.get(id);
-    if (existing && !existing.outlier) return existing;
-
     const accepted = !verdict.rejected && !verdict.softFailed;
     const position = positions.take();
-    const destinations = new Set<string>();
     try {
-      const { event, next } = await db.transaction(async (tx) => {
-        const stateAfter = await this.#after(tx, room, pdu, id, stateBefore, verdict);
-        const event: StoredEvent = {
-          eventId: id,
-          roomId: room.roomId,
-          pdu,
-          position,
-          rejected: verdict.rejected,
-          softFailed: verdict.softFailed,
-          outlier: false,
-          stateBefore: stateBefore.group,
-          stateAfter: stateAfter.group,
-          ...(addition.transaction === undefined ? {} : { transactionId: addition.transaction.transactionId }),
-        };
-        await events.put(event, tx);
-        if (addition.transaction !== undefined)
-          await this.#rememberTransaction(tx, addition.transaction, room.roomId, pdu.type, id);
-        if (addition.fanOut !== undefined) {
-          for (const server of await this.#deps.members.servers(room.roomId, tx)) destinations.add(server);
-          const outside = await this.#endedElsewhere(pdu, stateBefore);
-          if (outside !== undefined) destinations.add(outside);
-        }
-        let next: Pick<Room, 'extremities' | 'state'> | undefined;
-        if (accepted) {
-          const extremities = [...room.extremities.filter((old) => !pdu.prev_events.includes(old)), id];
-          const state =
-            extremities.length === 1
-              ? stateAfter
-              : await this.#mergeWith(tx, room, extremities, { id, pdu }, stateAfter);
-          next = { extremities, state };
-          await this.#index(tx, room, state.map, position);
-          await rooms.put({ ...room, ...next }, tx);
-        }
-        if (addition.fanOut !== undefined) {
-          for (const server of await this.#deps.members.servers(room.roomId, tx)) destinations.add(server);
-          destinations.delete(serverName);
-          if (addition.fanOut !== 'all') for (const server of addition.fanOut.except) destinations.delete(server);
-          await sender.enqueue(tx, [...destinations], pdu);
-        }
-        return { event, next };
-      });
+      // Everything is worked out first and then written at once: a busy room is as fast as its round trips.
+      const after = await this.#after(room, pdu, id, stateBefore, verdict);
+      const event: StoredEvent = {
+        eventId: id,
+        roomId: room.roomId,
+        pdu,
+        position,
+        rejected: verdict.rejected,
+        softFailed: verdict.softFailed,
+        outlier: false,
+        stateBefore: stateBefore.group,
+        stateAfter: after.state.group,
+        ...(addition.transaction === undefined ? {} : { transactionId: addition.transaction.transactionId }),
+      };
+      const writes = [...after.writes, ...events.writes(event)];
+      if (addition.transaction !== undefined) {
+        writes.push(transactionWrite(addition.transaction, room.roomId, pdu.type, id));
+      }
+      let next: Pick<Room, 'extremities' | 'state'> | undefined;
+      let serversChange = false;
+      if (accepted) {
+        const extremities = [...room.extremities.filter((old) => !pdu.prev_events.includes(old)), id];
+        const merged =
+          extremities.length === 1
+            ? { state: after.state, writes: [] }
+            : await this.#mergeWith(room, extremities, { id, pdu }, after.state);
+        next = { extremities, state: merged.state };
+        const derived = await this.#stateWrites(room, merged.state.map, position, { id, pdu });
+        serversChange = derived.serversChange;
+        writes.push(...merged.writes, ...derived.writes, rooms.write({ ...room, ...next }));
+      }
+      const destinations = await this.#destinations(addition);
+      const outbound = sender.write(destinations, pdu);
+      if (outbound) writes.push(outbound);
+      if (serversChange) members.changing(room.roomId);
+      await writeTogether(db, writes);
+      if (serversChange) members.changing(room.roomId);
       events.committed(event);
       if (next) {
         Object.assign(room, next);
         rooms.committed(room);
       }
       positions.settle(position);
-      sender.flush([...destinations]);
+      sender.flush(destinations);
       if (accepted) {
         if (pdu.type === 'm.room.redaction') await this.#applyRedaction(room, event);
         this.#deps.emit(event, { live: true });
@@ -242,32 +252,44 @@ export class Timeline {
     }
   }
 
+  /** The servers that an event is sent to: those in the room before or after it. */
+  async #destinations({ room, pdu, stateBefore, fanOut }: Addition): Promise<string[]> {
+    if (fanOut === undefined) return [];
+    const destinations = new Set(await this.#deps.members.servers(room.roomId));
+    if (pdu.type === 'm.room.member' && member(pdu.content, 'membership') === 'join') {
+      destinations.add(serverOf(pdu.sender));
+    }
+    const outside = await this.#endedElsewhere(pdu, stateBefore);
+    if (outside !== undefined) destinations.add(outside);
+    destinations.delete(this.#deps.serverName);
+    if (fanOut !== 'all') for (const server of fanOut.except) destinations.delete(server);
+    return [...destinations];
+  }
+
   /** Stores an event of history from before what we had: it changes neither the current state nor the extremities. */
   async addHistory(room: Room, pdu: Pdu, stateBefore: State, verdict: Verdict, position: number): Promise<void> {
     const { db, events } = this.#deps;
     const id = eventId(pdu, room.version);
-    const event = await db.transaction(async (tx) => {
-      const stateAfter = await this.#after(tx, room, pdu, id, stateBefore, verdict);
-      const stored: StoredEvent = {
-        eventId: id,
-        roomId: room.roomId,
-        pdu,
-        position,
-        rejected: verdict.rejected,
-        softFailed: false,
-        outlier: false,
-        stateBefore: stateBefore.group,
-        stateAfter: stateAfter.group,
-      };
-      await events.put(stored, tx);
-      return stored;
-    });
+    const after = await this.#after(room, pdu, id, stateBefore, verdict);
+    const event: StoredEvent = {
+      eventId: id,
+      roomId: room.roomId,
+      pdu,
+      position,
+      rejected: verdict.rejected,
+      softFailed: false,
+      outlier: false,
+      stateBefore: stateBefore.group,
+      stateAfter: after.state.group,
+    };
+    await writeTogether(db, [...after.writes, ...events.writes(event)]);
     events.committed(event);
   }
 
-  /** Indexes the memberships of a whole state, for a room that is entered through another server. */
-  async indexAll(tx: Tx, room: Room, position: number): Promise<void> {
-    await this.#indexChanges(tx, room, [...room.state.map], [], position);
+  /** The index of the memberships of a whole state, for a room that is entered through another server. */
+  async indexAll(room: Room, position: number, fresh: { id: string; pdu: Pdu }): Promise<Write[]> {
+    const ids = [...room.state.map].filter(([key]) => key.startsWith(MEMBER_KEY)).map(([, id]) => id);
+    return this.#deps.members.writes(room.roomId, await this.#memberships(ids, position, fresh), []);
   }
 
   /** The server of somebody who was invited or had knocked and is refused: it is told, although it is not in the room. */
@@ -280,89 +302,68 @@ export class Timeline {
     return before === 'invite' || before === 'knock' ? serverOf(pdu.state_key) : undefined;
   }
 
-  async #after(tx: Tx, room: Room, pdu: Pdu, id: string, stateBefore: State, verdict: Verdict): Promise<State> {
-    if (pdu.state_key === undefined || verdict.rejected) return stateBefore;
+  async #after(room: Room, pdu: Pdu, id: string, stateBefore: State, verdict: Verdict): Promise<Planned> {
+    if (pdu.state_key === undefined || verdict.rejected) return { state: stateBefore, writes: [] };
     const map = new Map(stateBefore.map);
     map.set(stateKey(pdu.type, pdu.state_key), id);
-    return this.#deps.states.derive(tx, room.roomId, stateBefore, map);
+    return this.#deps.states.plan(room.roomId, stateBefore, map);
   }
 
   async #mergeWith(
-    tx: Tx,
     room: Room,
     extremities: readonly string[],
     newest: { id: string; pdu: Pdu },
     newestState: State,
-  ): Promise<State> {
+  ): Promise<Planned> {
     const others = await this.#deps.events.getMany(extremities.filter((id) => id !== newest.id));
     const groups = new Set<number>();
     for (const event of others.values()) if (event.stateAfter !== undefined) groups.add(event.stateAfter);
     groups.delete(newestState.group);
-    if (groups.size === 0) return newestState;
+    if (groups.size === 0) return { state: newestState, writes: [] };
     const states = await Promise.all([...groups].map((group) => this.#deps.states.read(group)));
     const map = await this.resolve(room, [newestState.map, ...states.map((state) => state.map)], newest);
-    for (const state of [newestState, ...states]) if (equalMaps(state.map, map)) return state;
-    return this.#deps.states.derive(tx, room.roomId, room.state, map);
+    for (const state of [newestState, ...states]) if (equalMaps(state.map, map)) return { state, writes: [] };
+    return this.#deps.states.plan(room.roomId, room.state, map);
   }
 
-  /** Brings the index of members in line with a new current state. */
-  async #index(tx: Tx, room: Room, map: StateMap, position: number): Promise<void> {
-    const changed: [StateKey, string][] = [];
-    for (const [key, id] of map) if (room.state.map.get(key) !== id) changed.push([key, id]);
-    const gone =
-      map.size < room.state.map.size + changed.length ? [...room.state.map.keys()].filter((key) => !map.has(key)) : [];
-    const keys = [...changed.map(([key]) => key), ...gone];
-    await this.#deps.changes.put(tx, room.roomId, position, keys, room.state.map, map);
-    await this.#indexChanges(tx, room, changed, gone, position);
-  }
-
-  async #indexChanges(
-    tx: Tx,
+  /** Brings what is derived from the current state in line with a new one. */
+  async #stateWrites(
     room: Room,
-    changed: readonly [StateKey, string][],
-    gone: readonly StateKey[],
+    map: StateMap,
     position: number,
-  ): Promise<void> {
-    const { db, members } = this.#deps;
-    for (const key of gone) {
-      const [type, userId] = splitStateKey(key);
-      if (type === 'm.room.member') await members.remove(tx, room.roomId, userId);
-    }
-    const memberships = changed.filter(([key]) => splitStateKey(key)[0] === 'm.room.member');
-    if (memberships.length === 0) return;
-    // The event at hand is not committed yet: read inside the transaction.
-    const rows = await db.query<{ state_key: string; json: string; origin_server_ts: number }>(
-      'SELECT state_key, json, origin_server_ts FROM events WHERE event_id = ANY($1)',
-      [memberships.map(([, id]) => id)],
-      tx,
-    );
-    for (const row of rows) {
-      const content = (parseStrict(row.json) as Pdu).content;
-      const membership = member(content, 'membership');
-      if (typeof membership !== 'string') continue;
-      await members.put(tx, {
-        roomId: room.roomId,
-        userId: row.state_key,
-        membership,
-        position,
-        since: row.origin_server_ts,
-      });
-    }
+    fresh: { id: string; pdu: Pdu },
+  ): Promise<{ writes: Write[]; serversChange: boolean }> {
+    const before = room.state.map;
+    if (map === before) return { writes: [], serversChange: false };
+    const keys = differences(before, map);
+    const memberKeys = keys.filter((key) => key.startsWith(MEMBER_KEY));
+    const changed = memberKeys.map((key) => map.get(key)).filter((id) => id !== undefined);
+    const gone = memberKeys.filter((key) => !map.has(key)).map((key) => splitStateKey(key)[1]);
+    const entries = await this.#memberships(changed, position, fresh);
+    return {
+      writes: [
+        ...this.#deps.changes.writes(room.roomId, position, keys, before, map),
+        ...this.#deps.members.writes(room.roomId, entries, gone),
+      ],
+      serversChange: this.#deps.members.changesServers(room.roomId, entries, gone),
+    };
   }
 
-  async #rememberTransaction(
-    tx: Tx,
-    { userId, deviceId, transactionId }: { userId: string; deviceId: string; transactionId: string },
-    roomId: string,
-    type: string,
-    id: string,
-  ): Promise<void> {
-    await this.#deps.db.query(
-      `INSERT INTO client_transactions (user_id, device_id, transaction_id, event_id, created_at, scope)
-       VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-      [userId, deviceId, transactionId, id, Date.now(), transactionScope(roomId, type)],
-      tx,
-    );
+  async #memberships(
+    ids: readonly string[],
+    position: number,
+    fresh: { id: string; pdu: Pdu },
+  ): Promise<MembershipEntry[]> {
+    if (ids.length === 0) return [];
+    // The event at hand is not stored yet.
+    const found = await this.#deps.events.getMany(ids.filter((id) => id !== fresh.id));
+    const pdus = [...found.values()].map((event) => event.pdu);
+    if (ids.includes(fresh.id)) pdus.push(fresh.pdu);
+    return pdus.flatMap((pdu) => {
+      const membership = member(pdu.content, 'membership');
+      if (typeof membership !== 'string' || pdu.state_key === undefined) return [];
+      return [{ userId: pdu.state_key, membership, position, since: pdu.origin_server_ts }];
+    });
   }
 
   /** A redaction counts when its sender has the level for it or is of the same server as the redacted event's. */
@@ -376,6 +377,19 @@ export class Timeline {
       serverOf(redaction.pdu.sender) === serverOf(target.pdu.sender);
     if (allowed) await this.#deps.events.redact(target.eventId, redaction.eventId);
   }
+}
+
+function transactionWrite(
+  { userId, deviceId, transactionId }: { userId: string; deviceId: string; transactionId: string },
+  roomId: string,
+  type: string,
+  id: string,
+): Write {
+  return {
+    sql: `INSERT INTO client_transactions (user_id, device_id, transaction_id, event_id, created_at, scope)
+          VALUES ($1, $2, $3, $4, $5, $6)`,
+    params: [userId, deviceId, transactionId, id, Date.now(), transactionScope(roomId, type)],
+  };
 }
 
 function sameIds(a: readonly string[], b: readonly string[]): boolean {

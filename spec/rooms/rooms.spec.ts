@@ -22,7 +22,7 @@ describe('Rooms', () => {
       key: createSigningKey(generateSeed(), 'a'),
       // Nobody else is in these rooms, so nothing is ever sent.
       sender: {
-        enqueue: () => Promise.resolve(),
+        write: () => undefined,
         durableEdu: () => Promise.resolve(),
         flush: () => undefined,
         edu: () => undefined,

@@ -27,7 +27,7 @@ describe('Room versions and ways into a room', () => {
       key: createSigningKey(generateSeed(), 'a'),
       // Nobody else is in these rooms, so nothing is ever sent.
       sender: {
-        enqueue: () => Promise.resolve(),
+        write: () => undefined,
         durableEdu: () => Promise.resolve(),
         flush: () => undefined,
         edu: () => undefined,
