@@ -7,6 +7,7 @@ import { canonicalJson, isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import { methods, MatrixError } from '../errors.ts';
 import type { Messages } from '../messages/index.ts';
+import { withoutAuthoriser } from '../rooms/memberships.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 import { clientEvent } from './client-event.ts';
 import { delayOf } from './delayed-events.ts';
@@ -115,11 +116,9 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
   }
   const join = async (request: express.Request, response: express.Response): Promise<void> => {
     const { roomId, via } = await named(request);
-    const { reason } = parseBody(reasonSchema, request.body);
-    await rooms.join(requesterOf(response).userId, roomId, {
-      via,
-      ...(reason === undefined ? {} : { content: { reason } }),
-    });
+    // What else a client says of its join becomes part of the membership.
+    const { third_party_signed: _signed, ...content } = parseBody(object.default({}), request.body);
+    await rooms.join(requesterOf(response).userId, roomId, { via, content });
     response.json({ room_id: roomId });
   };
   methods(router, '/join/:roomId', { post: join });
@@ -226,12 +225,13 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
       throw new MatrixError(400, 'M_BAD_JSON', 'A room is created once and for all.');
     }
     if (type === 'm.room.member') {
+      const own = withoutAuthoriser(content);
       const membership = member(content, 'membership');
       const present = await rooms.membership(roomId, key);
-      if (membership === 'invite') await rooms.invite(roomId, sender, key, content);
+      if (membership === 'invite') await rooms.invite(roomId, sender, key, own);
       else if (membership === 'join' && key === sender && present !== 'join') {
-        await rooms.join(sender, roomId, { content });
-      } else return (await rooms.send(roomId, sender, event)).eventId;
+        await rooms.join(sender, roomId, { content: own });
+      } else return (await rooms.send(roomId, sender, { ...event, content: own })).eventId;
       return (await rooms.stateEvent(roomId, type, key))?.eventId ?? '';
     }
     if (type === 'm.room.canonical_alias') await directory.checkCanonical(roomId, content);
@@ -343,8 +343,8 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
         if (type !== 'm.room.member' || userId === undefined || content['membership'] !== 'join') continue;
         const [name, picture] = [member(content, 'displayname'), member(content, 'avatar_url')];
         joined[userId] = {
-          ...(typeof name === 'string' ? { display_name: name } : {}),
-          ...(typeof picture === 'string' ? { avatar_url: picture } : {}),
+          display_name: typeof name === 'string' ? name : null,
+          avatar_url: typeof picture === 'string' ? picture : null,
         };
       }
       response.json({ joined });

@@ -53,6 +53,13 @@ export class Members {
         ],
       });
     }
+    const back = entries.filter((entry) => entry.membership === 'join').map((entry) => entry.userId);
+    if (back.length > 0) {
+      writes.push({
+        sql: 'DELETE FROM forgotten_rooms WHERE room_id = $1 AND user_id = ANY($2)',
+        params: [roomId, back],
+      });
+    }
     if (gone.length > 0) {
       writes.push({
         sql: 'DELETE FROM room_members WHERE room_id = $1 AND user_id = ANY($2)',

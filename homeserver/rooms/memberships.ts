@@ -77,7 +77,11 @@ export class Memberships {
     options: { via?: readonly string[]; content?: JsonObject } = {},
   ): Promise<void> {
     const { serverName, members, invitations } = this.#deps;
-    const content: JsonObject = { ...options.content, ...(await this.#deps.profile(userId)), membership: 'join' };
+    const content: JsonObject = {
+      ...withoutAuthoriser(options.content ?? {}),
+      ...(await this.#deps.profile(userId)),
+      membership: 'join',
+    };
     const via = new Set(options.via);
     const servers = await members.servers(roomId);
     if (servers.has(serverName)) {
@@ -91,8 +95,7 @@ export class Memberships {
     }
     const invitation = await invitations.find(roomId, userId);
     if (invitation) via.add(serverOf(invitation.sender));
-    const colon = roomId.indexOf(':');
-    if (colon > 0) via.add(roomId.slice(colon + 1));
+    addDomain(via, roomId);
     via.delete(serverName);
     if (via.size === 0) throw new MatrixError(404, 'M_NOT_FOUND', 'No server is known that is in this room.');
     await this.#deps.remote().join(userId, roomId, [...via], content);
@@ -155,8 +158,7 @@ export class Memberships {
       return;
     }
     const via = new Set(options.via);
-    const colon = roomId.indexOf(':');
-    if (colon > 0) via.add(roomId.slice(colon + 1));
+    addDomain(via, roomId);
     via.delete(serverName);
     if (via.size === 0) throw new MatrixError(404, 'M_NOT_FOUND', 'No server is known that is in this room.');
     const { server, event, state, version } = await this.#deps.remote().knock(userId, roomId, [...via], content);
@@ -353,4 +355,16 @@ function isUnable(error: unknown): boolean {
     error instanceof MatrixError &&
     (error.errcode === 'M_UNABLE_TO_GRANT_JOIN' || error.errcode === 'M_UNABLE_TO_AUTHORISE_JOIN')
   );
+}
+
+/** Before version 12 the id of a room names the server that made it: worth a try when nobody names another. */
+function addDomain(via: Set<string>, roomId: string): void {
+  const colon = roomId.indexOf(':');
+  if (via.size === 0 && colon > 0) via.add(roomId.slice(colon + 1));
+}
+
+/** Who vouches for a join is for servers to say. */
+export function withoutAuthoriser(content: JsonObject): JsonObject {
+  const { join_authorised_via_users_server: _authoriser, ...rest } = content;
+  return rest;
 }
