@@ -18,6 +18,8 @@ import { loginRouter } from './client-api/login.ts';
 import { profileRouter } from './client-api/profile.ts';
 import type { ProfileRouterOptions } from './client-api/profile.ts';
 import { registerRouter, sharedSecretRouter } from './client-api/register.ts';
+import { servicesRouter } from './client-api/services.ts';
+import type { ServicesRouterOptions } from './client-api/services.ts';
 import { ssoRouter } from './client-api/sso.ts';
 import type { PasswordConfig } from './config.ts';
 import { errorHandler, unknownPath } from './errors.ts';
@@ -34,8 +36,9 @@ import type { RateLimits } from './rate-limits.ts';
 export interface ClientAppOptions
   extends
     Pick<CapabilitiesRouterOptions, 'info' | 'databaseUp' | 'sfuUp'>,
-    Pick<ProfileRouterOptions, 'remoteName' | 'onNameChange'>,
-    Pick<AccountRouterOptions, 'leaveRooms'> {
+    Pick<ProfileRouterOptions, 'profiles' | 'remoteProfile'>,
+    Pick<AccountRouterOptions, 'leaveRooms'>,
+    Pick<ServicesRouterOptions, 'openIdTokens'> {
   readonly publicUrl: string;
   /** Addresses of reverse proxies whose `X-Forwarded-For` is believed. */
   readonly proxies: readonly string[];
@@ -90,7 +93,8 @@ export function clientApp(options: ClientAppOptions): Express {
     accountRouter(own),
     devicesRouter(own),
     whoisRouter(own),
-    profileRouter(options),
+    servicesRouter(own),
+    profileRouter({ ...own, limitAnonymous: limits.anonymous }),
     filterRouter({ accounts, requireSession }),
     ...options.matrix,
   );

@@ -5,19 +5,20 @@ import type { Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { Logger } from 'pino';
 import { FederationClient } from '../federation/client.ts';
-import { serverOf } from '../federation/identifiers.ts';
-import { member } from '../federation/json.ts';
 import { KeyRing } from '../federation/keyring.ts';
 import { OutboundQueue } from '../federation/outbound-queue.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { SfuClient } from '../sfu/client.ts';
 import { Accounts } from './accounts/accounts.ts';
-import { announceName } from './accounts/announce-name.ts';
+import { ProfileAnnouncer } from './accounts/announce-profile.ts';
 import { leaveRooms } from './accounts/leave-rooms.ts';
 import { LoginTokens } from './accounts/login-tokens.ts';
 import { IdentityProvider } from './accounts/oidc.ts';
+import { OpenIdTokens } from './accounts/openid-tokens.ts';
 import { PasswordLogin } from './accounts/password-login.ts';
 import { Passwords } from './accounts/passwords.ts';
+import { Profiles } from './accounts/profiles.ts';
+import { remoteProfile } from './accounts/remote-profile.ts';
 import { requireSession } from './accounts/require-session.ts';
 import { Sessions } from './accounts/sessions.ts';
 import { Uia } from './accounts/uia.ts';
@@ -29,6 +30,7 @@ import { syncRouter } from './client-api/sync/router.ts';
 import type { Address, Config } from './config.ts';
 import { migrate, openDatabase } from './database/database.ts';
 import type { Database } from './database/database.ts';
+import { accountRouter } from './federation-api/account-router.ts';
 import { federationApi, sendTransaction } from './federation-api/index.ts';
 import { sqlKeyStore } from './federation-api/key-store.ts';
 import { QueueSender, sqlQueueStore } from './federation-api/sender.ts';
@@ -111,6 +113,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
 
   const accounts = new Accounts(db, serverName);
   const sessions = new Sessions(db, accounts);
+  const profiles = new Profiles(db, accounts);
   const { rateLimitFactor, passwords } = config;
   const limits = rateLimits(rateLimitFactor);
   const passwordLogin = new PasswordLogin({ accounts, passwords: new Passwords(), rateLimitFactor });
@@ -125,7 +128,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     sender,
     positions,
     notifier,
-    profile: async (userId) => ({ displayname: await accounts.displayName(userId) }),
+    profile: (userId) => profiles.membership(userId),
     log,
   });
   const federation = federationApi({
@@ -152,7 +155,16 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     signed: federation.signedRequest,
     log,
   });
-  federation.router.use('/_matrix/federation', ...found.federation);
+  const openIdTokens = new OpenIdTokens(db, accounts);
+  federation.router.use(
+    '/_matrix/federation',
+    accountRouter({ profiles, openIdTokens, signed: federation.signedRequest }),
+    ...found.federation,
+  );
+  const announcer = new ProfileAnnouncer(rooms, profiles, log);
+  profiles.onChange(async (userId, field) => {
+    if (field === 'displayname' || field === 'avatar_url') await announcer.announce(userId);
+  });
 
   const sfu = config.sfu && new SfuClient({ socketPath: config.sfu.control, secret: config.sfu.secret, log });
   if (sfu) opened.push(() => sfu.close());
@@ -205,10 +217,9 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     limits,
     databaseUp: () => answers(db),
     ...(sfu ? { sfuUp: () => sfu.hello !== undefined } : {}),
-    remoteName: (userId) => remoteName(client, userId),
-    onNameChange: (userId, name) => {
-      announceName(rooms, userId, name).catch((error: unknown) => log.warn({ err: error }, 'a name was not announced'));
-    },
+    profiles,
+    openIdTokens,
+    remoteProfile: (userId, field) => remoteProfile(client, userId, field),
     matrix: [
       roomsRouter({ rooms, requireSession: sessionRequired, limitSending: limits.sending, messages: found }),
       ...found.matrix,
@@ -276,21 +287,4 @@ async function answers(db: Database): Promise<boolean> {
     () => false,
   );
   return Promise.race([asked, late]);
-}
-
-/** The name that somebody has at their own server; undefined when it can not be found out. */
-async function remoteName(client: FederationClient, userId: string): Promise<string | undefined> {
-  const query = new URLSearchParams({ user_id: userId, field: 'displayname' });
-  try {
-    const answer = await client.request({
-      destination: serverOf(userId),
-      method: 'GET',
-      path: `/_matrix/federation/v1/query/profile?${query.toString()}`,
-    });
-    const name = member(answer, 'displayname');
-    return typeof name === 'string' && name !== '' ? name.slice(0, 256) : undefined;
-  } catch {
-    // What the other server says about the failure is of no use to the person who asks.
-    return undefined;
-  }
 }

@@ -17,10 +17,10 @@ export function requesterOf(response: Response): Requester {
   return response.locals['requester'] as Requester;
 }
 
-/** A path parameter. */
-export function parameter(request: Request, name: string): string {
+/** A path parameter. @param max of its characters */
+export function parameter(request: Request, name: string, max = 255): string {
   const value = request.params[name];
-  if (typeof value !== 'string' || value.length > 255) {
+  if (typeof value !== 'string' || value.length > max) {
     throw new MatrixError(400, 'M_INVALID_PARAM', `${name} is missing or too long.`);
   }
   return value;

@@ -1,76 +1,96 @@
-/** Names of people. There are no pictures. */
+/** Profiles of people: name, picture and further fields. */
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
-import { z } from 'zod';
 import { isUserId } from '../../federation/identifiers.ts';
-import { MAX_DISPLAY_NAME } from '../accounts/accounts.ts';
+import { isJsonObject, member } from '../../federation/json.ts';
+import type { JsonObject, JsonValue } from '../../federation/json.ts';
 import type { Accounts } from '../accounts/accounts.ts';
+import type { Profiles } from '../accounts/profiles.ts';
+import type { Requester } from '../accounts/sessions.ts';
+import type { PasswordConfig } from '../config.ts';
 import { methods, MatrixError } from '../errors.ts';
-import { parameter, parseBody, requesterOf } from './parse.ts';
+import { parameter, requesterOf } from './parse.ts';
 
 export interface ProfileRouterOptions {
   readonly accounts: Accounts;
+  readonly profiles: Profiles;
+  readonly passwords: PasswordConfig;
   readonly requireSession: RequestHandler;
-  /** Asks another server for the name of somebody there; undefined when it says none. */
-  readonly remoteName: (userId: string) => Promise<string | undefined>;
-  /** Told after somebody has changed their name, so that the rooms hear of it. */
-  readonly onNameChange: (userId: string, name: string) => void;
+  readonly limitAnonymous: RequestHandler;
+  /** Asks another server for the profile of somebody there. @throws MatrixError */
+  readonly remoteProfile: (userId: string, field?: string) => Promise<JsonObject>;
 }
 
-const nameSchema = z.looseObject({ displayname: z.string().max(MAX_DISPLAY_NAME) });
+/** A field whose name has at most 255 bytes has so many characters in the address at most. */
+const MAX_KEY = 1024;
 
 /**
- * Mounted at `/_matrix/client/v3`. Only logged-in people may ask, so that nobody can try out which accounts there are.
+ * Mounted at `/_matrix/client/v3`. Where anybody can make an account anybody may read profiles; otherwise only people
+ * who are logged in, so that nobody can try out which accounts there are.
  */
 export function profileRouter(options: ProfileRouterOptions): Router {
-  const { accounts, requireSession, remoteName, onNameChange } = options;
+  const { accounts, profiles, passwords, requireSession, limitAnonymous, remoteProfile } = options;
   const router = express.Router();
-  router.use('/profile', requireSession);
+  const mayRead = passwords.registration ? limitAnonymous : requireSession;
 
-  async function nameOf(userId: string): Promise<string | undefined> {
+  async function profileOf(userId: string, field?: string): Promise<JsonObject> {
     if (!isUserId(userId)) throw new MatrixError(400, 'M_INVALID_PARAM', 'This is not a user id.');
-    if (accounts.localpart(userId) === undefined) return remoteName(userId);
-    if (!(await accounts.exists(userId))) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.');
-    return accounts.displayName(userId);
+    if (accounts.localpart(userId) === undefined) return remoteProfile(userId, field);
+    const profile = await profiles.get(userId);
+    if (profile === undefined) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.');
+    return profile;
   }
 
   methods(router, '/profile/:userId', {
-    get: async (request, response) => {
-      const displayname = await nameOf(parameter(request, 'userId'));
-      response.json(displayname === undefined ? {} : { displayname });
-    },
-  });
-
-  methods(router, '/profile/:userId/displayname', {
-    get: async (request, response) => {
-      const displayname = await nameOf(parameter(request, 'userId'));
-      if (displayname === undefined) throw new MatrixError(404, 'M_NOT_FOUND', 'This person has no name.');
-      response.json({ displayname });
-    },
-    put: async (request, response) => {
-      const { userId, guest } = requesterOf(response);
-      if (parameter(request, 'userId') !== userId) {
-        throw new MatrixError(403, 'M_FORBIDDEN', 'You can change only your own name.');
-      }
-      // Others know a guest only by the name that was given at the door.
-      if (guest) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests can not change their name.');
-      const { displayname } = parseBody(nameSchema, request.body);
-      await accounts.setDisplayName(userId, displayname);
-      onNameChange(userId, await accounts.displayName(userId));
-      response.json({});
-    },
+    get: [
+      mayRead,
+      async (request, response) => {
+        response.json(await profileOf(parameter(request, 'userId')));
+      },
+    ],
   });
 
   methods(router, '/profile/:userId/:key', {
-    get: async (request) => {
-      const key = parameter(request, 'key');
-      await nameOf(parameter(request, 'userId'));
-      throw new MatrixError(404, 'M_NOT_FOUND', `This person has no ${key}.`);
-    },
-    put: () => {
-      throw new MatrixError(403, 'M_FORBIDDEN', 'Profiles here have names only.');
-    },
+    get: [
+      mayRead,
+      async (request, response) => {
+        const key = parameter(request, 'key', MAX_KEY);
+        const value = member(await profileOf(parameter(request, 'userId'), key), key);
+        if (value === undefined) throw new MatrixError(404, 'M_NOT_FOUND', `This person has no ${key}.`);
+        response.json({ [key]: value });
+      },
+    ],
+    put: [
+      requireSession,
+      async (request, response) => {
+        const userId = requireOwn(parameter(request, 'userId'), requesterOf(response));
+        const key = parameter(request, 'key', MAX_KEY);
+        await profiles.set(userId, key, valueOf(request.body, key));
+        response.json({});
+      },
+    ],
+    delete: [
+      requireSession,
+      async (request, response) => {
+        const userId = requireOwn(parameter(request, 'userId'), requesterOf(response));
+        await profiles.remove(userId, parameter(request, 'key', MAX_KEY));
+        response.json({});
+      },
+    ],
   });
 
   return router;
+}
+
+function requireOwn(asked: string, { userId, guest }: Requester): string {
+  if (asked !== userId) throw new MatrixError(403, 'M_FORBIDDEN', 'You can change only your own profile.');
+  // Others know a guest only by the name that was given at the door.
+  if (guest) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests can not change their profile.');
+  return userId;
+}
+
+function valueOf(body: unknown, key: string): JsonValue {
+  const value = isJsonObject(body) ? member(body, key) : undefined;
+  if (value === undefined) throw new MatrixError(400, 'M_MISSING_PARAM', `${key} is missing.`);
+  return value;
 }

@@ -9,7 +9,7 @@ import type { OutboundQueue } from '../../federation/outbound-queue.ts';
 import type { SigningKey } from '../../federation/signing.ts';
 import type { Accounts } from '../accounts/accounts.ts';
 import type { Database } from '../database/database.ts';
-import { methods, MatrixError } from '../errors.ts';
+import { methods } from '../errors.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { signedRequest, signedRouter } from './authenticate.ts';
 import { Edus } from './edus.ts';
@@ -76,16 +76,6 @@ export function federationApi(options: FederationApiOptions): FederationApi {
     put: async (request, response) => {
       const { transactionId } = parameters(request, 'transactionId');
       response.json(await transactions.receive(originOf(response), transactionId, request.body));
-    },
-  });
-  methods(authenticated, '/v1/query/profile', {
-    get: async (request, response) => {
-      const { user_id: userId, field } = request.query;
-      if (typeof userId !== 'string' || !userId.endsWith(`:${serverName}`) || !(await accounts.exists(userId))) {
-        throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.');
-      }
-      const profile: JsonObject = { displayname: await accounts.displayName(userId) };
-      response.json(field === undefined || field === 'displayname' ? profile : {});
     },
   });
   router.use(

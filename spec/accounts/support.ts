@@ -1,11 +1,15 @@
 /** The accounts part of a homeserver with a real database and a real identity provider. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import express from 'express';
+import type { RequestHandler } from 'express';
 import { Accounts } from '../../homeserver/accounts/accounts.ts';
 import { LoginTokens } from '../../homeserver/accounts/login-tokens.ts';
 import { IdentityProvider } from '../../homeserver/accounts/oidc.ts';
+import { OpenIdTokens } from '../../homeserver/accounts/openid-tokens.ts';
 import { PasswordLogin } from '../../homeserver/accounts/password-login.ts';
 import { Passwords } from '../../homeserver/accounts/passwords.ts';
+import { Profiles } from '../../homeserver/accounts/profiles.ts';
 import { requireSession } from '../../homeserver/accounts/require-session.ts';
 import { Sessions } from '../../homeserver/accounts/sessions.ts';
 import { Uia } from '../../homeserver/accounts/uia.ts';
@@ -14,6 +18,8 @@ import { CALLBACK_PATH } from '../../homeserver/client-api/sso.ts';
 import type { PasswordConfig } from '../../homeserver/config.ts';
 import { migrate, openDatabase } from '../../homeserver/database/database.ts';
 import type { Database } from '../../homeserver/database/database.ts';
+import { MatrixError } from '../../homeserver/errors.ts';
+import { accountRouter } from '../../homeserver/federation-api/account-router.ts';
 import { createLog } from '../../homeserver/log.ts';
 import { rateLimits } from '../../homeserver/rate-limits.ts';
 import { testDatabase } from '../support/database.ts';
@@ -40,7 +46,9 @@ export interface TestHome {
   readonly clock: Clock;
   /** Everything that was logged. */
   readonly logged: string[];
-  readonly nameChanges: string[];
+  readonly profiles: Profiles;
+  /** Whose profile has changed, and where. */
+  readonly profileChanges: string[];
   /** Who was taken out of all rooms. */
   readonly left: string[];
   request(method: string, path: string, options?: { token?: string; body?: unknown; raw?: string }): Promise<Answer>;
@@ -61,6 +69,10 @@ export interface HomeOptions {
 }
 
 const NO_PASSWORDS: PasswordConfig = { login: false, registration: false, adminSecret: undefined };
+/** Nobody in the accounts specs can sign for another server. */
+const signed: RequestHandler = () => {
+  throw new MatrixError(401, 'M_UNAUTHORIZED', 'The request is not signed.');
+};
 /** Hashes that cost next to nothing. */
 const COST = 4;
 
@@ -80,7 +92,10 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
   const publicUrl = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
   const callbackUrl = publicUrl + CALLBACK_PATH;
   const provider = await startProvider(callbackUrl);
-  const nameChanges: string[] = [];
+  const profiles = new Profiles(db, accounts);
+  const profileChanges: string[] = [];
+  profiles.onChange((userId, field) => void profileChanges.push(`${userId} ${field}`));
+  const openIdTokens = new OpenIdTokens(db, accounts, clock.now);
   const left: string[] = [];
   const passwordLogin = new PasswordLogin({ accounts, passwords: new Passwords(COST), rateLimitFactor });
   const app = clientApp({
@@ -110,10 +125,12 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     limits: rateLimits(rateLimitFactor),
     databaseUp: () => Promise.resolve(true),
     sfuUp: () => false,
-    remoteName: () => Promise.resolve(undefined),
-    onNameChange: (userId, name) => void nameChanges.push(`${userId} ${name}`),
+    profiles,
+    openIdTokens,
+    remoteProfile: (userId) => Promise.resolve({ displayname: `Remote ${userId}` }),
     matrix: [],
     matrixRoot: [],
+    federation: express.Router().use('/_matrix/federation', accountRouter({ profiles, openIdTokens, signed })),
     log,
   });
   server.on('request', (request, response) => void app(request, response));
@@ -126,7 +143,8 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     provider,
     clock,
     logged,
-    nameChanges,
+    profiles,
+    profileChanges,
     left,
     async request(method, path, { token, body, raw } = {}) {
       const text = raw ?? (body === undefined ? undefined : JSON.stringify(body));

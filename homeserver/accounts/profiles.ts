@@ -1,0 +1,127 @@
+/**
+ * Profiles of local users: name, picture and further fields.
+ *
+ * @see Matrix specification, client-server API, "Profiles"
+ */
+import { canonicalJson, parseStrict } from '../../federation/json.ts';
+import type { JsonObject, JsonValue } from '../../federation/json.ts';
+import type { Database, Tx } from '../database/database.ts';
+import { MatrixError } from '../errors.ts';
+import type { Accounts } from './accounts.ts';
+
+/** Bounds of the specification, in bytes. */
+const MAX_KEY_BYTES = 255;
+const MAX_PROFILE_BYTES = 64 * 1024;
+const MAX_AVATAR_URL = 1000;
+
+/** Told after a profile has changed, before the request is answered. */
+export type ProfileListener = (userId: string, field: string) => void | Promise<void>;
+
+export class Profiles {
+  readonly #db: Database;
+  readonly #accounts: Accounts;
+  readonly #listeners = new Set<ProfileListener>();
+
+  constructor(db: Database, accounts: Accounts) {
+    this.#db = db;
+    this.#accounts = accounts;
+  }
+
+  /** The whole profile; undefined when nobody here has this id. */
+  async get(userId: string): Promise<JsonObject | undefined> {
+    const localpart = this.#accounts.localpart(userId);
+    if (localpart === undefined) return undefined;
+    const rows = await this.#db.query<{ display_name: string | null; field: string | null; json: string | null }>(
+      `SELECT u.display_name, f.field, f.json FROM users u LEFT JOIN profile_fields f USING (localpart)
+       WHERE localpart = $1 AND u.deactivated_at IS NULL ORDER BY f.field`,
+      [localpart],
+    );
+    const [first] = rows;
+    if (!first) return undefined;
+    const profile: JsonObject = first.display_name === null ? {} : { displayname: first.display_name };
+    for (const { field, json } of rows) if (field !== null && json !== null) profile[field] = parseStrict(json);
+    return profile;
+  }
+
+  /** What of a profile stands in a membership: `displayname` and `avatar_url`. */
+  async membership(userId: string): Promise<JsonObject> {
+    const { displayname, avatar_url: avatarUrl } = (await this.get(userId)) ?? {};
+    return {
+      ...(displayname === undefined ? {} : { displayname }),
+      ...(avatarUrl === undefined ? {} : { avatar_url: avatarUrl }),
+    };
+  }
+
+  /**
+   * Sets a field of somebody of this server. An empty name or picture takes it away.
+   *
+   * @throws MatrixError 400 for a value or a key that can not be, or when the profile becomes too large
+   */
+  async set(userId: string, field: string, value: JsonValue): Promise<void> {
+    requireKey(field);
+    if ((field === 'displayname' || field === 'avatar_url') && value === '') return this.remove(userId, field);
+    if (field === 'displayname') await this.#accounts.setDisplayName(userId, requireText(value));
+    else {
+      if (field === 'avatar_url' && requireText(value).length > MAX_AVATAR_URL) {
+        throw new MatrixError(400, 'M_BAD_JSON', 'This address is too long.');
+      }
+      await this.#db.transaction(async (tx) => this.#put(userId, field, canonicalJson(value), tx));
+    }
+    await this.#changed(userId, field);
+  }
+
+  async remove(userId: string, field: string): Promise<void> {
+    requireKey(field);
+    const localpart = this.#accounts.localpart(userId) ?? '';
+    await (field === 'displayname'
+      ? this.#db.query('UPDATE users SET display_name = NULL WHERE localpart = $1', [localpart])
+      : this.#db.query('DELETE FROM profile_fields WHERE localpart = $1 AND field = $2', [localpart, field]));
+    await this.#changed(userId, field);
+  }
+
+  /** @returns a function that ends the telling */
+  onChange(listener: ProfileListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async #put(userId: string, field: string, json: string, tx: Tx): Promise<void> {
+    const localpart = this.#accounts.localpart(userId) ?? '';
+    // One change of a profile at a time, so that two together do not pass the bound.
+    await this.#db.query('SELECT 1 FROM users WHERE localpart = $1 FOR UPDATE', [localpart], tx);
+    const [sum] = await this.#db.query<{ bytes: number }>(
+      `SELECT COALESCE(sum(octet_length(field) + octet_length(json) + 4), 0)::int AS bytes FROM profile_fields
+       WHERE localpart = $1 AND field <> $2`,
+      [localpart, field],
+      tx,
+    );
+    if ((sum?.bytes ?? 0) + Buffer.byteLength(field + json) + 4 > MAX_PROFILE_BYTES) {
+      throw new MatrixError(400, 'M_PROFILE_TOO_LARGE', 'The profile would be larger than 64 KiB.');
+    }
+    await this.#db.query(
+      `INSERT INTO profile_fields (localpart, field, json) VALUES ($1, $2, $3)
+       ON CONFLICT (localpart, field) DO UPDATE SET json = excluded.json`,
+      [localpart, field, json],
+      tx,
+    );
+  }
+
+  async #changed(userId: string, field: string): Promise<void> {
+    for (const listener of this.#listeners) await listener(userId, field);
+  }
+}
+
+/** @see Matrix specification, appendices, "Common Namespaced Identifier Grammar" */
+function requireKey(key: string): void {
+  if (Buffer.byteLength(key) > MAX_KEY_BYTES) {
+    throw new MatrixError(400, 'M_KEY_TOO_LARGE', 'The name of a field has at most 255 bytes.');
+  }
+  if (!/^[a-z][a-z0-9_.-]*$/.test(key)) {
+    throw new MatrixError(400, 'M_INVALID_PARAM', 'The name of a field is made of a-z, 0-9 and _ . -');
+  }
+}
+
+function requireText(value: JsonValue): string {
+  if (typeof value !== 'string') throw new MatrixError(400, 'M_BAD_JSON', 'This must be text.');
+  return value;
+}

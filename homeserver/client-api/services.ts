@@ -1,0 +1,64 @@
+/** What clients ask about further services: proofs of identity for them, and those that this server does not have. */
+import express from 'express';
+import type { RequestHandler, Router } from 'express';
+import { OPENID_LIFE_S } from '../accounts/openid-tokens.ts';
+import type { OpenIdTokens } from '../accounts/openid-tokens.ts';
+import { methods, MatrixError } from '../errors.ts';
+import { parameter, requesterOf } from './parse.ts';
+
+export interface ServicesRouterOptions {
+  readonly serverName: string;
+  readonly openIdTokens: OpenIdTokens;
+  readonly requireSession: RequestHandler;
+  readonly limitLogin: RequestHandler;
+}
+
+/** Mounted at `/_matrix/client/v3`. */
+export function servicesRouter(options: ServicesRouterOptions): Router {
+  const { serverName, openIdTokens, requireSession, limitLogin } = options;
+  const router = express.Router();
+
+  // Matrix specification, client-server API, "OpenID"
+  methods(router, '/user/:userId/openid/request_token', {
+    post: [
+      limitLogin,
+      requireSession,
+      async (request, response) => {
+        const { userId } = requesterOf(response);
+        if (parameter(request, 'userId') !== userId) {
+          throw new MatrixError(403, 'M_FORBIDDEN', 'You can prove only who you are yourself.');
+        }
+        response.set('Cache-Control', 'no-store');
+        response.json({
+          access_token: await openIdTokens.issue(userId),
+          token_type: 'Bearer',
+          matrix_server_name: serverName,
+          expires_in: OPENID_LIFE_S,
+        });
+      },
+    ],
+  });
+
+  // Calls between two people find their way without a relay, or by MatrixRTC.
+  methods(router, '/voip/turnServer', {
+    get: [requireSession, (_request, response) => void response.json({})],
+  });
+
+  // There are no bridges.
+  methods(router, '/thirdparty/protocols', {
+    get: [requireSession, (_request, response) => void response.json({})],
+  });
+  methods(router, '/thirdparty/protocol/:protocol', {
+    get: [
+      requireSession,
+      () => {
+        throw new MatrixError(404, 'M_NOT_FOUND', 'There are no bridges here.');
+      },
+    ],
+  });
+  methods(router, '/thirdparty/:kind{/:protocol}', {
+    get: [requireSession, (_request, response) => void response.json([])],
+  });
+
+  return router;
+}
