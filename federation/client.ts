@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { SecureContext } from 'node:tls';
 import type { Dispatcher } from 'undici';
 import { ConnectionPools } from './connection-pools.ts';
@@ -77,6 +78,13 @@ export interface FederationRequest {
   readonly maxBytes?: number;
 }
 
+/** An answer whose body is still to be read. */
+export interface FederationAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: Readable;
+}
+
 const TIMEOUT_MS = 30_000;
 const MAX_ANSWER_BYTES = 10 * 1024 * 1024;
 const MAX_ERROR_BYTES = 64 * 1024;
@@ -104,6 +112,34 @@ export class FederationClient {
    * @throws CanonicalJsonError when the body has no canonical form
    */
   async request(request: FederationRequest): Promise<JsonObject> {
+    return this.#send(request, 'application/json', (answer) => this.#read(request, answer));
+  }
+
+  /**
+   * Sends a request whose answer is no JSON. Redirections are answered like any success. Whoever asks reads the body to
+   * its end or destroys it, and bounds its length; the time limit of the request holds for it too.
+   *
+   * @throws FederationError also for an error status
+   */
+  async open(request: Omit<FederationRequest, 'body' | 'maxBytes'>): Promise<FederationAnswer> {
+    return this.#send(request, '*/*', async (answer) => {
+      const { statusCode: status, headers, body } = answer;
+      if (status >= 200 && status < 400) return { status, headers, body };
+      throw await this.#refusal(request, answer);
+    });
+  }
+
+  /** Closes all connections; requests under way fail. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#pools.close();
+  }
+
+  async #send<T>(
+    request: FederationRequest,
+    accept: string,
+    read: (answer: Dispatcher.ResponseData) => Promise<T>,
+  ): Promise<T> {
     const { destination, method, path, timeoutMs = this.#options.timeoutMs ?? TIMEOUT_MS } = request;
     if (this.#closed) throw new FederationError('CLOSED', destination, 'The client is closed.');
     const { serverName, isAllowed } = this.#options;
@@ -121,24 +157,18 @@ export class FederationClient {
       const answer = await connection.pool.request({
         method: method as Dispatcher.HttpMethod,
         path,
-        headers: { ...headers, host: connection.host },
+        headers: { ...headers, accept, host: connection.host },
         body: body ?? null,
         signal,
       });
-      return await this.#read(request, answer);
+      return await read(answer);
     } catch (error) {
       throw this.#failure(destination, error, signal);
     }
   }
 
-  /** Closes all connections; requests under way fail. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    await this.#pools.close();
-  }
-
   #headers({ destination, method, path, body, signed }: FederationRequest): Record<string, string> {
-    const headers: Record<string, string> = { accept: 'application/json' };
+    const headers: Record<string, string> = {};
     if (body !== undefined) headers['content-type'] = 'application/json';
     if (signed === false) return headers;
     const { serverName: origin, signingKey } = this.#options;
@@ -149,21 +179,23 @@ export class FederationClient {
   async #read(request: FederationRequest, answer: Dispatcher.ResponseData): Promise<JsonObject> {
     const { destination, maxBytes = MAX_ANSWER_BYTES } = request;
     const status = answer.statusCode;
-    const isGood = status >= 200 && status < 300;
-    const text = await readBounded(answer.body, isGood ? maxBytes : Math.min(maxBytes, MAX_ERROR_BYTES)).catch(
-      (error: unknown) => {
-        if (error instanceof BodyError && !isGood) return '';
-        throw error;
-      },
-    );
-    if (!isGood) {
-      const errcode = errcodeOf(text);
-      const what = errcode === undefined ? String(status) : `${status} ${errcode}`;
-      throw new FederationError('REFUSED', destination, `${destination} answered ${what}.`, { status, errcode });
-    }
-    const value = parseStrict(text);
+    if (status < 200 || status >= 300) throw await this.#refusal(request, answer);
+    const value = parseStrict(await readBounded(answer.body, maxBytes));
     if (isJsonObject(value)) return value;
     throw new FederationError('BAD_ANSWER', destination, `The answer of ${destination} is not an object.`, { status });
+  }
+
+  async #refusal(
+    { destination, maxBytes = MAX_ERROR_BYTES }: FederationRequest,
+    { statusCode: status, body }: Dispatcher.ResponseData,
+  ): Promise<FederationError> {
+    const text = await readBounded(body, Math.min(maxBytes, MAX_ERROR_BYTES)).catch((error: unknown) => {
+      if (error instanceof BodyError) return '';
+      throw error;
+    });
+    const errcode = errcodeOf(text);
+    const what = errcode === undefined ? String(status) : `${status} ${errcode}`;
+    return new FederationError('REFUSED', destination, `${destination} answered ${what}.`, { status, errcode });
   }
 
   #failure(destination: string, error: unknown, signal: AbortSignal): unknown {

@@ -1,7 +1,9 @@
 /** The settings of one homeserver. The only reader of the environment. */
 import { BlockList, isIP, isIPv4 } from 'node:net';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { isServerName } from '../federation/identifiers.ts';
+import type { MediaConfig } from './media/index.ts';
 
 export interface Address {
   readonly host: string;
@@ -23,6 +25,7 @@ export interface Config {
   readonly oidc: OidcConfig | undefined;
   readonly sfu: SfuConfig | undefined;
   readonly passwords: PasswordConfig;
+  readonly media: MediaConfig;
   /** Folder with the built web client, one folder for each language in it; without it none is served. */
   readonly clientDir: string | undefined;
   readonly signingKeyFile: string;
@@ -103,6 +106,7 @@ const address = text.transform((value, context): Address => {
   return { host, port };
 });
 const webAddress = text.refine(isWebAddress, 'must be an http or https address without credentials, query or fragment');
+const bytes = text.regex(/^[0-9]{1,15}$/, 'must be a number of bytes').transform(Number);
 const flag = z.enum(['0', '1'], 'must be 0 or 1').transform((value) => value === '1');
 
 /** Variables that make sense only together. */
@@ -134,6 +138,12 @@ const schema = z.object({
   HANSETAG_PASSWORD_LOGIN: flag.default(false),
   HANSETAG_REGISTRATION: flag.default(false),
   HANSETAG_ADMIN_SECRET: text.min(8, 'must have at least 8 characters').optional(),
+  HANSETAG_MEDIA_DIR: text.optional(),
+  HANSETAG_MEDIA_MAX_BYTES: bytes.refine((value) => value > 0, 'must not be 0').default(50 * 1024 ** 2),
+  HANSETAG_MEDIA_QUOTA_BYTES: bytes.default(0),
+  HANSETAG_MEDIA_CACHE_BYTES: bytes.default(10 * 1024 ** 3),
+  HANSETAG_UNAUTHENTICATED_MEDIA: flag.default(false),
+  HANSETAG_URL_PREVIEWS: flag.default(false),
   HANSETAG_CLIENT_DIR: text.optional(),
   HANSETAG_SIGNING_KEY_FILE: text,
   HANSETAG_LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
@@ -193,6 +203,14 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
       login: values.HANSETAG_PASSWORD_LOGIN || values.HANSETAG_REGISTRATION,
       registration: values.HANSETAG_REGISTRATION,
       adminSecret: values.HANSETAG_ADMIN_SECRET,
+    },
+    media: {
+      folder: values.HANSETAG_MEDIA_DIR ?? join(dirname(values.HANSETAG_SIGNING_KEY_FILE), 'media'),
+      maxBytes: values.HANSETAG_MEDIA_MAX_BYTES,
+      quotaBytes: values.HANSETAG_MEDIA_QUOTA_BYTES,
+      cacheBytes: values.HANSETAG_MEDIA_CACHE_BYTES,
+      unauthenticated: values.HANSETAG_UNAUTHENTICATED_MEDIA,
+      urlPreviews: values.HANSETAG_URL_PREVIEWS,
     },
     clientDir: values.HANSETAG_CLIENT_DIR,
     signingKeyFile: values.HANSETAG_SIGNING_KEY_FILE,

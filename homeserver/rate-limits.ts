@@ -12,12 +12,15 @@ export interface RateLimits {
   readonly login: RequestHandler;
   /** Events and rooms, by user; needs `requireSession` before. */
   readonly sending: RequestHandler;
+  /** Files and previews of pages, by user; needs `requireSession` before. */
+  readonly uploads: RequestHandler;
 }
 
 /** Many people of one authority may share an address. */
 const ANONYMOUS = { points: 600, seconds: 60 };
 const LOGIN = { points: 200, seconds: 60 };
 const SENDING = { points: 200, seconds: 10 };
+const UPLOADS = { points: 120, seconds: 60 };
 
 /** @param factor every limit is multiplied by it; 0 turns them off */
 export function rateLimits(factor: number): RateLimits {
@@ -25,6 +28,7 @@ export function rateLimits(factor: number): RateLimits {
     anonymous: limited(ANONYMOUS, factor, (request) => addressKey(request.ip)),
     login: limited(LOGIN, factor, (request) => addressKey(request.ip)),
     sending: limited(SENDING, factor, (_request, response) => (response.locals['requester'] as Requester).userId),
+    uploads: limited(UPLOADS, factor, (_request, response) => (response.locals['requester'] as Requester).userId),
   };
 }
 

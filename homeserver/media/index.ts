@@ -1,0 +1,91 @@
+/** The media repository, put together. */
+import type { RequestHandler, Router } from 'express';
+import type { Logger } from 'pino';
+import type { FederationClient } from '../../federation/client.ts';
+import { mediaRouter } from '../client-api/media.ts';
+import type { Database } from '../database/database.ts';
+import { mediaRouter as federationMediaRouter } from '../federation-api/media-router.ts';
+import { Blobs } from './blobs.ts';
+import { Media } from './media.ts';
+import type { MediaLimits } from './media.ts';
+import { RemoteMedia } from './remote-media.ts';
+import { SafeFetch } from './safe-fetch.ts';
+import { UrlPreviews } from './url-previews.ts';
+
+export interface MediaConfig extends MediaLimits {
+  /** Data folder; nobody else writes there. */
+  readonly folder: string;
+  /** Serve files to everybody at the addresses from before they needed a log-in. */
+  readonly unauthenticated: boolean;
+  /** Whether to look at pages that people send links to. */
+  readonly urlPreviews: boolean;
+}
+
+export interface MediaRepositoryOptions {
+  readonly serverName: string;
+  readonly config: MediaConfig;
+  readonly db: Database;
+  readonly client: Pick<FederationClient, 'open'>;
+  /** How the web is reached, besides other servers. */
+  readonly web: {
+    readonly allowedRanges: readonly string[];
+    readonly hostOverrides: ReadonlyMap<string, string>;
+    readonly ca: string | undefined;
+  };
+  readonly requireSession: RequestHandler;
+  /** Lets only signed requests of other servers pass. */
+  readonly signed: RequestHandler;
+  /** For what is sent here, by user. */
+  readonly limitUploads: RequestHandler;
+  readonly limitAnonymous: RequestHandler;
+  readonly log: Logger;
+}
+
+export interface MediaRepository {
+  readonly media: Media;
+  /** Router at `/_matrix`. */
+  readonly matrixRoot: Router;
+  /** Router at `/_matrix/federation`. */
+  readonly federation: Router;
+  close(): void;
+}
+
+const CLEAN_UP_MS = 60 * 60_000;
+const FILE_TIMEOUT_MS = 60_000;
+const PREVIEW_TIMEOUT_MS = 10_000;
+
+/** @throws the system's error when the data folder can not be used */
+export async function mediaRepository(options: MediaRepositoryOptions): Promise<MediaRepository> {
+  const { serverName, config, db, client, requireSession, signed, limitUploads, limitAnonymous, log } = options;
+  const { ca, ...reach } = options.web;
+  const web = { ...reach, ...(ca === undefined ? {} : { ca }) };
+  const blobs = await Blobs.open(config.folder);
+  const remote = new RemoteMedia({
+    client,
+    blobs,
+    fetch: new SafeFetch({ ...web, timeoutMs: FILE_TIMEOUT_MS }),
+    maxBytes: config.maxBytes,
+  });
+  const media = new Media({ ...config, serverName, db, blobs, remote });
+  const fetch = new SafeFetch({ ...web, timeoutMs: PREVIEW_TIMEOUT_MS });
+  const previews = config.urlPreviews ? { previews: new UrlPreviews({ serverName, media, blobs, fetch }) } : {};
+  const { unauthenticated } = config;
+  const cleaning = setInterval(() => {
+    media.cleanUp().catch((error: unknown) => log.warn({ err: error }, 'old files were not removed'));
+  }, CLEAN_UP_MS);
+  cleaning.unref();
+  return {
+    media,
+    matrixRoot: mediaRouter({
+      serverName,
+      media,
+      ...previews,
+      unauthenticated,
+      requireSession,
+      limitUploads,
+      limitAnonymous,
+    }),
+    federation: federationMediaRouter({ serverName, media, signed }),
+    close: () => clearInterval(cleaning),
+  };
+}

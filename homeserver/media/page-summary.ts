@@ -1,0 +1,95 @@
+/** What a web page says about itself, for those who show a link to it. */
+import { Parser } from 'htmlparser2';
+
+/** Open Graph properties of a page by their names (`og:title`), besides its picture. */
+export interface PageSummary {
+  readonly properties: Readonly<Record<string, string>>;
+  /** Address of a picture, as the page says it: perhaps relative. */
+  readonly image: string | undefined;
+}
+
+const MAX_TEXT = 1_000;
+const MAX_ADDRESS = 2_048;
+const MAX_METAS = 500;
+/** What is told on; the picture is another matter. */
+const PROPERTIES = ['title', 'description', 'type', 'url', 'site_name', 'locale', 'image:alt'];
+
+/**
+ * Reads the Open Graph properties of a page; what is missing is taken from Twitter's, or from the title and the
+ * description that every page may have.
+ *
+ * @see https://ogp.me
+ */
+export function pageSummary(html: string): PageSummary {
+  const metas = new Map<string, string>();
+  let title = '';
+  let inTitle = false;
+  let inDrawing = 0;
+  let icon: string | undefined;
+  const parser = new Parser({
+    onopentag(name, attributes) {
+      if (name === 'svg') inDrawing += 1;
+      else if (name === 'title' && inDrawing === 0 && title === '') inTitle = true;
+      else if (name === 'meta' && metas.size < MAX_METAS) {
+        const key = (attributes['property'] ?? attributes['name'])?.toLowerCase();
+        const value = attributes['content'];
+        if (key !== undefined && value !== undefined && !metas.has(key)) metas.set(key, value);
+      } else if (name === 'link' && attributes['rel']?.toLowerCase() === 'image_src') icon ??= attributes['href'];
+    },
+    ontext(text) {
+      if (inTitle && title.length < 4 * MAX_TEXT) title += text;
+    },
+    onclosetag(name) {
+      if (name === 'title') inTitle = false;
+      else if (name === 'svg') inDrawing -= 1;
+    },
+  });
+  parser.end(html);
+
+  const properties: Record<string, string> = {};
+  const fallbacks: Readonly<Record<string, string | undefined>> = {
+    title: metas.get('twitter:title') ?? title,
+    description: metas.get('twitter:description') ?? metas.get('description'),
+  };
+  for (const name of PROPERTIES) {
+    const text = tidy(metas.get(`og:${name}`)) ?? tidy(fallbacks[name]);
+    if (text !== undefined) properties[`og:${name}`] = text;
+  }
+  const candidates = [
+    metas.get('og:image:secure_url'),
+    metas.get('og:image'),
+    metas.get('og:image:url'),
+    metas.get('twitter:image'),
+    metas.get('twitter:image:src'),
+    icon,
+  ];
+  const image = candidates.find((value) => value !== undefined && value.trim() !== '' && value.length <= MAX_ADDRESS);
+  return { properties, image: image?.trim() };
+}
+
+/** The text of a page from its bytes. The page itself may say in which encoding it is. */
+export function decodePage(bytes: Uint8Array, contentType: string): string {
+  const [, said] = /;\s*charset="?([^\s;"]{1,40})/i.exec(contentType) ?? [];
+  const [, written] =
+    /<meta[^>]{1,200}charset\s*=\s*["']?([A-Za-z0-9_-]{1,40})/i.exec(
+      Buffer.from(bytes.subarray(0, 4096)).toString('latin1'),
+    ) ?? [];
+  for (const label of [said, written]) {
+    if (label === undefined) continue;
+    try {
+      return new TextDecoder(label).decode(bytes);
+    } catch (error) {
+      // An encoding that nobody knows.
+      if (!(error instanceof RangeError)) throw error;
+    }
+  }
+  return new TextDecoder().decode(bytes);
+}
+
+function tidy(text: string | undefined): string | undefined {
+  const plain = text
+    ?.toWellFormed()
+    .replace(/[\s\p{Cc}]+/gu, ' ')
+    .trim();
+  return plain === undefined || plain === '' ? undefined : [...plain].slice(0, MAX_TEXT).join('');
+}

@@ -1,0 +1,82 @@
+/** Writes files into HTTP answers. */
+import { pipeline } from 'node:stream/promises';
+import type { Readable } from 'node:stream';
+import type { Request, Response } from 'express';
+import { contentDisposition, FILE_HEADERS } from './headers.ts';
+import type { Media } from './media.ts';
+import type { StoredMedia } from './media-store.ts';
+import { multipartAround } from './multipart.ts';
+
+/** What an address leads to never changes, but only who was let in may keep it. */
+const CACHE_CONTROL = 'private, max-age=86400, immutable';
+
+/** Answers a client with a file, or with the part of it that it asks for. */
+export async function serveFile(request: Request, response: Response, media: Media, file: StoredMedia): Promise<void> {
+  const etag = `"${file.sha256}"`;
+  response.set({
+    ...FILE_HEADERS,
+    'Content-Type': file.contentType,
+    'Content-Disposition': contentDisposition(file.contentType, file.fileName),
+    'Cache-Control': CACHE_CONTROL,
+    ETag: etag,
+    'Accept-Ranges': 'bytes',
+  });
+  if (request.headers['if-none-match'] === etag) {
+    response.status(304).end();
+    return;
+  }
+  const ifRange = request.headers['if-range'];
+  const range = ifRange === undefined || ifRange === etag ? rangeOf(request.headers.range, file.size) : undefined;
+  if (range === 'outside') {
+    response.set('Content-Range', `bytes */${String(file.size)}`).removeHeader('Content-Disposition');
+    response.status(416).end();
+    return;
+  }
+  const { start, end } = range ?? { start: 0, end: file.size - 1 };
+  response.status(range === undefined ? 200 : 206);
+  response.set('Content-Length', String(end - start + 1));
+  if (range !== undefined) response.set('Content-Range', `bytes ${String(start)}-${String(end)}/${String(file.size)}`);
+  if (request.method === 'HEAD' || file.size === 0) {
+    response.end();
+    return;
+  }
+  await send(media.read(file, { start, end }), response);
+}
+
+/** Answers another server with a file as `multipart/mixed`. */
+export async function serveMultipart(response: Response, media: Media, file: StoredMedia): Promise<void> {
+  const { contentType, head, tail } = multipartAround({
+    'Content-Type': file.contentType,
+    'Content-Disposition': contentDisposition(file.contentType, file.fileName),
+  });
+  response.setHeader('Content-Type', contentType);
+  response.setHeader('Content-Length', head.length + file.size + tail.length);
+  await send(around(head, media.read(file), tail), response);
+}
+
+async function* around(head: Buffer, body: Readable, tail: Buffer): AsyncGenerator<Uint8Array, void, undefined> {
+  yield head;
+  for await (const chunk of body as AsyncIterable<Uint8Array>) yield chunk;
+  yield tail;
+}
+
+async function send(body: Readable | AsyncIterable<Uint8Array>, response: Response): Promise<void> {
+  try {
+    await pipeline(body, response);
+  } catch (error) {
+    // Whoever asked is gone; that is their right.
+    if (!response.destroyed || !(error instanceof Error) || !('code' in error)) throw error;
+    if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE' && error.code !== 'ECONNRESET' && error.code !== 'EPIPE')
+      throw error;
+  }
+}
+
+/** One range of bytes; undefined when the header asks for none that we serve, then the whole file is right. */
+function rangeOf(header: string | undefined, size: number): { start: number; end: number } | 'outside' | undefined {
+  const [, first, last] = /^bytes=([0-9]{0,15})-([0-9]{0,15})$/.exec(header ?? '') ?? [];
+  if (first === undefined || last === undefined || (first === '' && last === '')) return undefined;
+  if (first !== '' && last !== '' && Number(last) < Number(first)) return undefined;
+  const start = first === '' ? Math.max(0, size - Number(last)) : Number(first);
+  const end = first === '' || last === '' ? size - 1 : Math.min(Number(last), size - 1);
+  return start > end ? 'outside' : { start, end };
+}
