@@ -35,6 +35,7 @@ import { federationApi, sendTransaction } from './federation-api/index.ts';
 import { sqlKeyStore } from './federation-api/key-store.ts';
 import { QueueSender, sqlQueueStore } from './federation-api/sender.ts';
 import { federationApp } from './federation-app.ts';
+import { mediaRepository } from './media/index.ts';
 import { meetingsRouters } from './meetings/index.ts';
 import { messages } from './messages/index.ts';
 import { metrics } from './metrics.ts';
@@ -166,6 +167,21 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     if (field === 'displayname' || field === 'avatar_url') await announcer.announce(userId);
   });
 
+  const media = await mediaRepository({
+    serverName,
+    config: config.media,
+    db,
+    client,
+    web: { allowedRanges: config.federation.allowedRanges, hostOverrides: config.federation.hosts, ca },
+    requireSession: sessionRequired,
+    signed: federation.signedRequest,
+    limitUploads: limits.uploads,
+    limitAnonymous: limits.anonymous,
+    log,
+  });
+  opened.push(() => media.close());
+  federation.router.use('/_matrix/federation', media.federation);
+
   const sfu = config.sfu && new SfuClient({ socketPath: config.sfu.control, secret: config.sfu.secret, log });
   if (sfu) opened.push(() => sfu.close());
   const meetings =
@@ -232,7 +248,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
         requireSession: sessionRequired,
       }),
     ],
-    matrixRoot: [...found.matrixRoot],
+    matrixRoot: [media.matrixRoot, ...found.matrixRoot],
     federation: federation.router,
     ...(meetings ? { meetings: meetings.client } : {}),
     ...(measured ? { measure: measured.measure('client') } : {}),
