@@ -199,14 +199,29 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
     },
   });
 
+  // Without a transaction id a repetition can not be told from a new message; clients of old use it all the same.
+  methods(router, '/rooms/:roomId/send/:eventType', {
+    post: async (request, response) => {
+      const event = await rooms.send(parameter(request, 'roomId'), requesterOf(response).userId, {
+        type: parameter(request, 'eventType'),
+        content: parseBody(object, request.body),
+      });
+      response.json({ event_id: event.eventId });
+    },
+  });
+
   methods(router, '/rooms/:roomId/redact/:eventId/:transactionId', {
     put: async (request, response) => {
       const { userId, deviceId } = requesterOf(response);
       const { reason } = parseBody(reasonSchema, request.body);
-      const event = await rooms.send(parameter(request, 'roomId'), userId, {
+      const [roomId, redacts] = [parameter(request, 'roomId'), parameter(request, 'eventId')];
+      if (!(await rooms.mayRedact(roomId, userId, redacts))) {
+        throw new MatrixError(403, 'M_FORBIDDEN', 'You may not redact what others wrote.');
+      }
+      const event = await rooms.send(roomId, userId, {
         type: 'm.room.redaction',
         content: reason === undefined ? {} : { reason },
-        redacts: parameter(request, 'eventId'),
+        redacts,
         transactionId: parameter(request, 'transactionId'),
         deviceId,
       });

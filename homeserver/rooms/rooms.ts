@@ -10,6 +10,7 @@ import { eventId, isUserId, serverOf } from '../../federation/event.ts';
 import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
 import { member } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
+import { readLevel } from '../../federation/power-levels.ts';
 import { DEFAULT_ROOM_VERSION, roomVersion } from '../../federation/room-versions.ts';
 import type { RoomVersion } from '../../federation/room-versions.ts';
 import { serverAllowed } from '../../federation/server-acl.ts';
@@ -240,6 +241,11 @@ export class Rooms {
     await this.#members.forget(userId, roomId);
   }
 
+  /** Event ids of the current state; empty for a room that we do not have. */
+  async stateIds(roomId: string): Promise<ReadonlyMap<StateKey, string>> {
+    return (await this.#rooms.find(roomId))?.state.map ?? new Map();
+  }
+
   /** The current state. @throws MatrixError 404 */
   async state(roomId: string): Promise<ReadonlyMap<StateKey, StoredEvent>> {
     const room = await this.#require(roomId);
@@ -392,12 +398,25 @@ export class Rooms {
     return { events, limited, before: tokenBefore(oldest) };
   }
 
+  /** Whether a user may redact an event: their own, or any with the level for it. One that we do not have may be. */
+  async mayRedact(roomId: string, userId: string, targetId: string): Promise<boolean> {
+    const target = await this.#events.get(targetId);
+    if (!target || target.roomId !== roomId || target.pdu.sender === userId) return true;
+    const levels = await this.stateEvent(roomId, 'm.room.power_levels', '');
+    const needed = readLevel(member(levels?.pdu.content, 'redact')) ?? 50;
+    return (await this.powerLevel(roomId, userId)) >= needed;
+  }
+
   /** One event that the user may see. @throws MatrixError 404 */
   async visibleEvent(roomId: string, userId: string, id: string): Promise<StoredEvent> {
     const event = await this.#events.get(id);
-    const now = await this.#presentMembership(roomId, userId);
     if (event?.roomId === roomId && !event.rejected && !event.outlier) {
-      if (await this.history.visibleToUser(event, userId, now)) return event;
+      // Somebody outside does not learn whether there is such an event.
+      const now = await this.#presentMembership(roomId, userId).catch((error: unknown) => {
+        if (!(error instanceof MatrixError)) throw error;
+        return undefined;
+      });
+      if (now && (await this.history.visibleToUser(event, userId, now))) return event;
     }
     throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such event, or you may not see it.');
   }
@@ -419,6 +438,16 @@ export class Rooms {
     range: { after?: number; before?: number; newestFirst: boolean; limit: number },
   ): Promise<StoredEvent[]> {
     return this.#events.range(roomId, range);
+  }
+
+  /** Fetches some of the history before the oldest event that we have. @returns false when there is none to be had */
+  async fetchHistory(roomId: string): Promise<boolean> {
+    return this.#backfill(roomId);
+  }
+
+  /** The oldest event of the history that we have. */
+  async oldest(roomId: string): Promise<StoredEvent | undefined> {
+    return this.#events.oldest(roomId);
   }
 
   /** An event whatever its flags. */
