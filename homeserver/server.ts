@@ -25,8 +25,6 @@ import { Uia } from './accounts/uia.ts';
 import { clientApp } from './client-app.ts';
 import { roomsRouter } from './client-api/rooms.ts';
 import { CALLBACK_PATH } from './client-api/sso.ts';
-import { roomsPart } from './client-api/sync/rooms-part.ts';
-import { syncRouter } from './client-api/sync/router.ts';
 import type { Address, Config } from './config.ts';
 import { migrate, openDatabase } from './database/database.ts';
 import type { Database } from './database/database.ts';
@@ -44,6 +42,7 @@ import { Rooms } from './rooms/rooms.ts';
 import { loadSigningKey } from './signing-key-file.ts';
 import { staticClient } from './static-client.ts';
 import { Notifier } from './stream/notifier.ts';
+import { personal } from './stream/personal.ts';
 import { Positions } from './stream/positions.ts';
 
 export interface Homeserver {
@@ -208,6 +207,22 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     });
   if (meetings) opened.push(() => meetings.close());
 
+  const forEach = personal({
+    serverName,
+    db,
+    rooms,
+    positions,
+    notifier,
+    sender,
+    edus: federation.edus,
+    bundles: found.relations,
+    parts: [],
+    storedFilter: (userId, filterId) => accounts.filter(userId, filterId),
+    requireSession: sessionRequired,
+    log,
+  });
+  opened.push(() => forEach.close());
+
   const measured = config.metricsListen && metrics();
   const forPeople = clientApp({
     publicUrl,
@@ -239,14 +254,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     matrix: [
       roomsRouter({ rooms, requireSession: sessionRequired, limitSending: limits.sending, messages: found }),
       ...found.matrix,
-      syncRouter({
-        rooms,
-        positions,
-        notifier,
-        parts: [roomsPart(rooms)],
-        storedFilter: (userId, filterId) => accounts.filter(userId, filterId),
-        requireSession: sessionRequired,
-      }),
+      ...forEach.matrix,
     ],
     matrixRoot: [media.matrixRoot, ...found.matrixRoot],
     federation: federation.router,

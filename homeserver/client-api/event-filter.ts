@@ -97,7 +97,7 @@ export function passes(filter: EventFilter, event: StoredEvent): boolean {
 }
 
 /** `*` stands for any text. */
-function fits(pattern: string, type: string): boolean {
+export function fits(pattern: string, type: string): boolean {
   if (!pattern.includes('*')) return pattern === type;
   const parts = pattern.split('*');
   const [first = '', last = ''] = [parts[0], parts.at(-1)];

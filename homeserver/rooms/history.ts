@@ -68,6 +68,11 @@ export class History {
     return event.stateBefore === undefined ? undefined : (await this.#states.read(event.stateBefore)).map;
   }
 
+  /** State after an event, as event ids. */
+  async stateAfter(event: StoredEvent): Promise<StateMap | undefined> {
+    return event.stateAfter === undefined ? undefined : (await this.#states.read(event.stateAfter)).map;
+  }
+
   /** A user's membership at an event, with what the event itself makes of it. */
   async membershipAt(event: StoredEvent, userId: string): Promise<string | undefined> {
     if (event.stateAfter === undefined) return undefined;
@@ -98,9 +103,8 @@ export class History {
     if (visibility === 'invited' && memberships.includes('invite')) return true;
     if (event.pdu.type === 'm.room.member' && event.pdu.state_key === userId) return true;
     if (visibility === 'invited' || visibility === 'joined') return false;
-    if (now.membership === 'join') return true;
-    // Somebody who left sees what was shared up to then.
-    return now.membership === 'leave' && event.position < now.position;
+    // Who is outside may never have been inside: from before their time they see nothing.
+    return now.membership === 'join';
   }
 
   /**

@@ -15,9 +15,39 @@ export interface SyncQuestion {
   readonly upTo: number;
   /** All state is wanted, as if everything was new. */
   readonly fullState: boolean;
-  /** Changed state is wanted as it is after the timeline. @see MSC4222 */
-  readonly stateAfter: boolean;
+  /** Under this name changed state is wanted as it is after the timeline; undefined for that before it. @see MSC4222 */
+  readonly stateAfter: 'state_after' | 'org.matrix.msc4222.state_after' | undefined;
   readonly filter: Filter;
+  /** The rooms that the user is or was in, without those that the filter leaves out. */
+  readonly rooms: AskedRooms;
+}
+
+/** A room that the user is in. */
+export interface AskedRoom {
+  readonly roomId: string;
+  /** undefined for a room that is new to the client: everything of it is told. */
+  readonly since: number | undefined;
+}
+
+export interface AskedRooms {
+  /** By room id. */
+  readonly joined: ReadonlyMap<string, AskedRoom>;
+  /** Rooms that the user is in, or was meanwhile, and was not in at the token. Empty for a first sync. */
+  readonly entered: ReadonlySet<string>;
+  /** Rooms that the user was in at the token, and is not any more. */
+  readonly exited: ReadonlySet<string>;
+  /** Memberships other than joins that are to be told. */
+  readonly others: readonly OtherRoom[];
+}
+
+/** A room that the user is not in: invited, knocking, left or banned. */
+export interface OtherRoom {
+  readonly roomId: string;
+  readonly membership: string;
+  /** Stream position of the membership. */
+  readonly position: number;
+  /** undefined when the client knows nothing of the room. */
+  readonly since: number | undefined;
 }
 
 /** The answer while it is made. The sections of rooms exist from the start. */
@@ -62,4 +92,11 @@ export function addToJoinedRoom(answer: SyncAnswer, roomId: string, section: str
   const present = room[section];
   const before = isJsonObject(present) && Array.isArray(present['events']) ? present['events'] : [];
   room[section] = { ...(isJsonObject(present) ? present : {}), events: [...before, ...events] };
+}
+
+/** Adds to the `events` of a section of the whole answer, such as `account_data`. */
+export function addEvents(answer: SyncAnswer, section: string, events: JsonObject[]): void {
+  const present = answer[section];
+  const before = isJsonObject(present) && Array.isArray(present['events']) ? present['events'] : [];
+  answer[section] = { events: [...before, ...events] };
 }

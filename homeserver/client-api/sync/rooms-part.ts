@@ -1,91 +1,166 @@
 /** Rooms in `/sync`: timelines, state and memberships. */
+import { stateKey } from '../../../federation/auth-rules.ts';
 import { member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
-import type { Rooms, StoredEvent } from '../../rooms/rooms.ts';
+import type { Database } from '../../database/database.ts';
+import { STRIPPED_STATE } from '../../rooms/memberships.ts';
+import type { Rooms } from '../../rooms/rooms.ts';
+import { shown } from '../../rooms/rooms.ts';
+import type { StateChange } from '../../rooms/state-changes.ts';
 import { clientEvent, strippedEvent } from '../client-event.ts';
+import type { ClientEvents } from '../client-events.ts';
+import { LazyMembers } from './lazy-members.ts';
 import { joinedRoom } from './part.ts';
-import type { SyncPart, SyncQuestion } from './part.ts';
+import type { AskedRoom, OtherRoom, SyncAnswer, SyncPart, SyncQuestion } from './part.ts';
+import { roomEntry } from './room-entry.ts';
+import { summaries } from './summary.ts';
 
-const TIMELINE_LIMIT = 20;
-const STRIPPED = ['m.room.create', 'm.room.name', 'm.room.topic', 'm.room.join_rules', 'm.room.avatar'];
+export interface RoomsPartOptions {
+  readonly db: Database;
+  readonly rooms: Rooms;
+  readonly clientEvents: ClientEvents;
+  /** Users of whom a user wants to hear nothing. */
+  readonly ignored: (userId: string) => Promise<ReadonlySet<string>>;
+}
 
-export function roomsPart(rooms: Rooms): SyncPart {
+export function roomsPart({ db, rooms, clientEvents, ignored }: RoomsPartOptions): SyncPart {
+  const deps = { rooms, clientEvents, lazyMembers: new LazyMembers() };
+
   return {
     async collect(question, answer) {
-      const { userId, since } = question;
-      for (const entry of await rooms.roomsOf(userId, ['join', 'invite', 'leave', 'ban'])) {
-        const { roomId, membership, position } = entry;
-        if (membership === 'join') {
-          const told = await joined(question, roomId, await joinedSince(roomId, userId, position));
-          if (told) Object.assign(joinedRoom(answer, roomId), told);
-        } else if (membership === 'invite') {
-          if (since === undefined || position > since) answer.rooms.invite[roomId] = await invited(roomId, userId);
-        } else if (since !== undefined && position > since) {
-          const page = await rooms.newest(roomId, userId, { after: since, upTo: position, limit: TIMELINE_LIMIT });
-          const version = (await rooms.version(roomId))?.id ?? '';
-          answer.rooms.leave[roomId] = {
-            timeline: {
-              events: page.events.map((event) => clientEvent(event, version)),
-              limited: page.limited,
-              prev_batch: page.before,
-            },
-            state: { events: [] },
-          };
-        }
+      const { userId, deviceId, since, upTo } = question;
+      if (since === undefined) deps.lazyMembers.forget(`${userId}\0${deviceId}`);
+      const hidden = await ignored(userId);
+      const told = await roomsWithNews(question);
+      const ids = told.map((room) => room.roomId);
+      const changes = await changesOf(told, upTo);
+      const counted = await summaries(db, ids, userId);
+      for (const room of told) {
+        const { roomId } = room;
+        const entry = await roomEntry(deps, {
+          question,
+          roomId,
+          since: room.since,
+          upTo,
+          changes: changes.get(roomId) ?? [],
+          summary: counted.get(roomId),
+          ignored: hidden,
+        });
+        if (entry) Object.assign(joinedRoom(answer, roomId), entry);
       }
+      for (const room of question.rooms.others) await addOther(question, answer, room, hidden);
     },
   };
 
-  async function joined(
-    { userId, since, upTo }: SyncQuestion,
-    roomId: string,
-    joinedAt: number,
-  ): Promise<JsonObject | undefined> {
-    const version = (await rooms.version(roomId))?.id ?? '';
-    const fresh = since === undefined || joinedAt > since;
-    const page = await rooms.newest(roomId, userId, {
-      ...(fresh ? {} : { after: since }),
-      upTo,
-      limit: TIMELINE_LIMIT,
-    });
-    if (!fresh && page.events.length === 0) return undefined;
-    const inTimeline = new Set(page.events.map((event) => event.eventId));
-    const changed: StoredEvent[] = [];
-    if (fresh || page.limited) {
-      // The state before the timeline: what the timeline itself brings is left out.
-      for (const event of (await rooms.state(roomId)).values()) if (!inTimeline.has(event.eventId)) changed.push(event);
+  /** Those that are new, and those in which something happened. */
+  async function roomsWithNews(question: SyncQuestion): Promise<AskedRoom[]> {
+    const all = [...question.rooms.joined.values()];
+    const known = all.filter((room) => room.since !== undefined).map((room) => room.roomId);
+    const rows =
+      known.length === 0
+        ? []
+        : await db.query<{ room_id: string }>(
+            `SELECT room_id FROM unnest($1::text[]) AS r (room_id) WHERE EXISTS (
+               SELECT 1 FROM events e WHERE e.room_id = r.room_id AND e.position > $2 AND e.position <= $3)`,
+            [known, question.since, question.upTo],
+          );
+    const moved = new Set(rows.map((row) => row.room_id));
+    return all.filter((room) => room.since === undefined || moved.has(room.roomId));
+  }
+
+  async function changesOf(told: readonly AskedRoom[], upTo: number): Promise<Map<string, StateChange[]>> {
+    const [known, fresh] = [
+      told.filter((room) => room.since !== undefined),
+      told.filter((room) => room.since === undefined),
+    ];
+    const since = known[0]?.since ?? upTo;
+    const idsOf = (list: readonly AskedRoom[]): string[] => list.map((room) => room.roomId);
+    const found = [
+      ...(await rooms.changes.ofRooms(idsOf(known), since, Number.MAX_SAFE_INTEGER)),
+      ...(await rooms.changes.ofRooms(idsOf(fresh), upTo, Number.MAX_SAFE_INTEGER)),
+    ];
+    const byRoom = new Map<string, StateChange[]>();
+    for (const change of found) {
+      const list = byRoom.get(change.roomId);
+      if (list) list.push(change);
+      else byRoom.set(change.roomId, [change]);
     }
-    return {
-      timeline: {
-        events: page.events.map((event) => clientEvent(event, version)),
-        limited: page.limited,
-        prev_batch: page.before,
-      },
-      state: { events: changed.map((event) => clientEvent(event, version)) },
-      account_data: { events: [] },
-      ephemeral: { events: [] },
-      unread_notifications: { highlight_count: 0, notification_count: 0 },
-      summary: {},
-    };
+    return byRoom;
   }
 
-  async function invited(roomId: string, userId: string): Promise<JsonObject> {
+  async function addOther(
+    question: SyncQuestion,
+    answer: SyncAnswer,
+    room: OtherRoom,
+    hidden: ReadonlySet<string>,
+  ): Promise<void> {
+    const { roomId, membership } = room;
+    if (membership === 'invite' || membership === 'knock') {
+      const state = await outsideState(roomId, question.userId, hidden);
+      if (!state) return;
+      if (membership === 'invite') answer.rooms.invite[roomId] = { invite_state: { events: state } };
+      else answer.rooms.knock[roomId] = { knock_state: { events: state } };
+    } else {
+      const entry = await leftRoom(question, room, hidden);
+      if (entry) answer.rooms.leave[roomId] = entry;
+    }
+  }
+
+  /** What somebody outside may know. @returns undefined for an invitation of somebody who is ignored */
+  async function outsideState(
+    roomId: string,
+    userId: string,
+    hidden: ReadonlySet<string>,
+  ): Promise<JsonObject[] | undefined> {
     const invitation = await rooms.invitation(roomId, userId);
-    const pdus = invitation
-      ? [...invitation.state, invitation.event]
-      : [...(await rooms.state(roomId)).values()]
-          .map((event) => event.pdu)
-          .filter((pdu) => STRIPPED.includes(pdu.type) || (pdu.type === 'm.room.member' && pdu.state_key === userId));
-    return { invite_state: { events: pdus.map((pdu) => strippedEvent(pdu)) } };
+    if (invitation) {
+      if (hidden.has(invitation.sender)) return undefined;
+      return [...invitation.state, invitation.event].map((pdu) => strippedEvent(pdu));
+    }
+    const ids = await rooms.stateIds(roomId);
+    const own = await rooms.event(ids.get(stateKey('m.room.member', userId)) ?? '');
+    if (!own || hidden.has(own.pdu.sender)) return undefined;
+    const keys = [...STRIPPED_STATE.map((type) => stateKey(type, '')), stateKey('m.room.member', own.pdu.sender)];
+    const events = await rooms.events(keys.map((key) => ids.get(key)).filter((id) => id !== undefined));
+    events.delete(own.eventId);
+    const version = (await rooms.version(roomId))?.id ?? '';
+    return [...events.values(), own].map((event) => strippedEvent(shown(event, version)));
   }
 
-  /** A changed name is a new membership event too; only the step into the room makes the room new to the client. */
-  async function joinedSince(roomId: string, userId: string, position: number): Promise<number> {
-    const event = await rooms.stateEvent(roomId, 'm.room.member', userId);
-    if (!event) return position;
-    const before = await rooms.history.stateBefore(event);
-    const previousId = before?.get(`m.room.member\0${userId}`);
-    const previous = previousId === undefined ? undefined : await rooms.event(previousId);
-    return member(previous?.pdu.content, 'membership') === 'join' ? 0 : position;
+  /** The timeline up to the leave, and what changed until then. */
+  async function leftRoom(
+    question: SyncQuestion,
+    room: OtherRoom,
+    hidden: ReadonlySet<string>,
+  ): Promise<JsonObject | undefined> {
+    const { roomId, since, position } = room;
+    const invitation = await rooms.invitation(roomId, question.userId);
+    if (invitation) {
+      if (hidden.has(invitation.sender)) return undefined;
+      const { event, version } = invitation;
+      const stored = { eventId: '', roomId, pdu: event, position, rejected: false, softFailed: false, outlier: true };
+      const { event_id: _none, ...form } = clientEvent(stored, version);
+      return { timeline: { events: [form], limited: false, prev_batch: `p${position}` }, state: { events: [] } };
+    }
+    const moves = await rooms.changes.ofMember(question.userId, position - 1, position);
+    const leave = await rooms.event(moves.find((move) => move.roomId === roomId)?.eventId ?? '');
+    if (!leave) return undefined;
+    const own = stateKey('m.room.member', question.userId);
+    const before = await rooms.event((await rooms.history.stateBefore(leave))?.get(own) ?? '');
+    if (member(before?.pdu.content, 'membership') !== 'join') {
+      // Somebody who was never inside hears that it is over, and nothing of the room.
+      const events = await clientEvents.timeline([leave], question);
+      return { timeline: { events, limited: false, prev_batch: `p${position}` }, state: { events: [] } };
+    }
+    const end = await rooms.history.stateAfter(leave);
+    return roomEntry(deps, {
+      question,
+      roomId,
+      since,
+      upTo: position,
+      changes: since === undefined ? [] : await rooms.changes.ofRooms([roomId], since, position),
+      ...(end ? { end } : {}),
+      ignored: hidden,
+    });
   }
 }

@@ -4,20 +4,22 @@
  * @see Matrix specification, client-server API, "Syncing"
  */
 import express from 'express';
-import type { RequestHandler, Router } from 'express';
-import { parseStrict } from '../../../federation/json.ts';
+import type { Request, RequestHandler, Router } from 'express';
+import { isJsonObject, parseStrict } from '../../../federation/json.ts';
+import type { JsonObject } from '../../../federation/json.ts';
 import { methods, MatrixError } from '../../errors.ts';
 import type { Rooms } from '../../rooms/rooms.ts';
 import type { Notifier } from '../../stream/notifier.ts';
 import type { Positions } from '../../stream/positions.ts';
 import { queryNumber, queryText, requesterOf } from '../parse.ts';
+import { askedRooms } from './asked-rooms.ts';
 import { filterSchema } from './filter.ts';
 import type { Filter } from './filter.ts';
 import { emptyAnswer, saysSomething } from './part.ts';
 import type { SyncAnswer, SyncPart, SyncQuestion } from './part.ts';
 
 export interface SyncRouterOptions {
-  readonly rooms: Pick<Rooms, 'roomsOf'>;
+  readonly rooms: Rooms;
   readonly positions: Positions;
   readonly notifier: Notifier;
   readonly parts: readonly SyncPart[];
@@ -41,7 +43,7 @@ export function syncRouter(options: SyncRouterOptions): Router {
 
   /** Asks the parts until one says something, or the time is up. */
   async function answerTo(
-    asked: Omit<SyncQuestion, 'upTo'>,
+    asked: Omit<SyncQuestion, 'upTo' | 'rooms'>,
     deadline: number,
     aborted: AbortSignal,
   ): Promise<{ question: SyncQuestion; answer: SyncAnswer }> {
@@ -54,8 +56,9 @@ export function syncRouter(options: SyncRouterOptions): Router {
         Math.max(0, deadline - Date.now()),
         aborted,
       );
-      const question = { ...asked, upTo: positions.current };
       try {
+        const upTo = positions.current;
+        const question = { ...asked, upTo, rooms: await askedRooms(rooms, { ...asked, upTo }) };
         const answer = await collect(question);
         if (saysSomething(answer) || asked.since === undefined || asked.fullState || Date.now() >= deadline) {
           return { question, answer };
@@ -94,9 +97,7 @@ export function syncRouter(options: SyncRouterOptions): Router {
           deviceId,
           since: sinceOf(queryText(request, 'since')),
           fullState: queryText(request, 'full_state') === 'true',
-          stateAfter:
-            (queryText(request, 'use_state_after') ?? queryText(request, 'org.matrix.msc4222.use_state_after')) ===
-            'true',
+          stateAfter: stateAfterOf(request),
           filter: await filterOf(userId, queryText(request, 'filter')),
         };
         const waitMs = queryNumber(request, 'timeout', 0, MAX_WAIT_MS);
@@ -105,6 +106,7 @@ export function syncRouter(options: SyncRouterOptions): Router {
         const { question, answer } = await answerTo(asked, Date.now() + waitMs, abort.signal);
         if (abort.signal.aborted) return;
         for (const part of parts) await part.always?.(question, answer);
+        for (const entry of Object.values(answer.rooms.join)) if (isJsonObject(entry)) complete(entry, question);
         response.json({
           next_batch: `s${question.upTo}`,
           presence: { events: [] },
@@ -118,6 +120,19 @@ export function syncRouter(options: SyncRouterOptions): Router {
   });
 
   return router;
+}
+
+/** Clients look for every section of a room, even when there is news only in one. */
+function complete(entry: JsonObject, { upTo, stateAfter }: SyncQuestion): void {
+  entry['timeline'] ??= { events: [], limited: false, prev_batch: `p${upTo + 1}` };
+  for (const section of [stateAfter ?? 'state', 'ephemeral', 'account_data']) entry[section] ??= { events: [] };
+}
+
+/** Under which name a client knows the state after the timeline. */
+function stateAfterOf(request: Request): SyncQuestion['stateAfter'] {
+  if (queryText(request, 'use_state_after') === 'true') return 'state_after';
+  const unstable = queryText(request, 'org.matrix.msc4222.use_state_after');
+  return unstable === 'true' ? 'org.matrix.msc4222.state_after' : undefined;
 }
 
 /** The position in a token that we gave. @throws MatrixError 400 */

@@ -1,0 +1,143 @@
+/**
+ * What clients keep for their user at the server, of all rooms or of one: settings, tags, the list of direct chats.
+ *
+ * @see Matrix specification, client-server API, "Client Config", "Room Tagging", "Ignoring Users"
+ */
+import { canonicalJson, isJsonObject, member, parseStrict } from '../../federation/json.ts';
+import type { JsonObject } from '../../federation/json.ts';
+import type { Database } from '../database/database.ts';
+import { Lru } from '../rooms/lru.ts';
+import type { Notifier } from '../stream/notifier.ts';
+import type { Positions } from '../stream/positions.ts';
+
+export interface AccountDataItem {
+  /** '' for what belongs to no room. */
+  readonly roomId: string;
+  readonly type: string;
+  readonly content: JsonObject;
+  readonly deleted: boolean;
+  readonly position: number;
+}
+
+interface Row {
+  room_id: string;
+  type: string;
+  json: string;
+  deleted: boolean;
+  position: number;
+}
+
+const CACHED_IGNORED = 10_000;
+const IGNORED_USERS = 'm.ignored_user_list';
+
+export class AccountData {
+  readonly #db: Database;
+  readonly #positions: Positions;
+  readonly #notifier: Notifier;
+  readonly #ignored = new Lru<string, ReadonlySet<string>>(CACHED_IGNORED);
+
+  constructor({ db, positions, notifier }: { db: Database; positions: Positions; notifier: Notifier }) {
+    this.#db = db;
+    this.#positions = positions;
+    this.#notifier = notifier;
+  }
+
+  async get(userId: string, roomId: string, type: string): Promise<JsonObject | undefined> {
+    const [row] = await this.#db.query<Row>(
+      'SELECT json FROM account_data WHERE user_id = $1 AND room_id = $2 AND type = $3 AND NOT deleted',
+      [userId, roomId, type],
+    );
+    return row && (parseStrict(row.json) as JsonObject);
+  }
+
+  async put(userId: string, roomId: string, type: string, content: JsonObject): Promise<void> {
+    await this.#store(userId, roomId, type, content, false);
+  }
+
+  /** Other clients hear of it as of an empty content. */
+  async remove(userId: string, roomId: string, type: string): Promise<void> {
+    if ((await this.get(userId, roomId, type)) !== undefined) await this.#store(userId, roomId, type, {}, true);
+  }
+
+  /** Changes a content that several clients may change at the same time. */
+  async update(
+    userId: string,
+    roomId: string,
+    type: string,
+    change: (content: JsonObject) => JsonObject,
+  ): Promise<void> {
+    await this.#positions.with((position) =>
+      this.#db.transaction(async (tx) => {
+        await this.#db.query(
+          'SELECT pg_advisory_xact_lock(hashtextextended($1, 31))',
+          [`${userId} ${roomId} ${type}`],
+          tx,
+        );
+        const [row] = await this.#db.query<Row>(
+          'SELECT json FROM account_data WHERE user_id = $1 AND room_id = $2 AND type = $3',
+          [userId, roomId, type],
+          tx,
+        );
+        const content = change(row ? (parseStrict(row.json) as JsonObject) : {});
+        await this.#db.query(UPSERT, [userId, roomId, type, canonicalJson(content), false, position], tx);
+      }),
+    );
+    this.#notifier.wakeUsers([userId]);
+  }
+
+  /** All of a user, or what changed after a position. */
+  async changed(userId: string, since: number | undefined, upTo: number): Promise<AccountDataItem[]> {
+    const rows = await this.#db.query<Row>(
+      `SELECT room_id, type, json, deleted, position FROM account_data
+       WHERE user_id = $1 AND position > $2 AND position <= $3 AND NOT (deleted AND $4) ORDER BY position`,
+      [userId, since ?? 0, upTo, since === undefined],
+    );
+    return rows.map(read);
+  }
+
+  /** All of some rooms. */
+  async ofRooms(userId: string, roomIds: readonly string[], upTo: number): Promise<AccountDataItem[]> {
+    if (roomIds.length === 0) return [];
+    const rows = await this.#db.query<Row>(
+      `SELECT room_id, type, json, deleted, position FROM account_data
+       WHERE user_id = $1 AND room_id = ANY($2) AND position <= $3 AND NOT deleted ORDER BY position`,
+      [userId, roomIds, upTo],
+    );
+    return rows.map(read);
+  }
+
+  /** Users of whom a user wants to hear nothing. */
+  async ignored(userId: string): Promise<ReadonlySet<string>> {
+    const cached = this.#ignored.get(userId);
+    if (cached) return cached;
+    const users = member(await this.get(userId, '', IGNORED_USERS), 'ignored_users');
+    const ignored = new Set(isJsonObject(users) ? Object.keys(users) : []);
+    // Nobody can hide from oneself.
+    ignored.delete(userId);
+    this.#ignored.set(userId, ignored);
+    return ignored;
+  }
+
+  async #store(userId: string, roomId: string, type: string, content: JsonObject, deleted: boolean): Promise<void> {
+    await this.#positions.with((position) =>
+      this.#db.query(UPSERT, [userId, roomId, type, canonicalJson(content), deleted, position]),
+    );
+    if (type === IGNORED_USERS) this.#ignored.delete(userId);
+    this.#notifier.wakeUsers([userId]);
+  }
+}
+
+const UPSERT = `INSERT INTO account_data (user_id, room_id, type, json, deleted, position)
+  VALUES ($1, $2, $3, $4, $5, $6)
+  ON CONFLICT (user_id, room_id, type)
+  DO UPDATE SET json = excluded.json, deleted = excluded.deleted, position = excluded.position`;
+
+function read(row: Row): AccountDataItem {
+  return {
+    roomId: row.room_id,
+    type: row.type,
+    content: parseStrict(row.json) as JsonObject,
+    deleted: row.deleted,
+    position: row.position,
+  };
+}

@@ -1,0 +1,119 @@
+/** Account data and tags in the Matrix client-server API. */
+import express from 'express';
+import type { Request, RequestHandler, Response, Router } from 'express';
+import { isJsonObject, member } from '../../federation/json.ts';
+import type { JsonObject } from '../../federation/json.ts';
+import type { AccountData } from '../account-data/account-data.ts';
+import { methods, MatrixError } from '../errors.ts';
+import { parameter, requesterOf } from './parse.ts';
+
+export interface AccountDataRouterOptions {
+  readonly accountData: AccountData;
+  /** The rules that the server keeps and gives out as `m.push_rules`. */
+  readonly pushRules: (userId: string) => Promise<JsonObject>;
+  readonly requireSession: RequestHandler;
+}
+
+/** Only the server writes these. */
+const SERVER_TYPES = ['m.push_rules', 'm.fully_read'];
+const TAGS = 'm.tag';
+const MAX_TAG = 255;
+
+/** Mounted at `/_matrix/client/v3`. */
+export function accountDataRouter({ accountData, pushRules, requireSession }: AccountDataRouterOptions): Router {
+  const router = express.Router();
+
+  function ownerOf(request: Request, response: Response): string {
+    const { userId } = requesterOf(response);
+    if (parameter(request, 'userId') !== userId) throw new MatrixError(403, 'M_FORBIDDEN', 'This is not yours.');
+    return userId;
+  }
+  function roomOf(request: Request): string {
+    if (request.params['roomId'] === undefined) return '';
+    const roomId = parameter(request, 'roomId');
+    if (!roomId.startsWith('!')) throw new MatrixError(400, 'M_INVALID_PARAM', 'The room id is malformed.');
+    return roomId;
+  }
+  function contentOf(request: Request): JsonObject {
+    const body: unknown = request.body;
+    if (!isJsonObject(body)) throw new MatrixError(400, 'M_BAD_JSON', 'The content must be an object.');
+    return body;
+  }
+
+  for (const path of ['/user/:userId/account_data/:type', '/user/:userId/rooms/:roomId/account_data/:type']) {
+    methods(router, path, {
+      get: [
+        requireSession,
+        async (request, response) => {
+          const userId = ownerOf(request, response);
+          const [roomId, type] = [roomOf(request), parameter(request, 'type')];
+          const content =
+            type === 'm.push_rules' && roomId === ''
+              ? await pushRules(userId)
+              : await accountData.get(userId, roomId, type);
+          if (!content) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such account data.');
+          response.json(content);
+        },
+      ],
+      put: [
+        requireSession,
+        async (request, response) => {
+          const userId = ownerOf(request, response);
+          const [roomId, type] = [roomOf(request), parameter(request, 'type')];
+          if (SERVER_TYPES.includes(type)) {
+            throw new MatrixError(
+              405,
+              'M_BAD_JSON',
+              `${type} is set by the server; there are other ways to change it.`,
+            );
+          }
+          await accountData.put(userId, roomId, type, contentOf(request));
+          response.json({});
+        },
+      ],
+    });
+  }
+
+  const tagsOf = (content: JsonObject | undefined): JsonObject => {
+    const tags = member(content, 'tags');
+    return isJsonObject(tags) ? tags : {};
+  };
+  methods(router, '/user/:userId/rooms/:roomId/tags', {
+    get: [
+      requireSession,
+      async (request, response) => {
+        const userId = ownerOf(request, response);
+        response.json({ tags: tagsOf(await accountData.get(userId, roomOf(request), TAGS)) });
+      },
+    ],
+  });
+  methods(router, '/user/:userId/rooms/:roomId/tags/:tag', {
+    put: [
+      requireSession,
+      async (request, response) => {
+        const userId = ownerOf(request, response);
+        const [tag, content] = [parameter(request, 'tag'), contentOf(request)];
+        if (Buffer.byteLength(tag) > MAX_TAG) throw new MatrixError(400, 'M_INVALID_PARAM', 'The tag is too long.');
+        await accountData.update(userId, roomOf(request), TAGS, (data) => ({
+          ...data,
+          tags: { ...tagsOf(data), [tag]: content },
+        }));
+        response.json({});
+      },
+    ],
+    delete: [
+      requireSession,
+      async (request, response) => {
+        const userId = ownerOf(request, response);
+        const tag = parameter(request, 'tag');
+        await accountData.update(userId, roomOf(request), TAGS, (data) => {
+          const { [tag]: _gone, ...tags } = tagsOf(data);
+          return { ...data, tags };
+        });
+        response.json({});
+      },
+    ],
+  });
+
+  return router;
+}

@@ -1,0 +1,154 @@
+/** What `/sync` says of one room whose events the user gets: timeline, state and summary. */
+import { splitStateKey, stateKey } from '../../../federation/auth-rules.ts';
+import type { StateKey } from '../../../federation/auth-rules.ts';
+import { member } from '../../../federation/json.ts';
+import type { JsonObject } from '../../../federation/json.ts';
+import type { Rooms, StoredEvent } from '../../rooms/rooms.ts';
+import type { StateChange } from '../../rooms/state-changes.ts';
+import { clientEvent } from '../client-event.ts';
+import type { ClientEvents } from '../client-events.ts';
+import { shown } from '../../rooms/rooms.ts';
+import { passes } from '../event-filter.ts';
+import { pickFields } from './filter.ts';
+import type { LazyMembers } from './lazy-members.ts';
+import type { SyncQuestion } from './part.ts';
+import { changedState, rolledBack, wholeState } from './room-state.ts';
+import { summaryJson } from './summary.ts';
+import type { Summary } from './summary.ts';
+import { timelinePage } from './timeline-page.ts';
+import type { TimelinePage } from './timeline-page.ts';
+
+export interface RoomEntryDeps {
+  readonly rooms: Rooms;
+  readonly clientEvents: ClientEvents;
+  readonly lazyMembers: LazyMembers;
+}
+
+export interface RoomEntryQuestion {
+  readonly question: SyncQuestion;
+  readonly roomId: string;
+  /** undefined when the client knows nothing of the room. */
+  readonly since: number | undefined;
+  /** Inclusive; when the user left, before that of the sync. */
+  readonly upTo: number;
+  /** Changes of the room's state since the token, or since `upTo` for a room that is new, up to now. */
+  readonly changes: readonly StateChange[];
+  /** State at the end, when it is not the current one rolled back. */
+  readonly end?: ReadonlyMap<StateKey, string>;
+  readonly summary?: Summary | undefined;
+  readonly ignored: ReadonlySet<string>;
+}
+
+/** @returns undefined when nothing is new */
+export async function roomEntry(deps: RoomEntryDeps, asked: RoomEntryQuestion): Promise<JsonObject | undefined> {
+  const { rooms } = deps;
+  const { question, roomId, since, upTo, ignored } = asked;
+  const { userId, deviceId, filter } = question;
+  const page = await timelinePage(rooms, {
+    roomId,
+    userId,
+    // Of a room that is new there may be history from before the token.
+    after: since,
+    upTo,
+    filter: filter.room?.timeline,
+    ignored,
+  });
+  const state = await stateToTell(deps, asked, page);
+  if (since !== undefined && page.events.length === 0 && state.size === 0 && !page.limited) return undefined;
+  const events = await rooms.events(state.values());
+  const stateEvents = [...events.values()].filter((event) => passes(filter.room?.state ?? {}, event));
+  const viewer = { userId, deviceId };
+  const forms = { timeline: [] as JsonObject[], state: [] as JsonObject[] };
+  if (filter.event_format === 'federation') {
+    const version = (await rooms.version(roomId))?.id ?? '';
+    const form = (event: StoredEvent): JsonObject => {
+      const { unsigned } = clientEvent(event, version);
+      return { ...shown(event, version), event_id: event.eventId, room_id: roomId, unsigned: unsigned ?? {} };
+    };
+    forms.timeline = page.events.map(form);
+    forms.state = stateEvents.map(form);
+  } else {
+    forms.timeline = await deps.clientEvents.timeline(page.events, viewer);
+    forms.state = await deps.clientEvents.state(stateEvents, viewer);
+  }
+  const fields = filter.event_fields;
+  const picked = (list: JsonObject[]): JsonObject[] => (fields ? list.map((event) => pickFields(event, fields)) : list);
+  const summary = await summaryToTell(deps.rooms, asked);
+  return {
+    timeline: {
+      events: picked(forms.timeline),
+      // The client is new to the room in the middle of its history, however short that is.
+      limited: page.limited || (question.since !== undefined && since === undefined && !question.fullState),
+      prev_batch: page.before,
+    },
+    [question.stateAfter ?? 'state']: { events: picked(forms.state) },
+    account_data: { events: [] },
+    ephemeral: { events: [] },
+    ...(summary === undefined ? {} : { summary }),
+  };
+}
+
+async function stateToTell(
+  { rooms, lazyMembers }: RoomEntryDeps,
+  asked: RoomEntryQuestion,
+  page: TimelinePage,
+): Promise<Map<StateKey, string>> {
+  const { question, roomId, since, upTo, changes } = asked;
+  const { userId, deviceId, filter } = question;
+  const timeline = page.events;
+  const how = { timeline, after: question.stateAfter !== undefined };
+  const later = changes.filter((change) => change.position > upTo);
+  const end = asked.end ?? rolledBack(await rooms.stateIds(roomId), later);
+  const [first] = timeline;
+  const state =
+    since === undefined
+      ? wholeState(how, (first && (await rooms.history.stateBefore(first))) ?? end, end)
+      : changedState(
+          how,
+          changes.filter((change) => change.position <= upTo),
+        );
+  const lazy = filter.room?.state;
+  if (lazy?.lazy_load_members !== true) return state;
+  const needed = new Set(timeline.map((event) => event.pdu.sender));
+  if (since === undefined) needed.add(userId);
+  for (const hero of asked.summary?.heroes ?? []) if (since === undefined) needed.add(hero);
+  // Who left or was banned is told even so: clients would take them to be inside.
+  const present = since === undefined ? new Map<string, StoredEvent>() : await rooms.events(state.values());
+  const keep = (key: StateKey): boolean => {
+    if (since === undefined) return false;
+    if (!page.limited) return true;
+    return member(present.get(state.get(key) ?? '')?.pdu.content, 'membership') !== 'join';
+  };
+  const whole = since === undefined || how.after ? end : withoutTimeline(end, timeline);
+  return lazyMembers.select(`${userId}\0${deviceId}`, roomId, state, needed, whole, {
+    redundant: lazy.include_redundant_members === true,
+    keep,
+  });
+}
+
+/** A membership that the timeline brings is not told beside it. */
+function withoutTimeline(
+  state: ReadonlyMap<StateKey, string>,
+  timeline: readonly StoredEvent[],
+): ReadonlyMap<StateKey, string> {
+  const brought = new Set(timeline.map((event) => event.eventId));
+  return new Map([...state].filter(([, id]) => !brought.has(id)));
+}
+
+/** The summary, when it may have changed. */
+async function summaryToTell(rooms: Rooms, asked: RoomEntryQuestion): Promise<JsonObject | undefined> {
+  const { summary, since, changes, roomId } = asked;
+  if (!summary) return undefined;
+  const matters = ['m.room.member', 'm.room.name', 'm.room.canonical_alias'];
+  if (since !== undefined && !changes.some((change) => matters.includes(splitStateKey(change.key)[0])))
+    return undefined;
+  const end = await rooms.stateIds(roomId);
+  const nameId = end.get(stateKey('m.room.name', ''));
+  const aliasId = end.get(stateKey('m.room.canonical_alias', ''));
+  const events = await rooms.events([nameId, aliasId].filter((id) => id !== undefined));
+  const isSet = (id: string | undefined, key: string): boolean => {
+    const value = member(events.get(id ?? '')?.pdu.content, key);
+    return typeof value === 'string' && value !== '';
+  };
+  return summaryJson(summary, isSet(nameId, 'name') || isSet(aliasId, 'alias'));
+}

@@ -1,0 +1,226 @@
+/** A server with a real database and the real routers of rooms and of what is told to each person. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import express from 'express';
+import type { RequestHandler } from 'express';
+import type { FederationClient } from '../../federation/client.ts';
+import type { JsonObject } from '../../federation/json.ts';
+import { createSigningKey, generateSeed } from '../../federation/signing.ts';
+import { Accounts } from '../../homeserver/accounts/accounts.ts';
+import { requireSession } from '../../homeserver/accounts/require-session.ts';
+import { Sessions } from '../../homeserver/accounts/sessions.ts';
+import { filterRouter } from '../../homeserver/client-api/filter.ts';
+import { roomsRouter } from '../../homeserver/client-api/rooms.ts';
+import { migrate, openDatabase } from '../../homeserver/database/database.ts';
+import type { Database } from '../../homeserver/database/database.ts';
+import { errorHandler, unknownPath } from '../../homeserver/errors.ts';
+import { Edus } from '../../homeserver/federation-api/edus.ts';
+import { jsonBody } from '../../homeserver/http.ts';
+import { createLog } from '../../homeserver/log.ts';
+import { messages } from '../../homeserver/messages/index.ts';
+import { Rooms } from '../../homeserver/rooms/rooms.ts';
+import { Notifier } from '../../homeserver/stream/notifier.ts';
+import { personal } from '../../homeserver/stream/personal.ts';
+import type { Personal, PersonalOptions } from '../../homeserver/stream/personal.ts';
+import { Positions } from '../../homeserver/stream/positions.ts';
+import { testDatabase } from '../support/database.ts';
+
+export interface Answer {
+  readonly status: number;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+/** A value inside of an answer: `at(body, 'chunk', 0, 'event_id')`; undefined when there is none. */
+export function at(value: unknown, ...path: (string | number)[]): unknown {
+  let inner = value;
+  for (const key of path) inner = (inner as Record<string | number, unknown> | null | undefined)?.[key];
+  return inner;
+}
+
+/** A list inside of an answer. */
+export function list(value: unknown, ...path: (string | number)[]): Record<string, unknown>[] {
+  return (at(value, ...path) ?? []) as Record<string, unknown>[];
+}
+
+export interface TestServer {
+  readonly url: string;
+  readonly db: Database;
+  readonly rooms: Rooms;
+  readonly own: Personal;
+  readonly edus: Edus;
+  /** Messages that went out to other servers. */
+  readonly sent: { destinations: string[]; type: string; content: JsonObject }[];
+  readonly logged: string[];
+  /** Makes an account, or logs in with one more device. */
+  person(localpart: string): Promise<Person>;
+  close(): Promise<void>;
+}
+
+/** Somebody who is logged in. */
+export interface Person {
+  readonly userId: string;
+  /** @param path below `/_matrix/client/v3`, such as `/sync` */
+  ask(method: string, path: string, body?: JsonObject): Promise<Answer>;
+  sync(query?: Record<string, string | JsonObject>): Promise<Readonly<Record<string, unknown>>>;
+  /** Token of a sync up to now. */
+  now(): Promise<string>;
+  /** Sends a message and answers its id. */
+  say(roomId: string, content: JsonObject | string, type?: string): Promise<string>;
+  setState(roomId: string, type: string, content: JsonObject, key?: string): Promise<string>;
+  createRoom(body?: JsonObject): Promise<string>;
+  join(roomId: string): Promise<void>;
+  leave(roomId: string): Promise<void>;
+}
+
+let transaction = 0;
+
+export async function startServer(options: Partial<PersonalOptions> = {}): Promise<TestServer> {
+  const name = 'luebeck.example';
+  const database = await testDatabase();
+  const db = await openDatabase(database.url);
+  await migrate(db);
+  const logged: string[] = [];
+  const log = createLog('trace', { write: (line) => void logged.push(line) });
+  const accounts = new Accounts(db, name);
+  const sessions = new Sessions(db, accounts);
+  const sessionRequired = requireSession(sessions);
+  const positions = await Positions.open(db);
+  const notifier = new Notifier();
+  const sent: TestServer['sent'] = [];
+  const sender = {
+    write: () => undefined,
+    durableEdu: () => Promise.resolve(),
+    flush: () => undefined,
+    edu: (destinations: Iterable<string>, type: string, content: JsonObject) => {
+      sent.push({ destinations: [...destinations], type, content });
+    },
+  };
+  const rooms = await Rooms.open({
+    db,
+    serverName: name,
+    key: createSigningKey(generateSeed(), 'a'),
+    sender,
+    positions,
+    notifier,
+    profile: async (userId) => ({ displayname: await accounts.displayName(userId) }),
+    log,
+  });
+  const unused = (): never => {
+    throw new Error('No other server is asked here.');
+  };
+  const found = messages({
+    serverName: name,
+    db,
+    rooms,
+    client: { request: unused } as unknown as FederationClient,
+    requireSession: sessionRequired,
+    signed: unused,
+    log,
+  });
+  await found.start();
+  const edus = new Edus(log);
+  const own = personal({
+    serverName: name,
+    db,
+    rooms,
+    positions,
+    notifier,
+    sender,
+    edus,
+    bundles: found.relations,
+    parts: [],
+    storedFilter: (userId, filterId) => accounts.filter(userId, filterId),
+    requireSession: sessionRequired,
+    log,
+    ...options,
+  });
+  const app = express();
+  app.set('query parser', 'simple');
+  app.use(jsonBody(1024 * 1024));
+  const free: RequestHandler = (_request, _response, next) => next();
+  app.use(
+    '/_matrix/client/v3',
+    filterRouter({ accounts, requireSession: sessionRequired }),
+    roomsRouter({ rooms, requireSession: sessionRequired, limitSending: free, messages: found }),
+    ...found.matrix,
+    ...own.matrix,
+  );
+  app.use(unknownPath, errorHandler(log));
+  const server = createServer((request, response) => void app(request, response));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
+  return {
+    url,
+    db,
+    rooms,
+    own,
+    edus,
+    sent,
+    logged,
+    async person(localpart) {
+      await accounts.logIn({ issuer: 'spec', subject: localpart, preferredUsername: localpart });
+      const userId = `@${localpart}:${name}`;
+      const { accessToken } = await sessions.create(userId);
+      return person(url, userId, accessToken);
+    },
+    async close() {
+      own.close();
+      await found.close();
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      await db.close();
+      await database.close();
+    },
+  };
+}
+
+function person(url: string, userId: string, token: string): Person {
+  const self: Person = {
+    userId,
+    async ask(method, path, body) {
+      const response = await fetch(`${url}/_matrix/client/v3${path}`, {
+        method,
+        headers: { authorization: `Bearer ${token}` },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+    },
+    async sync(query = {}) {
+      const parameters = new URLSearchParams();
+      for (const [key, value] of Object.entries(query)) {
+        parameters.set(key, typeof value === 'string' ? value : JSON.stringify(value));
+      }
+      const { status, body } = await self.ask('GET', `/sync?${parameters.toString()}`);
+      if (status !== 200) throw new Error(`HTTP ${status}: ${JSON.stringify(body)}`);
+      return body;
+    },
+    async now() {
+      return String((await self.sync())['next_batch']);
+    },
+    async say(roomId, content, type = 'm.room.message') {
+      const message = typeof content === 'string' ? { msgtype: 'm.text', body: content } : content;
+      transaction += 1;
+      return id(await self.ask('PUT', `/rooms/${roomId}/send/${type}/t${String(transaction)}`, message), 'event_id');
+    },
+    async setState(roomId, type, content, key = '') {
+      const answer = await self.ask('PUT', `/rooms/${roomId}/state/${type}/${encodeURIComponent(key)}`, content);
+      return id(answer, 'event_id');
+    },
+    async createRoom(body = {}) {
+      return id(await self.ask('POST', '/createRoom', body), 'room_id');
+    },
+    async join(roomId) {
+      id(await self.ask('POST', `/join/${encodeURIComponent(roomId)}`, {}), 'room_id');
+    },
+    async leave(roomId) {
+      await self.ask('POST', `/rooms/${roomId}/leave`, {});
+    },
+  };
+  return self;
+}
+
+function id({ status, body }: Answer, key: string): string {
+  const value = body[key];
+  if (status !== 200 || typeof value !== 'string') throw new Error(`HTTP ${status}: ${JSON.stringify(body)}`);
+  return value;
+}
