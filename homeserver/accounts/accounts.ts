@@ -182,6 +182,13 @@ export class Accounts {
     throw new Error('No free user id was found.');
   }
 
+  /** Who it is that the identity provider describes; undefined for somebody without account, or with an ended one. */
+  async known(identity: Identity): Promise<string | undefined> {
+    const localpart = await this.#byIdentity(identity);
+    const userId = localpart === undefined ? undefined : this.userId(localpart);
+    return userId !== undefined && (await this.exists(userId)) ? userId : undefined;
+  }
+
   /**
    * Makes the account of a guest.
    *

@@ -37,6 +37,15 @@ export interface OidcOptions extends OidcConfig {
   readonly now?: () => number;
 }
 
+/** What somebody logs in for. */
+export type LoginPurpose =
+  /** A session of a client, which gets a token at this address. */
+  | { readonly kind: 'client'; readonly redirectUrl: string }
+  /** To confirm something grave in a session of user-interactive authentication. */
+  | { readonly kind: 'uia'; readonly session: string }
+  /** A client that asks for access by OAuth 2.0. */
+  | { readonly kind: 'oauth'; readonly interaction: string };
+
 /** A log-in on its way. */
 export interface StartedLogin {
   /** Where to send the browser. */
@@ -48,13 +57,13 @@ export interface StartedLogin {
 
 export interface FinishedLogin {
   readonly identity: Identity;
-  readonly redirectUrl: string;
+  readonly purpose: LoginPurpose;
 }
 
 interface Pending {
   readonly verifier: string;
   readonly nonce: string;
-  readonly redirectUrl: string;
+  readonly purpose: LoginPurpose;
   readonly browserHash: Buffer;
 }
 
@@ -76,10 +85,10 @@ export class IdentityProvider {
   /**
    * Begins a log-in.
    *
-   * @param redirectUrl where the person wants to be afterwards; the caller judges it
+   * @param purpose what it is for; the caller judges it
    * @throws LoginError `unavailable`
    */
-  async start(redirectUrl: string): Promise<StartedLogin> {
+  async start(purpose: LoginPurpose): Promise<StartedLogin> {
     const configuration = await this.#configuration();
     const verifier = oidc.randomPKCECodeVerifier();
     const state = oidc.randomState();
@@ -92,8 +101,10 @@ export class IdentityProvider {
       nonce,
       code_challenge: await oidc.calculatePKCECodeChallenge(verifier),
       code_challenge_method: 'S256',
+      // Who confirms something grave proves again who they are; an open session at the provider does not suffice.
+      ...(purpose.kind === 'uia' ? { prompt: 'login' } : {}),
     });
-    this.#pending.set(state, { verifier, nonce, redirectUrl, browserHash: hashSecret(browserSecret) });
+    this.#pending.set(state, { verifier, nonce, purpose, browserHash: hashSecret(browserSecret) });
     return { url, state, browserSecret };
   }
 
@@ -136,7 +147,7 @@ export class IdentityProvider {
           preferredUsername: textOf(named['preferred_username']),
           displayName: textOf(named['name']),
         },
-        redirectUrl: pending.redirectUrl,
+        purpose: pending.purpose,
       };
     } catch (error) {
       if (error instanceof oidc.AuthorizationResponseError) {

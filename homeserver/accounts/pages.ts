@@ -1,4 +1,5 @@
 /** The few pages that this server shows itself, between the identity provider and the client. */
+import { createHash } from 'node:crypto';
 import type { Request, Response } from 'express';
 import type { LoginFailure } from './oidc.ts';
 
@@ -19,6 +20,12 @@ const TEXTS = {
     warning: 'Fahren Sie nur fort, wenn Sie die Anmeldung dort selbst begonnen haben.',
     proceed: 'Fortfahren',
     cancel: 'Abbrechen',
+    graveTitle: 'Wirklich fortfahren?',
+    grave: 'Ein Gerät, das mit Ihrem Konto angemeldet ist, möchte etwas Wichtiges an Ihrem Konto ändern:',
+    graveWarning:
+      'Fahren Sie nur fort, wenn Sie das selbst gerade begonnen haben. Sie melden sich dazu noch einmal an.',
+    doneTitle: 'Bestätigt',
+    done: 'Sie können dieses Fenster schließen.',
   },
   en: {
     failedTitle: 'Log-in failed',
@@ -33,8 +40,17 @@ const TEXTS = {
     warning: 'Continue only if you have started the log-in there yourself.',
     proceed: 'Continue',
     cancel: 'Cancel',
+    graveTitle: 'Really continue?',
+    grave: 'A device that is logged in to your account wants to change something important about it:',
+    graveWarning: 'Continue only if you have just started this yourself. You will log in once more for it.',
+    doneTitle: 'Confirmed',
+    done: 'You can close this window.',
   },
 } as const satisfies Record<Language, unknown>;
+
+/** It tells nothing but that it is done, so that any origin may hear it. */
+const DONE_SCRIPT =
+  "if (window.onAuthDone) window.onAuthDone(); else if (window.opener) window.opener.postMessage('authDone', '*');";
 
 /** A page that says why a log-in failed. */
 export function sendFailurePage(request: Request, response: Response, failure: LoginFailure): void {
@@ -63,6 +79,34 @@ export function sendConfirmationPage(request: Request, response: Response, targe
     `<p>${texts.warning}</p>`,
     `<p><a href="${escapeHtml(target.href)}" rel="noreferrer">${texts.proceed}</a> · <a href="/">${texts.cancel}</a></p>`,
   ]);
+}
+
+/** A page that asks whether somebody has begun something grave themselves. @param next where it goes on */
+export function sendGravePage(request: Request, response: Response, operation: string, next: string): void {
+  const language = languageOf(request);
+  const texts = TEXTS[language];
+  send(response, 200, language, texts.graveTitle, [
+    `<p>${texts.grave}</p>`,
+    `<p><code>${escapeHtml(operation)}</code></p>`,
+    `<p>${texts.graveWarning}</p>`,
+    `<p><a href="${escapeHtml(next)}">${texts.proceed}</a> · <a href="/">${texts.cancel}</a></p>`,
+  ]);
+}
+
+/**
+ * A page that tells the client which opened it that the person has confirmed.
+ *
+ * @see Matrix specification, client-server API, "Fallback"
+ */
+export function sendDonePage(request: Request, response: Response): void {
+  const language = languageOf(request);
+  const texts = TEXTS[language];
+  const hash = createHash('sha256').update(DONE_SCRIPT).digest('base64');
+  response.set(
+    'Content-Security-Policy',
+    `default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-${hash}'; frame-ancestors 'none'`,
+  );
+  send(response, 200, language, texts.doneTitle, [`<p>${texts.done}</p>`, `<script>${DONE_SCRIPT}</script>`]);
 }
 
 function languageOf(request: Request): Language {

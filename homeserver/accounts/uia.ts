@@ -84,9 +84,10 @@ export class Uia {
     await this.#run([['m.login.dummy']], undefined, request);
   }
 
-  /** Whose session it is; undefined when there is none. */
-  userOf(session: string): string | undefined {
-    return this.#sessions.get(session)?.userId;
+  /** What a session of somebody with an account is for; undefined when there is none. */
+  operationOf(session: string): string | undefined {
+    const known = this.#sessions.get(session);
+    return known?.userId === undefined ? undefined : known.operation;
   }
 
   /** Notes that the person of a session has logged in at the identity provider. @returns whether it was theirs */

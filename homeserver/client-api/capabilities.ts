@@ -17,7 +17,7 @@ export interface CapabilitiesRouterOptions {
 }
 
 /** Versions of the client-server API of which the parts that exist here behave as written. */
-const VERSIONS = Array.from({ length: 15 }, (_, index) => `v1.${String(index + 1)}`);
+const VERSIONS = Array.from({ length: 16 }, (_, index) => `v1.${String(index + 1)}`);
 
 /** Mounted at the root of the client server. */
 export function capabilitiesRouter(options: CapabilitiesRouterOptions): Router {

@@ -1,17 +1,20 @@
-/** Stored filters. `/sync` of this server answers all events, but clients store one before they start. */
+/** Stored filters, which clients name by an id. */
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
+import { isUserId } from '../../federation/identifiers.ts';
 import { canonicalJson, isJsonObject, parseStrict } from '../../federation/json.ts';
 import type { Accounts } from '../accounts/accounts.ts';
 import { methods, MatrixError } from '../errors.ts';
-import { parameter, requesterOf } from './parse.ts';
+import { parameter, parseBody, requesterOf } from './parse.ts';
+import { filterSchema } from './sync/filter.ts';
+import type { Filter, SectionFilter } from './sync/filter.ts';
 
 export interface FilterRouterOptions {
   readonly accounts: Accounts;
   readonly requireSession: RequestHandler;
 }
 
-const MAX_FILTER_CHARACTERS = 2000;
+const MAX_FILTER_CHARACTERS = 20_000;
 
 /** Mounted at `/_matrix/client/v3`. */
 export function filterRouter({ accounts, requireSession }: FilterRouterOptions): Router {
@@ -27,6 +30,7 @@ export function filterRouter({ accounts, requireSession }: FilterRouterOptions):
     post: async (request, response) => {
       const body: unknown = request.body;
       if (!isJsonObject(body)) throw new MatrixError(400, 'M_BAD_JSON', 'A filter must be an object.');
+      requireIds(parseBody(filterSchema, body));
       const json = canonicalJson(body);
       if (json.length > MAX_FILTER_CHARACTERS) throw new MatrixError(413, 'M_TOO_LARGE', 'This filter is too long.');
       response.json({ filter_id: await accounts.addFilter(requesterOf(response).userId, json) });
@@ -42,4 +46,17 @@ export function filterRouter({ accounts, requireSession }: FilterRouterOptions):
   });
 
   return router;
+}
+
+/** @throws MatrixError 400 for rooms and senders that no event can have */
+function requireIds({ room, presence, account_data: accountData }: Filter): void {
+  const sections: (SectionFilter | null | undefined)[] = [presence, accountData, room];
+  if (room) sections.push(room.timeline, room.state, room.ephemeral, room.account_data);
+  for (const section of sections) {
+    const rooms = [...(section?.rooms ?? []), ...(section?.not_rooms ?? [])];
+    const senders = [...(section?.senders ?? []), ...(section?.not_senders ?? [])];
+    if (!rooms.every((id) => id.startsWith('!')) || !senders.every(isUserId)) {
+      throw new MatrixError(400, 'M_BAD_JSON', 'A filter names rooms and users by their ids.');
+    }
+  }
 }

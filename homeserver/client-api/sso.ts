@@ -1,13 +1,15 @@
 /** Log-in through the browser: out to the identity provider and back to the client with a login token. */
 import express from 'express';
-import type { RequestHandler, Response, Router } from 'express';
+import type { Request, RequestHandler, Response, Router } from 'express';
 import type { Logger } from 'pino';
 import type { Accounts } from '../accounts/accounts.ts';
 import { cookie } from '../accounts/cookies.ts';
 import type { LoginTokens } from '../accounts/login-tokens.ts';
 import { LOGIN_LIFE_MS, LoginError } from '../accounts/oidc.ts';
-import type { IdentityProvider } from '../accounts/oidc.ts';
-import { sendConfirmationPage, sendFailurePage } from '../accounts/pages.ts';
+import type { FinishedLogin, IdentityProvider, LoginPurpose } from '../accounts/oidc.ts';
+import { sendConfirmationPage, sendDonePage, sendFailurePage, sendGravePage } from '../accounts/pages.ts';
+import { newSecret } from '../accounts/secrets.ts';
+import type { Uia } from '../accounts/uia.ts';
 import { methods, MatrixError } from '../errors.ts';
 import { queryText } from './parse.ts';
 
@@ -19,10 +21,12 @@ export interface SsoRouterOptions {
   readonly accounts: Accounts;
   readonly provider: IdentityProvider;
   readonly loginTokens: LoginTokens;
+  readonly uia: Uia;
   readonly limitLogin: RequestHandler;
   readonly log: Logger;
 }
 
+const CONFIRM_COOKIE = 'hansetag_confirm';
 const MAX_REDIRECT_URL = 2048;
 
 /**
@@ -31,7 +35,7 @@ const MAX_REDIRECT_URL = 2048;
  * @see Matrix specification, client-server API, "SSO client login/authentication"
  */
 export function ssoRouter(options: SsoRouterOptions): Router {
-  const { publicUrl, accounts, provider, loginTokens, limitLogin, log } = options;
+  const { publicUrl, accounts, provider, loginTokens, uia, limitLogin, log } = options;
   const ownOrigin = new URL(publicUrl).origin;
   const secure = publicUrl.startsWith('https:');
   const router = express.Router();
@@ -47,20 +51,70 @@ export function ssoRouter(options: SsoRouterOptions): Router {
     });
   }
 
-  methods(router, '/_matrix/client/v3/login/sso/redirect{/:provider}', {
+  /** Sends the browser to the identity provider. */
+  async function begin(request: Request, response: Response, purpose: LoginPurpose): Promise<void> {
+    response.set('Cache-Control', 'no-store');
+    try {
+      const { url, state, browserSecret } = await provider.start(purpose);
+      setCookie(response, state, browserSecret, LOGIN_LIFE_MS);
+      response.redirect(302, url.href);
+    } catch (error) {
+      if (!(error instanceof LoginError)) throw error;
+      sendFailurePage(request, response, error.code);
+    }
+  }
+
+  /** What follows when somebody has logged in. @throws LoginError */
+  async function goOn(request: Request, response: Response, { identity, purpose }: FinishedLogin): Promise<void> {
+    switch (purpose.kind) {
+      case 'client': {
+        const target = new URL(purpose.redirectUrl);
+        target.searchParams.set('loginToken', loginTokens.issue(await accounts.logIn(identity)));
+        if (target.origin === ownOrigin) response.redirect(302, target.href);
+        else sendConfirmationPage(request, response, target);
+        return;
+      }
+      case 'uia': {
+        const userId = await accounts.known(identity);
+        if (userId === undefined || !uia.completeSso(purpose.session, userId)) {
+          throw new LoginError('refused', 'Somebody else has logged in to confirm.');
+        }
+        sendDonePage(request, response);
+        return;
+      }
+      case 'oauth':
+        throw new LoginError('unknown', 'There is no such request for access.');
+    }
+  }
+
+  methods(router, '/_matrix/client/:version/auth/m.login.sso/fallback/web', {
+    get: [
+      limitLogin,
+      async (request, response) => {
+        const session = queryText(request, 'session') ?? '';
+        const operation = uia.operationOf(session);
+        if (operation === undefined) throw new MatrixError(404, 'M_NOT_FOUND', 'This session is unknown or too old.');
+        response.set('Cache-Control', 'no-store');
+        // An address that somebody sends to a victim does not have what the page has given to the browser.
+        const given = cookie(request, CONFIRM_COOKIE);
+        if (given !== undefined && given !== '' && queryText(request, 'confirm') === given) {
+          response.clearCookie(CONFIRM_COOKIE, { path: request.path });
+          await begin(request, response, { kind: 'uia', session });
+          return;
+        }
+        const confirm = newSecret('');
+        response.cookie(CONFIRM_COOKIE, confirm, { httpOnly: true, sameSite: 'lax', secure, path: request.path });
+        sendGravePage(request, response, operation, `?${new URLSearchParams({ session, confirm }).toString()}`);
+      },
+    ],
+  });
+
+  methods(router, '/_matrix/client/:version/login/sso/redirect{/:provider}', {
     get: [
       limitLogin,
       async (request, response) => {
         const redirectUrl = parseRedirectUrl(queryText(request, 'redirectUrl'));
-        response.set('Cache-Control', 'no-store');
-        try {
-          const { url, state, browserSecret } = await provider.start(redirectUrl.href);
-          setCookie(response, state, browserSecret, LOGIN_LIFE_MS);
-          response.redirect(302, url.href);
-        } catch (error) {
-          if (!(error instanceof LoginError)) throw error;
-          sendFailurePage(request, response, error.code);
-        }
+        await begin(request, response, { kind: 'client', redirectUrl: redirectUrl.href });
       },
     ],
   });
@@ -73,13 +127,14 @@ export function ssoRouter(options: SsoRouterOptions): Router {
         const state = query.get('state') ?? '';
         response.set('Cache-Control', 'no-store');
         try {
-          const { identity, redirectUrl } = await provider.finish(query, cookie(request, cookieName(state)));
+          const finished = await provider.finish(query, cookie(request, cookieName(state)));
           setCookie(response, state, '', 0);
-          const target = new URL(redirectUrl);
-          target.searchParams.set('loginToken', loginTokens.issue(await accounts.logIn(identity)));
-          if (target.origin === ownOrigin) response.redirect(302, target.href);
-          else sendConfirmationPage(request, response, target);
+          await goOn(request, response, finished);
         } catch (error) {
+          if (error instanceof MatrixError && error.errcode === 'M_USER_DEACTIVATED') {
+            sendFailurePage(request, response, 'refused');
+            return;
+          }
           if (!(error instanceof LoginError)) throw error;
           log.info({ err: error }, 'a log-in failed');
           sendFailurePage(request, response, error.code);

@@ -1,0 +1,68 @@
+import { Browser } from './identity-provider.ts';
+import type { Person } from './identity-provider.ts';
+import { startHome } from './support.ts';
+import type { Answer, TestHome } from './support.ts';
+
+const V3 = '/_matrix/client/v3';
+const ANNA: Person = { sub: '1', preferred_username: 'anna' };
+const BERT: Person = { sub: '2', preferred_username: 'bert' };
+
+describe('Confirming something grave at the identity provider', () => {
+  let home: TestHome;
+  beforeAll(async () => {
+    home = await startHome();
+  });
+  afterAll(() => home.close());
+
+  async function logIn(person: Person): Promise<string> {
+    const token = await home.loginToken(person);
+    const { json } = await home.request('POST', `${V3}/login`, { body: { type: 'm.login.token', token } });
+    return String(json['access_token']);
+  }
+  const end = (token: string, auth?: Record<string, unknown>): Promise<Answer> =>
+    home.request('POST', `${V3}/account/deactivate`, { token, body: { auth } });
+  const fallback = (session: unknown): string =>
+    `${home.url}${V3}/auth/m.login.sso/fallback/web?session=${String(session)}`;
+
+  /** Opens the page, proceeds and logs in as somebody. */
+  async function confirm(session: unknown, person: Person, browser = new Browser()): Promise<Response> {
+    home.provider.person = person;
+    const page = await (await browser.get(fallback(session))).response.text();
+    const [, link] = /href="([^"]*confirm=[^"]*)"/.exec(page) ?? [];
+    const { response } = await browser.follow(new URL((link ?? '').replaceAll('&amp;', '&'), fallback(session)));
+    return response;
+  }
+
+  it('asks for a log-in in a browser, and goes on when the same person has logged in', async () => {
+    const token = await logIn(ANNA);
+    const asked = await end(token);
+    expect(asked.json['flows']).toEqual([{ stages: ['m.login.sso'] }]);
+    const session = asked.json['session'];
+    expect((await end(token, { session })).status).toBe(401);
+    const page = await confirm(session, ANNA);
+    expect(page.status).toBe(200);
+    expect(await page.text()).toContain("postMessage('authDone'");
+    expect(page.headers.get('content-security-policy')).toContain("script-src 'sha256-");
+    expect((await end(token, { session })).status).toBe(200);
+    expect(home.left).toContain('@anna:hamburg.example');
+  });
+
+  it('does not take another person for the one that it is about', async () => {
+    const token = await logIn(BERT);
+    const { session } = (await end(token)).json;
+    expect((await confirm(session, { sub: '3', preferred_username: 'mallory' })).status).toBe(403);
+    expect((await end(token, { session })).status).toBe(401);
+    expect(await home.accounts.find('@mallory:hamburg.example')).toBeUndefined();
+  });
+
+  it('does not begin by an address that a stranger has sent', async () => {
+    const token = await logIn(BERT);
+    const { session } = (await end(token)).json;
+    for (const extra of ['', '&confirm=', '&confirm=guess']) {
+      const { response } = await new Browser().get(fallback(session) + extra);
+      expect(response.status).toBe(200);
+      expect(await response.text()).toContain('POST /account/deactivate');
+    }
+    expect((await new Browser().get(fallback('invented'))).response.status).toBe(404);
+  });
+});
