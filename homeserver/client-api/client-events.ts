@@ -1,5 +1,4 @@
 /** Events in the form that one client gets, with what is known about each; read for many events at once. */
-import { redact } from '../../federation/event.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import type { Database } from '../database/database.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
@@ -54,6 +53,27 @@ export class ClientEvents {
     return form?.[1] ?? {};
   }
 
+  /**
+   * Like `one`, for many events in turn: those that are asked for at the same time are read together.
+   *
+   * @param withMembership whether each says what the reader was at the time; for a whole state that is much work
+   */
+  inBatches(viewer: Viewer, withMembership: boolean): (event: StoredEvent) => Promise<JsonObject> {
+    let batch: { events: StoredEvent[]; forms: Promise<Map<string, JsonObject>> } | undefined;
+    return async (event) => {
+      if (batch === undefined) {
+        const events: StoredEvent[] = [];
+        const forms = Promise.resolve().then(async () => {
+          batch = undefined;
+          return new Map(await this.#forms(events, viewer, withMembership));
+        });
+        batch = { events, forms };
+      }
+      batch.events.push(event);
+      return (await batch.forms).get(event.eventId) ?? {};
+    };
+  }
+
   async #forms(
     events: readonly StoredEvent[],
     viewer: Viewer,
@@ -106,9 +126,4 @@ export class ClientEvents {
     }
     return found;
   }
-}
-
-/** The event as servers have it, for clients that ask for that format. @see Matrix specification, "event_format" */
-export function federationEvent(event: StoredEvent, rules: Parameters<typeof redact>[1]): JsonObject {
-  return event.redactedBy === undefined ? event.pdu : redact(event.pdu, rules);
 }

@@ -1,6 +1,6 @@
 /** Rooms in the Matrix client-server API: parse, call the room engine, answer. */
 import express from 'express';
-import type { RequestHandler, Router } from 'express';
+import type { RequestHandler, Response, Router } from 'express';
 import { z } from 'zod';
 import { stateKey } from '../../federation/auth-rules.ts';
 import { canonicalJson, isJsonObject, member } from '../../federation/json.ts';
@@ -9,7 +9,6 @@ import { methods, MatrixError } from '../errors.ts';
 import type { Messages } from '../messages/index.ts';
 import { withoutAuthoriser } from '../rooms/memberships.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
-import { clientEvent } from './client-event.ts';
 import { delayOf } from './delayed-events.ts';
 import { isEmpty, membersIn, parseEventFilter, passing } from './event-filter.ts';
 import { parameter, parseBody, queryNumber, queryText, requesterOf } from './parse.ts';
@@ -20,7 +19,7 @@ export interface RoomsRouterOptions {
   /** Rate limit for what a user sends. */
   readonly limitSending: RequestHandler;
   /** Names of rooms, the list of those that anybody may find, and what events say about others. */
-  readonly messages: Pick<Messages, 'directory' | 'publicRooms' | 'relations' | 'delayedEvents'>;
+  readonly messages: Pick<Messages, 'directory' | 'publicRooms' | 'relations' | 'showFor' | 'delayedEvents'>;
 }
 
 const object = z.custom<JsonObject>(isJsonObject, 'must be an object');
@@ -54,7 +53,7 @@ const reasonSchema = z.looseObject({ reason: z.string().max(1000).optional() });
 /** Mounted at `/_matrix/client/v3`. */
 export function roomsRouter(options: RoomsRouterOptions): Router {
   const { rooms, requireSession, limitSending } = options;
-  const { directory, publicRooms, relations, delayedEvents } = options.messages;
+  const { directory, publicRooms, relations, showFor, delayedEvents } = options.messages;
   const router = express.Router();
   router.use(['/createRoom', '/join', '/knock', '/joined_rooms', '/rooms'], requireSession);
   router.use(['/createRoom', '/join', '/knock', '/rooms'], (request, response, next) => {
@@ -62,8 +61,10 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
     else return limitSending(request, response, next);
   });
 
-  async function shownEvent(event: StoredEvent): Promise<JsonObject> {
-    return clientEvent(event, (await rooms.version(event.roomId))?.id ?? '');
+  /** The form of events that the device gets that asks. */
+  function showTo(response: Response, ofState = false): (event: StoredEvent) => Promise<JsonObject> {
+    const { userId, deviceId } = requesterOf(response);
+    return showFor(userId, deviceId, ofState);
   }
 
   methods(router, '/createRoom', {
@@ -262,7 +263,7 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
       const state = await rooms.stateFor(roomId, requesterOf(response).userId);
       const event = state.get(stateKey(parameter(request, 'eventType'), keyOf(request)));
       if (!event) throw new MatrixError(404, 'M_NOT_FOUND', 'The room has no such state.');
-      response.json(queryText(request, 'format') === 'event' ? await shownEvent(event) : event.pdu.content);
+      response.json(queryText(request, 'format') === 'event' ? await showTo(response, true)(event) : event.pdu.content);
     },
     put: async (request, response) => {
       const { userId, deviceId } = requesterOf(response);
@@ -295,7 +296,7 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
     get: async (request, response) => {
       const roomId = parameter(request, 'roomId');
       const state = await rooms.stateFor(roomId, requesterOf(response).userId);
-      response.json(await Promise.all([...state.values()].map((event) => shownEvent(event))));
+      response.json(await Promise.all([...state.values()].map(showTo(response, true))));
     },
   });
 
@@ -314,10 +315,10 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
       });
       const members = filter.lazy_load_members === true ? await membersIn(rooms, page.events) : [];
       response.json({
-        chunk: await relations.show(page.events, userId, shownEvent),
+        chunk: await relations.show(page.events, userId, showTo(response)),
         start: page.start,
         ...(page.end === undefined ? {} : { end: page.end }),
-        ...(members.length === 0 ? {} : { state: await Promise.all(members.map((event) => shownEvent(event))) }),
+        ...(members.length === 0 ? {} : { state: await Promise.all(members.map(showTo(response, true))) }),
       });
     },
   });
@@ -326,7 +327,7 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
     get: async (request, response) => {
       const { userId } = requesterOf(response);
       const event = await rooms.visibleEvent(parameter(request, 'roomId'), userId, parameter(request, 'eventId'));
-      response.json((await relations.show([event], userId, shownEvent))[0]);
+      response.json((await relations.show([event], userId, showTo(response)))[0]);
     },
   });
 
@@ -335,14 +336,12 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
       const roomId = parameter(request, 'roomId');
       const state = await rooms.stateFor(roomId, requesterOf(response).userId, queryText(request, 'at'));
       const [wanted, unwanted] = [queryText(request, 'membership'), queryText(request, 'not_membership')];
-      const chunk: JsonObject[] = [];
-      for (const event of state.values()) {
-        if (event.pdu.type !== 'm.room.member') continue;
-        const membership = member(event.pdu.content, 'membership');
-        if ((wanted !== undefined && membership !== wanted) || membership === unwanted) continue;
-        chunk.push(await shownEvent(event));
-      }
-      response.json({ chunk });
+      const members = [...state.values()].filter(({ pdu: { type, content } }) => {
+        if (type !== 'm.room.member') return false;
+        const membership = member(content, 'membership');
+        return (wanted === undefined || membership === wanted) && membership !== unwanted;
+      });
+      response.json({ chunk: await Promise.all(members.map(showTo(response, true))) });
     },
   });
 

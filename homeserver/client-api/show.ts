@@ -1,11 +1,21 @@
 /** Makes the form of events that one client gets. */
 import type { JsonObject } from '../../federation/json.ts';
+import type { Database } from '../database/database.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
-import { clientEvent } from './client-event.ts';
+import { ClientEvents } from './client-events.ts';
 
-/** For a user on a device. */
-export type ShowFor = (userId: string, deviceId: string) => (event: StoredEvent) => Promise<JsonObject>;
+/**
+ * For a user on a device. Events that are asked for at the same time are read together.
+ *
+ * @param ofState for a state and not for a history: what the reader was at the time of each event is left out
+ */
+export type ShowFor = (
+  userId: string,
+  deviceId: string,
+  ofState?: boolean,
+) => (event: StoredEvent) => Promise<JsonObject>;
 
-export function showFor(rooms: Rooms): ShowFor {
-  return () => async (event) => clientEvent(event, (await rooms.version(event.roomId))?.id ?? '');
+export function showFor(db: Database, rooms: Rooms): ShowFor {
+  const clientEvents = new ClientEvents(db, rooms);
+  return (userId, deviceId, ofState) => clientEvents.inBatches({ userId, deviceId }, ofState !== true);
 }

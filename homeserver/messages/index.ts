@@ -7,6 +7,7 @@ import { directoryRouter } from '../client-api/directory.ts';
 import { relationsRouter } from '../client-api/relations.ts';
 import { rtcRouter } from '../client-api/rtc.ts';
 import { showFor } from '../client-api/show.ts';
+import type { ShowFor } from '../client-api/show.ts';
 import type { Database } from '../database/database.ts';
 import { DelayedEvents } from '../delayed-events/delayed-events.ts';
 import { Directory } from '../directory/directory.ts';
@@ -32,6 +33,7 @@ export interface Messages {
   readonly directory: Directory;
   readonly publicRooms: PublicRooms;
   readonly relations: Relations;
+  readonly showFor: ShowFor;
   readonly delayedEvents: DelayedEvents;
   /** Routers at `/_matrix/client/v3`. */
   readonly matrix: Router[];
@@ -56,12 +58,13 @@ export function messages(options: MessagesOptions): Messages {
   });
   const publicRooms = new PublicRooms(db, rooms);
   const relations = new Relations(db, rooms);
-  const show = showFor(rooms);
+  const show = showFor(db, rooms);
   const delayedEvents = new DelayedEvents({ db, rooms, log });
   return {
     directory,
     publicRooms,
     relations,
+    showFor: show,
     delayedEvents,
     matrix: [
       directoryRouter({
