@@ -1,0 +1,181 @@
+/** Whole homeservers for specs: plain Matrix servers with a real database and real TLS between them. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { demoCertificates } from '../../deploy/demo-authority.ts';
+import { loadConfig } from '../../homeserver/config.ts';
+import { createLog } from '../../homeserver/log.ts';
+import { startHomeserver } from '../../homeserver/server.ts';
+import type { Homeserver } from '../../homeserver/server.ts';
+import { testDatabase } from './database.ts';
+
+/** An answer of the client API. */
+export interface Answer {
+  readonly status: number;
+  /** JSON if it was any, else text. Look inside with `at`. */
+  readonly body: unknown;
+}
+
+export interface TestUser {
+  readonly userId: string;
+  readonly token: string;
+  /** Asks as this user; paths are below `/_matrix/`. */
+  ask(method: string, path: string, body?: unknown): Promise<Answer>;
+  /** The same, but what is no success is an error. */
+  must(method: string, path: string, body?: unknown): Promise<unknown>;
+}
+
+export interface TestHomeserver {
+  readonly serverName: string;
+  readonly url: string;
+  /** Asks without log-in. */
+  ask(method: string, path: string, body?: unknown, token?: string): Promise<Answer>;
+  register(localpart: string): Promise<TestUser>;
+  stop(): Promise<void>;
+  /** Starts it again after `stop`, with the same data. */
+  start(): Promise<void>;
+}
+
+export interface TestFederation {
+  readonly servers: readonly TestHomeserver[];
+  close(): Promise<void>;
+}
+
+/** Starts homeservers that can reach each other and nothing else. */
+export async function startHomeservers(
+  count: number,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<TestFederation> {
+  const folder = mkdtempSync(join(tmpdir(), 'hansetag-servers-'));
+  const address = '127.0.0.1';
+  const ports = await freePorts(count * 2);
+  const { caFile, certificates } = await demoCertificates(
+    join(folder, 'authority'),
+    Array.from({ length: count }, () => ({ host: 'localhost', address })),
+  );
+  const servers: TestHomeserver[] = [];
+  const databases: { close(): Promise<void> }[] = [];
+  for (let index = 0; index < count; index++) {
+    const certificate = certificates[index];
+    if (!certificate) throw new Error('A certificate is missing.');
+    const database = await testDatabase();
+    databases.push(database);
+    const serverName = `localhost:${String(ports[index * 2])}`;
+    const url = `http://${address}:${String(ports[index * 2 + 1])}`;
+    const config = loadConfig({
+      HANSETAG_SERVER_NAME: serverName,
+      HANSETAG_PUBLIC_URL: url,
+      HANSETAG_CLIENT_LISTEN: `${address}:${String(ports[index * 2 + 1])}`,
+      HANSETAG_FEDERATION_LISTEN: `${address}:${String(ports[index * 2])}`,
+      HANSETAG_FEDERATION_CERT: certificate.certFile,
+      HANSETAG_FEDERATION_KEY: certificate.keyFile,
+      HANSETAG_FEDERATION_CA: caFile,
+      HANSETAG_FEDERATION_HOSTS: `localhost=${address}`,
+      HANSETAG_FEDERATION_ALLOWED_RANGES: '127.0.0.0/8',
+      HANSETAG_SIGNING_KEY_FILE: join(folder, `signing-${String(index)}.key`),
+      HANSETAG_MEDIA_DIR: join(folder, `media-${String(index)}`),
+      HANSETAG_REGISTRATION: '1',
+      HANSETAG_RATE_LIMITS: 'off',
+      DATABASE_URL: database.url,
+      ...settings,
+    });
+    const log = createLog('silent');
+    let running: Homeserver | undefined = await startHomeserver(config, log);
+    const ask = (method: string, path: string, body?: unknown, token?: string): Promise<Answer> =>
+      request(`${url}/_matrix/${path}`, method, body, token);
+    servers.push({
+      serverName,
+      url,
+      ask,
+      register: async (localpart) => {
+        const { status, body } = await ask('POST', 'client/v3/register', {
+          username: localpart,
+          password: 'a long enough password',
+          auth: { type: 'm.login.dummy' },
+        });
+        if (status !== 200) throw new Error(`${localpart} could not be registered: ${JSON.stringify(body)}`);
+        const { user_id: userId, access_token: token } = body as { user_id: string; access_token: string };
+        return {
+          userId,
+          token,
+          ask: (method, path, content) => ask(method, path, content, token),
+          must: async (method, path, content) => {
+            const answer = await ask(method, path, content, token);
+            if (answer.status !== 200) {
+              throw new Error(`${method} ${path}: ${String(answer.status)} ${JSON.stringify(answer.body)}`);
+            }
+            return answer.body;
+          },
+        };
+      },
+      stop: async () => {
+        await running?.close();
+        running = undefined;
+      },
+      start: async () => {
+        running ??= await startHomeserver(config, log);
+      },
+    });
+  }
+  return {
+    servers,
+    close: async () => {
+      await Promise.all(servers.map((server) => server.stop()));
+      await Promise.all(databases.map((database) => database.close()));
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** What is at a place inside an answer; undefined when there is none. */
+export function at(value: unknown, ...path: readonly (string | number)[]): unknown {
+  let inside = value;
+  for (const step of path) {
+    if (typeof inside !== 'object' || inside === null) return undefined;
+    inside = (inside as Record<string | number, unknown>)[step];
+  }
+  return inside;
+}
+
+/** Asks again until the answer is as wanted. @throws Error after some seconds */
+export async function eventually<T>(ask: () => Promise<T>, wanted: (value: T) => boolean): Promise<T> {
+  const deadline = Date.now() + 8_000;
+  for (;;) {
+    const value = await ask();
+    if (wanted(value)) return value;
+    if (Date.now() > deadline) throw new Error(`It did not happen; the last answer was ${JSON.stringify(value)}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+async function request(url: string, method: string, body: unknown, token?: string): Promise<Answer> {
+  const response = await fetch(url, {
+    method,
+    headers: token === undefined ? {} : { Authorization: `Bearer ${token}` },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  let parsed: unknown = text;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    // What is no JSON is looked at as text.
+  }
+  return { status: response.status, body: parsed };
+}
+
+/** Ports that nobody listens on now. */
+async function freePorts(count: number): Promise<number[]> {
+  const probes = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const probe = createServer();
+      await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
+      return probe;
+    }),
+  );
+  const ports = probes.map((probe) => (probe.address() as AddressInfo).port);
+  await Promise.all(probes.map((probe) => new Promise((resolve) => probe.close(resolve))));
+  return ports;
+}
