@@ -26,6 +26,7 @@ export interface MediaRouterOptions {
 const PATIENCE_MS = 20_000;
 const MAX_PATIENCE_MS = 60_000;
 const MAX_SIDE = 10_000;
+const LINGER_MS = 1_000;
 const OLD = ['v3', 'r0', 'v1'];
 
 /** Mounted at `/_matrix`. */
@@ -34,7 +35,7 @@ export function mediaRouter(options: MediaRouterOptions): Router {
   const router = express.Router();
 
   const upload = async (request: Request, response: Response): Promise<void> => {
-    const mediaId = await received(request, response, media.maxBytes, (body) =>
+    const mediaId = await received(request, media.maxBytes, (body) =>
       media.upload(requesterOf(response).userId, body, infoOf(request)),
     );
     response.json({ content_uri: `mxc://${serverName}/${mediaId}` });
@@ -102,7 +103,7 @@ export function mediaRouter(options: MediaRouterOptions): Router {
       limitUploads,
       async (request, response) => {
         const [origin, mediaId] = [parameter(request, 'server'), parameter(request, 'mediaId')];
-        await received(request, response, media.maxBytes, (body) =>
+        await received(request, media.maxBytes, (body) =>
           media.complete(requesterOf(response).userId, origin, mediaId, body, infoOf(request)),
         );
         response.json({});
@@ -125,10 +126,12 @@ async function refuse(media: Media, serverName: string, request: Request, respon
   throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such file.');
 }
 
-/** Hands a body on as it comes. When it was not read to its end, the connection is of no further use. */
+/**
+ * Hands a body on as it comes. What comes of it after an error is thrown away for a while: if the connection were closed
+ * at once, the sender would see that and not the error.
+ */
 async function received<T>(
   request: IncomingMessage,
-  response: Response,
   maxBytes: number,
   read: (body: AsyncIterable<Uint8Array>) => Promise<T>,
 ): Promise<T> {
@@ -139,7 +142,7 @@ async function received<T>(
     // Leaving the loop must not close the connection before the answer is sent.
     return await read(request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>);
   } catch (error) {
-    if (!request.readableEnded) response.setHeader('Connection', 'close');
+    setTimeout(() => request.complete || request.destroy(), LINGER_MS).unref();
     if (request.destroyed && !request.complete)
       throw new MatrixError(400, 'M_UNKNOWN', 'The file did not arrive whole.');
     throw error;

@@ -13,14 +13,16 @@ const CACHE_CONTROL = 'private, max-age=86400, immutable';
 /** Answers a client with a file, or with the part of it that it asks for. */
 export async function serveFile(request: Request, response: Response, media: Media, file: StoredMedia): Promise<void> {
   const etag = `"${file.sha256}"`;
-  response.set({
+  const headers = {
     ...FILE_HEADERS,
     'Content-Type': file.contentType,
     'Content-Disposition': contentDisposition(file.contentType, file.fileName),
     'Cache-Control': CACHE_CONTROL,
     ETag: etag,
     'Accept-Ranges': 'bytes',
-  });
+  };
+  // Express would guess an encoding for texts, and nobody said which it is.
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   if (request.headers['if-none-match'] === etag) {
     response.status(304).end();
     return;
