@@ -153,8 +153,11 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     client,
     requireSession: sessionRequired,
     signed: federation.signedRequest,
+    profile: (userId) => profiles.membership(userId),
+    userExists: (userId) => accounts.exists(userId),
     log,
   });
+  opened.push(() => found.close());
   const openIdTokens = new OpenIdTokens(db, accounts);
   federation.router.use(
     '/_matrix/federation',
@@ -270,6 +273,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     log,
   });
 
+  await found.start();
   const clientServer = createHttpServer((request, response) => void forPeople(request, response));
   meetings?.attach(clientServer);
   const federationServer = createHttpsServer({ cert, key: tlsKey }, (request, response) => {

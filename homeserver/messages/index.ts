@@ -2,20 +2,32 @@
 import type { RequestHandler, Router } from 'express';
 import type { Logger } from 'pino';
 import type { FederationClient } from '../../federation/client.ts';
+import type { JsonObject } from '../../federation/json.ts';
+import { contextRouter, eventTimesRouter } from '../client-api/context.ts';
 import { delayedEventsRouter } from '../client-api/delayed-events.ts';
 import { directoryRouter } from '../client-api/directory.ts';
+import { hierarchyRouter } from '../client-api/hierarchy.ts';
 import { relationsRouter } from '../client-api/relations.ts';
+import { reportRouter } from '../client-api/report.ts';
 import { rtcRouter } from '../client-api/rtc.ts';
+import { searchRouter } from '../client-api/search.ts';
 import { showFor } from '../client-api/show.ts';
 import type { ShowFor } from '../client-api/show.ts';
+import { mutualRoomsRouter, userDirectoryRouter } from '../client-api/user-directory.ts';
 import type { Database } from '../database/database.ts';
 import { DelayedEvents } from '../delayed-events/delayed-events.ts';
 import { Directory } from '../directory/directory.ts';
 import { PublicRooms } from '../directory/public-rooms.ts';
 import { remoteAlias, remotePublicRooms } from '../directory/remote.ts';
+import { UserDirectory } from '../directory/user-directory.ts';
 import { directoryRouter as federationDirectory } from '../federation-api/directory-router.ts';
+import { findRouter } from '../federation-api/find-router.ts';
 import { Relations } from '../relations/relations.ts';
 import type { Rooms } from '../rooms/rooms.ts';
+import { EventTimes } from '../search/event-times.ts';
+import { Search } from '../search/search.ts';
+import { Hierarchy } from '../spaces/hierarchy.ts';
+import { RemoteSpaces } from '../spaces/remote-spaces.ts';
 
 export interface MessagesOptions {
   readonly serverName: string;
@@ -25,6 +37,9 @@ export interface MessagesOptions {
   readonly requireSession: RequestHandler;
   /** Lets only signed requests of other servers pass. */
   readonly signed: RequestHandler;
+  /** Name and picture of a local user: `displayname`, `avatar_url`. */
+  readonly profile: (userId: string) => Promise<JsonObject>;
+  readonly userExists: (userId: string) => Promise<boolean>;
   readonly isAdmin?: (userId: string) => Promise<boolean>;
   readonly log: Logger;
 }
@@ -58,31 +73,50 @@ export function messages(options: MessagesOptions): Messages {
   });
   const publicRooms = new PublicRooms(db, rooms);
   const relations = new Relations(db, rooms);
-  const show = showFor(db, rooms);
+  const hierarchy = new Hierarchy({ db, rooms, serverName, remote: new RemoteSpaces(client, serverName) });
+  const parts = {
+    db,
+    rooms,
+    serverName,
+    requireSession,
+    log,
+    directory,
+    publicRooms,
+    relations,
+    hierarchy,
+    eventTimes: new EventTimes({ db, rooms, client, serverName }),
+    search: new Search(db, rooms, relations),
+    userDirectory: new UserDirectory({ db, rooms, serverName, profile: options.profile }),
+    userExists: options.userExists,
+    showFor: showFor(db, rooms),
+  };
   const delayedEvents = new DelayedEvents({ db, rooms, log });
   return {
     directory,
     publicRooms,
     relations,
-    showFor: show,
+    showFor: parts.showFor,
     delayedEvents,
     matrix: [
       directoryRouter({
-        rooms,
-        directory,
-        publicRooms,
-        serverName,
+        ...parts,
         remotePublicRooms: (server, query) => remotePublicRooms(client, server, query),
-        requireSession,
         ...admin,
       }),
+      contextRouter(parts),
+      searchRouter(parts),
+      userDirectoryRouter(parts),
+      reportRouter(parts),
     ],
     matrixRoot: [
-      relationsRouter({ relations, showFor: show, requireSession }),
+      relationsRouter(parts),
+      eventTimesRouter(parts),
+      hierarchyRouter(parts),
+      mutualRoomsRouter(parts),
       delayedEventsRouter({ delayedEvents, requireSession }),
       rtcRouter({ requireSession }),
     ],
-    federation: [federationDirectory({ serverName, directory, publicRooms, signed })],
+    federation: [federationDirectory({ ...parts, signed }), findRouter({ ...parts, signed })],
     start: () => delayedEvents.start(),
     close: () => delayedEvents.close(),
   };

@@ -11,13 +11,16 @@ describe('Delayed events', () => {
   let bert: Person;
   let clara: Person;
   let roomId: string;
+  let people = 0;
 
   beforeAll(async () => {
     server = await startServer('luebeck.example');
-    [bert, clara] = await Promise.all([server.person('bert'), server.person('clara')]);
   });
 
   beforeEach(async () => {
+    people += 1;
+    const name = (first: string): Promise<Person> => server.person(`${first}-${String(people)}`);
+    [bert, clara] = await Promise.all([name('bert'), name('clara')]);
     roomId = await bert.createRoom({
       preset: 'public_chat',
       power_level_content_override: { events: { [TYPE]: 0 } },

@@ -48,7 +48,7 @@ describe('Events that refer to others', () => {
     expect(each(typed.body, 'chunk', 'event_id')).toEqual([reply]);
     expect((await relations(clara, '$unknown')).status).toBe(404);
     const dora = await server.person('dora');
-    expect((await relations(dora, root)).status).toBe(403);
+    expect((await relations(dora, root)).status).toBe(404);
   });
 
   it('come in pages in both directions, and from a place in the stream', async () => {

@@ -130,6 +130,8 @@ export async function startServer(name: string): Promise<TestServer> {
     client: plainClient(name) as FederationClient,
     requireSession: sessionRequired,
     signed: originHeader,
+    profile: async (userId) => ({ displayname: await accounts.displayName(userId) }),
+    userExists: (userId) => accounts.exists(userId),
     log,
   });
   await parts.start();

@@ -115,6 +115,8 @@ export async function startServer(options: Partial<PersonalOptions> = {}): Promi
     client: { request: unused } as unknown as FederationClient,
     requireSession: sessionRequired,
     signed: unused,
+    profile: async (userId) => ({ displayname: await accounts.displayName(userId) }),
+    userExists: (userId) => accounts.exists(userId),
     log,
   });
   await found.start();
