@@ -124,6 +124,8 @@ export class FederationClient {
   async open(request: Omit<FederationRequest, 'body' | 'maxBytes'>): Promise<FederationAnswer> {
     return this.#send(request, '*/*', async (answer) => {
       const { statusCode: status, headers, body } = answer;
+      // Whoever destroys it early does not want to hear of it.
+      body.on('error', () => undefined);
       if (status >= 200 && status < 400) return { status, headers, body };
       throw await this.#refusal(request, answer);
     });

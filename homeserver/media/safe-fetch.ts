@@ -83,6 +83,8 @@ export class SafeFetch {
           .catch((error: unknown) => {
             throw new FetchError('FAILED', 'There is no answer.', error);
           });
+        // Destroying the client breaks off what was not read.
+        body.on('error', () => undefined);
         if (REDIRECTS.has(statusCode)) {
           url = webAddress(single(headers['location']) ?? '', url);
           continue;
