@@ -94,10 +94,10 @@ export class UserDirectory {
          )
          AND EXISTS (
            SELECT 1 FROM (
-             SELECT event_id FROM state_changes
-             WHERE room_id = m.room_id AND type = 'm.room.member' AND state_key = m.user_id
-             ORDER BY position DESC LIMIT 1
-           ) AS now JOIN events e ON e.event_id = now.event_id
+             SELECT json FROM events
+             WHERE type = 'm.room.member' AND state_key = m.user_id AND room_id = m.room_id AND NOT rejected
+             ORDER BY depth DESC LIMIT 1
+           ) AS e
            WHERE ${ALL_WORDS(`m.user_id || ' ' || coalesce(substring(e.json FROM '"displayname":"([^"]*)"'), '')`)}
          )
        ORDER BY m.user_id, m.position DESC LIMIT $4`,

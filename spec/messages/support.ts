@@ -5,9 +5,13 @@ import express from 'express';
 import type { RequestHandler } from 'express';
 import { FederationError } from '../../federation/client.ts';
 import type { FederationClient, FederationRequest } from '../../federation/client.ts';
-import { isJsonObject, member } from '../../federation/json.ts';
+import { canonicalJson, isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
+import { KeyRing } from '../../federation/keyring.ts';
+import { OutboundQueue } from '../../federation/outbound-queue.ts';
 import { createSigningKey, generateSeed } from '../../federation/signing.ts';
+import type { SigningKey } from '../../federation/signing.ts';
+import { signRequest } from '../../federation/x-matrix.ts';
 import { Accounts } from '../../homeserver/accounts/accounts.ts';
 import { requireSession } from '../../homeserver/accounts/require-session.ts';
 import { Sessions } from '../../homeserver/accounts/sessions.ts';
@@ -15,6 +19,9 @@ import { roomsRouter } from '../../homeserver/client-api/rooms.ts';
 import { migrate, openDatabase } from '../../homeserver/database/database.ts';
 import type { Database } from '../../homeserver/database/database.ts';
 import { errorHandler, unknownPath } from '../../homeserver/errors.ts';
+import { federationApi, sendTransaction } from '../../homeserver/federation-api/index.ts';
+import { sqlKeyStore } from '../../homeserver/federation-api/key-store.ts';
+import { QueueSender, sqlQueueStore } from '../../homeserver/federation-api/sender.ts';
 import { jsonBody } from '../../homeserver/http.ts';
 import { createLog } from '../../homeserver/log.ts';
 import { messages } from '../../homeserver/messages/index.ts';
@@ -50,6 +57,8 @@ export interface TestServer {
   readonly logged: string[];
   /** Makes an account. */
   person(localpart: string): Promise<Person>;
+  /** Asks another server in the name of this one. */
+  ask(server: string, path: string): Promise<{ json?: JsonObject; code?: string | undefined }>;
   close(): Promise<void>;
 }
 
@@ -67,16 +76,16 @@ export interface Person {
 const servers = new Map<string, string>();
 let transaction = 0;
 
-/** Requests to the other servers of this process; who asks is told in a header in place of a signature. */
-function plainClient(origin: string): Pick<FederationClient, 'request'> {
+/** Signed requests to the other servers of this process, without TLS. */
+function plainClient(origin: string, key: SigningKey): Pick<FederationClient, 'request'> {
   return {
     async request({ destination, method, path, body }: FederationRequest): Promise<JsonObject> {
       const url = servers.get(destination);
       if (url === undefined) throw new FederationError('UNREACHABLE', destination, 'There is no such server.');
       const response = await fetch(url + path, {
         method,
-        headers: { 'x-origin': origin },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        headers: { authorization: signRequest({ method, uri: path, origin, destination, content: body }, key) },
+        ...(body === undefined ? {} : { body: canonicalJson(body) }),
       });
       const json: unknown = await response.json();
       if (!isJsonObject(json)) throw new FederationError('BAD_ANSWER', destination, 'No object.');
@@ -92,11 +101,6 @@ function plainClient(origin: string): Pick<FederationClient, 'request'> {
   };
 }
 
-const originHeader: RequestHandler = (request, response, next) => {
-  response.locals['origin'] = request.headers['x-origin'];
-  next();
-};
-
 export async function startServer(name: string): Promise<TestServer> {
   const database = await testDatabase();
   const db = await openDatabase(database.url);
@@ -107,29 +111,41 @@ export async function startServer(name: string): Promise<TestServer> {
   const sessions = new Sessions(db, accounts);
   const sessionRequired = requireSession(sessions);
   const positions = await Positions.open(db);
+  const key = createSigningKey(generateSeed(), 'a');
+  // Only `request` is used of the client.
+  const client = plainClient(name, key) as FederationClient;
+  const keyring = new KeyRing({ serverName: name, ownKeys: [key], client, store: sqlKeyStore(db) });
+  const queue = new OutboundQueue({ store: sqlQueueStore(db), send: sendTransaction(client, name), log });
   const rooms = await Rooms.open({
     db,
     serverName: name,
-    key: createSigningKey(generateSeed(), 'a'),
-    sender: {
-      write: () => undefined,
-      durableEdu: () => Promise.resolve(),
-      flush: () => undefined,
-      edu: () => undefined,
-    },
+    key,
+    sender: new QueueSender(db, queue),
     positions,
     notifier: new Notifier(),
     profile: async (userId) => ({ displayname: await accounts.displayName(userId) }),
+    log,
+  });
+  const federation = federationApi({
+    serverName: name,
+    version: '1',
+    key,
+    keyring,
+    client,
+    queue,
+    rooms,
+    accounts,
+    db,
+    isTrusted: () => true,
     log,
   });
   const parts = messages({
     serverName: name,
     db,
     rooms,
-    // Only `request` is used of the client.
-    client: plainClient(name) as FederationClient,
+    client,
     requireSession: sessionRequired,
-    signed: originHeader,
+    signed: federation.signedRequest,
     profile: async (userId) => ({ displayname: await accounts.displayName(userId) }),
     userExists: (userId) => accounts.exists(userId),
     log,
@@ -145,7 +161,8 @@ export async function startServer(name: string): Promise<TestServer> {
     ...parts.matrix,
   );
   app.use('/_matrix', ...parts.matrixRoot, (_request, _response, next) => next());
-  app.use('/_matrix/federation', ...parts.federation);
+  federation.router.use('/_matrix/federation', ...parts.federation);
+  app.use(federation.router);
   app.use(unknownPath, errorHandler(log));
   const server = createServer((request, response) => void app(request, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -165,9 +182,19 @@ export async function startServer(name: string): Promise<TestServer> {
       const { accessToken } = await sessions.create(userId);
       return person(url, userId, accessToken);
     },
+    async ask(destination, path) {
+      try {
+        return { json: await client.request({ destination, method: 'GET', path }) };
+      } catch (error) {
+        if (error instanceof FederationError) return { code: error.errcode };
+        throw error;
+      }
+    },
     async close() {
       servers.delete(name);
       await parts.close();
+      federation.close();
+      await queue.close();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
       await db.close();
