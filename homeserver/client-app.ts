@@ -58,6 +58,8 @@ export interface ClientAppOptions
   readonly matrix: readonly Router[];
   /** Routers at `/_matrix`, for what is not below `/client/v3`. */
   readonly matrixRoot: readonly Router[];
+  /** Routers at `/_synapse/admin`. */
+  readonly admin?: readonly Router[];
   /** The federation API, so that one address is enough for a server behind a reverse proxy. */
   readonly federation?: Router;
   /** Router at `/_hansetag/client/v1`. */
@@ -99,6 +101,7 @@ export function clientApp(options: ClientAppOptions): Express {
     ...options.matrix,
   );
   app.use('/_matrix', loginTokenRouter(own), ...options.matrixRoot);
+  if (options.admin) app.use('/_synapse/admin', ...options.admin);
   if (options.federation) app.use(options.federation);
   if (options.meetings) app.use('/_hansetag/client/v1', options.meetings);
   app.use(['/_matrix', '/_synapse', '/_hansetag', '/.well-known'], unknownPath);

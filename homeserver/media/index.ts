@@ -2,10 +2,12 @@
 import type { RequestHandler, Router } from 'express';
 import type { Logger } from 'pino';
 import type { FederationClient } from '../../federation/client.ts';
+import { mediaAdminRouter } from '../client-api/media-admin.ts';
 import { mediaRouter } from '../client-api/media.ts';
 import type { Database } from '../database/database.ts';
 import { mediaRouter as federationMediaRouter } from '../federation-api/media-router.ts';
 import { Blobs } from './blobs.ts';
+import { MediaAdmin } from './media-admin.ts';
 import { Media } from './media.ts';
 import type { MediaLimits } from './media.ts';
 import { RemoteMedia } from './remote-media.ts';
@@ -45,6 +47,8 @@ export interface MediaRepository {
   readonly media: Media;
   /** Router at `/_matrix`. */
   readonly matrixRoot: Router;
+  /** Router at `/_synapse/admin`. */
+  readonly admin: Router;
   /** Router at `/_matrix/federation`. */
   readonly federation: Router;
   close(): void;
@@ -85,6 +89,7 @@ export async function mediaRepository(options: MediaRepositoryOptions): Promise<
       limitUploads,
       limitAnonymous,
     }),
+    admin: mediaAdminRouter({ serverName, admin: new MediaAdmin(db, serverName, media.store), requireSession }),
     federation: federationMediaRouter({ serverName, media, signed }),
     close: () => clearInterval(cleaning),
   };

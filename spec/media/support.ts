@@ -46,7 +46,7 @@ export interface TestServer {
 export interface Person {
   readonly userId: string;
   readonly token: string;
-  /** @param path below `/_matrix` */
+  /** @param path below `/_matrix`, or from `/_synapse` on */
   ask(method: string, path: string, init?: RequestInit): Promise<Response>;
   /** Sends a file and answers `server/mediaId`. */
   upload(bytes: Uint8Array | string, contentType?: string, fileName?: string): Promise<string>;
@@ -147,6 +147,7 @@ export async function startServer(
   forPeople.set('query parser', 'simple');
   forPeople.use(securityHeaders('http://127.0.0.1'), allowAnyOrigin);
   forPeople.use('/_matrix', repository.matrixRoot);
+  forPeople.use('/_synapse/admin', repository.admin);
   forPeople.use(unknownPath, errorHandler(log));
   const clientServer = createServer((request, response) => void forPeople(request, response));
   const url = `http://127.0.0.1:${String(await listen(clientServer))}`;
@@ -185,7 +186,7 @@ function person(url: string, userId: string, token: string): Person {
     userId,
     token,
     ask: (method, path, init = {}) =>
-      fetch(`${url}/_matrix${path}`, {
+      fetch(`${url}${path.startsWith('/_synapse/') ? '' : '/_matrix'}${path}`, {
         redirect: 'manual',
         ...init,
         method,
