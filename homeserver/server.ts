@@ -259,6 +259,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
       ...found.matrix,
       ...forEach.matrix,
     ],
+    admin: [media.admin],
     matrixRoot: [media.matrixRoot, ...found.matrixRoot],
     federation: federation.router,
     ...(meetings ? { meetings: meetings.client } : {}),
