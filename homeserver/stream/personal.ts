@@ -4,6 +4,16 @@ import type { Logger } from 'pino';
 import { AccountData } from '../account-data/account-data.ts';
 import { accountDataPart } from '../account-data/sync-part.ts';
 import { accountDataRouter } from '../client-api/account-data.ts';
+import { presenceRouter } from '../client-api/presence.ts';
+import { receiptsRouter } from '../client-api/receipts.ts';
+import { typingRouter } from '../client-api/typing.ts';
+import { Presence } from '../presence/presence.ts';
+import type { PresenceMode } from '../presence/presence.ts';
+import { presencePart } from '../presence/sync-part.ts';
+import { receiptsFromServers } from '../receipts/from-servers.ts';
+import { Receipts } from '../receipts/receipts.ts';
+import { receiptsPart } from '../receipts/sync-part.ts';
+import { Typing } from '../typing/typing.ts';
 import { ClientEvents } from '../client-api/client-events.ts';
 import type { Bundles } from '../client-api/client-events.ts';
 import type { SyncPart } from '../client-api/sync/part.ts';
@@ -26,6 +36,8 @@ export interface PersonalOptions {
   readonly edus: Edus;
   /** What others say about events. */
   readonly bundles?: Bundles;
+  /** Whether people see who is there; off when not given. */
+  readonly presence?: PresenceMode;
   /** Parts of other subjects. */
   readonly parts: readonly SyncPart[];
   /** The JSON text of a stored filter. */
@@ -47,6 +59,10 @@ export function personal(options: PersonalOptions): Personal {
   const accountData = new AccountData({ db, positions, notifier });
   const clientEvents = new ClientEvents(db, rooms, options.bundles);
   const ignored = (userId: string): Promise<ReadonlySet<string>> => accountData.ignored(userId);
+  const typing = new Typing({ ...options, ignored });
+  const receipts = new Receipts({ ...options, accountData });
+  receiptsFromServers(options.edus, rooms, receipts);
+  const presence = new Presence({ ...options, mode: options.presence ?? 'off' });
   return {
     accountData,
     clientEvents,
@@ -55,12 +71,27 @@ export function personal(options: PersonalOptions): Personal {
         rooms,
         positions,
         notifier,
-        parts: [roomsPart({ db, rooms, clientEvents, ignored }), accountDataPart(accountData), ...options.parts],
+        parts: [
+          // First, as it makes the entries of the rooms.
+          roomsPart({ db, rooms, clientEvents, ignored }),
+          accountDataPart(accountData),
+          typing.part(),
+          receiptsPart(receipts),
+          presencePart(presence, rooms),
+          ...options.parts,
+        ],
+        present: (userId, state) => presence.syncs(userId, state),
         storedFilter: options.storedFilter,
         requireSession,
       }),
       accountDataRouter({ accountData, pushRules: () => Promise.resolve({}), requireSession }),
+      typingRouter({ typing, rooms, requireSession }),
+      receiptsRouter({ receipts, requireSession }),
+      presenceRouter({ presence, rooms, requireSession }),
     ],
-    close: () => undefined,
+    close: () => {
+      typing.close();
+      presence.close();
+    },
   };
 }

@@ -8,6 +8,8 @@ import type { Request, RequestHandler, Router } from 'express';
 import { isJsonObject, parseStrict } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import { methods, MatrixError } from '../../errors.ts';
+import { PRESENCES } from '../../presence/presence.ts';
+import type { PresenceState } from '../../presence/presence.ts';
 import type { Rooms } from '../../rooms/rooms.ts';
 import type { Notifier } from '../../stream/notifier.ts';
 import type { Positions } from '../../stream/positions.ts';
@@ -25,6 +27,8 @@ export interface SyncRouterOptions {
   readonly parts: readonly SyncPart[];
   /** The JSON text of a stored filter. */
   readonly storedFilter: (userId: string, filterId: string) => Promise<string | undefined>;
+  /** Told that somebody syncs. @returns to be called when the request has ended */
+  readonly present?: (userId: string, presence: PresenceState) => Promise<() => void>;
   readonly requireSession: RequestHandler;
 }
 
@@ -103,6 +107,8 @@ export function syncRouter(options: SyncRouterOptions): Router {
         const waitMs = queryNumber(request, 'timeout', 0, MAX_WAIT_MS);
         const abort = new AbortController();
         response.on('close', () => abort.abort());
+        const gone = await options.present?.(userId, presenceOf(queryText(request, 'set_presence')));
+        if (gone) response.on('close', gone);
         const { question, answer } = await answerTo(asked, Date.now() + waitMs, abort.signal);
         if (abort.signal.aborted) return;
         for (const part of parts) await part.always?.(question, answer);
@@ -120,6 +126,13 @@ export function syncRouter(options: SyncRouterOptions): Router {
   });
 
   return router;
+}
+
+/** @throws MatrixError 400 */
+function presenceOf(text: string | undefined): PresenceState {
+  const presence = PRESENCES.find((known) => known === (text ?? 'online'));
+  if (!presence) throw new MatrixError(400, 'M_INVALID_PARAM', 'set_presence is malformed.');
+  return presence;
 }
 
 /** Clients look for every section of a room, even when there is news only in one. */

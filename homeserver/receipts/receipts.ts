@@ -1,0 +1,150 @@
+/**
+ * How far users have read.
+ *
+ * @see Matrix specification, client-server API, "Receipts", "Fully read markers"
+ */
+import type { JsonObject } from '../../federation/json.ts';
+import type { AccountData } from '../account-data/account-data.ts';
+import type { Database } from '../database/database.ts';
+import { MatrixError } from '../errors.ts';
+import type { Sender } from '../rooms/ports.ts';
+import type { Rooms } from '../rooms/rooms.ts';
+import type { Notifier } from '../stream/notifier.ts';
+import type { Positions } from '../stream/positions.ts';
+
+/** Told to everybody, or only to the reader's own devices. */
+export type ReceiptKind = 'm.read' | 'm.read.private';
+
+export interface Receipt {
+  readonly roomId: string;
+  readonly userId: string;
+  readonly kind: ReceiptKind;
+  /** `main`, the root of a thread, or undefined for all threads. */
+  readonly threadId: string | undefined;
+  readonly eventId: string;
+  /** Unix time in ms. */
+  readonly at: number;
+}
+
+export interface ReceiptsOptions {
+  readonly serverName: string;
+  readonly db: Database;
+  readonly rooms: Rooms;
+  readonly positions: Positions;
+  readonly notifier: Notifier;
+  readonly sender: Sender;
+  readonly accountData: AccountData;
+}
+
+interface Row {
+  room_id: string;
+  user_id: string;
+  kind: ReceiptKind;
+  thread_id: string;
+  event_id: string;
+  at: number;
+}
+
+const FULLY_READ = 'm.fully_read';
+
+export class Receipts {
+  readonly #options: ReceiptsOptions;
+
+  constructor(options: ReceiptsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * A local user has read up to an event.
+   *
+   * @throws MatrixError 403 for somebody outside the room, 404 for an event that is not of it
+   */
+  async read(receipt: Omit<Receipt, 'at'>): Promise<void> {
+    const { roomId, userId, kind, threadId, eventId } = receipt;
+    const position = await this.#positionOf(roomId, userId, eventId);
+    const at = Date.now();
+    if (!(await this.store({ ...receipt, at }, position)) || kind !== 'm.read') return;
+    const { rooms, sender, serverName } = this.#options;
+    const servers = await rooms.joinedServers(roomId);
+    servers.delete(serverName);
+    if (servers.size === 0) return;
+    const data: JsonObject = { ts: at, ...(threadId === undefined ? {} : { thread_id: threadId }) };
+    sender.edu(servers, 'm.receipt', { [roomId]: { 'm.read': { [userId]: { data, event_ids: [eventId] } } } });
+  }
+
+  /** Sets the marker that only its owner sees. It never goes back. @throws MatrixError 403 or 404 */
+  async mark(roomId: string, userId: string, eventId: string): Promise<void> {
+    const { accountData, rooms } = this.#options;
+    const position = await this.#positionOf(roomId, userId, eventId);
+    const present = (await accountData.get(userId, roomId, FULLY_READ))?.['event_id'];
+    const old = typeof present === 'string' ? await rooms.event(present) : undefined;
+    if (old && !old.outlier && old.position >= position) return;
+    await accountData.put(userId, roomId, FULLY_READ, { event_id: eventId });
+  }
+
+  /**
+   * Stores a receipt, unless a later event was read already.
+   *
+   * @param eventPosition undefined when we do not have the event
+   */
+  async store(receipt: Receipt, eventPosition: number | undefined): Promise<boolean> {
+    const { db, positions, notifier } = this.#options;
+    const rows = await positions.with((position) =>
+      db.query(
+        `INSERT INTO receipts (room_id, user_id, kind, thread_id, event_id, event_position, at, position)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         ON CONFLICT (room_id, user_id, kind, thread_id) DO UPDATE SET event_id = excluded.event_id,
+           event_position = excluded.event_position, at = excluded.at, position = excluded.position
+         WHERE receipts.event_id <> excluded.event_id
+           AND (receipts.event_position IS NULL OR excluded.event_position IS NULL
+             OR receipts.event_position < excluded.event_position)
+         RETURNING room_id`,
+        [
+          receipt.roomId,
+          receipt.userId,
+          receipt.kind,
+          receipt.threadId ?? '',
+          receipt.eventId,
+          eventPosition ?? null,
+          receipt.at,
+          position,
+        ],
+      ),
+    );
+    if (rows.length === 0) return false;
+    if (receipt.kind === 'm.read') notifier.wakeRooms([receipt.roomId]);
+    else notifier.wakeUsers([receipt.userId]);
+    return true;
+  }
+
+  /** Receipts of rooms that a user may know of, in the order of their changes; `since` exclusive. */
+  async changed(roomIds: readonly string[], userId: string, since: number, upTo: number): Promise<Receipt[]> {
+    if (roomIds.length === 0) return [];
+    const rows = await this.#options.db.query<Row>(
+      `SELECT room_id, user_id, kind, thread_id, event_id, at FROM receipts
+       WHERE room_id = ANY($1) AND position > $3 AND position <= $4 AND (kind = 'm.read' OR user_id = $2)
+       ORDER BY position`,
+      [roomIds, userId, since, upTo],
+    );
+    return rows.map((row) => ({
+      roomId: row.room_id,
+      userId: row.user_id,
+      kind: row.kind,
+      threadId: row.thread_id === '' ? undefined : row.thread_id,
+      eventId: row.event_id,
+      at: row.at,
+    }));
+  }
+
+  async #positionOf(roomId: string, userId: string, eventId: string): Promise<number> {
+    const { rooms } = this.#options;
+    if ((await rooms.membership(roomId, userId)) !== 'join') {
+      throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
+    }
+    const event = await rooms.event(eventId);
+    if (event?.roomId !== roomId || event.outlier || event.rejected) {
+      throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such event in this room.');
+    }
+    return event.position;
+  }
+}
