@@ -28,6 +28,7 @@ import { CALLBACK_PATH } from './client-api/sso.ts';
 import type { Address, Config } from './config.ts';
 import { migrate, openDatabase } from './database/database.ts';
 import type { Database } from './database/database.ts';
+import { encryption } from './devices/index.ts';
 import { accountRouter } from './federation-api/account-router.ts';
 import { federationApi, sendTransaction } from './federation-api/index.ts';
 import { sqlKeyStore } from './federation-api/key-store.ts';
@@ -210,6 +211,24 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     });
   if (meetings) opened.push(() => meetings.close());
 
+  const encrypted = encryption({
+    serverName,
+    db,
+    rooms,
+    positions,
+    notifier,
+    sender,
+    client,
+    sessions,
+    edus: federation.edus,
+    confirm: (userId, request) => uia.confirm(userId, request),
+    requireSession: sessionRequired,
+    signed: federation.signedRequest,
+    log,
+  });
+  opened.push(() => encrypted.close());
+  federation.router.use('/_matrix/federation', encrypted.federation);
+
   const forEach = personal({
     serverName,
     db,
@@ -219,7 +238,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     sender,
     edus: federation.edus,
     bundles: found.relations,
-    parts: [],
+    parts: [...encrypted.parts],
     storedFilter: (userId, filterId) => accounts.filter(userId, filterId),
     requireSession: sessionRequired,
     log,
@@ -258,6 +277,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
       roomsRouter({ rooms, requireSession: sessionRequired, limitSending: limits.sending, messages: found }),
       ...found.matrix,
       ...forEach.matrix,
+      ...encrypted.matrix,
     ],
     admin: [media.admin],
     matrixRoot: [media.matrixRoot, ...found.matrixRoot],

@@ -1,0 +1,33 @@
+/**
+ * Messages from device to device.
+ *
+ * @see Matrix specification, client-server API, "Send-to-Device messaging"
+ */
+import express from 'express';
+import type { RequestHandler, Router } from 'express';
+import { sendToDeviceSchema } from '../devices/schemas.ts';
+import type { ToDevice } from '../devices/to-device.ts';
+import { methods } from '../errors.ts';
+import { parameter, parseBody, requesterOf } from './parse.ts';
+
+export interface ToDeviceRouterOptions {
+  readonly toDevice: ToDevice;
+  readonly requireSession: RequestHandler;
+}
+
+/** Mounted at `/_matrix/client/v3`. */
+export function toDeviceRouter({ toDevice, requireSession }: ToDeviceRouterOptions): Router {
+  const router = express.Router();
+  router.use('/sendToDevice', requireSession);
+
+  methods(router, '/sendToDevice/:eventType/:transactionId', {
+    put: async (request, response) => {
+      const { messages } = parseBody(sendToDeviceSchema, request.body);
+      const [type, transactionId] = [parameter(request, 'eventType'), parameter(request, 'transactionId')];
+      await toDevice.send(requesterOf(response), type, transactionId, messages);
+      response.json({});
+    },
+  });
+
+  return router;
+}

@@ -1,0 +1,329 @@
+/**
+ * Which users have other devices or keys than before: noted for the syncs of those who share a room with them, and told
+ * to the other servers of these rooms.
+ *
+ * @see Matrix specification, client-server API, "Tracking the device list for a user"
+ * @see Matrix specification, server-server API, "Device Management"
+ */
+import { serverOf } from '../../federation/identifiers.ts';
+import { member } from '../../federation/json.ts';
+import type { JsonObject } from '../../federation/json.ts';
+import type { Database, Tx } from '../database/database.ts';
+import type { Sender } from '../rooms/ports.ts';
+import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
+import { Serial } from '../rooms/serial.ts';
+import type { Notifier } from '../stream/notifier.ts';
+import type { Positions } from '../stream/positions.ts';
+
+export interface DeviceListsOptions {
+  readonly db: Database;
+  readonly serverName: string;
+  readonly rooms: Pick<Rooms, 'events'>;
+  readonly positions: Positions;
+  readonly notifier: Notifier;
+  readonly sender: Sender;
+}
+
+/** Notes, within the transaction that stores a change, what has changed. */
+export interface Noting {
+  /** Everybody who shares a room with the user is told. */
+  changed(tx: Tx): Promise<void>;
+  /** Only the user is told, of somebody else. */
+  changedFor(tx: Tx, others: readonly string[]): Promise<void>;
+  /** Other servers are told of a device; `content` is its part of the message. */
+  device(tx: Tx, deviceId: string, content: JsonObject): Promise<void>;
+  /** Other servers are told of the signing keys. */
+  signingKeys(tx: Tx, content: JsonObject): Promise<void>;
+}
+
+export interface ListChanges {
+  readonly changed: string[];
+  readonly left: string[];
+}
+
+interface MemberChange {
+  readonly position: number;
+  readonly roomId: string;
+  readonly userId: string;
+  readonly joined: boolean;
+  readonly wasJoined: boolean;
+  /** Whether the user who asks is in the room now. */
+  readonly inside: boolean;
+}
+
+/** Somebody is in a room together with the user of `$1`. */
+const SHARED = `EXISTS (
+  SELECT 1 FROM room_members own JOIN room_members other ON other.room_id = own.room_id
+  WHERE own.user_id = $1 AND own.membership = 'join' AND other.user_id = candidate.user_id AND other.membership = 'join')`;
+/** They have been so since before the position `$2`: changed memberships of either do not count. */
+const SHARED_SINCE = SHARED.replace(/\)$/, ' AND own.position <= $2 AND other.position <= $2)');
+
+export class DeviceLists {
+  readonly #options: DeviceListsOptions;
+  readonly #serial = new Serial();
+
+  constructor(options: DeviceListsOptions) {
+    this.#options = options;
+  }
+
+  /** Runs a change of a user's devices or keys, one after another for each user, and tells of it when it is stored. */
+  async change<T>(userId: string, run: (note: Noting) => Promise<T>): Promise<T> {
+    return this.#serial.run(userId, async () => {
+      const { positions, notifier, sender } = this.#options;
+      let taken: number | undefined;
+      const position = (): number => (taken ??= positions.take());
+      const destinations = new Set<string>();
+      let told = false;
+      const note: Noting = {
+        changed: async (tx) => {
+          told = true;
+          await this.#note(tx, position(), [userId], undefined);
+        },
+        changedFor: async (tx, others) => {
+          told = true;
+          await this.#note(tx, position(), others, userId);
+        },
+        device: async (tx, deviceId, content) => {
+          const servers = await this.#servers(userId, tx);
+          const stream = await this.#nextStream(tx, userId, position());
+          await sender.durableEdu(tx, servers, 'm.device_list_update', {
+            user_id: userId,
+            device_id: deviceId,
+            stream_id: stream.id,
+            prev_id: stream.previous,
+            ...content,
+          });
+          for (const server of servers) destinations.add(server);
+        },
+        signingKeys: async (tx, content) => {
+          const servers = await this.#servers(userId, tx);
+          await sender.durableEdu(tx, servers, 'm.signing_key_update', { user_id: userId, ...content });
+          for (const server of servers) destinations.add(server);
+        },
+      };
+      try {
+        return await run(note);
+      } finally {
+        if (taken !== undefined) positions.settle(taken);
+        sender.flush([...destinations]);
+        if (told) notifier.wakeUsers([userId, ...(await this.#localSharing(userId))]);
+      }
+    });
+  }
+
+  /** The number of the last message about a local user that other servers got; 0 before the first. */
+  async streamId(userId: string): Promise<number> {
+    const [row] = await this.#options.db.query<{ stream_id: number }>(
+      'SELECT stream_id FROM device_list_streams WHERE user_id = $1',
+      [userId],
+    );
+    return row?.stream_id ?? 0;
+  }
+
+  /**
+   * Tells servers that begin to share a room with a local user of the user's devices.
+   *
+   * @param event a membership that was accepted just now
+   * @param devices the user's devices, each with its part of the message
+   */
+  async announceTo(event: StoredEvent, devices: () => Promise<Map<string, JsonObject>>): Promise<void> {
+    const { db, serverName, sender } = this.#options;
+    const userId = event.pdu.state_key ?? '';
+    if (!(await this.#hasEntered(event))) return;
+    const rows = await db.query<{ server: string }>(
+      `SELECT DISTINCT server FROM room_members here WHERE room_id = $1 AND membership = 'join' AND server <> $3
+         AND NOT EXISTS (
+           SELECT 1 FROM room_members own JOIN room_members other ON other.room_id = own.room_id
+           WHERE own.user_id = $2 AND own.membership = 'join' AND own.room_id <> $1
+             AND other.server = here.server AND other.membership = 'join')`,
+      [event.roomId, userId, serverName],
+    );
+    const servers = rows.map((row) => row.server);
+    if (servers.length === 0) return;
+    await this.#serial.run(userId, async () => {
+      const all = await devices();
+      if (all.size === 0) return;
+      const streamId = await this.streamId(userId);
+      await db.transaction(async (tx) => {
+        for (const [deviceId, content] of all) {
+          await sender.durableEdu(tx, servers, 'm.device_list_update', {
+            user_id: userId,
+            device_id: deviceId,
+            stream_id: streamId,
+            prev_id: [],
+            ...content,
+          });
+        }
+      });
+      sender.flush(servers);
+    });
+  }
+
+  /**
+   * Whose devices a user has to look at again, and about whom the user will not be told any more.
+   *
+   * @param since position of what the user was told last
+   */
+  async between(userId: string, since: number, upTo: number): Promise<ListChanges> {
+    const { db } = this.#options;
+    const noted = await db.query<{ user_id: string }>(
+      `SELECT DISTINCT user_id FROM device_list_changes candidate WHERE position > $2 AND position <= $3
+         AND (audience = $1 OR (audience IS NULL AND (user_id = $1 OR ${SHARED})))`,
+      [userId, since, upTo],
+    );
+    const changed = new Set(noted.map((row) => row.user_id));
+    const left = new Set<string>();
+    const moves = await this.#memberChanges(userId, since, upTo);
+    if (moves.length > 0) {
+      const { come, gone } = await this.#moved(userId, moves);
+      for (const id of come.size === 0 ? [] : await this.#newlyShared(userId, since, [...come])) changed.add(id);
+      gone.delete(userId);
+      for (const id of gone.size === 0 ? [] : await this.#notShared(userId, [...gone])) left.add(id);
+    }
+    return { changed: [...changed].sort(), left: [...left].filter((id) => !changed.has(id)).sort() };
+  }
+
+  /** Whom the moves may have brought together with the user, and whom apart. */
+  async #moved(userId: string, moves: readonly MemberChange[]): Promise<{ come: Set<string>; gone: Set<string> }> {
+    const { db } = this.#options;
+    const [come, gone] = [new Set<string>(), new Set<string>()];
+    const [entered, leftRooms] = [new Map<string, number>(), new Set<string>()];
+    for (const { position, roomId, userId: who, joined, wasJoined } of moves) {
+      if (who !== userId || joined === wasJoined) continue;
+      if (joined) entered.set(roomId, position);
+      else leftRooms.add(roomId);
+    }
+    for (const { position, roomId, userId: who, joined, wasJoined, inside } of moves) {
+      if (who === userId || joined === wasJoined || (!inside && !leftRooms.has(roomId))) continue;
+      if (joined) come.add(who);
+      // Who left before the user came was never together with them.
+      else if (leftRooms.has(roomId) || position > (entered.get(roomId) ?? 0)) gone.add(who);
+    }
+    const rows = await db.query<{ user_id: string; room_id: string }>(
+      `SELECT user_id, room_id FROM room_members WHERE room_id = ANY($1) AND membership = 'join'`,
+      [[...entered.keys(), ...leftRooms]],
+    );
+    for (const row of rows) {
+      if (entered.has(row.room_id)) come.add(row.user_id);
+      if (leftRooms.has(row.room_id)) gone.add(row.user_id);
+    }
+    // Other devices of the user may have to know as well.
+    if (entered.size > 0) come.add(userId);
+    return { come, gone };
+  }
+
+  async #newlyShared(userId: string, since: number, candidates: readonly string[]): Promise<string[]> {
+    const rows = await this.#options.db.query<{ user_id: string }>(
+      `SELECT user_id FROM unnest($3::text[]) AS candidate (user_id)
+       WHERE user_id = $1 OR (${SHARED} AND NOT ${SHARED_SINCE})`,
+      [userId, since, candidates],
+    );
+    return rows.map((row) => row.user_id);
+  }
+
+  async #notShared(userId: string, candidates: readonly string[]): Promise<string[]> {
+    const rows = await this.#options.db.query<{ user_id: string }>(
+      `SELECT user_id FROM unnest($2::text[]) AS candidate (user_id) WHERE NOT ${SHARED}`,
+      [userId, candidates],
+    );
+    return rows.map((row) => row.user_id);
+  }
+
+  /** Changed memberships in the rooms that the user is or was in, in their order. */
+  async #memberChanges(userId: string, since: number, upTo: number): Promise<MemberChange[]> {
+    const rows = await this.#options.db.query<{
+      position: number;
+      room_id: string;
+      state_key: string;
+      event_id: string | null;
+      previous: string | null;
+      inside: boolean;
+    }>(
+      `SELECT c.position, c.room_id, c.state_key, c.event_id, c.previous, own.membership = 'join' AS inside FROM room_members own
+       JOIN state_changes c ON c.room_id = own.room_id AND c.position > $2 AND c.position <= $3
+       WHERE own.user_id = $1 AND c.type = 'm.room.member'
+         AND (own.membership = 'join' OR own.position > $2) ORDER BY c.position`,
+      [userId, since, upTo],
+    );
+    if (rows.length === 0) return [];
+    const ids = rows.flatMap((row) => [row.event_id, row.previous]).filter((id) => id !== null);
+    const events = await this.#options.rooms.events(new Set(ids));
+    const isJoin = (id: string | null): boolean =>
+      id !== null && member(events.get(id)?.pdu.content, 'membership') === 'join';
+    return rows.map((row) => ({
+      position: row.position,
+      roomId: row.room_id,
+      userId: row.state_key,
+      joined: isJoin(row.event_id),
+      wasJoined: isJoin(row.previous),
+      inside: row.inside,
+    }));
+  }
+
+  /** Whether a membership is a step into the room, and not another name. */
+  async #hasEntered(event: StoredEvent): Promise<boolean> {
+    const { db, rooms } = this.#options;
+    if (member(event.pdu.content, 'membership') !== 'join') return false;
+    const [row] = await db.query<{ previous: string | null }>(
+      'SELECT previous FROM state_changes WHERE event_id = $1 ORDER BY position LIMIT 1',
+      [event.eventId],
+    );
+    if (!row || row.previous === null) return row !== undefined;
+    const previous = (await rooms.events([row.previous])).get(row.previous);
+    return member(previous?.pdu.content, 'membership') !== 'join';
+  }
+
+  async #note(tx: Tx, position: number, userIds: readonly string[], audience: string | undefined): Promise<void> {
+    await this.#options.db.query(
+      `INSERT INTO device_list_changes (position, user_id, audience) SELECT $1, unnest($2::text[]), $3
+       ON CONFLICT DO NOTHING`,
+      [position, [...new Set(userIds)], audience ?? null],
+      tx,
+    );
+  }
+
+  async #nextStream(tx: Tx, userId: string, position: number): Promise<{ id: number; previous: number[] }> {
+    const { db } = this.#options;
+    const [row] = await db.query<{ stream_id: number }>(
+      'SELECT stream_id FROM device_list_streams WHERE user_id = $1 FOR UPDATE',
+      [userId],
+      tx,
+    );
+    // Several messages may belong to one position.
+    const id = Math.max(position, (row?.stream_id ?? 0) + 1);
+    await db.query(
+      `INSERT INTO device_list_streams (user_id, stream_id) VALUES ($1, $2)
+       ON CONFLICT (user_id) DO UPDATE SET stream_id = excluded.stream_id`,
+      [userId, id],
+      tx,
+    );
+    return { id, previous: row ? [row.stream_id] : [] };
+  }
+
+  /** Other servers that share a room with a user. */
+  async #servers(userId: string, tx: Tx): Promise<string[]> {
+    const rows = await this.#options.db.query<{ server: string }>(
+      `SELECT DISTINCT other.server FROM room_members own JOIN room_members other ON other.room_id = own.room_id
+       WHERE own.user_id = $1 AND own.membership = 'join' AND other.membership = 'join' AND other.server <> $2`,
+      [userId, this.#options.serverName],
+      tx,
+    );
+    return rows.map((row) => row.server);
+  }
+
+  /** Users of this server who share a room with a user. */
+  async #localSharing(userId: string): Promise<string[]> {
+    const { db, serverName } = this.#options;
+    const rows = await db.query<{ user_id: string }>(
+      `SELECT DISTINCT other.user_id FROM room_members own JOIN room_members other ON other.room_id = own.room_id
+       WHERE own.user_id = $1 AND own.membership = 'join' AND other.membership = 'join' AND other.server = $2`,
+      [userId, serverName],
+    );
+    return rows.map((row) => row.user_id);
+  }
+
+  /** Whether a user is one of this server. */
+  isLocal(userId: string): boolean {
+    return serverOf(userId) === this.#options.serverName;
+  }
+}

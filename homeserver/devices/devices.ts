@@ -1,0 +1,214 @@
+/**
+ * Devices as the rest of the homeserver sees them: their keys, the messages between them, and who is told when they
+ * change.
+ */
+import type { Logger } from 'pino';
+import type { FederationClient } from '../../federation/client.ts';
+import { isUserId, serverOf } from '../../federation/identifiers.ts';
+import type { JsonObject } from '../../federation/json.ts';
+import type { Database } from '../database/database.ts';
+import { MatrixError } from '../errors.ts';
+import type { Sender } from '../rooms/ports.ts';
+import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
+import type { Notifier } from '../stream/notifier.ts';
+import type { Positions } from '../stream/positions.ts';
+import { CrossSigning, publicKeyOf } from './cross-signing.ts';
+import { DeviceKeys } from './device-keys.ts';
+import { DeviceLists } from './device-lists.ts';
+import { KeyBackups } from './key-backups.ts';
+import { KeyQueries } from './key-queries.ts';
+import { LocalDevices } from './local-devices.ts';
+import { RemoteLists } from './remote-lists.ts';
+import type { SignaturesUpload, SigningUpload, Upload } from './schemas.ts';
+import { ToDevice } from './to-device.ts';
+
+export interface DevicesOptions {
+  readonly db: Database;
+  readonly serverName: string;
+  readonly rooms: Pick<Rooms, 'events' | 'onEvent'>;
+  readonly positions: Positions;
+  readonly notifier: Notifier;
+  readonly sender: Sender;
+  readonly client: Pick<FederationClient, 'request'>;
+  readonly log: Logger;
+  /** Pause before a failed question to another server is repeated, in ms. */
+  readonly retryMs?: number;
+}
+
+const CLEAN_UP_MS = 60 * 60 * 1000;
+
+export class Devices {
+  readonly #options: DevicesOptions;
+  readonly #local: LocalDevices;
+  readonly #crossSigning: CrossSigning;
+  readonly #ends: (() => void)[] = [];
+  /** What was begun and nobody waits for. */
+  readonly #pending = new Set<Promise<void>>();
+  readonly keys: DeviceKeys;
+  readonly lists: DeviceLists;
+  readonly remote: RemoteLists;
+  readonly queries: KeyQueries;
+  readonly toDevice: ToDevice;
+  readonly backups: KeyBackups;
+
+  constructor(options: DevicesOptions) {
+    const { db, serverName, rooms, client, positions, log } = options;
+    this.#options = options;
+    this.#local = new LocalDevices(db, serverName);
+    this.keys = new DeviceKeys(db);
+    this.#crossSigning = new CrossSigning(db, this.keys);
+    this.lists = new DeviceLists(options);
+    this.remote = new RemoteLists({
+      db,
+      serverName,
+      client,
+      positions,
+      lists: this.lists,
+      crossSigning: this.#crossSigning,
+      log,
+      ...(options.retryMs === undefined ? {} : { retryMs: options.retryMs }),
+    });
+    this.queries = new KeyQueries({
+      serverName,
+      keys: this.keys,
+      crossSigning: this.#crossSigning,
+      remote: this.remote,
+      client,
+      devices: this.#local,
+      log,
+    });
+    this.toDevice = new ToDevice({ ...options, devices: this.#local });
+    this.backups = new KeyBackups(db);
+    this.#ends.push(rooms.onEvent((event) => this.#onEvent(event)));
+    const cleaning = setInterval(() => {
+      this.toDevice.cleanUp().catch((error: unknown) => log.warn({ err: error }, 'old messages were not forgotten'));
+    }, CLEAN_UP_MS);
+    cleaning.unref();
+    this.#ends.push(() => clearInterval(cleaning));
+    this.remote.start();
+  }
+
+  /** Ends what runs by itself. */
+  async close(): Promise<void> {
+    for (const end of this.#ends) end();
+    await Promise.all([this.remote.close(), ...this.#pending]);
+  }
+
+  /** Stores keys of a device and tells who has to know. @throws MatrixError 400 */
+  async uploadKeys(userId: string, deviceId: string, upload: Upload): Promise<void> {
+    await this.lists.change(userId, (note) =>
+      this.keys.upload(userId, deviceId, upload, async (tx) => {
+        await note.changed(tx);
+        const keys = (await this.keys.ofUsers([userId], tx)).get(userId)?.get(deviceId);
+        if (keys === undefined) return;
+        await this.#crossSigning.addSignatures(undefined, [{ userId, id: deviceId, key: keys }], tx);
+        await note.device(tx, deviceId, { keys });
+      }),
+    );
+  }
+
+  /** Stores signing keys of a user. @throws MatrixError @see CrossSigning.upload */
+  async uploadSigningKeys(userId: string, upload: SigningUpload, confirm: () => Promise<void>): Promise<void> {
+    await this.lists.change(userId, (note) =>
+      this.#crossSigning.upload(userId, upload, confirm, async (tx, usages) => {
+        await note.changed(tx);
+        if (usages.some((usage) => usage !== 'user_signing')) {
+          await note.signingKeys(tx, await this.#publicSigningKeys(userId, tx));
+        }
+      }),
+    );
+  }
+
+  /** Stores signatures that a user made. @returns the failures */
+  async uploadSignatures(userId: string, upload: SignaturesUpload): Promise<JsonObject> {
+    const masters = new Map<string, JsonObject | undefined>();
+    for (const target of Object.keys(upload)) {
+      if (target !== userId) masters.set(target, await this.queries.masterOf(target, userId));
+    }
+    const { failures } = await this.lists.change(userId, (note) =>
+      this.#crossSigning.sign(userId, upload, masters, async (tx, signed) => {
+        if (signed.devices.length > 0 || signed.ownMaster) await note.changed(tx);
+        if (signed.others.length > 0) await note.changedFor(tx, signed.others);
+        const keys = (await this.keys.ofUsers([userId], tx)).get(userId);
+        for (const deviceId of new Set(signed.devices)) {
+          const key = keys?.get(deviceId);
+          if (!key) continue;
+          await this.#crossSigning.addSignatures(undefined, [{ userId, id: deviceId, key }], tx);
+          await note.device(tx, deviceId, { keys: key });
+        }
+        if (signed.ownMaster) await note.signingKeys(tx, await this.#publicSigningKeys(userId, tx));
+      }),
+    );
+    return failures;
+  }
+
+  /** A device of a local user is new, has another name or is gone. */
+  async onDeviceChange(userId: string, deviceId: string, change: 'new' | 'renamed' | 'deleted'): Promise<void> {
+    const { db } = this.#options;
+    await this.lists.change(userId, (note) =>
+      db.transaction(async (tx) => {
+        if (change === 'deleted') {
+          await this.toDevice.remove(tx, userId, deviceId);
+          if (await this.keys.remove(tx, userId, deviceId)) await note.changed(tx);
+          await note.device(tx, deviceId, { deleted: true });
+        } else if (change === 'new') {
+          await note.device(tx, deviceId, {});
+        } else if ((await this.keys.ofUsers([userId], tx)).get(userId)?.has(deviceId) === true) {
+          // Only users of this server are shown the name.
+          await note.changed(tx);
+        }
+      }),
+    );
+  }
+
+  /** The devices of a local user as another server keeps them. @throws MatrixError 404 */
+  async listFor(server: string, userId: string): Promise<JsonObject> {
+    if (!isUserId(userId) || serverOf(userId) !== this.#options.serverName) {
+      throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such user here.');
+    }
+    // Read first: when the devices change meanwhile, the next message has a higher number.
+    const streamId = await this.lists.streamId(userId);
+    const answer = await this.queries.ofLocal({ [userId]: [] }, { server });
+    const master = answer.master_keys[userId];
+    const selfSigning = answer.self_signing_keys[userId];
+    return {
+      user_id: userId,
+      stream_id: streamId,
+      devices: Object.entries(answer.device_keys[userId] ?? {}).map(([deviceId, keys]) => ({
+        device_id: deviceId,
+        keys,
+      })),
+      ...(master === undefined ? {} : { master_key: master }),
+      ...(selfSigning === undefined ? {} : { self_signing_key: selfSigning }),
+    };
+  }
+
+  async #publicSigningKeys(userId: string, tx: Parameters<CrossSigning['put']>[0]): Promise<JsonObject> {
+    const { master, self_signing: selfSigning } = (await this.#crossSigning.ofUsers([userId], tx)).get(userId) ?? {};
+    const id = publicKeyOf(master)?.key;
+    if (master && id !== undefined)
+      await this.#crossSigning.addSignatures(undefined, [{ userId, id, key: master }], tx);
+    return {
+      ...(master === undefined ? {} : { master_key: master }),
+      ...(selfSigning === undefined ? {} : { self_signing_key: selfSigning }),
+    };
+  }
+
+  #onEvent(event: StoredEvent): void {
+    const userId = event.pdu.type === 'm.room.member' ? event.pdu.state_key : undefined;
+    if (userId === undefined || !this.lists.isLocal(userId)) return;
+    const announced = this.lists
+      .announceTo(event, () => this.#allDevices(userId))
+      .catch((error: unknown) => this.#options.log.warn({ err: error }, 'devices were not told to other servers'))
+      .finally(() => this.#pending.delete(announced));
+    this.#pending.add(announced);
+  }
+
+  async #allDevices(userId: string): Promise<Map<string, JsonObject>> {
+    const devices = new Map<string, JsonObject>();
+    for (const deviceId of (await this.#local.of([userId])).get(userId)?.keys() ?? []) devices.set(deviceId, {});
+    const answer = await this.queries.ofLocal({ [userId]: [] }, { server: this.#options.serverName });
+    for (const [deviceId, keys] of Object.entries(answer.device_keys[userId] ?? {})) devices.set(deviceId, { keys });
+    return devices;
+  }
+}

@@ -1,0 +1,61 @@
+/** Devices: their keys, messages between them and backups of their keys, put together with their routers. */
+import type { RequestHandler, Router } from 'express';
+import type { Sessions } from '../accounts/sessions.ts';
+import type { UiaRequest } from '../accounts/uia.ts';
+import { keyBackupRouter } from '../client-api/key-backup.ts';
+import { keysRouter } from '../client-api/keys.ts';
+import { devicesPart } from '../client-api/sync/devices-part.ts';
+import type { SyncPart } from '../client-api/sync/part.ts';
+import { toDevicePart } from '../client-api/sync/to-device-part.ts';
+import { toDeviceRouter } from '../client-api/to-device.ts';
+import { deviceRouter } from '../federation-api/device-router.ts';
+import type { Edus } from '../federation-api/edus.ts';
+import { Devices } from './devices.ts';
+import type { DevicesOptions } from './devices.ts';
+
+export interface EncryptionOptions extends DevicesOptions {
+  readonly sessions: Sessions;
+  readonly edus: Edus;
+  /** Asks a user to prove once more who they are. */
+  readonly confirm: (userId: string, request: UiaRequest) => Promise<void>;
+  readonly requireSession: RequestHandler;
+  /** Lets only signed requests of other servers pass. */
+  readonly signed: RequestHandler;
+}
+
+export interface Encryption {
+  readonly devices: Devices;
+  /** Routers at `/_matrix/client/v3`. */
+  readonly matrix: Router[];
+  /** Router at `/_matrix/federation`. */
+  readonly federation: Router;
+  /** Sections of `/sync`. */
+  readonly parts: SyncPart[];
+  close(): Promise<void>;
+}
+
+export function encryption(options: EncryptionOptions): Encryption {
+  const { sessions, edus, confirm, requireSession, signed } = options;
+  const devices = new Devices(options);
+  const { toDevice, lists, keys, remote, backups } = devices;
+  const silence = sessions.onDeviceChange((userId, deviceId, change) =>
+    devices.onDeviceChange(userId, deviceId, change),
+  );
+  edus.on('m.device_list_update', (origin, content) => remote.onDeviceListUpdate(origin, content));
+  edus.on('m.signing_key_update', (origin, content) => remote.onSigningKeyUpdate(origin, content));
+  edus.on('m.direct_to_device', (origin, content) => toDevice.onDirectToDevice(origin, content));
+  return {
+    devices,
+    matrix: [
+      keysRouter({ devices, confirm, requireSession }),
+      keyBackupRouter({ backups, requireSession }),
+      toDeviceRouter({ toDevice, requireSession }),
+    ],
+    federation: deviceRouter({ devices, signed }),
+    parts: [toDevicePart(toDevice), devicesPart(lists, keys)],
+    async close() {
+      silence();
+      await devices.close();
+    },
+  };
+}

@@ -1,0 +1,31 @@
+/** The devices that users of this server are logged in with. */
+import type { Database } from '../database/database.ts';
+
+export class LocalDevices {
+  readonly #db: Database;
+  readonly #serverName: string;
+
+  constructor(db: Database, serverName: string) {
+    this.#db = db;
+    this.#serverName = serverName;
+  }
+
+  /** The devices of users of this server by user and id, with their names. */
+  async of(userIds: readonly string[]): Promise<Map<string, Map<string, string | undefined>>> {
+    const suffix = `:${this.#serverName}`;
+    const localparts = userIds.filter((id) => id.endsWith(suffix)).map((id) => id.slice(1, -suffix.length));
+    const found = new Map<string, Map<string, string | undefined>>();
+    if (localparts.length === 0) return found;
+    const rows = await this.#db.query<{ localpart: string; device_id: string; display_name: string | null }>(
+      'SELECT localpart, device_id, display_name FROM devices WHERE localpart = ANY($1)',
+      [localparts],
+    );
+    for (const row of rows) {
+      const userId = `@${row.localpart}${suffix}`;
+      const devices = found.get(userId) ?? new Map<string, string | undefined>();
+      devices.set(row.device_id, row.display_name ?? undefined);
+      found.set(userId, devices);
+    }
+    return found;
+  }
+}

@@ -1,0 +1,175 @@
+/**
+ * Keys as devices upload them and as other servers tell of them. Unknown members stay, because signatures cover them.
+ *
+ * @see Matrix specification, client-server API, "End-to-End Encryption"
+ */
+import { z } from 'zod';
+import { isUserId } from '../../federation/identifiers.ts';
+import { isJsonObject } from '../../federation/json.ts';
+import type { JsonObject, JsonValue } from '../../federation/json.ts';
+
+/** Text of one key or signature: far more than any algorithm of today needs. */
+const MAX_KEY = 8192;
+const MAX_ALGORITHMS = 50;
+const MAX_SIGNERS = 50;
+/** One-time keys of one upload. */
+const MAX_KEYS = 2000;
+/** Devices of one user of another server. */
+export const MAX_DEVICES = 1000;
+/** Users of one question. */
+const MAX_USERS = 10_000;
+
+export const deviceIdSchema = z.string().min(1).max(255);
+export const userIdSchema = z.string().refine(isUserId, 'is not a user id');
+const keyIdSchema = z.string().min(1).max(512);
+const valueSchema = z.custom<JsonValue>((value) => value !== undefined);
+
+function entriesUpTo(max: number): (value: object) => boolean {
+  return (value) => Object.keys(value).length <= max;
+}
+
+const signaturesSchema = z
+  .record(
+    z.string().max(255),
+    z.record(keyIdSchema, z.string().max(MAX_KEY)).refine(entriesUpTo(MAX_SIGNERS), 'has too many entries'),
+  )
+  .refine(entriesUpTo(MAX_SIGNERS), 'has too many entries');
+
+const keysSchema = z
+  .record(keyIdSchema, z.string().max(MAX_KEY))
+  .refine(entriesUpTo(MAX_SIGNERS), 'has too many entries');
+
+/** Identity keys of a device. */
+export const deviceKeysSchema = z.looseObject({
+  user_id: z.string().max(255),
+  device_id: deviceIdSchema,
+  algorithms: z.array(z.string().max(255)).max(MAX_ALGORITHMS),
+  keys: keysSchema,
+  signatures: signaturesSchema.optional(),
+});
+
+/** A one-time or fallback key: text, or an object that is signed. */
+const signedKeySchema = z.union([
+  z.string().max(MAX_KEY),
+  z.looseObject({ key: z.string().max(MAX_KEY), signatures: signaturesSchema.optional() }),
+]);
+const namedKeysSchema = z
+  .record(keyIdSchema.regex(/^[^:]+:./s, 'is not an algorithm and a key id'), signedKeySchema)
+  .refine(entriesUpTo(MAX_KEYS), 'has too many entries');
+
+export const uploadSchema = z.looseObject({
+  device_keys: deviceKeysSchema.nullish(),
+  one_time_keys: namedKeysSchema.nullish(),
+  fallback_keys: namedKeysSchema.nullish(),
+  'org.matrix.msc2732.fallback_keys': namedKeysSchema.nullish(),
+});
+export type Upload = z.output<typeof uploadSchema>;
+
+/** A key of a user that signs other keys. */
+export const crossSigningKeySchema = z.looseObject({
+  user_id: z.string().max(255),
+  usage: z.array(z.string().max(255)).max(20),
+  keys: keysSchema.refine((keys) => Object.keys(keys).length === 1, 'must have exactly one key'),
+  signatures: signaturesSchema.optional(),
+});
+
+export const signingUploadSchema = z.looseObject({
+  master_key: crossSigningKeySchema.nullish(),
+  self_signing_key: crossSigningKeySchema.nullish(),
+  user_signing_key: crossSigningKeySchema.nullish(),
+});
+export type SigningUpload = z.output<typeof signingUploadSchema>;
+
+export const signaturesUploadSchema = z
+  .record(
+    z.string().max(255),
+    z.record(keyIdSchema, z.custom<JsonObject>(isJsonObject)).refine(entriesUpTo(MAX_DEVICES), 'has too many entries'),
+  )
+  .refine(entriesUpTo(MAX_DEVICES), 'has too many entries');
+export type SignaturesUpload = z.output<typeof signaturesUploadSchema>;
+
+export const querySchema = z.looseObject({
+  device_keys: z
+    .record(z.string().max(255), z.array(z.string().max(255)).max(MAX_DEVICES))
+    .refine(entriesUpTo(MAX_USERS), 'has too many entries'),
+  timeout: z.number().int().nonnegative().nullish(),
+});
+export type KeyQuestion = z.output<typeof querySchema>;
+
+export const claimSchema = z.looseObject({
+  one_time_keys: z
+    .record(
+      z.string().max(255),
+      z.record(z.string().max(255), z.string().max(255)).refine(entriesUpTo(MAX_DEVICES), 'has too many entries'),
+    )
+    .refine(entriesUpTo(MAX_USERS), 'has too many entries'),
+  timeout: z.number().int().nonnegative().nullish(),
+});
+export type KeyClaim = z.output<typeof claimSchema>;
+
+/** What another server answers about the devices of one of its users. */
+export const remoteListSchema = z.looseObject({
+  user_id: z.string().max(255),
+  stream_id: z.number().int().nonnegative(),
+  devices: z
+    .array(
+      z.looseObject({
+        device_id: deviceIdSchema,
+        keys: deviceKeysSchema,
+        device_display_name: z.string().max(1000).nullish(),
+      }),
+    )
+    .max(MAX_DEVICES),
+  master_key: crossSigningKeySchema.nullish(),
+  self_signing_key: crossSigningKeySchema.nullish(),
+});
+export type RemoteList = z.output<typeof remoteListSchema>;
+
+/** What another server answers to a question for keys. Entries are looked at one by one. */
+export const remoteKeysSchema = z.looseObject({
+  device_keys: z.record(z.string(), z.record(z.string(), valueSchema)).optional(),
+  master_keys: z.record(z.string(), valueSchema).optional(),
+  self_signing_keys: z.record(z.string(), valueSchema).optional(),
+});
+
+export const remoteClaimSchema = z.looseObject({
+  one_time_keys: z.record(z.string(), z.record(z.string(), z.record(z.string(), valueSchema))).optional(),
+});
+
+/** @see Matrix specification, server-server API, "Device Management" */
+export const deviceListUpdateSchema = z.looseObject({
+  user_id: userIdSchema,
+  device_id: deviceIdSchema,
+  stream_id: z.number().int().nonnegative(),
+  prev_id: z.array(z.number().int().nonnegative()).max(1000).default([]),
+  keys: deviceKeysSchema.nullish(),
+  deleted: z.boolean().nullish(),
+  device_display_name: z.string().max(1000).nullish(),
+});
+export type DeviceListUpdate = z.output<typeof deviceListUpdateSchema>;
+
+export const signingKeyUpdateSchema = z.looseObject({
+  user_id: userIdSchema,
+  master_key: crossSigningKeySchema.nullish(),
+  self_signing_key: crossSigningKeySchema.nullish(),
+});
+export type SigningKeyUpdate = z.output<typeof signingKeyUpdateSchema>;
+
+/** @see Matrix specification, server-server API, "Send-to-device messaging" */
+export const directToDeviceSchema = z.looseObject({
+  sender: userIdSchema,
+  type: z.string().max(255),
+  message_id: z.string().max(255),
+  messages: z.record(
+    z.string().max(255),
+    z
+      .record(z.string().max(255), z.custom<JsonObject>(isJsonObject))
+      .refine(entriesUpTo(MAX_DEVICES), 'has too many entries'),
+  ),
+});
+
+export const sendToDeviceSchema = z.looseObject({
+  messages: z
+    .record(z.string().max(255), z.record(z.string().max(255), z.custom<JsonObject>(isJsonObject)))
+    .refine(entriesUpTo(MAX_USERS), 'has too many entries'),
+});

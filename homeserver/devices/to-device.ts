@@ -1,0 +1,277 @@
+/**
+ * Messages from device to device. Each is kept until the device has acknowledged it, over restarts, and goes to other
+ * servers by the durable queue.
+ *
+ * @see Matrix specification, client-server API, "Send-to-Device messaging"
+ */
+import { randomBytes } from 'node:crypto';
+import { isUserId, serverOf } from '../../federation/identifiers.ts';
+import { canonicalJson } from '../../federation/json.ts';
+import type { JsonObject } from '../../federation/json.ts';
+import type { Database, Tx } from '../database/database.ts';
+import { MatrixError } from '../errors.ts';
+import type { Sender } from '../rooms/ports.ts';
+import type { Notifier } from '../stream/notifier.ts';
+import type { Positions } from '../stream/positions.ts';
+import { readObject } from './device-keys.ts';
+import type { LocalDevices } from './local-devices.ts';
+import { directToDeviceSchema } from './schemas.ts';
+
+export interface ToDeviceOptions {
+  readonly db: Database;
+  readonly serverName: string;
+  readonly positions: Positions;
+  readonly notifier: Notifier;
+  readonly sender: Sender;
+  readonly devices: LocalDevices;
+}
+
+/** Contents by user and device; `*` stands for all devices of the user. */
+export type Messages = Record<string, Record<string, JsonObject>>;
+
+interface Row {
+  position: number;
+  sender: string;
+  type: string;
+  content: string;
+}
+
+/** Messages in one answer of `/sync`. */
+const MAX_AT_ONCE = 100;
+/** One message to another server, in bytes. A transaction of a hundred fits into what servers take. */
+const MAX_EDU_BYTES = 64 * 1024;
+/** More than this many messages do not wait for a device that does not come, lest another server fill the database. */
+const MAX_WAITING = 50_000;
+/** How long repetitions are recognised, in ms. */
+const REMEMBERED_MS = 24 * 60 * 60 * 1000;
+/** Servers try again for much longer than clients do. */
+const RECEIVED_REMEMBERED_MS = 30 * REMEMBERED_MS;
+
+export class ToDevice {
+  readonly #options: ToDeviceOptions;
+
+  constructor(options: ToDeviceOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Sends messages of a local device. The same transaction id sends once.
+   *
+   * @throws MatrixError 413 for a message that is too large for other servers
+   */
+  async send(
+    from: { readonly userId: string; readonly deviceId: string },
+    type: string,
+    transactionId: string,
+    messages: Messages,
+  ): Promise<void> {
+    const { db, serverName, sender } = this.#options;
+    const local: Messages = {};
+    const remote = new Map<string, Messages>();
+    for (const [userId, devices] of Object.entries(messages)) {
+      if (!isUserId(userId)) continue;
+      const server = serverOf(userId);
+      const ofServer = server === serverName ? local : (remote.get(server) ?? {});
+      ofServer[userId] = devices;
+      if (ofServer !== local) remote.set(server, ofServer);
+    }
+    const edus = [...remote].flatMap(([server, content]) =>
+      inParts(content).map((part) => ({
+        server,
+        content: {
+          sender: from.userId,
+          type,
+          message_id: randomBytes(16).toString('base64url'),
+          messages: part,
+        },
+      })),
+    );
+    const sent = await this.#deliver(from.userId, type, local, async (tx) => {
+      const fresh = await db.query(
+        `INSERT INTO to_device_sent (user_id, device_id, scope, created_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT DO NOTHING RETURNING scope`,
+        [from.userId, from.deviceId, `${type}/${transactionId}`, Date.now()],
+        tx,
+      );
+      if (fresh.length === 0) return false;
+      for (const { server, content } of edus) await sender.durableEdu(tx, [server], 'm.direct_to_device', content);
+      return true;
+    });
+    if (sent) sender.flush([...remote.keys()]);
+  }
+
+  /** `m.direct_to_device` of another server. What is malformed or not from that server's users is passed over. */
+  async onDirectToDevice(origin: string, content: JsonObject): Promise<void> {
+    const parsed = directToDeviceSchema.safeParse(content);
+    if (!parsed.success) return;
+    const { sender, type, message_id: messageId, messages } = parsed.data;
+    const { db, serverName } = this.#options;
+    if (serverOf(sender) !== origin) return;
+    const local: Messages = {};
+    for (const [userId, devices] of Object.entries(messages)) {
+      if (isUserId(userId) && serverOf(userId) === serverName) local[userId] = devices;
+    }
+    await this.#deliver(
+      sender,
+      type,
+      local,
+      async (tx) => {
+        const fresh = await db.query(
+          `INSERT INTO to_device_received (origin, message_id, received_at) VALUES ($1, $2, $3)
+           ON CONFLICT DO NOTHING RETURNING origin`,
+          [origin, messageId, Date.now()],
+          tx,
+        );
+        return fresh.length > 0;
+      },
+      MAX_WAITING,
+    );
+  }
+
+  /**
+   * What waits for a device, oldest first and not more than fits into one answer.
+   *
+   * @param since the token that the device has: what was told up to it has arrived and is forgotten
+   * @param upTo the token that the device gets
+   */
+  async take(userId: string, deviceId: string, since: number | undefined, upTo: number): Promise<JsonObject[]> {
+    let rows = await this.#waiting(userId, deviceId, upTo);
+    const [first] = rows;
+    if (!first) return [];
+    if (since !== undefined && first.position <= since) {
+      await this.#acknowledge(userId, deviceId, since);
+      rows = await this.#waiting(userId, deviceId, upTo);
+    }
+    const told = rows.slice(0, MAX_AT_ONCE);
+    const last = told.at(-1);
+    // The token will say more than was told; how far it went is noted.
+    if (last && rows.length > told.length) await this.#cut(userId, deviceId, upTo, last.position);
+    return told.map((row) => ({ sender: row.sender, type: row.type, content: readObject(row.content) }));
+  }
+
+  /** Forgets what waits for a device that is gone. */
+  async remove(tx: Tx, userId: string, deviceId: string): Promise<void> {
+    for (const table of ['to_device', 'to_device_cuts', 'to_device_sent']) {
+      await this.#options.db.query(
+        `DELETE FROM ${table} WHERE user_id = $1 AND device_id = $2`,
+        [userId, deviceId],
+        tx,
+      );
+    }
+  }
+
+  /** Forgets what repetitions were recognised by. */
+  async cleanUp(): Promise<void> {
+    const { db } = this.#options;
+    await db.query('DELETE FROM to_device_sent WHERE created_at < $1', [Date.now() - REMEMBERED_MS]);
+    await db.query('DELETE FROM to_device_received WHERE received_at < $1', [Date.now() - RECEIVED_REMEMBERED_MS]);
+  }
+
+  /**
+   * Stores messages for devices of this server and wakes their users.
+   *
+   * @param first runs in the same transaction; when it answers false nothing is stored
+   * @returns what `first` answered
+   */
+  async #deliver(
+    sender: string,
+    type: string,
+    messages: Messages,
+    first: (tx: Tx) => Promise<boolean>,
+    maxWaiting?: number,
+  ): Promise<boolean> {
+    const { db, positions, notifier } = this.#options;
+    const columns: [string[], string[], string[]] = [[], [], []];
+    for (const [userId, devices] of await this.#options.devices.of(Object.keys(messages))) {
+      for (const deviceId of devices.keys()) {
+        const content = own(messages[userId], deviceId) ?? own(messages[userId], '*');
+        if (content === undefined) continue;
+        columns[0].push(userId);
+        columns[1].push(deviceId);
+        columns[2].push(canonicalJson(content));
+      }
+    }
+    const done = await positions.with((position) =>
+      db.transaction(async (tx) => {
+        if (!(await first(tx))) return false;
+        if (columns[0].length === 0) return true;
+        const room =
+          maxWaiting === undefined
+            ? ''
+            : `WHERE NOT EXISTS (
+          SELECT 1 FROM to_device full_one WHERE full_one.user_id = new.user_id AND full_one.device_id = new.device_id
+          ORDER BY full_one.position OFFSET ${String(maxWaiting)} LIMIT 1)`;
+        await db.query(
+          `INSERT INTO to_device (user_id, device_id, position, sender, type, content)
+           SELECT new.user_id, new.device_id, $1, $2, $3, new.content
+           FROM unnest($4::text[], $5::text[], $6::text[]) AS new (user_id, device_id, content) ${room}`,
+          [position, sender, type, ...columns],
+          tx,
+        );
+        return true;
+      }),
+    );
+    if (done) notifier.wakeUsers(new Set(columns[0]));
+    return done;
+  }
+
+  async #waiting(userId: string, deviceId: string, upTo: number): Promise<Row[]> {
+    return this.#options.db.query<Row>(
+      `SELECT position, sender, type, content FROM to_device
+       WHERE user_id = $1 AND device_id = $2 AND position <= $3 ORDER BY position LIMIT ${String(MAX_AT_ONCE + 1)}`,
+      [userId, deviceId, upTo],
+    );
+  }
+
+  async #acknowledge(userId: string, deviceId: string, since: number): Promise<void> {
+    const { db } = this.#options;
+    await db.query(
+      `DELETE FROM to_device WHERE user_id = $1 AND device_id = $2 AND position <= coalesce(
+         (SELECT position FROM to_device_cuts WHERE user_id = $1 AND device_id = $2 AND token = $3), $3)`,
+      [userId, deviceId, since],
+    );
+    await db.query('DELETE FROM to_device_cuts WHERE user_id = $1 AND device_id = $2 AND token < $3', [
+      userId,
+      deviceId,
+      since,
+    ]);
+  }
+
+  async #cut(userId: string, deviceId: string, token: number, position: number): Promise<void> {
+    const { db, positions } = this.#options;
+    // The next answer must have another token, or nobody knows which of the two has arrived.
+    positions.settle(positions.take());
+    // Answers to repeated questions may have the same token; what one of them did not tell has not arrived.
+    await db.query(
+      `INSERT INTO to_device_cuts AS old (user_id, device_id, token, position) VALUES ($1, $2, $3, $4)
+       ON CONFLICT (user_id, device_id, token) DO UPDATE SET position = least(old.position, excluded.position)`,
+      [userId, deviceId, token, position],
+    );
+  }
+}
+
+function own(contents: Record<string, JsonObject> | undefined, deviceId: string): JsonObject | undefined {
+  return contents !== undefined && Object.hasOwn(contents, deviceId) ? contents[deviceId] : undefined;
+}
+
+/** Splits messages so that each part is small enough for one EDU. @throws MatrixError 413 */
+function inParts(messages: Messages): Messages[] {
+  const parts: Messages[] = [];
+  let part: Messages = {};
+  let bytes = 0;
+  for (const [userId, devices] of Object.entries(messages)) {
+    for (const [deviceId, content] of Object.entries(devices)) {
+      const size = Buffer.byteLength(canonicalJson(content)) + userId.length + deviceId.length;
+      if (size > MAX_EDU_BYTES) throw new MatrixError(413, 'M_TOO_LARGE', 'A message to a device is too large.');
+      if (bytes + size > MAX_EDU_BYTES) {
+        parts.push(part);
+        part = {};
+        bytes = 0;
+      }
+      bytes += size;
+      part[userId] = { ...part[userId], [deviceId]: content };
+    }
+  }
+  if (bytes > 0) parts.push(part);
+  return parts;
+}
