@@ -9,22 +9,24 @@ export interface ClientStats {
   readonly pairs: { remoteAddress: string; state: string }[];
 }
 
+export const BROWSER_OPTIONS = {
+  executablePath: '/usr/bin/chromium',
+  args: [
+    '--use-fake-device-for-media-stream',
+    '--use-fake-ui-for-media-stream',
+    '--no-sandbox',
+    '--autoplay-policy=no-user-gesture-required',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    '--disable-quic',
+    '--no-first-run',
+    '--allow-loopback-in-peer-connection',
+  ],
+};
+
 export function launchBrowser(): Promise<Browser> {
-  return chromium.launch({
-    executablePath: '/usr/bin/chromium',
-    args: [
-      '--use-fake-device-for-media-stream',
-      '--use-fake-ui-for-media-stream',
-      '--no-sandbox',
-      '--autoplay-policy=no-user-gesture-required',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      '--disable-quic',
-      '--no-first-run',
-      '--allow-loopback-in-peer-connection',
-    ],
-  });
+  return chromium.launch(BROWSER_OPTIONS);
 }
 
 /** A new person with an own browser profile, on the page of an organisation. */

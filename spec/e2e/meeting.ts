@@ -1,0 +1,87 @@
+/** Steps of people in a meeting, for end-to-end specs. */
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { freeBasePort } from '../../deploy/quickstart/layout.ts';
+import { startOrganisations } from '../../deploy/quickstart/start.ts';
+import type { Demo } from '../../deploy/quickstart/start.ts';
+import { logIn, passLobby, stats, until } from './browser.ts';
+
+export type Organisation = Demo['organisations'][number];
+
+/** The two organisations, with data of their own. */
+export interface Pair {
+  readonly luebeck: Organisation;
+  readonly hamburg: Organisation;
+  close(): Promise<void>;
+}
+
+export async function startPair(): Promise<Pair> {
+  const folder = await mkdtemp('/tmp/hansetag-e2e-');
+  await chmod(folder, 0o755);
+  const demo = await startOrganisations({ basePort: await freeBasePort(), dataDir: join(folder, 'data') });
+  const named = (key: string): Organisation => {
+    const found = demo.organisations.find((one) => one.key === key);
+    if (!found) throw new Error(`${key} was not started.`);
+    return found;
+  };
+  return {
+    luebeck: named('luebeck'),
+    hamburg: named('hamburg'),
+    close: async () => {
+      await demo.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export function matrixId(organisation: Organisation, user: string): string {
+  const found = organisation.people.find((person) => person.user === user);
+  if (!found) throw new Error(`There is no ${user} in ${organisation.name}.`);
+  return found.matrixId;
+}
+
+/** Creates a meeting and stays on the page that shows it. */
+export async function createMeeting(page: Page, title: string, invited: readonly string[]): Promise<void> {
+  await page.getByTestId('new-meeting').click();
+  await page.locator('[data-testid=meeting-title]:focus').waitFor();
+  await page.getByTestId('meeting-title').fill(title);
+  await page.getByTestId('meeting-invite').fill(invited.join(' '));
+  await page.getByTestId('create-meeting').click();
+}
+
+/** Goes into the meeting from wherever the page is. */
+export async function enter(page: Page): Promise<void> {
+  if (!page.url().includes('/lobby')) await page.getByTestId('join-meeting').first().click();
+  await passLobby(page);
+}
+
+/** Accepts the invitation that the page shows, and goes in. */
+export async function accept(page: Page): Promise<void> {
+  await page.getByTestId('accept-invitation').click();
+  await page.getByTestId('join-meeting').waitFor();
+  await enter(page);
+}
+
+/** Logs people in: an organisation knows its people from their first log-in on. */
+export function logInAll(browser: Browser, organisation: Organisation, users: readonly string[]): Promise<Page[]> {
+  return Promise.all(users.map((user) => logIn(browser, organisation.url, user, 'demo')));
+}
+
+/** Frames that a page has decoded of somebody, all in all. */
+export async function framesOf(page: Page, userId: string): Promise<number> {
+  const { videos } = await stats(page);
+  return videos
+    .filter(({ participantId }) => participantId.startsWith(userId))
+    .reduce((sum, { framesDecoded }) => sum + framesDecoded, 0);
+}
+
+/** Waits until new frames of somebody arrive. @returns the ms it took */
+export async function seesMoving(page: Page, userId: string, limitMs: number): Promise<number> {
+  const before = await framesOf(page, userId);
+  return until(async () => {
+    const now = await framesOf(page, userId);
+    // A new consumer begins to count at 0.
+    return now > before + 5 || (now < before && now > 5);
+  }, limitMs);
+}
