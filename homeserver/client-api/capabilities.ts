@@ -19,6 +19,22 @@ export interface CapabilitiesRouterOptions {
 /** Versions of the client-server API of which the parts that exist here behave as written. */
 const VERSIONS = Array.from({ length: 16 }, (_, index) => `v1.${String(index + 1)}`);
 
+/** Proposals that clients ask for by these names. */
+const UNSTABLE = {
+  // Threads, the list of threads, and relations of relations.
+  'org.matrix.msc3440.stable': true,
+  'org.matrix.msc3856': true,
+  'org.matrix.msc3981': true,
+  // Messages by what they refer to.
+  'org.matrix.msc3874': true,
+  // Events at a moment; what may be known of a room; rooms shared with somebody.
+  'org.matrix.msc3030': true,
+  'im.nheko.summary': true,
+  'uk.half-shot.msc2666.query_mutual_rooms': true,
+  // Delayed events.
+  'org.matrix.msc4140': true,
+};
+
 /** Mounted at the root of the client server. */
 export function capabilitiesRouter(options: CapabilitiesRouterOptions): Router {
   const { publicUrl, info, passwords, requireSession, databaseUp, sfuUp } = options;
@@ -31,7 +47,7 @@ export function capabilitiesRouter(options: CapabilitiesRouterOptions): Router {
   });
   methods(router, '/_matrix/client/versions', {
     get: (_request, response) => {
-      response.json({ versions: VERSIONS, unstable_features: {} });
+      response.json({ versions: VERSIONS, unstable_features: UNSTABLE });
     },
   });
   methods(router, '/_matrix/client/v3/capabilities', {

@@ -18,7 +18,6 @@ export interface DirectoryRouterOptions {
   readonly serverName: string;
   /** The list of another server. @throws MatrixError */
   readonly remotePublicRooms: (server: string, query: PublicRoomsQuery) => Promise<JsonObject>;
-  readonly isAdmin?: (userId: string) => Promise<boolean>;
   readonly requireSession: RequestHandler;
 }
 
@@ -48,7 +47,8 @@ export function directoryRouter(options: DirectoryRouterOptions): Router {
     delete: [
       requireSession,
       async (request, response) => {
-        await directory.remove(parameter(request, 'alias'), requesterOf(response).userId);
+        const { userId, admin } = requesterOf(response);
+        await directory.remove(parameter(request, 'alias'), userId, admin);
         response.json({});
       },
     ],
@@ -79,10 +79,10 @@ export function directoryRouter(options: DirectoryRouterOptions): Router {
     put: [
       requireSession,
       async (request, response) => {
-        const { userId } = requesterOf(response);
+        const { userId, admin } = requesterOf(response);
         const roomId = await known(parameter(request, 'roomId'));
         const { visibility } = parseBody(visibilitySchema, request.body);
-        if (!(await directory.mayList(roomId, userId)) && (await options.isAdmin?.(userId)) !== true) {
+        if (!admin && !(await directory.mayList(roomId, userId))) {
           throw new MatrixError(403, 'M_FORBIDDEN', 'You may not say whether this room is listed.');
         }
         await publicRooms.set(roomId, visibility === 'public');

@@ -20,7 +20,8 @@ export function requesterOf(response: Response): Requester {
 /** A path parameter. @param max of its characters */
 export function parameter(request: Request, name: string, max = 255): string {
   const value = request.params[name];
-  if (typeof value !== 'string' || value.length > max) {
+  // PostgreSQL keeps no NUL in text, and no identifier has one.
+  if (typeof value !== 'string' || value.length > max || value.includes('\0')) {
     throw new MatrixError(400, 'M_INVALID_PARAM', `${name} is missing or too long.`);
   }
   return value;

@@ -70,29 +70,33 @@ export class PublicRooms {
   async page(query: PublicRoomsQuery): Promise<PublicRoomsPage> {
     const limit = Math.min(query.limit === undefined || query.limit === 0 ? DEFAULT_LIMIT : query.limit, MAX_LIMIT);
     const { first, backwards } = startOf(query.since);
-    const matching: RoomSummary[] = [];
-    for (const roomId of await this.#all()) {
-      const summary = await summaryOf(this.#rooms, roomId);
-      if (summary && matches(summary, query.filter)) matching.push(summary);
-    }
     const start = backwards ? Math.max(0, first - limit) : first;
     const end = backwards ? first : first + limit;
+    const listed = await this.#all();
+    // Without a filter only the rooms of the page are looked at.
+    const filtered = isFilter(query.filter);
+    const matching: RoomSummary[] = [];
+    for (const { roomId, joined } of filtered ? listed : listed.slice(start, end)) {
+      const summary = await summaryOf(this.#rooms, roomId, joined);
+      if (summary && (!filtered || matches(summary, query.filter))) matching.push(summary);
+    }
+    const total = filtered ? matching.length : listed.length;
     return {
-      chunk: matching.slice(start, end),
-      ...(end < matching.length ? { next_batch: `n${end}` } : {}),
+      chunk: filtered ? matching.slice(start, end) : matching,
+      ...(end < total ? { next_batch: `n${end}` } : {}),
       ...(start > 0 ? { prev_batch: `b${start}` } : {}),
-      total_room_count_estimate: matching.length,
+      total_room_count_estimate: total,
     };
   }
 
-  /** Ids of the listed rooms with somebody in them. */
-  async #all(): Promise<string[]> {
-    const rows = await this.#db.query<{ room_id: string }>(
-      `SELECT p.room_id FROM public_rooms p
+  /** The listed rooms with somebody in them. */
+  async #all(): Promise<{ roomId: string; joined: number }[]> {
+    const rows = await this.#db.query<{ room_id: string; joined: number }>(
+      `SELECT p.room_id, count(*) AS joined FROM public_rooms p
        JOIN room_members m ON m.room_id = p.room_id AND m.membership = 'join'
        GROUP BY p.room_id ORDER BY count(*) DESC, p.room_id`,
     );
-    return rows.map((row) => row.room_id);
+    return rows.map((row) => ({ roomId: row.room_id, joined: row.joined }));
   }
 }
 
@@ -101,6 +105,11 @@ function startOf(since: string | undefined): { first: number; backwards: boolean
   const match = /^([nb])([0-9]{1,9})$/.exec(since);
   if (!match) throw new MatrixError(400, 'M_INVALID_PARAM', 'since is malformed.');
   return { first: Number(match[2]), backwards: match[1] === 'b' };
+}
+
+/** Whether the filter chooses among the rooms. */
+function isFilter(filter: PublicRoomsQuery['filter']): boolean {
+  return Boolean(filter?.room_types) || (filter?.generic_search_term ?? '').trim() !== '';
 }
 
 function matches(room: RoomSummary, filter: PublicRoomsQuery['filter']): boolean {

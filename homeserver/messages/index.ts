@@ -40,7 +40,6 @@ export interface MessagesOptions {
   /** Name and picture of a local user: `displayname`, `avatar_url`. */
   readonly profile: (userId: string) => Promise<JsonObject>;
   readonly userExists: (userId: string) => Promise<boolean>;
-  readonly isAdmin?: (userId: string) => Promise<boolean>;
   readonly log: Logger;
 }
 
@@ -63,13 +62,11 @@ export interface Messages {
 
 export function messages(options: MessagesOptions): Messages {
   const { serverName, db, rooms, client, requireSession, signed, log } = options;
-  const admin = options.isAdmin === undefined ? {} : { isAdmin: options.isAdmin };
   const directory = new Directory({
     db,
     serverName,
     rooms,
     remoteAlias: (server, alias) => remoteAlias(client, server, alias),
-    ...admin,
   });
   const publicRooms = new PublicRooms(db, rooms);
   const relations = new Relations(db, rooms);
@@ -101,7 +98,6 @@ export function messages(options: MessagesOptions): Messages {
       directoryRouter({
         ...parts,
         remotePublicRooms: (server, query) => remotePublicRooms(client, server, query),
-        ...admin,
       }),
       contextRouter(parts),
       searchRouter(parts),

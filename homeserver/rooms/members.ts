@@ -113,6 +113,15 @@ export class Members {
     return rows.map((row) => row.user_id);
   }
 
+  /** How many users are in a room. */
+  async joinedCount(roomId: string): Promise<number> {
+    const [row] = await this.#db.query<{ count: number }>(
+      `SELECT count(*) AS count FROM room_members WHERE room_id = $1 AND membership = 'join'`,
+      [roomId],
+    );
+    return row?.count ?? 0;
+  }
+
   /** Users of one server in a room. */
   async joinedOf(roomId: string, server: string): Promise<string[]> {
     const rows = await this.#db.query<{ user_id: string }>(

@@ -314,6 +314,18 @@ export class Rooms {
     return this.#members.joined(roomId);
   }
 
+  /** How many users of any server are in the room. */
+  async joinedCount(roomId: string): Promise<number> {
+    return this.#members.joinedCount(roomId);
+  }
+
+  /** The current state events of one type. @throws MatrixError 404 */
+  async stateOfType(roomId: string, type: string): Promise<StoredEvent[]> {
+    const { map } = (await this.#require(roomId)).state;
+    const ids = [...map].filter(([key]) => key.startsWith(`${type}\0`)).map(([, id]) => id);
+    return [...(await this.#events.getMany(ids)).values()];
+  }
+
   /** Users of any server who are in a room together with a user, without that user. */
   async sharedUsers(userId: string): Promise<string[]> {
     return this.#members.sharedWith(userId);

@@ -7,7 +7,7 @@ import { member } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import type { Database } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
-import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
+import type { Rooms } from '../rooms/rooms.ts';
 import { openToServer, openToUser } from './access.ts';
 import { childrenOf } from './children.ts';
 import type { Child } from './children.ts';
@@ -173,10 +173,10 @@ export class Hierarchy {
     const { rooms } = this.#options;
     const summary = await summaryOf(rooms, roomId);
     if (!summary) return undefined;
-    const state: StoredEvent[] = summary.room_type === 'm.space' ? [...(await rooms.state(roomId)).values()] : [];
+    const state = summary.room_type === 'm.space' ? await rooms.stateOfType(roomId, 'm.space.child') : [];
     const children = childrenOf(
       state
-        .filter(({ pdu, redactedBy }) => pdu.type === 'm.space.child' && redactedBy === undefined)
+        .filter(({ redactedBy }) => redactedBy === undefined)
         .map(({ pdu }) => ({
           type: pdu.type,
           state_key: pdu.state_key ?? '',

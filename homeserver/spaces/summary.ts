@@ -23,8 +23,12 @@ export interface RoomSummary {
 
 const MAX_ALLOWED_ROOMS = 100;
 
-/** Tells of a room that this server is in; undefined for any other. */
-export async function summaryOf(rooms: Rooms, roomId: string): Promise<RoomSummary | undefined> {
+/**
+ * Tells of a room that this server knows; undefined for any other.
+ *
+ * @param joined how many people are in it, where that is known already
+ */
+export async function summaryOf(rooms: Rooms, roomId: string, joined?: number): Promise<RoomSummary | undefined> {
   const version = await rooms.version(roomId);
   if (!version) return undefined;
   const content = async (type: string): Promise<JsonObject | undefined> => {
@@ -56,7 +60,7 @@ export async function summaryOf(rooms: Rooms, roomId: string): Promise<RoomSumma
   };
   return {
     room_id: roomId,
-    num_joined_members: (await rooms.joinedUsers(roomId)).length,
+    num_joined_members: joined ?? (await rooms.joinedCount(roomId)),
     join_rule: rule,
     world_readable: text(visibility, 'history_visibility') === 'world_readable',
     guest_can_join: text(guests, 'guest_access') === 'can_join',
