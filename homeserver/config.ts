@@ -142,6 +142,10 @@ const schema = z.object({
   HANSETAG_MEDIA_MAX_BYTES: bytes.refine((value) => value > 0, 'must not be 0').default(50 * 1024 ** 2),
   HANSETAG_MEDIA_QUOTA_BYTES: bytes.default(0),
   HANSETAG_MEDIA_CACHE_BYTES: bytes.default(10 * 1024 ** 3),
+  HANSETAG_MEDIA_RETENTION_DAYS: text
+    .regex(/^[0-9]{1,5}$/, 'must be a number of days')
+    .transform(Number)
+    .default(0),
   HANSETAG_UNAUTHENTICATED_MEDIA: flag.default(false),
   HANSETAG_URL_PREVIEWS: flag.default(false),
   HANSETAG_CLIENT_DIR: text.optional(),
@@ -209,6 +213,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
       maxBytes: values.HANSETAG_MEDIA_MAX_BYTES,
       quotaBytes: values.HANSETAG_MEDIA_QUOTA_BYTES,
       cacheBytes: values.HANSETAG_MEDIA_CACHE_BYTES,
+      retentionDays: values.HANSETAG_MEDIA_RETENTION_DAYS,
       unauthenticated: values.HANSETAG_UNAUTHENTICATED_MEDIA,
       urlPreviews: values.HANSETAG_URL_PREVIEWS,
     },

@@ -61,7 +61,7 @@ export function mediaAdminRouter({ serverName, admin, requireSession }: MediaAdm
       async (request, response) => {
         const ids = await admin.removeUnused(
           moment(request),
-          queryNumber(request, 'size_gt', 0, Number.MAX_SAFE_INTEGER),
+          1 + queryNumber(request, 'size_gt', 0, Number.MAX_SAFE_INTEGER - 1),
         );
         response.json(removed(ids));
       },

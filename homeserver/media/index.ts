@@ -19,6 +19,8 @@ export interface MediaConfig extends MediaLimits {
   readonly folder: string;
   /** Serve files to everybody at the addresses from before they needed a log-in. */
   readonly unauthenticated: boolean;
+  /** Files of people that nobody uses for so many days are removed; 0 for never. */
+  readonly retentionDays: number;
   /** Whether to look at pages that people send links to. */
   readonly urlPreviews: boolean;
 }
@@ -55,6 +57,7 @@ export interface MediaRepository {
 }
 
 const CLEAN_UP_MS = 60 * 60_000;
+const DAY_MS = 24 * 60 * 60_000;
 const FILE_TIMEOUT_MS = 60_000;
 const PREVIEW_TIMEOUT_MS = 10_000;
 
@@ -74,8 +77,11 @@ export async function mediaRepository(options: MediaRepositoryOptions): Promise<
   const fetch = new SafeFetch({ ...web, timeoutMs: PREVIEW_TIMEOUT_MS });
   const previews = config.urlPreviews ? { previews: new UrlPreviews({ serverName, media, blobs, fetch }) } : {};
   const { unauthenticated } = config;
+  const admin = new MediaAdmin(db, serverName, media.store);
   const cleaning = setInterval(() => {
-    media.cleanUp().catch((error: unknown) => log.warn({ err: error }, 'old files were not removed'));
+    cleanUp(media, admin, config.retentionDays).catch((error: unknown) =>
+      log.warn({ err: error }, 'old files were not removed'),
+    );
   }, CLEAN_UP_MS);
   cleaning.unref();
   return {
@@ -89,8 +95,13 @@ export async function mediaRepository(options: MediaRepositoryOptions): Promise<
       limitUploads,
       limitAnonymous,
     }),
-    admin: mediaAdminRouter({ serverName, admin: new MediaAdmin(db, serverName, media.store), requireSession }),
+    admin: mediaAdminRouter({ serverName, admin, requireSession }),
     federation: federationMediaRouter({ serverName, media, signed }),
     close: () => clearInterval(cleaning),
   };
+}
+
+async function cleanUp(media: Media, admin: MediaAdmin, retentionDays: number): Promise<void> {
+  if (retentionDays > 0) await admin.removeUnused(Date.now() - retentionDays * DAY_MS, 0);
+  await media.cleanUp();
 }

@@ -36,12 +36,12 @@ export class MediaAdmin {
     await this.#store.block(origin, mediaId, blocked);
   }
 
-  /** Removes files of this server's people that nobody used since then, if they are larger. Answers their ids. */
-  async removeUnused(since: number, largerThan: number): Promise<string[]> {
+  /** Removes files of this server's people that nobody used since then, if they have at least so many bytes. Answers their ids. */
+  async removeUnused(since: number, minBytes: number): Promise<string[]> {
     return this.#removed(
       `DELETE FROM media m USING blobs b WHERE b.sha256 = m.sha256 AND m.origin = $1 AND NOT m.cached AND NOT m.blocked
-       AND m.used_at < $2 AND b.size > $3 RETURNING m.media_id`,
-      [this.#serverName, since, largerThan],
+       AND m.used_at < $2 AND b.size >= $3 RETURNING m.media_id`,
+      [this.#serverName, since, minBytes],
     );
   }
 

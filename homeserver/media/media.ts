@@ -1,6 +1,7 @@
 /** The files of this server's people, and those of others that they look at. */
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
+import { ForeignKeyConstraintError } from 'sequelize';
 import { isServerName } from '../../federation/identifiers.ts';
 import type { Database, Tx } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
@@ -16,7 +17,7 @@ export interface MediaLimits {
   readonly maxBytes: number;
   /** All files of one person together, in bytes; 0 for no limit. */
   readonly quotaBytes: number;
-  /** What is kept of other servers' files, in bytes. */
+  /** What is kept of other servers' files, in bytes; at least four times the longest file. */
   readonly cacheBytes: number;
 }
 
@@ -41,20 +42,28 @@ const PROMISE_MS = 24 * 60 * 60_000;
 const MAX_PROMISES = 20;
 /** Files of others that nobody looks at for so long are removed, in ms. */
 const UNUSED_MS = 90 * 24 * 60 * 60_000;
+/** How far what is kept of others may grow beyond its bound, as a part of it. */
+const MAX_GROWTH = 0.1;
+/** What has just come stays for those who asked for it: so many files of the largest size always have room. */
+const MIN_CACHE_FILES = 4;
 const MEDIA_ID = /^[A-Za-z0-9_-]{1,255}$/;
 
 export class Media {
   /** For administrators and upkeep. */
   readonly store: MediaStore;
   readonly #options: MediaOptions;
+  readonly #cacheBytes: number;
   readonly #fetching = new Map<string, Promise<StoredMedia>>();
   readonly #making = new Map<string, Promise<StoredMedia>>();
+  /** Bytes that can be had again and came since the last upkeep. */
+  #grown = 0;
   /** Who waits for promised files, by media id. */
   readonly #waiting = new Map<string, Set<() => void>>();
 
   constructor(options: MediaOptions) {
     this.#options = options;
     this.store = new MediaStore(options.db, options.blobs);
+    this.#cacheBytes = Math.max(options.cacheBytes, MIN_CACHE_FILES * options.maxBytes);
   }
 
   get maxBytes(): number {
@@ -79,6 +88,7 @@ export class Media {
   async keepCached(file: Received, info: MediaInfo): Promise<string> {
     const mediaId = newMediaId();
     await this.store.add({ ...info, origin: this.#options.serverName, mediaId, cached: true }, file);
+    await this.#makeRoom(file.size);
     return mediaId;
   }
 
@@ -154,7 +164,12 @@ export class Media {
     return once(this.#making, name, async () => {
       const { bytes, contentType } = await makeThumbnail(this.#options.blobs.path(source.sha256), key);
       const file = await this.#options.blobs.receive(Readable.from([bytes]), Infinity);
-      await this.#settled(file, () => this.store.addThumbnail(source.sha256, key, contentType, file));
+      await this.#settled(file, () => this.store.addThumbnail(source.sha256, key, contentType, file)).catch(
+        (error: unknown) => {
+          // The large one was removed meanwhile.
+          throw error instanceof ForeignKeyConstraintError ? notFound() : error;
+        },
+      );
       return { sha256: file.sha256, size: file.size, contentType, fileName: undefined };
     });
   }
@@ -166,9 +181,16 @@ export class Media {
 
   /** Removes what is not needed any more. To be called from time to time. */
   async cleanUp(): Promise<void> {
+    this.#grown = 0;
     await this.store.removeExpired();
-    await this.store.evict(this.#options.cacheBytes, Date.now() - UNUSED_MS);
+    await this.store.evict(this.#cacheBytes, Date.now() - UNUSED_MS);
     await this.store.sweep();
+  }
+
+  /** Between two times of upkeep others must not fill the disk. */
+  async #makeRoom(bytes: number): Promise<void> {
+    this.#grown += bytes;
+    if (this.#grown > this.#cacheBytes * MAX_GROWTH) await this.cleanUp();
   }
 
   async #local(mediaId: string, { timeoutMs, signal }: FindOptions): Promise<StoredMedia> {
@@ -229,6 +251,7 @@ export class Media {
     const { file, contentType, fileName } = await this.#options.remote.fetch(origin, mediaId);
     const info = { contentType, fileName };
     await this.#settled(file, () => this.store.add({ ...info, origin, mediaId, cached: true }, file));
+    await this.#makeRoom(file.size);
     return { ...info, sha256: file.sha256, size: file.size };
   }
 

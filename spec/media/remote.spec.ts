@@ -106,8 +106,8 @@ describe('Files of other servers', () => {
 
   it('make room for others, the one that was used longest ago first, and can be had again', async () => {
     const sent: string[] = [];
-    for (const letter of ['a', 'b', 'c']) {
-      const media = await bert.upload(Buffer.alloc(90_000, letter));
+    for (const letter of ['a', 'b', 'c', 'd', 'e']) {
+      const media = await bert.upload(Buffer.alloc(290_000, letter));
       await (await dora.ask('GET', download(media))).arrayBuffer();
       sent.push(media);
       const used = Date.now() - 1000 + sent.length;
@@ -115,10 +115,19 @@ describe('Files of other servers', () => {
     }
     await hamburg.db.query('DELETE FROM media WHERE media_id <> ALL($1)', [sent.map((media) => media.split('/')[1])]);
     await hamburg.media.cleanUp();
-    expect((await hamburg.files()).blobs).toBe(2);
+    expect((await hamburg.files()).blobs).toBe(4);
     const before = downloads();
     for (const media of sent.toReversed()) await (await dora.ask('GET', download(media))).arrayBuffer();
     expect(downloads()).toBe(before + 1);
+  });
+
+  it('never take much more room than they may, even before the time of upkeep', async () => {
+    for (const letter of ['f', 'g', 'h', 'i', 'j', 'k']) {
+      const media = await bert.upload(Buffer.alloc(290_000, letter));
+      await (await dora.ask('GET', download(media))).arrayBuffer();
+      const [row] = await hamburg.db.query<{ bytes: string }>('SELECT sum(size) AS bytes FROM blobs');
+      expect(Number(row?.bytes)).toBeLessThanOrEqual(1_200_000);
+    }
   });
 
   it('that an administrator has blocked are not served, nor fetched again', async () => {

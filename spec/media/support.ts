@@ -70,6 +70,7 @@ const DEFAULTS = {
   maxBytes: 1024 * 1024,
   quotaBytes: 0,
   cacheBytes: 1024 ** 3,
+  retentionDays: 0,
   unauthenticated: false,
   urlPreviews: true,
 };
