@@ -151,6 +151,8 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     serverName,
     db,
     rooms,
+    positions,
+    notifier,
     client,
     requireSession: sessionRequired,
     signed: federation.signedRequest,

@@ -31,6 +31,8 @@ const UNSTABLE = {
   'org.matrix.msc3030': true,
   'im.nheko.summary': true,
   'uk.half-shot.msc2666.query_mutual_rooms': true,
+  // Threads that one follows.
+  'io.element.msc4306': true,
   // Delayed events.
   'org.matrix.msc4140': true,
 };

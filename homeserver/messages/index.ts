@@ -13,6 +13,7 @@ import { rtcRouter } from '../client-api/rtc.ts';
 import { searchRouter } from '../client-api/search.ts';
 import { showFor } from '../client-api/show.ts';
 import type { ShowFor } from '../client-api/show.ts';
+import { threadSubscriptionsRouter } from '../client-api/thread-subscriptions.ts';
 import { mutualRoomsRouter, userDirectoryRouter } from '../client-api/user-directory.ts';
 import type { Database } from '../database/database.ts';
 import { DelayedEvents } from '../delayed-events/delayed-events.ts';
@@ -23,16 +24,21 @@ import { UserDirectory } from '../directory/user-directory.ts';
 import { directoryRouter as federationDirectory } from '../federation-api/directory-router.ts';
 import { findRouter } from '../federation-api/find-router.ts';
 import { Relations } from '../relations/relations.ts';
+import { ThreadSubscriptions } from '../relations/thread-subscriptions.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { EventTimes } from '../search/event-times.ts';
 import { Search } from '../search/search.ts';
 import { Hierarchy } from '../spaces/hierarchy.ts';
 import { RemoteSpaces } from '../spaces/remote-spaces.ts';
+import type { Notifier } from '../stream/notifier.ts';
+import type { Positions } from '../stream/positions.ts';
 
 export interface MessagesOptions {
   readonly serverName: string;
   readonly db: Database;
   readonly rooms: Rooms;
+  readonly positions: Positions;
+  readonly notifier: Notifier;
   readonly client: FederationClient;
   readonly requireSession: RequestHandler;
   /** Lets only signed requests of other servers pass. */
@@ -49,6 +55,7 @@ export interface Messages {
   readonly relations: Relations;
   readonly showFor: ShowFor;
   readonly delayedEvents: DelayedEvents;
+  readonly threadSubscriptions: ThreadSubscriptions;
   /** Routers at `/_matrix/client/v3`. */
   readonly matrix: Router[];
   /** Routers at `/_matrix`. */
@@ -87,6 +94,7 @@ export function messages(options: MessagesOptions): Messages {
     userExists: options.userExists,
     showFor: showFor(db, rooms),
   };
+  const threadSubscriptions = new ThreadSubscriptions(options);
   const delayedEvents = new DelayedEvents({ db, rooms, log });
   return {
     directory,
@@ -94,6 +102,7 @@ export function messages(options: MessagesOptions): Messages {
     relations,
     showFor: parts.showFor,
     delayedEvents,
+    threadSubscriptions,
     matrix: [
       directoryRouter({
         ...parts,
@@ -111,6 +120,7 @@ export function messages(options: MessagesOptions): Messages {
       mutualRoomsRouter(parts),
       delayedEventsRouter({ delayedEvents, requireSession }),
       rtcRouter({ requireSession }),
+      threadSubscriptionsRouter({ threadSubscriptions, positions: options.positions, requireSession }),
     ],
     federation: [federationDirectory({ ...parts, signed }), findRouter({ ...parts, signed })],
     start: () => delayedEvents.start(),

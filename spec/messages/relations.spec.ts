@@ -1,3 +1,4 @@
+import type { JsonObject } from '../../federation/json.ts';
 import { at, each, startServer } from './support.ts';
 import type { Person, TestServer } from './support.ts';
 
@@ -212,5 +213,79 @@ describe('A page of messages', () => {
     const filter = JSON.stringify({ lazy_load_members: true, types: ['m.room.message'] });
     const { body } = await page({ limit: '3', filter });
     expect(each(body, 'state', 'state_key').sort()).toEqual([bert.userId, clara.userId]);
+  });
+});
+
+describe('A thread', () => {
+  let server: TestServer;
+  let bert: Person;
+  let roomId: string;
+  let root: string;
+
+  beforeAll(async () => {
+    server = await startServer('luebeck7.example');
+    bert = await server.person('bert');
+  });
+
+  beforeEach(async () => {
+    roomId = await bert.createRoom();
+    root = await bert.say(roomId, 'root');
+  });
+
+  afterAll(async () => {
+    await server.close();
+  });
+
+  const subscription = (method: string, body?: JsonObject, of = root) =>
+    bert.ask(
+      method,
+      `/unstable/io.element.msc4306/rooms/${encodeURIComponent(roomId)}/thread/${encodeURIComponent(of)}/subscription`,
+      body,
+    );
+  const reply = (to = root) => bert.say(roomId, { 'm.relates_to': { event_id: to, rel_type: 'm.thread' } });
+
+  it('is followed and not followed any more', async () => {
+    expect((await subscription('GET')).status).toBe(404);
+    expect((await subscription('DELETE')).status).toBe(200);
+    expect((await subscription('PUT', {})).status).toBe(200);
+    expect((await subscription('GET')).body).toEqual({ automatic: false });
+    expect((await subscription('DELETE')).status).toBe(200);
+    const gone = await subscription('GET');
+    expect([gone.status, gone.body['errcode']]).toEqual([404, 'M_NOT_FOUND']);
+    for (const method of ['GET', 'PUT', 'DELETE']) {
+      expect((await subscription(method, method === 'PUT' ? {} : undefined, '$unknown')).status).toBe(404);
+    }
+  });
+
+  it('is followed by itself only because of what was said in it since one stopped following', async () => {
+    const [first, elsewhere] = [await reply(), await reply(await bert.say(roomId, 'other'))];
+    for (const automatic of [root, elsewhere]) {
+      const answer = await subscription('PUT', { automatic });
+      expect([answer.status, answer.body['errcode']]).toEqual([400, 'IO.ELEMENT.MSC4306.M_NOT_IN_THREAD']);
+    }
+    expect((await subscription('PUT', { automatic: first })).status).toBe(200);
+    expect((await subscription('GET')).body).toEqual({ automatic: true });
+    await subscription('PUT', {});
+    await subscription('PUT', { automatic: first });
+    expect((await subscription('GET')).body).toEqual({ automatic: false });
+    await subscription('DELETE');
+    const refused = await subscription('PUT', { automatic: first });
+    expect([refused.status, refused.body['errcode']]).toEqual([409, 'IO.ELEMENT.MSC4306.M_CONFLICTING_UNSUBSCRIPTION']);
+    expect((await subscription('PUT', { automatic: await reply() })).status).toBe(200);
+  });
+
+  it('is told of among those that one follows, in pages', async () => {
+    const since = server.rooms.position;
+    await subscription('PUT', {});
+    const second = await bert.say(roomId, 'second');
+    await subscription('PUT', {}, second);
+    await subscription('DELETE', undefined, second);
+    const list = (query: string) => bert.ask('GET', `/unstable/io.element.msc4308/thread_subscriptions?dir=b${query}`);
+    const stamp = { bump_stamp: jasmine.any(Number) };
+    const first = await list(`&limit=1&to=s${String(since)}`);
+    expect(first.body).toEqual({ unsubscribed: { [roomId]: { [second]: stamp } }, end: jasmine.any(String) });
+    const rest = await list(`&to=s${String(since)}&from=${String(first.body['end'])}`);
+    expect(rest.body).toEqual({ subscribed: { [roomId]: { [root]: { ...stamp, automatic: false } } } });
+    expect((await list('&from=x')).status).toBe(400);
   });
 });

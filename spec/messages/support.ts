@@ -111,6 +111,7 @@ export async function startServer(name: string): Promise<TestServer> {
   const sessions = new Sessions(db, accounts);
   const sessionRequired = requireSession(sessions);
   const positions = await Positions.open(db);
+  const notifier = new Notifier();
   const key = createSigningKey(generateSeed(), 'a');
   // Only `request` is used of the client.
   const client = plainClient(name, key) as FederationClient;
@@ -122,7 +123,7 @@ export async function startServer(name: string): Promise<TestServer> {
     key,
     sender: new QueueSender(db, queue),
     positions,
-    notifier: new Notifier(),
+    notifier,
     profile: async (userId) => ({ displayname: await accounts.displayName(userId) }),
     log,
   });
@@ -143,6 +144,8 @@ export async function startServer(name: string): Promise<TestServer> {
     serverName: name,
     db,
     rooms,
+    positions,
+    notifier,
     client,
     requireSession: sessionRequired,
     signed: federation.signedRequest,

@@ -112,6 +112,8 @@ export async function startServer(options: Partial<PersonalOptions> = {}): Promi
     serverName: name,
     db,
     rooms,
+    positions,
+    notifier,
     client: { request: unused } as unknown as FederationClient,
     requireSession: sessionRequired,
     signed: unused,
@@ -166,7 +168,7 @@ export async function startServer(options: Partial<PersonalOptions> = {}): Promi
       return person(url, userId, accessToken);
     },
     async close() {
-      own.close();
+      await own.close();
       await found.close();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
