@@ -127,7 +127,9 @@ export class RemoteMedia {
 /** Whether the other server does not know the question, rather than the file. */
 function isUnknownToThem(error: unknown): boolean {
   if (!(error instanceof FederationError) || error.code !== 'REFUSED') return false;
-  return error.errcode === 'M_UNRECOGNIZED' || (error.status === 404 && error.errcode === undefined);
+  const { status = 0, errcode } = error;
+  // A refusal without a Matrix error comes from something that knows no such question.
+  return errcode === 'M_UNRECOGNIZED' || (errcode === undefined && status >= 400 && status < 500);
 }
 
 async function skip(content: AsyncIterable<Uint8Array>, max: number): Promise<void> {

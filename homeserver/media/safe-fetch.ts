@@ -6,6 +6,7 @@ import type { SecureContext } from 'node:tls';
 import { Client } from 'undici';
 import { AddressPolicy } from '../../federation/address-policy.ts';
 import { pinnedConnector, trustedRoots } from '../../federation/pinned-connector.ts';
+import { readBounded } from '../../federation/read-bounded.ts';
 
 export type FetchErrorCode =
   /** The address is none, or leads to where we must not go. */
@@ -99,6 +100,33 @@ export class SafeFetch {
       }
     }
     throw new FetchError('FAILED', 'There are too many redirections.');
+  }
+
+  /**
+   * Sends JSON; redirections are not followed.
+   *
+   * @throws FetchError; BodyError when the answer is longer than `maxBytes`
+   */
+  async post(address: string, json: string, maxBytes: number): Promise<{ status: number; body: string }> {
+    const url = webAddress(address, undefined);
+    const client = await this.#client(url);
+    try {
+      const { statusCode, body } = await client
+        .request({
+          method: 'POST',
+          path: url.pathname + url.search,
+          headers: { 'content-type': 'application/json', 'user-agent': 'Hansetag' },
+          body: json,
+          signal: AbortSignal.timeout(this.#options.timeoutMs),
+        })
+        .catch((error: unknown) => {
+          throw new FetchError('FAILED', 'There is no answer.', error);
+        });
+      body.on('error', () => undefined);
+      return { status: statusCode, body: await readBounded(body, maxBytes) };
+    } finally {
+      await client.destroy();
+    }
   }
 
   async #client(url: URL): Promise<Client> {

@@ -105,15 +105,16 @@ describe('Files of other servers', () => {
   });
 
   it('make room for others, the one that was used longest ago first, and can be had again', async () => {
+    await hamburg.db.query('DELETE FROM media');
+    await hamburg.media.cleanUp();
     const sent: string[] = [];
     for (const letter of ['a', 'b', 'c', 'd', 'e']) {
       const media = await bert.upload(Buffer.alloc(290_000, letter));
       await (await dora.ask('GET', download(media))).arrayBuffer();
       sent.push(media);
-      const used = Date.now() - 1000 + sent.length;
-      await hamburg.db.query('UPDATE media SET used_at = $1 WHERE media_id = $2', [used, media.split('/')[1]]);
+      // The earlier ones were used longer ago.
+      await hamburg.db.query('UPDATE media SET used_at = used_at - 1000');
     }
-    await hamburg.db.query('DELETE FROM media WHERE media_id <> ALL($1)', [sent.map((media) => media.split('/')[1])]);
     await hamburg.media.cleanUp();
     expect((await hamburg.files()).blobs).toBe(4);
     const before = downloads();
@@ -203,6 +204,11 @@ describe('Files of other servers', () => {
         `${DOWNLOAD}a`,
         jasmine.stringMatching(/^\/_matrix\/media\/v3\/download\/peer\.example%3A\d+\/a$/),
       ]);
+      const dull = await from((url, response) => {
+        if (url.startsWith(DOWNLOAD)) response.writeHead(400).end('What?');
+        else response.end('old');
+      });
+      expect(dull.result).toEqual([200, 'old']);
       const gone = await from((_url, response) => answer(response, { errcode: 'M_NOT_FOUND' }, 404));
       expect(gone).toEqual({ result: [404, 'M_NOT_FOUND'], seen: [`${DOWNLOAD}a`] });
     });
