@@ -1,6 +1,7 @@
 /** The HTTP server for people: the Matrix client API, the own API and the web client. */
 import express from 'express';
 import type { Express, RequestHandler, Router } from 'express';
+import type { Provider as OauthProvider } from 'oidc-provider';
 import type { Logger } from 'pino';
 import type { Accounts } from './accounts/accounts.ts';
 import type { LoginTokens } from './accounts/login-tokens.ts';
@@ -15,12 +16,13 @@ import type { CapabilitiesRouterOptions } from './client-api/capabilities.ts';
 import { devicesRouter } from './client-api/devices.ts';
 import { filterRouter } from './client-api/filter.ts';
 import { loginRouter } from './client-api/login.ts';
+import { OauthLogins, oauthRouter } from './client-api/oauth.ts';
 import { profileRouter } from './client-api/profile.ts';
 import type { ProfileRouterOptions } from './client-api/profile.ts';
 import { registerRouter, sharedSecretRouter } from './client-api/register.ts';
 import { servicesRouter } from './client-api/services.ts';
 import type { ServicesRouterOptions } from './client-api/services.ts';
-import { ssoRouter } from './client-api/sso.ts';
+import { browserLogin, ssoRouter } from './client-api/sso.ts';
 import type { PasswordConfig } from './config.ts';
 import { errorHandler, unknownPath } from './errors.ts';
 import {
@@ -48,6 +50,8 @@ export interface ClientAppOptions
   readonly passwordLogin: PasswordLogin;
   readonly passwords: PasswordConfig;
   readonly uia: Uia;
+  /** The OAuth 2.0 API, where there is a way to log in. */
+  readonly oauth?: OauthProvider;
   /** Without it nobody logs in by a browser. */
   readonly provider?: IdentityProvider;
   readonly requireSession: RequestHandler;
@@ -83,9 +87,28 @@ export function clientApp(options: ClientAppOptions): Express {
   if (options.measure) app.use(options.measure);
   app.use(requestLog(log), securityHeaders(publicUrl));
   app.use(['/_matrix', '/_synapse', '/.well-known/matrix'], allowAnyOrigin);
+  const oauthLogins = new OauthLogins();
+  if (options.oauth) {
+    const { provider } = options;
+    const begin = provider && browserLogin({ publicUrl, provider });
+    app.use(
+      oauthRouter({
+        ...own,
+        provider: options.oauth,
+        passwords: options.passwords.login,
+        logins: oauthLogins,
+        ...(begin
+          ? {
+              logInAtOrganisation: (request, response, interaction) =>
+                begin(request, response, { kind: 'oauth', interaction }),
+            }
+          : {}),
+      }),
+    );
+  }
   app.use(['/_matrix', '/_synapse', '/_hansetag'], bodies());
   app.use(capabilitiesRouter(options));
-  if (options.provider) app.use(ssoRouter({ ...own, provider: options.provider }));
+  if (options.provider) app.use(ssoRouter({ ...own, provider: options.provider, oauthLogins }));
   const { adminSecret } = options.passwords;
   if (adminSecret !== undefined) app.use(sharedSecretRouter({ ...own, secret: adminSecret }));
   app.use(

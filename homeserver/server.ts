@@ -14,6 +14,7 @@ import { ProfileAnnouncer } from './accounts/announce-profile.ts';
 import { leaveRooms } from './accounts/leave-rooms.ts';
 import { LoginTokens } from './accounts/login-tokens.ts';
 import { IdentityProvider } from './accounts/oidc.ts';
+import { cleanUpOauth, oauthProvider } from './accounts/oauth/provider.ts';
 import { OpenIdTokens } from './accounts/openid-tokens.ts';
 import { PasswordLogin } from './accounts/password-login.ts';
 import { Passwords } from './accounts/passwords.ts';
@@ -24,6 +25,7 @@ import { Sessions } from './accounts/sessions.ts';
 import { Uia } from './accounts/uia.ts';
 import { clientApp } from './client-app.ts';
 import { roomsRouter } from './client-api/rooms.ts';
+import { OAUTH_PATH } from './client-api/oauth.ts';
 import { CALLBACK_PATH } from './client-api/sso.ts';
 import type { Address, Config } from './config.ts';
 import { migrate, openDatabase } from './database/database.ts';
@@ -54,6 +56,7 @@ export interface Homeserver {
 /** How long requests may go on after the end was asked for, in ms. */
 const GRACE_MS = 2_000;
 const HEALTH_PATIENCE_MS = 2_000;
+const CLEAN_UP_MS = 60 * 60 * 1000;
 
 /**
  * Starts a homeserver: when the promise resolves, it listens.
@@ -120,6 +123,11 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
   const passwordLogin = new PasswordLogin({ accounts, passwords: new Passwords(), rateLimitFactor });
   const uia = new Uia({ accounts, passwordLogin, passwords: passwords.login, sso: config.oidc !== undefined });
   const sessionRequired = requireSession(sessions);
+  const oauth =
+    config.oidc === undefined && !passwords.login
+      ? undefined
+      : await oauthProvider({ db, accounts, sessions, issuer: publicUrl + OAUTH_PATH, log });
+  if (oauth) opened.push(every(CLEAN_UP_MS, () => cleanUpOauth(db), log));
   const positions = await Positions.open(db);
   const notifier = new Notifier();
   const rooms = await Rooms.open({
@@ -262,6 +270,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     passwordLogin,
     passwords,
     uia,
+    ...(oauth ? { oauth } : {}),
     leaveRooms: (userId) => {
       leaveRooms(rooms, userId, log).catch((error: unknown) => log.warn({ err: error }, 'rooms were not left'));
     },
@@ -328,6 +337,15 @@ async function closeServer(server: Server): Promise<void> {
     server.closeIdleConnections();
   });
   clearTimeout(timer);
+}
+
+/** Does something from time to time. @returns a function that ends that */
+function every(ms: number, task: () => Promise<void>, log: Logger): () => void {
+  const timer = setInterval(() => {
+    task().catch((error: unknown) => log.warn({ err: error }, 'cleaning up failed'));
+  }, ms);
+  timer.unref();
+  return () => clearInterval(timer);
 }
 
 /** Whether the database answers in reasonable time. */

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Request, Response } from 'express';
 import type { LoginFailure } from './oidc.ts';
 
-type Language = 'de' | 'en';
+export type Language = 'de' | 'en';
 
 const TEXTS = {
   de: {
@@ -57,7 +57,7 @@ export function sendFailurePage(request: Request, response: Response, failure: L
   const language = languageOf(request);
   const texts = TEXTS[language];
   const status = { unavailable: 502, unknown: 400, refused: 403 }[failure];
-  send(response, status, language, texts.failedTitle, [
+  sendPage(response, status, language, texts.failedTitle, [
     `<p>${escapeHtml(texts.failed[failure])}</p>`,
     `<p><a href="/">${texts.again}</a></p>`,
   ]);
@@ -73,7 +73,7 @@ export function sendConfirmationPage(request: Request, response: Response, targe
   const texts = TEXTS[language];
   // Schemes of apps have no origin of their own.
   const name = target.origin === 'null' ? target.protocol : target.origin;
-  send(response, 200, language, texts.confirmTitle, [
+  sendPage(response, 200, language, texts.confirmTitle, [
     `<p>${texts.confirm}</p>`,
     `<p><strong>${escapeHtml(name)}</strong></p>`,
     `<p>${texts.warning}</p>`,
@@ -85,7 +85,7 @@ export function sendConfirmationPage(request: Request, response: Response, targe
 export function sendGravePage(request: Request, response: Response, operation: string, next: string): void {
   const language = languageOf(request);
   const texts = TEXTS[language];
-  send(response, 200, language, texts.graveTitle, [
+  sendPage(response, 200, language, texts.graveTitle, [
     `<p>${texts.grave}</p>`,
     `<p><code>${escapeHtml(operation)}</code></p>`,
     `<p>${texts.graveWarning}</p>`,
@@ -106,15 +106,35 @@ export function sendDonePage(request: Request, response: Response): void {
     'Content-Security-Policy',
     `default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-${hash}'; frame-ancestors 'none'`,
   );
-  send(response, 200, language, texts.doneTitle, [`<p>${texts.done}</p>`, `<script>${DONE_SCRIPT}</script>`]);
+  sendPage(response, 200, language, texts.doneTitle, [`<p>${texts.done}</p>`, `<script>${DONE_SCRIPT}</script>`]);
 }
 
-function languageOf(request: Request): Language {
+/** The language of a page, from what a browser says that its person reads. */
+export function chooseLanguage(request: { acceptsLanguages(languages: string[]): string | false }): Language {
   return request.acceptsLanguages(['de', 'en']) === 'en' ? 'en' : 'de';
 }
 
-function send(response: Response, status: number, language: Language, title: string, body: readonly string[]): void {
-  response.status(status).set('Cache-Control', 'no-store').type('html').send(`<!doctype html>
+function languageOf(request: Request): Language {
+  return chooseLanguage(request);
+}
+
+function sendPage(
+  response: Response,
+  status: number,
+  language: Language,
+  title: string,
+  body: readonly string[],
+): void {
+  response
+    .status(status)
+    .set('Cache-Control', 'no-store')
+    .type('html')
+    .send(pageHtml(language, title, body));
+}
+
+/** The HTML of a page of this server. @param body HTML as well */
+export function pageHtml(language: Language, title: string, body: readonly string[]): string {
+  return `<!doctype html>
 <html lang="${language}">
 <head>
 <meta charset="utf-8">
@@ -130,10 +150,10 @@ ${body.join('\n')}
 </main>
 </body>
 </html>
-`);
+`;
 }
 
-function escapeHtml(text: string): string {
+export function escapeHtml(text: string): string {
   return text
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')

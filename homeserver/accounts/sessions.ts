@@ -66,13 +66,16 @@ interface DeviceRow {
   last_seen_ip: string | null;
   user_agent: string | null;
 }
-type RequesterRow = TokenRow & {
+interface RequesterRow {
+  localpart: string;
+  device_id: string;
+  expires_at: number | null;
   guest: boolean;
   admin: boolean;
   display_name: string | null;
   last_seen_at: number;
   last_seen_ip: string | null;
-};
+}
 
 export const ACCESS_TOKEN_PREFIX = 'hst_';
 const REFRESH_TOKEN_PREFIX = 'hsr_';
@@ -107,15 +110,8 @@ export class Sessions {
    */
   async authenticate(accessToken: string, origin: Origin = {}): Promise<Requester> {
     const hash = hashSecret(accessToken);
-    const [row] = await this.#db.query<RequesterRow>(
-      `SELECT t.*, u.guest, u.admin, u.display_name, d.last_seen_at, d.last_seen_ip FROM tokens t
-       JOIN users u USING (localpart) JOIN devices d USING (localpart, device_id) WHERE t.access_hash = $1`,
-      [hash],
-    );
-    if (!row) throw unknownToken(false);
     const now = this.#now();
-    if (row.expires_at !== null && row.expires_at <= now) throw unknownToken(row.refresh_hash !== null);
-    if (!row.used) await this.#firstUse(row);
+    const row = accessToken.startsWith(ACCESS_TOKEN_PREFIX) ? await this.#own(hash, now) : await this.#oauth(hash, now);
     const moved = origin.ip !== undefined && origin.ip !== row.last_seen_ip;
     if (moved || now - row.last_seen_at > SEEN_STEP_MS) {
       await this.#db.query(
@@ -131,6 +127,16 @@ export class Sessions {
       admin: row.admin,
       displayName: row.display_name ?? row.localpart,
     };
+  }
+
+  /** Makes a device for a token that is kept elsewhere, unless it is there already. */
+  async attach(userId: string, deviceId: string, displayName: string | undefined): Promise<void> {
+    const [device] = await this.#db.query(
+      `INSERT INTO devices (localpart, device_id, display_name, created_at, last_seen_at) VALUES ($1, $2, $3, $4, $4)
+       ON CONFLICT DO NOTHING RETURNING device_id`,
+      [this.#localpart(userId), deviceId, displayName ?? null, this.#now()],
+    );
+    if (device) await this.#deviceChanged(userId, deviceId, 'new');
   }
 
   /** Logs a local user in. */
@@ -238,6 +244,31 @@ export class Sessions {
   onEnd(listener: EndListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  async #own(hash: Buffer, now: number): Promise<RequesterRow> {
+    const [row] = await this.#db.query<RequesterRow & TokenRow>(
+      `SELECT t.*, u.guest, u.admin, u.display_name, d.last_seen_at, d.last_seen_ip FROM tokens t
+       JOIN users u USING (localpart) JOIN devices d USING (localpart, device_id) WHERE t.access_hash = $1`,
+      [hash],
+    );
+    if (!row) throw unknownToken(false);
+    if (row.expires_at !== null && row.expires_at <= now) throw unknownToken(row.refresh_hash !== null);
+    if (!row.used) await this.#firstUse(row);
+    return row;
+  }
+
+  /** A token of the OAuth 2.0 API. Expired ones stay for a while, so that clients refresh and do not log in anew. */
+  async #oauth(hash: Buffer, now: number): Promise<RequesterRow> {
+    const [row] = await this.#db.query<RequesterRow>(
+      `SELECT i.localpart, i.device_id, i.expires_at, u.guest, u.admin, u.display_name, d.last_seen_at, d.last_seen_ip
+       FROM oauth_items i JOIN users u USING (localpart) JOIN devices d USING (localpart, device_id)
+       WHERE i.model = 'AccessToken' AND i.id = $1`,
+      [hash],
+    );
+    if (!row) throw unknownToken(false);
+    if (row.expires_at !== null && row.expires_at <= now) throw unknownToken(true);
+    return row;
   }
 
   async #issue(

@@ -11,6 +11,7 @@ import { sendConfirmationPage, sendDonePage, sendFailurePage, sendGravePage } fr
 import { newSecret } from '../accounts/secrets.ts';
 import type { Uia } from '../accounts/uia.ts';
 import { methods, MatrixError } from '../errors.ts';
+import type { OauthLogins } from './oauth.ts';
 import { queryText } from './parse.ts';
 
 /** Where the identity provider sends people back to, below the public address. */
@@ -22,6 +23,7 @@ export interface SsoRouterOptions {
   readonly provider: IdentityProvider;
   readonly loginTokens: LoginTokens;
   readonly uia: Uia;
+  readonly oauthLogins: OauthLogins;
   readonly limitLogin: RequestHandler;
   readonly log: Logger;
 }
@@ -29,40 +31,52 @@ export interface SsoRouterOptions {
 const CONFIRM_COOKIE = 'hansetag_confirm';
 const MAX_REDIRECT_URL = 2048;
 
+/** Sends a browser to the identity provider, which sends it back to `CALLBACK_PATH`. */
+export function browserLogin(
+  options: Pick<SsoRouterOptions, 'publicUrl' | 'provider'>,
+): (request: Request, response: Response, purpose: LoginPurpose) => Promise<void> {
+  return async (request, response, purpose) => {
+    response.set('Cache-Control', 'no-store');
+    try {
+      const { url, state, browserSecret } = await options.provider.start(purpose);
+      setCookie(options, response, state, browserSecret, LOGIN_LIFE_MS);
+      response.redirect(302, url.href);
+    } catch (error) {
+      if (!(error instanceof LoginError)) throw error;
+      sendFailurePage(request, response, error.code);
+    }
+  };
+}
+
+function setCookie(
+  { publicUrl }: Pick<SsoRouterOptions, 'publicUrl'>,
+  response: Response,
+  state: string,
+  secret: string,
+  lifeMs: number,
+): void {
+  // Each log-in has its own cookie, so that two tabs do not disturb each other.
+  response.cookie(cookieName(state), secret, {
+    httpOnly: true,
+    sameSite: 'lax',
+    secure: publicUrl.startsWith('https:'),
+    path: CALLBACK_PATH,
+    maxAge: lifeMs,
+  });
+}
+
 /**
  * Mounted at the root of the client server.
  *
  * @see Matrix specification, client-server API, "SSO client login/authentication"
  */
 export function ssoRouter(options: SsoRouterOptions): Router {
-  const { publicUrl, accounts, provider, loginTokens, uia, limitLogin, log } = options;
+  const { publicUrl, accounts, provider, loginTokens, uia, oauthLogins, limitLogin, log } = options;
   const ownOrigin = new URL(publicUrl).origin;
   const secure = publicUrl.startsWith('https:');
   const router = express.Router();
 
-  function setCookie(response: Response, state: string, secret: string, lifeMs: number): void {
-    // Each log-in has its own cookie, so that two tabs do not disturb each other.
-    response.cookie(cookieName(state), secret, {
-      httpOnly: true,
-      sameSite: 'lax',
-      secure,
-      path: CALLBACK_PATH,
-      maxAge: lifeMs,
-    });
-  }
-
-  /** Sends the browser to the identity provider. */
-  async function begin(request: Request, response: Response, purpose: LoginPurpose): Promise<void> {
-    response.set('Cache-Control', 'no-store');
-    try {
-      const { url, state, browserSecret } = await provider.start(purpose);
-      setCookie(response, state, browserSecret, LOGIN_LIFE_MS);
-      response.redirect(302, url.href);
-    } catch (error) {
-      if (!(error instanceof LoginError)) throw error;
-      sendFailurePage(request, response, error.code);
-    }
-  }
+  const begin = browserLogin(options);
 
   /** What follows when somebody has logged in. @throws LoginError */
   async function goOn(request: Request, response: Response, { identity, purpose }: FinishedLogin): Promise<void> {
@@ -82,8 +96,11 @@ export function ssoRouter(options: SsoRouterOptions): Router {
         sendDonePage(request, response);
         return;
       }
-      case 'oauth':
-        throw new LoginError('unknown', 'There is no such request for access.');
+      case 'oauth': {
+        const next = oauthLogins.finish(purpose.interaction, await accounts.logIn(identity));
+        response.redirect(302, publicUrl + next);
+        return;
+      }
     }
   }
 
@@ -128,7 +145,7 @@ export function ssoRouter(options: SsoRouterOptions): Router {
         response.set('Cache-Control', 'no-store');
         try {
           const finished = await provider.finish(query, cookie(request, cookieName(state)));
-          setCookie(response, state, '', 0);
+          setCookie(options, response, state, '', 0);
           await goOn(request, response, finished);
         } catch (error) {
           if (error instanceof MatrixError && error.errcode === 'M_USER_DEACTIVATED') {

@@ -74,11 +74,21 @@ export class Browser {
   readonly #jar = new Map<string, Map<string, string>>();
 
   async get(url: string | URL): Promise<Visit> {
+    return this.#ask(url);
+  }
+
+  /** Sends a form. */
+  async post(url: string | URL, form: Record<string, string>): Promise<Visit> {
+    return this.#ask(url, new URLSearchParams(form));
+  }
+
+  async #ask(url: string | URL, form?: URLSearchParams): Promise<Visit> {
     const at = new URL(url);
     const cookies = this.#jar.get(at.host) ?? new Map<string, string>();
     this.#jar.set(at.host, cookies);
     const response = await fetch(at, {
       redirect: 'manual',
+      ...(form === undefined ? {} : { method: 'POST', body: form }),
       headers: { cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; ') },
     });
     for (const line of response.headers.getSetCookie()) {

@@ -6,6 +6,7 @@ import type { RequestHandler } from 'express';
 import { Accounts } from '../../homeserver/accounts/accounts.ts';
 import { LoginTokens } from '../../homeserver/accounts/login-tokens.ts';
 import { IdentityProvider } from '../../homeserver/accounts/oidc.ts';
+import { oauthProvider } from '../../homeserver/accounts/oauth/provider.ts';
 import { OpenIdTokens } from '../../homeserver/accounts/openid-tokens.ts';
 import { PasswordLogin } from '../../homeserver/accounts/password-login.ts';
 import { Passwords } from '../../homeserver/accounts/passwords.ts';
@@ -14,6 +15,7 @@ import { requireSession } from '../../homeserver/accounts/require-session.ts';
 import { Sessions } from '../../homeserver/accounts/sessions.ts';
 import { Uia } from '../../homeserver/accounts/uia.ts';
 import { clientApp } from '../../homeserver/client-app.ts';
+import { OAUTH_PATH } from '../../homeserver/client-api/oauth.ts';
 import { CALLBACK_PATH } from '../../homeserver/client-api/sso.ts';
 import type { PasswordConfig } from '../../homeserver/config.ts';
 import { migrate, openDatabase } from '../../homeserver/database/database.ts';
@@ -98,7 +100,16 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
   const openIdTokens = new OpenIdTokens(db, accounts, clock.now);
   const left: string[] = [];
   const passwordLogin = new PasswordLogin({ accounts, passwords: new Passwords(COST), rateLimitFactor });
+  const oauth = await oauthProvider({
+    db,
+    accounts,
+    sessions,
+    issuer: publicUrl + OAUTH_PATH,
+    log,
+    now: clock.now,
+  });
   const app = clientApp({
+    oauth,
     passwordLogin,
     passwords,
     uia: new Uia({ accounts, passwordLogin, passwords: passwords.login, sso: true, now: clock.now }),

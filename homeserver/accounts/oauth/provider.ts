@@ -1,0 +1,151 @@
+/**
+ * The OAuth 2.0 provider: clients register themselves, people log in with a password or at the organisation's identity
+ * provider, and every client gets one device.
+ *
+ * @see Matrix specification, client-server API, "OAuth 2.0 API"
+ */
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { errors, Provider } from 'oidc-provider';
+import type { JWK, KoaContextWithOIDC } from 'oidc-provider';
+import type { Logger } from 'pino';
+import { z } from 'zod';
+import { parseStrict } from '../../../federation/json.ts';
+import type { Database } from '../../database/database.ts';
+import type { Accounts } from '../accounts.ts';
+import { chooseLanguage } from '../pages.ts';
+import type { Sessions } from '../sessions.ts';
+import { codeConfirmPage, codePage, connectedPage, failedPage } from './pages.ts';
+import type { Page } from './pages.ts';
+import { grantable } from './scopes.ts';
+import { OauthStore } from './store.ts';
+
+export interface OauthProviderOptions {
+  readonly db: Database;
+  readonly accounts: Accounts;
+  readonly sessions: Sessions;
+  /** Public address of the provider, without a slash at the end. */
+  readonly issuer: string;
+  readonly log: Logger;
+  /** The clock, Unix ms. */
+  readonly now?: () => number;
+}
+
+const MINUTE_S = 60;
+const HOUR_S = 60 * MINUTE_S;
+const YEAR_S = 365 * 24 * HOUR_S;
+/** How long an expired access token is remembered, in ms: so long the client is told to refresh. */
+const KEEP_EXPIRED_MS = 30 * 24 * HOUR_S * 1000;
+
+const storedKey = z.looseObject({ kty: z.literal('EC'), crv: z.literal('P-256'), d: z.string(), kid: z.string() });
+
+/** Below the address of the provider: where people log in and allow. */
+export const INTERACTION_PATH = '/interaction';
+
+export async function oauthProvider(options: OauthProviderOptions): Promise<Provider> {
+  const { db, accounts, sessions, issuer, log } = options;
+  const now = options.now ?? Date.now;
+  const provider = new Provider(issuer, {
+    adapter: (model: string) => new OauthStore(model, { db, accounts, sessions, now }),
+    jwks: { keys: [await signingKey(db)] },
+    // What the cookies point to is in the database; a restart ends the log-ins that are on their way.
+    cookies: { keys: [randomBytes(32).toString('base64url')] },
+    scopes: ['openid'],
+    claims: { openid: ['sub'] },
+    enabledJWA: { idTokenSigningAlgValues: ['ES256'] },
+    clientAuthMethods: ['none'],
+    clientDefaults: { token_endpoint_auth_method: 'none', id_token_signed_response_alg: 'ES256' },
+    responseTypes: ['code'],
+    pkce: { required: () => true },
+    clientBasedCORS: () => true,
+    features: {
+      devInteractions: { enabled: false },
+      userinfo: { enabled: false },
+      rpInitiatedLogout: { enabled: false },
+      // Scopes with a device in them are not in a fixed list; only those of a resource can be so. Ours is the API.
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: () => issuer,
+        useGrantedResource: () => true,
+        getResourceServerInfo: ({ oidc }, resource) => {
+          if (resource !== issuer) throw new errors.InvalidTarget();
+          const { RefreshToken: refresh, AuthorizationCode: code, DeviceCode: device } = oidc.entities;
+          const scope = refresh?.scope ?? code?.scope ?? device?.scope ?? oidc.params?.['scope'];
+          return { scope: grantable(typeof scope === 'string' ? scope : ''), accessTokenFormat: 'opaque' };
+        },
+      },
+      registration: { enabled: true, initialAccessToken: false, issueRegistrationAccessToken: false },
+      revocation: { enabled: true, allowedPolicy: (_context, client, token) => token.clientId === client.clientId },
+      deviceFlow: {
+        enabled: true,
+        userCodeInputSource: (context, form, _out, error) =>
+          show(context, codePage(chooseLanguage(context.request), form, error !== undefined)),
+        userCodeConfirmSource: (context, form, client, _device, code) =>
+          show(
+            context,
+            codeConfirmPage(chooseLanguage(context.request), form, code, client.clientName ?? client.clientId),
+          ),
+        successSource: (context) => show(context, connectedPage(chooseLanguage(context.request))),
+      },
+    },
+    issueRefreshToken: (_context, client) => client.grantTypeAllowed('refresh_token'),
+    expiresWithSession: () => false,
+    rotateRefreshToken: true,
+    ttl: {
+      Interaction: 10 * MINUTE_S,
+      AuthorizationCode: MINUTE_S,
+      DeviceCode: 10 * MINUTE_S,
+      AccessToken: HOUR_S,
+      IdToken: HOUR_S,
+      Session: HOUR_S,
+      // A session ends by log-out, not by itself.
+      RefreshToken: YEAR_S,
+      Grant: 20 * YEAR_S,
+    },
+    renderError: (context, _out, error) => {
+      log.info({ err: error }, 'a request for access failed');
+      show(context, failedPage(chooseLanguage(context.request)));
+    },
+    interactions: { url: (_context, { uid }) => `${new URL(issuer).pathname}${INTERACTION_PATH}/${uid}` },
+    findAccount: async (_context, id) => {
+      const exists = await accounts.exists(id);
+      return exists ? { accountId: id, claims: () => ({ sub: id }) } : undefined;
+    },
+    // A client that asks again gets a new device, so that it is always asked for consent.
+    loadExistingGrant: async ({ oidc }) => {
+      const grantId = oidc.result?.consent?.grantId;
+      return grantId === undefined ? undefined : oidc.provider.Grant.find(grantId);
+    },
+  });
+  // The handler in front sets these headers itself.
+  provider.proxy = true;
+  provider.on('server_error', (_context, error) => log.warn({ err: error }, 'the OAuth 2.0 API failed'));
+  return provider;
+}
+
+/** Removes what has expired. */
+export async function cleanUpOauth(db: Database, now = Date.now()): Promise<void> {
+  await db.query(`DELETE FROM oauth_items WHERE expires_at <= $1 AND model <> 'AccessToken'`, [now]);
+  await db.query('DELETE FROM oauth_items WHERE expires_at <= $1', [now - KEEP_EXPIRED_MS]);
+}
+
+function show(context: KoaContextWithOIDC, { html, policy }: Page): void {
+  context.set('Content-Security-Policy', policy);
+  context.set('Cache-Control', 'no-store');
+  context.type = 'html';
+  context.body = html;
+}
+
+/** The key of identity tokens, which say who has logged in; made at the first start. */
+async function signingKey(db: Database): Promise<JWK> {
+  const [row] = await db.query<{ jwk: string }>('SELECT jwk FROM oauth_keys ORDER BY created_at LIMIT 1');
+  if (row) return storedKey.parse(parseStrict(row.jwk));
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const jwk = {
+    ...privateKey.export({ format: 'jwk' }),
+    kid: randomBytes(6).toString('hex'),
+    alg: 'ES256',
+    use: 'sig',
+  };
+  await db.query('INSERT INTO oauth_keys (created_at, jwk) VALUES ($1, $2)', [Date.now(), JSON.stringify(jwk)]);
+  return storedKey.parse(jwk);
+}
