@@ -144,7 +144,7 @@ describe('Devices across servers', () => {
     await sendTo(anna, { [bert.userId]: { [bert.deviceId]: { n: 1 } } }, { txn: 'one' });
     await sendTo(anna, { [bert.userId]: { '*': { n: 2 } } });
     const has = (count: number) => (answer: unknown) =>
-      (at(answer, 'to_device', 'events') as unknown[]).length >= count;
+      ((at(answer, 'to_device', 'events') ?? []) as unknown[]).length >= count;
     await eventually(() => bert.sync(since[0]), has(2));
     expect(at(await bert.sync(since[0]), 'to_device', 'events')).toEqual([
       { sender: anna.userId, type: 'm.test', content: { n: 1 } },
@@ -174,7 +174,7 @@ describe('Devices across servers', () => {
     expect(await keysOf(bert, second)).toEqual(keys['keys']);
     const told = await eventually(
       () => bert.sync(next),
-      (last) => (at(last, 'to_device', 'events') as unknown[]).length > 0,
+      (last) => ((at(last, 'to_device', 'events') ?? []) as unknown[]).length > 0,
     );
     expect(at(told, 'to_device', 'events', 0, 'content')).toEqual({ waits: true });
   });

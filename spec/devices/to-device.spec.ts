@@ -13,7 +13,7 @@ describe('Messages to devices', () => {
   afterAll(() => federation.close());
 
   const contents = (answer: unknown): unknown[] =>
-    (at(answer, 'to_device', 'events') as unknown[]).map((event) => at(event, 'content', 'n'));
+    ((at(answer, 'to_device', 'events') ?? []) as unknown[]).map((event) => at(event, 'content', 'n'));
   const to = (device: Device, n: number): Record<string, Record<string, { n: number }>> => ({
     [device.userId]: { [device.deviceId]: { n } },
   });

@@ -117,7 +117,6 @@ export function syncRouter(options: SyncRouterOptions): Router {
           next_batch: `s${question.upTo}`,
           presence: { events: [] },
           account_data: { events: [] },
-          to_device: { events: [] },
           device_lists: { changed: [], left: [] },
           ...answer,
         });
