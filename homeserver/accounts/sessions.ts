@@ -87,6 +87,8 @@ const DEVICE_ID_LENGTH = 12;
 /** How exact "last seen" is, in ms: it is not worth a write for every request. */
 const SEEN_STEP_MS = 5 * 60 * 1000;
 
+/** Devices with two addresses use both at once. */
+const MOVED_STEP_MS = 30 * 1000;
 const MAX_USER_AGENT = 500;
 
 export type EndListener = (userId: string, deviceId: string) => void;
@@ -112,8 +114,9 @@ export class Sessions {
     const hash = hashSecret(accessToken);
     const now = this.#now();
     const row = accessToken.startsWith(ACCESS_TOKEN_PREFIX) ? await this.#own(hash, now) : await this.#oauth(hash, now);
+    const age = now - row.last_seen_at;
     const moved = origin.ip !== undefined && origin.ip !== row.last_seen_ip;
-    if (moved || now - row.last_seen_at > SEEN_STEP_MS) {
+    if (age > SEEN_STEP_MS || (moved && (age > MOVED_STEP_MS || row.last_seen_ip === null))) {
       await this.#db.query(
         `UPDATE devices SET last_seen_at = $3, last_seen_ip = COALESCE($4, last_seen_ip),
          user_agent = COALESCE($5, user_agent) WHERE localpart = $1 AND device_id = $2`,
