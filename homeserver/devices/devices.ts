@@ -147,16 +147,15 @@ export class Devices {
     const { db } = this.#options;
     await this.lists.change(userId, (note) =>
       db.transaction(async (tx) => {
+        await note.changed(tx);
         if (change === 'deleted') {
           await this.toDevice.remove(tx, userId, deviceId);
-          if (await this.keys.remove(tx, userId, deviceId)) await note.changed(tx);
+          await this.keys.remove(tx, userId, deviceId);
           await note.device(tx, deviceId, { deleted: true });
         } else if (change === 'new') {
           await note.device(tx, deviceId, {});
-        } else if ((await this.keys.ofUsers([userId], tx)).get(userId)?.has(deviceId) === true) {
-          // Only users of this server are shown the name.
-          await note.changed(tx);
         }
+        // A new name is shown to users of this server only.
       }),
     );
   }

@@ -41,9 +41,9 @@ export function encryption(options: EncryptionOptions): Encryption {
   const silence = sessions.onDeviceChange((userId, deviceId, change) =>
     devices.onDeviceChange(userId, deviceId, change),
   );
-  edus.on('m.device_list_update', (origin, content) => remote.onDeviceListUpdate(origin, content));
-  edus.on('m.signing_key_update', (origin, content) => remote.onSigningKeyUpdate(origin, content));
-  edus.on('m.direct_to_device', (origin, content) => toDevice.onDirectToDevice(origin, content));
+  edus.onDurable('m.device_list_update', (origin, content) => remote.onDeviceListUpdate(origin, content));
+  edus.onDurable('m.signing_key_update', (origin, content) => remote.onSigningKeyUpdate(origin, content));
+  edus.onDurable('m.direct_to_device', (origin, content) => toDevice.onDirectToDevice(origin, content));
   return {
     devices,
     matrix: [

@@ -4,18 +4,23 @@
  * @see Matrix specification, client-server API, "Server-side key backups"
  */
 import { z } from 'zod';
-import { canonicalJson, isJsonObject } from '../../federation/json.ts';
+import { canonicalJson, isJsonObject, parseStrict } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import type { Database, Tx } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
-import { readObject } from './device-keys.ts';
 
 const MAX_ID = 255;
+const id = z
+  .string()
+  .max(MAX_ID)
+  .refine((text) => !text.includes('\0'), 'has a NUL');
 const count = z.number().int().nonnegative();
+/** What only clients understand. The specification says that it is an object; older clients send text. */
+const opaque = z.union([z.string(), z.custom<JsonObject>(isJsonObject)]);
 
 export const versionSchema = z.looseObject({
-  algorithm: z.string().max(MAX_ID),
-  auth_data: z.custom<JsonObject>(isJsonObject),
+  algorithm: id,
+  auth_data: opaque,
   version: z.string().max(20).nullish(),
 });
 export type NewVersion = z.output<typeof versionSchema>;
@@ -24,10 +29,10 @@ export const sessionSchema = z.looseObject({
   first_message_index: count,
   forwarded_count: count,
   is_verified: z.boolean(),
-  session_data: z.custom<JsonObject>(isJsonObject),
+  session_data: opaque,
 });
-export const sessionsSchema = z.looseObject({ sessions: z.record(z.string().max(MAX_ID), sessionSchema) });
-export const backupSchema = z.looseObject({ rooms: z.record(z.string().max(MAX_ID), sessionsSchema) });
+export const sessionsSchema = z.looseObject({ sessions: z.record(id, sessionSchema) });
+export const backupSchema = z.looseObject({ rooms: z.record(id, sessionsSchema) });
 
 export type Session = z.output<typeof sessionSchema>;
 /** Sessions by room and id. */
@@ -82,7 +87,7 @@ export class KeyBackups {
     const row = await this.#find(userId, version);
     return {
       algorithm: row.algorithm,
-      auth_data: readObject(row.auth_data),
+      auth_data: parseStrict(row.auth_data),
       count: row.count,
       etag: String(row.etag),
       version: String(row.version),
@@ -174,7 +179,7 @@ export class KeyBackups {
         first_message_index: key.first_message_index,
         forwarded_count: key.forwarded_count,
         is_verified: key.is_verified,
-        session_data: readObject(key.session_data),
+        session_data: readOpaque(key.session_data),
       };
     }
     return backup;
@@ -236,6 +241,10 @@ export class KeyBackups {
 
 const chosen = `user_id = $1 AND version = $2 AND ($3::text IS NULL OR room_id = $3)
   AND ($4::text IS NULL OR session_id = $4)`;
+
+function readOpaque(json: string): Session['session_data'] {
+  return opaque.parse(parseStrict(json));
+}
 
 function numberOf(version: string): number {
   if (!/^[0-9]{1,15}$/.test(version)) throw noBackup();

@@ -19,9 +19,19 @@ export const MAX_DEVICES = 1000;
 /** Users of one question. */
 const MAX_USERS = 10_000;
 
-export const deviceIdSchema = z.string().min(1).max(255);
+/** A name of at most so many characters. PostgreSQL keeps no NUL in text. */
+function name(max: number): z.ZodString {
+  return z
+    .string()
+    .max(max)
+    .regex(/^[^\0]*$/, 'has a NUL');
+}
+
+export const deviceIdSchema = name(255).min(1);
 export const userIdSchema = z.string().refine(isUserId, 'is not a user id');
-const keyIdSchema = z.string().min(1).max(512);
+const keyIdSchema = name(512).min(1);
+/** Text of a key or a signature. */
+const keyTextSchema = name(MAX_KEY);
 const valueSchema = z.custom<JsonValue>((value) => value !== undefined);
 
 function entriesUpTo(max: number): (value: object) => boolean {
@@ -29,29 +39,24 @@ function entriesUpTo(max: number): (value: object) => boolean {
 }
 
 const signaturesSchema = z
-  .record(
-    z.string().max(255),
-    z.record(keyIdSchema, z.string().max(MAX_KEY)).refine(entriesUpTo(MAX_SIGNERS), 'has too many entries'),
-  )
+  .record(name(255), z.record(keyIdSchema, keyTextSchema).refine(entriesUpTo(MAX_SIGNERS), 'has too many entries'))
   .refine(entriesUpTo(MAX_SIGNERS), 'has too many entries');
 
-const keysSchema = z
-  .record(keyIdSchema, z.string().max(MAX_KEY))
-  .refine(entriesUpTo(MAX_SIGNERS), 'has too many entries');
+const keysSchema = z.record(keyIdSchema, keyTextSchema).refine(entriesUpTo(MAX_SIGNERS), 'has too many entries');
 
 /** Identity keys of a device. */
 export const deviceKeysSchema = z.looseObject({
-  user_id: z.string().max(255),
+  user_id: name(255),
   device_id: deviceIdSchema,
-  algorithms: z.array(z.string().max(255)).max(MAX_ALGORITHMS),
+  algorithms: z.array(name(255)).max(MAX_ALGORITHMS),
   keys: keysSchema,
   signatures: signaturesSchema.optional(),
 });
 
 /** A one-time or fallback key: text, or an object that is signed. */
 const signedKeySchema = z.union([
-  z.string().max(MAX_KEY),
-  z.looseObject({ key: z.string().max(MAX_KEY), signatures: signaturesSchema.optional() }),
+  keyTextSchema,
+  z.looseObject({ key: keyTextSchema, signatures: signaturesSchema.optional() }),
 ]);
 const namedKeysSchema = z
   .record(keyIdSchema.regex(/^[^:]+:./s, 'is not an algorithm and a key id'), signedKeySchema)
@@ -67,8 +72,8 @@ export type Upload = z.output<typeof uploadSchema>;
 
 /** A key of a user that signs other keys. */
 export const crossSigningKeySchema = z.looseObject({
-  user_id: z.string().max(255),
-  usage: z.array(z.string().max(255)).max(20),
+  user_id: name(255),
+  usage: z.array(name(255)).max(20),
   keys: keysSchema.refine((keys) => Object.keys(keys).length === 1, 'must have exactly one key'),
   signatures: signaturesSchema.optional(),
 });
@@ -82,7 +87,7 @@ export type SigningUpload = z.output<typeof signingUploadSchema>;
 
 export const signaturesUploadSchema = z
   .record(
-    z.string().max(255),
+    name(255),
     z.record(keyIdSchema, z.custom<JsonObject>(isJsonObject)).refine(entriesUpTo(MAX_DEVICES), 'has too many entries'),
   )
   .refine(entriesUpTo(MAX_DEVICES), 'has too many entries');
@@ -90,7 +95,7 @@ export type SignaturesUpload = z.output<typeof signaturesUploadSchema>;
 
 export const querySchema = z.looseObject({
   device_keys: z
-    .record(z.string().max(255), z.array(z.string().max(255)).max(MAX_DEVICES))
+    .record(name(255), z.array(name(255)).max(MAX_DEVICES))
     .refine(entriesUpTo(MAX_USERS), 'has too many entries'),
   timeout: z.number().int().nonnegative().nullish(),
 });
@@ -98,10 +103,7 @@ export type KeyQuestion = z.output<typeof querySchema>;
 
 export const claimSchema = z.looseObject({
   one_time_keys: z
-    .record(
-      z.string().max(255),
-      z.record(z.string().max(255), z.string().max(255)).refine(entriesUpTo(MAX_DEVICES), 'has too many entries'),
-    )
+    .record(name(255), z.record(name(255), name(255)).refine(entriesUpTo(MAX_DEVICES), 'has too many entries'))
     .refine(entriesUpTo(MAX_USERS), 'has too many entries'),
   timeout: z.number().int().nonnegative().nullish(),
 });
@@ -109,14 +111,14 @@ export type KeyClaim = z.output<typeof claimSchema>;
 
 /** What another server answers about the devices of one of its users. */
 export const remoteListSchema = z.looseObject({
-  user_id: z.string().max(255),
+  user_id: name(255),
   stream_id: z.number().int().nonnegative(),
   devices: z
     .array(
       z.looseObject({
         device_id: deviceIdSchema,
         keys: deviceKeysSchema,
-        device_display_name: z.string().max(1000).nullish(),
+        device_display_name: name(1000).nullish(),
       }),
     )
     .max(MAX_DEVICES),
@@ -144,7 +146,7 @@ export const deviceListUpdateSchema = z.looseObject({
   prev_id: z.array(z.number().int().nonnegative()).max(1000).default([]),
   keys: deviceKeysSchema.nullish(),
   deleted: z.boolean().nullish(),
-  device_display_name: z.string().max(1000).nullish(),
+  device_display_name: name(1000).nullish(),
 });
 export type DeviceListUpdate = z.output<typeof deviceListUpdateSchema>;
 
@@ -158,18 +160,16 @@ export type SigningKeyUpdate = z.output<typeof signingKeyUpdateSchema>;
 /** @see Matrix specification, server-server API, "Send-to-device messaging" */
 export const directToDeviceSchema = z.looseObject({
   sender: userIdSchema,
-  type: z.string().max(255),
-  message_id: z.string().max(255),
+  type: name(255),
+  message_id: name(255),
   messages: z.record(
-    z.string().max(255),
-    z
-      .record(z.string().max(255), z.custom<JsonObject>(isJsonObject))
-      .refine(entriesUpTo(MAX_DEVICES), 'has too many entries'),
+    name(255),
+    z.record(name(255), z.custom<JsonObject>(isJsonObject)).refine(entriesUpTo(MAX_DEVICES), 'has too many entries'),
   ),
 });
 
 export const sendToDeviceSchema = z.looseObject({
   messages: z
-    .record(z.string().max(255), z.record(z.string().max(255), z.custom<JsonObject>(isJsonObject)))
+    .record(name(255), z.record(name(255), z.custom<JsonObject>(isJsonObject)))
     .refine(entriesUpTo(MAX_USERS), 'has too many entries'),
 });

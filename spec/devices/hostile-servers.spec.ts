@@ -48,7 +48,7 @@ describe('Devices, against other servers', () => {
     keys: keys(device),
     ...more,
   });
-  const known = async (): Promise<JsonObject> => {
+  const known = async (): Promise<Record<string, unknown>> => {
     const { device_keys: found } = await devices.queries.query(ANNA, { device_keys: { [BERT]: [] } });
     return (found as { [userId: string]: JsonObject })[BERT] ?? {};
   };
@@ -61,7 +61,7 @@ describe('Devices, against other servers', () => {
       [userId, userId.replace(/^[^:]*:/, ''), position],
     );
   };
-  const messagesFor = async (): Promise<JsonObject[]> =>
+  const messagesFor = async (): Promise<Record<string, unknown>[]> =>
     devices.toDevice.take(ANNA, deviceId, undefined, positions.current);
 
   beforeAll(async () => {
@@ -243,7 +243,7 @@ describe('Devices, against other servers', () => {
         '@carl:luebeck.example': { C1: { 'signed_curve25519:c': { key: 'c' } } },
       },
     });
-    const claimed = await devices.queries.claim({
+    const claimed: unknown = await devices.queries.claim({
       one_time_keys: { [BERT]: { B1: 'signed_curve25519', B2: 'signed_curve25519' } },
     });
     expect(claimed).toEqual({
