@@ -26,6 +26,10 @@ export interface Config {
   readonly sfu: SfuConfig | undefined;
   readonly passwords: PasswordConfig;
   readonly media: MediaConfig;
+  /** Whether people see who is there. */
+  readonly presence: 'off' | 'local' | 'federated';
+  /** CIDR ranges in which push gateways may be although they are not public. */
+  readonly pushAllowedRanges: readonly string[];
   /** Folder with the built web client, one folder for each language in it; without it none is served. */
   readonly clientDir: string | undefined;
   readonly signingKeyFile: string;
@@ -148,6 +152,8 @@ const schema = z.object({
     .default(0),
   HANSETAG_UNAUTHENTICATED_MEDIA: flag.default(false),
   HANSETAG_URL_PREVIEWS: flag.default(false),
+  HANSETAG_PRESENCE: z.enum(['off', 'local', 'federated'], 'must be off, local or federated').default('off'),
+  HANSETAG_PUSH_ALLOWED_RANGES: list.refine(areRanges, 'must be a list of ranges such as 10.0.0.0/8').default([]),
   HANSETAG_CLIENT_DIR: text.optional(),
   HANSETAG_SIGNING_KEY_FILE: text,
   HANSETAG_LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
@@ -217,6 +223,8 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
       unauthenticated: values.HANSETAG_UNAUTHENTICATED_MEDIA,
       urlPreviews: values.HANSETAG_URL_PREVIEWS,
     },
+    presence: values.HANSETAG_PRESENCE,
+    pushAllowedRanges: values.HANSETAG_PUSH_ALLOWED_RANGES,
     clientDir: values.HANSETAG_CLIENT_DIR,
     signingKeyFile: values.HANSETAG_SIGNING_KEY_FILE,
     logLevel: values.HANSETAG_LOG_LEVEL,

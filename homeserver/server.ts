@@ -248,6 +248,8 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     sender,
     edus: federation.edus,
     bundles: found.relations,
+    presence: config.presence,
+    push: { allowedRanges: config.pushAllowedRanges, hosts: config.federation.hosts, ca },
     parts: [...encrypted.parts],
     storedFilter: (userId, filterId) => accounts.filter(userId, filterId),
     requireSession: sessionRequired,
@@ -306,6 +308,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
   });
 
   await found.start();
+  await forEach.start();
   const clientServer = createHttpServer((request, response) => void forPeople(request, response));
   meetings?.attach(clientServer);
   const federationServer = createHttpsServer({ cert, key: tlsKey }, (request, response) => {

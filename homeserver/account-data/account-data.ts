@@ -35,6 +35,8 @@ export class AccountData {
   readonly #positions: Positions;
   readonly #notifier: Notifier;
   readonly #ignored = new Lru<string, ReadonlySet<string>>(CACHED_IGNORED);
+  /** What was read before the last change is not kept. */
+  #generation = 0;
 
   constructor({ db, positions, notifier }: { db: Database; positions: Positions; notifier: Notifier }) {
     this.#db = db;
@@ -95,6 +97,15 @@ export class AccountData {
     return rows.map(read);
   }
 
+  /** Whether one changed after a position. */
+  async isChanged(userId: string, roomId: string, type: string, since: number, upTo: number): Promise<boolean> {
+    const rows = await this.#db.query(
+      `SELECT 1 FROM account_data WHERE user_id = $1 AND room_id = $2 AND type = $3 AND position > $4 AND position <= $5`,
+      [userId, roomId, type, since, upTo],
+    );
+    return rows.length > 0;
+  }
+
   /** All of some rooms. */
   async ofRooms(userId: string, roomIds: readonly string[], upTo: number): Promise<AccountDataItem[]> {
     if (roomIds.length === 0) return [];
@@ -110,11 +121,12 @@ export class AccountData {
   async ignored(userId: string): Promise<ReadonlySet<string>> {
     const cached = this.#ignored.get(userId);
     if (cached) return cached;
+    const generation = this.#generation;
     const users = member(await this.get(userId, '', IGNORED_USERS), 'ignored_users');
     const ignored = new Set(isJsonObject(users) ? Object.keys(users) : []);
     // Nobody can hide from oneself.
     ignored.delete(userId);
-    this.#ignored.set(userId, ignored);
+    if (generation === this.#generation) this.#ignored.set(userId, ignored);
     return ignored;
   }
 
@@ -122,6 +134,7 @@ export class AccountData {
     await this.#positions.with((position) =>
       this.#db.query(UPSERT, [userId, roomId, type, canonicalJson(content), deleted, position]),
     );
+    this.#generation += 1;
     if (type === IGNORED_USERS) this.#ignored.delete(userId);
     this.#notifier.wakeUsers([userId]);
   }

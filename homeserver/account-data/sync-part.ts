@@ -9,7 +9,8 @@ export function accountDataPart(accountData: AccountData): SyncPart {
   return {
     async collect(question, answer) {
       const { userId, since, upTo, filter, rooms } = question;
-      const changed = await accountData.changed(userId, since, upTo);
+      // Push rules are told by their own part, in the form that clients know.
+      const changed = (await accountData.changed(userId, since, upTo)).filter((item) => item.type !== 'm.push_rules');
       const global = changed.filter((item) => item.roomId === '' && wants(filter.account_data, item));
       if (global.length > 0) addEvents(answer, 'account_data', global.map(eventOf));
 

@@ -3,6 +3,7 @@
  *
  * @see Matrix specification, client-server API, "Receipts", "Fully read markers"
  */
+import { serverOf } from '../../federation/event.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import type { AccountData } from '../account-data/account-data.ts';
 import type { Database } from '../database/database.ts';
@@ -34,6 +35,8 @@ export interface ReceiptsOptions {
   readonly notifier: Notifier;
   readonly sender: Sender;
   readonly accountData: AccountData;
+  /** Told before others are that a user has read up to a position. */
+  readonly onRead?: (receipt: Receipt, eventPosition: number) => Promise<void>;
 }
 
 interface Row {
@@ -88,7 +91,8 @@ export class Receipts {
    * @param eventPosition undefined when we do not have the event
    */
   async store(receipt: Receipt, eventPosition: number | undefined): Promise<boolean> {
-    const { db, positions, notifier } = this.#options;
+    const { db, positions, notifier, serverName, onRead } = this.#options;
+    if (eventPosition !== undefined && serverOf(receipt.userId) === serverName) await onRead?.(receipt, eventPosition);
     const rows = await positions.with((position) =>
       db.query(
         `INSERT INTO receipts (room_id, user_id, kind, thread_id, event_id, event_position, at, position)

@@ -326,6 +326,11 @@ export class Rooms {
     return [...(await this.#events.getMany(ids)).values()];
   }
 
+  /** Users of this server in the room. */
+  async joinedLocalUsers(roomId: string): Promise<string[]> {
+    return this.#members.joinedOf(roomId, this.#options.serverName);
+  }
+
   /** Users of any server who are in a room together with a user, without that user. */
   async sharedUsers(userId: string): Promise<string[]> {
     return this.#members.sharedWith(userId);

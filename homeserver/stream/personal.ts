@@ -13,6 +13,17 @@ import { presencePart } from '../presence/sync-part.ts';
 import { receiptsFromServers } from '../receipts/from-servers.ts';
 import { Receipts } from '../receipts/receipts.ts';
 import { receiptsPart } from '../receipts/sync-part.ts';
+import { notificationsRouter } from '../client-api/notifications.ts';
+import { pushRouter } from '../client-api/push.ts';
+import { SafeFetch } from '../media/safe-fetch.ts';
+import { Evaluator } from '../push/evaluator.ts';
+import { Notifications } from '../push/notifications.ts';
+import { PushSender } from '../push/push-sender.ts';
+import type { Post } from '../push/push-sender.ts';
+import { Pushers } from '../push/pushers.ts';
+import { PushRules } from '../push/rules.ts';
+import { pushPart } from '../push/sync-part.ts';
+import { canonicalJson } from '../../federation/json.ts';
 import { Typing } from '../typing/typing.ts';
 import { ClientEvents } from '../client-api/client-events.ts';
 import type { Bundles } from '../client-api/client-events.ts';
@@ -38,6 +49,14 @@ export interface PersonalOptions {
   readonly bundles?: Bundles;
   /** Whether people see who is there; off when not given. */
   readonly presence?: PresenceMode;
+  /** How push gateways are reached. */
+  readonly push?: {
+    /** CIDR ranges that may be reached although they are not public. */
+    readonly allowedRanges: readonly string[];
+    readonly hosts?: ReadonlyMap<string, string>;
+    /** PEM of authorities that are trusted besides the roots of Node. */
+    readonly ca?: string | undefined;
+  };
   /** Parts of other subjects. */
   readonly parts: readonly SyncPart[];
   /** The JSON text of a stored filter. */
@@ -51,7 +70,24 @@ export interface Personal {
   readonly clientEvents: ClientEvents;
   /** Routers at `/_matrix/client/v3`. */
   readonly matrix: Router[];
-  close(): void;
+  /** Takes up what was to be told before a restart. */
+  start(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const PRUNE_MS = 6 * 3_600_000;
+const GATEWAY_TIMEOUT_MS = 20_000;
+const MAX_GATEWAY_ANSWER = 64 * 1024;
+
+/** The way to push gateways, which clients name: not into our own network. */
+function gateway({ push }: PersonalOptions): Post {
+  const fetch = new SafeFetch({
+    allowedRanges: push?.allowedRanges ?? [],
+    ...(push?.hosts === undefined ? {} : { hostOverrides: push.hosts }),
+    ...(push?.ca === undefined ? {} : { ca: push.ca }),
+    timeoutMs: GATEWAY_TIMEOUT_MS,
+  });
+  return (url, body) => fetch.post(url, canonicalJson(body), MAX_GATEWAY_ANSWER);
 }
 
 export function personal(options: PersonalOptions): Personal {
@@ -59,8 +95,24 @@ export function personal(options: PersonalOptions): Personal {
   const accountData = new AccountData({ db, positions, notifier });
   const clientEvents = new ClientEvents(db, rooms, options.bundles);
   const ignored = (userId: string): Promise<ReadonlySet<string>> => accountData.ignored(userId);
+  const rules = new PushRules(accountData);
+  const notifications = new Notifications(db);
+  const pushers = new Pushers(options);
+  const pushSender = new PushSender({ rooms, pushers, notifications, post: gateway(options), log: options.log });
+  const evaluator = new Evaluator({
+    ...options,
+    rules,
+    notifications,
+    ignored,
+    onNotices: (userIds) => pushSender.wake(userIds),
+  });
+  const pruning = setInterval(() => void notifications.prune().catch(() => undefined), PRUNE_MS).unref();
   const typing = new Typing({ ...options, ignored });
-  const receipts = new Receipts({ ...options, accountData });
+  const receipts = new Receipts({
+    ...options,
+    accountData,
+    onRead: (receipt, position) => notifications.read(receipt.userId, receipt.roomId, receipt.threadId, position),
+  });
   receiptsFromServers(options.edus, rooms, receipts);
   const presence = new Presence({ ...options, mode: options.presence ?? 'off' });
   return {
@@ -79,19 +131,26 @@ export function personal(options: PersonalOptions): Personal {
           receiptsPart(receipts),
           presencePart(presence, rooms),
           ...options.parts,
+          pushPart({ accountData, rules, notifications, evaluator }),
         ],
         present: (userId, state) => presence.syncs(userId, state),
         storedFilter: options.storedFilter,
         requireSession,
       }),
-      accountDataRouter({ accountData, pushRules: () => Promise.resolve({}), requireSession }),
+      accountDataRouter({ accountData, pushRules: (userId) => rules.content(userId), requireSession }),
       typingRouter({ typing, rooms, requireSession }),
       receiptsRouter({ receipts, requireSession }),
       presenceRouter({ presence, rooms, requireSession }),
+      pushRouter({ rules, pushers, plainGateways: (options.push?.allowedRanges ?? []).length > 0, requireSession }),
+      notificationsRouter({ rooms, notifications, clientEvents, requireSession }),
     ],
-    close: () => {
+    start: () => pushSender.start(),
+    close: async () => {
+      clearInterval(pruning);
       typing.close();
       presence.close();
+      await evaluator.close();
+      await pushSender.close();
     },
   };
 }

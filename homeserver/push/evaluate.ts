@@ -1,0 +1,127 @@
+/**
+ * Which rule decides about an event for a user.
+ *
+ * @see Matrix specification, client-server API, "Push Rules", "Conditions"
+ */
+import { isJsonObject, member } from '../../federation/json.ts';
+import type { JsonObject, JsonValue } from '../../federation/json.ts';
+import type { PushRule, RuleSet } from './default-rules.ts';
+import { matchesWhole, matchesWords } from './glob.ts';
+
+/** An event as rules look at it, and what they may ask about the room. */
+export interface PushSubject {
+  /** With `room_id`. */
+  readonly event: JsonObject;
+  readonly roomId: string;
+  readonly sender: string;
+  readonly memberCount: () => Promise<number>;
+  /** Name of the user in the room. */
+  readonly displayName: () => Promise<string | undefined>;
+  /** Whether the sender may notify the whole room. */
+  readonly mayNotify: (key: string) => Promise<boolean>;
+}
+
+/** These look at the text only as long as the sender does not say who is meant. */
+const BEFORE_MENTIONS = ['.m.rule.contains_display_name', '.m.rule.roomnotif', '.m.rule.contains_user_name'];
+
+/** @returns the actions of the rule that applies; undefined when none does */
+export async function evaluate(rules: RuleSet, subject: PushSubject): Promise<PushRule['actions'] | undefined> {
+  const content = member(subject.event, 'content');
+  const saysWho = isJsonObject(content) && Object.hasOwn(content, 'm.mentions');
+  const applies = (rule: PushRule): boolean => rule.enabled && !(saysWho && BEFORE_MENTIONS.includes(rule.rule_id));
+  for (const rule of rules.override) if (applies(rule) && (await allHold(rule, subject))) return rule.actions;
+  const body = property(subject.event, 'content.body');
+  for (const rule of rules.content) {
+    if (typeof body === 'string' && applies(rule) && matchesWords(rule.pattern ?? '', body)) return rule.actions;
+  }
+  for (const rule of rules.room) if (rule.enabled && rule.rule_id === subject.roomId) return rule.actions;
+  for (const rule of rules.sender) if (rule.enabled && rule.rule_id === subject.sender) return rule.actions;
+  for (const rule of rules.underride) if (applies(rule) && (await allHold(rule, subject))) return rule.actions;
+  return undefined;
+}
+
+async function allHold(rule: PushRule, subject: PushSubject): Promise<boolean> {
+  for (const condition of rule.conditions ?? []) if (!(await holds(condition, subject))) return false;
+  return true;
+}
+
+async function holds(condition: JsonObject, subject: PushSubject): Promise<boolean> {
+  const [kind, key] = [member(condition, 'kind'), member(condition, 'key')];
+  const value = typeof key === 'string' ? property(subject.event, key) : undefined;
+  switch (kind) {
+    case 'event_match': {
+      const pattern = member(condition, 'pattern');
+      if (typeof value !== 'string' || typeof pattern !== 'string') return false;
+      return key === 'content.body' ? matchesWords(pattern, value) : matchesWhole(pattern, value);
+    }
+    case 'event_property_is':
+      return value !== undefined && isScalar(value) && value === member(condition, 'value');
+    case 'event_property_contains': {
+      const wanted = member(condition, 'value');
+      return Array.isArray(value) && wanted !== undefined && isScalar(wanted) && value.includes(wanted);
+    }
+    case 'contains_display_name': {
+      const body = property(subject.event, 'content.body');
+      const name = typeof body === 'string' ? await subject.displayName() : undefined;
+      // Signs with a meaning in patterns have none in a name.
+      return typeof body === 'string' && name !== undefined && name !== '' && containsWords(body, name);
+    }
+    case 'room_member_count':
+      return isCount(member(condition, 'is'), await subject.memberCount());
+    case 'sender_notification_permission':
+      return typeof key === 'string' && subject.mayNotify(key);
+    default:
+      return false;
+  }
+}
+
+function isScalar(value: JsonValue): boolean {
+  return typeof value !== 'object' || value === null;
+}
+
+function containsWords(text: string, name: string): boolean {
+  const [all, part] = [text.toLowerCase(), name.toLowerCase()];
+  const isWord = (character: string | undefined): boolean => character !== undefined && /[a-z0-9_]/.test(character);
+  for (let at = all.indexOf(part); at >= 0; at = all.indexOf(part, at + 1)) {
+    const [before, first] = [all[at - 1], all[at]];
+    const [last, after] = [all[at + part.length - 1], all[at + part.length]];
+    if (!(isWord(before) && isWord(first)) && !(isWord(last) && isWord(after))) return true;
+  }
+  return false;
+}
+
+function isCount(is: JsonValue | undefined, count: number): boolean {
+  const found = typeof is === 'string' ? /^(==|<=|>=|<|>)?([0-9]{1,9})$/.exec(is) : null;
+  if (!found) return false;
+  const wanted = Number(found[2]);
+  if (found[1] === '<') return count < wanted;
+  if (found[1] === '>') return count > wanted;
+  if (found[1] === '<=') return count <= wanted;
+  if (found[1] === '>=') return count >= wanted;
+  return count === wanted;
+}
+
+/** The value at a path such as `content.m\.mentions.room`; a backslash takes the meaning from a dot. */
+export function property(event: JsonObject, path: string): JsonValue | undefined {
+  let value: JsonValue | undefined = event;
+  for (const name of names(path)) {
+    if (!isJsonObject(value)) return undefined;
+    value = member(value, name);
+  }
+  return value;
+}
+
+const parsed = new Map<string, readonly string[]>();
+const PARSED = 1_000;
+
+function names(path: string): readonly string[] {
+  const known = parsed.get(path);
+  if (known) return known;
+  const list = [''];
+  for (const [part] of path.matchAll(/\\[\\.]|[^.\\]+|\\|\./g)) {
+    if (part === '.') list.push('');
+    else list.push(`${list.pop() ?? ''}${/^\\[\\.]$/.test(part) ? part.slice(1) : part}`);
+  }
+  if (parsed.size < PARSED) parsed.set(path, list);
+  return list;
+}

@@ -1,0 +1,193 @@
+/**
+ * Tells push gateways of notices: one after the other for each pusher, again later when a gateway can not be reached.
+ *
+ * @see Matrix specification, push gateway API, "POST /_matrix/push/v1/notify"
+ */
+import type { Logger } from 'pino';
+import { z } from 'zod';
+import { isJsonObject, member, parseStrict } from '../../federation/json.ts';
+import type { JsonObject } from '../../federation/json.ts';
+import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
+import type { Notice, Notifications } from './notifications.ts';
+import type { Pusher, Pushers } from './pushers.ts';
+
+/** Sends JSON to an address that a client named. @returns status and body @throws when there is no answer */
+export type Post = (url: string, body: JsonObject) => Promise<{ readonly status: number; readonly body: string }>;
+
+export interface PushSenderOptions {
+  readonly rooms: Rooms;
+  readonly pushers: Pushers;
+  readonly notifications: Notifications;
+  readonly post: Post;
+  readonly log: Logger;
+}
+
+const FIRST_WAIT_MS = 1_000;
+const LONGEST_WAIT_MS = 3_600_000;
+/** What could not be told for so long is not told any more, in ms. */
+const STALE_MS = 24 * 3_600_000;
+const BATCH = 20;
+const answerSchema = z.looseObject({ rejected: z.array(z.string()).max(100).catch([]) });
+
+export class PushSender {
+  readonly #options: PushSenderOptions;
+  /** Users whose pushers are busy; true when there is more to look at. */
+  readonly #busy = new Map<string, boolean>();
+  readonly #running = new Set<Promise<void>>();
+  readonly #waits = new Map<string, { ms: number; timer: NodeJS.Timeout | undefined }>();
+  #closed = false;
+
+  constructor(options: PushSenderOptions) {
+    this.#options = options;
+  }
+
+  /** Takes up what was not told before a restart. */
+  async start(): Promise<void> {
+    this.wake(await this.#options.pushers.users());
+  }
+
+  wake(userIds: Iterable<string>): void {
+    for (const userId of userIds) {
+      if (this.#closed || this.#waits.get(userId)?.timer !== undefined) continue;
+      if (this.#busy.has(userId)) {
+        this.#busy.set(userId, true);
+        continue;
+      }
+      this.#busy.set(userId, false);
+      const run = this.#run(userId).catch((error: unknown) => {
+        this.#options.log.warn({ err: error }, 'notices were not pushed');
+      });
+      this.#running.add(run);
+      void run.finally(() => {
+        this.#running.delete(run);
+        const again = this.#busy.get(userId);
+        this.#busy.delete(userId);
+        if (again === true) this.wake([userId]);
+      });
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const { timer } of this.#waits.values()) clearTimeout(timer);
+    await Promise.all(this.#running);
+  }
+
+  async #run(userId: string): Promise<void> {
+    const { pushers } = this.#options;
+    let failed = false;
+    for (const pusher of await pushers.of(userId)) {
+      if (pusher.data.kind !== 'http') continue;
+      if (!(await this.#serve(pusher))) failed = true;
+    }
+    if (failed) this.#later(userId);
+    else this.#waits.delete(userId);
+  }
+
+  /** @returns false when the gateway has to be asked again */
+  async #serve(pusher: Pusher): Promise<boolean> {
+    const { notifications, pushers, post, log } = this.#options;
+    const url = member(pusher.data.data, 'url');
+    if (typeof url !== 'string') return true;
+    for (;;) {
+      const batch = await notifications.toPush(pusher.userId, pusher.position, BATCH);
+      for (const notice of batch) {
+        if (this.#closed) return true;
+        if (Date.now() - notice.at < STALE_MS) {
+          const body = await this.#notification(pusher, notice);
+          let answer;
+          try {
+            answer = body && (await post(url, body));
+          } catch (error) {
+            log.info({ err: error }, 'a push gateway was not reached');
+            return false;
+          }
+          if (answer && answer.status !== 200) {
+            log.info({ status: answer.status }, 'a push gateway refused');
+            // What it calls wrong does not become right by saying it again.
+            if (answer.status >= 500 || answer.status === 429) return false;
+          } else if (answer && isRejected(answer.body, pusher.data.pushkey)) {
+            await pushers.remove(pusher.userId, pusher.data.app_id, pusher.data.pushkey);
+            return true;
+          }
+        }
+        await pushers.pushed(pusher, notice.position);
+        Object.assign(pusher, { position: notice.position });
+      }
+      if (batch.length < BATCH) return true;
+    }
+  }
+
+  #later(userId: string): void {
+    if (this.#closed) return;
+    const ms = Math.min(2 * (this.#waits.get(userId)?.ms ?? FIRST_WAIT_MS / 2), LONGEST_WAIT_MS);
+    const timer = setTimeout(() => {
+      this.#waits.set(userId, { ms, timer: undefined });
+      this.wake([userId]);
+    }, ms).unref();
+    this.#waits.set(userId, { ms, timer });
+  }
+
+  async #notification(pusher: Pusher, notice: Notice): Promise<JsonObject | undefined> {
+    const { rooms, notifications } = this.#options;
+    const event = await rooms.event(notice.eventId);
+    const unread = await notifications.badge(notice.userId);
+    const { url: _url, ...data } = pusher.data.data;
+    const tweaks: JsonObject = {};
+    for (const action of notice.actions) {
+      if (!isJsonObject(action)) continue;
+      const name = member(action, 'set_tweak');
+      if (typeof name === 'string' && name !== '__proto__') tweaks[name] = member(action, 'value') ?? true;
+    }
+    const device: JsonObject = {
+      app_id: pusher.data.app_id,
+      pushkey: pusher.data.pushkey,
+      pushkey_ts: Math.floor(pusher.since / 1000),
+      ...(Object.keys(data).length === 0 ? {} : { data }),
+    };
+    const about: JsonObject = { event_id: notice.eventId, room_id: notice.roomId };
+    if (member(pusher.data.data, 'format') === 'event_id_only') {
+      return { notification: { ...about, counts: { unread }, prio: 'high', devices: [device] } };
+    }
+    return {
+      notification: {
+        ...about,
+        ...(event ? await this.#details(event, notice.userId) : {}),
+        prio: 'high',
+        counts: { unread },
+        devices: [{ ...device, tweaks }],
+      },
+    };
+  }
+
+  async #details(event: StoredEvent, userId: string): Promise<JsonObject> {
+    const { pdu, roomId } = event;
+    const state = async (type: string, key: string, name: string): Promise<string | undefined> => {
+      const value = member((await this.#options.rooms.stateEvent(roomId, type, key))?.pdu.content, name);
+      return typeof value === 'string' && value !== '' ? value : undefined;
+    };
+    const [sender, room, alias] = [
+      await state('m.room.member', pdu.sender, 'displayname'),
+      await state('m.room.name', '', 'name'),
+      await state('m.room.canonical_alias', '', 'alias'),
+    ];
+    return {
+      type: pdu.type,
+      sender: pdu.sender,
+      content: event.redactedBy === undefined ? pdu.content : {},
+      ...(sender === undefined ? {} : { sender_display_name: sender }),
+      ...(room === undefined ? {} : { room_name: room }),
+      ...(alias === undefined ? {} : { room_alias: alias }),
+      ...(pdu.type === 'm.room.member' ? { user_is_target: pdu.state_key === userId } : {}),
+    };
+  }
+}
+
+function isRejected(body: string, pushkey: string): boolean {
+  try {
+    const parsed = answerSchema.safeParse(parseStrict(body));
+    return parsed.success && parsed.data.rejected.includes(pushkey);
+  } catch {
+    return false;
+  }
+}

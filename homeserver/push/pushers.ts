@@ -1,0 +1,119 @@
+/** Where the devices of users want to be told of notices. */
+import { z } from 'zod';
+import { canonicalJson, isJsonObject, parseStrict } from '../../federation/json.ts';
+import type { JsonObject } from '../../federation/json.ts';
+import type { Database } from '../database/database.ts';
+import type { Positions } from '../stream/positions.ts';
+
+/** What a client says of a pusher. */
+export const pusherSchema = z.looseObject({
+  app_id: z.string().min(1).max(64),
+  pushkey: z.string().min(1).max(512),
+  kind: z.string().max(32),
+  app_display_name: z.string().max(255),
+  device_display_name: z.string().max(255),
+  profile_tag: z.string().max(32).optional(),
+  lang: z.string().max(64),
+  data: z.custom<JsonObject>(isJsonObject, 'must be an object'),
+});
+export type PusherData = z.output<typeof pusherSchema>;
+
+export interface Pusher {
+  readonly userId: string;
+  readonly data: PusherData;
+  /** Notices up to here were pushed. */
+  readonly position: number;
+  /** When the pusher was made, Unix time in ms. */
+  readonly since: number;
+}
+
+interface Row {
+  user_id: string;
+  json: string;
+  position: number;
+  pushed_at: number;
+}
+
+/** A pusher goes with the device that made it. */
+const ALIVE = `EXISTS (SELECT 1 FROM devices d
+  WHERE d.device_id = p.device_id AND '@' || d.localpart || ':' || $1 = p.user_id)`;
+
+export class Pushers {
+  readonly #db: Database;
+  readonly #positions: Positions;
+  readonly #serverName: string;
+
+  constructor({ db, positions, serverName }: { db: Database; positions: Positions; serverName: string }) {
+    this.#db = db;
+    this.#positions = positions;
+    this.#serverName = serverName;
+  }
+
+  /** @param alone whether pushers of other users at the same place end */
+  async put(userId: string, deviceId: string, data: PusherData, alone: boolean): Promise<void> {
+    await this.#db.transaction(async (tx) => {
+      if (alone) {
+        await this.#db.query(
+          'DELETE FROM pushers WHERE app_id = $1 AND pushkey = $2 AND user_id <> $3',
+          [data.app_id, data.pushkey, userId],
+          tx,
+        );
+      }
+      await this.#db.query(
+        `INSERT INTO pushers (user_id, app_id, pushkey, device_id, json, position, pushed_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
+         ON CONFLICT (app_id, pushkey, user_id) DO UPDATE SET device_id = excluded.device_id, json = excluded.json`,
+        [
+          userId,
+          data.app_id,
+          data.pushkey,
+          deviceId,
+          canonicalJson(data as JsonObject),
+          this.#positions.current,
+          Date.now(),
+        ],
+        tx,
+      );
+    });
+  }
+
+  async remove(userId: string, appId: string, pushkey: string): Promise<void> {
+    await this.#db.query('DELETE FROM pushers WHERE user_id = $1 AND app_id = $2 AND pushkey = $3', [
+      userId,
+      appId,
+      pushkey,
+    ]);
+  }
+
+  async of(userId: string): Promise<Pusher[]> {
+    const rows = await this.#db.query<Row>(
+      `SELECT user_id, json, position, pushed_at FROM pushers p WHERE user_id = $2 AND ${ALIVE}`,
+      [this.#serverName, userId],
+    );
+    return rows.map(read);
+  }
+
+  /** Users who have pushers. */
+  async users(): Promise<string[]> {
+    const rows = await this.#db.query<{ user_id: string }>('SELECT DISTINCT user_id FROM pushers');
+    return rows.map((row) => row.user_id);
+  }
+
+  async pushed(pusher: Pusher, position: number): Promise<void> {
+    await this.#db.query(
+      `UPDATE pushers SET position = greatest(position, $4)
+       WHERE user_id = $1 AND app_id = $2 AND pushkey = $3`,
+      [pusher.userId, pusher.data.app_id, pusher.data.pushkey, position],
+    );
+  }
+}
+
+function read(row: Row): Pusher {
+  return {
+    userId: row.user_id,
+    // We wrote this text ourselves after parsing it.
+    data: parseStrict(row.json) as JsonObject as PusherData,
+    position: row.position,
+    since: row.pushed_at,
+  };
+}

@@ -1,0 +1,173 @@
+/** The push rules of users: what they changed of the rules that everybody has, and their own. */
+import { z } from 'zod';
+import { isJsonObject } from '../../federation/json.ts';
+import type { JsonObject } from '../../federation/json.ts';
+import type { AccountData } from '../account-data/account-data.ts';
+import { MatrixError } from '../errors.ts';
+import { Lru } from '../rooms/lru.ts';
+import { defaultRules, KINDS, MASTER } from './default-rules.ts';
+import type { PushRule, RuleKind, RuleSet } from './default-rules.ts';
+
+/** Under this type the rules stand in the account data; in a form of our own, which clients do not get. */
+export const PUSH_RULES = 'm.push_rules';
+const MAX_RULES = 1_000;
+const CACHED = 10_000;
+
+const action = z.union([z.string().max(255), z.custom<JsonObject>(isJsonObject)]);
+export const actionsSchema = z.array(action).max(20);
+const condition = z.custom<JsonObject>(isJsonObject);
+const ownRule = z.looseObject({
+  rule_id: z.string(),
+  enabled: z.boolean(),
+  actions: actionsSchema,
+  conditions: z.array(condition).optional(),
+  pattern: z.string().optional(),
+});
+const storedSchema = z.looseObject({
+  own: z.partialRecord(z.enum(KINDS), z.array(ownRule)).default({}),
+  /** Changes to the rules that everybody has, by their ids. */
+  enabled: z.record(z.string(), z.boolean()).default({}),
+  actions: z.record(z.string(), actionsSchema).default({}),
+});
+type Stored = z.output<typeof storedSchema>;
+
+export interface NewRule {
+  readonly actions: PushRule['actions'];
+  readonly conditions?: readonly JsonObject[] | undefined;
+  readonly pattern?: string | undefined;
+}
+
+export class PushRules {
+  readonly #accountData: AccountData;
+  readonly #cache = new Lru<string, RuleSet>(CACHED);
+  /** What was read before the last change is not kept. */
+  #generation = 0;
+
+  constructor(accountData: AccountData) {
+    this.#accountData = accountData;
+  }
+
+  async of(userId: string): Promise<RuleSet> {
+    const cached = this.#cache.get(userId);
+    if (cached) return cached;
+    const generation = this.#generation;
+    const rules = merged(userId, read(await this.#accountData.get(userId, '', PUSH_RULES)));
+    if (generation === this.#generation) this.#cache.set(userId, rules);
+    return rules;
+  }
+
+  /** The content of `m.push_rules`. */
+  async content(userId: string): Promise<JsonObject> {
+    return { global: { ...(await this.of(userId)) } as unknown as JsonObject };
+  }
+
+  /** @throws MatrixError 404 */
+  async rule(userId: string, kind: RuleKind, id: string): Promise<PushRule> {
+    const rule = (await this.of(userId))[kind].find((one) => one.rule_id === id);
+    if (!rule) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such rule.');
+    return rule;
+  }
+
+  /**
+   * Adds a rule of the user's own, or changes one.
+   *
+   * @param place next to which other rule of the user's own it goes; else it comes first, or stays where it is
+   * @throws MatrixError 400 or 404
+   */
+  async put(
+    userId: string,
+    kind: RuleKind,
+    id: string,
+    rule: NewRule,
+    place: { readonly before?: string | undefined; readonly after?: string | undefined },
+  ): Promise<void> {
+    await this.#change(userId, (stored) => {
+      const list = [...(stored.own[kind] ?? [])];
+      const at = list.findIndex((one) => one.rule_id === id);
+      const [old] = at >= 0 ? list.splice(at, 1) : [];
+      const fresh = {
+        rule_id: id,
+        enabled: old?.enabled ?? true,
+        actions: [...rule.actions],
+        ...(rule.conditions === undefined ? {} : { conditions: [...rule.conditions] }),
+        ...(rule.pattern === undefined ? {} : { pattern: rule.pattern }),
+      };
+      const next = place.before ?? place.after;
+      const beside = list.findIndex((one) => one.rule_id === next);
+      if (next !== undefined && beside < 0) {
+        throw new MatrixError(
+          next.startsWith('.') ? 400 : 404,
+          next.startsWith('.') ? 'M_INVALID_PARAM' : 'M_NOT_FOUND',
+          'There is no such rule to place this one at.',
+        );
+      }
+      const index = next === undefined ? Math.max(0, at) : place.before === undefined ? beside + 1 : beside;
+      list.splice(index, 0, fresh);
+      if (list.length > MAX_RULES) throw new MatrixError(400, 'M_LIMIT_EXCEEDED', 'There are too many rules.');
+      return { ...stored, own: { ...stored.own, [kind]: list } };
+    });
+  }
+
+  /** @throws MatrixError 404 for no rule of the user's own */
+  async remove(userId: string, kind: RuleKind, id: string): Promise<void> {
+    await this.#change(userId, (stored) => {
+      const list = stored.own[kind] ?? [];
+      if (!list.some((one) => one.rule_id === id)) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such rule.');
+      return { ...stored, own: { ...stored.own, [kind]: list.filter((one) => one.rule_id !== id) } };
+    });
+  }
+
+  /** @throws MatrixError 404 */
+  async change(
+    userId: string,
+    kind: RuleKind,
+    id: string,
+    to: { readonly enabled: boolean } | { readonly actions: PushRule['actions'] },
+  ): Promise<void> {
+    const rule = await this.rule(userId, kind, id);
+    await this.#change(userId, (stored) => {
+      if (rule.default) {
+        if ('enabled' in to) return { ...stored, enabled: { ...stored.enabled, [id]: to.enabled } };
+        return { ...stored, actions: { ...stored.actions, [id]: [...to.actions] } };
+      }
+      const list = (stored.own[kind] ?? []).map((one) =>
+        one.rule_id === id ? { ...one, ...('enabled' in to ? to : { actions: [...to.actions] }) } : one,
+      );
+      return { ...stored, own: { ...stored.own, [kind]: list } };
+    });
+  }
+
+  async #change(userId: string, change: (stored: Stored) => Stored): Promise<void> {
+    await this.#accountData.update(userId, '', PUSH_RULES, (content) => change(read(content)) as unknown as JsonObject);
+    this.#generation += 1;
+    this.#cache.delete(userId);
+  }
+}
+
+function read(content: JsonObject | undefined): Stored {
+  return storedSchema.parse(content ?? {});
+}
+
+/** The rules of the user's own come first, except before the one that turns all off. */
+function merged(userId: string, stored: Stored): RuleSet {
+  const all = defaultRules(userId);
+  const set = {} as Record<RuleKind, readonly PushRule[]>;
+  for (const kind of KINDS) {
+    const given = all[kind].map((rule) => ({
+      ...rule,
+      enabled: Object.hasOwn(stored.enabled, rule.rule_id) ? (stored.enabled[rule.rule_id] ?? true) : rule.enabled,
+      actions: (Object.hasOwn(stored.actions, rule.rule_id) ? stored.actions[rule.rule_id] : undefined) ?? rule.actions,
+    }));
+    const own = (stored.own[kind] ?? []).map((rule): PushRule => ({
+      rule_id: rule.rule_id,
+      default: false,
+      enabled: rule.enabled,
+      actions: rule.actions,
+      ...(rule.conditions === undefined ? {} : { conditions: rule.conditions }),
+      ...(rule.pattern === undefined ? {} : { pattern: rule.pattern }),
+    }));
+    const master = given.filter((rule) => rule.rule_id === MASTER);
+    set[kind] = [...master, ...own, ...given.filter((rule) => rule.rule_id !== MASTER)];
+  }
+  return set;
+}
