@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import type { Accounts } from './accounts/accounts.ts';
 import type { LoginTokens } from './accounts/login-tokens.ts';
 import type { IdentityProvider } from './accounts/oidc.ts';
+import type { ServerNotices } from './accounts/server-notices.ts';
 import type { Sessions } from './accounts/sessions.ts';
 import type { PasswordLogin } from './accounts/password-login.ts';
 import type { Uia } from './accounts/uia.ts';
@@ -20,6 +21,7 @@ import { OauthLogins, oauthRouter } from './client-api/oauth.ts';
 import { profileRouter } from './client-api/profile.ts';
 import type { ProfileRouterOptions } from './client-api/profile.ts';
 import { registerRouter, sharedSecretRouter } from './client-api/register.ts';
+import { serverNoticesGuard, serverNoticesRouter } from './client-api/server-notices.ts';
 import { servicesRouter } from './client-api/services.ts';
 import type { ServicesRouterOptions } from './client-api/services.ts';
 import { browserLogin, ssoRouter } from './client-api/sso.ts';
@@ -50,6 +52,8 @@ export interface ClientAppOptions
   readonly passwordLogin: PasswordLogin;
   readonly passwords: PasswordConfig;
   readonly uia: Uia;
+  /** Messages of the server itself. */
+  readonly notices?: ServerNotices;
   /** The OAuth 2.0 API, where there is a way to log in. */
   readonly oauth?: OauthProvider;
   /** Without it nobody logs in by a browser. */
@@ -111,6 +115,7 @@ export function clientApp(options: ClientAppOptions): Express {
   if (options.provider) app.use(ssoRouter({ ...own, provider: options.provider, oauthLogins }));
   const { adminSecret } = options.passwords;
   if (adminSecret !== undefined) app.use(sharedSecretRouter({ ...own, secret: adminSecret }));
+  if (options.notices) app.use(serverNoticesRouter({ notices: options.notices, requireSession }));
   app.use(
     ['/_matrix/client/v3', '/_matrix/client/r0'],
     loginRouter(own),
@@ -121,6 +126,7 @@ export function clientApp(options: ClientAppOptions): Express {
     servicesRouter(own),
     profileRouter({ ...own, limitAnonymous: limits.anonymous }),
     filterRouter({ accounts, requireSession }),
+    ...(options.notices ? [serverNoticesGuard({ notices: options.notices, requireSession })] : []),
     ...options.matrix,
   );
   app.use('/_matrix', loginTokenRouter(own), ...options.matrixRoot);

@@ -21,6 +21,7 @@ import { Passwords } from './accounts/passwords.ts';
 import { Profiles } from './accounts/profiles.ts';
 import { remoteProfile } from './accounts/remote-profile.ts';
 import { requireSession } from './accounts/require-session.ts';
+import { ServerNotices } from './accounts/server-notices.ts';
 import { Sessions } from './accounts/sessions.ts';
 import { Uia } from './accounts/uia.ts';
 import { clientApp } from './client-app.ts';
@@ -273,6 +274,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     passwords,
     uia,
     ...(oauth ? { oauth } : {}),
+    notices: await ServerNotices.open({ db, accounts, rooms, organisation: config.organisation }),
     leaveRooms: (userId) => {
       leaveRooms(rooms, userId, log).catch((error: unknown) => log.warn({ err: error }, 'rooms were not left'));
     },

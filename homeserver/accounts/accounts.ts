@@ -105,6 +105,15 @@ export class Accounts {
     return this.userId(localpart);
   }
 
+  /** Makes an account that belongs to the server itself, and that nobody can log in to; once. */
+  async makeOwn(localpart: string, displayName: string): Promise<void> {
+    await this.#db.query(
+      `INSERT INTO users (localpart, display_name, guest, created_at) VALUES ($1, $2, false, $3)
+       ON CONFLICT DO NOTHING`,
+      [localpart, displayName, Date.now()],
+    );
+  }
+
   async setPassword(userId: string, passwordHash: string): Promise<void> {
     await this.#db.query('UPDATE users SET password = $2 WHERE localpart = $1', [
       this.localpart(userId) ?? '',

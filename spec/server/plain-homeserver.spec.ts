@@ -83,12 +83,39 @@ describe('Two plain homeservers side by side', () => {
     expect((await request(server(0), 'GET', path)).json).toEqual({ sub: anna.userId });
   });
 
-  it('make administrators by the shared secret', async () => {
+  it('make administrators by the shared secret, who write to people in the name of the server', async () => {
     const path = '/_synapse/admin/v1/register';
     const { nonce } = (await request(server(0), 'GET', path)).json;
     const mac = createHmac('sha1', SECRET).update([nonce, 'chief', 'pass', 'admin'].join('\0')).digest('hex');
     const body = { nonce, username: 'chief', password: 'pass', admin: true, mac };
-    expect((await request(server(0), 'POST', path, { body })).json['user_id']).toBe(`@chief:${server(0).name}`);
+    const { json } = await request(server(0), 'POST', path, { body });
+    expect(json['user_id']).toBe(`@chief:${server(0).name}`);
+    const token = String(json['access_token']);
+
+    const anna = await register(server(0), 'anna5');
+    const notices = '/_synapse/admin/v1/send_server_notice';
+    const notice = { user_id: anna.userId, content: { msgtype: 'm.text', body: 'hello' } };
+    const refused = await request(server(0), 'POST', notices, { token: anna.token });
+    expect(refused.json['errcode']).toBe('M_FORBIDDEN');
+    const send = async (): Promise<unknown> =>
+      (await request(server(0), 'POST', notices, { token, body: notice })).json['event_id'];
+    const invitations = async (): Promise<[string, unknown][]> => {
+      const { rooms } = (await ask(anna, 'GET', '/sync')).json as { rooms?: { invite?: Record<string, unknown> } };
+      return Object.entries(rooms?.invite ?? {});
+    };
+    const [eventId] = await Promise.all([send(), send()]);
+    const [[roomId, invitation] = ['', undefined], ...others] = await invitations();
+    expect(others).toEqual([]);
+    expect(JSON.stringify(invitation)).toContain(`"sender":"@_server:${server(0).name}"`);
+    const leave = (): Promise<Answer> => ask(anna, 'POST', `/rooms/${roomId}/leave`, {});
+    expect((await leave()).json['errcode']).toBe('M_CANNOT_LEAVE_SERVER_NOTICE_ROOM');
+    expect((await ask(anna, 'POST', `/join/${roomId}`, {})).status).toBe(200);
+    expect((await ask(anna, 'GET', `/rooms/${roomId}/event/${String(eventId)}`)).status).toBe(200);
+    expect((await leave()).status).toBe(200);
+    await send();
+    expect((await invitations()).map(([id]) => id)).toEqual([roomId]);
+    const once = (): Promise<Answer> => request(server(0), 'PUT', `${notices}/1`, { token, body: notice });
+    expect((await once()).json['event_id']).toBe((await once()).json['event_id']);
   });
 
   it('answer what is unknown as Matrix says', async () => {

@@ -1,0 +1,111 @@
+/**
+ * Messages of the server itself: each person gets one room, which nobody else is in. Until they have entered it they
+ * can not get rid of it.
+ *
+ * @see Matrix specification, client-server API, "Server Notices"
+ */
+import type { JsonObject } from '../../federation/json.ts';
+import type { Database } from '../database/database.ts';
+import { MatrixError } from '../errors.ts';
+import type { Rooms } from '../rooms/rooms.ts';
+import type { Accounts } from './accounts.ts';
+
+export interface ServerNoticesOptions {
+  readonly db: Database;
+  readonly accounts: Accounts;
+  readonly rooms: Rooms;
+  /** Name of the organisation, in whose name the server writes. */
+  readonly organisation: string;
+}
+
+export interface Notice {
+  readonly userId: string;
+  readonly type: string;
+  readonly stateKey?: string | undefined;
+  readonly content: JsonObject;
+  /** The same notice with the same id is sent once. */
+  readonly transactionId?: string | undefined;
+}
+
+/** No person can have a name that begins with `_`. */
+const WRITER = '_server';
+
+export class ServerNotices {
+  readonly #options: ServerNoticesOptions;
+  readonly #roomIds: Set<string>;
+  readonly #busy = new Map<string, Promise<string>>();
+
+  private constructor(options: ServerNoticesOptions, roomIds: Iterable<string>) {
+    this.#options = options;
+    this.#roomIds = new Set(roomIds);
+  }
+
+  static async open(options: ServerNoticesOptions): Promise<ServerNotices> {
+    const rows = await options.db.query<{ room_id: string }>('SELECT room_id FROM server_notice_rooms');
+    return new ServerNotices(
+      options,
+      rows.map((row) => row.room_id),
+    );
+  }
+
+  /**
+   * Writes to somebody of this server, and invites them when they are not in the room.
+   *
+   * @returns the event id
+   * @throws MatrixError 404 for somebody who is not of this server
+   */
+  async send({ userId, type, stateKey, content, transactionId }: Notice): Promise<string> {
+    const { accounts, rooms } = this.#options;
+    if (!(await accounts.exists(userId))) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.');
+    const roomId = await this.#roomOf(userId);
+    const membership = await rooms.membership(roomId, userId);
+    if (membership !== 'join' && membership !== 'invite') await rooms.invite(roomId, this.#writer, userId);
+    const { eventId } = await rooms.send(roomId, this.#writer, {
+      type,
+      content,
+      ...(stateKey === undefined ? {} : { stateKey }),
+      ...(transactionId === undefined ? {} : { transactionId, deviceId: 'server-notices' }),
+    });
+    return eventId;
+  }
+
+  /** @throws MatrixError 403 M_CANNOT_LEAVE_SERVER_NOTICE_ROOM for an invitation of the server itself */
+  async requireMayLeave(roomId: string, userId: string): Promise<void> {
+    if (!this.#roomIds.has(roomId) || (await this.#options.rooms.membership(roomId, userId)) !== 'invite') return;
+    throw new MatrixError(403, 'M_CANNOT_LEAVE_SERVER_NOTICE_ROOM', 'Messages of the server can not be refused.');
+  }
+
+  get #writer(): string {
+    return this.#options.accounts.userId(WRITER);
+  }
+
+  /** One room, also when two notices come at once. */
+  async #roomOf(userId: string): Promise<string> {
+    const running = this.#busy.get(userId);
+    if (running) return running;
+    const room = this.#findOrMake(userId).finally(() => this.#busy.delete(userId));
+    this.#busy.set(userId, room);
+    return room;
+  }
+
+  async #findOrMake(userId: string): Promise<string> {
+    const { db, accounts, rooms, organisation } = this.#options;
+    const localpart = accounts.localpart(userId) ?? '';
+    const [known] = await db.query<{ room_id: string }>(
+      'SELECT room_id FROM server_notice_rooms WHERE localpart = $1',
+      [localpart],
+    );
+    if (known) return known.room_id;
+    await accounts.makeOwn(WRITER, organisation);
+    const roomId = await rooms.create(this.#writer, {
+      name: organisation,
+      preset: 'private_chat',
+      invite: [userId],
+      // People read here; nobody else is let in.
+      powerLevelContentOverride: { users_default: -10, events_default: 0, invite: 100 },
+    });
+    await db.query('INSERT INTO server_notice_rooms (localpart, room_id) VALUES ($1, $2)', [localpart, roomId]);
+    this.#roomIds.add(roomId);
+    return roomId;
+  }
+}

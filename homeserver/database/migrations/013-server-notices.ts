@@ -1,0 +1,10 @@
+import type { Database } from '../database.ts';
+
+/** The room in which the server itself writes to somebody. */
+export async function up({ context: db }: { context: Database }): Promise<void> {
+  await db.query(`
+    CREATE TABLE server_notice_rooms (
+      localpart text PRIMARY KEY REFERENCES users,
+      room_id text NOT NULL UNIQUE
+    )`);
+}
