@@ -45,7 +45,9 @@ async function setUp(forCommand) {
   );
   try {
     const needsBrowser = forCommand !== 'start' && process.env.CHROME_BIN === undefined;
-    await debianPackages(needsBrowser ? ['chromium'] : []);
+    // Only root can make the network in which packets are counted and lost.
+    const needsNetwork = forCommand !== 'start' && process.getuid?.() === 0;
+    await debianPackages([...(needsBrowser ? ['chromium'] : []), ...(needsNetwork ? ['iproute2', 'nftables'] : [])]);
     if (!areInstalled(ROOT)) {
       await step('npm packages', (progress) => installNpmPackages(ROOT, varDir, progress));
     }

@@ -146,21 +146,28 @@ export class Meetings {
   }
 
   async #invitation(roomId: string, userId: string, since: number): Promise<Meeting | undefined> {
-    const invitation = await this.#rooms.invitation(roomId, userId);
-    if (!invitation) return undefined;
+    const elsewhere = await this.#rooms.invitation(roomId, userId);
+    // When this server is in the room, the room itself says what the invitation is to.
+    const state = elsewhere ? undefined : await this.#rooms.state(roomId).catch(() => undefined);
+    const sender = elsewhere?.sender ?? state?.get(stateKey('m.room.member', userId))?.pdu.sender;
+    if (sender === undefined) return undefined;
     const find = (type: string, key: string): Pdu | undefined =>
-      invitation.state.find((pdu) => pdu.type === type && pdu.state_key === key);
+      elsewhere
+        ? elsewhere.state.find((pdu) => pdu.type === type && pdu.state_key === key)
+        : state?.get(stateKey(type, key))?.pdu;
+    // An invitation to a room of ours that is no meeting, such as a chat, is for other clients.
+    if (state && !find(MEETING, '')) return undefined;
     const title = find('m.room.name', '')?.content['name'];
-    const name = find('m.room.member', invitation.sender)?.content['displayname'];
-    const server = serverOf(invitation.sender);
+    const name = find('m.room.member', sender)?.content['displayname'];
+    const server = serverOf(sender);
     return {
       roomId,
       title: typeof title === 'string' ? title.slice(0, 512) : '',
       membership: 'invite',
       role: 'participant',
       host: {
-        userId: invitation.sender,
-        displayName: typeof name === 'string' && name.trim() ? name.slice(0, 256) : localpart(invitation.sender),
+        userId: sender,
+        displayName: typeof name === 'string' && name.trim() ? name.slice(0, 256) : localpart(sender),
         organisation: server,
       },
       ...times(find(MEETING, '')?.content),

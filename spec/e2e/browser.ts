@@ -52,9 +52,13 @@ export async function passLobby(page: Page): Promise<void> {
   await page.getByTestId('mute').waitFor();
 }
 
+/** Empty while the client has not begun with media. */
 export function stats(page: Page): Promise<ClientStats> {
-  return page.evaluate(() =>
-    (globalThis as unknown as { hansetagDiagnostics: { stats(): Promise<ClientStats> } }).hansetagDiagnostics.stats(),
+  return page.evaluate(
+    () =>
+      (
+        globalThis as unknown as { hansetagDiagnostics?: { stats(): Promise<ClientStats> } }
+      ).hansetagDiagnostics?.stats() ?? { videos: [], audios: [], pairs: [] },
   );
 }
 

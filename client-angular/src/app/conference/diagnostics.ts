@@ -92,6 +92,8 @@ export function diagnostics(
       const layers: LayerStats[] = [];
       const byTrack = new Map([...received()].map((media) => [media.track.id, media]));
       for (const transport of transports()) {
+        // One that was replaced a moment ago has nothing to say any more.
+        if (transport.closed) continue;
         const report = new Map<string, Entry>();
         (await transport.getStats()).forEach((entry: Entry, id: string) => report.set(id, entry));
         const pair = pairOf(report);
