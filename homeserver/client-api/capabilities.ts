@@ -33,6 +33,8 @@ const UNSTABLE = {
   'uk.half-shot.msc2666.query_mutual_rooms': true,
   // Threads that one follows.
   'io.element.msc4306': true,
+  // Events that everybody learns of for a time.
+  'org.matrix.msc4354': true,
   // Delayed events.
   'org.matrix.msc4140': true,
 };

@@ -4,6 +4,7 @@ import type { JsonObject } from '../../federation/json.ts';
 import type { Pdu } from '../../federation/event.ts';
 import { shown } from '../rooms/rooms.ts';
 import type { StoredEvent } from '../rooms/rooms.ts';
+import { stickyForm } from '../sticky-events/sticky.ts';
 
 /** What is known about an event beside the event itself. */
 export interface EventDetails {
@@ -21,6 +22,7 @@ export interface EventDetails {
 export function clientEvent(event: StoredEvent, roomVersion: string, details: EventDetails = {}): JsonObject {
   const pdu = shown(event, roomVersion);
   const { transactionId, replaced, redaction, membership } = details;
+  const sticky = stickyForm(pdu);
   const redacts = member(pdu.content, 'redacts') ?? pdu.redacts;
   return {
     event_id: event.eventId,
@@ -43,7 +45,9 @@ export function clientEvent(event: StoredEvent, roomVersion: string, details: Ev
         ? {}
         : { redacted_by: redaction.eventId, redacted_because: clientEvent(redaction, roomVersion) }),
       ...(membership === undefined ? {} : { membership }),
+      ...sticky.unsigned,
     },
+    ...sticky.outer,
     ...(pdu.state_key === undefined ? {} : { state_key: pdu.state_key }),
     // From room version 11 on it is in the content; clients of before look for it outside.
     ...(pdu.type === 'm.room.redaction' && typeof redacts === 'string' ? { redacts } : {}),

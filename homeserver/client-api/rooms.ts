@@ -9,7 +9,7 @@ import { methods, MatrixError } from '../errors.ts';
 import type { Messages } from '../messages/index.ts';
 import { withoutAuthoriser } from '../rooms/memberships.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
-import { delayOf } from './delayed-events.ts';
+import { delayOf, stickyOf } from './delayed-events.ts';
 import { isEmpty, membersIn, parseEventFilter, passing } from './event-filter.ts';
 import { parameter, parseBody, queryNumber, queryText, requesterOf } from './parse.ts';
 
@@ -189,6 +189,7 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
         content: parseBody(object, request.body),
         transactionId: parameter(request, 'transactionId'),
         deviceId,
+        ...stickyFor(request),
       };
       const delay = delayOf(request);
       if (delay !== undefined) {
@@ -234,7 +235,7 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
   async function putState(
     roomId: string,
     sender: string,
-    event: { type: string; stateKey: string; content: JsonObject },
+    event: { type: string; stateKey: string; content: JsonObject; stickyMs?: number },
   ): Promise<string> {
     const { type, stateKey: key, content } = event;
     if (type === 'm.room.create') {
@@ -253,7 +254,8 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
     if (type === 'm.room.canonical_alias') await directory.checkCanonical(roomId, content);
     // What stands there already is not said again, as clients do that a lot.
     const before = await rooms.stateEvent(roomId, type, key);
-    if (before?.pdu.sender === sender && sameContent(before.pdu.content, content)) return before.eventId;
+    const same = before?.pdu.sender === sender && sameContent(before.pdu.content, content);
+    if (same && event.stickyMs === undefined) return before.eventId;
     return (await rooms.send(roomId, sender, event)).eventId;
   }
 
@@ -272,6 +274,7 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
         type: parameter(request, 'eventType'),
         stateKey: keyOf(request),
         content: parseBody(object, request.body),
+        ...stickyFor(request),
       };
       const delay = delayOf(request);
       if (delay !== undefined) {
@@ -377,4 +380,9 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
 
 function sameContent(a: JsonObject, b: JsonObject): boolean {
   return canonicalJson(a) === canonicalJson(b);
+}
+
+function stickyFor(request: express.Request): { stickyMs?: number } {
+  const stickyMs = stickyOf(request);
+  return stickyMs === undefined ? {} : { stickyMs };
 }

@@ -20,6 +20,7 @@ export interface DelayedEvent {
   readonly type: string;
   readonly stateKey?: string;
   readonly content: JsonObject;
+  readonly stickyMs?: number;
   readonly delayMs: number;
   /** Unix time in ms of when the delay began last. */
   readonly runningSince: number;
@@ -43,6 +44,7 @@ interface Row {
   type: string;
   state_key: string | null;
   content: string;
+  sticky_ms: number | null;
   delay_ms: number;
   running_since: number;
   send_at: number;
@@ -120,8 +122,8 @@ export class DelayedEvents {
     const since = this.#now();
     const rows = await db.query(
       `INSERT INTO delayed_events (delay_id, user_id, device_id, room_id, type, state_key, content, delay_ms,
-         running_since, send_at, transaction_id)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING RETURNING delay_id`,
+         running_since, send_at, transaction_id, sticky_ms)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING RETURNING delay_id`,
       [
         delayId,
         userId,
@@ -134,6 +136,7 @@ export class DelayedEvents {
         since,
         since + delayMs,
         event.transactionId ?? null,
+        event.stickyMs ?? null,
       ],
     );
     // Two requests of the same transaction may have raced.
@@ -229,6 +232,7 @@ export class DelayedEvents {
       await rooms.send(event.roomId, event.userId, {
         type: event.type,
         content: event.content,
+        ...(event.stickyMs === undefined ? {} : { stickyMs: event.stickyMs }),
         ...(event.stateKey === undefined ? {} : { stateKey: event.stateKey }),
         transactionId: event.delayId,
         deviceId: event.deviceId,
@@ -287,6 +291,7 @@ function delayed(row: Row): DelayedEvent {
     type: row.type,
     ...(row.state_key === null ? {} : { stateKey: row.state_key }),
     content: isJsonObject(content) ? content : {},
+    ...(row.sticky_ms === null ? {} : { stickyMs: row.sticky_ms }),
     delayMs: row.delay_ms,
     runningSince: row.running_since,
   };

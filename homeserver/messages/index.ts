@@ -15,6 +15,7 @@ import { showFor } from '../client-api/show.ts';
 import type { ShowFor } from '../client-api/show.ts';
 import { threadSubscriptionsRouter } from '../client-api/thread-subscriptions.ts';
 import { mutualRoomsRouter, userDirectoryRouter } from '../client-api/user-directory.ts';
+import type { SyncPart } from '../client-api/sync/part.ts';
 import type { Database } from '../database/database.ts';
 import { DelayedEvents } from '../delayed-events/delayed-events.ts';
 import { Directory } from '../directory/directory.ts';
@@ -25,11 +26,14 @@ import { directoryRouter as federationDirectory } from '../federation-api/direct
 import { findRouter } from '../federation-api/find-router.ts';
 import { Relations } from '../relations/relations.ts';
 import { ThreadSubscriptions } from '../relations/thread-subscriptions.ts';
+import type { Sender } from '../rooms/ports.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { EventTimes } from '../search/event-times.ts';
 import { Search } from '../search/search.ts';
 import { Hierarchy } from '../spaces/hierarchy.ts';
 import { RemoteSpaces } from '../spaces/remote-spaces.ts';
+import { StickyEvents } from '../sticky-events/sticky-events.ts';
+import { stickyPart } from '../sticky-events/sync-part.ts';
 import type { Notifier } from '../stream/notifier.ts';
 import type { Positions } from '../stream/positions.ts';
 
@@ -40,6 +44,7 @@ export interface MessagesOptions {
   readonly positions: Positions;
   readonly notifier: Notifier;
   readonly client: FederationClient;
+  readonly sender: Pick<Sender, 'write' | 'flush'>;
   readonly requireSession: RequestHandler;
   /** Lets only signed requests of other servers pass. */
   readonly signed: RequestHandler;
@@ -56,6 +61,9 @@ export interface Messages {
   readonly showFor: ShowFor;
   readonly delayedEvents: DelayedEvents;
   readonly threadSubscriptions: ThreadSubscriptions;
+  readonly stickyEvents: StickyEvents;
+  /** What `/sync` tells of this subject; to come after the part of the rooms. */
+  readonly syncParts: SyncPart[];
   /** Routers at `/_matrix/client/v3`. */
   readonly matrix: Router[];
   /** Routers at `/_matrix`. */
@@ -95,6 +103,7 @@ export function messages(options: MessagesOptions): Messages {
     showFor: showFor(db, rooms),
   };
   const threadSubscriptions = new ThreadSubscriptions(options);
+  const stickyEvents = new StickyEvents(options);
   const delayedEvents = new DelayedEvents({ db, rooms, log });
   return {
     directory,
@@ -103,6 +112,8 @@ export function messages(options: MessagesOptions): Messages {
     showFor: parts.showFor,
     delayedEvents,
     threadSubscriptions,
+    stickyEvents,
+    syncParts: [stickyPart(stickyEvents, parts.showFor)],
     matrix: [
       directoryRouter({
         ...parts,
@@ -124,6 +135,9 @@ export function messages(options: MessagesOptions): Messages {
     ],
     federation: [federationDirectory({ ...parts, signed }), findRouter({ ...parts, signed })],
     start: () => delayedEvents.start(),
-    close: () => delayedEvents.close(),
+    close: async () => {
+      stickyEvents.close();
+      await delayedEvents.close();
+    },
   };
 }

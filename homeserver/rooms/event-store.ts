@@ -8,6 +8,7 @@ import { writeTogether } from '../database/writes.ts';
 import type { Write } from '../database/writes.ts';
 import { relationWrite } from '../relations/index-relation.ts';
 import { wordsWrite } from '../search/index-words.ts';
+import { stickyWrite } from '../sticky-events/sticky.ts';
 import { Lru } from './lru.ts';
 
 /** An event with what we decided about it. */
@@ -111,7 +112,7 @@ export class EventStore {
         event.stateAfter ?? null,
       ],
     };
-    return [own, relationWrite(event), wordsWrite(event)].filter((write) => write !== undefined);
+    return [own, relationWrite(event), wordsWrite(event), stickyWrite(event)].filter((write) => write !== undefined);
   }
 
   /** To be called after the commit of `put`. */

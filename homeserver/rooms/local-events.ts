@@ -6,6 +6,7 @@ import type { JsonObject } from '../../federation/json.ts';
 import type { SigningKey } from '../../federation/signing.ts';
 import { MatrixError } from '../errors.ts';
 import type { Database } from '../database/database.ts';
+import { STICKY } from '../sticky-events/sticky.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import type { Room } from './room.ts';
 import type { Timeline } from './timeline.ts';
@@ -18,6 +19,8 @@ export interface NewEvent {
   readonly content: JsonObject;
   /** The event to redact, for `m.room.redaction`. */
   readonly redacts?: string;
+  /** How long everybody in the room is to learn of it, in ms. @see MSC4354 */
+  readonly stickyMs?: number;
   /** Idempotency: the same (sender, device, transaction id) sends once. */
   readonly transactionId?: string;
   readonly deviceId?: string;
@@ -56,6 +59,7 @@ export class LocalEvents {
       auth_events: [] as string[],
       origin_server_ts: Date.now(),
       ...(event.stateKey === undefined ? {} : { state_key: event.stateKey }),
+      ...(event.stickyMs === undefined ? {} : { [STICKY]: { duration_ms: event.stickyMs } }),
     } as UnsignedPdu;
     if (event.redacts !== undefined) {
       if (room.version.redactsInContent) draft.content['redacts'] = event.redacts;

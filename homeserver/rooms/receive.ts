@@ -6,7 +6,7 @@
  */
 import { AuthError, checkAuth, checkAuthEventsSelection, stateKey, stateViewOf } from '../../federation/auth-rules.ts';
 import type { StateKey } from '../../federation/auth-rules.ts';
-import { eventId, roomIdOf } from '../../federation/event.ts';
+import { eventId, isCreate, roomIdOf } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
 import type { Logger } from 'pino';
 import type { Database } from '../database/database.ts';
@@ -86,8 +86,7 @@ export class Receiver {
     let stored = 0;
     for (const { id, pdu, position } of placed.reverse()) {
       try {
-        const stateBefore =
-          pdu.type === 'm.room.create' ? await this.#emptyState(room) : await this.#stateBefore(room, pdu, id, origin);
+        const stateBefore = await this.#stateBefore(room, pdu, id, origin);
         await this.#fetchAuthEvents(room, pdu, origin);
         const verdict = await this.#deps.timeline.judge(room, pdu, id, stateBefore);
         await this.#deps.timeline.addHistory(room, pdu, stateBefore, { ...verdict, softFailed: false }, position);
@@ -175,6 +174,8 @@ export class Receiver {
   }
 
   async #stateBefore(room: Room, pdu: Pdu, id: string, origin: string): Promise<State> {
+    // A gap can reach back to the beginning of the room.
+    if (isCreate(pdu)) return this.#emptyState(room);
     const missing = await this.#missing(pdu.prev_events);
     if (missing.length === 0) return this.#deps.timeline.stateBefore(room, pdu.prev_events);
     const groups = new Set<number>();

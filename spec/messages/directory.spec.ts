@@ -59,6 +59,15 @@ describe('Names of rooms', () => {
     expect((await clara.ask('GET', room(his))).status).toBe(404);
   });
 
+  it('are taken away by an administrator', async () => {
+    const roomId = await bert.createRoom();
+    await bert.ask('PUT', room('#admin:luebeck.example'), { room_id: roomId });
+    const emil = await luebeck.person('emil');
+    expect((await emil.ask('DELETE', room('#admin:luebeck.example'))).status).toBe(403);
+    await luebeck.db.query("UPDATE users SET admin = true WHERE localpart = 'emil'");
+    expect((await emil.ask('DELETE', room('#admin:luebeck.example'))).status).toBe(200);
+  });
+
   it('stand in the state of a room only when they lead to it', async () => {
     const [one, other] = [await bert.createRoom(), await bert.createRoom()];
     await bert.ask('PUT', room('#one:luebeck.example'), { room_id: one });

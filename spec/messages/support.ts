@@ -28,6 +28,7 @@ import { messages } from '../../homeserver/messages/index.ts';
 import type { Messages } from '../../homeserver/messages/index.ts';
 import { Rooms } from '../../homeserver/rooms/rooms.ts';
 import { Notifier } from '../../homeserver/stream/notifier.ts';
+import { personal } from '../../homeserver/stream/personal.ts';
 import { Positions } from '../../homeserver/stream/positions.ts';
 import { testDatabase } from '../support/database.ts';
 
@@ -117,11 +118,12 @@ export async function startServer(name: string): Promise<TestServer> {
   const client = plainClient(name, key) as FederationClient;
   const keyring = new KeyRing({ serverName: name, ownKeys: [key], client, store: sqlKeyStore(db) });
   const queue = new OutboundQueue({ store: sqlQueueStore(db), send: sendTransaction(client, name), log });
+  const sender = new QueueSender(db, queue);
   const rooms = await Rooms.open({
     db,
     serverName: name,
     key,
-    sender: new QueueSender(db, queue),
+    sender,
     positions,
     notifier,
     profile: async (userId) => ({ displayname: await accounts.displayName(userId) }),
@@ -147,6 +149,7 @@ export async function startServer(name: string): Promise<TestServer> {
     positions,
     notifier,
     client,
+    sender,
     requireSession: sessionRequired,
     signed: federation.signedRequest,
     profile: async (userId) => ({ displayname: await accounts.displayName(userId) }),
@@ -154,6 +157,20 @@ export async function startServer(name: string): Promise<TestServer> {
     log,
   });
   await parts.start();
+  const own = personal({
+    serverName: name,
+    db,
+    rooms,
+    positions,
+    notifier,
+    sender,
+    edus: federation.edus,
+    bundles: parts.relations,
+    parts: parts.syncParts,
+    storedFilter: () => Promise.resolve(undefined),
+    requireSession: sessionRequired,
+    log,
+  });
   const app = express();
   app.set('query parser', 'simple');
   app.use(jsonBody(1024 * 1024));
@@ -162,6 +179,7 @@ export async function startServer(name: string): Promise<TestServer> {
     '/_matrix/client/v3',
     roomsRouter({ rooms, requireSession: sessionRequired, limitSending: free, messages: parts }),
     ...parts.matrix,
+    ...own.matrix,
   );
   app.use('/_matrix', ...parts.matrixRoot, (_request, _response, next) => next());
   federation.router.use('/_matrix/federation', ...parts.federation);
@@ -195,6 +213,7 @@ export async function startServer(name: string): Promise<TestServer> {
     },
     async close() {
       servers.delete(name);
+      await own.close();
       await parts.close();
       federation.close();
       await queue.close();

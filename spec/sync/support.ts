@@ -114,6 +114,7 @@ export async function startServer(options: Partial<PersonalOptions> = {}): Promi
     rooms,
     positions,
     notifier,
+    sender,
     client: { request: unused } as unknown as FederationClient,
     requireSession: sessionRequired,
     signed: unused,
