@@ -70,6 +70,19 @@ describe('/sync', () => {
     expect(then.map((event) => event['content'])).not.toContain({ name: 'two' });
   });
 
+  it('gives all state again when asked to, but of the timeline only what is new', async () => {
+    const room = await both();
+    await bert.say(room, 'old');
+    const since = await clara.now();
+    await bert.say(room, 'new');
+    const entry = at(await clara.sync({ since, full_state: 'true' }), 'rooms', 'join', room);
+    expect(bodies(list(entry, 'timeline', 'events'))).toEqual(['new']);
+    expect(types(list(entry, 'state', 'events'))).toContain('m.room.create');
+    const idle = at(await clara.sync({ since: await clara.now(), full_state: 'true' }), 'rooms', 'join', room);
+    expect(list(idle, 'timeline', 'events')).toEqual([]);
+    expect(types(list(idle, 'state', 'events'))).toContain('m.room.create');
+  });
+
   it('gives the whole state of a room that is new, without what its timeline brings', async () => {
     const room = await bert.createRoom({ preset: 'public_chat', name: 'Harbour' });
     const since = await clara.now();

@@ -47,8 +47,7 @@ export async function roomEntry(deps: RoomEntryDeps, asked: RoomEntryQuestion): 
   const page = await timelinePage(rooms, {
     roomId,
     userId,
-    // Of a room that is new there may be history from before the token.
-    after: since,
+    after: since ?? timelineSince(question, roomId),
     upTo,
     filter: filter.room?.timeline,
     ignored,
@@ -78,7 +77,7 @@ export async function roomEntry(deps: RoomEntryDeps, asked: RoomEntryQuestion): 
     timeline: {
       events: picked(forms.timeline),
       // The client is new to the room in the middle of its history, however short that is.
-      limited: page.limited || (question.since !== undefined && since === undefined && !question.fullState),
+      limited: page.limited || question.rooms.entered.has(roomId),
       prev_batch: page.before,
     },
     [question.stateAfter ?? 'state']: { events: picked(forms.state) },
@@ -86,6 +85,11 @@ export async function roomEntry(deps: RoomEntryDeps, asked: RoomEntryQuestion): 
     ephemeral: { events: [] },
     ...(summary === undefined ? {} : { summary }),
   };
+}
+
+/** With all state asked for, the timeline of a known room goes on where it was; of a new one, it may begin earlier. */
+function timelineSince({ since, fullState, rooms }: SyncQuestion, roomId: string): number | undefined {
+  return fullState && !rooms.entered.has(roomId) ? since : undefined;
 }
 
 async function stateToTell(
@@ -96,7 +100,7 @@ async function stateToTell(
   const { question, roomId, since, upTo, changes } = asked;
   const { userId, deviceId, filter } = question;
   const timeline = page.events;
-  const how = { timeline, after: question.stateAfter !== undefined };
+  const how = { timeline, after: question.stateAfter !== undefined, depthBefore: page.depthBefore };
   const later = changes.filter((change) => change.position > upTo);
   const end = asked.end ?? rolledBack(await rooms.stateIds(roomId), later);
   const [first] = timeline;

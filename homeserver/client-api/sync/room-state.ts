@@ -11,18 +11,23 @@ export interface StateQuestion {
   readonly timeline: readonly StoredEvent[];
   /** Whether the state after the timeline is asked for. */
   readonly after: boolean;
+  /** Depth of the deepest event before the timeline. */
+  readonly depthBefore: number;
 }
 
-/** A whole state, for a client that knows nothing of the room. */
+/**
+ * A whole state, for a client that knows nothing of the room. A state event that came late is in the timeline as it is new
+ * to us, but in the graph it stands before what comes before the timeline: it is told in both.
+ */
 export function wholeState(
-  { timeline, after }: StateQuestion,
+  { timeline, after, depthBefore }: StateQuestion,
   /** State before the first event of the timeline. */
   start: ReadonlyMap<StateKey, string>,
   /** State at the end of what is told. */
   end: ReadonlyMap<StateKey, string>,
 ): Map<StateKey, string> {
   if (after) return new Map(end);
-  const told = lastInTimeline(timeline);
+  const told = lastInTimeline(timeline.filter((event) => event.pdu.depth > depthBefore));
   const state = new Map<StateKey, string>();
   for (const [key, id] of end) {
     const before = told.get(key) === id ? start.get(key) : id;

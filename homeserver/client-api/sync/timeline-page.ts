@@ -21,6 +21,8 @@ export interface TimelinePage {
   readonly limited: boolean;
   /** Token for `/messages`: what comes before the events. */
   readonly before: string;
+  /** Depth of the deepest event before these that was looked at. */
+  readonly depthBefore: number;
 }
 
 /** As many as clients get when they name no limit. */
@@ -35,6 +37,12 @@ export async function timelinePage(rooms: Rooms, range: TimelineRange): Promise<
   const events: StoredEvent[] = [];
   let before = upTo + 1;
   let lookedAt = 0;
+  const done = (limited: boolean, older: readonly StoredEvent[] = []): TimelinePage => ({
+    events: events.reverse(),
+    limited,
+    before: token(before),
+    depthBefore: Math.max(0, ...older.map((event) => event.pdu.depth)),
+  });
   for (;;) {
     const size = Math.min(Math.max(2 * limit, 20), 200);
     const page = await rooms.range(roomId, {
@@ -45,16 +53,16 @@ export async function timelinePage(rooms: Rooms, range: TimelineRange): Promise<
     });
     const wanted = page.filter((event) => (!filter || passes(filter, event)) && !isIgnored(event, ignored));
     const shown = new Set(await rooms.visibleAmong(roomId, userId, wanted));
-    for (const event of page) {
+    for (const [index, event] of page.entries()) {
       if (shown.has(event)) {
-        if (events.length === limit) return { events: events.reverse(), limited: true, before: token(before) };
+        if (events.length === limit) return done(true, page.slice(index));
         events.push(event);
       }
       before = event.position;
     }
     lookedAt += page.length;
-    if (page.length < size) return { events: events.reverse(), limited: false, before: token(before) };
-    if (lookedAt >= MAX_LOOKED_AT) return { events: events.reverse(), limited: true, before: token(before) };
+    if (page.length < size) return done(false);
+    if (lookedAt >= MAX_LOOKED_AT) return done(true);
   }
 }
 
