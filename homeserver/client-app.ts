@@ -10,6 +10,7 @@ import type { ServerNotices } from './accounts/server-notices.ts';
 import type { Sessions } from './accounts/sessions.ts';
 import type { PasswordLogin } from './accounts/password-login.ts';
 import type { Uia } from './accounts/uia.ts';
+import { accountPageRouter, AccountVisits } from './client-api/account-page.ts';
 import { accountRouter, loginTokenRouter, whoisRouter } from './client-api/account.ts';
 import type { AccountRouterOptions } from './client-api/account.ts';
 import { capabilitiesRouter } from './client-api/capabilities.ts';
@@ -92,10 +93,21 @@ export function clientApp(options: ClientAppOptions): Express {
   app.use(requestLog(log), securityHeaders(publicUrl));
   app.use(['/_matrix', '/_synapse', '/.well-known/matrix'], allowAnyOrigin);
   const oauthLogins = new OauthLogins();
+  const visits = new AccountVisits(publicUrl);
   if (options.oauth) {
     const { provider } = options;
     const begin = provider && browserLogin({ publicUrl, provider });
     app.use(
+      accountPageRouter({
+        ...own,
+        passwords: options.passwords.login,
+        visits,
+        ...(begin
+          ? {
+              logInAtOrganisation: (request, response, query) => begin(request, response, { kind: 'account', query }),
+            }
+          : {}),
+      }),
       oauthRouter({
         ...own,
         provider: options.oauth,
@@ -112,7 +124,7 @@ export function clientApp(options: ClientAppOptions): Express {
   }
   app.use(['/_matrix', '/_synapse', '/_hansetag'], bodies());
   app.use(capabilitiesRouter(options));
-  if (options.provider) app.use(ssoRouter({ ...own, provider: options.provider, oauthLogins }));
+  if (options.provider) app.use(ssoRouter({ ...own, provider: options.provider, oauthLogins, visits }));
   const { adminSecret } = options.passwords;
   if (adminSecret !== undefined) app.use(sharedSecretRouter({ ...own, secret: adminSecret }));
   if (options.notices) app.use(serverNoticesRouter({ notices: options.notices, requireSession }));

@@ -26,6 +26,7 @@ import { Sessions } from './accounts/sessions.ts';
 import { Uia } from './accounts/uia.ts';
 import { clientApp } from './client-app.ts';
 import { roomsRouter } from './client-api/rooms.ts';
+import { ACCOUNT_PATH } from './client-api/account-page.ts';
 import { OAUTH_PATH } from './client-api/oauth.ts';
 import { CALLBACK_PATH } from './client-api/sso.ts';
 import type { Address, Config } from './config.ts';
@@ -122,7 +123,13 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
   const { rateLimitFactor, passwords } = config;
   const limits = rateLimits(rateLimitFactor);
   const passwordLogin = new PasswordLogin({ accounts, passwords: new Passwords(), rateLimitFactor });
-  const uia = new Uia({ accounts, passwordLogin, passwords: passwords.login, sso: config.oidc !== undefined });
+  const uia = new Uia({
+    accounts,
+    passwordLogin,
+    passwords: passwords.login,
+    sso: config.oidc !== undefined,
+    accountUrl: publicUrl + ACCOUNT_PATH,
+  });
   const sessionRequired = requireSession(sessions);
   const oauth =
     config.oidc === undefined && !passwords.login

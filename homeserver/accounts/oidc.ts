@@ -44,7 +44,9 @@ export type LoginPurpose =
   /** To confirm something grave in a session of user-interactive authentication. */
   | { readonly kind: 'uia'; readonly session: string }
   /** A client that asks for access by OAuth 2.0. */
-  | { readonly kind: 'oauth'; readonly interaction: string };
+  | { readonly kind: 'oauth'; readonly interaction: string }
+  /** The page on which people look after their account, with its query. */
+  | { readonly kind: 'account'; readonly query: string };
 
 /** A log-in on its way. */
 export interface StartedLogin {
@@ -102,7 +104,7 @@ export class IdentityProvider {
       code_challenge: await oidc.calculatePKCECodeChallenge(verifier),
       code_challenge_method: 'S256',
       // Who confirms something grave proves again who they are; an open session at the provider does not suffice.
-      ...(purpose.kind === 'uia' ? { prompt: 'login' } : {}),
+      ...(purpose.kind === 'uia' || purpose.kind === 'account' ? { prompt: 'login' } : {}),
     });
     this.#pending.set(state, { verifier, nonce, purpose, browserHash: hashSecret(browserSecret) });
     return { url, state, browserSecret };

@@ -12,7 +12,7 @@ import type { PasswordLogin } from './password-login.ts';
 import { newSecret } from './secrets.ts';
 import { namedUser } from './user-identifier.ts';
 
-export type Stage = 'm.login.password' | 'm.login.dummy' | 'm.login.sso';
+export type Stage = 'm.login.password' | 'm.login.dummy' | 'm.login.sso' | 'm.oauth' | 'org.matrix.cross_signing_reset';
 type Flow = readonly Stage[];
 
 export interface UiaOptions {
@@ -22,6 +22,8 @@ export interface UiaOptions {
   readonly passwords: boolean;
   /** Whether there is an identity provider. */
   readonly sso: boolean;
+  /** Address of the page on which people look after their account, if there is one. */
+  readonly accountUrl?: string;
   /** The clock, Unix ms. */
   readonly now?: () => number;
 }
@@ -41,6 +43,9 @@ interface Session {
   readonly completed: Set<Stage>;
 }
 
+/** @see Matrix specification, client-server API, "OAuth authentication" */
+const REPLACE_KEYS = 'POST /keys/device_signing/upload';
+const REPLACEMENT_LIFE_MS = 10 * 60 * 1000;
 const SESSION_LIFE_MS = 15 * 60 * 1000;
 const MAX_SESSIONS = 20_000;
 
@@ -57,14 +62,14 @@ const bodySchema = z.looseObject({ auth: authSchema.optional() });
 export class Uia {
   readonly #options: UiaOptions;
   readonly #sessions: ExpiringMap<Session>;
+  /** Who may replace the keys of their account, because they have said so on the page of the account. */
+  readonly #keyReplacements: ExpiringMap<true>;
 
   constructor(options: UiaOptions) {
     this.#options = options;
-    this.#sessions = new ExpiringMap({
-      lifeMs: SESSION_LIFE_MS,
-      maxSize: MAX_SESSIONS,
-      ...(options.now ? { now: options.now } : {}),
-    });
+    const clock = options.now ? { now: options.now } : {};
+    this.#sessions = new ExpiringMap({ lifeMs: SESSION_LIFE_MS, maxSize: MAX_SESSIONS, ...clock });
+    this.#keyReplacements = new ExpiringMap({ lifeMs: REPLACEMENT_LIFE_MS, maxSize: MAX_SESSIONS, ...clock });
   }
 
   /**
@@ -75,6 +80,9 @@ export class Uia {
    */
   async confirm(userId: string, request: UiaRequest): Promise<void> {
     const flows = await this.#flowsOf(userId);
+    if (request.operation === REPLACE_KEYS && this.#options.accountUrl !== undefined) {
+      flows.push(['m.oauth'], ['org.matrix.cross_signing_reset']);
+    }
     if (flows.length === 0) throw new MatrixError(403, 'M_FORBIDDEN', 'This account has no way to confirm this.');
     await this.#run(flows, userId, request);
   }
@@ -98,6 +106,16 @@ export class Uia {
     return true;
   }
 
+  /** Lets somebody replace the keys of their account, for ten minutes. */
+  allowKeyReplacement(userId: string): void {
+    this.#keyReplacements.take(userId);
+    this.#keyReplacements.set(userId, true);
+  }
+
+  mayReplaceKeys(userId: string): boolean {
+    return this.#keyReplacements.get(userId) === true;
+  }
+
   async #flowsOf(userId: string): Promise<Flow[]> {
     const account = await this.#options.accounts.find(userId);
     const flows: Flow[] = [];
@@ -113,7 +131,11 @@ export class Uia {
     const { id, session } = this.#session(auth?.session, userId, request.operation);
     // The first answer is no failure, so that it has no error code.
     const missing = { errcode: undefined, error: undefined };
-    if (auth === undefined) throw challenge(flows, id, session, missing);
+    const params = this.#params(flows);
+    if (auth === undefined) throw challenge(flows, id, session, { ...missing, params });
+    if (userId !== undefined && session.operation === REPLACE_KEYS && this.mayReplaceKeys(userId)) {
+      session.completed.add('m.oauth');
+    }
     const { type } = auth;
     if (type !== undefined) {
       if (!flows.some((flow) => flow.some((stage) => stage === type))) {
@@ -121,13 +143,21 @@ export class Uia {
       }
       const stage = type as Stage;
       const passed = session.completed.has(stage) || (await this.#prove(stage, auth, userId, request.address));
-      if (!passed) throw challenge(flows, id, session, {});
+      if (!passed) throw challenge(flows, id, session, { params });
       session.completed.add(stage);
     }
     if (!flows.some((flow) => flow.every((stage) => session.completed.has(stage)))) {
-      throw challenge(flows, id, session, missing);
+      throw challenge(flows, id, session, { ...missing, params });
     }
     this.#sessions.take(id);
+    if (userId !== undefined && session.operation === REPLACE_KEYS) this.#keyReplacements.take(userId);
+  }
+
+  /** Where the page for a stage is. */
+  #params(flows: readonly Flow[]): Record<string, unknown> {
+    const url = `${this.#options.accountUrl ?? ''}?action=org.matrix.cross_signing_reset`;
+    const stages = flows.flat().filter((stage) => stage === 'm.oauth' || stage === 'org.matrix.cross_signing_reset');
+    return Object.fromEntries(stages.map((stage) => [stage, { url }]));
   }
 
   #session(id: string | undefined, userId: string | undefined, operation: string): { id: string; session: Session } {
@@ -147,9 +177,8 @@ export class Uia {
 
   async #prove(stage: Stage, auth: Auth, userId: string | undefined, address: string | undefined): Promise<boolean> {
     if (stage === 'm.login.dummy') return true;
-    // The log-in at the identity provider happens in a browser, not here.
-    if (stage === 'm.login.sso') return false;
-    if (userId === undefined) return false;
+    // What happens in a browser is noted by its page, not here.
+    if (stage !== 'm.login.password' || userId === undefined) return false;
     if (auth.password === undefined) throw new MatrixError(400, 'M_MISSING_PARAM', 'password is missing.');
     const { accounts, passwordLogin } = this.#options;
     const named = namedUser(auth, accounts) ?? userId;
@@ -167,7 +196,6 @@ function challenge(
   return new MatrixError(401, 'M_FORBIDDEN', 'This does not prove who you are.', {
     session: id,
     flows: flows.map((stages) => ({ stages })),
-    params: {},
     completed: [...completed],
     ...extra,
   });

@@ -17,6 +17,7 @@ import { newSecret } from '../accounts/secrets.ts';
 import { namedUser } from '../accounts/user-identifier.ts';
 import { methods } from '../errors.ts';
 import { allowAnyOrigin } from '../http.ts';
+import { ACCOUNT_ACTIONS, ACCOUNT_PATH } from './account-page.ts';
 import { queryText } from './parse.ts';
 
 /** Below the public address. */
@@ -56,6 +57,7 @@ export interface OauthRouterOptions {
 const passwordForm = z.object({ user: z.string().max(300), password: z.string().max(MAX_PASSWORD) });
 const decisionForm = z.object({ decision: z.enum(['allow', 'deny']) });
 
+const TO_ORGANISATION = '?organisation=1';
 const METADATA_PATH = '/_matrix/client/v1/auth_metadata';
 const MSC2965_PATH = '/_matrix/client/unstable/org.matrix.msc2965/auth_metadata';
 /** Below the path of the provider: what clients ask, and no browser shows. */
@@ -81,6 +83,8 @@ export function authMetadata(publicUrl: string): Record<string, unknown> {
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: ['ES256'],
     authorization_response_iss_parameter_supported: true,
+    account_management_uri: publicUrl + ACCOUNT_PATH,
+    account_management_actions_supported: ACCOUNT_ACTIONS,
   };
 }
 
@@ -154,7 +158,7 @@ async function showStep(options: OauthRouterOptions, request: Request, response:
     if (userId !== undefined) await finishLogin(options, request, response, userId);
     else if (logInAtOrganisation && (!passwords || queryText(request, 'organisation') === '1')) {
       await logInAtOrganisation(request, response, uid);
-    } else show(response, 200, passwordPage(language, false, logInAtOrganisation !== undefined));
+    } else show(response, 200, passwordPage(language, false, logInAtOrganisation && TO_ORGANISATION));
     return;
   }
   const client = await provider.Client.find(textOf(params['client_id']) ?? '');
@@ -181,7 +185,7 @@ async function takeStep(options: OauthRouterOptions, request: Request, response:
         ? await passwordLogin.check(userId, typed.data.password, request.ip)
         : undefined;
     if (account === undefined || account.deactivated) {
-      show(response, 403, passwordPage(chooseLanguage(request), true, logInAtOrganisation !== undefined));
+      show(response, 403, passwordPage(chooseLanguage(request), true, logInAtOrganisation && TO_ORGANISATION));
       return;
     }
     await finishLogin(options, request, response, account.userId);

@@ -11,6 +11,7 @@ import { sendConfirmationPage, sendDonePage, sendFailurePage, sendGravePage } fr
 import { newSecret } from '../accounts/secrets.ts';
 import type { Uia } from '../accounts/uia.ts';
 import { methods, MatrixError } from '../errors.ts';
+import type { AccountVisits } from './account-page.ts';
 import type { OauthLogins } from './oauth.ts';
 import { queryText } from './parse.ts';
 
@@ -24,6 +25,7 @@ export interface SsoRouterOptions {
   readonly loginTokens: LoginTokens;
   readonly uia: Uia;
   readonly oauthLogins: OauthLogins;
+  readonly visits: AccountVisits;
   readonly limitLogin: RequestHandler;
   readonly log: Logger;
 }
@@ -71,7 +73,7 @@ function setCookie(
  * @see Matrix specification, client-server API, "SSO client login/authentication"
  */
 export function ssoRouter(options: SsoRouterOptions): Router {
-  const { publicUrl, accounts, provider, loginTokens, uia, oauthLogins, limitLogin, log } = options;
+  const { publicUrl, accounts, provider, loginTokens, uia, oauthLogins, visits, limitLogin, log } = options;
   const ownOrigin = new URL(publicUrl).origin;
   const secure = publicUrl.startsWith('https:');
   const router = express.Router();
@@ -96,6 +98,9 @@ export function ssoRouter(options: SsoRouterOptions): Router {
         sendDonePage(request, response);
         return;
       }
+      case 'account':
+        visits.enter(response, await accounts.logIn(identity), purpose.query);
+        return;
       case 'oauth': {
         const next = oauthLogins.finish(purpose.interaction, await accounts.logIn(identity));
         response.redirect(302, publicUrl + next);

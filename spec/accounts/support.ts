@@ -15,6 +15,7 @@ import { requireSession } from '../../homeserver/accounts/require-session.ts';
 import { Sessions } from '../../homeserver/accounts/sessions.ts';
 import { Uia } from '../../homeserver/accounts/uia.ts';
 import { clientApp } from '../../homeserver/client-app.ts';
+import { ACCOUNT_PATH } from '../../homeserver/client-api/account-page.ts';
 import { OAUTH_PATH } from '../../homeserver/client-api/oauth.ts';
 import { CALLBACK_PATH } from '../../homeserver/client-api/sso.ts';
 import type { PasswordConfig } from '../../homeserver/config.ts';
@@ -49,6 +50,7 @@ export interface TestHome {
   /** Everything that was logged. */
   readonly logged: string[];
   readonly profiles: Profiles;
+  readonly uia: Uia;
   /** Whose profile has changed, and where. */
   readonly profileChanges: string[];
   /** Who was taken out of all rooms. */
@@ -100,6 +102,14 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
   const openIdTokens = new OpenIdTokens(db, accounts, clock.now);
   const left: string[] = [];
   const passwordLogin = new PasswordLogin({ accounts, passwords: new Passwords(COST), rateLimitFactor });
+  const uia = new Uia({
+    accounts,
+    passwordLogin,
+    passwords: passwords.login,
+    sso: true,
+    accountUrl: publicUrl + ACCOUNT_PATH,
+    now: clock.now,
+  });
   const oauth = await oauthProvider({
     db,
     accounts,
@@ -112,7 +122,7 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     oauth,
     passwordLogin,
     passwords,
-    uia: new Uia({ accounts, passwordLogin, passwords: passwords.login, sso: true, now: clock.now }),
+    uia,
     leaveRooms: (userId) => void left.push(userId),
     publicUrl,
     proxies: [],
@@ -155,6 +165,7 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     clock,
     logged,
     profiles,
+    uia,
     profileChanges,
     left,
     async request(method, path, { token, body, raw } = {}) {

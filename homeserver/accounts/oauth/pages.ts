@@ -71,7 +71,8 @@ export interface Page {
   readonly policy: string;
 }
 
-export function passwordPage(language: Language, failed: boolean, organisation: boolean): Page {
+/** @param organisation the query of this page that leads to the identity provider, if there is one */
+export function passwordPage(language: Language, failed: boolean, organisation?: string): Page {
   const texts = TEXTS[language];
   return page(language, texts.loginTitle, [
     failed ? `<p role="alert">${texts.wrong}</p>` : '',
@@ -81,7 +82,7 @@ export function passwordPage(language: Language, failed: boolean, organisation: 
     '<input name="password" type="password" autocomplete="current-password" required></label></p>',
     `<p><button>${texts.login}</button></p>`,
     '</form>',
-    organisation ? `<p><a href="?organisation=1">${texts.organisation}</a></p>` : '',
+    organisation === undefined ? '' : `<p><a href="${escapeHtml(organisation)}">${texts.organisation}</a></p>`,
   ]);
 }
 
@@ -145,7 +146,7 @@ export function failedPage(language: Language): Page {
  *
  * @param target its origin
  */
-function page(language: Language, title: string, body: readonly string[], target = ''): Page {
+export function page(language: Language, title: string, body: readonly string[], target = ''): Page {
   return {
     html: pageHtml(language, title, body),
     policy: [

@@ -50,6 +50,7 @@ export async function oauthProvider(options: OauthProviderOptions): Promise<Prov
     // What the cookies point to is in the database; a restart ends the log-ins that are on their way.
     cookies: { keys: [randomBytes(32).toString('base64url')] },
     scopes: ['openid'],
+    discovery: { account_management_uri: `${issuer}/account` },
     claims: { openid: ['sub'] },
     enabledJWA: { idTokenSigningAlgValues: ['ES256'] },
     clientAuthMethods: ['none'],
