@@ -98,6 +98,8 @@ export class Rooms {
   /** Who enters, leaves and lets in. */
   readonly memberships: Memberships;
   #remote: RemoteRooms | undefined;
+  /** When the last room was created here, Unix time in ms. */
+  #lastCreation = 0;
   /** The lowest position of backfilled history. */
   #firstPosition: number;
 
@@ -182,7 +184,7 @@ export class Rooms {
       auth_events: [],
       prev_events: [],
       depth: 1,
-      origin_server_ts: Date.now(),
+      origin_server_ts: this.#creationTime(),
     } as UnsignedPdu);
     const createId = eventId(create, version);
     const roomId = version.hashRoomIds ? `!${createId.slice(1)}` : opaque;
@@ -509,6 +511,12 @@ export class Rooms {
   /** Room ids with a member of the server in it, both ways, for messages to it. */
   async sharedWith(roomId: string, server: string): Promise<boolean> {
     return (await this.#members.servers(roomId)).has(server);
+  }
+
+  /** No two rooms begin in the same ms: the id of a room is the hash of its create event, which may say no more. */
+  #creationTime(): number {
+    this.#lastCreation = Math.max(Date.now(), this.#lastCreation + 1);
+    return this.#lastCreation;
   }
 
   async #begin(roomId: string, version: RoomVersion, create: Pdu, createId: string): Promise<Room> {

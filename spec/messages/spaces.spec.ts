@@ -112,6 +112,18 @@ describe('Spaces', () => {
     expect(ids(await tree(bert, farSpace, '?max_depth=0')).length).toBeLessThanOrEqual(1);
   });
 
+  it('show a room of another server that is for the members of a space, once both know of them', async () => {
+    const space = await bert.createRoom({ ...SPACE, ...READABLE });
+    const allow = [{ type: 'm.room_membership', room_id: space }];
+    const rules = { type: 'm.room.join_rules', content: { join_rule: 'restricted', allow } };
+    const room = await dora.createRoom({ initial_state: [rules] });
+    await put(bert, space, room, { via: ['hamburg.example'] });
+    expect(ids(await tree(bert, space))).toEqual([space]);
+    expect((await dora.ask('POST', `/v3/join/${encodeURIComponent(space)}?via=luebeck.example`, {})).status).toBe(200);
+    expect(ids(await tree(bert, space))).toEqual([space, room]);
+    expect(ids(await tree(clara, space))).toEqual([space]);
+  });
+
   it('and single rooms are described to those who may know of them, by id or alias, here and elsewhere', async () => {
     const roomId = await bert.createRoom({ ...READABLE, name: 'Quay', room_alias_name: 'quay' });
     const hidden = await bert.createRoom();

@@ -55,6 +55,11 @@ describe('Rooms', () => {
     expect(await rooms.powerLevel(roomId, BERT)).toBe(Infinity);
   });
 
+  it('that are created at the same time by the same person are different rooms', async () => {
+    const roomIds = await Promise.all([rooms.create(BERT, {}), rooms.create(BERT, {}), rooms.create(BERT, {})]);
+    expect(new Set(roomIds).size).toBe(3);
+  });
+
   it('refuse the messages of somebody who is not inside, and the join of somebody who is not invited', async () => {
     const roomId = await rooms.create(BERT, {});
     const message = { type: 'm.room.message', content: { body: 'hello' } };
