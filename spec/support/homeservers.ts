@@ -40,6 +40,8 @@ export interface TestHomeserver {
 
 export interface TestFederation {
   readonly servers: readonly TestHomeserver[];
+  /** Files for further servers on localhost that these trust. */
+  readonly tls: { readonly caFile: string; readonly certFile: string; readonly keyFile: string };
   close(): Promise<void>;
 }
 
@@ -119,8 +121,11 @@ export async function startHomeservers(
       },
     });
   }
+  const [first] = certificates;
+  if (!first) throw new Error('A certificate is missing.');
   return {
     servers,
+    tls: { caFile, ...first },
     close: async () => {
       await Promise.all(servers.map((server) => server.stop()));
       await Promise.all(databases.map((database) => database.close()));
