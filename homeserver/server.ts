@@ -181,7 +181,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
   const openIdTokens = new OpenIdTokens(db, accounts);
   federation.router.use(
     '/_matrix/federation',
-    accountRouter({ profiles, openIdTokens, signed: federation.signedRequest }),
+    accountRouter({ serverName, profiles, openIdTokens, signed: federation.signedRequest }),
     ...found.federation,
   );
   const announcer = new ProfileAnnouncer(rooms, profiles, log);

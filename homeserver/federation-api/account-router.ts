@@ -1,6 +1,7 @@
 /** Profiles and proofs of identity for other servers. */
 import { Router } from 'express';
 import type { RequestHandler } from 'express';
+import { isUserId, serverOf } from '../../federation/identifiers.ts';
 import { member } from '../../federation/json.ts';
 import type { OpenIdTokens } from '../accounts/openid-tokens.ts';
 import type { Profiles } from '../accounts/profiles.ts';
@@ -8,6 +9,7 @@ import { methods, MatrixError } from '../errors.ts';
 import { signedRouter } from './authenticate.ts';
 
 export interface AccountRouterOptions {
+  readonly serverName: string;
   readonly profiles: Profiles;
   readonly openIdTokens: OpenIdTokens;
   readonly signed: RequestHandler;
@@ -16,12 +18,15 @@ export interface AccountRouterOptions {
 const MAX_TOKEN_LENGTH = 200;
 
 /** Mounted at `/_matrix/federation`. */
-export function accountRouter({ profiles, openIdTokens, signed }: AccountRouterOptions): Router {
+export function accountRouter({ serverName, profiles, openIdTokens, signed }: AccountRouterOptions): Router {
   const authenticated = signedRouter(signed);
   methods(authenticated, '/v1/query/profile', {
     get: async (request, response) => {
       const { user_id: userId, field } = request.query;
       if (typeof userId !== 'string') throw new MatrixError(400, 'M_MISSING_PARAM', 'user_id is missing.');
+      if (!isUserId(userId) || serverOf(userId) !== serverName) {
+        throw new MatrixError(400, 'M_INVALID_PARAM', 'This is no user id of this server.');
+      }
       const profile = await profiles.get(userId);
       if (profile === undefined) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.');
       if (typeof field !== 'string') {

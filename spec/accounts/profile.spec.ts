@@ -1,3 +1,11 @@
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import express from 'express';
+import type { RequestHandler } from 'express';
+import { errorHandler } from '../../homeserver/errors.ts';
+import { accountRouter } from '../../homeserver/federation-api/account-router.ts';
+import { createLog } from '../../homeserver/log.ts';
 import { SERVER_NAME, startHome } from './support.ts';
 import type { Answer, TestHome } from './support.ts';
 
@@ -86,6 +94,44 @@ describe('A profile', () => {
     expect((await home.request('GET', `${path}/avatar_url`)).status).toBe(404);
     expect((await home.request('GET', `${V3}/profile/@nobody:${SERVER_NAME}`)).json['errcode']).toBe('M_NOT_FOUND');
     expect((await home.request('GET', `${V3}/profile/nobody`)).status).toBe(400);
+  });
+});
+
+describe('A profile that another server asks for', () => {
+  let home: TestHome;
+  let server: Server;
+  beforeAll(async () => {
+    home = await startHome();
+    // Who asks is checked elsewhere.
+    const signed: RequestHandler = (_request, _response, next) => next();
+    const app = express();
+    app.use(accountRouter({ ...home, serverName: SERVER_NAME, signed }), errorHandler(createLog('silent')));
+    server = createServer((request, response) => void app(request, response));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  });
+  afterAll(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    await home.close();
+  });
+
+  it('is the whole or one field, of people of this server only', async () => {
+    const userId = await home.accounts.logIn({ issuer: 'https://id.example', subject: '1', preferredUsername: 'anna' });
+    await home.profiles.set(userId, 'm.tz', 'Europe/Berlin');
+    const ask = async (query: string): Promise<[number, unknown]> => {
+      const { port } = server.address() as AddressInfo;
+      const response = await fetch(`http://127.0.0.1:${String(port)}/v1/query/profile?${query}`);
+      return [response.status, await response.json()];
+    };
+    expect(await ask(`user_id=${userId}`)).toEqual([200, { displayname: 'anna', 'm.tz': 'Europe/Berlin' }]);
+    expect(await ask(`user_id=${userId}&field=m.tz`)).toEqual([200, { 'm.tz': 'Europe/Berlin' }]);
+    expect(await ask(`user_id=${userId}&field=avatar_url`)).toEqual([200, {}]);
+    expect((await ask(`user_id=@nobody:${SERVER_NAME}`))[0]).toBe(404);
+    for (const query of ['', 'user_id=anna', 'user_id=@anna:elsewhere.example', 'user_id=@anna:localhost:http']) {
+      expect((await ask(query))[0])
+        .withContext(query)
+        .toBe(400);
+    }
   });
 });
 

@@ -51,6 +51,7 @@ export interface TestHome {
   readonly logged: string[];
   readonly profiles: Profiles;
   readonly uia: Uia;
+  readonly openIdTokens: OpenIdTokens;
   /** Whose profile has changed, and where. */
   readonly profileChanges: string[];
   /** Who was taken out of all rooms. */
@@ -151,7 +152,9 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     remoteProfile: (userId) => Promise.resolve({ displayname: `Remote ${userId}` }),
     matrix: [],
     matrixRoot: [],
-    federation: express.Router().use('/_matrix/federation', accountRouter({ profiles, openIdTokens, signed })),
+    federation: express
+      .Router()
+      .use('/_matrix/federation', accountRouter({ serverName: SERVER_NAME, profiles, openIdTokens, signed })),
     log,
   });
   server.on('request', (request, response) => void app(request, response));
@@ -166,6 +169,7 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     logged,
     profiles,
     uia,
+    openIdTokens,
     profileChanges,
     left,
     async request(method, path, { token, body, raw } = {}) {
