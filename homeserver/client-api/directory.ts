@@ -30,10 +30,17 @@ export function directoryRouter(options: DirectoryRouterOptions): Router {
   const router = express.Router();
 
   methods(router, '/directory/room/:alias', {
-    get: async (request, response) => {
-      const { roomId, servers } = await directory.resolve(parameter(request, 'alias'));
-      response.json({ room_id: roomId, servers: servers.slice(0, 50) });
-    },
+    get: [
+      (request, response, next) => {
+        // Anybody may ask for an alias of ours; to let us ask other servers one has to be logged in.
+        if (parameter(request, 'alias').endsWith(`:${serverName}`)) next();
+        else return requireSession(request, response, next);
+      },
+      async (request, response) => {
+        const { roomId, servers } = await directory.resolve(parameter(request, 'alias'));
+        response.json({ room_id: roomId, servers: servers.slice(0, 50) });
+      },
+    ],
     put: [
       requireSession,
       async (request, response) => {

@@ -20,8 +20,10 @@ export interface UserDirectoryOptions {
 
 /** Local people looked at for one search. */
 const MAX_CANDIDATES = 1000;
-/** Rooms of somebody that are looked at to find an open one. */
-const MAX_ROOMS = 200;
+/** People looked at together. */
+const BATCH = 100;
+/** Memberships of these that are looked at to find open rooms. */
+const MAX_ROOMS = 5000;
 const MAX_WORDS = 10;
 
 /** Every word is somewhere in the text. */
@@ -59,10 +61,16 @@ export class UserDirectory {
 
   async *#matching(userId: string, words: readonly string[]): AsyncGenerator<FoundUser> {
     const shared = new Set(await this.#options.rooms.sharedUsers(userId));
-    for (const localId of await this.#local(words)) {
-      if (localId === userId || !(shared.has(localId) || (await this.#inOpenRoom(localId)))) continue;
-      const profile = await this.#options.profile(localId);
-      yield described(localId, profile);
+    const open = new Map<string, Promise<boolean>>();
+    const local = (await this.#local(words)).filter((localId) => localId !== userId);
+    for (let start = 0; start < local.length; start += BATCH) {
+      const batch = local.slice(start, start + BATCH);
+      const unknown = batch.filter((localId) => !shared.has(localId));
+      const known = await this.#inOpenRooms(unknown, open);
+      for (const localId of batch) {
+        if (!shared.has(localId) && !known.has(localId)) continue;
+        yield described(localId, await this.#options.profile(localId));
+      }
     }
     yield* await this.#remote(userId, words);
   }
@@ -111,19 +119,37 @@ export class UserDirectory {
     return found;
   }
 
-  /** Whether somebody is in a room that anybody may enter, read or find. */
-  async #inOpenRoom(userId: string): Promise<boolean> {
-    const { rooms, db } = this.#options;
-    const joined = (await rooms.roomsOf(userId, ['join'])).slice(0, MAX_ROOMS).map((entry) => entry.roomId);
-    const listed = await db.query('SELECT 1 FROM public_rooms WHERE room_id = ANY($1) LIMIT 1', [joined]);
-    if (listed.length > 0) return true;
-    for (const roomId of joined) {
-      const rules = await rooms.stateEvent(roomId, 'm.room.join_rules', '');
-      if (member(rules?.pdu.content, 'join_rule') === 'public') return true;
-      const visibility = await rooms.stateEvent(roomId, 'm.room.history_visibility', '');
-      if (member(visibility?.pdu.content, 'history_visibility') === 'world_readable') return true;
+  /**
+   * Those of some people who are in a room that anybody may enter, read or find.
+   *
+   * @param open what was found out about rooms, for the next call
+   */
+  async #inOpenRooms(userIds: readonly string[], open: Map<string, Promise<boolean>>): Promise<Set<string>> {
+    const rows = await this.#options.db.query<{ user_id: string; room_id: string; listed: boolean }>(
+      `SELECT m.user_id, m.room_id, p.room_id IS NOT NULL AS listed FROM room_members m
+       LEFT JOIN public_rooms p ON p.room_id = m.room_id
+       WHERE m.user_id = ANY($1) AND m.membership = 'join' ORDER BY listed DESC LIMIT $2`,
+      [userIds, MAX_ROOMS],
+    );
+    const found = new Set<string>();
+    for (const { user_id: userId, room_id: roomId, listed } of rows) {
+      if (found.has(userId)) continue;
+      let isOpen = open.get(roomId);
+      if (!isOpen) {
+        isOpen = listed ? Promise.resolve(true) : this.#isOpen(roomId);
+        open.set(roomId, isOpen);
+      }
+      if (await isOpen) found.add(userId);
     }
-    return false;
+    return found;
+  }
+
+  async #isOpen(roomId: string): Promise<boolean> {
+    const { rooms } = this.#options;
+    const rules = await rooms.stateEvent(roomId, 'm.room.join_rules', '');
+    if (member(rules?.pdu.content, 'join_rule') === 'public') return true;
+    const visibility = await rooms.stateEvent(roomId, 'm.room.history_visibility', '');
+    return member(visibility?.pdu.content, 'history_visibility') === 'world_readable';
   }
 }
 

@@ -51,6 +51,8 @@ interface Step {
 
 /** Rooms walked over for one page. */
 const MAX_WALK = 2000;
+/** So long other servers are asked for one page, in ms; what is not told by then is left out. */
+const PATIENCE_MS = 20_000;
 /** Rooms below one that another server is told of. */
 const MAX_TOLD = 100;
 
@@ -77,10 +79,11 @@ export class Hierarchy {
     const seen = new Set([roomId]);
     const stack: Step[] = [{ roomId, via: [], depth: 0 }];
     const wanted = skip + query.limit + 1;
+    const deadline = Date.now() + PATIENCE_MS;
     for (let walked = 0; found.length < wanted && walked < MAX_WALK; walked++) {
       const step = stack.pop();
       if (!step) break;
-      const known = await this.#known(step, userId, query.suggestedOnly);
+      const known = await this.#known(step, userId, query.suggestedOnly, deadline);
       if (!known) {
         if (step.depth === 0) throw new MatrixError(403, 'M_FORBIDDEN', 'You may not know of this room.');
         continue;
@@ -143,7 +146,7 @@ export class Hierarchy {
   }
 
   /** A room that a user may know of. */
-  async #known(step: Step, userId: string, suggestedOnly: boolean): Promise<Known | undefined> {
+  async #known(step: Step, userId: string, suggestedOnly: boolean, deadline = Infinity): Promise<Known | undefined> {
     const { rooms, remote } = this.#options;
     const { roomId, told } = step;
     if (await this.#isOurs(roomId)) {
@@ -156,6 +159,7 @@ export class Hierarchy {
       if (!(await openToUser(rooms, userId, roomId, told))) return undefined;
       return { room: { ...told, children_state: [] }, children: [], told: new Map(), closed: new Set() };
     }
+    if (Date.now() > deadline) return undefined;
     const answer = await remote.ask(roomId, step.via, suggestedOnly);
     if (!answer || !(await openToUser(rooms, userId, roomId, answer.room))) return undefined;
     return {

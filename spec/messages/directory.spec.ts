@@ -106,6 +106,10 @@ describe('Names of rooms', () => {
     expect(found.body).toEqual({ room_id: roomId, servers: ['luebeck.example'] });
     expect((await dora.ask('GET', room('#farther:luebeck.example'))).body['errcode']).toBe('M_NOT_FOUND');
     expect((await dora.ask('GET', room('#a:nowhere.example'))).status).toBe(502);
+    const anonymous = async (alias: string): Promise<number> =>
+      (await fetch(`${hamburg.url}/_matrix/client${room(alias)}`)).status;
+    expect(await anonymous('#far:luebeck.example')).toBe(401);
+    expect(await anonymous('#far:hamburg.example')).toBe(404);
   });
 });
 
