@@ -6,9 +6,17 @@ import type { Device } from './support.ts';
 describe('Messages to devices', () => {
   let federation: TestFederation;
   let server: TestHomeserver;
+  let anna: Device;
+  let bert: Device;
   beforeAll(async () => {
     federation = await startHomeservers(1);
     server = federation.servers[0] as TestHomeserver;
+    anna = await register(server, 'anna');
+    bert = await register(server, 'bert');
+  });
+  // Nothing is left over from the spec before.
+  beforeEach(async () => {
+    await bert.sync(await bert.now());
   });
   afterAll(() => federation.close());
 
@@ -19,7 +27,6 @@ describe('Messages to devices', () => {
   });
 
   it('are told again until the next token shows that they arrived, also after a restart', async () => {
-    const [anna, bert] = [await register(server, 'anna1'), await register(server, 'bert1')];
     const since = await bert.now();
     await sendTo(anna, to(bert, 1));
     const first = await bert.sync(since);
@@ -37,7 +44,6 @@ describe('Messages to devices', () => {
   });
 
   it('are sent once for one transaction id of one device', async () => {
-    const [anna, bert] = [await register(server, 'anna2'), await register(server, 'bert2')];
     const second = await logIn(server, anna);
     await Promise.all([1, 2, 3].map(() => sendTo(anna, to(bert, 1), { txn: 'same' })));
     await sendTo(second, to(bert, 2), { txn: 'same' });
@@ -45,7 +51,6 @@ describe('Messages to devices', () => {
   });
 
   it('go to all devices of a user by *, and to none that does not exist', async () => {
-    const [anna, bert] = [await register(server, 'anna3'), await register(server, 'bert3')];
     const second = await logIn(server, bert);
     await sendTo(anna, { [bert.userId]: { '*': { n: 1 }, [second.deviceId]: { n: 2 }, GONE: { n: 3 } } });
     expect(contents(await bert.sync())).toEqual([1]);
@@ -55,14 +60,12 @@ describe('Messages to devices', () => {
   });
 
   it('wake a sync that waits', async () => {
-    const [anna, bert] = [await register(server, 'anna4'), await register(server, 'bert4')];
     const waiting = bert.sync(await bert.now(), 20_000);
     await sendTo(anna, to(bert, 1));
     expect(contents(await waiting)).toEqual([1]);
   });
 
   it('come in portions of a hundred, none lost and none twice', async () => {
-    const [anna, bert] = [await register(server, 'anna5'), await register(server, 'bert5')];
     let since = await bert.now();
     await Promise.all(Array.from({ length: 205 }, (_, n) => sendTo(anna, to(bert, n))));
     const got: unknown[] = [];
@@ -78,7 +81,6 @@ describe('Messages to devices', () => {
   });
 
   it('are refused when they are malformed or too large for other servers', async () => {
-    const anna = await register(server, 'anna6');
     const path = 'client/v3/sendToDevice/m.test/t';
     expect((await anna.ask('PUT', path, {})).status).toBe(400);
     expect((await anna.ask('PUT', path, { messages: { [anna.userId]: { '*': 'text' } } })).status).toBe(400);
