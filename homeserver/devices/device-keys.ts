@@ -12,6 +12,19 @@ import type { KeyClaim, Upload } from './schemas.ts';
 /** Clients look at the count of this algorithm even when there are none of its keys. */
 const USUAL_ALGORITHM = 'signed_curve25519';
 
+interface ClaimedDevice {
+  readonly userId: string;
+  readonly deviceId: string;
+  readonly algorithm: string;
+}
+interface ClaimedRow {
+  user_id: string;
+  device_id: string;
+  algorithm: string;
+  key_id: string;
+  json: string;
+}
+
 /** By user and device. */
 export type ByDevice<T> = Map<string, Map<string, T>>;
 
@@ -89,15 +102,22 @@ export class DeviceKeys {
    * @see MSC4225 for the order
    */
   async claim(wanted: KeyClaim['one_time_keys']): Promise<JsonObject> {
+    const devices = Object.entries(wanted).flatMap(([userId, ofUser]) =>
+      Object.entries(ofUser).map(([deviceId, algorithm]) => ({ userId, deviceId, algorithm })),
+    );
     const claimed: JsonObject = {};
-    for (const [userId, devices] of Object.entries(wanted)) {
-      const ofUser: JsonObject = {};
-      for (const [deviceId, algorithm] of Object.entries(devices)) {
-        const key = await this.#claimOne(userId, deviceId, algorithm);
-        if (key) ofUser[deviceId] = { [`${algorithm}:${key.key_id}`]: parseStrict(key.json) };
+    const take = (rows: readonly ClaimedRow[]): void => {
+      for (const row of rows) {
+        const ofUser = claimed[row.user_id];
+        const key = { [`${row.algorithm}:${row.key_id}`]: parseStrict(row.json) };
+        claimed[row.user_id] = { ...(isJsonObject(ofUser) ? ofUser : {}), [row.device_id]: key };
       }
-      if (Object.keys(ofUser).length > 0) claimed[userId] = ofUser;
-    }
+    };
+    const oneTime = devices.length === 0 ? [] : await this.#takeOneTime(devices);
+    take(oneTime);
+    const served = new Set(oneTime.map((row) => `${row.user_id} ${row.device_id}`));
+    const others = devices.filter(({ userId, deviceId }) => !served.has(`${userId} ${deviceId}`));
+    if (others.length > 0) take(await this.#useFallback(others));
     return claimed;
   }
 
@@ -119,28 +139,33 @@ export class DeviceKeys {
     return rows.length > 0;
   }
 
-  async #claimOne(
-    userId: string,
-    deviceId: string,
-    algorithm: string,
-  ): Promise<{ key_id: string; json: string } | undefined> {
-    const device = [userId, deviceId, algorithm];
+  async #takeOneTime(devices: readonly ClaimedDevice[]): Promise<ClaimedRow[]> {
     // Who comes at the same time skips the locked key and gets the next one.
-    const [key] = await this.#db.query<{ key_id: string; json: string }>(
-      `DELETE FROM one_time_keys WHERE (user_id, device_id, algorithm, key_id) = (
-         SELECT user_id, device_id, algorithm, key_id FROM one_time_keys
-         WHERE user_id = $1 AND device_id = $2 AND algorithm = $3
-         ORDER BY position LIMIT 1 FOR UPDATE SKIP LOCKED)
-       RETURNING key_id, json`,
-      device,
+    return this.#db.query<ClaimedRow>(
+      `WITH chosen AS MATERIALIZED (
+         SELECT wanted.user_id, wanted.device_id, wanted.algorithm, oldest.key_id
+         FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (user_id, device_id, algorithm)
+         CROSS JOIN LATERAL (
+           SELECT key_id FROM one_time_keys k
+           WHERE k.user_id = wanted.user_id AND k.device_id = wanted.device_id AND k.algorithm = wanted.algorithm
+           ORDER BY k.position LIMIT 1 FOR UPDATE SKIP LOCKED) AS oldest)
+       DELETE FROM one_time_keys USING chosen
+       WHERE one_time_keys.user_id = chosen.user_id AND one_time_keys.device_id = chosen.device_id
+         AND one_time_keys.algorithm = chosen.algorithm AND one_time_keys.key_id = chosen.key_id
+       RETURNING one_time_keys.user_id, one_time_keys.device_id, one_time_keys.algorithm, one_time_keys.key_id, json`,
+      claimColumns(devices),
     );
-    if (key) return key;
-    const [fallback] = await this.#db.query<{ key_id: string; json: string }>(
-      `UPDATE fallback_keys SET used = true WHERE user_id = $1 AND device_id = $2 AND algorithm = $3
-       RETURNING key_id, json`,
-      device,
+  }
+
+  async #useFallback(devices: readonly ClaimedDevice[]): Promise<ClaimedRow[]> {
+    return this.#db.query<ClaimedRow>(
+      `UPDATE fallback_keys SET used = true
+       FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (user_id, device_id, algorithm)
+       WHERE fallback_keys.user_id = wanted.user_id AND fallback_keys.device_id = wanted.device_id
+         AND fallback_keys.algorithm = wanted.algorithm
+       RETURNING fallback_keys.user_id, fallback_keys.device_id, fallback_keys.algorithm, key_id, json`,
+      claimColumns(devices),
     );
-    return fallback;
   }
 
   async #putIdentity(tx: Tx, userId: string, deviceId: string, keys: JsonObject): Promise<boolean> {
@@ -217,4 +242,12 @@ function columns(keys: JsonObject): { algorithms: string[]; ids: string[]; texts
     ids: names.map((name) => name.slice(name.indexOf(':') + 1)),
     texts: Object.values(keys).map((key) => canonicalJson(key)),
   };
+}
+
+function claimColumns(devices: readonly ClaimedDevice[]): string[][] {
+  return [
+    devices.map((device) => device.userId),
+    devices.map((device) => device.deviceId),
+    devices.map((device) => device.algorithm),
+  ];
 }

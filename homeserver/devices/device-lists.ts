@@ -51,6 +51,9 @@ interface MemberChange {
   readonly inside: boolean;
 }
 
+/** Every single change stays for so many positions, for who asks what happened between two of them. */
+const KEPT_POSITIONS = 100_000;
+
 /** Somebody is in a room together with the user of `$1`. */
 const SHARED = `EXISTS (
   SELECT 1 FROM room_members own JOIN room_members other ON other.room_id = own.room_id
@@ -109,6 +112,20 @@ export class DeviceLists {
         if (told) notifier.wakeUsers([userId, ...(await this.#localSharing(userId))]);
       }
     });
+  }
+
+  /**
+   * Forgets old changes that newer ones of the same user have made pointless: who has not been told of the old one
+   * will be told of the newer.
+   */
+  async cleanUp(): Promise<void> {
+    const { db, positions } = this.#options;
+    await db.query(
+      `DELETE FROM device_list_changes old USING device_list_changes newer
+       WHERE old.position < $1 AND newer.user_id = old.user_id AND newer.position > old.position
+         AND newer.audience IS NOT DISTINCT FROM old.audience`,
+      [positions.current - KEPT_POSITIONS],
+    );
   }
 
   /** The number of the last message about a local user that other servers got; 0 before the first. */

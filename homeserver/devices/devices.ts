@@ -81,7 +81,9 @@ export class Devices {
     this.backups = new KeyBackups(db);
     this.#ends.push(rooms.onEvent((event) => this.#onEvent(event)));
     const cleaning = setInterval(() => {
-      this.toDevice.cleanUp().catch((error: unknown) => log.warn({ err: error }, 'old messages were not forgotten'));
+      Promise.all([this.toDevice.cleanUp(), this.lists.cleanUp()]).catch((error: unknown) =>
+        log.warn({ err: error }, 'what is not needed any more was not removed'),
+      );
     }, CLEAN_UP_MS);
     cleaning.unref();
     this.#ends.push(() => clearInterval(cleaning));

@@ -233,6 +233,17 @@ describe('Devices, against other servers', () => {
     expect(Object.keys(failures as JsonObject)).toEqual([THERE]);
   });
 
+  it('only the last of many old changes is kept, and told', async () => {
+    const since = positions.current;
+    for (let count = 0; count < 3; count++) await devices.lists.change(BERT, (note) => db.transaction(note.changed));
+    await db.query('UPDATE device_list_changes SET position = position - 200000');
+    await devices.lists.cleanUp();
+    const rows = await db.query('SELECT 1 FROM device_list_changes WHERE user_id = $1', [BERT]);
+    expect(rows).toHaveSize(1);
+    await db.query('UPDATE device_list_changes SET position = position + 200000');
+    expect(await told(since)).toEqual([BERT]);
+  });
+
   it('one-time keys of another server are taken only as they were asked for', async () => {
     answer = () => ({
       one_time_keys: {

@@ -112,6 +112,23 @@ describe('Keys of devices', () => {
     expect(at(await anna.sync(), 'device_unused_fallback_key_types')).toEqual(['signed_curve25519']);
   });
 
+  it('of several devices are claimed together, each as it has some', async () => {
+    const anna = await register(server, 'anna10');
+    const [second, third] = [await logIn(server, anna, 'SECOND'), await logIn(server, anna, 'THIRD')];
+    const fallback = { 'signed_curve25519:f': { key: 'last', fallback: true } };
+    await upload(anna, { one_time_keys: oneTimeKeys('a', 'b'), fallback_keys: fallback });
+    await upload(second, { fallback_keys: fallback });
+    const devices = [anna, second, third].map(({ deviceId }) => [deviceId, 'signed_curve25519']);
+    const one_time_keys = { [anna.userId]: Object.fromEntries(devices) as Record<string, string> };
+    const claimed = await anna.must('POST', 'client/v3/keys/claim', { one_time_keys });
+    expect(claimed).toEqual({
+      one_time_keys: { [anna.userId]: { [anna.deviceId]: oneTimeKeys('a'), SECOND: fallback } },
+      failures: {},
+    });
+    expect(at(await anna.sync(), 'device_one_time_keys_count')).toEqual({ signed_curve25519: 1 });
+    expect(at(await anna.sync(), 'device_unused_fallback_key_types')).toEqual(['signed_curve25519']);
+  });
+
   it('are gone with the device, and those who share a room are told', async () => {
     const [anna, bert] = [await register(server, 'anna7'), await register(server, 'bert7')];
     await join(bert, await createRoom(anna));
@@ -140,7 +157,7 @@ describe('Keys of devices', () => {
     const self_signing_key = sign(unsigned, anna.userId, `ed25519:${master.publicKey}`, master);
     const { status, body } = await anna.ask('POST', path, { self_signing_key });
     expect(status).toBe(401);
-    expect(at(body, 'flows')).toEqual([{ stages: ['m.login.password'] }]);
+    expect(at(body, 'flows') as unknown[]).toContain({ stages: ['m.login.password'] });
     await anna.must('POST', path, { self_signing_key, auth: password(anna, at(body, 'session')) });
     const found = await query(anna, anna.userId);
     expect(at(found, 'master_keys', anna.userId)).toEqual(master_key);
