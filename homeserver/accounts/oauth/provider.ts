@@ -14,6 +14,7 @@ import type { Database } from '../../database/database.ts';
 import type { Accounts } from '../accounts.ts';
 import { chooseLanguage } from '../pages.ts';
 import type { Sessions } from '../sessions.ts';
+import { wrongAddress } from './client-metadata.ts';
 import { codeConfirmPage, codePage, connectedPage, failedPage } from './pages.ts';
 import type { Page } from './pages.ts';
 import { grantable } from './scopes.ts';
@@ -56,6 +57,17 @@ export async function oauthProvider(options: OauthProviderOptions): Promise<Prov
     clientAuthMethods: ['none'],
     clientDefaults: { token_endpoint_auth_method: 'none', id_token_signed_response_alg: 'ES256' },
     responseTypes: ['code'],
+    extraClientMetadata: {
+      properties: ['client_uri'],
+      validator: (_context, _key, clientUri, metadata) => {
+        const wrong = wrongAddress({
+          clientUri,
+          applicationType: metadata.application_type,
+          redirectUris: metadata.redirect_uris,
+        });
+        if (wrong !== undefined) throw new errors.InvalidClientMetadata(wrong);
+      },
+    },
     pkce: { required: () => true },
     clientBasedCORS: () => true,
     features: {
