@@ -18,6 +18,7 @@ import type { CapabilitiesRouterOptions } from './client-api/capabilities.ts';
 import { devicesRouter } from './client-api/devices.ts';
 import { filterRouter } from './client-api/filter.ts';
 import { loginRouter } from './client-api/login.ts';
+import type { GuestAccess } from './client-api/guest-access.ts';
 import { OauthLogins, oauthRouter } from './client-api/oauth.ts';
 import { profileRouter } from './client-api/profile.ts';
 import type { ProfileRouterOptions } from './client-api/profile.ts';
@@ -53,6 +54,7 @@ export interface ClientAppOptions
   readonly passwordLogin: PasswordLogin;
   readonly passwords: PasswordConfig;
   readonly uia: Uia;
+  readonly guestAccess?: GuestAccess;
   /** Messages of the server itself. */
   readonly notices?: ServerNotices;
   /** The OAuth 2.0 API, where there is a way to log in. */
@@ -138,6 +140,7 @@ export function clientApp(options: ClientAppOptions): Express {
     servicesRouter(own),
     profileRouter({ ...own, limitAnonymous: limits.anonymous }),
     filterRouter({ accounts, requireSession }),
+    ...(options.guestAccess ? [options.guestAccess.guard()] : []),
     ...(options.notices ? [serverNoticesGuard({ notices: options.notices, requireSession })] : []),
     ...options.matrix,
   );

@@ -27,6 +27,7 @@ import { Uia } from './accounts/uia.ts';
 import { clientApp } from './client-app.ts';
 import { roomsRouter } from './client-api/rooms.ts';
 import { ACCOUNT_PATH } from './client-api/account-page.ts';
+import { GuestAccess } from './client-api/guest-access.ts';
 import { OAUTH_PATH } from './client-api/oauth.ts';
 import { CALLBACK_PATH } from './client-api/sso.ts';
 import type { Address, Config } from './config.ts';
@@ -184,6 +185,17 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     accountRouter({ serverName, profiles, openIdTokens, signed: federation.signedRequest }),
     ...found.federation,
   );
+  const guestAccess = new GuestAccess({
+    rooms,
+    accounts,
+    requireSession: sessionRequired,
+    roomOfAlias: async (alias) => {
+      const known = await found.directory.resolve(alias).catch(() => undefined);
+      return known?.roomId;
+    },
+    log,
+  });
+  opened.push(() => guestAccess.close());
   const announcer = new ProfileAnnouncer(rooms, profiles, log);
   profiles.onChange(async (userId, field) => {
     if (field === 'displayname' || field === 'avatar_url') await announcer.announce(userId);
@@ -282,6 +294,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     passwords,
     uia,
     ...(oauth ? { oauth } : {}),
+    guestAccess,
     notices: await ServerNotices.open({ db, accounts, rooms, organisation: config.organisation }),
     leaveRooms: (userId) => {
       leaveRooms(rooms, userId, log).catch((error: unknown) => log.warn({ err: error }, 'rooms were not left'));

@@ -118,6 +118,32 @@ describe('Two plain homeservers side by side', () => {
     expect((await once()).json['event_id']).toBe((await once()).json['event_id']);
   });
 
+  it('let guests into rooms that let them in, and take them out again', async () => {
+    const owner = await register(server(0), 'owner');
+    const room = async (allowed: string): Promise<string> => {
+      const state = { type: 'm.room.guest_access', state_key: '', content: { guest_access: allowed } };
+      const body = { preset: 'public_chat', initial_state: [state] };
+      return String((await ask(owner, 'POST', '/createRoom', body)).json['room_id']);
+    };
+    const { json } = await request(server(0), 'POST', `${V3}/register?kind=guest`, { body: {} });
+    const guest = { server: server(0), userId: String(json['user_id']), token: String(json['access_token']) };
+    const [open, closed] = [await room('can_join'), await room('forbidden')];
+    const refused = await ask(guest, 'POST', `/join/${closed}`, {});
+    expect(refused.json['errcode']).toBe('M_GUEST_ACCESS_FORBIDDEN');
+    expect((await ask(guest, 'POST', `/join/%23nothing:${server(0).name}`, {})).status).toBe(403);
+    expect((await ask(guest, 'POST', `/rooms/${open}/join`, {})).status).toBe(200);
+    expect((await ask(guest, 'PUT', `/rooms/${open}/send/m.room.message/1`, { body: 'hello' })).status).toBe(200);
+    const invite = await ask(guest, 'POST', `/rooms/${open}/invite`, { user_id: owner.userId });
+    expect(invite.json['errcode']).toBe('M_GUEST_ACCESS_FORBIDDEN');
+    expect((await ask(guest, 'POST', '/createRoom', {})).status).toBe(403);
+    await ask(owner, 'PUT', `/rooms/${open}/state/m.room.guest_access`, { guest_access: 'forbidden' });
+    const member = `/rooms/${open}/state/m.room.member/${guest.userId}`;
+    await until(async () => (await ask(owner, 'GET', member)).json['membership'] === 'leave');
+    expect((await ask(owner, 'GET', `/rooms/${open}/joined_members`)).json['joined']).toEqual({
+      [owner.userId]: jasmine.anything(),
+    });
+  });
+
   it('answer what is unknown as Matrix says', async () => {
     const anna = await register(server(0), 'anna4');
     for (const path of [

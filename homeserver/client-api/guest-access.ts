@@ -1,0 +1,80 @@
+/**
+ * What guests may do: enter rooms that let guests in, and be there. Rooms that stop letting them in lose them.
+ *
+ * @see Matrix specification, client-server API, "Guest Access"
+ */
+import express from 'express';
+import type { RequestHandler, Router } from 'express';
+import type { Logger } from 'pino';
+import type { Accounts } from '../accounts/accounts.ts';
+import { MatrixError } from '../errors.ts';
+import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
+import { parameter, requesterOf } from './parse.ts';
+
+export interface GuestAccessOptions {
+  readonly rooms: Rooms;
+  readonly accounts: Accounts;
+  readonly requireSession: RequestHandler;
+  /** The room of an alias; undefined for an unknown one. */
+  readonly roomOfAlias: (alias: string) => Promise<string | undefined>;
+  readonly log: Logger;
+}
+
+const FORBIDDEN = ['/createRoom', '/rooms/:roomId/invite', '/rooms/:roomId/upgrade', '/knock/:roomId'];
+
+export class GuestAccess {
+  readonly #options: GuestAccessOptions;
+  readonly #stopListening: () => void;
+
+  constructor(options: GuestAccessOptions) {
+    this.#options = options;
+    this.#stopListening = options.rooms.onEvent((event) => {
+      if (event.pdu.type !== 'm.room.guest_access' || event.pdu.state_key !== '') return;
+      this.#removeGuests(event).catch((error: unknown) => {
+        options.log.warn({ err: error }, 'guests were not taken out of a room');
+      });
+    });
+  }
+
+  /** Stands at `/_matrix/client/v3`, before the routers of rooms. */
+  guard(): Router {
+    const { requireSession } = this.#options;
+    const router = express.Router();
+    router.post(FORBIDDEN, requireSession, (_request, response, next) => {
+      if (requesterOf(response).guest) throw forbidden();
+      next();
+    });
+    router.post(['/join/:room', '/rooms/:room/join'], requireSession, async (request, response, next) => {
+      if (requesterOf(response).guest && !(await this.#letsGuestsIn(parameter(request, 'room')))) throw forbidden();
+      next();
+    });
+    return router;
+  }
+
+  close(): void {
+    this.#stopListening();
+  }
+
+  async #letsGuestsIn(room: string): Promise<boolean> {
+    const { rooms, roomOfAlias } = this.#options;
+    const roomId = room.startsWith('#') ? await roomOfAlias(room) : room;
+    // What another server has decided about its room is not known here.
+    const event = roomId === undefined ? undefined : await rooms.stateEvent(roomId, 'm.room.guest_access', '');
+    return event?.pdu.content['guest_access'] === 'can_join';
+  }
+
+  async #removeGuests({ roomId }: StoredEvent): Promise<void> {
+    const { rooms, accounts } = this.#options;
+    const current = await rooms.stateEvent(roomId, 'm.room.guest_access', '');
+    if (current?.pdu.content['guest_access'] === 'can_join') return;
+    for (const userId of await rooms.joinedUsers(roomId)) {
+      if (accounts.localpart(userId) !== undefined && (await accounts.isGuest(userId))) {
+        await rooms.leave(roomId, userId);
+      }
+    }
+  }
+}
+
+function forbidden(): MatrixError {
+  return new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests can not do this.');
+}
