@@ -72,7 +72,11 @@ export async function membersIn(rooms: Rooms, events: readonly StoredEvent[]): P
   const state = newest && (await rooms.history.stateBefore(newest));
   if (!state) return [];
   const senders = new Set(events.map((event) => event.pdu.sender));
-  const ids = [...senders].map((sender) => state.get(stateKey('m.room.member', sender)));
+  const ids = [...senders].map((sender) => {
+    // Who comes in with the newest event was not in the state before it.
+    const own = newest.pdu.type === 'm.room.member' && newest.pdu.state_key === sender ? newest.eventId : undefined;
+    return own ?? state.get(stateKey('m.room.member', sender));
+  });
   return [...(await rooms.events(ids.filter((id) => id !== undefined))).values()];
 }
 

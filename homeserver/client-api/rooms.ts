@@ -320,7 +320,8 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
       response.json({
         chunk: await relations.show(page.events, userId, showTo(response)),
         start: page.start,
-        ...(page.end === undefined ? {} : { end: page.end }),
+        // A page with something in it always says where it ends, so that clients can turn around there.
+        ...(page.end === undefined && page.events.length === 0 ? {} : { end: page.next }),
         ...(members.length === 0 ? {} : { state: await Promise.all(members.map(showTo(response, true))) }),
       });
     },

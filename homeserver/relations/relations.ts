@@ -4,7 +4,8 @@ import type { JsonObject } from '../../federation/json.ts';
 import type { Database } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
-import { readToken, tokenAfter, tokenBefore } from '../stream/tokens.ts';
+import { besidePlace, readPlace, readToken, tokenBefore, tokenOf } from '../stream/tokens.ts';
+import type { Place } from '../stream/tokens.ts';
 import { relationOf } from './index-relation.ts';
 
 export interface RelationsQuery {
@@ -55,28 +56,31 @@ export class Relations {
   async page(roomId: string, userId: string, parentId: string, query: RelationsQuery): Promise<RelationsPage> {
     await this.#rooms.visibleEvent(roomId, userId, parentId);
     const backwards = query.dir === 'b';
+    const order = backwards ? 'DESC' : 'ASC';
     const [lowest, highest] = backwards ? [query.to, query.from] : [query.from, query.to];
-    const first = lowest === undefined ? Number.MIN_SAFE_INTEGER : readToken(lowest);
-    const end = highest === undefined ? Number.MAX_SAFE_INTEGER : readToken(highest);
-    const rows = await this.#db.query<{ event_id: string; position: number }>(
+    const first: Place = lowest === undefined ? { position: Number.MIN_SAFE_INTEGER } : readPlace(lowest);
+    const end: Place = highest === undefined ? { position: Number.MAX_SAFE_INTEGER } : readPlace(highest);
+    const rows = await this.#db.query<{ event_id: string; depth: number; position: number }>(
       `WITH RECURSIVE related (event_id, rel_type, type, depth) AS (
          SELECT event_id, rel_type, type, 1 FROM event_relations WHERE parent_id = $1 AND room_id = $2
          UNION
          SELECT r.event_id, r.rel_type, r.type, d.depth + 1 FROM event_relations r
          JOIN related d ON r.parent_id = d.event_id WHERE r.room_id = $2 AND d.depth < $3
        )
-       SELECT DISTINCT e.event_id, e.position FROM related r JOIN events e ON e.event_id = r.event_id
+       SELECT DISTINCT e.event_id, e.depth, e.position FROM related r JOIN events e ON e.event_id = r.event_id
        WHERE ${COUNTS} AND ($4::text IS NULL OR r.rel_type = $4) AND ($5::text IS NULL OR r.type = $5)
-         AND e.position >= $6 AND e.position < $7
-       ORDER BY e.position ${backwards ? 'DESC' : 'ASC'} LIMIT $8`,
+         AND ${besidePlace('e.', 'after', '$6', '$7')} AND ${besidePlace('e.', 'before', '$8', '$9')}
+       ORDER BY e.depth ${order}, e.position ${order} LIMIT $10`,
       [
         parentId,
         roomId,
         query.recurse === true ? MAX_DEPTH : 1,
         query.relType ?? null,
         query.type ?? null,
-        first,
-        end,
+        first.depth ?? null,
+        first.position,
+        end.depth ?? null,
+        end.position,
         query.limit + 1,
       ],
     );
@@ -89,7 +93,7 @@ export class Relations {
         shown.map((row) => row.event_id),
       ),
       ...(rows.length > query.limit && last
-        ? { nextBatch: backwards ? tokenBefore(last.position) : tokenAfter(last.position) }
+        ? { nextBatch: tokenOf({ depth: last.depth, position: backwards ? last.position : last.position + 1 }) }
         : {}),
       ...(query.from === undefined ? {} : { prevBatch: query.from }),
       ...(query.recurse === true ? { recursionDepth: MAX_DEPTH } : {}),

@@ -9,6 +9,8 @@ import type { Write } from '../database/writes.ts';
 import { relationWrite } from '../relations/index-relation.ts';
 import { wordsWrite } from '../search/index-words.ts';
 import { stickyWrite } from '../sticky-events/sticky.ts';
+import { besidePlace } from '../stream/tokens.ts';
+import type { Place } from '../stream/tokens.ts';
 import { Lru } from './lru.ts';
 
 /** An event with what we decided about it. */
@@ -144,10 +146,27 @@ export class EventStore {
     return rows.map(stored);
   }
 
+  /** Shown events of a room in the order of depth, between two places. */
+  async page(
+    roomId: string,
+    range: { after?: Place; before?: Place; newestFirst: boolean; limit: number },
+  ): Promise<StoredEvent[]> {
+    const { after = { position: Number.MIN_SAFE_INTEGER }, before = { position: Number.MAX_SAFE_INTEGER } } = range;
+    const order = range.newestFirst ? 'DESC' : 'ASC';
+    const rows = await this.#db.query<Row>(
+      `SELECT ${COLUMNS} FROM events
+       WHERE room_id = $1 AND NOT outlier AND NOT rejected AND NOT soft_failed
+         AND ${besidePlace('', 'after', '$2', '$3')} AND ${besidePlace('', 'before', '$4', '$5')}
+       ORDER BY depth ${order}, position ${order} LIMIT $6`,
+      [roomId, after.depth ?? null, after.position, before.depth ?? null, before.position, range.limit],
+    );
+    return rows.map(stored);
+  }
+
   /** The oldest event of the history that we have. */
   async oldest(roomId: string): Promise<StoredEvent | undefined> {
     const [row] = await this.#db.query<Row>(
-      `SELECT ${COLUMNS} FROM events WHERE room_id = $1 AND NOT outlier ORDER BY position ASC LIMIT 1`,
+      `SELECT ${COLUMNS} FROM events WHERE room_id = $1 AND NOT outlier ORDER BY depth, position LIMIT 1`,
       [roomId],
     );
     return row && stored(row);

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { powerLevelOf, stateKey } from '../../federation/auth-rules.ts';
 import type { StateKey } from '../../federation/auth-rules.ts';
-import { eventId, isUserId, serverOf } from '../../federation/event.ts';
+import { eventId, isCreate, isUserId, serverOf } from '../../federation/event.ts';
 import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
 import { member } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
@@ -31,10 +31,13 @@ import { Invitations } from './invitations.ts';
 import type { Invitation } from './invitations.ts';
 import { LocalEvents } from './local-events.ts';
 import type { NewEvent } from './local-events.ts';
+import { Lru } from './lru.ts';
 import { Members } from './members.ts';
 import { Memberships } from './memberships.ts';
 import type { MemberOf } from './members.ts';
 import type { RemoteRooms, Sender } from './ports.ts';
+import { readPage } from './pages.ts';
+import type { Page, PageQuery } from './pages.ts';
 import { Receiver } from './receive.ts';
 import { currentId, RoomTable } from './room.ts';
 import type { Room } from './room.ts';
@@ -65,17 +68,10 @@ export interface RoomsOptions {
   readonly log: Logger;
 }
 
-export interface Page {
-  readonly events: StoredEvent[];
-  readonly start: string;
-  /** Absent at the end of the history. */
-  readonly end?: string;
-}
-
 const BACKFILL_LIMIT = 100;
-/** Events read at once, and at most for one page, when only some of them are wanted. */
-const FILTERED_BATCH = 50;
-const MAX_LOOKED_AT = 10_000;
+/** History that was not to be had is not asked for again so soon, in ms. */
+const GAP_RETRY_MS = 60_000;
+const KNOWN_GAPS = 1000;
 
 export class Rooms {
   readonly #options: RoomsOptions;
@@ -98,6 +94,8 @@ export class Rooms {
   /** Who enters, leaves and lets in. */
   readonly memberships: Memberships;
   #remote: RemoteRooms | undefined;
+  /** Events before which history is missing, and until when nobody is asked for it. */
+  readonly #unfilled = new Lru<string, number>(KNOWN_GAPS);
   /** When the last room was created here, Unix time in ms. */
   #lastCreation = 0;
   /** The lowest position of backfilled history. */
@@ -348,50 +346,11 @@ export class Rooms {
     });
   }
 
-  /**
-   * A page of what a user may see; fetches older history from other servers where ours begins.
-   *
-   * @param query `from` and `to` are pagination tokens; `wanted` chooses among the events, in the order of the page
-   */
-  async messages(
-    roomId: string,
-    userId: string,
-    query: {
-      from?: string;
-      to?: string;
-      dir: 'b' | 'f';
-      limit: number;
-      wanted?: (events: StoredEvent[]) => StoredEvent[] | Promise<StoredEvent[]>;
-    },
-  ): Promise<Page> {
+  /** A page of what a user may see; fetches history from other servers where ours has gaps. */
+  async messages(roomId: string, userId: string, query: PageQuery): Promise<Page> {
     const now = await this.#presentMembership(roomId, userId);
-    const newestFirst = query.dir === 'b';
-    const from = query.from === undefined ? undefined : readToken(query.from);
-    const to = query.to === undefined ? undefined : readToken(query.to);
-    // The place of the page: what comes next is before it when going back, and at it or after it when going forward.
-    let at = from ?? (newestFirst ? this.position + 1 : Number.MIN_SAFE_INTEGER);
-    const start = from ?? (newestFirst ? at : 0);
-    const events: StoredEvent[] = [];
-    const batch = query.wanted ? Math.max(query.limit, FILTERED_BATCH) : query.limit;
-    let ended = false;
-    for (let looked = 0; events.length < query.limit && looked < MAX_LOOKED_AT && !ended; looked += batch) {
-      const page = await this.#events.range(roomId, {
-        ...(newestFirst ? { before: at } : { after: at - 1 }),
-        ...(to === undefined ? {} : newestFirst ? { after: to - 1 } : { before: to }),
-        newestFirst,
-        limit: batch,
-      });
-      const chosen = new Set(query.wanted ? await query.wanted(page) : page);
-      for (const event of page) {
-        if (events.length >= query.limit) break;
-        ended = event === page.at(-1) && page.length < batch;
-        at = newestFirst ? event.position : event.position + 1;
-        if (chosen.has(event) && (await this.history.visibleToUser(event, userId, now))) events.push(event);
-      }
-      if (page.length === 0) ended = true;
-      if (ended && newestFirst && to === undefined) ended = !(await this.#backfill(roomId));
-    }
-    return { events, start: query.from ?? tokenBefore(start), ...(ended ? {} : { end: tokenBefore(at) }) };
+    const deps = { events: this.#events, fillGap: (event: StoredEvent) => this.#fillGap(event) };
+    return readPage(deps, roomId, query, this.position, (event) => this.history.visibleToUser(event, userId, now));
   }
 
   /** Events of a room after a position, as the user may see them, oldest first; `limited` when there were more. */
@@ -461,7 +420,8 @@ export class Rooms {
 
   /** Fetches some of the history before the oldest event that we have. @returns false when there is none to be had */
   async fetchHistory(roomId: string): Promise<boolean> {
-    return this.#backfill(roomId);
+    const oldest = await this.#events.oldest(roomId);
+    return oldest !== undefined && !isCreate(oldest.pdu) && (await this.#backfill(roomId, oldest.eventId));
   }
 
   /** The oldest event of the history that we have. */
@@ -558,16 +518,21 @@ export class Rooms {
     }
   }
 
-  /** Fetches history before the oldest event that we have. @returns false when there is none to be had */
-  async #backfill(roomId: string): Promise<boolean> {
-    const oldest = await this.#events.oldest(roomId);
-    if (!oldest || oldest.pdu.type === 'm.room.create' || !this.#remote) return false;
+  /** Fetches history before an event. @returns false when there is none to be had */
+  async #fillGap({ eventId: id, roomId }: StoredEvent): Promise<boolean> {
+    if (!this.#remote || (this.#unfilled.get(id) ?? 0) > Date.now()) return false;
+    const filled = await this.#backfill(roomId, id);
+    if (!filled) this.#unfilled.set(id, Date.now() + GAP_RETRY_MS);
+    return filled;
+  }
+
+  async #backfill(roomId: string, id: string): Promise<boolean> {
     const servers = [...(await this.#members.servers(roomId))].filter((name) => name !== this.#options.serverName);
     const version = await this.version(roomId);
-    if (servers.length === 0 || !version) return false;
     const remote = this.#remote;
+    if (servers.length === 0 || !version || !remote) return false;
     try {
-      const pdus = await remote.backfill(roomId, [oldest.eventId], servers, BACKFILL_LIMIT, version);
+      const pdus = await remote.backfill(roomId, [id], servers, BACKFILL_LIMIT, version);
       const stored = await this.#inTurn(roomId, (room) =>
         this.#receiver.storeHistory(room, pdus, servers[0] ?? '', () => --this.#firstPosition),
       );

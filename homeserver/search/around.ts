@@ -1,6 +1,6 @@
 /** The events around one, as a user may see them. */
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
-import { tokenAfter, tokenBefore } from '../stream/tokens.ts';
+import { placeAfter, placeBefore, tokenOf } from '../stream/tokens.ts';
 
 export interface Around {
   /** Newest first. */
@@ -24,16 +24,16 @@ export async function around(
     wanted?: (events: StoredEvent[]) => StoredEvent[] | Promise<StoredEvent[]>;
   },
 ): Promise<Around> {
-  const { roomId, position } = event;
+  const { roomId } = event;
   const wanted = query.wanted === undefined ? {} : { wanted: query.wanted };
   const before = await rooms.messages(roomId, userId, {
-    from: tokenBefore(position),
+    from: tokenOf(placeBefore(event)),
     dir: 'b',
     limit: query.before,
     ...wanted,
   });
   const after = await rooms.messages(roomId, userId, {
-    from: tokenAfter(position),
+    from: tokenOf(placeAfter(event)),
     dir: 'f',
     limit: query.after,
     ...wanted,
@@ -41,7 +41,7 @@ export async function around(
   return {
     before: before.events,
     after: after.events,
-    start: tokenBefore(before.events.at(-1)?.position ?? position),
-    end: tokenAfter(after.events.at(-1)?.position ?? position),
+    start: tokenOf(placeBefore(before.events.at(-1) ?? event)),
+    end: tokenOf(placeAfter(after.events.at(-1) ?? event)),
   };
 }
