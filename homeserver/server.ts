@@ -11,7 +11,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { SfuClient } from '../sfu/client.ts';
 import { Accounts } from './accounts/accounts.ts';
 import { ProfileAnnouncer } from './accounts/announce-profile.ts';
-import { leaveRooms } from './accounts/leave-rooms.ts';
+import { RoomLeaver } from './accounts/leave-rooms.ts';
 import { LoginTokens } from './accounts/login-tokens.ts';
 import { IdentityProvider } from './accounts/oidc.ts';
 import { cleanUpOauth, oauthProvider } from './accounts/oauth/provider.ts';
@@ -196,6 +196,8 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     log,
   });
   opened.push(() => guestAccess.close());
+  const leaver = new RoomLeaver(accounts, rooms, log);
+  opened.push(() => leaver.close());
   const announcer = new ProfileAnnouncer(rooms, profiles, log);
   profiles.onChange(async (userId, field) => {
     if (field === 'displayname' || field === 'avatar_url') await announcer.announce(userId);
@@ -296,9 +298,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     ...(oauth ? { oauth } : {}),
     guestAccess,
     notices: await ServerNotices.open({ db, accounts, rooms, organisation: config.organisation }),
-    leaveRooms: (userId) => {
-      leaveRooms(rooms, userId, log).catch((error: unknown) => log.warn({ err: error }, 'rooms were not left'));
-    },
+    leaveRooms: (userId) => leaver.leave(userId),
     ...(config.oidc
       ? { provider: new IdentityProvider({ ...config.oidc, callbackUrl: publicUrl + CALLBACK_PATH, log }) }
       : {}),
@@ -342,6 +342,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
   if (measured && config.metricsListen) await listen(measured.server, config.metricsListen, opened);
   // Now others can ask for our keys, which they need to take what waits for them.
   await queue.wakeAll();
+  await leaver.resume();
   log.info({ serverName, publicUrl, version }, 'the homeserver is ready');
 }
 

@@ -160,6 +160,18 @@ export class Accounts {
     if (rows.length === 0) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.');
   }
 
+  /** Users whose account has ended and who may still be in rooms. */
+  async endedInRooms(): Promise<string[]> {
+    const rows = await this.#db.query<{ localpart: string }>(
+      'SELECT localpart FROM users WHERE deactivated_at IS NOT NULL AND NOT out_of_rooms',
+    );
+    return rows.map((row) => this.userId(row.localpart));
+  }
+
+  async setOutOfRooms(userId: string): Promise<void> {
+    await this.#db.query('UPDATE users SET out_of_rooms = true WHERE localpart = $1', [this.localpart(userId) ?? '']);
+  }
+
   /**
    * The account of somebody who has just proven who they are; made at the first log-in. The id comes from the name
    * that they log in with. When another person has it already, it gets a random suffix: names may be given to a new
