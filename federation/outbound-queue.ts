@@ -14,8 +14,11 @@ export interface QueueStore {
   destinations(): Promise<string[]>;
   /** The first items for a destination, at most `limit`, by position. */
   next(destination: string, limit: number): Promise<QueueItem[]>;
-  /** Forgets the items for a destination up to and including a position. */
-  done(destination: string, upTo: number): Promise<void>;
+  /**
+   * Forgets items for a destination, just these: one with a lower position may have been committed after them, and waits
+   * to be sent.
+   */
+  done(destination: string, positions: readonly number[]): Promise<void>;
 }
 
 /** The events and messages of one transaction. */
@@ -42,8 +45,8 @@ export interface OutboundQueueOptions {
 interface Batch extends TransactionContent {
   /** The same for every attempt to send the batch, so that the receiver can tell a repetition. */
   readonly txnId: string;
-  /** Position of the last stored item in it, undefined when there is none. */
-  readonly upTo: number | undefined;
+  /** Positions of the stored items in it. */
+  readonly positions: readonly number[];
 }
 
 interface Lane {
@@ -165,12 +168,12 @@ export class OutboundQueue {
         lane.again = false;
         lane.batch ??= await this.#nextBatch(destination, lane);
         if (lane.batch === undefined || this.#isClosed()) continue;
-        const { txnId, pdus, edus, upTo } = lane.batch;
+        const { txnId, pdus, edus, positions } = lane.batch;
         lane.lastAttempt = this.#now();
         await this.#options.send(destination, txnId, { pdus, edus });
         // Nobody must touch the store any more; the receiver knows the events if we send them again.
         if (this.#isClosed()) return;
-        if (upTo !== undefined) await this.#options.store.done(destination, upTo);
+        if (positions.length > 0) await this.#options.store.done(destination, positions);
         lane.batch = undefined;
         if (lane.failures > 0) this.#options.log?.info({ destination }, 'the server can be reached again');
         lane.failures = 0;
@@ -190,18 +193,18 @@ export class OutboundQueue {
   async #nextBatch(destination: string, lane: Lane): Promise<Batch | undefined> {
     const pdus: JsonObject[] = [];
     const edus: JsonObject[] = [];
-    let upTo: number | undefined;
+    const positions: number[] = [];
     for (const item of await this.#options.store.next(destination, MAX_PDUS + MAX_EDUS)) {
       const [list, limit] = item.kind === 'pdu' ? [pdus, MAX_PDUS] : [edus, MAX_EDUS];
       if (list.length >= limit) break;
       list.push(item.json);
-      upTo = item.position;
+      positions.push(item.position);
     }
     const fresh = lane.edus.filter(({ at }) => at > this.#now() - EDU_LIFETIME_MS);
     edus.push(...fresh.splice(0, MAX_EDUS - edus.length).map(({ edu }) => edu));
     lane.edus = fresh;
     if (pdus.length + edus.length === 0) return undefined;
-    return { txnId: randomBytes(12).toString('base64url'), pdus, edus, upTo };
+    return { txnId: randomBytes(12).toString('base64url'), pdus, edus, positions };
   }
 
   #fail(destination: string, lane: Lane, error: unknown): void {

@@ -89,18 +89,15 @@ export class DeviceLists {
         device: async (tx, deviceId, content) => {
           const servers = await this.#servers(userId, tx);
           const stream = await this.#nextStream(tx, userId, position());
-          await sender.durableEdu(tx, servers, 'm.device_list_update', {
-            user_id: userId,
-            device_id: deviceId,
-            stream_id: stream.id,
-            prev_id: stream.previous,
-            ...content,
-          });
+          const update = { user_id: userId, device_id: deviceId, stream_id: stream.id, prev_id: stream.previous };
+          // Whoever misses one of them asks for the whole list.
+          await sender.durableEdu(tx, servers, 'm.device_list_update', { ...update, ...content }, `devices ${userId}`);
           for (const server of servers) destinations.add(server);
         },
         signingKeys: async (tx, content) => {
           const servers = await this.#servers(userId, tx);
-          await sender.durableEdu(tx, servers, 'm.signing_key_update', { user_id: userId, ...content });
+          const update = { user_id: userId, ...content };
+          await sender.durableEdu(tx, servers, 'm.signing_key_update', update, `signing keys ${userId}`);
           for (const server of servers) destinations.add(server);
         },
       };

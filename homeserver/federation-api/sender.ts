@@ -8,6 +8,9 @@ import { writeTogether } from '../database/writes.ts';
 import type { Write } from '../database/writes.ts';
 import type { Sender } from '../rooms/ports.ts';
 
+/** So many messages about the same thing wait only for a server that is down. */
+const MANY = 10;
+
 /** Makes the outbound queue's store in the database. */
 export function sqlQueueStore(db: Database): QueueStore {
   return {
@@ -22,8 +25,11 @@ export function sqlQueueStore(db: Database): QueueStore {
       );
       return rows.map((row) => ({ ...row, json: parseStrict(row.json) as JsonObject }));
     },
-    async done(destination, upTo) {
-      await db.query('DELETE FROM outbound_queue WHERE destination = $1 AND position <= $2', [destination, upTo]);
+    async done(destination, positions) {
+      await db.query('DELETE FROM outbound_queue WHERE destination = $1 AND position = ANY($2)', [
+        destination,
+        positions,
+      ]);
     },
   };
 }
@@ -42,9 +48,25 @@ export class QueueSender implements Sender {
     return destinations.length === 0 ? undefined : queueWrite(destinations, 'pdu', pdu);
   }
 
-  async durableEdu(tx: Tx, destinations: readonly string[], type: string, content: JsonObject): Promise<void> {
+  async durableEdu(
+    tx: Tx,
+    destinations: readonly string[],
+    type: string,
+    content: JsonObject,
+    about?: string,
+  ): Promise<void> {
     if (destinations.length === 0) return;
-    await writeTogether(this.#db, [queueWrite(destinations, 'edu', { edu_type: type, content })], tx);
+    if (about !== undefined) {
+      await this.#db.query(
+        `DELETE FROM outbound_queue USING (
+           SELECT position, count(*) OVER (PARTITION BY destination) AS waiting FROM outbound_queue
+           WHERE destination = ANY($1) AND about = $2) AS old
+         WHERE outbound_queue.position = old.position AND old.waiting >= ${String(MANY)}`,
+        [destinations, about],
+        tx,
+      );
+    }
+    await writeTogether(this.#db, [queueWrite(destinations, 'edu', { edu_type: type, content }, about)], tx);
   }
 
   flush(destinations: readonly string[]): void {
@@ -56,9 +78,9 @@ export class QueueSender implements Sender {
   }
 }
 
-function queueWrite(destinations: readonly string[], kind: 'pdu' | 'edu', json: JsonObject): Write {
+function queueWrite(destinations: readonly string[], kind: 'pdu' | 'edu', json: JsonObject, about?: string): Write {
   return {
-    sql: 'INSERT INTO outbound_queue (destination, kind, json) SELECT unnest($1::text[]), $2, $3',
-    params: [destinations, kind, canonicalJson(json)],
+    sql: 'INSERT INTO outbound_queue (destination, kind, json, about) SELECT unnest($1::text[]), $2, $3, $4::text',
+    params: [destinations, kind, canonicalJson(json), about ?? null],
   };
 }

@@ -11,8 +11,12 @@ export interface Sender {
   write(destinations: readonly string[], pdu: Pdu): Write | undefined;
   /** Starts sending what was committed. */
   flush(destinations: readonly string[]): void;
-  /** Queues a message that must not be lost, such as one to a device, within the SQL transaction of its change. */
-  durableEdu(tx: Tx, destinations: readonly string[], type: string, content: JsonObject): Promise<void>;
+  /**
+   * Queues a message that must not be lost, such as one to a device, within the SQL transaction of its change.
+   *
+   * @param about when many messages about the same thing wait for a server, the newest is enough
+   */
+  durableEdu(tx: Tx, destinations: readonly string[], type: string, content: JsonObject, about?: string): Promise<void>;
   /** Sends a transient message; it may be lost when the other server is down. */
   edu(destinations: Iterable<string>, type: string, content: JsonObject): void;
 }

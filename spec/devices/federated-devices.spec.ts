@@ -165,6 +165,9 @@ describe('Devices across servers', () => {
     const second = await logIn(here, anna, 'NEW_DEVICE');
     const keys = deviceKeys(second);
     await upload(second, { device_keys: keys });
+    for (let index = 0; index < 25; index++) await upload(anna, { device_keys: deviceKeys(anna) });
+    const last = deviceKeys(anna);
+    await upload(anna, { device_keys: last });
     await sendTo(anna, { [bert.userId]: { [bert.deviceId]: { waits: true } } });
     await here.stop();
     await here.start();
@@ -172,6 +175,10 @@ describe('Devices across servers', () => {
     const { answer } = await syncUntil(bert, next, lists('changed', anna.userId));
     expect(at(answer, 'device_lists', 'changed')).toEqual([anna.userId]);
     expect(await keysOf(bert, second)).toEqual(keys['keys']);
+    await eventually(
+      () => keysOf(bert, anna),
+      (found) => at(found, `ed25519:${anna.deviceId}`) === at(last, 'keys', `ed25519:${anna.deviceId}`),
+    );
     const told = await eventually(
       () => bert.sync(next),
       (last) => ((at(last, 'to_device', 'events') ?? []) as unknown[]).length > 0,

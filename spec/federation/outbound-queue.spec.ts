@@ -38,8 +38,8 @@ class World {
           this.storeFails
             ? Promise.reject(new Error('the database is away'))
             : Promise.resolve((this.waiting.get(destination) ?? []).slice(0, limit)),
-        done: (destination, upTo) => {
-          const left = (this.waiting.get(destination) ?? []).filter(({ position }) => position > upTo);
+        done: (destination, positions) => {
+          const left = (this.waiting.get(destination) ?? []).filter(({ position }) => !positions.includes(position));
           this.waiting.set(destination, left);
           return Promise.resolve();
         },
@@ -116,6 +116,19 @@ describe('the outbound queue', () => {
     expect(world.attempts.length).toBe(2);
     expect(world.waiting.get(PEER)).toEqual([]);
     expect(world.attempt(0).txnId).not.toBe(world.attempt(1).txnId);
+  });
+
+  it('does not lose what was committed late, at a position before what is on its way', async () => {
+    world.put('pdu', ['late', 'early']);
+    const [late, early] = world.waiting.get(PEER) ?? [];
+    if (!late || !early) throw new Error('nothing waits');
+    world.waiting.set(PEER, [early]);
+    world.queue.wake(PEER);
+    await settle();
+    world.waiting.set(PEER, [late, early]);
+    world.attempt(0).answer();
+    await settle();
+    expect(world.attempts.map(({ pdus }) => names(pdus))).toEqual([['early'], ['late']]);
   });
 
   it('lets one server wait without another', async () => {
