@@ -82,11 +82,6 @@ export function accountRouter(options: AccountRouterOptions): Router {
     ],
   });
 
-  // Mail addresses and telephone numbers belong to no account here.
-  methods(router, '/account/3pid', {
-    get: [requireSession, (_request, response) => void response.json({ threepids: [] })],
-  });
-
   return router;
 }
 

@@ -44,6 +44,29 @@ export function servicesRouter(options: ServicesRouterOptions): Router {
     get: [requireSession, (_request, response) => void response.json({})],
   });
 
+  // Mail addresses and telephone numbers belong to no account here.
+  methods(router, '/account/3pid', {
+    get: [requireSession, (_request, response) => void response.json({ threepids: [] })],
+    post: [requireSession, denyThirdParty],
+  });
+  methods(router, '/account/3pid/:action', {
+    post: [
+      requireSession,
+      (request, response) => {
+        const action = parameter(request, 'action');
+        if (action === 'add' || action === 'bind') denyThirdParty();
+        if (action !== 'delete' && action !== 'unbind') throw new MatrixError(404, 'M_UNRECOGNIZED', 'No such path.');
+        response.json({ id_server_unbind_result: 'no-support' });
+      },
+    ],
+  });
+  for (const path of ['/register', '/account/password', '/account/3pid']) {
+    methods(router, `${path}/:medium/requestToken`, { post: [limitLogin, denyThirdParty] });
+  }
+  methods(router, '/register/m.login.registration_token/validity', {
+    get: [limitLogin, (_request, response) => void response.json({ valid: false })],
+  });
+
   // There are no bridges.
   methods(router, '/thirdparty/protocols', {
     get: [requireSession, (_request, response) => void response.json({})],
@@ -61,4 +84,8 @@ export function servicesRouter(options: ServicesRouterOptions): Router {
   });
 
   return router;
+}
+
+function denyThirdParty(): never {
+  throw new MatrixError(403, 'M_THREEPID_DENIED', 'Mail addresses and telephone numbers are not used here.');
 }

@@ -190,6 +190,13 @@ describe('A proof of identity for other services', () => {
         .toBe(401);
     }
     expect((await home.request('GET', `${V3}/thirdparty/protocol/irc`, { token })).status).toBe(404);
+    for (const path of ['/account/3pid', '/account/3pid/add', '/account/3pid/bind', '/register/email/requestToken']) {
+      const answer = await home.request('POST', V3 + path, { token, body: {} });
+      expect(answer.json['errcode']).withContext(path).toBe('M_THREEPID_DENIED');
+    }
+    const removed = await home.request('POST', `${V3}/account/3pid/delete`, { token, body: {} });
+    expect(removed.json).toEqual({ id_server_unbind_result: 'no-support' });
+    expect((await home.request('POST', `${V3}/account/3pid/other`, { token, body: {} })).status).toBe(404);
     const probe = '/_matrix/client/unstable/org.matrix.msc3814.v1/dehydrated_device';
     expect((await home.request('GET', probe, { token })).status).toBe(404);
   });
