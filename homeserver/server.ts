@@ -315,7 +315,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
       ...forEach.matrix,
       ...encrypted.matrix,
     ],
-    admin: [media.admin],
+    admin: [media.admin, ...found.admin],
     matrixRoot: [media.matrixRoot, ...found.matrixRoot],
     federation: federation.router,
     ...(meetings ? { meetings: meetings.client } : {}),

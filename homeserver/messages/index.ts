@@ -8,6 +8,7 @@ import { delayedEventsRouter } from '../client-api/delayed-events.ts';
 import { directoryRouter } from '../client-api/directory.ts';
 import { hierarchyRouter } from '../client-api/hierarchy.ts';
 import { relationsRouter } from '../client-api/relations.ts';
+import { reportAdminRouter } from '../client-api/report-admin.ts';
 import { reportRouter } from '../client-api/report.ts';
 import { rtcRouter } from '../client-api/rtc.ts';
 import { searchRouter } from '../client-api/search.ts';
@@ -26,6 +27,7 @@ import { directoryRouter as federationDirectory } from '../federation-api/direct
 import { findRouter } from '../federation-api/find-router.ts';
 import { Relations } from '../relations/relations.ts';
 import { ThreadSubscriptions } from '../relations/thread-subscriptions.ts';
+import { Reports } from '../reports/reports.ts';
 import type { Sender } from '../rooms/ports.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { EventTimes } from '../search/event-times.ts';
@@ -66,6 +68,8 @@ export interface Messages {
   readonly syncParts: SyncPart[];
   /** Routers at `/_matrix/client/v3`. */
   readonly matrix: Router[];
+  /** Routers at `/_synapse/admin`. */
+  readonly admin: Router[];
   /** Routers at `/_matrix`. */
   readonly matrixRoot: Router[];
   /** Routers at `/_matrix/federation`. */
@@ -100,6 +104,7 @@ export function messages(options: MessagesOptions): Messages {
     search: new Search(db, rooms, relations),
     userDirectory: new UserDirectory({ db, rooms, serverName, profile: options.profile }),
     userExists: options.userExists,
+    reports: new Reports(db, log),
     showFor: showFor(db, rooms),
   };
   const threadSubscriptions = new ThreadSubscriptions(options);
@@ -124,6 +129,7 @@ export function messages(options: MessagesOptions): Messages {
       userDirectoryRouter(parts),
       reportRouter(parts),
     ],
+    admin: [reportAdminRouter(parts)],
     matrixRoot: [
       relationsRouter(parts),
       eventTimesRouter(parts),

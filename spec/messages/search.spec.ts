@@ -269,6 +269,25 @@ describe('What is found', () => {
       expect(rows.length).toBe(3);
       expect(rows[0]).toEqual({ reporter: bert.userId, event_id: id, reason: 'quitesecret', score: -100 });
       expect(server.logged.join('')).not.toContain('quite');
+
+      const list = '/_synapse/admin/v1/event_reports';
+      expect((await eve.ask('GET', list)).status).toBe(403);
+      await server.db.query('UPDATE users SET admin = true WHERE localpart = $1', [word('eve')]);
+      const first = await eve.ask('GET', `${list}?dir=f&limit=1`);
+      expect(first.body).toEqual({
+        event_reports: [
+          jasmine.objectContaining({ event_id: id, room_id: roomId, user_id: bert.userId, reason: 'quitesecret' }),
+        ],
+        total: 3,
+        next_token: 1,
+      });
+      const one = `${list}/${String(at(first.body, 'event_reports', 0, 'id'))}`;
+      expect(at((await eve.ask('GET', one)).body, 'event_json', 'content', 'body')).toBe('x');
+      expect((await eve.ask('DELETE', one)).status).toBe(200);
+      expect((await eve.ask('GET', one)).status).toBe(404);
+      expect((await eve.ask('GET', `${list}/x`)).status).toBe(400);
+      const ofRoom = await eve.ask('GET', `${list}?room_id=${encodeURIComponent(roomId)}`);
+      expect([each(ofRoom.body, 'event_reports', 'event_id'), ofRoom.body['total']]).toEqual([[null], 1]);
     });
   });
 });

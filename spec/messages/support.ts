@@ -66,7 +66,7 @@ export interface TestServer {
 /** Somebody who is logged in. */
 export interface Person {
   readonly userId: string;
-  /** @param path below `/_matrix/client`, such as `/v3/publicRooms` */
+  /** @param path below `/_matrix/client`, such as `/v3/publicRooms`; or a whole one that begins with `/_` */
   ask(method: string, path: string, body?: JsonObject): Promise<Answer>;
   /** Sends a message and answers its id. */
   say(roomId: string, content: JsonObject | string, type?: string): Promise<string>;
@@ -181,6 +181,7 @@ export async function startServer(name: string): Promise<TestServer> {
     ...parts.matrix,
     ...own.matrix,
   );
+  app.use('/_synapse/admin', ...parts.admin);
   app.use('/_matrix', ...parts.matrixRoot, (_request, _response, next) => next());
   federation.router.use('/_matrix/federation', ...parts.federation);
   app.use(federation.router);
@@ -229,7 +230,7 @@ function person(url: string, userId: string, token: string): Person {
   const self: Person = {
     userId,
     async ask(method, path, body) {
-      const response = await fetch(`${url}/_matrix/client${path}`, {
+      const response = await fetch(path.startsWith('/_') ? url + path : `${url}/_matrix/client${path}`, {
         method,
         headers: { authorization: `Bearer ${token}` },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
