@@ -71,8 +71,10 @@ export class Transactions {
       if (earlier) return JSON.parse(earlier.response) as JsonObject;
       const parsed = transactionSchema.safeParse(body);
       if (!parsed.success) throw new MatrixError(400, 'M_BAD_JSON', 'The transaction is malformed or too large.');
+      const [urgent, others] = [parsed.data.edus.filter(isUrgent), parsed.data.edus.filter((edu) => !isUrgent(edu))];
+      for (const { edu_type: type, content } of urgent) await this.#deps.edus.handle(origin, type, content);
       const results = await this.#events(origin, parsed.data.pdus);
-      for (const { edu_type: type, content } of parsed.data.edus) await this.#deps.edus.handle(origin, type, content);
+      for (const { edu_type: type, content } of others) await this.#deps.edus.handle(origin, type, content);
       const response = { pdus: results };
       await db.query(
         `INSERT INTO inbound_transactions (origin, transaction_id, response, received_at) VALUES ($1, $2, $3, $4)
@@ -149,4 +151,9 @@ export class Transactions {
       return id === undefined ? undefined : { id, error: known ? error.message : 'Internal error.' };
     }
   }
+}
+
+/** The keys of a call come from device to device; they do not wait until the gaps of some room are filled. */
+function isUrgent({ edu_type: type }: { readonly edu_type: string }): boolean {
+  return type === 'm.direct_to_device';
 }
