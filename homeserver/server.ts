@@ -330,7 +330,6 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     log,
   });
 
-  await found.start();
   await forEach.start();
   const clientServer = createHttpServer((request, response) => void forPeople(request, response));
   meetings?.attach(clientServer);
@@ -338,6 +337,8 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     void forServers(request, response);
   });
   await listen(federationServer, config.federation.listen, opened);
+  // What became due meanwhile is sent before clients look, and when other servers can already ask for our keys.
+  await found.start();
   await listen(clientServer, config.clientListen, opened);
   if (measured && config.metricsListen) await listen(measured.server, config.metricsListen, opened);
   // Now others can ask for our keys, which they need to take what waits for them.
