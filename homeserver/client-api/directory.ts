@@ -99,9 +99,16 @@ export function directoryRouter(options: DirectoryRouterOptions): Router {
   });
 
   // The specification lets anybody read the list; which rooms an organisation has is its members' business here.
+  const requireMember: RequestHandler = (_request, response, next) => {
+    if (requesterOf(response).guest) {
+      throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests do not see the list of rooms.');
+    }
+    next();
+  };
   methods(router, '/publicRooms', {
     get: [
       requireSession,
+      requireMember,
       async (request, response) => {
         const since = queryText(request, 'since');
         const query = { limit: queryNumber(request, 'limit', 0, 1000), ...(since === undefined ? {} : { since }) };
@@ -110,6 +117,7 @@ export function directoryRouter(options: DirectoryRouterOptions): Router {
     ],
     post: [
       requireSession,
+      requireMember,
       async (request, response) => {
         response.json(await list(queryText(request, 'server'), parseBody(publicRoomsSchema, request.body)));
       },

@@ -23,6 +23,8 @@ export interface DirectoryOptions {
 }
 
 const MAX_ALT_ALIASES = 100;
+/** Each new one may be asked for at another server. */
+const MAX_ADDED = 20;
 
 export class Directory {
   readonly #options: DirectoryOptions;
@@ -148,20 +150,29 @@ export class Directory {
     if (!Array.isArray(others) || others.length > MAX_ALT_ALIASES) {
       throw new MatrixError(400, 'M_INVALID_PARAM', 'alt_aliases is malformed.');
     }
+    const added: string[] = [];
     for (const alias of named(content)) {
       if (typeof alias !== 'string' || !isRoomAlias(alias)) {
         throw new MatrixError(400, 'M_INVALID_PARAM', 'This is no room alias.');
       }
-      if (known.has(alias)) continue;
-      let resolved: Resolved | undefined;
-      try {
-        resolved = await this.resolve(alias);
-      } catch (error) {
-        if (!(error instanceof MatrixError)) throw error;
-      }
-      if (resolved?.roomId !== roomId) {
-        throw new MatrixError(400, 'M_BAD_ALIAS', `The alias ${alias} does not lead to this room.`);
-      }
+      if (!known.has(alias)) added.push(alias);
+    }
+    if (added.length > MAX_ADDED) throw new MatrixError(400, 'M_INVALID_PARAM', 'These are too many aliases at once.');
+    await Promise.all(
+      added.map(async (alias) => {
+        if (!(await this.#leadsTo(alias, roomId))) {
+          throw new MatrixError(400, 'M_BAD_ALIAS', `The alias ${alias} does not lead to this room.`);
+        }
+      }),
+    );
+  }
+
+  async #leadsTo(alias: string, roomId: string): Promise<boolean> {
+    try {
+      return (await this.resolve(alias)).roomId === roomId;
+    } catch (error) {
+      if (error instanceof MatrixError) return false;
+      throw error;
     }
   }
 

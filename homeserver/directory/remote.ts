@@ -11,6 +11,8 @@ import type { PublicRoomsQuery } from './public-rooms.ts';
 
 const V1 = '/_matrix/federation/v1';
 const MAX_SERVERS = 100;
+/** Somebody waits for the answer to enter a room. */
+const ALIAS_TIMEOUT_MS = 15_000;
 
 const resolvedSchema = z.looseObject({ room_id: z.string().max(255), servers: z.array(z.string()) });
 const listSchema = z.looseObject({
@@ -27,6 +29,7 @@ export async function remoteAlias(client: FederationClient, server: string, alia
     destination: server,
     method: 'GET',
     path: `${V1}/query/directory?${query.toString()}`,
+    timeoutMs: ALIAS_TIMEOUT_MS,
   });
   const parsed = resolvedSchema.safeParse(answer);
   if (!parsed.success || !isRoomId(parsed.data.room_id)) throw malformed(server);

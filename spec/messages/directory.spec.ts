@@ -79,6 +79,7 @@ describe('Names of rooms', () => {
       [{ alt_aliases: ['#one:luebeck.example'] }, 400, 'M_BAD_ALIAS'],
       [{ alt_aliases: [7] }, 400, 'M_INVALID_PARAM'],
       [{ alt_aliases: 'x' }, 400, 'M_INVALID_PARAM'],
+      [{ alt_aliases: Array.from({ length: 21 }, (_, n) => `#a${n}:nowhere.example`) }, 400, 'M_INVALID_PARAM'],
       [{}, 200, undefined],
     ];
     for (const [content, status, errcode] of cases) {
