@@ -316,7 +316,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
       ...encrypted.matrix,
     ],
     admin: [media.admin, ...found.admin],
-    matrixRoot: [media.matrixRoot, ...found.matrixRoot],
+    matrixRoot: [media.matrixRoot, ...found.matrixRoot, ...encrypted.matrixRoot],
     federation: federation.router,
     ...(meetings ? { meetings: meetings.client } : {}),
     ...(measured ? { measure: measured.measure('client') } : {}),

@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import type { FederationClient } from '../../federation/client.ts';
 import { isUserId, serverOf } from '../../federation/identifiers.ts';
 import type { JsonObject } from '../../federation/json.ts';
+import type { Sessions } from '../accounts/sessions.ts';
 import type { Database } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
 import type { Sender } from '../rooms/ports.ts';
@@ -13,6 +14,7 @@ import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 import type { Notifier } from '../stream/notifier.ts';
 import type { Positions } from '../stream/positions.ts';
 import { CrossSigning, publicKeyOf } from './cross-signing.ts';
+import { DehydratedDevices } from './dehydrated.ts';
 import { DeviceKeys } from './device-keys.ts';
 import { DeviceLists } from './device-lists.ts';
 import { KeyBackups } from './key-backups.ts';
@@ -30,6 +32,7 @@ export interface DevicesOptions {
   readonly notifier: Notifier;
   readonly sender: Sender;
   readonly client: Pick<FederationClient, 'request'>;
+  readonly sessions: Sessions;
   readonly log: Logger;
   /** Pause before a failed question to another server is repeated, in ms. */
   readonly retryMs?: number;
@@ -50,6 +53,7 @@ export class Devices {
   readonly queries: KeyQueries;
   readonly toDevice: ToDevice;
   readonly backups: KeyBackups;
+  readonly dehydrated: DehydratedDevices;
 
   constructor(options: DevicesOptions) {
     const { db, serverName, rooms, client, positions, log } = options;
@@ -79,6 +83,11 @@ export class Devices {
     });
     this.toDevice = new ToDevice({ ...options, devices: this.#local });
     this.backups = new KeyBackups(db);
+    this.dehydrated = new DehydratedDevices({
+      ...options,
+      toDevice: this.toDevice,
+      uploadKeys: (userId, deviceId, upload) => this.uploadKeys(userId, deviceId, upload),
+    });
     this.#ends.push(rooms.onEvent((event) => this.#onEvent(event)));
     const cleaning = setInterval(() => {
       Promise.all([this.toDevice.cleanUp(), this.lists.cleanUp()]).catch((error: unknown) =>
@@ -153,6 +162,7 @@ export class Devices {
         if (change === 'deleted') {
           await this.toDevice.remove(tx, userId, deviceId);
           await this.keys.remove(tx, userId, deviceId);
+          await this.dehydrated.remove(tx, userId, deviceId);
           await note.device(tx, deviceId, { deleted: true });
         } else if (change === 'new') {
           await note.device(tx, deviceId, {});

@@ -1,7 +1,7 @@
 /** Devices: their keys, messages between them and backups of their keys, put together with their routers. */
 import type { RequestHandler, Router } from 'express';
-import type { Sessions } from '../accounts/sessions.ts';
 import type { UiaRequest } from '../accounts/uia.ts';
+import { dehydratedDeviceRouter } from '../client-api/dehydrated-device.ts';
 import { keyBackupRouter } from '../client-api/key-backup.ts';
 import { keysRouter } from '../client-api/keys.ts';
 import { devicesPart } from '../client-api/sync/devices-part.ts';
@@ -14,7 +14,6 @@ import { Devices } from './devices.ts';
 import type { DevicesOptions } from './devices.ts';
 
 export interface EncryptionOptions extends DevicesOptions {
-  readonly sessions: Sessions;
   readonly edus: Edus;
   /** Asks a user to prove once more who they are. */
   readonly confirm: (userId: string, request: UiaRequest) => Promise<void>;
@@ -27,6 +26,8 @@ export interface Encryption {
   readonly devices: Devices;
   /** Routers at `/_matrix/client/v3`. */
   readonly matrix: Router[];
+  /** Routers at `/_matrix`. */
+  readonly matrixRoot: Router[];
   /** Router at `/_matrix/federation`. */
   readonly federation: Router;
   /** Sections of `/sync`. */
@@ -51,6 +52,7 @@ export function encryption(options: EncryptionOptions): Encryption {
       keyBackupRouter({ backups, requireSession }),
       toDeviceRouter({ toDevice, requireSession }),
     ],
+    matrixRoot: [dehydratedDeviceRouter({ dehydrated: devices.dehydrated, requireSession })],
     federation: deviceRouter({ devices, signed }),
     parts: [toDevicePart(toDevice), devicesPart(lists, keys)],
     async close() {

@@ -70,6 +70,15 @@ export const uploadSchema = z.looseObject({
 });
 export type Upload = z.output<typeof uploadSchema>;
 
+/** A device that its user leaves behind. @see MSC3814 */
+export const dehydratedSchema = uploadSchema.extend({
+  device_id: deviceIdSchema,
+  device_data: z.custom<JsonObject>(isJsonObject),
+  initial_device_display_name: name(255).nullish(),
+  device_keys: deviceKeysSchema,
+});
+export type DehydratedUpload = z.output<typeof dehydratedSchema>;
+
 /** A key of a user that signs other keys. */
 export const crossSigningKeySchema = z.looseObject({
   user_id: name(255),

@@ -146,7 +146,22 @@ export class ToDevice {
     const last = told.at(-1);
     // The token will say more than was told; how far it went is noted.
     if (last && rows.length > told.length) await this.#cut(userId, deviceId, upTo, last.position);
-    return told.map((row) => ({ sender: row.sender, type: row.type, content: readObject(row.content) }));
+    return told.map(shown);
+  }
+
+  /**
+   * A page of what waits for a device, without forgetting anything.
+   *
+   * @param after a position; 0 for the first page
+   * @returns the messages, and the position after which the next page begins
+   */
+  async page(userId: string, deviceId: string, after: number): Promise<{ events: JsonObject[]; position: number }> {
+    const rows = await this.#options.db.query<Row>(
+      `SELECT position, sender, type, content FROM to_device WHERE user_id = $1 AND device_id = $2
+         AND position > $3 AND position <= $4 ORDER BY position LIMIT ${String(MAX_AT_ONCE)}`,
+      [userId, deviceId, after, this.#options.positions.current],
+    );
+    return { events: rows.map(shown), position: rows.at(-1)?.position ?? after };
   }
 
   /** Forgets what waits for a device that is gone. */
@@ -248,6 +263,10 @@ export class ToDevice {
       [userId, deviceId, token, position],
     );
   }
+}
+
+function shown(row: Row): JsonObject {
+  return { sender: row.sender, type: row.type, content: readObject(row.content) };
 }
 
 function own(contents: Record<string, JsonObject> | undefined, deviceId: string): JsonObject | undefined {

@@ -23,6 +23,7 @@ describe('Devices, against other servers', () => {
   let db: Database;
   let positions: Positions;
   let devices: Devices;
+  let sessions: Sessions;
   let deviceId: string;
   /** What the other server was asked. */
   let asked: FederationRequest[];
@@ -71,7 +72,8 @@ describe('Devices, against other servers', () => {
     positions = await Positions.open(db);
     const accounts = new Accounts(db, HERE);
     await accounts.logIn({ issuer: 'spec', subject: 'anna', preferredUsername: 'anna' });
-    ({ deviceId } = await new Sessions(db, accounts).create(ANNA));
+    sessions = new Sessions(db, accounts);
+    ({ deviceId } = await sessions.create(ANNA));
   });
   beforeEach(async () => {
     asked = [];
@@ -100,6 +102,7 @@ describe('Devices, against other servers', () => {
           return Promise.resolve().then(() => answer(request));
         },
       },
+      sessions,
       log: createLog('silent'),
       retryMs: 20,
     });

@@ -77,6 +77,9 @@ describe('A stock client', () => {
     expect(await crypto.isCrossSigningReady()).toBeTrue();
     expect((await crypto.checkKeyBackupAndEnable())?.backupInfo.version).toBe('1');
 
+    expect(await crypto.isDehydrationSupported()).toBeTrue();
+    await crypto.startDehydration();
+
     const { room_id: roomId } = await anna.createRoom({
       invite: [bert.getSafeUserId()],
       initial_state: [{ type: 'm.room.encryption', state_key: '', content: { algorithm: 'm.megolm.v1.aes-sha2' } }],
@@ -97,7 +100,8 @@ describe('A stock client', () => {
     await bert.sendTextMessage(roomId, 'Moin moin');
     expect(await toAnna).toBe('Moin moin');
     const seen = await bert.getCrypto()?.getUserDeviceInfo([anna.getSafeUserId()], true);
-    expect(seen?.get(anna.getSafeUserId())?.size).toBe(1);
+    const devices = [...(seen?.get(anna.getSafeUserId())?.values() ?? [])];
+    expect(devices.map((device) => device.dehydrated)).toEqual(jasmine.arrayWithExactContents([false, true]));
     expect(await bert.getCrypto()?.userHasCrossSigningKeys(anna.getSafeUserId(), true)).toBeTrue();
   });
 });

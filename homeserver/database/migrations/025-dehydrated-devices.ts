@@ -1,0 +1,11 @@
+import type { Database } from '../database.ts';
+
+/** Devices that people leave behind to get messages while they are logged in nowhere; clients encrypt what they are. */
+export async function up({ context: db }: { context: Database }): Promise<void> {
+  await db.query(`
+    CREATE TABLE dehydrated_devices (
+      user_id text PRIMARY KEY,
+      device_id text NOT NULL,
+      data text NOT NULL
+    )`);
+}
