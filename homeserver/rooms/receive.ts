@@ -61,7 +61,10 @@ export class Receiver {
     const id = eventId(pdu, room.version);
     const known = await this.#deps.events.get(id);
     if (known && !known.outlier) return known;
-    if ((await this.#missing(pdu.prev_events)).length > 0) {
+    // What was said before we came in, or while we did, is put in its place without the history that led to it: that is
+    // no news, and is fetched when somebody looks for it.
+    const hasGap = (await this.#missing(pdu.prev_events)).length > 0;
+    if (hasGap && pdu.depth > (await this.#floor(room))) {
       await this.#fillGap(room, pdu, id, origin);
       // Who sends an event has to have what came before it. To take it without would let anybody cut our history.
       if ((await this.#missing(pdu.prev_events)).length > 0) {
@@ -122,8 +125,9 @@ export class Receiver {
       if (pdu.prev_events.every((prev) => fetched.has(prev))) break;
     }
     await this.#fetchFurther(room, fetched, origin);
+    const floor = await this.#floor(room);
     for (const [eventIdHere, event] of [...fetched].sort(([, a], [, b]) => a.depth - b.depth)) {
-      if (event.depth > pdu.depth) continue;
+      if (event.depth > pdu.depth || event.depth < floor) continue;
       const known = await this.#deps.events.get(eventIdHere);
       if (known && !known.outlier) continue;
       try {
@@ -135,10 +139,15 @@ export class Receiver {
     }
   }
 
+  /** The depth at which our live history begins: that of the create event, or of the join that brought us in. */
+  async #floor({ roomId }: Room): Promise<number> {
+    return (await this.#deps.events.first(roomId))?.pdu.depth ?? 0;
+  }
+
   /** After a long outage the gap is larger than one answer: goes on to what we know, but not to before we came in. */
   async #fetchFurther(room: Room, fetched: Map<string, Pdu>, origin: string): Promise<void> {
     const { events, remote } = this.#deps;
-    const floor = (await events.first(room.roomId))?.pdu.depth ?? 0;
+    const floor = await this.#floor(room);
     for (let round = 0; round < BACKFILL_ROUNDS && fetched.size > 0; round++) {
       const cited = new Map<string, number>();
       for (const event of fetched.values()) for (const prev of event.prev_events) cited.set(prev, event.depth);

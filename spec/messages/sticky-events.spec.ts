@@ -94,5 +94,9 @@ describe('Sticky events', () => {
     while ((await hamburg.rooms.event(id)) === undefined) await new Promise((resolve) => setTimeout(resolve, 20));
     const told = await sync(dora);
     expect([...timeline(told), ...sticky(told)]).toContain(id);
+    // The rest of the history is no news.
+    expect(each(at(told, 'rooms', 'join', roomId, 'timeline'), 'events', 'content', 'body')).not.toContain('x');
+    const page = await dora.ask('GET', `/v3/rooms/${encodeURIComponent(roomId)}/messages?dir=b&limit=100`);
+    expect(each(page.body, 'chunk', 'content', 'body').filter((text) => text === 'x').length).toBe(12);
   });
 });
