@@ -48,6 +48,7 @@ const ATTEMPTS = 8;
 export class Accounts {
   readonly #db: Database;
   readonly #serverName: string;
+  readonly #listeners = new Set<(userId: string) => void>();
 
   constructor(db: Database, serverName: string) {
     this.#db = db;
@@ -114,6 +115,12 @@ export class Accounts {
     );
   }
 
+  /** Makes somebody an administrator, or no longer one. */
+  async setAdmin(userId: string, admin: boolean): Promise<void> {
+    await this.#db.query('UPDATE users SET admin = $2 WHERE localpart = $1', [this.localpart(userId) ?? '', admin]);
+    this.#changed(userId);
+  }
+
   async setPassword(userId: string, passwordHash: string): Promise<void> {
     await this.#db.query('UPDATE users SET password = $2 WHERE localpart = $1', [
       this.localpart(userId) ?? '',
@@ -135,6 +142,7 @@ export class Accounts {
       );
       await this.#db.query('DELETE FROM profile_fields WHERE localpart = $1', [localpart], tx);
     });
+    this.#changed(userId);
   }
 
   async isGuest(userId: string): Promise<boolean> {
@@ -158,6 +166,18 @@ export class Accounts {
       checked,
     ]);
     if (rows.length === 0) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.');
+    this.#changed(userId);
+  }
+
+  /** Takes the name out of the profile. */
+  async removeDisplayName(userId: string): Promise<void> {
+    await this.#db.query('UPDATE users SET display_name = NULL WHERE localpart = $1', [this.localpart(userId) ?? '']);
+    this.#changed(userId);
+  }
+
+  /** Tells of accounts that have another name or other rights, or have ended. */
+  onChange(listener: (userId: string) => void): void {
+    this.#listeners.add(listener);
   }
 
   /** Users whose account has ended and who may still be in rooms. */
@@ -250,6 +270,10 @@ export class Accounts {
       [this.localpart(userId) ?? '', filterId],
     );
     return row?.json;
+  }
+
+  #changed(userId: string): void {
+    for (const listener of this.#listeners) listener(userId);
   }
 
   async #find(userId: string): Promise<UserRow | undefined> {

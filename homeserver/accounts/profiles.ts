@@ -74,7 +74,7 @@ export class Profiles {
     requireKey(field);
     const localpart = this.#accounts.localpart(userId) ?? '';
     await (field === 'displayname'
-      ? this.#db.query('UPDATE users SET display_name = NULL WHERE localpart = $1', [localpart])
+      ? this.#accounts.removeDisplayName(userId)
       : this.#db.query('DELETE FROM profile_fields WHERE localpart = $1 AND field = $2', [localpart, field]));
     await this.#changed(userId, field);
   }

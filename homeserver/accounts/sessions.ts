@@ -3,6 +3,7 @@ import type { Database, Tx } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
 import type { Accounts } from './accounts.ts';
 import { hashSecret, newSecret, randomBase32 } from './secrets.ts';
+import { TokenCache } from './token-cache.ts';
 
 /** Who makes a request. */
 export interface Requester {
@@ -70,6 +71,7 @@ interface RequesterRow {
   localpart: string;
   device_id: string;
   expires_at: number | null;
+  refreshable: boolean;
   guest: boolean;
   admin: boolean;
   display_name: string | null;
@@ -90,6 +92,7 @@ const SEEN_STEP_MS = 5 * 60 * 1000;
 /** Devices with two addresses use both at once. */
 const MOVED_STEP_MS = 30 * 1000;
 const MAX_USER_AGENT = 500;
+const CACHED_TOKENS = 20_000;
 
 export type EndListener = (userId: string, deviceId: string) => void;
 
@@ -97,6 +100,7 @@ export class Sessions {
   readonly #db: Database;
   readonly #accounts: Accounts;
   readonly #now: () => number;
+  readonly #cache = new TokenCache<RequesterRow>(CACHED_TOKENS);
   readonly #listeners = new Set<EndListener>();
   readonly #deviceListeners = new Set<DeviceListener>();
 
@@ -105,6 +109,12 @@ export class Sessions {
     this.#db = db;
     this.#accounts = accounts;
     this.#now = now;
+    accounts.onChange((userId) => this.forget(userId));
+  }
+
+  /** To be called after somebody's tokens were changed elsewhere. */
+  forget(userId: string): void {
+    this.#cache.forget(this.#localpart(userId));
   }
 
   /**
@@ -113,7 +123,10 @@ export class Sessions {
   async authenticate(accessToken: string, origin: Origin = {}): Promise<Requester> {
     const hash = hashSecret(accessToken);
     const now = this.#now();
-    const row = accessToken.startsWith(ACCESS_TOKEN_PREFIX) ? await this.#own(hash, now) : await this.#oauth(hash, now);
+    const known = this.#cache.get(hash);
+    const isOwn = accessToken.startsWith(ACCESS_TOKEN_PREFIX);
+    const row = known ?? (isOwn ? await this.#own(hash) : await this.#oauth(hash));
+    if (row.expires_at !== null && row.expires_at <= now) throw unknownToken(row.refreshable);
     const age = now - row.last_seen_at;
     const moved = origin.ip !== undefined && origin.ip !== row.last_seen_ip;
     if (age > SEEN_STEP_MS || (moved && (age > MOVED_STEP_MS || row.last_seen_ip === null))) {
@@ -122,6 +135,8 @@ export class Sessions {
          user_agent = COALESCE($5, user_agent) WHERE localpart = $1 AND device_id = $2`,
         [row.localpart, row.device_id, now, origin.ip ?? null, origin.userAgent?.slice(0, MAX_USER_AGENT) ?? null],
       );
+      row.last_seen_at = now;
+      row.last_seen_ip = origin.ip ?? row.last_seen_ip;
     }
     return {
       userId: this.#accounts.userId(row.localpart),
@@ -158,10 +173,13 @@ export class Sessions {
         tx,
       );
       isNew = device?.is_new ?? false;
-      await this.#db.query('DELETE FROM tokens WHERE localpart = $1 AND device_id = $2', [localpart, deviceId], tx);
+      for (const table of ['tokens', 'oauth_items']) {
+        await this.#db.query(`DELETE FROM ${table} WHERE localpart = $1 AND device_id = $2`, [localpart, deviceId], tx);
+      }
       const lifeMs = guest ? GUEST_LIFE_MS : options.refreshable ? ACCESS_LIFE_MS : undefined;
       return this.#issue({ localpart, deviceId, lifeMs, refreshable: !guest && options.refreshable === true }, tx);
     });
+    this.forget(userId);
     if (isNew) await this.#deviceChanged(userId, deviceId, 'new');
     return { ...tokens, deviceId };
   }
@@ -175,7 +193,7 @@ export class Sessions {
    */
   async refresh(refreshToken: string): Promise<Tokens> {
     const hash = hashSecret(refreshToken);
-    return this.#db.transaction(async (tx) => {
+    const { owner, tokens } = await this.#db.transaction(async (tx) => {
       const [row] = await this.#db.query<TokenRow>(
         'SELECT * FROM tokens WHERE refresh_hash = $1 FOR UPDATE',
         [hash],
@@ -186,8 +204,14 @@ export class Sessions {
       // To refresh a pair shows that it has arrived.
       await this.#firstUse(row, tx);
       const { localpart, device_id: deviceId, access_hash: previous } = row;
-      return this.#issue({ localpart, deviceId, lifeMs: ACCESS_LIFE_MS, refreshable: true, previous }, tx);
+      const issued = await this.#issue(
+        { localpart, deviceId, lifeMs: ACCESS_LIFE_MS, refreshable: true, previous },
+        tx,
+      );
+      return { owner: localpart, tokens: issued };
     });
+    this.#cache.forget(owner);
+    return tokens;
   }
 
   /** Logs a device out. */
@@ -249,28 +273,34 @@ export class Sessions {
     return () => this.#listeners.delete(listener);
   }
 
-  async #own(hash: Buffer, now: number): Promise<RequesterRow> {
+  async #own(hash: Buffer): Promise<RequesterRow> {
+    const { generation } = this.#cache;
     const [row] = await this.#db.query<RequesterRow & TokenRow>(
-      `SELECT t.*, u.guest, u.admin, u.display_name, d.last_seen_at, d.last_seen_ip FROM tokens t
+      `SELECT t.*, t.refresh_hash IS NOT NULL AS refreshable, u.guest, u.admin, u.display_name, d.last_seen_at, d.last_seen_ip FROM tokens t
        JOIN users u USING (localpart) JOIN devices d USING (localpart, device_id) WHERE t.access_hash = $1`,
       [hash],
     );
     if (!row) throw unknownToken(false);
-    if (row.expires_at !== null && row.expires_at <= now) throw unknownToken(row.refresh_hash !== null);
-    if (!row.used) await this.#firstUse(row);
+    if (row.used) this.#cache.put(hash, row, generation);
+    // An expired one was not used now, whatever it says.
+    else if (row.expires_at === null || row.expires_at > this.#now()) {
+      await this.#firstUse(row);
+      this.#cache.forget(row.localpart);
+    }
     return row;
   }
 
   /** A token of the OAuth 2.0 API. Expired ones stay for a while, so that clients refresh and do not log in anew. */
-  async #oauth(hash: Buffer, now: number): Promise<RequesterRow> {
+  async #oauth(hash: Buffer): Promise<RequesterRow> {
+    const { generation } = this.#cache;
     const [row] = await this.#db.query<RequesterRow>(
-      `SELECT i.localpart, i.device_id, i.expires_at, u.guest, u.admin, u.display_name, d.last_seen_at, d.last_seen_ip
+      `SELECT i.localpart, i.device_id, i.expires_at, true AS refreshable, u.guest, u.admin, u.display_name, d.last_seen_at, d.last_seen_ip
        FROM oauth_items i JOIN users u USING (localpart) JOIN devices d USING (localpart, device_id)
        WHERE i.model = 'AccessToken' AND i.id = $1`,
       [hash],
     );
     if (!row) throw unknownToken(false);
-    if (row.expires_at !== null && row.expires_at <= now) throw unknownToken(true);
+    this.#cache.put(hash, row, generation);
     return row;
   }
 
@@ -326,6 +356,7 @@ export class Sessions {
   }
 
   async #delete(userId: string, rows: readonly { device_id?: unknown }[]): Promise<void> {
+    this.forget(userId);
     for (const { device_id: deviceId } of rows) {
       if (typeof deviceId !== 'string') continue;
       for (const listener of this.#listeners) listener(userId, deviceId);

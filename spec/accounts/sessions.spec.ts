@@ -146,4 +146,32 @@ describe('Sessions', () => {
     home.clock.advance(24 * HOUR_MS + 1);
     expect(await whoami(tokens.accessToken)).toEqual({ status: 401, softLogout: false });
   });
+
+  it('ends at once for a token that was just in use, however it ends', async () => {
+    const use = (token: string) => home.sessions.authenticate(token);
+    const fresh = async () => {
+      const session = await home.sessions.create(userId, { refreshable: true });
+      await use(session.accessToken);
+      await use(session.accessToken);
+      return session;
+    };
+    const one = await fresh();
+    await home.sessions.end(userId, one.deviceId);
+    await expectAsync(use(one.accessToken)).toBeRejected();
+    const two = await fresh();
+    await home.sessions.create(userId, { deviceId: two.deviceId });
+    await expectAsync(use(two.accessToken)).toBeRejected();
+    const three = await fresh();
+    const next = await home.sessions.refresh(three.refreshToken ?? '');
+    await use(three.accessToken);
+    await use(next.accessToken);
+    await expectAsync(use(three.accessToken)).toBeRejected();
+    const four = await fresh();
+    await home.accounts.setDisplayName(userId, 'Neuer Name');
+    expect((await use(four.accessToken)).displayName).toBe('Neuer Name');
+    home.clock.advance(60 * 60 * 1000);
+    await expectAsync(use(four.accessToken)).toBeRejectedWith(
+      jasmine.objectContaining({ extra: { soft_logout: true } }),
+    );
+  });
 });

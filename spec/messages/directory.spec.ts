@@ -64,7 +64,7 @@ describe('Names of rooms', () => {
     await bert.ask('PUT', room('#admin:luebeck.example'), { room_id: roomId });
     const emil = await luebeck.person('emil');
     expect((await emil.ask('DELETE', room('#admin:luebeck.example'))).status).toBe(403);
-    await luebeck.db.query("UPDATE users SET admin = true WHERE localpart = 'emil'");
+    await luebeck.accounts.setAdmin(emil.userId, true);
     expect((await emil.ask('DELETE', room('#admin:luebeck.example'))).status).toBe(200);
   });
 

@@ -272,7 +272,7 @@ describe('What is found', () => {
 
       const list = '/_synapse/admin/v1/event_reports';
       expect((await eve.ask('GET', list)).status).toBe(403);
-      await server.db.query('UPDATE users SET admin = true WHERE localpart = $1', [word('eve')]);
+      await server.accounts.setAdmin(eve.userId, true);
       const first = await eve.ask('GET', `${list}?dir=f&limit=1`);
       expect(first.body).toEqual({
         event_reports: [

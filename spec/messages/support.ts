@@ -53,6 +53,7 @@ export interface TestServer {
   readonly name: string;
   readonly url: string;
   readonly db: Database;
+  readonly accounts: Accounts;
   readonly rooms: Rooms;
   readonly messages: Messages;
   readonly logged: string[];
@@ -195,6 +196,7 @@ export async function startServer(name: string): Promise<TestServer> {
     name,
     url,
     db,
+    accounts,
     rooms,
     messages: parts,
     logged,

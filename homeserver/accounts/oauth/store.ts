@@ -132,6 +132,7 @@ export class OauthStore implements Adapter {
       ...of,
       grantId,
     ]);
+    sessions.forget(userId);
   }
 
   async #clientName(grantId: string): Promise<string | undefined> {
