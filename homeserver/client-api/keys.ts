@@ -60,7 +60,7 @@ export function keysRouter({ devices, confirm, requireSession }: KeysRouterOptio
       if (from === undefined || to === undefined) {
         throw new MatrixError(400, 'M_MISSING_PARAM', 'from or to is missing.');
       }
-      response.json(await devices.lists.between(requesterOf(response).userId, from, to));
+      response.json(await devices.changes.between(requesterOf(response).userId, from, to));
     },
   });
 

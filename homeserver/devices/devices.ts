@@ -13,6 +13,7 @@ import type { Sender } from '../rooms/ports.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 import type { Notifier } from '../stream/notifier.ts';
 import type { Positions } from '../stream/positions.ts';
+import { ChangedLists } from './changed-lists.ts';
 import { CrossSigning, publicKeyOf } from './cross-signing.ts';
 import { DehydratedDevices } from './dehydrated.ts';
 import { DeviceKeys } from './device-keys.ts';
@@ -49,6 +50,7 @@ export class Devices {
   readonly #pending = new Set<Promise<void>>();
   readonly keys: DeviceKeys;
   readonly lists: DeviceLists;
+  readonly changes: ChangedLists;
   readonly remote: RemoteLists;
   readonly queries: KeyQueries;
   readonly toDevice: ToDevice;
@@ -62,6 +64,7 @@ export class Devices {
     this.keys = new DeviceKeys(db);
     this.#crossSigning = new CrossSigning(db, this.keys);
     this.lists = new DeviceLists(options);
+    this.changes = new ChangedLists(db, rooms);
     this.remote = new RemoteLists({
       db,
       serverName,
@@ -97,6 +100,7 @@ export class Devices {
     cleaning.unref();
     this.#ends.push(() => clearInterval(cleaning));
     this.remote.start();
+    this.#begin(this.#endOrphans(), 'what belongs to devices that are gone was not removed');
   }
 
   /** Ends what runs by itself. */
@@ -208,11 +212,23 @@ export class Devices {
   #onEvent(event: StoredEvent): void {
     const userId = event.pdu.type === 'm.room.member' ? event.pdu.state_key : undefined;
     if (userId === undefined || !this.lists.isLocal(userId)) return;
-    const announced = this.lists
-      .announceTo(event, () => this.#allDevices(userId))
-      .catch((error: unknown) => this.#options.log.warn({ err: error }, 'devices were not told to other servers'))
-      .finally(() => this.#pending.delete(announced));
-    this.#pending.add(announced);
+    const announced = this.lists.announceTo(event, () => this.#allDevices(userId));
+    this.#begin(announced, 'devices were not told to other servers');
+  }
+
+  /** Devices may have gone right before a crash. */
+  async #endOrphans(): Promise<void> {
+    for (const { userId, deviceId } of await this.#local.orphans()) {
+      await this.onDeviceChange(userId, deviceId, 'deleted');
+    }
+  }
+
+  /** Lets something run that nobody waits for. */
+  #begin(task: Promise<void>, failure: string): void {
+    const running = task
+      .catch((error: unknown) => this.#options.log.warn({ err: error }, failure))
+      .finally(() => this.#pending.delete(running));
+    this.#pending.add(running);
   }
 
   async #allDevices(userId: string): Promise<Map<string, JsonObject>> {

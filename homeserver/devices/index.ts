@@ -38,7 +38,7 @@ export interface Encryption {
 export function encryption(options: EncryptionOptions): Encryption {
   const { sessions, edus, confirm, requireSession, signed } = options;
   const devices = new Devices(options);
-  const { toDevice, lists, keys, remote, backups } = devices;
+  const { toDevice, changes, keys, remote, backups } = devices;
   const silence = sessions.onDeviceChange((userId, deviceId, change) =>
     devices.onDeviceChange(userId, deviceId, change),
   );
@@ -54,7 +54,7 @@ export function encryption(options: EncryptionOptions): Encryption {
     ],
     matrixRoot: [dehydratedDeviceRouter({ dehydrated: devices.dehydrated, requireSession })],
     federation: deviceRouter({ devices, signed }),
-    parts: [toDevicePart(toDevice), devicesPart(lists, keys)],
+    parts: [toDevicePart(toDevice), devicesPart(changes, keys)],
     async close() {
       silence();
       await devices.close();

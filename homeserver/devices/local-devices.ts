@@ -28,4 +28,17 @@ export class LocalDevices {
     }
     return found;
   }
+
+  /** Devices of this server's users that are gone although something of them is left. */
+  async orphans(): Promise<{ userId: string; deviceId: string }[]> {
+    const rows = await this.#db.query<{ user_id: string; device_id: string }>(
+      `SELECT user_id, device_id FROM (
+         SELECT user_id, device_id FROM device_keys UNION SELECT user_id, device_id FROM one_time_keys
+         UNION SELECT user_id, device_id FROM fallback_keys UNION SELECT user_id, device_id FROM to_device) AS used
+       WHERE NOT EXISTS (
+         SELECT 1 FROM devices d WHERE '@' || d.localpart || ':' || $1 = used.user_id AND d.device_id = used.device_id)`,
+      [this.#serverName],
+    );
+    return rows.map((row) => ({ userId: row.user_id, deviceId: row.device_id }));
+  }
 }

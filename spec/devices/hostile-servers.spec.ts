@@ -54,7 +54,7 @@ describe('Devices, against other servers', () => {
     return (found as { [userId: string]: JsonObject })[BERT] ?? {};
   };
   const told = async (since: number): Promise<string[]> =>
-    (await devices.lists.between(ANNA, since, positions.current)).changed;
+    (await devices.changes.between(ANNA, since, positions.current)).changed;
   const enter = async (userId: string, position = 0): Promise<void> => {
     await db.query(
       `INSERT INTO room_members (room_id, user_id, server, membership, position, since)
@@ -65,26 +65,8 @@ describe('Devices, against other servers', () => {
   const messagesFor = async (): Promise<Record<string, unknown>[]> =>
     devices.toDevice.take(ANNA, deviceId, undefined, positions.current);
 
-  beforeAll(async () => {
-    database = await testDatabase();
-    db = await openDatabase(database.url);
-    await migrate(db);
-    positions = await Positions.open(db);
-    const accounts = new Accounts(db, HERE);
-    await accounts.logIn({ issuer: 'spec', subject: 'anna', preferredUsername: 'anna' });
-    sessions = new Sessions(db, accounts);
-    ({ deviceId } = await sessions.create(ANNA));
-  });
-  beforeEach(async () => {
-    asked = [];
-    answer = () => list(5, 'B1');
-    await db.query('DELETE FROM room_members');
-    await db.query('DELETE FROM remote_device_lists');
-    await db.query('DELETE FROM cross_signing_keys');
-    await db.query('DELETE FROM to_device');
-    await enter(ANNA);
-    await enter(BERT);
-    devices = new Devices({
+  const start = (): Devices =>
+    new Devices({
       db,
       serverName: HERE,
       rooms: { events: () => Promise.resolve(new Map()), onEvent: () => () => undefined },
@@ -106,6 +88,27 @@ describe('Devices, against other servers', () => {
       log: createLog('silent'),
       retryMs: 20,
     });
+
+  beforeAll(async () => {
+    database = await testDatabase();
+    db = await openDatabase(database.url);
+    await migrate(db);
+    positions = await Positions.open(db);
+    const accounts = new Accounts(db, HERE);
+    await accounts.logIn({ issuer: 'spec', subject: 'anna', preferredUsername: 'anna' });
+    sessions = new Sessions(db, accounts);
+    ({ deviceId } = await sessions.create(ANNA));
+  });
+  beforeEach(async () => {
+    asked = [];
+    answer = () => list(5, 'B1');
+    await db.query('DELETE FROM room_members');
+    await db.query('DELETE FROM remote_device_lists');
+    await db.query('DELETE FROM cross_signing_keys');
+    await db.query('DELETE FROM to_device');
+    await enter(ANNA);
+    await enter(BERT);
+    devices = start();
   });
   afterEach(() => devices.close());
   afterAll(async () => {
@@ -234,6 +237,20 @@ describe('Devices, against other servers', () => {
         : { device_keys: { [BERT]: 'nonsense' } };
     const { failures } = await devices.queries.query(ANNA, { device_keys: { [BERT]: [] } });
     expect(Object.keys(failures as JsonObject)).toEqual([THERE]);
+  });
+
+  it('what is left of a device that was deleted right before a crash goes with the next start', async () => {
+    await db.query(`INSERT INTO device_keys (user_id, device_id, json) VALUES ($1, 'GONE', '{}'), ($1, $2, '{}')`, [
+      ANNA,
+      deviceId,
+    ]);
+    await devices.close();
+    devices = start();
+    const left = (): Promise<{ device_id: string }[]> =>
+      db.query('SELECT device_id FROM device_keys WHERE user_id = $1', [ANNA]);
+    const rows = await eventually(left, (found) => found.length < 2);
+    expect(rows).toEqual([{ device_id: deviceId }]);
+    await db.query('DELETE FROM device_keys');
   });
 
   it('only the last of many old changes is kept, and told', async () => {

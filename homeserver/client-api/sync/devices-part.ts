@@ -1,9 +1,9 @@
 /** Whose devices have changed, and which keys of the own device are left, in `/sync`. */
+import type { ChangedLists } from '../../devices/changed-lists.ts';
 import type { DeviceKeys } from '../../devices/device-keys.ts';
-import type { DeviceLists } from '../../devices/device-lists.ts';
 import type { SyncPart } from './part.ts';
 
-export function devicesPart(lists: DeviceLists, keys: DeviceKeys): SyncPart {
+export function devicesPart(lists: ChangedLists, keys: DeviceKeys): SyncPart {
   return {
     async collect({ userId, since, upTo }, answer) {
       // Whoever begins asks for the keys of everybody they need.
