@@ -72,6 +72,8 @@ export interface PasswordConfig {
   readonly login: boolean;
   /** Whether anybody may make an account, and log in with its password. */
   readonly registration: boolean;
+  /** log2 of the cost of new password hashes. */
+  readonly cost: number;
   /** Who knows it may make accounts, administrators among them. */
   readonly adminSecret: string | undefined;
 }
@@ -141,6 +143,10 @@ const schema = z.object({
   HANSETAG_SFU_SECRET: text.min(16, 'must have at least 16 characters').optional(),
   HANSETAG_PASSWORD_LOGIN: flag.default(false),
   HANSETAG_REGISTRATION: flag.default(false),
+  HANSETAG_PASSWORD_COST: text
+    .regex(/^(1[0-9]|20)$/, 'must be a number from 10 to 20')
+    .transform(Number)
+    .default(15),
   HANSETAG_ADMIN_SECRET: text.min(8, 'must have at least 8 characters').optional(),
   HANSETAG_MEDIA_DIR: text.optional(),
   HANSETAG_MEDIA_MAX_BYTES: bytes.refine((value) => value > 0, 'must not be 0').default(50 * 1024 ** 2),
@@ -212,6 +218,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     passwords: {
       login: values.HANSETAG_PASSWORD_LOGIN || values.HANSETAG_REGISTRATION,
       registration: values.HANSETAG_REGISTRATION,
+      cost: values.HANSETAG_PASSWORD_COST,
       adminSecret: values.HANSETAG_ADMIN_SECRET,
     },
     media: {

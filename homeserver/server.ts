@@ -123,7 +123,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
   const profiles = new Profiles(db, accounts);
   const { rateLimitFactor, passwords } = config;
   const limits = rateLimits(rateLimitFactor);
-  const passwordLogin = new PasswordLogin({ accounts, passwords: new Passwords(), rateLimitFactor });
+  const passwordLogin = new PasswordLogin({ accounts, passwords: new Passwords(passwords.cost), rateLimitFactor });
   const uia = new Uia({
     accounts,
     passwordLogin,

@@ -73,13 +73,13 @@ export interface HomeOptions {
   readonly passwords?: Partial<PasswordConfig>;
 }
 
-const NO_PASSWORDS: PasswordConfig = { login: false, registration: false, adminSecret: undefined };
+/** Hashes that cost next to nothing. */
+const COST = 4;
+const NO_PASSWORDS: PasswordConfig = { login: false, registration: false, cost: COST, adminSecret: undefined };
 /** Nobody in the accounts specs can sign for another server. */
 const signed: RequestHandler = () => {
   throw new MatrixError(401, 'M_UNAUTHORIZED', 'The request is not signed.');
 };
-/** Hashes that cost next to nothing. */
-const COST = 4;
 
 export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
   const rateLimitFactor = options.rateLimitFactor ?? 1;

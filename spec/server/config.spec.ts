@@ -68,7 +68,7 @@ describe('The settings', () => {
     expect(config.organisation).toBe('hamburg.example');
     expect(config.oidc).toBeUndefined();
     expect(config.sfu).toBeUndefined();
-    expect(config.passwords).toEqual({ login: false, registration: false, adminSecret: undefined });
+    expect(config.passwords).toEqual({ login: false, registration: false, cost: 15, adminSecret: undefined });
   });
 
   it('name what is missing when only a part of an identity provider or of a media server is given', () => {
@@ -84,10 +84,11 @@ describe('The settings', () => {
       ...PLAIN,
       HANSETAG_PASSWORD_LOGIN: '1',
       HANSETAG_REGISTRATION: '1',
+      HANSETAG_PASSWORD_COST: '10',
       HANSETAG_ADMIN_SECRET: 'complement',
       HANSETAG_RATE_LIMITS: 'off',
     });
-    expect(config.passwords).toEqual({ login: true, registration: true, adminSecret: 'complement' });
+    expect(config.passwords).toEqual({ login: true, registration: true, cost: 10, adminSecret: 'complement' });
     expect(config.rateLimitFactor).toBe(0);
     expect(loadConfig({ ...PLAIN, HANSETAG_RATE_LIMIT_FACTOR: '0' }).rateLimitFactor).toBe(0);
   });
@@ -116,6 +117,7 @@ describe('The settings', () => {
       HANSETAG_RATE_LIMIT_FACTOR: 'topsecret',
       HANSETAG_RATE_LIMITS: 'topsecret',
       HANSETAG_PASSWORD_LOGIN: 'topsecret',
+      HANSETAG_PASSWORD_COST: '9',
       HANSETAG_ADMIN_SECRET: 'secret',
       HANSETAG_PROXIES: 'topsecret',
       HANSETAG_EXIT_WITH_PARENT: 'topsecret',

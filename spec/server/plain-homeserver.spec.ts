@@ -226,6 +226,7 @@ async function start(folder: string): Promise<Server> {
     HANSETAG_FEDERATION_ALLOWED_RANGES: '127.0.0.0/8',
     HANSETAG_SIGNING_KEY_FILE: join(folder, `${String(federationPort)}.key`),
     HANSETAG_REGISTRATION: '1',
+    HANSETAG_PASSWORD_COST: '10',
     HANSETAG_ADMIN_SECRET: SECRET,
     HANSETAG_RATE_LIMITS: 'off',
     DATABASE_URL: database.url,
