@@ -103,6 +103,30 @@ function plainClient(origin: string, key: SigningKey): Pick<FederationClient, 'r
   };
 }
 
+/** A server that answers what it likes. */
+export async function startPeer(
+  name: string,
+  answer: (path: string) => unknown,
+): Promise<{ readonly asked: string[]; close(): Promise<void> }> {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    const path = decodeURIComponent(request.url ?? '');
+    asked.push(path);
+    request.resume();
+    response.end(JSON.stringify(answer(path)));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  servers.set(name, `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`);
+  return {
+    asked,
+    async close() {
+      servers.delete(name);
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
 export async function startServer(name: string): Promise<TestServer> {
   const database = await testDatabase();
   const db = await openDatabase(database.url);
