@@ -52,6 +52,8 @@ export class RemoteLists {
   readonly #options: RemoteListsOptions;
   readonly #retryMs: number;
   readonly #asking = new Map<string, Promise<void>>();
+  /** The highest number of a message about a user that came while their list was asked for. */
+  readonly #heard = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   /** Something came in while lists were asked for. */
@@ -119,7 +121,10 @@ export class RemoteLists {
   async ask(userId: string, timeoutMs?: number): Promise<void> {
     const running = this.#asking.get(userId);
     if (running) return running;
-    const asked = this.#ask(userId, timeoutMs).finally(() => this.#asking.delete(userId));
+    const asked = this.#ask(userId, timeoutMs).finally(() => {
+      this.#asking.delete(userId);
+      this.#heard.delete(userId);
+    });
     this.#asking.set(userId, asked);
     return asked;
   }
@@ -132,6 +137,7 @@ export class RemoteLists {
     const userId = update.user_id;
     if (update.keys && (update.keys.user_id !== userId || update.keys.device_id !== update.device_id)) return;
     if (!(await this.shared([userId])).has(userId)) return;
+    this.#hear(userId, update.stream_id);
     let gap = false;
     await this.#options.lists.change(userId, (note) =>
       this.#options.db.transaction(async (tx) => {
@@ -162,6 +168,7 @@ export class RemoteLists {
     if (!parsed.success || serverOf(parsed.data.user_id) !== origin) return;
     const { user_id: userId, master_key: master, self_signing_key: selfSigning } = parsed.data;
     if (!(await this.shared([userId])).has(userId)) return;
+    this.#hear(userId, Number.MAX_SAFE_INTEGER);
     await this.#options.lists.change(userId, (note) =>
       this.#options.db.transaction(async (tx) => {
         if ((await this.#list(userId, tx)) !== undefined) {
@@ -184,18 +191,19 @@ export class RemoteLists {
     const parsed = remoteListSchema.safeParse(answer);
     if (!parsed.success || parsed.data.user_id !== userId) throw new Error('The list of devices is malformed.');
     const list = parsed.data;
+    let overtaken = false;
     await lists.change(userId, (note) =>
       db.transaction(async (tx) => {
         const old = await this.#list(userId, tx);
-        // Told while we asked: that is newer than the answer.
-        if (old && !old.stale && old.stream_id > list.stream_id) return;
         const before = old?.stale === true ? await this.#fingerprint(userId, tx) : undefined;
         await db.query('DELETE FROM remote_device_lists WHERE user_id = $1', [userId], tx);
         await crossSigning.remove(tx, userId);
+        // What was told meanwhile may be newer than the answer. It counts for now, and is asked for once more.
+        overtaken = (this.#heard.get(userId) ?? 0) > list.stream_id;
         await db.query(
           `INSERT INTO remote_device_lists (user_id, stream_id, fetched_at, stale, attempts, retry_at)
-           VALUES ($1, $2, $3, false, 0, 0)`,
-          [userId, list.stream_id, since],
+           VALUES ($1, $2, $3, $4, $5, 0)`,
+          [userId, list.stream_id, since, overtaken, overtaken ? 1 : 0],
           tx,
         );
         for (const device of list.devices) await this.#putDevice(tx, userId, device);
@@ -206,6 +214,11 @@ export class RemoteLists {
         }
       }),
     );
+    if (overtaken) this.#schedule(0);
+  }
+
+  #hear(userId: string, streamId: number): void {
+    if (this.#asking.has(userId)) this.#heard.set(userId, Math.max(streamId, this.#heard.get(userId) ?? 0));
   }
 
   async #list(userId: string, tx: Tx): Promise<ListRow | undefined> {

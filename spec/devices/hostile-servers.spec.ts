@@ -28,7 +28,7 @@ describe('Devices, against other servers', () => {
   /** What the other server was asked. */
   let asked: FederationRequest[];
   /** How the other server answers. */
-  let answer: (request: FederationRequest) => JsonObject;
+  let answer: (request: FederationRequest) => JsonObject | Promise<JsonObject>;
 
   const keys = (device: string, mark = 'key'): JsonObject => ({
     user_id: BERT,
@@ -191,6 +191,19 @@ describe('Devices, against other servers', () => {
       expect(Object.keys(await known())).toEqual(['B1', 'B8', 'B9']);
     });
   }
+
+  it('a list that was overtaken by a message on its way is asked for once more', async () => {
+    const old = list(5, 'B1');
+    answer = () => {
+      answer = () => list(6, 'B1', 'B2');
+      return devices.remote.onDeviceListUpdate(THERE, update(6, [5], 'B2')).then(() => old);
+    };
+    const since = positions.current;
+    await known();
+    await eventually(known, (found) => Object.keys(found).length === 2);
+    expect(await told(since)).toEqual([BERT]);
+    expect(asked.length).toBeLessThan(4);
+  });
 
   it('a list that can not be had is asked for until it can, and then told of once more', async () => {
     await known();
