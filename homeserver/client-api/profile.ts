@@ -63,7 +63,7 @@ export function profileRouter(options: ProfileRouterOptions): Router {
     put: [
       requireSession,
       async (request, response) => {
-        const userId = requireOwn(parameter(request, 'userId'), requesterOf(response));
+        const userId = requireOwn(parameter(request, 'userId'), requesterOf(response), passwords.registration);
         const key = parameter(request, 'key', MAX_KEY);
         await profiles.set(userId, key, valueOf(request.body, key));
         response.json({});
@@ -72,7 +72,7 @@ export function profileRouter(options: ProfileRouterOptions): Router {
     delete: [
       requireSession,
       async (request, response) => {
-        const userId = requireOwn(parameter(request, 'userId'), requesterOf(response));
+        const userId = requireOwn(parameter(request, 'userId'), requesterOf(response), passwords.registration);
         await profiles.remove(userId, parameter(request, 'key', MAX_KEY));
         response.json({});
       },
@@ -82,10 +82,11 @@ export function profileRouter(options: ProfileRouterOptions): Router {
   return router;
 }
 
-function requireOwn(asked: string, { userId, guest }: Requester): string {
+/** @param open whether anybody can make an account, so that names say nothing anyway */
+function requireOwn(asked: string, { userId, guest }: Requester, open: boolean): string {
   if (asked !== userId) throw new MatrixError(403, 'M_FORBIDDEN', 'You can change only your own profile.');
   // Others know a guest only by the name that was given at the door.
-  if (guest) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests can not change their profile.');
+  if (guest && !open) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests can not change their profile.');
   return userId;
 }
 

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { cleanUpOauth } from '../../homeserver/accounts/oauth/provider.ts';
 import { Browser } from './identity-provider.ts';
 import { SERVER_NAME, startHome } from './support.ts';
 import type { Answer, TestHome } from './support.ts';
@@ -212,6 +213,17 @@ describe('The OAuth 2.0 API', () => {
     expect(elsewhere.response.status).toBe(400);
     const stranger = await new Browser().get(page);
     expect(stranger.response.status).toBe(400);
+  });
+
+  it('forgets clients that nobody has allowed anything', async () => {
+    await session('KEEPINGCLI1');
+    const unused = await registerClient();
+    home.clock.advance(31 * 24 * 60 * 60 * 1000);
+    await cleanUpOauth(home.db, home.clock.now());
+    const clients = JSON.stringify(await home.db.query(`SELECT payload FROM oauth_items WHERE model = 'Client'`));
+    expect(clients).toContain(clientId);
+    expect(clients).not.toContain(unused);
+    expect((await whoami((await session('KEEPINGCLI2')).access)).status).toBe(200);
   });
 
   it('does not log in with a wrong password', async () => {

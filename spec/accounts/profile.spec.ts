@@ -59,6 +59,15 @@ describe('A profile', () => {
     expect(await home.accounts.displayName(userId)).toBe('anna');
   });
 
+  it('can be changed by guests too where anybody can make an account', async () => {
+    const { json } = await home.request('POST', `${V3}/register?kind=guest`, { body: {} });
+    const path = `${V3}/profile/${String(json['user_id'])}/displayname`;
+    const body = { displayname: 'Gast' };
+    const answer = await home.request('PUT', path, { token: String(json['access_token']), body });
+    expect(answer.status).toBe(200);
+    expect((await home.request('GET', path)).json).toEqual(body);
+  });
+
   it('is changed by its owner only', async () => {
     for (const method of ['PUT', 'DELETE']) {
       for (const key of ['displayname', 'm.tz']) {

@@ -32,6 +32,7 @@ const WITH_ID = new Set(['Session', 'Interaction', 'DeviceCode']);
  * second use later is a theft, which ends the session.
  */
 const LOST_ANSWER_MS = 60_000;
+const UNUSED_CLIENT_MS = 30 * 24 * 60 * 60 * 1000;
 
 /** @see the adapter interface of oidc-provider (types of `Adapter`) */
 export class OauthStore implements Adapter {
@@ -49,6 +50,7 @@ export class OauthStore implements Adapter {
     const userId = payload.accountId;
     const device = TOKENS.has(this.#model) ? deviceOf(payload.scope) : undefined;
     const owner = device === undefined || userId === undefined ? undefined : { userId, device };
+    if (this.#model === 'Grant') await this.#keepClient(payload.clientId);
     if (owner && payload.grantId !== undefined) await this.#takeDevice(owner, payload.grantId);
     await db.query(
       `INSERT INTO oauth_items (model, id, uid, user_code, grant_id, payload, localpart, device_id, expires_at)
@@ -64,7 +66,7 @@ export class OauthStore implements Adapter {
         JSON.stringify(WITH_ID.has(this.#model) ? { jti, ...rest } : rest),
         (owner && accounts.localpart(owner.userId)) ?? null,
         owner?.device ?? null,
-        expiresIn === undefined ? null : now() + expiresIn * 1000,
+        expiresIn === undefined ? this.#unlimited() : now() + expiresIn * 1000,
       ],
     );
   }
@@ -107,6 +109,17 @@ export class OauthStore implements Adapter {
       grantId,
     ]);
     await this.#endDevices(rows);
+  }
+
+  /** Clients that nobody has ever allowed anything go again: anybody can register them. */
+  #unlimited(): number | null {
+    return this.#model === 'Client' ? this.#options.now() + UNUSED_CLIENT_MS : null;
+  }
+
+  async #keepClient(clientId: string | undefined): Promise<void> {
+    await this.#options.db.query(`UPDATE oauth_items SET expires_at = NULL WHERE model = 'Client' AND id = $1`, [
+      hashSecret(clientId ?? ''),
+    ]);
   }
 
   async #one(condition: string, value: unknown): Promise<AdapterPayload | undefined> {
