@@ -5,7 +5,8 @@
 import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
 import { z } from 'zod';
 import { idSchema } from '../../protocol/media.ts';
-import type { SfuClient } from '../../sfu/client.ts';
+import { FederationError } from '../../federation/client.ts';
+import { type SfuClient, SfuError } from '../../sfu/client.ts';
 import { MatrixError } from '../errors.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { Conferences } from './conference/conferences.ts';
@@ -14,7 +15,7 @@ import { sourceKey } from './conference/local-participant.ts';
 import { participantIdOf } from './conference/membership.ts';
 import { linkHalfSchema, wantsSchema } from './conference/messages.ts';
 import { UNKNOWN_LINK } from './conference/peers.ts';
-import type { Organisations } from './organisations.ts';
+import { DiscoveryError, type Organisations } from './organisations.ts';
 
 /** A link request may overtake the membership event that justifies it: it waits this long for it, in ms. */
 const PATIENCE_MS = 3_000;
@@ -83,13 +84,32 @@ export function meetingsFederationRouter(options: FederationRouterOptions): Rout
   return router;
 }
 
-/** Errors of the link as Matrix errors. */
+/** What goes wrong with a link, as Matrix errors: faults of the asker are told as such, ours as passing. */
 async function translated<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (error) {
-    if (!(error instanceof LinkError)) throw error;
-    if (error.code === 'bad-address') throw new MatrixError(400, 'M_INVALID_PARAM', error.message);
-    throw new MatrixError(404, UNKNOWN_LINK, error.message);
+    throw matrixError(error);
   }
+}
+
+function matrixError(error: unknown): unknown {
+  if (error instanceof LinkError) {
+    if (error.code === 'bad-address') return new MatrixError(400, 'M_INVALID_PARAM', error.message);
+    return new MatrixError(404, UNKNOWN_LINK, error.message);
+  }
+  if (error instanceof DiscoveryError) {
+    return new MatrixError(400, 'M_INVALID_PARAM', `Your server is not believed: ${error.message}.`);
+  }
+  if (error instanceof FederationError) {
+    return new MatrixError(502, 'M_UNKNOWN', 'The discovery document of your server could not be fetched.');
+  }
+  if (error instanceof SfuError) {
+    if (error.code === 'conflict') return new MatrixError(409, 'M_INVALID_PARAM', 'The link id is in use.');
+    if (error.code === 'bad-request' || error.code === 'unsupported') {
+      return new MatrixError(400, 'M_INVALID_PARAM', error.message);
+    }
+    return new MatrixError(503, 'M_UNKNOWN', 'The media server can not do this now.');
+  }
+  return error;
 }

@@ -35,6 +35,8 @@ export interface PagesDeps {
 /** Events read at once, and at most for one page, when only some of them are wanted. */
 const FILTERED_BATCH = 50;
 const MAX_LOOKED_AT = 10_000;
+/** How often history is fetched for one page. */
+const MAX_FILLS = 5;
 
 /**
  * @param upTo the newest stream position
@@ -57,6 +59,7 @@ export async function readPage(
   const events: StoredEvent[] = [];
   const unfilled = new Set<string>();
   let ended = false;
+  let fills = 0;
   for (let looked = 0; events.length < query.limit && looked < MAX_LOOKED_AT && !ended; looked += batch) {
     // What the last page ended with may have a gap before it.
     if (back && looked === 0 && from !== undefined) await fillBefore(deps, roomId, at, unfilled);
@@ -78,7 +81,11 @@ export async function readPage(
     }
     if (!done) break;
     if (gap === undefined) ended = read.length < batch;
-    else if (events.length < query.limit && !(await deps.fillGap(gap))) unfilled.add(gap.eventId);
+    else if (events.length < query.limit) {
+      // Whoever may see little of what is fetched goes on with the next page.
+      if (fills++ >= MAX_FILLS) break;
+      if (!(await deps.fillGap(gap))) unfilled.add(gap.eventId);
+    }
   }
   const next = tokenOf(at.position === Number.MIN_SAFE_INTEGER ? { position: 0 } : at);
   return {

@@ -85,3 +85,32 @@ export async function seesMoving(page: Page, userId: string, limitMs: number): P
     return now > before + 5 || (now < before && now > 5);
   }, limitMs);
 }
+
+/**
+ * Looks for so many ms at what pages decode of the others.
+ * @returns for each page the longest time in ms without anything new, of video or of sound, whichever was worse
+ */
+export async function silences(pages: readonly Page[], lastsMs: number): Promise<number[]> {
+  const end = Date.now() + lastsMs;
+  return Promise.all(
+    pages.map(async (page) => {
+      const streams = [0, 1].map(() => ({ count: -1, at: Date.now(), longest: 0 }));
+      for (let now = Date.now(); now < end; now = Date.now()) {
+        const { videos, audios } = await stats(page);
+        const counts = [
+          videos.reduce((sum, { framesDecoded }) => sum + framesDecoded, 0),
+          audios.reduce((sum, { packetsReceived }) => sum + packetsReceived, 0),
+        ];
+        for (const [index, stream] of streams.entries()) {
+          const count = counts[index] ?? 0;
+          // What was made anew begins to count at 0, and then has brought nothing yet.
+          if (count > stream.count || (count < stream.count && count > 0)) stream.at = Date.now();
+          stream.count = count;
+          stream.longest = Math.max(stream.longest, Date.now() - stream.at);
+        }
+        await page.waitForTimeout(40);
+      }
+      return Math.max(...streams.map(({ longest }) => longest));
+    }),
+  );
+}

@@ -85,33 +85,10 @@ export async function startHomeservers(
     });
     const log = createLog('silent');
     let running: Homeserver | undefined = await startHomeserver(config, log);
-    const ask = (method: string, path: string, body?: unknown, token?: string): Promise<Answer> =>
-      request(`${url}/_matrix/${path}`, method, body, token);
     servers.push({
       serverName,
       url,
-      ask,
-      register: async (localpart) => {
-        const { status, body } = await ask('POST', 'client/v3/register', {
-          username: localpart,
-          password: 'a long enough password',
-          auth: { type: 'm.login.dummy' },
-        });
-        if (status !== 200) throw new Error(`${localpart} could not be registered: ${JSON.stringify(body)}`);
-        const { user_id: userId, access_token: token } = body as { user_id: string; access_token: string };
-        return {
-          userId,
-          token,
-          ask: (method, path, content) => ask(method, path, content, token),
-          must: async (method, path, content) => {
-            const answer = await ask(method, path, content, token);
-            if (answer.status !== 200) {
-              throw new Error(`${method} ${path}: ${String(answer.status)} ${JSON.stringify(answer.body)}`);
-            }
-            return answer.body;
-          },
-        };
-      },
+      ...clientOf(url),
       stop: async () => {
         await running?.close();
         running = undefined;
@@ -130,6 +107,36 @@ export async function startHomeservers(
       await Promise.all(servers.map((server) => server.stop()));
       await Promise.all(databases.map((database) => database.close()));
       rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Ways to ask a homeserver of whatever make as its clients do. */
+export function clientOf(url: string): Pick<TestHomeserver, 'ask' | 'register'> {
+  const ask = (method: string, path: string, body?: unknown, token?: string): Promise<Answer> =>
+    request(`${url}/_matrix/${path}`, method, body, token);
+  return {
+    ask,
+    register: async (localpart) => {
+      const { status, body } = await ask('POST', 'client/v3/register', {
+        username: localpart,
+        password: 'a long enough password',
+        auth: { type: 'm.login.dummy' },
+      });
+      if (status !== 200) throw new Error(`${localpart} could not be registered: ${JSON.stringify(body)}`);
+      const { user_id: userId, access_token: token } = body as { user_id: string; access_token: string };
+      return {
+        userId,
+        token,
+        ask: (method, path, content) => ask(method, path, content, token),
+        must: async (method, path, content) => {
+          const answer = await ask(method, path, content, token);
+          if (answer.status !== 200) {
+            throw new Error(`${method} ${path}: ${String(answer.status)} ${JSON.stringify(answer.body)}`);
+          }
+          return answer.body;
+        },
+      };
     },
   };
 }
@@ -172,7 +179,7 @@ async function request(url: string, method: string, body: unknown, token?: strin
 }
 
 /** Ports that nobody listens on now. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const probes = await Promise.all(
     Array.from({ length: count }, async () => {
       const probe = createServer();

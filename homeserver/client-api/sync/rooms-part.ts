@@ -15,6 +15,9 @@ import type { AskedRoom, OtherRoom, SyncAnswer, SyncPart, SyncQuestion } from '.
 import { roomEntry } from './room-entry.ts';
 import { summaries } from './summary.ts';
 
+/** Rooms that are read at the same time: a first sync may be about hundreds. */
+const AT_ONCE = 8;
+
 export interface RoomsPartOptions {
   readonly db: Database;
   readonly rooms: Rooms;
@@ -35,18 +38,25 @@ export function roomsPart({ db, rooms, clientEvents, ignored }: RoomsPartOptions
       const ids = told.map((room) => room.roomId);
       const changes = await changesOf(told, upTo);
       const counted = await summaries(db, ids, userId);
-      for (const room of told) {
-        const { roomId } = room;
-        const entry = await roomEntry(deps, {
-          question,
-          roomId,
-          since: room.since,
-          upTo,
-          changes: changes.get(roomId) ?? [],
-          summary: counted.get(roomId),
-          ignored: hidden,
-        });
-        if (entry) Object.assign(joinedRoom(answer, roomId), entry);
+      for (let at = 0; at < told.length; at += AT_ONCE) {
+        const some = told.slice(at, at + AT_ONCE);
+        const entries = await Promise.all(
+          some.map(({ roomId, since: known }) =>
+            roomEntry(deps, {
+              question,
+              roomId,
+              since: known,
+              upTo,
+              changes: changes.get(roomId) ?? [],
+              summary: counted.get(roomId),
+              ignored: hidden,
+            }),
+          ),
+        );
+        for (const [index, room] of some.entries()) {
+          const entry = entries[index];
+          if (entry) Object.assign(joinedRoom(answer, room.roomId), entry);
+        }
       }
       for (const room of question.rooms.others) await addOther(question, answer, room, hidden);
     },

@@ -264,6 +264,7 @@ export class Conference {
   /** Declares all that a participant wants to see and hear. */
   watch(local: LocalParticipant, rtpCapabilities: RtpCapabilities, watch: Watch[]): void {
     local.rtpCapabilities = rtpCapabilities;
+    local.declared = true;
     this.#want(local, watch);
     this.#reconcile(local);
   }
@@ -313,6 +314,7 @@ export class Conference {
   }
 
   async #reconcileOnce(local: LocalParticipant): Promise<void> {
+    if (!local.declared) return;
     const closing: Promise<unknown>[] = [];
     for (const [key, consumer] of local.consumers) {
       if (local.wants.has(key) && this.#producers.get(key) === consumer.producerId) continue;

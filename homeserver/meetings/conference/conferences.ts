@@ -504,19 +504,21 @@ export class Conferences {
 
   #restoreLinks(found: SfuSnapshot['conferences'][number]): void {
     const conference = this.#conferences.get(found.conferenceId);
-    for (const { linkId, peer, connected } of found.links) {
+    for (const { linkId, peer, connected, sending: sent } of found.links) {
       const link = connected ? conference?.link(peer) : undefined;
       if (!conference || !link || link.linkId) {
         this.#options.sfu.request('link.close', { linkId }).catch(() => undefined);
         continue;
       }
       const received = new Map<SourceKey, { producerId: string; remoteId: string }>();
+      const sending = new Map<SourceKey, string>();
       for (const { linkId: from, participantId, source, producerId, remoteId } of found.producers) {
+        if (sent.includes(producerId)) sending.set(sourceKey(participantId, source), producerId);
         if (from !== linkId) continue;
         received.set(sourceKey(participantId, source), { producerId, remoteId: remoteId ?? '' });
         conference.restoreProducer(participantId, source, producerId);
       }
-      link.restore(linkId, received);
+      link.restore(linkId, received, sending);
     }
   }
 

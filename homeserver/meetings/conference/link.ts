@@ -353,7 +353,9 @@ export class Link {
   /** The other side says what it wants of our sources: starts and stops sending accordingly. */
   async serve(linkId: string, keys: SourceKey[]): Promise<Offer[]> {
     if (this.#linkId !== linkId) throw new LinkError('unknown-link', 'no such link');
-    await this.#connected;
+    await this.#connected.catch(() => {
+      throw new LinkError('unknown-link', 'the link was not connected');
+    });
     const { sfu } = this.#deps;
     this.#wantedByPeer.clear();
     for (const key of keys) this.#wantedByPeer.add(key);
@@ -414,9 +416,17 @@ export class Link {
     this.#conference.log.info({ err: error, organisation: this.server }, 'link: a step failed');
   }
 
-  /** After a restart of the homeserver: the SFU still has this link, connected. */
-  restore(linkId: string, received: Map<SourceKey, { producerId: string; remoteId: string }>): void {
+  /** After a restart of the homeserver: the SFU still has this link, connected. `sending` has ids of own producers. */
+  restore(
+    linkId: string,
+    received: ReadonlyMap<SourceKey, { producerId: string; remoteId: string }>,
+    sending: ReadonlyMap<SourceKey, string>,
+  ): void {
     this.#linkId = linkId;
+    for (const [key, producerId] of sending) {
+      this.#sending.set(key, producerId);
+      this.#wantedByPeer.add(key);
+    }
     this.#connected = Promise.resolve();
     this.setState('connected');
     for (const [key, { producerId, remoteId }] of received) {

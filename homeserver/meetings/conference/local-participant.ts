@@ -39,6 +39,11 @@ export class LocalParticipant {
   rtpCapabilities: RtpCapabilities | undefined;
   readonly sources = new Map<Source, { producerId: string; paused: boolean }>();
   readonly wants = new Map<SourceKey, Watch>();
+  /**
+   * Whether the client has said what it wants. Until it has, which is so after a restart of the homeserver, nothing
+   * follows from an empty `wants`: it still shows what its consumers bring.
+   */
+  declared = false;
   readonly consumers = new Map<SourceKey, LocalConsumer>();
   /** Reconciliation of consumers runs one at a time per participant; `dirty` asks for another round. */
   reconciling = false;
