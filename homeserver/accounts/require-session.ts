@@ -6,8 +6,8 @@ import type { Sessions } from './sessions.ts';
 const MAX_TOKEN_LENGTH = 200;
 
 /**
- * Middleware that lets only logged-in people pass, and sets `response.locals.requester`. A token in the query is not
- * taken: addresses end up in logs and histories.
+ * Middleware that lets only logged-in people pass, and sets `response.locals.requester`. A token in the query is taken
+ * as well, since older clients send it there; no query ever reaches our logs.
  *
  * @see Matrix specification, client-server API, "Using access tokens"
  */
@@ -22,8 +22,11 @@ export function requireSession(sessions: Sessions): RequestHandler {
 }
 
 function bearerToken(request: Request): string {
-  const [, token] = /^Bearer +([^\s]+)$/i.exec(request.headers.authorization ?? '') ?? [];
-  if (token === undefined) throw new MatrixError(401, 'M_MISSING_TOKEN', 'You are not logged in.');
+  const { authorization } = request.headers;
+  const [, header] = /^Bearer +([^\s]+)$/i.exec(authorization ?? '') ?? [];
+  const { access_token: query } = request.query;
+  const token = authorization === undefined ? query : header;
+  if (typeof token !== 'string' || token === '') throw new MatrixError(401, 'M_MISSING_TOKEN', 'You are not logged in.');
   if (token.length > MAX_TOKEN_LENGTH) {
     throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'You are not logged in any more.', { soft_logout: false });
   }
