@@ -271,6 +271,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     sender,
     edus: federation.edus,
     bundles: found.relations,
+    isListed: (roomId) => found.publicRooms.listed(roomId),
     presence: config.presence,
     push: { allowedRanges: config.pushAllowedRanges, hosts: config.federation.hosts, ca },
     parts: [...encrypted.parts, ...found.syncParts],

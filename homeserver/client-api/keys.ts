@@ -16,7 +16,7 @@ import {
 } from '../devices/schemas.ts';
 import { methods, MatrixError } from '../errors.ts';
 import { parameter, parseBody, queryText, requesterOf } from './parse.ts';
-import { sinceOf } from './sync/router.ts';
+import { sinceOf } from './sync/since.ts';
 
 export interface KeysRouterOptions {
   readonly devices: Devices;

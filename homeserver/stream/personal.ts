@@ -27,6 +27,9 @@ import { canonicalJson } from '../../federation/json.ts';
 import { Typing } from '../typing/typing.ts';
 import { ClientEvents } from '../client-api/client-events.ts';
 import type { Bundles } from '../client-api/client-events.ts';
+import { showFor } from '../client-api/show.ts';
+import { answers } from '../client-api/sync/answers.ts';
+import { eventStreamRouter } from '../client-api/sync/event-stream.ts';
 import type { SyncPart } from '../client-api/sync/part.ts';
 import { roomsPart } from '../client-api/sync/rooms-part.ts';
 import { syncRouter } from '../client-api/sync/router.ts';
@@ -57,6 +60,8 @@ export interface PersonalOptions {
     /** PEM of authorities that are trusted besides the roots of Node. */
     readonly ca?: string | undefined;
   };
+  /** Whether anybody may find the room in the list of public ones. */
+  readonly isListed: (roomId: string) => Promise<boolean>;
   /** Parts of other subjects. */
   readonly parts: readonly SyncPart[];
   /** The JSON text of a stored filter. */
@@ -115,26 +120,34 @@ export function personal(options: PersonalOptions): Personal {
   });
   receiptsFromServers(options.edus, rooms, receipts);
   const presence = new Presence({ ...options, mode: options.presence ?? 'off' });
+  const parts: SyncPart[] = [
+    // First, as it makes the entries of the rooms.
+    roomsPart({ db, rooms, clientEvents, ignored }),
+    accountDataPart(accountData),
+    typing.part(),
+    receiptsPart(receipts),
+    presencePart(presence, rooms),
+    ...options.parts,
+    pushPart({ accountData, rules, notifications, evaluator }),
+  ];
+  const ask = answers({ rooms, positions, notifier, parts });
   return {
     accountData,
     clientEvents,
     matrix: [
       syncRouter({
-        rooms,
-        positions,
-        notifier,
-        parts: [
-          // First, as it makes the entries of the rooms.
-          roomsPart({ db, rooms, clientEvents, ignored }),
-          accountDataPart(accountData),
-          typing.part(),
-          receiptsPart(receipts),
-          presencePart(presence, rooms),
-          ...options.parts,
-          pushPart({ accountData, rules, notifications, evaluator }),
-        ],
+        answers: ask,
+        parts,
         present: (userId, state) => presence.syncs(userId, state),
         storedFilter: options.storedFilter,
+        requireSession,
+      }),
+      eventStreamRouter({
+        rooms,
+        answers: ask,
+        newest: () => positions.current,
+        isListed: options.isListed,
+        showFor: showFor(db, rooms),
         requireSession,
       }),
       accountDataRouter({ accountData, pushRules: (userId) => rules.content(userId), requireSession }),

@@ -191,6 +191,7 @@ export async function startServer(name: string): Promise<TestServer> {
     sender,
     edus: federation.edus,
     bundles: parts.relations,
+    isListed: (roomId) => parts.publicRooms.listed(roomId),
     parts: parts.syncParts,
     storedFilter: () => Promise.resolve(undefined),
     requireSession: sessionRequired,

@@ -133,6 +133,7 @@ export async function startServer(options: Partial<PersonalOptions> = {}): Promi
     sender,
     edus,
     bundles: found.relations,
+    isListed: (roomId) => found.publicRooms.listed(roomId),
     parts: [],
     storedFilter: (userId, filterId) => accounts.filter(userId, filterId),
     requireSession: sessionRequired,

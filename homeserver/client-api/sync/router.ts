@@ -10,20 +10,15 @@ import type { JsonObject } from '../../../federation/json.ts';
 import { methods, MatrixError } from '../../errors.ts';
 import { PRESENCES } from '../../presence/presence.ts';
 import type { PresenceState } from '../../presence/presence.ts';
-import type { Rooms } from '../../rooms/rooms.ts';
-import type { Notifier } from '../../stream/notifier.ts';
-import type { Positions } from '../../stream/positions.ts';
 import { queryNumber, queryText, requesterOf } from '../parse.ts';
-import { askedRooms } from './asked-rooms.ts';
+import type { Answers } from './answers.ts';
 import { filterSchema } from './filter.ts';
 import type { Filter } from './filter.ts';
-import { emptyAnswer, saysSomething } from './part.ts';
-import type { SyncAnswer, SyncPart, SyncQuestion } from './part.ts';
+import type { SyncPart, SyncQuestion } from './part.ts';
+import { sinceOf } from './since.ts';
 
 export interface SyncRouterOptions {
-  readonly rooms: Rooms;
-  readonly positions: Positions;
-  readonly notifier: Notifier;
+  readonly answers: Answers;
   readonly parts: readonly SyncPart[];
   /** The JSON text of a stored filter. */
   readonly storedFilter: (userId: string, filterId: string) => Promise<string | undefined>;
@@ -36,45 +31,8 @@ const MAX_WAIT_MS = 60_000;
 
 /** Mounted at `/_matrix/client/v3`. */
 export function syncRouter(options: SyncRouterOptions): Router {
-  const { rooms, positions, notifier, parts, requireSession } = options;
+  const { answers, parts, requireSession } = options;
   const router = express.Router();
-
-  async function collect(question: SyncQuestion): Promise<SyncAnswer> {
-    const answer = emptyAnswer();
-    for (const part of parts) await part.collect?.(question, answer);
-    return answer;
-  }
-
-  /** Asks the parts until one says something, or the time is up. */
-  async function answerTo(
-    asked: Omit<SyncQuestion, 'upTo' | 'rooms'>,
-    deadline: number,
-    aborted: AbortSignal,
-  ): Promise<{ question: SyncQuestion; answer: SyncAnswer }> {
-    for (;;) {
-      // Waiting begins before looking: what happens meanwhile wakes us.
-      const joined = await rooms.roomsOf(asked.userId, ['join']);
-      const wait = notifier.wait(
-        asked.userId,
-        joined.map((entry) => entry.roomId),
-        Math.max(0, deadline - Date.now()),
-        aborted,
-      );
-      try {
-        const upTo = positions.current;
-        const question = { ...asked, upTo, rooms: await askedRooms(rooms, { ...asked, upTo }) };
-        const answer = await collect(question);
-        if (saysSomething(answer) || asked.since === undefined || asked.fullState || Date.now() >= deadline) {
-          return { question, answer };
-        }
-        if (!(await wait.news)) return { question, answer };
-        // A change at a lower position may still be being stored; what woke us is not told before that is.
-        await positions.reached();
-      } finally {
-        wait.end();
-      }
-    }
-  }
 
   async function filterOf(userId: string, given: string | undefined): Promise<Filter> {
     if (given === undefined) return {};
@@ -109,7 +67,7 @@ export function syncRouter(options: SyncRouterOptions): Router {
         response.on('close', () => abort.abort());
         const gone = await options.present?.(userId, presenceOf(queryText(request, 'set_presence')));
         if (gone) response.on('close', gone);
-        const { question, answer } = await answerTo(asked, Date.now() + waitMs, abort.signal);
+        const { question, answer } = await answers(asked, Date.now() + waitMs, abort.signal);
         if (abort.signal.aborted) return;
         for (const part of parts) await part.always?.(question, answer);
         for (const entry of Object.values(answer.rooms.join)) if (isJsonObject(entry)) complete(entry, question);
@@ -145,12 +103,4 @@ function stateAfterOf(request: Request): SyncQuestion['stateAfter'] {
   if (queryText(request, 'use_state_after') === 'true') return 'state_after';
   const unstable = queryText(request, 'org.matrix.msc4222.use_state_after');
   return unstable === 'true' ? 'org.matrix.msc4222.state_after' : undefined;
-}
-
-/** The position in a token that we gave. @throws MatrixError 400 */
-export function sinceOf(text: string | undefined): number | undefined {
-  if (text === undefined || text === '') return undefined;
-  const match = /^s([0-9]{1,15})$/.exec(text);
-  if (!match) throw new MatrixError(400, 'M_INVALID_PARAM', 'since is malformed.');
-  return Number(match[1]);
 }

@@ -1,0 +1,60 @@
+/** What `/sync` and the older event stream answer: what the parts tell, waited for when there is nothing. */
+import type { Rooms } from '../../rooms/rooms.ts';
+import type { Notifier } from '../../stream/notifier.ts';
+import type { Positions } from '../../stream/positions.ts';
+import { askedRooms } from './asked-rooms.ts';
+import { emptyAnswer, saysSomething } from './part.ts';
+import type { SyncAnswer, SyncPart, SyncQuestion } from './part.ts';
+
+export interface AnswersOptions {
+  readonly rooms: Rooms;
+  readonly positions: Positions;
+  readonly notifier: Notifier;
+  readonly parts: readonly SyncPart[];
+}
+
+/**
+ * Asks the parts until one says something, or the time is up.
+ *
+ * @param deadline in ms since 1970
+ * @returns the question that was answered at last, with the newest position in it
+ */
+export type Answers = (
+  asked: Omit<SyncQuestion, 'upTo' | 'rooms'>,
+  deadline: number,
+  aborted: AbortSignal,
+) => Promise<{ question: SyncQuestion; answer: SyncAnswer }>;
+
+export function answers({ rooms, positions, notifier, parts }: AnswersOptions): Answers {
+  async function collect(question: SyncQuestion): Promise<SyncAnswer> {
+    const answer = emptyAnswer();
+    for (const part of parts) await part.collect?.(question, answer);
+    return answer;
+  }
+
+  return async (asked, deadline, aborted) => {
+    for (;;) {
+      // Waiting begins before looking: what happens meanwhile wakes us.
+      const joined = await rooms.roomsOf(asked.userId, ['join']);
+      const wait = notifier.wait(
+        asked.userId,
+        joined.map((entry) => entry.roomId),
+        Math.max(0, deadline - Date.now()),
+        aborted,
+      );
+      try {
+        const upTo = positions.current;
+        const question = { ...asked, upTo, rooms: await askedRooms(rooms, { ...asked, upTo }) };
+        const answer = await collect(question);
+        if (saysSomething(answer) || asked.since === undefined || asked.fullState || Date.now() >= deadline) {
+          return { question, answer };
+        }
+        if (!(await wait.news)) return { question, answer };
+        // A change at a lower position may still be being stored; what woke us is not told before that is.
+        await positions.reached();
+      } finally {
+        wait.end();
+      }
+    }
+  };
+}
