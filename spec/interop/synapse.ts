@@ -13,6 +13,8 @@ export interface SynapseOptions {
   readonly tls: TestFederation['tls'];
   /** A PostgreSQL database; without it, SQLite. */
   readonly database?: { readonly host: string; readonly user: string; readonly name: string };
+  /** Settings of Synapse instead of, or beside, those below. */
+  readonly settings?: object;
 }
 
 export interface Synapse extends TestHomeserver {
@@ -41,7 +43,7 @@ main()
 `;
 
 /** Starts a Synapse at a free port of 127.0.0.1 under the name `localhost:port`. */
-export async function startSynapse({ tls, database }: SynapseOptions): Promise<Synapse> {
+export async function startSynapse({ tls, database, settings: others = {} }: SynapseOptions): Promise<Synapse> {
   const python = await synapsePython();
   const folder = mkdtempSync(join(tmpdir(), 'hansetag-synapse-'));
   const [federationPort = 0, clientPort = 0] = await freePorts(2);
@@ -51,7 +53,7 @@ export async function startSynapse({ tls, database }: SynapseOptions): Promise<S
   const logFile = join(folder, 'synapse.log');
   // JSON is YAML as well.
   const settings = { folder, serverName, url, federationPort, clientPort, tls, database };
-  writeFileSync(configFile, JSON.stringify(config(settings)));
+  writeFileSync(configFile, JSON.stringify({ ...config(settings), ...others }));
   writeFileSync(join(folder, 'log.yaml'), JSON.stringify(LOGGING));
 
   let child: ChildProcess | undefined;

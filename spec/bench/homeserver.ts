@@ -1,0 +1,163 @@
+/**
+ * Our homeserver beside Synapse: `npm run bench -- homeserver [rounds] [members]`.
+ *
+ * Two servers of each kind run all the time, each a process of its own on the same durable PostgreSQL, with TLS between
+ * those that federate and without limits of rates. In each round all loads go first to the one and then to the other
+ * kind; the order changes from round to round. The medians of the rounds count (of deliveries: the percentiles of all).
+ * The last line is JSON.
+ */
+import { availableParallelism, cpus } from 'node:os';
+import { startContenders } from './homeserver/contenders.ts';
+import type { Contender } from './homeserver/contenders.ts';
+import { each } from './homeserver/http.ts';
+import type { User } from './homeserver/http.ts';
+import { deliveriesMs, joinsPerSecond, publicRoom, remoteJoinMs, sendsPerSecond } from './homeserver/loads.ts';
+
+const ROUNDS = positive(process.argv[2], 3);
+const MEMBERS = positive(process.argv[3], 1000);
+const SENDERS = 20;
+const SEND_MS = 5_000;
+const DELIVERIES = 100;
+const WARM_UP = { sendMs: 2_000, deliveries: 30 };
+const REGISTRATIONS_AT_A_TIME = 8;
+/** What is left of garbage of the load may go first, in ms. */
+const REST_MS = 5_000;
+
+/** What was measured of one kind. */
+interface Figures {
+  readonly deliveriesMs: number[];
+  readonly sendsPerSecond: number[];
+  readonly joinsPerSecond: number[];
+  readonly remoteJoinMs: number[];
+  memoryMib: { first: number; second: number };
+}
+
+interface People {
+  /** Of the first server; the first of them creates rooms. */
+  readonly near: readonly [User, ...User[]];
+  readonly far: User;
+}
+
+async function main(): Promise<void> {
+  const contenders = await startContenders();
+  try {
+    const kinds = [contenders.ours, contenders.synapse];
+    const figures = new Map<Contender, Figures>();
+    const people = new Map<Contender, People>();
+    for (const kind of kinds) {
+      figures.set(kind, newFigures());
+      people.set(kind, await settle(kind));
+    }
+    for (let round = 0; round < ROUNDS; round += 1) {
+      for (const kind of round % 2 === 0 ? kinds : kinds.toReversed()) {
+        await measure(kind, of(people, kind), of(figures, kind));
+        progress(`round ${String(round + 1)}/${String(ROUNDS)} ${kind.name}`, of(figures, kind));
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, REST_MS));
+    for (const kind of kinds) {
+      of(figures, kind).memoryMib = { first: kind.first.memoryMib(), second: kind.second.memoryMib() };
+    }
+    report(of(figures, contenders.ours), of(figures, contenders.synapse));
+  } finally {
+    await contenders.close();
+  }
+}
+
+/** People, and a first load that nobody measures. */
+async function settle(kind: Contender): Promise<People> {
+  const names = Array.from({ length: MEMBERS }, (_, i) => `user${String(i)}`);
+  const users = new Map<string, User>();
+  await each(names, REGISTRATIONS_AT_A_TIME, async (name) => users.set(name, await kind.first.client.register(name)));
+  const [creator, ...others] = names.map((name) => of(users, name));
+  if (!creator) throw new Error('There is nobody.');
+  const far = await kind.second.client.register('far');
+  const roomId = await publicRoom(kind.first.client, creator);
+  const senders = others.slice(0, SENDERS);
+  await joinsPerSecond(kind.first.client, roomId, senders);
+  await sendsPerSecond(kind.first.client, roomId, senders, WARM_UP.sendMs);
+  await deliveriesMs(kind, creator, far, WARM_UP.deliveries);
+  return { near: [creator, ...others], far };
+}
+
+async function measure(kind: Contender, { near, far }: People, figures: Figures): Promise<void> {
+  const [creator, ...others] = near;
+  const { client } = kind.first;
+  figures.deliveriesMs.push(...(await deliveriesMs(kind, creator, far, DELIVERIES)));
+
+  const sendRoom = await publicRoom(client, creator);
+  const senders = others.slice(0, SENDERS);
+  await joinsPerSecond(client, sendRoom, senders);
+  figures.sendsPerSecond.push(await sendsPerSecond(client, sendRoom, senders, SEND_MS));
+
+  const bigRoom = await publicRoom(client, creator);
+  figures.joinsPerSecond.push(await joinsPerSecond(client, bigRoom, others));
+  figures.remoteJoinMs.push(await remoteJoinMs(kind, bigRoom, creator, far));
+}
+
+function report(ours: Figures, synapse: Figures): void {
+  const pair = (name: string, figure: (figures: Figures) => number): Record<string, number> => ({
+    [`ours_${name}`]: rounded(figure(ours)),
+    [`synapse_${name}`]: rounded(figure(synapse)),
+    [`ratio_${name.replace(/_(ms|per_second|mib)$/, '')}`]: rounded(figure(ours) / figure(synapse)),
+  });
+  const result = {
+    bench: 'homeserver',
+    rounds: ROUNDS,
+    members: MEMBERS,
+    senders: SENDERS,
+    deliveries: ours.deliveriesMs.length,
+    cpu: cpus()[0]?.model ?? '',
+    cores: availableParallelism(),
+    ...pair('delivery_p50_ms', (figures) => percentile(figures.deliveriesMs, 0.5)),
+    ...pair('delivery_p95_ms', (figures) => percentile(figures.deliveriesMs, 0.95)),
+    ...pair('sends_per_second', (figures) => percentile(figures.sendsPerSecond, 0.5)),
+    ...pair('joins_per_second', (figures) => percentile(figures.joinsPerSecond, 0.5)),
+    ...pair('remote_join_ms', (figures) => percentile(figures.remoteJoinMs, 0.5)),
+    ...pair('memory_mib', (figures) => figures.memoryMib.first),
+    ...pair('second_memory_mib', (figures) => figures.memoryMib.second),
+  };
+  process.stdout.write(`${JSON.stringify(result)}\n`);
+}
+
+function progress(what: string, figures: Figures): void {
+  const delivered = figures.deliveriesMs.slice(-DELIVERIES);
+  process.stderr.write(
+    `${what.padEnd(18)} delivery ${percentile(delivered, 0.5).toFixed(1)} and ${percentile(delivered, 0.95).toFixed(1)} ms, ` +
+      `${figures.sendsPerSecond.at(-1)?.toFixed(1) ?? ''} sends/s, ${figures.joinsPerSecond.at(-1)?.toFixed(1) ?? ''} joins/s, ` +
+      `remote join ${figures.remoteJoinMs.at(-1)?.toFixed(0) ?? ''} ms\n`,
+  );
+}
+
+function newFigures(): Figures {
+  return {
+    deliveriesMs: [],
+    sendsPerSecond: [],
+    joinsPerSecond: [],
+    remoteJoinMs: [],
+    memoryMib: { first: NaN, second: NaN },
+  };
+}
+
+function percentile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
+}
+
+function rounded(value: number): number {
+  return Number(value.toPrecision(3));
+}
+
+function of<K, V>(map: ReadonlyMap<K, V>, key: K): V {
+  const value = map.get(key);
+  if (value === undefined) throw new Error('Nothing is known of it.');
+  return value;
+}
+
+function positive(text: string | undefined, otherwise: number): number {
+  const value = text === undefined ? otherwise : Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new Error('npm run bench -- homeserver [rounds] [members]');
+  return value;
+}
+
+await main();

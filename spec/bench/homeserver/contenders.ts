@@ -1,0 +1,168 @@
+/** The two that are compared: a pair of our homeservers and a pair of Synapse, each with a database of its own. */
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { demoCertificates } from '../../../deploy/demo-authority.ts';
+import type { DemoCertificate } from '../../../deploy/demo-authority.ts';
+import { ManagedProcess } from '../../../deploy/quickstart/managed-process.ts';
+import { startPostgres } from '../../../homeserver/database/embedded-postgres.ts';
+import { startSynapse } from '../../interop/synapse.ts';
+import { freePorts } from '../../support/homeservers.ts';
+import { LoadClient } from './http.ts';
+
+export interface Server {
+  readonly client: LoadClient;
+  /** Resident memory of its process now, in MiB. */
+  memoryMib(): number;
+}
+
+/** Two servers of the same make that federate with each other. */
+export interface Contender {
+  readonly name: 'ours' | 'synapse';
+  readonly first: Server;
+  readonly second: Server;
+}
+
+export interface Contenders {
+  readonly ours: Contender;
+  readonly synapse: Contender;
+  close(): Promise<void>;
+}
+
+interface Files {
+  readonly folder: string;
+  readonly caFile: string;
+  readonly certificate: DemoCertificate;
+}
+
+interface Running extends Server {
+  stop(): Promise<void>;
+}
+
+const ROOT = join(import.meta.dirname, '../../..');
+const CONNECTIONS = 64;
+
+/** Starts all four servers. PostgreSQL is durable: what is acknowledged is on disk. @throws Error */
+export async function startContenders(): Promise<Contenders> {
+  const folder = mkdtempSync(join(tmpdir(), 'hansetag-bench-'));
+  chmodSync(folder, 0o755);
+  const undo: (() => Promise<void> | void)[] = [() => rmSync(folder, { recursive: true, force: true })];
+  const close = async (): Promise<void> => {
+    for (let step = undo.pop(); step; step = undo.pop()) await step();
+  };
+  try {
+    const postgres = await startPostgres({ dataDir: join(folder, 'data'), socketDir: join(folder, 'socket') });
+    undo.push(() => postgres.stop());
+    const { caFile, certificates } = await demoCertificates(join(folder, 'authority'), [
+      { host: 'localhost', address: '127.0.0.1' },
+    ]);
+    const [certificate] = certificates;
+    if (!certificate) throw new Error('There is no certificate.');
+    const files = { folder, caFile, certificate };
+    const start = async (run: (database: string) => Promise<Running>, database: string): Promise<Running> => {
+      await createDatabase(postgres.url, database);
+      const server = await run(database);
+      undo.push(async () => {
+        await server.client.close();
+        await server.stop();
+      });
+      return server;
+    };
+    const ours = (database: string): Promise<Running> => startOurs(files, postgres.url, database);
+    const synapse = (database: string): Promise<Running> => startTheirs(files, join(folder, 'socket'), database);
+    return {
+      ours: { name: 'ours', first: await start(ours, 'ours_1'), second: await start(ours, 'ours_2') },
+      synapse: { name: 'synapse', first: await start(synapse, 'synapse_1'), second: await start(synapse, 'synapse_2') },
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** One of ours, as docs/configuration.md says. */
+async function startOurs({ folder, caFile, certificate }: Files, postgresUrl: string, name: string): Promise<Running> {
+  const [federationPort = 0, clientPort = 0] = await freePorts(2);
+  const url = `http://127.0.0.1:${String(clientPort)}`;
+  const server = new ManagedProcess({
+    name,
+    cwd: ROOT,
+    args: [...nodeOptions(name), 'homeserver/main.ts'],
+    env: {
+      ...(process.env['PATH'] === undefined ? {} : { PATH: process.env['PATH'] }),
+      HANSETAG_SERVER_NAME: `localhost:${String(federationPort)}`,
+      HANSETAG_PUBLIC_URL: url,
+      HANSETAG_CLIENT_LISTEN: `127.0.0.1:${String(clientPort)}`,
+      HANSETAG_FEDERATION_LISTEN: `127.0.0.1:${String(federationPort)}`,
+      HANSETAG_FEDERATION_CERT: certificate.certFile,
+      HANSETAG_FEDERATION_KEY: certificate.keyFile,
+      HANSETAG_FEDERATION_CA: caFile,
+      HANSETAG_FEDERATION_HOSTS: 'localhost=127.0.0.1',
+      HANSETAG_FEDERATION_ALLOWED_RANGES: '127.0.0.0/8',
+      HANSETAG_SIGNING_KEY_FILE: join(folder, `${name}.key`),
+      HANSETAG_MEDIA_DIR: join(folder, `${name}-media`),
+      HANSETAG_REGISTRATION: '1',
+      // Hashes of passwords are no part of the load; Synapse's are as cheap.
+      HANSETAG_PASSWORD_COST: '10',
+      HANSETAG_RATE_LIMITS: 'off',
+      HANSETAG_LOG_LEVEL: 'warn',
+      HANSETAG_EXIT_WITH_PARENT: '1',
+      DATABASE_URL: databaseUrl(postgresUrl, name),
+    },
+    logFile: join(folder, `${name}.log`),
+    isReady: () =>
+      fetch(`${url}/_matrix/client/versions`).then(
+        (response) => response.ok,
+        () => false,
+      ),
+    log: (message) => console.error(message),
+  });
+  await server.start();
+  return {
+    client: new LoadClient(url, CONNECTIONS),
+    memoryMib: () => residentMib(server.pid),
+    stop: () => server.stop(),
+  };
+}
+
+/** More options of Node for our servers, to look for what costs time: HANSETAG_BENCH_NODE_OPTIONS. */
+function nodeOptions(name: string): string[] {
+  const given = process.env['HANSETAG_BENCH_NODE_OPTIONS'] ?? '';
+  const more = given.split(' ').filter((option) => option !== '');
+  return ['--disable-warning=ExperimentalWarning', ...more.map((option) => option.replace('%s', name))];
+}
+
+async function startTheirs({ caFile, certificate }: Files, host: string, name: string): Promise<Running> {
+  const server = await startSynapse({
+    tls: { caFile, ...certificate },
+    database: { host, user: 'hansetag', name },
+    // Ours has it off unless it is switched on.
+    settings: { presence: { enabled: false } },
+  });
+  return {
+    client: new LoadClient(server.url, CONNECTIONS),
+    memoryMib: () => residentMib(server.pid),
+    stop: () => server.close(),
+  };
+}
+
+async function createDatabase(url: string, name: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query(`CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`);
+  } finally {
+    await client.end();
+  }
+}
+
+function databaseUrl(url: string, name: string): string {
+  return url.replace('/hansetag?', `/${name}?`);
+}
+
+function residentMib(pid: number | undefined): number {
+  const status = readFileSync(`/proc/${String(pid)}/status`, 'utf8');
+  return Number(/^VmRSS:\s+([0-9]+) kB$/m.exec(status)?.[1]) / 1024;
+}
