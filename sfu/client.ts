@@ -17,7 +17,8 @@ import {
 export { SfuError } from './errors.ts';
 
 const FIRST_RETRY_MS = 100;
-const LAST_RETRY_MS = 2000;
+/** On the same machine an attempt costs next to nothing, and a meeting waits for it. */
+const LAST_RETRY_MS = 400;
 /** The slowest request, `link.connect`, gives up after five seconds. */
 const REQUEST_TIMEOUT_MS = 15_000;
 const MAX_MESSAGE_BYTES = 67_108_864;
