@@ -39,7 +39,11 @@ const { values, positionals } = parseArgs({
 });
 
 const CHECKS: readonly Check[] = [
-  { name: 'lint', title: 'Lint rules', run: async () => one(await tool('eslint/bin/eslint.js', ['.'])) },
+  {
+    name: 'lint',
+    title: 'Lint rules',
+    run: async () => one(await tool('eslint/bin/eslint.js', ['.', '--max-warnings=0'])),
+  },
   {
     name: 'format',
     title: 'Format',

@@ -1,5 +1,5 @@
 /** Entry by link: a guest says a name; somebody who is logged in goes straight on. */
-import { ChangeDetectionStrategy, Component, inject, input, signal } from '@angular/core';
+import { ChangeDetectionStrategy, Component, inject, input, type OnInit, signal } from '@angular/core';
 import { MatButton } from '@angular/material/button';
 import { MatFormField, MatLabel } from '@angular/material/form-field';
 import { MatInput } from '@angular/material/input';
@@ -28,7 +28,7 @@ function text(error: unknown): string {
   templateUrl: './guest.html',
   styleUrl: '../shared/entry.scss',
 })
-export class Guest {
+export class Guest implements OnInit {
   readonly #api = inject(Api);
   readonly #auth = inject(Auth);
   readonly #router = inject(Router);

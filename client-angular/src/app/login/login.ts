@@ -1,5 +1,5 @@
 /** The log-in page: one button to the organisation's identity provider, and the way back from there. */
-import { ChangeDetectionStrategy, Component, inject, input, signal } from '@angular/core';
+import { ChangeDetectionStrategy, Component, inject, input, type OnInit, signal } from '@angular/core';
 import { MatButton } from '@angular/material/button';
 import { Router } from '@angular/router';
 import { Api } from '../core/api.ts';
@@ -17,7 +17,7 @@ import { OrganisationMark } from '../shared/organisation-mark.ts';
   templateUrl: './login.html',
   styleUrl: '../shared/entry.scss',
 })
-export class Login {
+export class Login implements OnInit {
   readonly #auth = inject(Auth);
   readonly #router = inject(Router);
   readonly #api = inject(Api);

@@ -1,5 +1,5 @@
 /** The head of the quiet pages: where am I, who am I, and the few personal choices. */
-import { ChangeDetectionStrategy, Component, computed, inject } from '@angular/core';
+import { ChangeDetectionStrategy, Component, computed, inject, type OnInit } from '@angular/core';
 import { MatIconButton } from '@angular/material/button';
 import { MatDivider } from '@angular/material/divider';
 import { MatMenu, MatMenuItem, MatMenuTrigger } from '@angular/material/menu';
@@ -19,7 +19,7 @@ import { OrganisationMark } from './organisation-mark.ts';
   templateUrl: './header.html',
   styleUrl: './header.scss',
 })
-export class Header {
+export class Header implements OnInit {
   readonly #api = inject(Api);
   protected readonly auth = inject(Auth);
   protected readonly theme = inject(Theme);

@@ -1,5 +1,14 @@
 /** The lobby: am I ready? Own picture, level, devices. Nothing leaves this computer before "Join". */
-import { ChangeDetectionStrategy, Component, computed, DestroyRef, inject, input, signal } from '@angular/core';
+import {
+  ChangeDetectionStrategy,
+  Component,
+  computed,
+  DestroyRef,
+  inject,
+  input,
+  type OnInit,
+  signal,
+} from '@angular/core';
 import { MatButton } from '@angular/material/button';
 import { MatFormField, MatLabel } from '@angular/material/form-field';
 import { MatOption, MatSelect } from '@angular/material/select';
@@ -43,7 +52,7 @@ const DEVICE_KIND = { camera: 'videoinput', microphone: 'audioinput' } as const;
   templateUrl: './lobby.html',
   styleUrl: './lobby.scss',
 })
-export class Lobby {
+export class Lobby implements OnInit {
   readonly #api = inject(Api);
   readonly #client = inject(ConferenceClient);
   readonly #router = inject(Router);
