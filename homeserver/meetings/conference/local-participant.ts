@@ -40,8 +40,9 @@ export class LocalParticipant {
   readonly sources = new Map<Source, { producerId: string; paused: boolean }>();
   readonly wants = new Map<SourceKey, Watch>();
   /**
-   * Whether the client has said what it wants. Until it has, which is so after a restart of the homeserver, nothing
-   * follows from an empty `wants`: it still shows what its consumers bring.
+   * Whether the client has said what it wants since its media was opened. After a restart of the homeserver nothing
+   * follows from an empty `wants` until then: it still shows what its consumers bring. With new transports it gets no
+   * consumers before: it could not take them yet.
    */
   declared = false;
   readonly consumers = new Map<SourceKey, LocalConsumer>();
@@ -71,6 +72,7 @@ export class LocalParticipant {
   forgetMedia(): void {
     this.sendTransportId = undefined;
     this.receiveTransportId = undefined;
+    this.declared = false;
     this.sources.clear();
     this.consumers.clear();
   }
