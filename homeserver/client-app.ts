@@ -24,6 +24,7 @@ import { profileRouter } from './client-api/profile.ts';
 import type { ProfileRouterOptions } from './client-api/profile.ts';
 import { registerRouter, sharedSecretRouter } from './client-api/register.ts';
 import { serverNoticesGuard, serverNoticesRouter } from './client-api/server-notices.ts';
+import { restrictionsRouter } from './client-api/restrictions.ts';
 import { servicesRouter } from './client-api/services.ts';
 import type { ServicesRouterOptions } from './client-api/services.ts';
 import { browserLogin, ssoRouter } from './client-api/sso.ts';
@@ -55,6 +56,8 @@ export interface ClientAppOptions
   readonly passwords: PasswordConfig;
   readonly uia: Uia;
   readonly guestAccess?: GuestAccess;
+  /** What stands before all at `/_matrix/client/v3`. */
+  readonly guards?: readonly Router[];
   /** Messages of the server itself. */
   readonly notices?: ServerNotices;
   /** The OAuth 2.0 API, where there is a way to log in. */
@@ -132,6 +135,7 @@ export function clientApp(options: ClientAppOptions): Express {
   if (options.notices) app.use(serverNoticesRouter({ notices: options.notices, requireSession }));
   app.use(
     ['/_matrix/client/v3', '/_matrix/client/r0'],
+    ...(options.guards ?? []),
     loginRouter(own),
     registerRouter(own),
     accountRouter(own),
@@ -144,7 +148,7 @@ export function clientApp(options: ClientAppOptions): Express {
     ...(options.notices ? [serverNoticesGuard({ notices: options.notices, requireSession })] : []),
     ...options.matrix,
   );
-  app.use('/_matrix', loginTokenRouter(own), ...options.matrixRoot);
+  app.use('/_matrix', loginTokenRouter(own), restrictionsRouter(own), ...options.matrixRoot);
   if (options.admin) app.use('/_synapse/admin', ...options.admin);
   if (options.federation) app.use(options.federation);
   if (options.meetings) app.use('/_hansetag/client/v1', options.meetings);

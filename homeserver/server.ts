@@ -28,6 +28,7 @@ import { clientApp } from './client-app.ts';
 import { roomsRouter } from './client-api/rooms.ts';
 import { ACCOUNT_PATH } from './client-api/account-page.ts';
 import { GuestAccess } from './client-api/guest-access.ts';
+import { suspensionGuard } from './client-api/restrictions.ts';
 import { OAUTH_PATH } from './client-api/oauth.ts';
 import { CALLBACK_PATH } from './client-api/sso.ts';
 import type { Address, Config } from './config.ts';
@@ -298,6 +299,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     uia,
     ...(oauth ? { oauth } : {}),
     guestAccess,
+    guards: [suspensionGuard(rooms, sessionRequired)],
     notices: await ServerNotices.open({ db, accounts, rooms, organisation: config.organisation }),
     leaveRooms: (userId) => leaver.leave(userId),
     ...(config.oidc

@@ -18,6 +18,10 @@ export interface Account {
   readonly guest: boolean;
   readonly admin: boolean;
   readonly deactivated: boolean;
+  /** Can do nothing but log out. */
+  readonly locked: boolean;
+  /** Can read, but not write. */
+  readonly suspended: boolean;
   /** What `Passwords` made of the password. */
   readonly passwordHash: string | undefined;
   /** Whether the person is known to the identity provider. */
@@ -31,12 +35,17 @@ export interface NewAccount {
   readonly displayName?: string | undefined;
 }
 
+/** What administrators can do to an account for a time. */
+export type Restriction = 'locked' | 'suspended';
+
 interface UserRow {
   localpart: string;
   display_name: string | null;
   guest: boolean;
   admin: boolean;
   deactivated_at: number | null;
+  locked: boolean;
+  suspended: boolean;
   password: string | null;
   subject: string | null;
 }
@@ -79,6 +88,8 @@ export class Accounts {
         guest: row.guest,
         admin: row.admin,
         deactivated: row.deactivated_at !== null,
+        locked: row.locked,
+        suspended: row.suspended,
         passwordHash: row.password ?? undefined,
         external: row.subject !== null,
       }
@@ -118,6 +129,15 @@ export class Accounts {
   /** Makes somebody an administrator, or no longer one. */
   async setAdmin(userId: string, admin: boolean): Promise<void> {
     await this.#db.query('UPDATE users SET admin = $2 WHERE localpart = $1', [this.localpart(userId) ?? '', admin]);
+    this.#changed(userId);
+  }
+
+  /** Locks or suspends somebody, or ends that. */
+  async restrict(userId: string, restriction: Restriction, on: boolean): Promise<void> {
+    await this.#db.query(`UPDATE users SET ${restriction} = $2 WHERE localpart = $1`, [
+      this.localpart(userId) ?? '',
+      on,
+    ]);
     this.#changed(userId);
   }
 
@@ -280,7 +300,7 @@ export class Accounts {
     const localpart = this.localpart(userId);
     if (localpart === undefined) return undefined;
     const [row] = await this.#db.query<UserRow>(
-      `SELECT localpart, display_name, guest, admin, deactivated_at, password, subject FROM users
+      `SELECT localpart, display_name, guest, admin, deactivated_at, locked, suspended, password, subject FROM users
        WHERE localpart = $1`,
       [localpart],
     );

@@ -9,14 +9,13 @@ const MAX_TOKEN_LENGTH = 200;
  * Middleware that lets only logged-in people pass, and sets `response.locals.requester`. A token in the query is taken
  * as well, since older clients send it there; no query ever reaches our logs.
  *
+ * @param evenLocked whether people pass whose account is locked
  * @see Matrix specification, client-server API, "Using access tokens"
  */
-export function requireSession(sessions: Sessions): RequestHandler {
+export function requireSession(sessions: Sessions, evenLocked = false): RequestHandler {
   return async (request, response, next) => {
-    response.locals['requester'] = await sessions.authenticate(bearerToken(request), {
-      ip: request.ip,
-      userAgent: request.headers['user-agent'],
-    });
+    const origin = { ip: request.ip, userAgent: request.headers['user-agent'] };
+    response.locals['requester'] = await sessions.authenticate(bearerToken(request), origin, evenLocked);
     next();
   };
 }
@@ -26,7 +25,8 @@ function bearerToken(request: Request): string {
   const [, header] = /^Bearer +([^\s]+)$/i.exec(authorization ?? '') ?? [];
   const { access_token: query } = request.query;
   const token = authorization === undefined ? query : header;
-  if (typeof token !== 'string' || token === '') throw new MatrixError(401, 'M_MISSING_TOKEN', 'You are not logged in.');
+  if (typeof token !== 'string' || token === '')
+    throw new MatrixError(401, 'M_MISSING_TOKEN', 'You are not logged in.');
   if (token.length > MAX_TOKEN_LENGTH) {
     throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'You are not logged in any more.', { soft_logout: false });
   }

@@ -11,6 +11,8 @@ export interface Requester {
   readonly deviceId: string;
   readonly guest: boolean;
   readonly admin: boolean;
+  /** May read, but not write. */
+  readonly suspended: boolean;
   readonly displayName: string;
 }
 
@@ -74,6 +76,8 @@ interface RequesterRow {
   refreshable: boolean;
   guest: boolean;
   admin: boolean;
+  locked: boolean;
+  suspended: boolean;
   display_name: string | null;
   last_seen_at: number;
   last_seen_ip: string | null;
@@ -118,15 +122,19 @@ export class Sessions {
   }
 
   /**
-   * @throws MatrixError 401 M_UNKNOWN_TOKEN; with `soft_logout` when the token has only expired
+   * @param evenLocked whether people pass whose account is locked
+   * @throws MatrixError 401 M_UNKNOWN_TOKEN; with `soft_logout` when the token has only expired; 401 M_USER_LOCKED
    */
-  async authenticate(accessToken: string, origin: Origin = {}): Promise<Requester> {
+  async authenticate(accessToken: string, origin: Origin = {}, evenLocked = false): Promise<Requester> {
     const hash = hashSecret(accessToken);
     const now = this.#now();
     const known = this.#cache.get(hash);
     const isOwn = accessToken.startsWith(ACCESS_TOKEN_PREFIX);
     const row = known ?? (isOwn ? await this.#own(hash) : await this.#oauth(hash));
     if (row.expires_at !== null && row.expires_at <= now) throw unknownToken(row.refreshable);
+    if (row.locked && !evenLocked) {
+      throw new MatrixError(401, 'M_USER_LOCKED', 'Your account is locked.', { soft_logout: true });
+    }
     const age = now - row.last_seen_at;
     const moved = origin.ip !== undefined && origin.ip !== row.last_seen_ip;
     if (age > SEEN_STEP_MS || (moved && (age > MOVED_STEP_MS || row.last_seen_ip === null))) {
@@ -143,6 +151,7 @@ export class Sessions {
       deviceId: row.device_id,
       guest: row.guest,
       admin: row.admin,
+      suspended: row.suspended,
       displayName: row.display_name ?? row.localpart,
     };
   }
@@ -236,6 +245,13 @@ export class Sessions {
     );
   }
 
+  /** Ends what goes on at all devices of a user, who stays logged in. */
+  async interrupt(userId: string): Promise<void> {
+    for (const { deviceId } of await this.devices(userId)) {
+      for (const listener of this.#listeners) listener(userId, deviceId);
+    }
+  }
+
   /** Gives a device another name. @returns whether there is such a device */
   async rename(userId: string, deviceId: string, displayName: string): Promise<boolean> {
     const [row] = await this.#db.query(
@@ -267,7 +283,7 @@ export class Sessions {
     return () => this.#deviceListeners.delete(listener);
   }
 
-  /** Tells of devices that were logged out. Answers a function that ends the telling. */
+  /** Tells of devices that were logged out or interrupted. Answers a function that ends the telling. */
   onEnd(listener: EndListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -276,7 +292,8 @@ export class Sessions {
   async #own(hash: Buffer): Promise<RequesterRow> {
     const { generation } = this.#cache;
     const [row] = await this.#db.query<RequesterRow & TokenRow>(
-      `SELECT t.*, t.refresh_hash IS NOT NULL AS refreshable, u.guest, u.admin, u.display_name, d.last_seen_at, d.last_seen_ip FROM tokens t
+      `SELECT t.*, t.refresh_hash IS NOT NULL AS refreshable, u.guest, u.admin, u.locked, u.suspended,
+       u.display_name, d.last_seen_at, d.last_seen_ip FROM tokens t
        JOIN users u USING (localpart) JOIN devices d USING (localpart, device_id) WHERE t.access_hash = $1`,
       [hash],
     );
@@ -294,8 +311,8 @@ export class Sessions {
   async #oauth(hash: Buffer): Promise<RequesterRow> {
     const { generation } = this.#cache;
     const [row] = await this.#db.query<RequesterRow>(
-      `SELECT i.localpart, i.device_id, i.expires_at, true AS refreshable, u.guest, u.admin, u.display_name, d.last_seen_at, d.last_seen_ip
-       FROM oauth_items i JOIN users u USING (localpart) JOIN devices d USING (localpart, device_id)
+      `SELECT i.localpart, i.device_id, i.expires_at, true AS refreshable, u.guest, u.admin, u.locked,
+       u.suspended, u.display_name, d.last_seen_at, d.last_seen_ip FROM oauth_items i JOIN users u USING (localpart) JOIN devices d USING (localpart, device_id)
        WHERE i.model = 'AccessToken' AND i.id = $1`,
       [hash],
     );

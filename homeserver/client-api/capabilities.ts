@@ -5,6 +5,7 @@ import { DEFAULT_ROOM_VERSION, SUPPORTED_ROOM_VERSIONS } from '../../federation/
 import type { Info } from '../../protocol/client-api.ts';
 import type { PasswordConfig } from '../config.ts';
 import { methods } from '../errors.ts';
+import { requesterOf } from './parse.ts';
 
 export interface CapabilitiesRouterOptions {
   readonly publicUrl: string;
@@ -68,6 +69,7 @@ export function capabilitiesRouter(options: CapabilitiesRouterOptions): Router {
             'm.profile_fields': { enabled: true },
             'm.3pid_changes': { enabled: false },
             'm.get_login_token': { enabled: true },
+            ...(requesterOf(response).admin ? { 'm.account_moderation': { lock: true, suspend: true } } : {}),
           },
         });
       },

@@ -7,6 +7,7 @@ import type { Accounts } from '../accounts/accounts.ts';
 import type { LoginTokens } from '../accounts/login-tokens.ts';
 import { MAX_PASSWORD } from '../accounts/passwords.ts';
 import type { PasswordLogin } from '../accounts/password-login.ts';
+import { requireSession } from '../accounts/require-session.ts';
 import type { Sessions, Tokens } from '../accounts/sessions.ts';
 import { namedUser } from '../accounts/user-identifier.ts';
 import type { PasswordConfig } from '../config.ts';
@@ -23,7 +24,6 @@ export interface LoginRouterOptions {
   readonly sessions: Sessions;
   readonly loginTokens: LoginTokens;
   readonly passwordLogin: PasswordLogin;
-  readonly requireSession: RequestHandler;
   readonly limitLogin: RequestHandler;
 }
 
@@ -47,7 +47,9 @@ const refreshSchema = z.looseObject({ refresh_token: token });
 
 /** Mounted at `/_matrix/client/v3`. */
 export function loginRouter(options: LoginRouterOptions): Router {
-  const { serverName, publicUrl, sso, passwords, sessions, loginTokens, requireSession, limitLogin } = options;
+  const { serverName, publicUrl, sso, passwords, sessions, loginTokens, limitLogin } = options;
+  // Who is locked out can at least leave.
+  const anySession = requireSession(sessions, true);
   const router = express.Router();
   const flows: Record<string, unknown>[] = [];
   if (passwords.login) flows.push({ type: 'm.login.password' });
@@ -95,7 +97,7 @@ export function loginRouter(options: LoginRouterOptions): Router {
 
   methods(router, '/logout', {
     post: [
-      requireSession,
+      anySession,
       async (_request, response) => {
         const { userId, deviceId } = requesterOf(response);
         await sessions.end(userId, deviceId);
@@ -106,7 +108,7 @@ export function loginRouter(options: LoginRouterOptions): Router {
 
   methods(router, '/logout/all', {
     post: [
-      requireSession,
+      anySession,
       async (_request, response) => {
         await sessions.endAll(requesterOf(response).userId);
         response.json({});

@@ -136,6 +136,7 @@ export class SessionServer {
         throw new ProtocolFailure('unsupported-version', `This server speaks version ${String(SESSION_VERSION)}.`);
       }
       const requester = await sessions.authenticate(params.accessToken);
+      if (requester.suspended) throw new ProtocolFailure('forbidden', 'Your account is suspended.');
       const { userId, deviceId, guest } = requester;
       const old = params.resume && this.#live.get(params.resume.sessionId);
       const resumable =
