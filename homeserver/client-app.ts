@@ -42,7 +42,7 @@ import type { RateLimits } from './rate-limits.ts';
 
 export interface ClientAppOptions
   extends
-    Pick<CapabilitiesRouterOptions, 'info' | 'databaseUp' | 'sfuUp'>,
+    Pick<CapabilitiesRouterOptions, 'info' | 'wellKnown' | 'databaseUp' | 'sfuUp'>,
     Pick<ProfileRouterOptions, 'profiles' | 'remoteProfile'>,
     Pick<AccountRouterOptions, 'leaveRooms'>,
     Pick<ServicesRouterOptions, 'openIdTokens'> {

@@ -18,6 +18,7 @@ export interface Config {
   readonly colour: string;
   /** Address of the web client, without a slash at the end. */
   readonly publicUrl: string;
+  readonly wellKnown: WellKnownConfig;
   readonly clientListen: Address;
   readonly federation: FederationConfig;
   readonly databaseUrl: string;
@@ -42,6 +43,15 @@ export interface Config {
   readonly metricsListen: Address | undefined;
   /** End when the standard input closes, so that no process outlives the one that started it. */
   readonly exitWithParent: boolean;
+}
+
+/** What `/.well-known/matrix` says beside the address for clients. */
+export interface WellKnownConfig {
+  /** Server name under which other servers reach this one, when it is not its own. */
+  readonly server: string | undefined;
+  /** Where people find help. */
+  readonly supportEmail: string | undefined;
+  readonly supportPage: string | undefined;
 }
 
 export interface FederationConfig {
@@ -126,6 +136,9 @@ const schema = z.object({
   HANSETAG_PUBLIC_URL: webAddress.transform((value) => value.replace(/\/+$/, '')),
   HANSETAG_CLIENT_LISTEN: address.default({ host: '127.0.0.1', port: 8440 }),
   HANSETAG_FEDERATION_LISTEN: address.default({ host: '127.0.0.1', port: 8448 }),
+  HANSETAG_FEDERATION_ADDRESS: text
+    .refine(isServerName, 'must be a host name and perhaps a port, such as matrix.hamburg.example:443')
+    .optional(),
   HANSETAG_FEDERATION_CERT: text,
   HANSETAG_FEDERATION_KEY: text,
   HANSETAG_FEDERATION_CA: text.optional(),
@@ -162,6 +175,8 @@ const schema = z.object({
   HANSETAG_PUSH_ALLOWED_RANGES: list.refine(areRanges, 'must be a list of ranges such as 10.0.0.0/8').default([]),
   HANSETAG_CLIENT_DIR: text.optional(),
   HANSETAG_SIGNING_KEY_FILE: text,
+  HANSETAG_SUPPORT_EMAIL: z.email('must be a mail address').max(254, 'is too long').optional(),
+  HANSETAG_SUPPORT_PAGE: webAddress.optional(),
   HANSETAG_LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
   HANSETAG_RATE_LIMIT_FACTOR: text
     .regex(/^[0-9]{1,4}(\.[0-9]{1,3})?$/, 'must be a number such as 1 or 2.5')
@@ -201,6 +216,11 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     organisation: values.HANSETAG_ORGANISATION ?? values.HANSETAG_SERVER_NAME,
     colour: values.HANSETAG_COLOUR,
     publicUrl: values.HANSETAG_PUBLIC_URL,
+    wellKnown: {
+      server: values.HANSETAG_FEDERATION_ADDRESS,
+      supportEmail: values.HANSETAG_SUPPORT_EMAIL,
+      supportPage: values.HANSETAG_SUPPORT_PAGE,
+    },
     clientListen: values.HANSETAG_CLIENT_LISTEN,
     federation: {
       listen: values.HANSETAG_FEDERATION_LISTEN,

@@ -285,6 +285,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
   const measured = config.metricsListen && metrics();
   const forPeople = clientApp({
     publicUrl,
+    wellKnown: config.wellKnown,
     proxies: config.proxies,
     info: {
       organisation: { serverName, displayName: config.organisation, colour: config.colour },

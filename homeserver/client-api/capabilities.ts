@@ -3,12 +3,13 @@ import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { DEFAULT_ROOM_VERSION, SUPPORTED_ROOM_VERSIONS } from '../../federation/room-versions.ts';
 import type { Info } from '../../protocol/client-api.ts';
-import type { PasswordConfig } from '../config.ts';
+import type { PasswordConfig, WellKnownConfig } from '../config.ts';
 import { methods } from '../errors.ts';
 import { requesterOf } from './parse.ts';
 
 export interface CapabilitiesRouterOptions {
   readonly publicUrl: string;
+  readonly wellKnown: WellKnownConfig;
   readonly info: Info;
   readonly passwords: PasswordConfig;
   readonly requireSession: RequestHandler;
@@ -42,7 +43,7 @@ const UNSTABLE = {
 
 /** Mounted at the root of the client server. */
 export function capabilitiesRouter(options: CapabilitiesRouterOptions): Router {
-  const { publicUrl, info, passwords, requireSession, databaseUp, sfuUp } = options;
+  const { publicUrl, wellKnown, info, passwords, requireSession, databaseUp, sfuUp } = options;
   const router = express.Router();
 
   methods(router, '/.well-known/matrix/client', {
@@ -50,38 +51,49 @@ export function capabilitiesRouter(options: CapabilitiesRouterOptions): Router {
       response.json({ 'm.homeserver': { base_url: publicUrl } });
     },
   });
+  const { server, supportEmail, supportPage } = wellKnown;
+  if (server !== undefined) {
+    methods(router, '/.well-known/matrix/server', {
+      get: (_request, response) => void response.json({ 'm.server': server }),
+    });
+  }
+  if (supportEmail !== undefined || supportPage !== undefined) {
+    methods(router, '/.well-known/matrix/support', {
+      get: (_request, response) => {
+        response.json({
+          ...(supportEmail === undefined ? {} : { contacts: [{ role: 'm.role.admin', email_address: supportEmail }] }),
+          ...(supportPage === undefined ? {} : { support_page: supportPage }),
+        });
+      },
+    });
+  }
   methods(router, '/_matrix/client/versions', {
     get: (_request, response) => {
       response.json({ versions: VERSIONS, unstable_features: UNSTABLE });
     },
   });
-  methods(router, '/_matrix/client/v3/capabilities', {
-    get: [
-      requireSession,
-      (_request, response) => {
-        const available = Object.fromEntries(SUPPORTED_ROOM_VERSIONS.map((version) => [version, 'stable']));
-        response.json({
-          capabilities: {
-            'm.room_versions': { default: DEFAULT_ROOM_VERSION, available },
-            'm.change_password': { enabled: passwords.login },
-            'm.set_displayname': { enabled: true },
-            'm.set_avatar_url': { enabled: true },
-            'm.profile_fields': { enabled: true },
-            'm.3pid_changes': { enabled: false },
-            'm.get_login_token': { enabled: true },
-            ...(requesterOf(response).admin ? { 'm.account_moderation': { lock: true, suspend: true } } : {}),
-          },
-        });
-      },
-    ],
-  });
-  const noRules = { override: [], content: [], room: [], sender: [], underride: [] };
-  methods(router, '/_matrix/client/v3/pushrules/', {
-    get: [requireSession, (_request, response) => void response.json({ global: noRules })],
-  });
-  methods(router, '/_matrix/client/v3/pushrules/global/', {
-    get: [requireSession, (_request, response) => void response.json(noRules)],
-  });
+  for (const version of ['v3', 'r0']) {
+    methods(router, `/_matrix/client/${version}/capabilities`, {
+      get: [
+        requireSession,
+        (_request, response) => {
+          const available = Object.fromEntries(SUPPORTED_ROOM_VERSIONS.map((version) => [version, 'stable']));
+          response.json({
+            capabilities: {
+              'm.room_versions': { default: DEFAULT_ROOM_VERSION, available },
+              'm.change_password': { enabled: passwords.login },
+              'm.set_displayname': { enabled: true },
+              'm.set_avatar_url': { enabled: true },
+              'm.profile_fields': { enabled: true },
+              'm.3pid_changes': { enabled: false },
+              'm.get_login_token': { enabled: true },
+              ...(requesterOf(response).admin ? { 'm.account_moderation': { lock: true, suspend: true } } : {}),
+            },
+          });
+        },
+      ],
+    });
+  }
 
   methods(router, '/_hansetag/client/v1/info', {
     get: (_request, response) => {

@@ -120,6 +120,7 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     now: clock.now,
   });
   const app = clientApp({
+    wellKnown: { server: undefined, supportEmail: undefined, supportPage: undefined },
     oauth,
     passwordLogin,
     passwords,

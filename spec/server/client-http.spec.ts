@@ -139,7 +139,7 @@ describe('The client server', () => {
     expect(json['capabilities']).toEqual(
       jasmine.objectContaining({ 'm.room_versions': jasmine.objectContaining({ default: '12' }) }),
     );
-    expect((await home.request('GET', `${V3}/pushrules/`, { token })).status).toBe(200);
+    expect((await home.request('GET', '/_matrix/client/r0/capabilities', { token })).status).toBe(200);
   });
 });
 
