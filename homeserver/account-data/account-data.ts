@@ -52,6 +52,15 @@ export class AccountData {
     return row && (parseStrict(row.json) as JsonObject);
   }
 
+  /** What some users keep under a type, apart from rooms. */
+  async ofUsers(userIds: readonly string[], type: string): Promise<Map<string, JsonObject>> {
+    const rows = await this.#db.query<Row & { user_id: string }>(
+      `SELECT user_id, json FROM account_data WHERE user_id = ANY($1) AND room_id = '' AND type = $2 AND NOT deleted`,
+      [userIds, type],
+    );
+    return new Map(rows.map((row) => [row.user_id, parseStrict(row.json) as JsonObject]));
+  }
+
   async put(userId: string, roomId: string, type: string, content: JsonObject): Promise<void> {
     await this.#store(userId, roomId, type, content, false);
   }
@@ -122,12 +131,19 @@ export class AccountData {
     const cached = this.#ignored.get(userId);
     if (cached) return cached;
     const generation = this.#generation;
-    const users = member(await this.get(userId, '', IGNORED_USERS), 'ignored_users');
-    const ignored = new Set(isJsonObject(users) ? Object.keys(users) : []);
-    // Nobody can hide from oneself.
-    ignored.delete(userId);
+    const ignored = ignoredIn(userId, await this.get(userId, '', IGNORED_USERS));
     if (generation === this.#generation) this.#ignored.set(userId, ignored);
     return ignored;
+  }
+
+  /** Reads whom many users ignore at once, so that `ignored` has them at hand. */
+  async prepareIgnored(userIds: readonly string[]): Promise<void> {
+    const missing = userIds.filter((userId) => this.#ignored.get(userId) === undefined);
+    if (missing.length < 2) return;
+    const generation = this.#generation;
+    const stored = await this.ofUsers(missing, IGNORED_USERS);
+    if (generation !== this.#generation) return;
+    for (const userId of missing) this.#ignored.set(userId, ignoredIn(userId, stored.get(userId)));
   }
 
   async #store(userId: string, roomId: string, type: string, content: JsonObject, deleted: boolean): Promise<void> {
@@ -138,6 +154,17 @@ export class AccountData {
     if (type === IGNORED_USERS) this.#ignored.delete(userId);
     this.#notifier.wakeUsers([userId]);
   }
+}
+
+const NOBODY: ReadonlySet<string> = new Set();
+
+function ignoredIn(userId: string, content: JsonObject | undefined): ReadonlySet<string> {
+  const users = member(content, 'ignored_users');
+  if (!isJsonObject(users)) return NOBODY;
+  const ignored = new Set(Object.keys(users));
+  // Nobody can hide from oneself.
+  ignored.delete(userId);
+  return ignored;
 }
 
 const UPSERT = `INSERT INTO account_data (user_id, room_id, type, json, deleted, position)

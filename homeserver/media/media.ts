@@ -1,8 +1,8 @@
 /** The files of this server's people, and those of others that they look at. */
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { ForeignKeyConstraintError } from 'sequelize';
 import { isServerName } from '../../federation/identifiers.ts';
+import { isForeignKeyViolation } from '../database/database.ts';
 import type { Database, Tx } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
 import { TooLargeError } from './blobs.ts';
@@ -167,7 +167,7 @@ export class Media {
       await this.#settled(file, () => this.store.addThumbnail(source.sha256, key, contentType, file)).catch(
         (error: unknown) => {
           // The large one was removed meanwhile.
-          throw error instanceof ForeignKeyConstraintError ? notFound() : error;
+          throw isForeignKeyViolation(error) ? notFound() : error;
         },
       );
       return { sha256: file.sha256, size: file.size, contentType, fileName: undefined };

@@ -42,42 +42,70 @@ function rule(
   return { rule_id: id, default: true, enabled, conditions, actions };
 }
 
+const RULES = {
+  master: rule(MASTER, [], [], false),
+  notices: rule('.m.rule.suppress_notices', [match('content.msgtype', 'm.notice')], []),
+  members: rule('.m.rule.member_event', [ofType('m.room.member')], []),
+  roomMention: rule(
+    '.m.rule.is_room_mention',
+    [{ kind: 'event_property_is', key: 'content.m\\.mentions.room', value: true }, TO_THE_ROOM],
+    ['notify', HIGHLIGHT],
+  ),
+  roomNotice: rule('.m.rule.roomnotif', [match('content.body', '@room'), TO_THE_ROOM], ['notify', HIGHLIGHT]),
+  tombstone: rule('.m.rule.tombstone', [ofType('m.room.tombstone'), match('state_key', '')], ['notify', HIGHLIGHT]),
+  reaction: rule('.m.rule.reaction', [ofType('m.reaction')], []),
+  serverAcl: rule('.m.rule.room.server_acl', [ofType('m.room.server_acl'), match('state_key', '')], []),
+  edits: rule(
+    '.m.rule.suppress_edits',
+    [{ kind: 'event_property_is', key: 'content.m\\.relates_to.rel_type', value: 'm.replace' }],
+    [],
+  ),
+} as const;
+const UNDERRIDE = [
+  rule('.m.rule.call', [ofType('m.call.invite')], ['notify', sound('ring')]),
+  rule('.org.matrix.msc4075.rule.rtc', [ofType('org.matrix.msc4075.rtc.notification')], ['notify', sound('ring')]),
+  rule('.m.rule.encrypted_room_one_to_one', [TWO_PEOPLE, ofType('m.room.encrypted')], ['notify', sound('default')]),
+  rule('.m.rule.room_one_to_one', [TWO_PEOPLE, ofType('m.room.message')], ['notify', sound('default')]),
+  rule('.m.rule.message', [ofType('m.room.message')], ['notify']),
+  rule('.m.rule.encrypted', [ofType('m.room.encrypted')], ['notify']),
+];
+const DISPLAY_NAME = rule(
+  '.m.rule.contains_display_name',
+  [{ kind: 'contains_display_name' }],
+  ['notify', sound('default'), HIGHLIGHT],
+);
+const IMPARTIAL: ReadonlySet<PushRule> = new Set([...Object.values(RULES), ...UNDERRIDE]);
+
+/** Whether the conditions of a rule are the same for whoever has it: what holds for one holds for all. */
+export function isImpartial(rule: PushRule): boolean {
+  return IMPARTIAL.has(rule);
+}
+
+/** Most of the rules are the same objects for everybody. */
 export function defaultRules(userId: string): RuleSet {
   const localpart = userId.slice(1, userId.indexOf(':'));
   return {
     override: [
-      rule(MASTER, [], [], false),
-      rule('.m.rule.suppress_notices', [match('content.msgtype', 'm.notice')], []),
+      RULES.master,
+      RULES.notices,
       rule(
         '.m.rule.invite_for_me',
         [ofType('m.room.member'), match('content.membership', 'invite'), match('state_key', userId)],
         ['notify', sound('default')],
       ),
-      rule('.m.rule.member_event', [ofType('m.room.member')], []),
+      RULES.members,
       rule(
         '.m.rule.is_user_mention',
         [{ kind: 'event_property_contains', key: 'content.m\\.mentions.user_ids', value: userId }],
         ['notify', sound('default'), HIGHLIGHT],
       ),
-      rule(
-        '.m.rule.contains_display_name',
-        [{ kind: 'contains_display_name' }],
-        ['notify', sound('default'), HIGHLIGHT],
-      ),
-      rule(
-        '.m.rule.is_room_mention',
-        [{ kind: 'event_property_is', key: 'content.m\\.mentions.room', value: true }, TO_THE_ROOM],
-        ['notify', HIGHLIGHT],
-      ),
-      rule('.m.rule.roomnotif', [match('content.body', '@room'), TO_THE_ROOM], ['notify', HIGHLIGHT]),
-      rule('.m.rule.tombstone', [ofType('m.room.tombstone'), match('state_key', '')], ['notify', HIGHLIGHT]),
-      rule('.m.rule.reaction', [ofType('m.reaction')], []),
-      rule('.m.rule.room.server_acl', [ofType('m.room.server_acl'), match('state_key', '')], []),
-      rule(
-        '.m.rule.suppress_edits',
-        [{ kind: 'event_property_is', key: 'content.m\\.relates_to.rel_type', value: 'm.replace' }],
-        [],
-      ),
+      DISPLAY_NAME,
+      RULES.roomMention,
+      RULES.roomNotice,
+      RULES.tombstone,
+      RULES.reaction,
+      RULES.serverAcl,
+      RULES.edits,
     ],
     content: [
       {
@@ -90,13 +118,6 @@ export function defaultRules(userId: string): RuleSet {
     ],
     room: [],
     sender: [],
-    underride: [
-      rule('.m.rule.call', [ofType('m.call.invite')], ['notify', sound('ring')]),
-      rule('.org.matrix.msc4075.rule.rtc', [ofType('org.matrix.msc4075.rtc.notification')], ['notify', sound('ring')]),
-      rule('.m.rule.encrypted_room_one_to_one', [TWO_PEOPLE, ofType('m.room.encrypted')], ['notify', sound('default')]),
-      rule('.m.rule.room_one_to_one', [TWO_PEOPLE, ofType('m.room.message')], ['notify', sound('default')]),
-      rule('.m.rule.message', [ofType('m.room.message')], ['notify']),
-      rule('.m.rule.encrypted', [ofType('m.room.encrypted')], ['notify']),
-    ],
+    underride: UNDERRIDE,
   };
 }

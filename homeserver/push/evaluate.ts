@@ -5,6 +5,7 @@
  */
 import { isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
+import { isImpartial } from './default-rules.ts';
 import type { PushRule, RuleSet } from './default-rules.ts';
 import { matchesWhole, matchesWords } from './glob.ts';
 
@@ -19,6 +20,8 @@ export interface PushSubject {
   readonly displayName: () => Promise<string | undefined>;
   /** Whether the sender may notify the whole room. */
   readonly mayNotify: (key: string) => Promise<boolean>;
+  /** What was found out of rules that are the same for all users; to be shared by all who get the event. */
+  readonly known: Map<PushRule, boolean>;
 }
 
 /** These look at the text only as long as the sender does not say who is meant. */
@@ -29,23 +32,50 @@ export async function evaluate(rules: RuleSet, subject: PushSubject): Promise<Pu
   const content = member(subject.event, 'content');
   const saysWho = isJsonObject(content) && Object.hasOwn(content, 'm.mentions');
   const applies = (rule: PushRule): boolean => rule.enabled && !(saysWho && BEFORE_MENTIONS.includes(rule.rule_id));
-  for (const rule of rules.override) if (applies(rule) && (await allHold(rule, subject))) return rule.actions;
+  for (const rule of rules.override) {
+    if (!applies(rule)) continue;
+    const held = holdFor(rule, subject);
+    if (typeof held === 'boolean' ? held : await held) return rule.actions;
+  }
   const body = property(subject.event, 'content.body');
   for (const rule of rules.content) {
     if (typeof body === 'string' && applies(rule) && matchesWords(rule.pattern ?? '', body)) return rule.actions;
   }
   for (const rule of rules.room) if (rule.enabled && rule.rule_id === subject.roomId) return rule.actions;
   for (const rule of rules.sender) if (rule.enabled && rule.rule_id === subject.sender) return rule.actions;
-  for (const rule of rules.underride) if (applies(rule) && (await allHold(rule, subject))) return rule.actions;
+  for (const rule of rules.underride) {
+    if (!applies(rule)) continue;
+    const held = holdFor(rule, subject);
+    if (typeof held === 'boolean' ? held : await held) return rule.actions;
+  }
   return undefined;
 }
 
-async function allHold(rule: PushRule, subject: PushSubject): Promise<boolean> {
-  for (const condition of rule.conditions ?? []) if (!(await holds(condition, subject))) return false;
+/**
+ * Whether all conditions of a rule hold. Whoever sends to a thousand people makes some ten thousand of these decisions:
+ * most of them are made once for all, and at once.
+ */
+function holdFor(rule: PushRule, subject: PushSubject): boolean | Promise<boolean> {
+  const known = subject.known.get(rule);
+  if (known !== undefined) return known;
+  const held = allHold(rule.conditions ?? [], 0, subject);
+  if (!isImpartial(rule)) return held;
+  if (typeof held === 'boolean') subject.known.set(rule, held);
+  else return held.then((value) => (subject.known.set(rule, value), value));
+  return held;
+}
+
+function allHold(conditions: readonly JsonObject[], from: number, subject: PushSubject): boolean | Promise<boolean> {
+  for (let at = from; at < conditions.length; at++) {
+    const condition = conditions[at];
+    const held = condition === undefined || holds(condition, subject);
+    if (held === false) return false;
+    if (held !== true) return held.then((value) => value && allHold(conditions, at + 1, subject));
+  }
   return true;
 }
 
-async function holds(condition: JsonObject, subject: PushSubject): Promise<boolean> {
+function holds(condition: JsonObject, subject: PushSubject): boolean | Promise<boolean> {
   const [kind, key] = [member(condition, 'kind'), member(condition, 'key')];
   const value = typeof key === 'string' ? property(subject.event, key) : undefined;
   switch (kind) {
@@ -62,12 +92,12 @@ async function holds(condition: JsonObject, subject: PushSubject): Promise<boole
     }
     case 'contains_display_name': {
       const body = property(subject.event, 'content.body');
-      const name = typeof body === 'string' ? await subject.displayName() : undefined;
+      if (typeof body !== 'string') return false;
       // Signs with a meaning in patterns have none in a name.
-      return typeof body === 'string' && name !== undefined && name !== '' && containsWords(body, name);
+      return subject.displayName().then((name) => name !== undefined && name !== '' && containsWords(body, name));
     }
     case 'room_member_count':
-      return isCount(member(condition, 'is'), await subject.memberCount());
+      return subject.memberCount().then((count) => isCount(member(condition, 'is'), count));
     case 'sender_notification_permission':
       return typeof key === 'string' && subject.mayNotify(key);
     default:

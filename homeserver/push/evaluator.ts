@@ -8,7 +8,7 @@ import { relationOf } from '../relations/index-relation.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 import { evaluate } from './evaluate.ts';
 import type { PushSubject } from './evaluate.ts';
-import type { Notice, Notifications } from './notifications.ts';
+import type { Notice, Notifications, ReadTo } from './notifications.ts';
 import type { PushRules } from './rules.ts';
 
 export interface EvaluatorOptions {
@@ -17,6 +17,8 @@ export interface EvaluatorOptions {
   readonly rules: PushRules;
   readonly notifications: Notifications;
   readonly ignored: (userId: string) => Promise<ReadonlySet<string>>;
+  /** Reads at once whom some users ignore. */
+  readonly prepareIgnored: (userIds: readonly string[]) => Promise<void>;
   /** Told of users who have something new. */
   readonly onNotices: (userIds: readonly string[]) => void;
   readonly log: Logger;
@@ -25,27 +27,44 @@ export interface EvaluatorOptions {
 /** How far to follow relations from an event to its thread. */
 const MAX_STEPS = 3;
 const DEFAULT_NOTIFY_LEVEL = 50;
+/** Events that are looked at together. */
+const BATCH = 100;
+
+/** What comes of some events. */
+interface Findings {
+  readonly notices: Notice[];
+  readonly read: ReadTo[];
+  /** Users of this server by room. */
+  readonly users: Map<string, Promise<readonly string[]>>;
+  /** How many users of any server, by room. */
+  readonly counts: Map<string, Promise<number>>;
+}
 
 export class Evaluator {
   readonly #options: EvaluatorOptions;
-  readonly #pending = new Set<Promise<void>>();
   readonly #unsubscribe: () => void;
+  readonly #waiting: StoredEvent[] = [];
+  #running: Promise<void> | undefined;
+  /** How many events it was told of, and how many of them it has looked at. */
+  #told = 0;
+  #seen = 0;
+  #settled: { readonly upTo: number; readonly resolve: () => void }[] = [];
 
   constructor(options: EvaluatorOptions) {
     this.#options = options;
     this.#unsubscribe = options.rooms.onEvent((event, { live }) => {
       if (!live) return;
-      const work = this.#take(event).catch((error: unknown) => {
-        options.log.warn({ err: error, roomId: event.roomId }, 'an event was not looked at for notifications');
-      });
-      this.#pending.add(work);
-      void work.finally(() => this.#pending.delete(work));
+      this.#told += 1;
+      this.#waiting.push(event);
+      this.#running ??= this.#run();
     });
   }
 
   /** Resolves when every event that was told of until now was looked at. */
   async settled(): Promise<void> {
-    await Promise.all(this.#pending);
+    const upTo = this.#told;
+    if (this.#seen >= upTo) return;
+    await new Promise<void>((resolve) => this.#settled.push({ upTo, resolve }));
   }
 
   async close(): Promise<void> {
@@ -53,23 +72,63 @@ export class Evaluator {
     await this.settled();
   }
 
-  async #take(event: StoredEvent): Promise<void> {
-    const { rooms, notifications, serverName, onNotices } = this.#options;
+  /** Events that come while others are looked at wait and are looked at together: the busier, the less each costs. */
+  async #run(): Promise<void> {
+    // Those that come at the same time come together.
+    await Promise.resolve();
+    for (let batch = this.#waiting.splice(0, BATCH); batch.length > 0; batch = this.#waiting.splice(0, BATCH)) {
+      await this.#take(batch);
+      this.#seen += batch.length;
+      const done = this.#settled.filter(({ upTo }) => upTo <= this.#seen);
+      this.#settled = this.#settled.filter(({ upTo }) => upTo > this.#seen);
+      for (const { resolve } of done) resolve();
+    }
+    this.#running = undefined;
+  }
+
+  async #take(batch: readonly StoredEvent[]): Promise<void> {
+    const findings: Findings = { notices: [], read: [], users: new Map(), counts: new Map() };
+    for (const event of batch) {
+      try {
+        if (event.pdu.type === 'm.room.redaction') {
+          // What is taken back may be one of those before.
+          await this.#store(findings);
+          await this.#takeBack(event);
+        }
+        await this.#look(event, findings);
+      } catch (error) {
+        this.#warn(error, event);
+      }
+    }
+    await this.#store(findings).catch((error: unknown) => this.#warn(error, batch[0]));
+  }
+
+  async #store({ notices, read }: Findings): Promise<void> {
+    const [found, passed] = [notices.splice(0), read.splice(0)];
+    await this.#options.notifications.add(found, passed);
+    if (found.length > 0) this.#options.onNotices([...new Set(found.map((notice) => notice.userId))]);
+  }
+
+  #warn(error: unknown, event: StoredEvent | undefined): void {
+    this.#options.log.warn({ err: error, roomId: event?.roomId }, 'events were not looked at for notifications');
+  }
+
+  async #look(event: StoredEvent, { notices, read, users, counts }: Findings): Promise<void> {
+    const { serverName } = this.#options;
     const { pdu, roomId } = event;
     const { sender } = pdu;
-    if (pdu.type === 'm.room.redaction') await this.#takeBack(event);
     const threadId = await this.#threadOf(event);
     // Who says something has read what stands before it.
     if (serverOf(sender) === serverName && !event.outlier) {
       const all = pdu.state_key !== undefined;
-      await notifications.read(sender, roomId, all ? undefined : threadId, event.position);
+      read.push({ userId: sender, roomId, threadId: all ? '' : threadId, position: event.position });
     }
-    const users = event.outlier ? [] : await rooms.joinedLocalUsers(roomId);
-    const target = pdu.type === 'm.room.member' ? pdu.state_key : undefined;
-    if (target !== undefined && serverOf(target) === serverName && !users.includes(target)) users.push(target);
-    const shared = this.#shared(event);
-    const notices: Notice[] = [];
-    for (const userId of users) {
+    if (pdu.type === 'm.room.member') {
+      users.delete(roomId);
+      counts.delete(roomId);
+    }
+    const shared = this.#shared(event, counts);
+    for (const userId of await this.#usersFor(event, users)) {
       if (userId === sender) continue;
       const actions = await this.#actions(event, userId, shared);
       if (actions?.includes('notify') !== true) continue;
@@ -84,8 +143,25 @@ export class Evaluator {
         at: Date.now(),
       });
     }
-    await notifications.add(notices);
-    if (notices.length > 0) onNotices(notices.map((notice) => notice.userId));
+  }
+
+  /** Users of this server whom an event may be of notice to. */
+  async #usersFor(
+    { pdu, roomId, outlier }: StoredEvent,
+    known: Map<string, Promise<readonly string[]>>,
+  ): Promise<readonly string[]> {
+    const { rooms, rules, prepareIgnored, serverName } = this.#options;
+    const read = async (): Promise<readonly string[]> => {
+      const found = await rooms.joinedLocalUsers(roomId);
+      await Promise.all([rules.prepare(found), prepareIgnored(found)]);
+      return found;
+    };
+    const inside = known.get(roomId) ?? (outlier ? Promise.resolve([]) : read());
+    if (!outlier) known.set(roomId, inside);
+    const users = await inside;
+    const target = pdu.type === 'm.room.member' ? pdu.state_key : undefined;
+    const concerned = target !== undefined && serverOf(target) === serverName && !users.includes(target);
+    return concerned ? [...users, target] : users;
   }
 
   async #actions(
@@ -106,10 +182,9 @@ export class Evaluator {
   }
 
   /** What is the same for all who get the event; found out when a rule asks for it first. */
-  #shared(event: StoredEvent): Omit<PushSubject, 'displayName'> {
+  #shared(event: StoredEvent, counts: Map<string, Promise<number>>): Omit<PushSubject, 'displayName'> {
     const { rooms } = this.#options;
     const { pdu, roomId } = event;
-    let members: Promise<number> | undefined;
     let levels: Promise<{ own: number; content: JsonObject | undefined }> | undefined;
     const readLevels = async (): Promise<{ own: number; content: JsonObject | undefined }> => ({
       own: await rooms.powerLevel(roomId, pdu.sender),
@@ -119,7 +194,12 @@ export class Evaluator {
       event: { ...pdu, room_id: roomId },
       roomId,
       sender: pdu.sender,
-      memberCount: () => (members ??= rooms.joinedUsers(roomId).then((users) => users.length)),
+      known: new Map(),
+      memberCount: () => {
+        const count = counts.get(roomId) ?? rooms.joinedCount(roomId);
+        counts.set(roomId, count);
+        return count;
+      },
       mayNotify: async (key) => {
         const { own, content } = await (levels ??= readLevels());
         const notifications = member(content, 'notifications');

@@ -15,6 +15,7 @@ export function matchesWords(pattern: string, text: string): boolean {
 
 /** Follows all ways through the pattern at once. */
 function run(pattern: string, text: string, words: boolean): boolean {
+  if (!/[*?]/.test(pattern)) return words ? hasWords(pattern, text) : pattern === text;
   const end = pattern.length;
   let states = new Set<number>();
   for (let at = 0; at <= text.length; at++) {
@@ -30,6 +31,15 @@ function run(pattern: string, text: string, words: boolean): boolean {
       else if (wanted === '?' || (wanted !== undefined && wanted === text[at])) next.add(state + 1);
     }
     states = next;
+  }
+  return false;
+}
+
+/** Most patterns are just a word. */
+function hasWords(pattern: string, text: string): boolean {
+  for (let at = text.indexOf(pattern); at >= 0; at = text.indexOf(pattern, at + 1)) {
+    if (isEdge(text, at) && isEdge(text, at + pattern.length)) return true;
+    if (at === text.length) return false;
   }
   return false;
 }

@@ -2,6 +2,8 @@
 import { parseStrict, canonicalJson } from '../../federation/json.ts';
 import type { JsonValue } from '../../federation/json.ts';
 import type { Database } from '../database/database.ts';
+import { writeTogether } from '../database/writes.ts';
+import type { Write } from '../database/writes.ts';
 import type { PushRule } from './default-rules.ts';
 
 export interface Notice {
@@ -20,6 +22,15 @@ export interface Notice {
 export interface Unread {
   readonly notifications: number;
   readonly highlights: number;
+}
+
+/** Up to where a user has read a thread. */
+export interface ReadTo {
+  readonly userId: string;
+  readonly roomId: string;
+  /** Empty for all threads. */
+  readonly threadId: string;
+  readonly position: number;
 }
 
 interface Row {
@@ -47,24 +58,12 @@ export class Notifications {
     this.#db = db;
   }
 
-  async add(notices: readonly Notice[]): Promise<void> {
-    if (notices.length === 0) return;
-    await this.#db.query(
-      `INSERT INTO push_actions (user_id, room_id, event_id, position, thread_id, highlight, actions, at)
-       SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::boolean[], $7::text[],
-         $8::bigint[])
-       ON CONFLICT DO NOTHING`,
-      [
-        notices.map((notice) => notice.userId),
-        notices.map((notice) => notice.roomId),
-        notices.map((notice) => notice.eventId),
-        notices.map((notice) => notice.position),
-        notices.map((notice) => notice.threadId),
-        notices.map((notice) => notice.highlight),
-        notices.map((notice) => canonicalJson(notice.actions as JsonValue)),
-        notices.map((notice) => notice.at),
-      ],
-    );
+  /** Stores notices, and how far people have read, all at once. */
+  async add(notices: readonly Notice[], read: readonly ReadTo[] = []): Promise<void> {
+    const writes: Write[] = [];
+    if (notices.length > 0) writes.push(noticesWrite(notices));
+    if (read.length > 0) writes.push(readWrite(read));
+    await writeTogether(this.#db, writes);
   }
 
   /** An event that was taken back is of no notice. */
@@ -74,12 +73,7 @@ export class Notifications {
 
   /** @param threadId undefined for all threads */
   async read(userId: string, roomId: string, threadId: string | undefined, position: number): Promise<void> {
-    await this.#db.query(
-      `INSERT INTO push_read (user_id, room_id, thread_id, position) VALUES ($1, $2, $3, $4)
-       ON CONFLICT (user_id, room_id, thread_id)
-       DO UPDATE SET position = greatest(push_read.position, excluded.position)`,
-      [userId, roomId, threadId ?? '', position],
-    );
+    await this.add([], [{ userId, roomId, threadId: threadId ?? '', position }]);
   }
 
   /** What is unread by room and thread. */
@@ -144,6 +138,47 @@ export class Notifications {
   async prune(): Promise<void> {
     await this.#db.query('DELETE FROM push_actions WHERE at < $1', [Date.now() - KEPT_MS]);
   }
+}
+
+function noticesWrite(notices: readonly Notice[]): Write {
+  return {
+    sql: `INSERT INTO push_actions (user_id, room_id, event_id, position, thread_id, highlight, actions, at)
+      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::boolean[], $7::text[],
+        $8::bigint[])
+      ON CONFLICT DO NOTHING`,
+    params: [
+      notices.map((notice) => notice.userId),
+      notices.map((notice) => notice.roomId),
+      notices.map((notice) => notice.eventId),
+      notices.map((notice) => notice.position),
+      notices.map((notice) => notice.threadId),
+      notices.map((notice) => notice.highlight),
+      notices.map((notice) => canonicalJson(notice.actions as JsonValue)),
+      notices.map((notice) => notice.at),
+    ],
+  };
+}
+
+/** Of the same user, room and thread only the furthest counts. */
+function readWrite(read: readonly ReadTo[]): Write {
+  const furthest = new Map<string, ReadTo>();
+  for (const each of read) {
+    const key = [each.userId, each.roomId, each.threadId].join('\0');
+    if ((furthest.get(key)?.position ?? -Infinity) < each.position) furthest.set(key, each);
+  }
+  const rows = [...furthest.values()];
+  return {
+    sql: `INSERT INTO push_read (user_id, room_id, thread_id, position)
+      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[])
+      ON CONFLICT (user_id, room_id, thread_id)
+      DO UPDATE SET position = greatest(push_read.position, excluded.position)`,
+    params: [
+      rows.map((row) => row.userId),
+      rows.map((row) => row.roomId),
+      rows.map((row) => row.threadId),
+      rows.map((row) => row.position),
+    ],
+  };
 }
 
 function notice(row: Row): Notice & { readonly read: boolean } {

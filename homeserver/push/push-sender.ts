@@ -48,7 +48,8 @@ export class PushSender {
 
   wake(userIds: Iterable<string>): void {
     for (const userId of userIds) {
-      if (this.#closed || this.#waits.get(userId)?.timer !== undefined) continue;
+      if (this.#closed || !this.#options.pushers.mayHave(userId)) continue;
+      if (this.#waits.get(userId)?.timer !== undefined) continue;
       if (this.#busy.has(userId)) {
         this.#busy.set(userId, true);
         continue;

@@ -42,6 +42,9 @@ export class Pushers {
   readonly #db: Database;
   readonly #positions: Positions;
   readonly #serverName: string;
+  /** Who has made pushers, perhaps some who have none any more; complete as soon as `users` was asked. */
+  readonly #makers = new Set<string>();
+  #complete = false;
 
   constructor({ db, positions, serverName }: { db: Database; positions: Positions; serverName: string }) {
     this.#db = db;
@@ -51,6 +54,7 @@ export class Pushers {
 
   /** @param alone whether pushers of other users at the same place end */
   async put(userId: string, deviceId: string, data: PusherData, alone: boolean): Promise<void> {
+    this.#makers.add(userId);
     await this.#db.transaction(async (tx) => {
       if (alone) {
         await this.#db.query(
@@ -96,7 +100,15 @@ export class Pushers {
   /** Users who have pushers. */
   async users(): Promise<string[]> {
     const rows = await this.#db.query<{ user_id: string }>('SELECT DISTINCT user_id FROM pushers');
-    return rows.map((row) => row.user_id);
+    const users = rows.map((row) => row.user_id);
+    for (const userId of users) this.#makers.add(userId);
+    this.#complete = true;
+    return users;
+  }
+
+  /** False for who has none for sure: most people, in a room where everybody is told of everything. */
+  mayHave(userId: string): boolean {
+    return !this.#complete || this.#makers.has(userId);
   }
 
   async pushed(pusher: Pusher, position: number): Promise<void> {

@@ -56,6 +56,16 @@ export class PushRules {
     return rules;
   }
 
+  /** Reads the rules of many users at once, so that `of` has them at hand. */
+  async prepare(userIds: readonly string[]): Promise<void> {
+    const missing = userIds.filter((userId) => this.#cache.get(userId) === undefined);
+    if (missing.length < 2) return;
+    const generation = this.#generation;
+    const stored = await this.#accountData.ofUsers(missing, PUSH_RULES);
+    if (generation !== this.#generation) return;
+    for (const userId of missing) this.#cache.set(userId, merged(userId, read(stored.get(userId))));
+  }
+
   /** The content of `m.push_rules`. */
   async content(userId: string): Promise<JsonObject> {
     return { global: { ...(await this.of(userId)) } as unknown as JsonObject };
@@ -148,16 +158,20 @@ function read(content: JsonObject | undefined): Stored {
   return storedSchema.parse(content ?? {});
 }
 
+/** A rule that everybody has, as the user wants it; the same object when nothing of it was changed. */
+function changed(rule: PushRule, stored: Stored): PushRule {
+  const enabled = Object.hasOwn(stored.enabled, rule.rule_id) ? stored.enabled[rule.rule_id] : undefined;
+  const actions = Object.hasOwn(stored.actions, rule.rule_id) ? stored.actions[rule.rule_id] : undefined;
+  if (enabled === undefined && actions === undefined) return rule;
+  return { ...rule, enabled: enabled ?? rule.enabled, actions: actions ?? rule.actions };
+}
+
 /** The rules of the user's own come first, except before the one that turns all off. */
 function merged(userId: string, stored: Stored): RuleSet {
   const all = defaultRules(userId);
   const set = {} as Record<RuleKind, readonly PushRule[]>;
   for (const kind of KINDS) {
-    const given = all[kind].map((rule) => ({
-      ...rule,
-      enabled: Object.hasOwn(stored.enabled, rule.rule_id) ? (stored.enabled[rule.rule_id] ?? true) : rule.enabled,
-      actions: (Object.hasOwn(stored.actions, rule.rule_id) ? stored.actions[rule.rule_id] : undefined) ?? rule.actions,
-    }));
+    const given = all[kind].map((rule) => changed(rule, stored));
     const own = (stored.own[kind] ?? []).map((rule): PushRule => ({
       rule_id: rule.rule_id,
       default: false,

@@ -109,6 +109,7 @@ export function personal(options: PersonalOptions): Personal {
     rules,
     notifications,
     ignored,
+    prepareIgnored: (userIds) => accountData.prepareIgnored(userIds),
     onNotices: (userIds) => pushSender.wake(userIds),
   });
   const pruning = setInterval(() => void notifications.prune().catch(() => undefined), PRUNE_MS).unref();

@@ -1,10 +1,10 @@
 /**
- * Our homeserver beside Synapse: `npm run bench -- homeserver [rounds] [members]`.
+ * Our homeserver beside Synapse: `npm run bench -- homeserver [rounds] [members] [ours]`.
  *
  * Two servers of each kind run all the time, each a process of its own on the same durable PostgreSQL, with TLS between
  * those that federate and without limits of rates. In each round all loads go first to the one and then to the other
  * kind; the order changes from round to round. The medians of the rounds count (of deliveries: the percentiles of all).
- * The last line is JSON.
+ * The last line is JSON. With the word `ours`, Synapse is left out, to see what a change does.
  */
 import { availableParallelism, cpus } from 'node:os';
 import { startContenders } from './homeserver/contenders.ts';
@@ -15,6 +15,7 @@ import { deliveriesMs, joinsPerSecond, publicRoom, remoteJoinMs, sendsPerSecond 
 
 const ROUNDS = positive(process.argv[2], 3);
 const MEMBERS = positive(process.argv[3], 1000);
+const ONLY_OURS = process.argv[4] === 'ours';
 const SENDERS = 20;
 const SEND_MS = 5_000;
 const DELIVERIES = 100;
@@ -39,9 +40,8 @@ interface People {
 }
 
 async function main(): Promise<void> {
-  const contenders = await startContenders();
+  const { kinds, close } = await startContenders(ONLY_OURS ? ['ours'] : ['ours', 'synapse']);
   try {
-    const kinds = [contenders.ours, contenders.synapse];
     const figures = new Map<Contender, Figures>();
     const people = new Map<Contender, People>();
     for (const kind of kinds) {
@@ -58,9 +58,9 @@ async function main(): Promise<void> {
     for (const kind of kinds) {
       of(figures, kind).memoryMib = { first: kind.first.memoryMib(), second: kind.second.memoryMib() };
     }
-    report(of(figures, contenders.ours), of(figures, contenders.synapse));
+    report(kinds.map((kind) => ({ name: kind.name, ...of(figures, kind) })));
   } finally {
-    await contenders.close();
+    await close();
   }
 }
 
@@ -95,11 +95,14 @@ async function measure(kind: Contender, { near, far }: People, figures: Figures)
   figures.remoteJoinMs.push(await remoteJoinMs(kind, bigRoom, creator, far));
 }
 
-function report(ours: Figures, synapse: Figures): void {
-  const pair = (name: string, figure: (figures: Figures) => number): Record<string, number> => ({
-    [`ours_${name}`]: rounded(figure(ours)),
-    [`synapse_${name}`]: rounded(figure(synapse)),
-    [`ratio_${name.replace(/_(ms|per_second|mib)$/, '')}`]: rounded(figure(ours) / figure(synapse)),
+function report(all: readonly ({ name: string } & Figures)[]): void {
+  const [ours, synapse] = all;
+  if (!ours) return;
+  const row = (name: string, figure: (figures: Figures) => number): Record<string, number> => ({
+    ...Object.fromEntries(all.map((kind) => [`${kind.name}_${name}`, rounded(figure(kind))])),
+    ...(synapse
+      ? { [`ratio_${name.replace(/_(ms|per_second|mib)$/, '')}`]: rounded(figure(ours) / figure(synapse)) }
+      : {}),
   });
   const result = {
     bench: 'homeserver',
@@ -109,13 +112,13 @@ function report(ours: Figures, synapse: Figures): void {
     deliveries: ours.deliveriesMs.length,
     cpu: cpus()[0]?.model ?? '',
     cores: availableParallelism(),
-    ...pair('delivery_p50_ms', (figures) => percentile(figures.deliveriesMs, 0.5)),
-    ...pair('delivery_p95_ms', (figures) => percentile(figures.deliveriesMs, 0.95)),
-    ...pair('sends_per_second', (figures) => percentile(figures.sendsPerSecond, 0.5)),
-    ...pair('joins_per_second', (figures) => percentile(figures.joinsPerSecond, 0.5)),
-    ...pair('remote_join_ms', (figures) => percentile(figures.remoteJoinMs, 0.5)),
-    ...pair('memory_mib', (figures) => figures.memoryMib.first),
-    ...pair('second_memory_mib', (figures) => figures.memoryMib.second),
+    ...row('delivery_p50_ms', (figures) => percentile(figures.deliveriesMs, 0.5)),
+    ...row('delivery_p95_ms', (figures) => percentile(figures.deliveriesMs, 0.95)),
+    ...row('sends_per_second', (figures) => percentile(figures.sendsPerSecond, 0.5)),
+    ...row('joins_per_second', (figures) => percentile(figures.joinsPerSecond, 0.5)),
+    ...row('remote_join_ms', (figures) => percentile(figures.remoteJoinMs, 0.5)),
+    ...row('memory_mib', (figures) => figures.memoryMib.first),
+    ...row('second_memory_mib', (figures) => figures.memoryMib.second),
   };
   process.stdout.write(`${JSON.stringify(result)}\n`);
 }

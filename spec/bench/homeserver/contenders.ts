@@ -25,8 +25,7 @@ export interface Contender {
 }
 
 export interface Contenders {
-  readonly ours: Contender;
-  readonly synapse: Contender;
+  readonly kinds: readonly Contender[];
   close(): Promise<void>;
 }
 
@@ -43,8 +42,8 @@ interface Running extends Server {
 const ROOT = join(import.meta.dirname, '../../..');
 const CONNECTIONS = 64;
 
-/** Starts all four servers. PostgreSQL is durable: what is acknowledged is on disk. @throws Error */
-export async function startContenders(): Promise<Contenders> {
+/** Starts two servers of each kind. PostgreSQL is durable: what is acknowledged is on disk. @throws Error */
+export async function startContenders(names: readonly Contender['name'][]): Promise<Contenders> {
   const folder = mkdtempSync(join(tmpdir(), 'hansetag-bench-'));
   chmodSync(folder, 0o755);
   const undo: (() => Promise<void> | void)[] = [() => rmSync(folder, { recursive: true, force: true })];
@@ -69,13 +68,15 @@ export async function startContenders(): Promise<Contenders> {
       });
       return server;
     };
-    const ours = (database: string): Promise<Running> => startOurs(files, postgres.url, database);
-    const synapse = (database: string): Promise<Running> => startTheirs(files, join(folder, 'socket'), database);
-    return {
-      ours: { name: 'ours', first: await start(ours, 'ours_1'), second: await start(ours, 'ours_2') },
-      synapse: { name: 'synapse', first: await start(synapse, 'synapse_1'), second: await start(synapse, 'synapse_2') },
-      close,
+    const runs = {
+      ours: (database: string) => startOurs(files, postgres.url, database),
+      synapse: (database: string) => startTheirs(files, join(folder, 'socket'), database),
     };
+    const kinds: Contender[] = [];
+    for (const name of names) {
+      kinds.push({ name, first: await start(runs[name], `${name}_1`), second: await start(runs[name], `${name}_2`) });
+    }
+    return { kinds, close };
   } catch (error) {
     await close();
     throw error;
