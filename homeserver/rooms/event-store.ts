@@ -114,7 +114,31 @@ export class EventStore {
         event.stateAfter ?? null,
       ],
     };
-    return [own, relationWrite(event), wordsWrite(event), stickyWrite(event)].filter((write) => write !== undefined);
+    return [own, ...besides(event)];
+  }
+
+  /** What stores many outliers that we do not have at once. @param outliers each id once */
+  outlierWrites(outliers: readonly StoredEvent[]): Write[] {
+    if (outliers.length === 0) return [];
+    const own: Write = {
+      sql: `INSERT INTO events (event_id, room_id, type, state_key, sender, depth, origin_server_ts, json, rejected,
+         soft_failed, outlier)
+       SELECT *, false, true FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[],
+         $7::bigint[], $8::text[], $9::boolean[])
+       ON CONFLICT (event_id) DO NOTHING`,
+      params: [
+        outliers.map((event) => event.eventId),
+        outliers.map((event) => event.roomId),
+        outliers.map(({ pdu }) => pdu.type),
+        outliers.map(({ pdu }) => pdu.state_key ?? null),
+        outliers.map(({ pdu }) => pdu.sender),
+        outliers.map(({ pdu }) => pdu.depth),
+        outliers.map(({ pdu }) => pdu.origin_server_ts),
+        outliers.map(({ pdu }) => canonicalJson(pdu)),
+        outliers.map((event) => event.rejected),
+      ],
+    };
+    return [own, ...outliers.flatMap(besides)];
   }
 
   /** To be called after the commit of `put`. */
@@ -188,6 +212,11 @@ export class EventStore {
     );
     return row?.first ?? 0;
   }
+}
+
+/** What other subjects note of an event. */
+function besides(event: StoredEvent): Write[] {
+  return [relationWrite(event), wordsWrite(event), stickyWrite(event)].filter((write) => write !== undefined);
 }
 
 function stored(row: Row): StoredEvent {

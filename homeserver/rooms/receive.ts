@@ -10,6 +10,7 @@ import { eventId, isCreate, roomIdOf } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
 import type { Logger } from 'pino';
 import type { Database } from '../database/database.ts';
+import { writeTogether } from '../database/writes.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import type { Members } from './members.ts';
 import type { RemoteRooms } from './ports.ts';
@@ -27,6 +28,8 @@ const MAX_BACKFILL_FROM = 20;
 const AUTH_FETCH_LIMIT = 100;
 /** Servers asked in turn for what the sending one does not give. */
 const SERVERS_TO_ASK = 4;
+/** Events of a state that are written at once. */
+const STORED_AT_ONCE = 500;
 
 export interface ReceiverDeps {
   readonly db: Database;
@@ -230,25 +233,35 @@ export class Receiver {
     }
     const known = await events.getMany(byId.keys());
     for (const id of known.keys()) byId.delete(id);
+    const elsewhere = new Set([...byId.values()].flatMap((pdu) => pdu.auth_events).filter((id) => !byId.has(id)));
+    const found = await events.getMany(elsewhere);
+    for (const [id, event] of known) found.set(id, event);
+    let fresh: StoredEvent[] = [];
+    const store = async (): Promise<void> => {
+      await writeTogether(db, events.outlierWrites(fresh));
+      for (const event of fresh) events.committed(event);
+      fresh = [];
+    };
     for (const id of causalOrder(byId)) {
       const pdu = byId.get(id);
       if (!pdu) continue;
-      const cited = await events.getMany(pdu.auth_events);
+      const cited = pdu.auth_events.map((citedId) => found.get(citedId)).filter((event) => event !== undefined);
       // Without what it rests on nothing can be said of it, and nothing may rest on it.
-      if (pdu.auth_events.some((citedId) => !cited.has(citedId))) continue;
-      const rejected = !allowedBy(room, pdu, id, cited);
+      if (cited.length < pdu.auth_events.length) continue;
       const event: StoredEvent = {
         eventId: id,
         roomId: room.roomId,
         pdu,
         position: 0,
-        rejected,
+        rejected: !allowedBy(room, pdu, id, cited),
         softFailed: false,
         outlier: true,
       };
-      await db.transaction((tx) => events.put(event, tx));
-      events.committed(event);
+      found.set(id, event);
+      fresh.push(event);
+      if (fresh.length >= STORED_AT_ONCE) await store();
     }
+    await store();
   }
 
   async #fetchAuthEvents(room: Room, pdu: Pdu, origin: string): Promise<void> {
@@ -291,20 +304,20 @@ function allowedBy(
   room: Pick<Room, 'version' | 'create'>,
   pdu: Pdu,
   id: string,
-  cited: ReadonlyMap<string, StoredEvent>,
+  cited: readonly StoredEvent[],
 ): boolean {
   try {
     checkAuthEventsSelection(
       pdu,
       room.version,
-      [...cited.values()].map((event) => ({ eventId: event.eventId, event: event.pdu, rejected: event.rejected })),
+      cited.map((event) => ({ eventId: event.eventId, event: event.pdu, rejected: event.rejected })),
     );
     checkAuth(
       pdu,
       id,
       room.version,
       stateViewOf(
-        [...cited.values()].map((event) => event.pdu),
+        cited.map((event) => event.pdu),
         room.create,
       ),
     );
