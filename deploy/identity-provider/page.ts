@@ -106,18 +106,18 @@ ${body}
 
 export const STYLE = `
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
-body { margin: 0; background: light-dark(#f4f5f7, #16181c); color: light-dark(#1b1d21, #e8e9ec); }
-main { max-width: 22rem; margin: 8vh auto; padding: 2rem; background: light-dark(#ffffff, #22252b); border-radius: 1rem; }
+body { margin: 0; background: light-dark(#faf7f2, #12181a); color: light-dark(#1c2123, #e4e6e6); }
+main { max-width: 22rem; margin: 8vh auto; padding: 2rem; background: light-dark(#ffffff, #182023); border-radius: 1.25rem; }
 h1 { font-size: 1.5rem; margin: 0 0 1.5rem; }
-.organisation { margin: 0; color: light-dark(#50555e, #b4b8c0); }
-label { display: block; margin-top: 1rem; font-weight: 600; }
+.organisation { margin: 0; color: light-dark(#4b4a44, #c2c7c8); }
+label { display: block; margin: 1rem 0 .375rem; font-weight: 600; }
 input { box-sizing: border-box; width: 100%; padding: .75rem; font: inherit; color: inherit;
-  background: light-dark(#ffffff, #16181c); border: 1px solid light-dark(#6b7079, #8b909a); border-radius: .5rem; }
-button { width: 100%; margin-top: 1.5rem; padding: .75rem; font: inherit; font-weight: 600; border: 0; border-radius: .5rem;
-  background: light-dark(#0b57d0, #a8c7fa); color: light-dark(#ffffff, #062e6f); cursor: pointer; }
-:focus-visible { outline: 3px solid light-dark(#0b57d0, #a8c7fa); outline-offset: 2px; }
+  background: light-dark(#ffffff, #12181a); border: 1px solid light-dark(#77726a, #8b9496); border-radius: .75rem; }
+button { width: 100%; margin-top: 1.5rem; padding: .75rem; font: inherit; font-weight: 600; border: 0; border-radius: .75rem;
+  background: light-dark(#0b5563, #7fd0df); color: light-dark(#ffffff, #00363f); cursor: pointer; }
+:focus-visible { outline: 3px solid light-dark(#0b5563, #9fe3ef); outline-offset: 2px; }
 .failed { padding: .75rem; border-radius: .5rem; background: light-dark(#fbe4e2, #5c1a16); color: light-dark(#7a1109, #ffdad6); }
-.hint { margin: 1.5rem 0 0; font-size: .875rem; color: light-dark(#50555e, #b4b8c0); }
+.hint { margin: 1.5rem 0 0; font-size: .875rem; color: light-dark(#4b4a44, #c2c7c8); }
 @media (max-width: 30rem) { main { margin: 0; border-radius: 0; min-height: 100vh; box-sizing: border-box; max-width: none; } }
 `;
 

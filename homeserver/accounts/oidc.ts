@@ -88,9 +88,10 @@ export class IdentityProvider {
    * Begins a log-in.
    *
    * @param purpose what it is for; the caller judges it
+   * @param language the page shall come in this language (OpenID Connect Core, 3.1.2.1, `ui_locales`)
    * @throws LoginError `unavailable`
    */
-  async start(purpose: LoginPurpose): Promise<StartedLogin> {
+  async start(purpose: LoginPurpose, language?: 'de' | 'en'): Promise<StartedLogin> {
     const configuration = await this.#configuration();
     const verifier = oidc.randomPKCECodeVerifier();
     const state = oidc.randomState();
@@ -105,6 +106,7 @@ export class IdentityProvider {
       code_challenge_method: 'S256',
       // Who confirms something grave proves again who they are; an open session at the provider does not suffice.
       ...(purpose.kind === 'uia' || purpose.kind === 'account' ? { prompt: 'login' } : {}),
+      ...(language === undefined ? {} : { ui_locales: language }),
     });
     this.#pending.set(state, { verifier, nonce, purpose, browserHash: hashSecret(browserSecret) });
     return { url, state, browserSecret };

@@ -40,7 +40,10 @@ export function browserLogin(
   return async (request, response, purpose) => {
     response.set('Cache-Control', 'no-store');
     try {
-      const { url, state, browserSecret } = await options.provider.start(purpose);
+      const { url, state, browserSecret } = await options.provider.start(
+        purpose,
+        languageOf(purpose, options.publicUrl),
+      );
       setCookie(options, response, state, browserSecret, LOGIN_LIFE_MS);
       response.redirect(302, url.href);
     } catch (error) {
@@ -48,6 +51,15 @@ export function browserLogin(
       sendFailurePage(request, response, error.code);
     }
   };
+}
+
+/** The web client is served in a folder for each language: who comes from there goes on in that language. */
+function languageOf(purpose: LoginPurpose, publicUrl: string): 'de' | 'en' | undefined {
+  if (purpose.kind !== 'client' || !URL.canParse(purpose.redirectUrl)) return undefined;
+  const { origin, pathname } = new URL(purpose.redirectUrl);
+  if (origin !== new URL(publicUrl).origin) return undefined;
+  if (pathname.startsWith('/de/')) return 'de';
+  return pathname.startsWith('/en/') ? 'en' : undefined;
 }
 
 function setCookie(

@@ -47,6 +47,19 @@ describe('Log-in by the identity provider', () => {
     expect(await home.accounts.displayName(`@anna:${SERVER_NAME}`)).toBe('Anna Müller');
   });
 
+  it('asks the identity provider for the language of the client, and of no foreign page', async () => {
+    for (const [target, language] of [
+      [`${home.url}/de/login`, 'de'],
+      [`${home.url}/en/login?then=/de/`, 'en'],
+      [`${home.url}/login`, null],
+      ['https://elsewhere.example/de/login', null],
+    ] as const) {
+      const response = await fetch(ssoUrl(home, target), { redirect: 'manual' });
+      const location = new URL(response.headers.get('location') ?? '');
+      expect(location.searchParams.get('ui_locales')).withContext(target).toBe(language);
+    }
+  });
+
   it('knows a person again whose name at the identity provider has changed', async () => {
     const first = await home.loginToken({
       sub: 'person-2',
