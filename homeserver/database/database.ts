@@ -23,6 +23,7 @@ export interface Database {
 
 const POOL_SIZE = 16;
 const FOREIGN_KEY_VIOLATION = '23503';
+const UNIQUE_VIOLATION = '23505';
 const ANY_CONNECTION = { type: 'write' } as const;
 /** How long to wait for a connection at start, in ms: PostgreSQL may be starting at the same time. */
 const START_PATIENCE_MS = 30_000;
@@ -101,6 +102,11 @@ export async function migrate(db: Database, log?: Logger): Promise<void> {
 /** Whether a statement failed because what it refers to is not there (any more). */
 export function isForeignKeyViolation(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === FOREIGN_KEY_VIOLATION;
+}
+
+/** Whether a statement failed because what it adds is there already. */
+export function isUniqueViolation(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === UNIQUE_VIOLATION;
 }
 
 /** The connection of a transaction; its types do not tell of it. @throws Error when the transaction is over */

@@ -44,8 +44,8 @@ export class QueueSender implements Sender {
     this.#queue = queue;
   }
 
-  write(destinations: readonly string[], pdu: Pdu): Write | undefined {
-    return destinations.length === 0 ? undefined : queueWrite(destinations, 'pdu', pdu);
+  write(destinations: readonly string[], pdus: readonly Pdu[]): Write | undefined {
+    return destinations.length === 0 || pdus.length === 0 ? undefined : queueWrite(destinations, 'pdu', pdus);
   }
 
   async durableEdu(
@@ -66,7 +66,7 @@ export class QueueSender implements Sender {
         tx,
       );
     }
-    await writeTogether(this.#db, [queueWrite(destinations, 'edu', { edu_type: type, content }, about)], tx);
+    await writeTogether(this.#db, [queueWrite(destinations, 'edu', [{ edu_type: type, content }], about)], tx);
   }
 
   flush(destinations: readonly string[]): void {
@@ -78,9 +78,16 @@ export class QueueSender implements Sender {
   }
 }
 
-function queueWrite(destinations: readonly string[], kind: 'pdu' | 'edu', json: JsonObject, about?: string): Write {
+/** Each destination gets all of them, in their order. */
+function queueWrite(
+  destinations: readonly string[],
+  kind: 'pdu' | 'edu',
+  all: readonly JsonObject[],
+  about?: string,
+): Write {
   return {
-    sql: 'INSERT INTO outbound_queue (destination, kind, json, about) SELECT unnest($1::text[]), $2, $3, $4::text',
-    params: [destinations, kind, canonicalJson(json), about ?? null],
+    sql: `INSERT INTO outbound_queue (destination, kind, json, about)
+          SELECT d, $2, j, $4::text FROM unnest($3::text[]) WITH ORDINALITY AS e (j, n), unnest($1::text[]) AS d ORDER BY n`,
+    params: [destinations, kind, all.map((json) => canonicalJson(json)), about ?? null],
   };
 }

@@ -7,7 +7,7 @@ import type { Database, Tx } from '../database/database.ts';
 import { writeTogether } from '../database/writes.ts';
 import type { Write } from '../database/writes.ts';
 import { relationWrite } from '../relations/index-relation.ts';
-import { wordsWrite } from '../search/index-words.ts';
+import { wordsWrites } from '../search/index-words.ts';
 import { stickyWrite } from '../sticky-events/sticky.ts';
 import { besidePlace } from '../stream/tokens.ts';
 import type { Place } from '../stream/tokens.ts';
@@ -83,62 +83,40 @@ export class EventStore {
 
   /** Stores an event, or gives an outlier its place in the history. */
   async put(event: StoredEvent, tx: Tx): Promise<void> {
-    await writeTogether(this.#db, this.writes(event), tx);
+    await writeTogether(this.#db, this.writes([event]), tx);
   }
 
-  /** What `put` writes. */
-  writes(event: StoredEvent): Write[] {
-    const { pdu } = event;
+  /** What `put` writes. @param stored each event once */
+  writes(stored: readonly StoredEvent[]): Write[] {
+    if (stored.length === 0) return [];
     const own: Write = {
       sql: `INSERT INTO events (event_id, room_id, position, type, state_key, sender, depth, origin_server_ts, json,
          rejected, soft_failed, outlier, state_before, state_after)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+       SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[],
+         $8::bigint[], $9::text[], $10::boolean[], $11::boolean[], $12::boolean[], $13::bigint[], $14::bigint[])
        ON CONFLICT (event_id) DO UPDATE SET position = excluded.position, rejected = excluded.rejected,
          soft_failed = excluded.soft_failed, outlier = excluded.outlier, state_before = excluded.state_before,
          state_after = excluded.state_after
        WHERE events.outlier`,
       params: [
-        event.eventId,
-        event.roomId,
-        event.outlier ? null : event.position,
-        pdu.type,
-        pdu.state_key ?? null,
-        pdu.sender,
-        pdu.depth,
-        pdu.origin_server_ts,
-        canonicalJson(pdu),
-        event.rejected,
-        event.softFailed,
-        event.outlier,
-        event.stateBefore ?? null,
-        event.stateAfter ?? null,
+        stored.map((event) => event.eventId),
+        stored.map((event) => event.roomId),
+        stored.map((event) => (event.outlier ? null : event.position)),
+        stored.map(({ pdu }) => pdu.type),
+        stored.map(({ pdu }) => pdu.state_key ?? null),
+        stored.map(({ pdu }) => pdu.sender),
+        stored.map(({ pdu }) => pdu.depth),
+        stored.map(({ pdu }) => pdu.origin_server_ts),
+        stored.map(({ pdu }) => canonicalJson(pdu)),
+        stored.map((event) => event.rejected),
+        stored.map((event) => event.softFailed),
+        stored.map((event) => event.outlier),
+        stored.map((event) => event.stateBefore ?? null),
+        stored.map((event) => event.stateAfter ?? null),
       ],
     };
-    return [own, ...besides(event)];
-  }
-
-  /** What stores many outliers that we do not have at once. @param outliers each id once */
-  outlierWrites(outliers: readonly StoredEvent[]): Write[] {
-    if (outliers.length === 0) return [];
-    const own: Write = {
-      sql: `INSERT INTO events (event_id, room_id, type, state_key, sender, depth, origin_server_ts, json, rejected,
-         soft_failed, outlier)
-       SELECT *, false, true FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[],
-         $7::bigint[], $8::text[], $9::boolean[])
-       ON CONFLICT (event_id) DO NOTHING`,
-      params: [
-        outliers.map((event) => event.eventId),
-        outliers.map((event) => event.roomId),
-        outliers.map(({ pdu }) => pdu.type),
-        outliers.map(({ pdu }) => pdu.state_key ?? null),
-        outliers.map(({ pdu }) => pdu.sender),
-        outliers.map(({ pdu }) => pdu.depth),
-        outliers.map(({ pdu }) => pdu.origin_server_ts),
-        outliers.map(({ pdu }) => canonicalJson(pdu)),
-        outliers.map((event) => event.rejected),
-      ],
-    };
-    return [own, ...outliers.flatMap(besides)];
+    const besides = stored.flatMap((event) => [relationWrite(event), stickyWrite(event)]);
+    return [own, ...wordsWrites(stored), ...besides.filter((write) => write !== undefined)];
   }
 
   /** To be called after the commit of `put`. */
@@ -212,11 +190,6 @@ export class EventStore {
     );
     return row?.first ?? 0;
   }
-}
-
-/** What other subjects note of an event. */
-function besides(event: StoredEvent): Write[] {
-  return [relationWrite(event), wordsWrite(event), stickyWrite(event)].filter((write) => write !== undefined);
 }
 
 function stored(row: Row): StoredEvent {

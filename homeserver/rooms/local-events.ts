@@ -7,6 +7,7 @@ import type { SigningKey } from '../../federation/signing.ts';
 import { MatrixError } from '../errors.ts';
 import type { Database } from '../database/database.ts';
 import { STICKY } from '../sticky-events/sticky.ts';
+import { transactionScope } from './client-transactions.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import type { Room } from './room.ts';
 import type { Timeline } from './timeline.ts';
@@ -24,6 +25,12 @@ export interface NewEvent {
   /** Idempotency: the same (sender, device, transaction id) sends once. */
   readonly transactionId?: string;
   readonly deviceId?: string;
+}
+
+/** Where the next event of a room goes. */
+export interface RoomEnd {
+  readonly prevEvents: readonly string[];
+  readonly depth: number;
 }
 
 /** Deepest position that canonical JSON can hold. */
@@ -44,11 +51,9 @@ export class LocalEvents {
     this.#key = deps.key;
   }
 
-  /** Builds an event at the end of the room, without signing it. */
-  async draft(room: Room, sender: string, event: NewEvent): Promise<UnsignedPdu> {
-    const prev = room.extremities.slice(-MAX_PREV_EVENTS);
-    const found = await this.#events.getMany(prev);
-    const depth = Math.max(0, ...[...found.values()].map(({ pdu }) => pdu.depth)) + 1;
+  /** Builds an event at the end of the room, without signing it. @param end where that is, if not where it was */
+  async draft(room: Room, sender: string, event: NewEvent, end?: RoomEnd): Promise<UnsignedPdu> {
+    const { prevEvents: prev, depth } = end ?? (await this.end(room));
     const draft = {
       type: event.type,
       room_id: room.roomId,
@@ -69,6 +74,13 @@ export class LocalEvents {
     return draft;
   }
 
+  /** The end of the room as it is stored. */
+  async end(room: Room): Promise<RoomEnd> {
+    const prevEvents = room.extremities.slice(-MAX_PREV_EVENTS);
+    const found = await this.#events.getMany(prevEvents);
+    return { prevEvents, depth: Math.max(0, ...[...found.values()].map(({ pdu }) => pdu.depth)) + 1 };
+  }
+
   /** Signs a draft. @throws MatrixError 400 or 413 when it can not be an event */
   sign(room: Pick<Room, 'version'>, draft: UnsignedPdu): Pdu {
     try {
@@ -86,7 +98,7 @@ export class LocalEvents {
     } catch (error) {
       // Most events are sent once. To ask before each whether it was sent already would cost all of them the time; a
       // repetition fails, by its transaction id or because the sender has lost the right meanwhile.
-      const earlier = await this.#sentBefore(room.roomId, sender, event);
+      const earlier = await this.sentBefore(room.roomId, sender, event);
       if (earlier) return earlier;
       throw error;
     }
@@ -108,7 +120,8 @@ export class LocalEvents {
     });
   }
 
-  async #sentBefore(roomId: string, sender: string, event: NewEvent): Promise<StoredEvent | undefined> {
+  /** What was sent under the same transaction id before. */
+  async sentBefore(roomId: string, sender: string, event: NewEvent): Promise<StoredEvent | undefined> {
     const { deviceId, transactionId } = event;
     if (deviceId === undefined || transactionId === undefined) return undefined;
     const [row] = await this.#db.query<{ event_id: string }>(
@@ -118,9 +131,4 @@ export class LocalEvents {
     );
     return row && this.#events.get(row.event_id);
   }
-}
-
-/** A transaction id counts for one endpoint: the room and the type are part of its path. */
-export function transactionScope(roomId: string, type: string): string {
-  return `${roomId} ${type}`;
 }

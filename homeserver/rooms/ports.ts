@@ -7,8 +7,8 @@ import type { Write } from '../database/writes.ts';
 
 /** The way out to other servers. */
 export interface Sender {
-  /** Queues an event together with storing it, so that a crash loses neither; undefined when nobody is to get it. */
-  write(destinations: readonly string[], pdu: Pdu): Write | undefined;
+  /** Queues events together with storing them, so that a crash loses neither; undefined when nobody is to get them. */
+  write(destinations: readonly string[], pdus: readonly Pdu[]): Write | undefined;
   /** Starts sending what was committed. */
   flush(destinations: readonly string[]): void;
   /**

@@ -238,7 +238,7 @@ export class Receiver {
     for (const [id, event] of known) found.set(id, event);
     let fresh: StoredEvent[] = [];
     const store = async (): Promise<void> => {
-      await writeTogether(db, events.outlierWrites(fresh));
+      await writeTogether(db, events.writes(fresh));
       for (const event of fresh) events.committed(event);
       fresh = [];
     };

@@ -34,6 +34,7 @@ import type { NewEvent } from './local-events.ts';
 import { Lru } from './lru.ts';
 import { Members } from './members.ts';
 import { Memberships } from './memberships.ts';
+import { MessageBatches } from './message-batches.ts';
 import type { MemberOf } from './members.ts';
 import type { RemoteRooms, Sender } from './ports.ts';
 import { readPage } from './pages.ts';
@@ -84,6 +85,7 @@ export class Rooms {
   readonly #positions: Positions;
   readonly #timeline: Timeline;
   readonly #local: LocalEvents;
+  readonly #batches: MessageBatches;
   readonly #receiver: Receiver;
   readonly #adoptDeps: AdoptDeps;
   readonly #states: StateStore;
@@ -128,6 +130,12 @@ export class Rooms {
     };
     this.#timeline = new Timeline(shared);
     this.#local = new LocalEvents({ ...shared, timeline: this.#timeline, key });
+    this.#batches = new MessageBatches({
+      ...shared,
+      timeline: this.#timeline,
+      local: this.#local,
+      inTurn: (roomId, task) => this.#inTurn(roomId, task),
+    });
     this.#receiver = new Receiver({ ...shared, timeline: this.#timeline, remote: () => this.#requireRemote() });
     this.#adoptDeps = { ...shared, receiver: this.#receiver, timeline: this.#timeline };
     this.history = new History(this.#events, this.#states);
@@ -205,6 +213,7 @@ export class Rooms {
 
   /** Sends an event of a local user. @throws MatrixError 403 when the room's rules forbid it, 404 for no such room */
   async send(roomId: string, sender: string, event: NewEvent): Promise<StoredEvent> {
+    if (this.#batches.takes(event)) return this.#batches.send(roomId, sender, event);
     return this.#inTurn(roomId, async (room) => this.#local.send(room, sender, event));
   }
 
@@ -447,6 +456,11 @@ export class Rooms {
   async serverAllowed(roomId: string, server: string): Promise<boolean> {
     const acl = await this.stateEvent(roomId, 'm.room.server_acl', '');
     return serverAllowed(acl?.pdu.content, server);
+  }
+
+  /** Whether this server may take part where a list like this holds. */
+  wouldAllowUs(acl: JsonObject): boolean {
+    return serverAllowed(acl, this.#options.serverName);
   }
 
   /**

@@ -26,7 +26,7 @@ import type { Write } from '../database/writes.ts';
 import { MatrixError } from '../errors.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import type { Invitations } from './invitations.ts';
-import { transactionScope } from './local-events.ts';
+import { transactionWrites } from './client-transactions.ts';
 import type { MembershipEntry, Members } from './members.ts';
 import type { Sender } from './ports.ts';
 import type { Positions } from '../stream/positions.ts';
@@ -212,9 +212,9 @@ export class Timeline {
         stateAfter: after.state.group,
         ...(addition.transaction === undefined ? {} : { transactionId: addition.transaction.transactionId }),
       };
-      const writes = [...after.writes, ...events.writes(event)];
+      const writes = [...after.writes, ...events.writes([event])];
       if (addition.transaction !== undefined) {
-        writes.push(transactionWrite(addition.transaction, room.roomId, pdu.type, id));
+        writes.push(...transactionWrites(room.roomId, [{ ...addition.transaction, type: pdu.type, eventId: id }]));
       }
       let next: Pick<Room, 'extremities' | 'state'> | undefined;
       let serversChange = false;
@@ -230,7 +230,7 @@ export class Timeline {
         writes.push(...merged.writes, ...derived.writes, rooms.write({ ...room, ...next }));
       }
       const destinations = await this.#destinations(addition);
-      const outbound = sender.write(destinations, pdu);
+      const outbound = sender.write(destinations, [pdu]);
       if (outbound) writes.push(outbound);
       if (serversChange) members.changing(room.roomId);
       await writeTogether(db, writes);
@@ -282,7 +282,7 @@ export class Timeline {
       stateBefore: stateBefore.group,
       stateAfter: after.state.group,
     };
-    await writeTogether(db, [...after.writes, ...events.writes(event)]);
+    await writeTogether(db, [...after.writes, ...events.writes([event])]);
     events.committed(event);
   }
 
@@ -377,19 +377,6 @@ export class Timeline {
       serverOf(redaction.pdu.sender) === serverOf(target.pdu.sender);
     if (allowed) await this.#deps.events.redact(target.eventId, redaction.eventId);
   }
-}
-
-function transactionWrite(
-  { userId, deviceId, transactionId }: { userId: string; deviceId: string; transactionId: string },
-  roomId: string,
-  type: string,
-  id: string,
-): Write {
-  return {
-    sql: `INSERT INTO client_transactions (user_id, device_id, transaction_id, event_id, created_at, scope)
-          VALUES ($1, $2, $3, $4, $5, $6)`,
-    params: [userId, deviceId, transactionId, id, Date.now(), transactionScope(roomId, type)],
-  };
 }
 
 function sameIds(a: readonly string[], b: readonly string[]): boolean {

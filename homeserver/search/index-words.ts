@@ -11,19 +11,27 @@ const SEARCHED = new Map([
 ]);
 
 /**
- * What is to be stored with an event; undefined for one without words. They are taken as they are, without grammar:
- * people write in several languages.
+ * What is to be stored with some events. Words are taken as they are, without grammar: people write in several
+ * languages.
  *
  * @see Matrix specification, client-server API, "Server Side Search"
  */
-export function wordsWrite(event: { eventId: string; roomId: string; pdu: Pdu }): Write | undefined {
-  const { pdu } = event;
-  const key = SEARCHED.get(pdu.type);
-  const text = key === undefined ? undefined : member(pdu.content, key);
-  if (typeof text !== 'string' || text === '') return undefined;
-  return {
-    sql: `INSERT INTO event_words (event_id, room_id, key, words) VALUES ($1, $2, $3, to_tsvector('simple', $4))
-          ON CONFLICT DO NOTHING`,
-    params: [event.eventId, event.roomId, `content.${key ?? ''}`, text.replaceAll('\0', ' ')],
-  };
+export function wordsWrites(events: readonly { eventId: string; roomId: string; pdu: Pdu }[]): Write[] {
+  const found = events.flatMap(({ eventId, roomId, pdu }) => {
+    const key = SEARCHED.get(pdu.type);
+    const text = key === undefined ? undefined : member(pdu.content, key);
+    if (key === undefined || typeof text !== 'string' || text === '') return [];
+    return [{ eventId, roomId, key: `content.${key}`, text: text.replaceAll('\0', ' ') }];
+  });
+  if (found.length === 0) return [];
+  const sql = `INSERT INTO event_words (event_id, room_id, key, words)
+    SELECT e, r, k, to_tsvector('simple', t) FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS w (e, r, k, t)
+    ON CONFLICT DO NOTHING`;
+  const params = [
+    found.map((one) => one.eventId),
+    found.map((one) => one.roomId),
+    found.map((one) => one.key),
+    found.map((one) => one.text),
+  ];
+  return [{ sql, params }];
 }

@@ -99,10 +99,12 @@ export class StickyEvents {
       [Date.now(), roomId, `:${serverName}`, MAX_PER_ROOM],
     );
     const events = await rooms.events(rows.map((row) => row.event_id).reverse());
-    for (const { pdu: own } of events.values()) {
-      const write = sender.write([server], own);
-      if (write) await writeTogether(db, [write]);
-    }
-    if (events.size > 0) sender.flush([server]);
+    if (events.size === 0) return;
+    const write = sender.write(
+      [server],
+      [...events.values()].map((own) => own.pdu),
+    );
+    if (write) await writeTogether(db, [write]);
+    sender.flush([server]);
   }
 }

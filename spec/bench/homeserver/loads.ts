@@ -56,19 +56,31 @@ export async function sendsPerSecond(
   return sent / seconds(started);
 }
 
-/** Ms from the request to enter a room through the other server until its answer. */
+/**
+ * Ms from the request to enter a room through the other server until its answer, and until all members are known there:
+ * Synapse answers as soon as it has the rest of the state, and fetches the members afterwards.
+ */
 export async function remoteJoinMs(
   { first, second }: Contender,
-  roomId: string,
+  { roomId, members }: { roomId: string; members: number },
   creator: User,
   user: User,
-): Promise<number> {
+): Promise<{ answer: number; whole: number }> {
   // Whoever connects for the first time should not be measured: any room does for that.
   const warm = await publicRoom(first.client, creator);
   await joinVia(second.client, warm, user, creator);
   const started = performance.now();
   await joinVia(second.client, roomId, user, creator);
-  return performance.now() - started;
+  const answer = performance.now() - started;
+  for (let known = 0; known < members;) {
+    const { chunk } = await second.client.ask<{ chunk: readonly object[] }>(
+      user,
+      'GET',
+      `rooms/${encodeURIComponent(roomId)}/members?membership=join`,
+    );
+    known = chunk.length;
+  }
+  return { answer, whole: performance.now() - started };
 }
 
 /** Ms from sending an event on the first server until a waiting sync on the second one has it, for each event. */
