@@ -100,6 +100,6 @@ describe('Messages of one room that come at the same time', () => {
     for (const [i, event] of stored.entries()) {
       if (i > 0) expect(event.pdu.prev_events).toEqual([stored[i - 1]?.eventId ?? '']);
     }
-    expect((await rooms.stateEvent(roomId, 'm.room.name', ''))?.pdu.content['name']).toBe('B');
+    expect(String((await rooms.stateEvent(roomId, 'm.room.name', ''))?.pdu.content['name'])).toBe('B');
   });
 });
