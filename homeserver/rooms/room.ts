@@ -22,13 +22,14 @@ export interface Room {
   state: State;
 }
 
-const CACHED_ROOMS = 5_000;
+/** Entries of the current states of all rooms in memory. */
+const CACHED_ENTRIES = 200_000;
 
 export class RoomTable {
   readonly #db: Database;
   readonly #events: EventStore;
   readonly #states: StateStore;
-  readonly #cache = new Lru<string, Room>(CACHED_ROOMS);
+  readonly #cache = new Lru<string, Room>(CACHED_ENTRIES, (room) => room.state.map.size + 1);
 
   constructor(db: Database, events: EventStore, states: StateStore) {
     this.#db = db;

@@ -19,13 +19,14 @@ export interface State {
 }
 
 const LONGEST_CHAIN = 50;
-const CACHED_STATES = 2_000;
+/** Entries of all states in memory: the states of a large room weigh more than those of a small one. */
+const CACHED_ENTRIES = 100_000;
 const CACHED_CHAINS = 20_000;
 const GROUP_BLOCK = 200;
 
 export class StateStore {
   readonly #db: Database;
-  readonly #cache = new Lru<number, StateMap>(CACHED_STATES);
+  readonly #cache = new Lru<number, StateMap>(CACHED_ENTRIES, (map) => map.size + 1);
   /** Lengths of chains. */
   readonly #chains = new Lru<number, number>(CACHED_CHAINS);
   readonly #groups: number[] = [];
