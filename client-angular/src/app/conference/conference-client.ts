@@ -115,6 +115,9 @@ export class ConferenceClient {
     }
   }
 
+  /** Phones can not share their screen. */
+  readonly canShare = typeof (navigator.mediaDevices as MediaDevices | undefined)?.getDisplayMedia === 'function';
+
   leave(): void {
     if (this.#phase().name === 'in' || this.#phase().name === 'joining') {
       this.#session.request('conference.leave', {}).catch(() => undefined);
@@ -148,6 +151,12 @@ export class ConferenceClient {
     this.screen.set(track);
     this.#send('screen', track);
     if (sound) this.#send('screen-audio', sound);
+  }
+
+  /** Begins to share the screen, or ends it. Nothing happens where the browser can not share. */
+  toggleScreen(): void {
+    if (this.screen()) this.stopScreen();
+    else if (this.canShare) void this.shareScreen();
   }
 
   stopScreen(): void {

@@ -1,9 +1,9 @@
 /** Entry by link: a guest says a name; somebody who is logged in goes straight on. */
 import { ChangeDetectionStrategy, Component, inject, input, type OnInit, signal } from '@angular/core';
 import { MatButton } from '@angular/material/button';
-import { MatFormField, MatLabel } from '@angular/material/form-field';
+import { MatFormField, MatHint, MatLabel } from '@angular/material/form-field';
 import { MatInput } from '@angular/material/input';
-import { Router } from '@angular/router';
+import { Router, RouterLink } from '@angular/router';
 import type { LinkPreview } from '../../../../protocol/client-api.ts';
 import { Api } from '../core/api.ts';
 import { ApiError } from '../core/api-error.ts';
@@ -23,7 +23,19 @@ function text(error: unknown): string {
 
 @Component({
   selector: 'ht-guest',
-  imports: [MatButton, MatFormField, MatLabel, MatInput, Icon, LanguageMenu, Notice, OrganisationMark, When],
+  imports: [
+    MatButton,
+    MatFormField,
+    MatHint,
+    MatLabel,
+    MatInput,
+    RouterLink,
+    Icon,
+    LanguageMenu,
+    Notice,
+    OrganisationMark,
+    When,
+  ],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './guest.html',
   styleUrl: '../shared/entry.scss',
@@ -51,7 +63,7 @@ export class Guest implements OnInit {
   protected async enter(event: Event): Promise<void> {
     event.preventDefault();
     const name = this.name().trim();
-    if (!this.loggedIn() && name === '') return;
+    if (this.busy() || (!this.loggedIn() && name === '')) return;
     this.busy.set(true);
     this.failure.set(undefined);
     try {

@@ -1,5 +1,15 @@
 /** Home: what is next? The next meeting large, invitations to answer, everything else below. */
-import { ChangeDetectionStrategy, Component, computed, DestroyRef, inject, signal } from '@angular/core';
+import {
+  afterNextRender,
+  ChangeDetectionStrategy,
+  Component,
+  computed,
+  DestroyRef,
+  ElementRef,
+  inject,
+  Injector,
+  signal,
+} from '@angular/core';
 import { MatButton } from '@angular/material/button';
 import { MatDialog } from '@angular/material/dialog';
 import { Router } from '@angular/router';
@@ -27,6 +37,8 @@ export class Home {
   readonly #dialog = inject(MatDialog);
   readonly #router = inject(Router);
   readonly #session = inject(Session);
+  readonly #injector = inject(Injector);
+  readonly #host = inject<ElementRef<HTMLElement>>(ElementRef).nativeElement;
   protected readonly guest = inject(Auth).guest;
   protected readonly meetings = signal<Meeting[] | undefined>(undefined);
   protected readonly failure = signal<string | undefined>(undefined);
@@ -83,15 +95,24 @@ export class Home {
 
   protected async answer(meeting: Meeting, answer: 'accept' | 'decline'): Promise<void> {
     const { roomId } = meeting;
+    if (this.answering().has(roomId)) return;
     this.answering.update((rooms) => new Set(rooms).add(roomId));
     try {
       await this.#api.answer(roomId, answer);
       await this.load();
+      // The card stands elsewhere now; who answered wants to go on from there.
+      if (answer === 'accept') afterNextRender({ read: () => this.#focusJoin(roomId) }, { injector: this.#injector });
     } catch (error) {
       this.failure.set(errorText(error));
     } finally {
       this.answering.update((rooms) => new Set([...rooms].filter((other) => other !== roomId)));
     }
+  }
+
+  #focusJoin(roomId: string): void {
+    const cards = [...this.#host.querySelectorAll<HTMLElement>('[data-testid="meeting-card"]')];
+    const card = cards.find((candidate) => candidate.dataset['roomId'] === roomId);
+    card?.querySelector<HTMLElement>('[data-testid="join-meeting"]')?.focus();
   }
 
   protected joinByLink(event: Event, text: string): void {

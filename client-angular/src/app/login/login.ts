@@ -36,6 +36,7 @@ export class Login implements OnInit {
   }
 
   protected login(): void {
+    if (this.busy()) return;
     this.busy.set(true);
     this.#auth.startLogin(this.then() ?? '/');
   }

@@ -1,20 +1,27 @@
 /** The head of the quiet pages: where am I, who am I, and the few personal choices. */
-import { ChangeDetectionStrategy, Component, computed, inject, type OnInit } from '@angular/core';
-import { MatIconButton } from '@angular/material/button';
-import { MatDivider } from '@angular/material/divider';
-import { MatMenu, MatMenuItem, MatMenuTrigger } from '@angular/material/menu';
+import {
+  ChangeDetectionStrategy,
+  Component,
+  computed,
+  type ElementRef,
+  inject,
+  type OnInit,
+  viewChild,
+} from '@angular/core';
+import { MatButton, MatIconButton } from '@angular/material/button';
 import { RouterLink } from '@angular/router';
 import { Api } from '../core/api.ts';
 import { Auth } from '../core/auth.ts';
-import { LANGUAGES, Languages } from '../core/languages.ts';
-import { Theme } from '../core/theme.ts';
+import { Keys } from '../core/keys.ts';
+import { Theme, type ThemeChoice } from '../core/theme.ts';
 import { Session } from '../session/session.ts';
 import { Icon } from './icon.ts';
+import { LanguageMenu } from './language-menu.ts';
 import { OrganisationMark } from './organisation-mark.ts';
 
 @Component({
   selector: 'ht-header',
-  imports: [MatIconButton, MatDivider, MatMenu, MatMenuItem, MatMenuTrigger, RouterLink, Icon, OrganisationMark],
+  imports: [MatButton, MatIconButton, RouterLink, Icon, LanguageMenu, OrganisationMark],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './header.html',
   styleUrl: './header.scss',
@@ -23,8 +30,13 @@ export class Header implements OnInit {
   readonly #api = inject(Api);
   protected readonly auth = inject(Auth);
   protected readonly theme = inject(Theme);
-  protected readonly languages = inject(Languages);
-  protected readonly allLanguages = LANGUAGES;
+  protected readonly themes: readonly { value: ThemeChoice; text: string }[] = [
+    { value: 'system', text: $localize`:@@theme.system:As the system` },
+    { value: 'light', text: $localize`:@@theme.light:Light` },
+    { value: 'dark', text: $localize`:@@theme.dark:Dark` },
+  ];
+  protected readonly account = viewChild.required<ElementRef<HTMLElement>>('account');
+  readonly #keys = inject(Keys);
   readonly #session = inject(Session);
   protected readonly organisation = computed(
     () => this.#session.hello()?.organisation ?? this.#api.info()?.organisation,
@@ -34,6 +46,11 @@ export class Header implements OnInit {
   ngOnInit(): void {
     // Without an answer the head only lacks the organisation's name.
     this.#api.loadInfo().catch(() => undefined);
+  }
+
+  protected showKeys(): void {
+    this.account().nativeElement.hidePopover();
+    void this.#keys.showMap();
   }
 
   protected logout(): void {

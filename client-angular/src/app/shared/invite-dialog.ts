@@ -1,6 +1,17 @@
 /** Inviting to a meeting: people with an account by their Matrix id, everybody else by a guest link. */
+import { LiveAnnouncer } from '@angular/cdk/a11y';
 import { Clipboard } from '@angular/cdk/clipboard';
-import { ChangeDetectionStrategy, Component, computed, inject, signal } from '@angular/core';
+import {
+  afterNextRender,
+  ChangeDetectionStrategy,
+  Component,
+  computed,
+  type ElementRef,
+  inject,
+  Injector,
+  signal,
+  viewChild,
+} from '@angular/core';
 import { MatButton } from '@angular/material/button';
 import {
   MAT_DIALOG_DATA,
@@ -47,6 +58,9 @@ export interface InviteDialogData {
 export class InviteDialog {
   readonly #api = inject(Api);
   readonly #clipboard = inject(Clipboard);
+  readonly #announcer = inject(LiveAnnouncer);
+  readonly #injector = inject(Injector);
+  protected readonly field = viewChild<ElementRef<HTMLInputElement>>('field');
   protected readonly dialog = inject<MatDialogRef<InviteDialog>>(MatDialogRef);
   protected readonly data = inject<InviteDialogData>(MAT_DIALOG_DATA);
   protected readonly text = signal('');
@@ -77,14 +91,18 @@ export class InviteDialog {
   protected makeLink(): Promise<void> {
     return this.#busily(async () => {
       this.url.set((await this.#api.createLink(this.data.roomId)).url);
+      // The link takes the place of the button that was pressed.
+      afterNextRender({ read: () => this.field()?.nativeElement.focus() }, { injector: this.#injector });
     });
   }
 
   protected copy(url: string): void {
     this.copied.set(this.#clipboard.copy(url));
+    if (this.copied()) void this.#announcer.announce($localize`:@@invite.copied:Copied`);
   }
 
   async #busily(work: () => Promise<void>): Promise<void> {
+    if (this.busy()) return;
     this.busy.set(true);
     this.failure.set(undefined);
     try {

@@ -21,21 +21,23 @@ function reason(result: Result): string {
   selector: 'ht-invite-results',
   imports: [Icon],
   changeDetection: ChangeDetectionStrategy.OnPush,
-  template: `<ul role="status">
-    @for (result of results(); track result.userId) {
-      <li [class.bad]="!result.ok" data-testid="invite-result" [attr.data-ok]="result.ok">
-        <ht-icon [name]="result.ok ? 'check' : 'warning'" />
-        <span>
-          <strong>{{ result.userId }}</strong>
-          @if (result.ok) {
-            <ng-container i18n="@@invite.done">is invited.</ng-container>
-          } @else {
-            {{ why(result) }}
-          }
-        </span>
-      </li>
-    }
-  </ul>`,
+  template: `<div role="status">
+    <ul>
+      @for (result of results(); track result.userId) {
+        <li [class.bad]="!result.ok" data-testid="invite-result" [attr.data-ok]="result.ok">
+          <ht-icon [name]="result.ok ? 'check' : 'warning'" />
+          <span>
+            <strong>{{ result.userId }}</strong>
+            @if (result.ok) {
+              <ng-container i18n="@@invite.done">is invited.</ng-container>
+            } @else {
+              {{ why(result) }}
+            }
+          </span>
+        </li>
+      }
+    </ul>
+  </div>`,
   styles: `
     ul {
       display: flex;

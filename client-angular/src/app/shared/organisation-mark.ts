@@ -20,6 +20,7 @@ import type { Organisation } from '../../../../protocol/session.ts';
       height: 12px;
       border-radius: 4px;
       box-shadow: 0 0 0 1px rgb(255 255 255 / 0.5);
+      forced-color-adjust: none;
     }
     /* On a small tile the colour stands for the name, which stays in the tile's label and in the people list. */
     @container tile (max-width: 280px) {

@@ -21,8 +21,9 @@ import { Chat } from '../../conference/chat.ts';
 import { ConferenceClient } from '../../conference/conference-client.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { Auth } from '../../core/auth.ts';
+import { Keys } from '../../core/keys.ts';
 import { deviceProblemText } from '../../media/device-problem.ts';
-import { LocalMedia } from '../../media/local-media.ts';
+import { type LocalKind, LocalMedia } from '../../media/local-media.ts';
 import { Session } from '../../session/session.ts';
 import { Icon } from '../../shared/icon.ts';
 import { Notice } from '../../shared/notice.ts';
@@ -99,6 +100,7 @@ export class Conference {
     return phase.name === 'failed' ? failedText(phase.error) : undefined;
   });
   protected readonly unread = this.#chat.unread;
+  protected readonly keys = inject(Keys);
 
   constructor() {
     const announcer = inject(LiveAnnouncer);
@@ -134,21 +136,45 @@ export class Conference {
         void announcer.announce(text, 'polite');
       }, ANNOUNCE_MS);
     });
+    const silence = this.keys.listen({
+      m: () => this.#turn('microphone', announcer),
+      v: () => this.#turn('camera', announcer),
+      s: () => this.#client.toggleScreen(),
+      c: () => this.togglePanel('chat', 'field'),
+      p: () => this.togglePanel('people'),
+      n: () => this.togglePanel('connections'),
+    });
     destroyed.onDestroy(() => {
       stop();
+      silence();
       clearTimeout(timer);
       // Going back in the browser is leaving, too.
       if (this.phase().name === 'in' || this.phase().name === 'joining') this.#client.leave();
     });
   }
 
-  protected togglePanel(name: PanelName): void {
+  /** Says it as well: the focus need not be on the button. */
+  #turn(kind: LocalKind, announcer: LiveAnnouncer): void {
+    const on = !this.#local.source(kind)().on;
+    void this.#local.turn(kind, on);
+    const texts = {
+      microphone: on ? $localize`:@@announce.micOn:Microphone on` : $localize`:@@announce.micOff:Microphone off`,
+      camera: on ? $localize`:@@announce.cameraOn:Camera on` : $localize`:@@announce.cameraOff:Camera off`,
+    };
+    void announcer.announce(texts[kind], 'assertive');
+  }
+
+  /** @param focus the head of the panel, or the field in it that is typed into */
+  protected togglePanel(name: PanelName, focus: 'head' | 'field' = 'head'): void {
     if (this.panel() === name) {
       this.closePanel();
       return;
     }
     this.panel.set(name);
-    setTimeout(() => this.panelHead()?.nativeElement.focus());
+    setTimeout(() => {
+      const field = focus === 'field' ? this.#host.querySelector<HTMLElement>('aside textarea') : null;
+      (field ?? this.panelHead()?.nativeElement)?.focus();
+    });
   }
 
   /** The focus goes back to the button that opened the panel. */

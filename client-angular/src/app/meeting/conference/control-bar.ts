@@ -1,6 +1,7 @@
 /** The one control bar: fixed order, fixed places, leaving apart at the end. */
 import { ChangeDetectionStrategy, Component, computed, inject, input, output } from '@angular/core';
 import { ConferenceClient } from '../../conference/conference-client.ts';
+import { Keys } from '../../core/keys.ts';
 import { type LocalKind, LocalMedia } from '../../media/local-media.ts';
 import { Icon } from '../../shared/icon.ts';
 
@@ -16,6 +17,7 @@ export type PanelName = 'chat' | 'people' | 'connections';
 export class ControlBar {
   readonly #client = inject(ConferenceClient);
   readonly #local = inject(LocalMedia);
+  protected readonly keys = inject(Keys);
   readonly panel = input<PanelName>();
   /** Messages that came while the chat was closed. */
   readonly unread = input(0);
@@ -25,14 +27,13 @@ export class ControlBar {
   protected readonly microphone = this.#local.microphone;
   protected readonly camera = this.#local.camera;
   protected readonly sharing = computed(() => this.#client.screen() !== undefined);
-  protected readonly canShare = typeof navigator.mediaDevices?.getDisplayMedia === 'function';
+  protected readonly canShare = this.#client.canShare;
 
   protected toggle(kind: LocalKind): void {
     void this.#local.turn(kind, !this.#local.source(kind)().on);
   }
 
   protected share(): void {
-    if (this.sharing()) this.#client.stopScreen();
-    else void this.#client.shareScreen();
+    this.#client.toggleScreen();
   }
 }

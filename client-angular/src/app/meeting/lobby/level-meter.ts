@@ -29,6 +29,15 @@ import { watchLevel } from '../../media/level.ts';
       transform-origin: left;
       transition: transform 80ms linear;
     }
+    @media (forced-colors: active) {
+      .bar {
+        border: 1px solid CanvasText;
+      }
+      .fill {
+        background: Highlight;
+        forced-color-adjust: none;
+      }
+    }
   `,
 })
 export class LevelMeter {

@@ -12,11 +12,13 @@ import {
 import { MatButton } from '@angular/material/button';
 import { MatFormField, MatLabel } from '@angular/material/form-field';
 import { MatOption, MatSelect } from '@angular/material/select';
-import { Router } from '@angular/router';
+import { Router, RouterLink } from '@angular/router';
 import type { MeetingDetails } from '../../../../../protocol/client-api.ts';
 import { ConferenceClient } from '../../conference/conference-client.ts';
 import { markJoinClick } from '../../conference/marks.ts';
 import { Api } from '../../core/api.ts';
+import { ApiError } from '../../core/api-error.ts';
+import { Auth } from '../../core/auth.ts';
 import { errorText } from '../../core/error-text.ts';
 import { deviceProblemText } from '../../media/device-problem.ts';
 import { type LocalKind, LocalMedia } from '../../media/local-media.ts';
@@ -40,6 +42,7 @@ const DEVICE_KIND = { camera: 'videoinput', microphone: 'audioinput' } as const;
     MatLabel,
     MatOption,
     MatSelect,
+    RouterLink,
     Header,
     Icon,
     LevelMeter,
@@ -59,7 +62,9 @@ export class Lobby implements OnInit {
   readonly #local = inject(LocalMedia);
   readonly roomId = input.required<string>();
   protected readonly meeting = signal<MeetingDetails | undefined>(undefined);
-  protected readonly failure = signal<string | undefined>(undefined);
+  /** `again`: trying again makes sense. */
+  protected readonly failure = signal<{ text: string; again: boolean } | undefined>(undefined);
+  protected readonly guest = inject(Auth).guest;
   protected readonly camera = this.#local.camera;
   protected readonly microphone = this.#local.microphone;
   protected readonly name = computed(() => this.#session.hello()?.displayName);
@@ -75,17 +80,26 @@ export class Lobby implements OnInit {
     this.#session.start();
     void import('../conference/conference.ts');
     void MediaEngine.preload();
-    void this.#local.turnOnBoth();
     inject(DestroyRef).onDestroy(() => {
       if (!this.#joining) this.#local.release();
     });
   }
 
   ngOnInit(): void {
-    this.#api.meeting(this.roomId()).then(
-      (meeting) => this.meeting.set(meeting),
-      (error: unknown) => this.failure.set(errorText(error)),
-    );
+    void this.load();
+  }
+
+  protected async load(): Promise<void> {
+    this.failure.set(undefined);
+    void this.#local.turnOnBoth();
+    try {
+      this.meeting.set(await this.#api.meeting(this.roomId()));
+    } catch (error) {
+      const gone = error instanceof ApiError && (error.status === 403 || error.status === 404);
+      this.failure.set({ text: errorText(error), again: !gone });
+      // There is nothing to get ready for.
+      this.#local.release();
+    }
   }
 
   protected devices(kind: LocalKind): readonly MediaDeviceInfo[] {

@@ -1,0 +1,57 @@
+/**
+ * Single keys that act. They are silent while somebody types or a dialog is open, and can be switched off altogether:
+ * speech input and shaky hands press letters that nobody meant (WCAG 2.2, 2.1.4).
+ */
+import { DOCUMENT } from '@angular/common';
+import { DestroyRef, effect, inject, Injectable, signal } from '@angular/core';
+import { MatDialog } from '@angular/material/dialog';
+
+const STORAGE_KEY = 'hansetag-keys';
+const TYPED_INTO = 'input, textarea, select, [contenteditable], [role="listbox"], [role="combobox"]';
+
+/** What a key does, by what the key writes, in lower case. */
+export type KeyActions = Readonly<Record<string, () => void>>;
+
+@Injectable({ providedIn: 'root' })
+export class Keys {
+  readonly #dialog = inject(MatDialog);
+  readonly #actions = new Set<KeyActions>();
+  /** The person's choice, kept in this browser. */
+  readonly enabled = signal(localStorage.getItem(STORAGE_KEY) !== 'off');
+
+  constructor() {
+    this.listen({ '?': () => void this.showMap() });
+    const document = inject(DOCUMENT);
+    const onKey = (event: KeyboardEvent): void => this.#onKey(event);
+    document.addEventListener('keydown', onKey);
+    inject(DestroyRef).onDestroy(() => document.removeEventListener('keydown', onKey));
+    effect(() => {
+      if (this.enabled()) localStorage.removeItem(STORAGE_KEY);
+      else localStorage.setItem(STORAGE_KEY, 'off');
+    });
+  }
+
+  /** @returns to be called when the actions make no sense any more */
+  listen(actions: KeyActions): () => void {
+    this.#actions.add(actions);
+    return () => this.#actions.delete(actions);
+  }
+
+  /** Shows what each key does. */
+  async showMap(): Promise<void> {
+    const { KeysDialog } = await import('../shared/keys-dialog.ts');
+    if (this.#dialog.openDialogs.length > 0) return;
+    this.#dialog.open(KeysDialog, { width: '560px', maxWidth: '96vw', autoFocus: 'first-heading' });
+  }
+
+  #onKey(event: KeyboardEvent): void {
+    const { key, target } = event;
+    if (!this.enabled() || event.defaultPrevented || event.repeat || event.isComposing) return;
+    if (event.ctrlKey || event.altKey || event.metaKey || this.#dialog.openDialogs.length > 0) return;
+    if (target instanceof Element && target.closest(TYPED_INTO)) return;
+    const actions = [...this.#actions].find((candidate) => Object.hasOwn(candidate, key.toLowerCase()));
+    if (!actions) return;
+    event.preventDefault();
+    actions[key.toLowerCase()]?.();
+  }
+}
