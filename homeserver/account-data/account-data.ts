@@ -136,9 +136,14 @@ export class AccountData {
     return ignored;
   }
 
+  /** The same, if it is at hand. */
+  knownIgnored(userId: string): ReadonlySet<string> | undefined {
+    return this.#ignored.get(userId);
+  }
+
   /** Reads whom many users ignore at once, so that `ignored` has them at hand. */
   async prepareIgnored(userIds: readonly string[]): Promise<void> {
-    const missing = userIds.filter((userId) => this.#ignored.get(userId) === undefined);
+    const missing = userIds.filter((userId) => this.#ignored.peek(userId) === undefined);
     if (missing.length < 2) return;
     const generation = this.#generation;
     const stored = await this.ofUsers(missing, IGNORED_USERS);

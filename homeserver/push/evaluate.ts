@@ -27,34 +27,47 @@ export interface PushSubject {
 /** These look at the text only as long as the sender does not say who is meant. */
 const BEFORE_MENTIONS = ['.m.rule.contains_display_name', '.m.rule.roomnotif', '.m.rule.contains_user_name'];
 
-/** @returns the actions of the rule that applies; undefined when none does */
-export async function evaluate(rules: RuleSet, subject: PushSubject): Promise<PushRule['actions'] | undefined> {
+/** The actions of the rule that applies; undefined when none does. */
+export type Outcome = PushRule['actions'] | undefined;
+
+/**
+ * Finds the rule that applies. Whoever sends to a thousand people asks this a thousand times, so it is answered at once
+ * where nothing has to be read.
+ */
+export function evaluate(rules: RuleSet, subject: PushSubject): Outcome | Promise<Outcome> {
   const content = member(subject.event, 'content');
   const saysWho = isJsonObject(content) && Object.hasOwn(content, 'm.mentions');
   const applies = (rule: PushRule): boolean => rule.enabled && !(saysWho && BEFORE_MENTIONS.includes(rule.rule_id));
-  for (const rule of rules.override) {
-    if (!applies(rule)) continue;
-    const held = holdFor(rule, subject);
-    if (typeof held === 'boolean' ? held : await held) return rule.actions;
-  }
-  const body = property(subject.event, 'content.body');
-  for (const rule of rules.content) {
-    if (typeof body === 'string' && applies(rule) && matchesWords(rule.pattern ?? '', body)) return rule.actions;
-  }
-  for (const rule of rules.room) if (rule.enabled && rule.rule_id === subject.roomId) return rule.actions;
-  for (const rule of rules.sender) if (rule.enabled && rule.rule_id === subject.sender) return rule.actions;
-  for (const rule of rules.underride) {
-    if (!applies(rule)) continue;
-    const held = holdFor(rule, subject);
-    if (typeof held === 'boolean' ? held : await held) return rule.actions;
-  }
-  return undefined;
+  const rest = (): Outcome | Promise<Outcome> => {
+    const body = property(subject.event, 'content.body');
+    for (const rule of rules.content) {
+      if (typeof body === 'string' && applies(rule) && matchesWords(rule.pattern ?? '', body)) return rule.actions;
+    }
+    for (const rule of rules.room) if (rule.enabled && rule.rule_id === subject.roomId) return rule.actions;
+    for (const rule of rules.sender) if (rule.enabled && rule.rule_id === subject.sender) return rule.actions;
+    return firstThatHolds(rules.underride, applies, subject, () => undefined);
+  };
+  return firstThatHolds(rules.override, applies, subject, rest);
 }
 
-/**
- * Whether all conditions of a rule hold. Whoever sends to a thousand people makes some ten thousand of these decisions:
- * most of them are made once for all, and at once.
- */
+/** The actions of the first rule whose conditions hold, else what comes after these rules. */
+function firstThatHolds(
+  rules: readonly PushRule[],
+  applies: (rule: PushRule) => boolean,
+  subject: PushSubject,
+  after: () => Outcome | Promise<Outcome>,
+): Outcome | Promise<Outcome> {
+  for (const [at, rule] of rules.entries()) {
+    if (!applies(rule)) continue;
+    const held = holdFor(rule, subject);
+    if (held === true) return rule.actions;
+    if (held === false) continue;
+    return held.then((value) => (value ? rule.actions : firstThatHolds(rules.slice(at + 1), applies, subject, after)));
+  }
+  return after();
+}
+
+/** Whether all conditions of a rule hold; of most rules that is found out once for all users. */
 function holdFor(rule: PushRule, subject: PushSubject): boolean | Promise<boolean> {
   const known = subject.known.get(rule);
   if (known !== undefined) return known;

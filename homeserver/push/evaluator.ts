@@ -7,7 +7,7 @@ import type { JsonObject } from '../../federation/json.ts';
 import { relationOf } from '../relations/index-relation.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 import { evaluate } from './evaluate.ts';
-import type { PushSubject } from './evaluate.ts';
+import type { Outcome, PushSubject } from './evaluate.ts';
 import type { Notice, Notifications, ReadTo } from './notifications.ts';
 import type { PushRules } from './rules.ts';
 
@@ -17,6 +17,8 @@ export interface EvaluatorOptions {
   readonly rules: PushRules;
   readonly notifications: Notifications;
   readonly ignored: (userId: string) => Promise<ReadonlySet<string>>;
+  /** The same, if it is at hand. */
+  readonly knownIgnored: (userId: string) => ReadonlySet<string> | undefined;
   /** Reads at once whom some users ignore. */
   readonly prepareIgnored: (userIds: readonly string[]) => Promise<void>;
   /** Told of users who have something new. */
@@ -29,6 +31,8 @@ const MAX_STEPS = 3;
 const DEFAULT_NOTIFY_LEVEL = 50;
 /** Events that are looked at together. */
 const BATCH = 100;
+
+type Shared = Omit<PushSubject, 'displayName'>;
 
 /** What comes of some events. */
 interface Findings {
@@ -130,7 +134,8 @@ export class Evaluator {
     const shared = this.#shared(event, counts);
     for (const userId of await this.#usersFor(event, users)) {
       if (userId === sender) continue;
-      const actions = await this.#actions(event, userId, shared);
+      const outcome = this.#actions(event, userId, shared);
+      const actions = outcome instanceof Promise ? await outcome : outcome;
       if (actions?.includes('notify') !== true) continue;
       notices.push({
         userId,
@@ -164,25 +169,32 @@ export class Evaluator {
     return concerned ? [...users, target] : users;
   }
 
-  async #actions(
-    event: StoredEvent,
-    userId: string,
-    shared: Omit<PushSubject, 'displayName'>,
-  ): ReturnType<typeof evaluate> {
-    const { rooms, rules, ignored } = this.#options;
+  #actions(event: StoredEvent, userId: string, shared: Shared): Outcome | Promise<Outcome> {
+    const { rules, knownIgnored } = this.#options;
+    const [ignored, own] = [knownIgnored(userId), rules.known(userId)];
+    if (!ignored || !own) return this.#readActions(event, userId, shared);
+    return ignored.has(event.pdu.sender) ? undefined : evaluate(own, this.#subject(event, userId, shared));
+  }
+
+  async #readActions(event: StoredEvent, userId: string, shared: Shared): Promise<Outcome> {
+    const { rules, ignored } = this.#options;
     if ((await ignored(userId)).has(event.pdu.sender)) return undefined;
-    return evaluate(await rules.of(userId), {
+    return evaluate(await rules.of(userId), this.#subject(event, userId, shared));
+  }
+
+  #subject(event: StoredEvent, userId: string, shared: Shared): PushSubject {
+    return {
       ...shared,
       displayName: async () => {
-        const own = await rooms.stateEvent(event.roomId, 'm.room.member', userId);
+        const own = await this.#options.rooms.stateEvent(event.roomId, 'm.room.member', userId);
         const name = member(own?.pdu.content, 'displayname');
         return typeof name === 'string' ? name : undefined;
       },
-    });
+    };
   }
 
   /** What is the same for all who get the event; found out when a rule asks for it first. */
-  #shared(event: StoredEvent, counts: Map<string, Promise<number>>): Omit<PushSubject, 'displayName'> {
+  #shared(event: StoredEvent, counts: Map<string, Promise<number>>): Shared {
     const { rooms } = this.#options;
     const { pdu, roomId } = event;
     let levels: Promise<{ own: number; content: JsonObject | undefined }> | undefined;

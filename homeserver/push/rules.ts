@@ -56,9 +56,14 @@ export class PushRules {
     return rules;
   }
 
+  /** The rules of a user, if they are at hand. */
+  known(userId: string): RuleSet | undefined {
+    return this.#cache.get(userId);
+  }
+
   /** Reads the rules of many users at once, so that `of` has them at hand. */
   async prepare(userIds: readonly string[]): Promise<void> {
-    const missing = userIds.filter((userId) => this.#cache.get(userId) === undefined);
+    const missing = userIds.filter((userId) => this.#cache.peek(userId) === undefined);
     if (missing.length < 2) return;
     const generation = this.#generation;
     const stored = await this.#accountData.ofUsers(missing, PUSH_RULES);

@@ -22,6 +22,11 @@ export class Lru<K, V> {
     return entry.value;
   }
 
+  /** The value, without counting it as used. */
+  peek(key: K): V | undefined {
+    return this.#map.get(key)?.value;
+  }
+
   set(key: K, value: V): void {
     this.delete(key);
     const weight = this.#weigh(value);

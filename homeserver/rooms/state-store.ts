@@ -66,12 +66,16 @@ export class StateStore {
     return state;
   }
 
-  /** What `derive` makes and what it writes. */
-  async plan(roomId: string, base: State | undefined, map: StateMap): Promise<{ state: State; writes: Write[] }> {
-    const entries: [StateKey, string][] = [];
-    for (const [key, id] of map) if (base?.map.get(key) !== id) entries.push([key, id]);
+  /** What `derive` makes and what it writes. @param replaced when only these keys have other values than in the base */
+  async plan(
+    roomId: string,
+    base: State | undefined,
+    map: StateMap,
+    replaced?: readonly StateKey[],
+  ): Promise<{ state: State; writes: Write[] }> {
+    const entries = replaced ? replaced.map((key): [StateKey, string] => [key, map.get(key) ?? '']) : news(base, map);
     // Entries are only ever added or replaced along a chain.
-    const removed = base !== undefined && [...base.map.keys()].some((key) => !map.has(key));
+    const removed = base !== undefined && replaced === undefined && lacks(map, base.map);
     const chain = base === undefined || removed ? LONGEST_CHAIN : await this.#chain(base.group);
     const onto = chain < LONGEST_CHAIN ? base : undefined;
     const group = await this.#nextGroup();
@@ -124,4 +128,14 @@ export class StateStore {
     );
     this.#groups.push(...rows.map((row) => row.id).reverse());
   }
+}
+
+/** What a state has that is not so in another one. */
+function news(base: State | undefined, map: StateMap): [StateKey, string][] {
+  return [...map].filter(([key, id]) => base?.map.get(key) !== id);
+}
+
+function lacks(map: StateMap, other: StateMap): boolean {
+  for (const key of other.keys()) if (!map.has(key)) return true;
+  return false;
 }

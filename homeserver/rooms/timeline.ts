@@ -15,7 +15,7 @@ import {
   stateKey,
   stateViewOf,
 } from '../../federation/auth-rules.ts';
-import type { StateView } from '../../federation/auth-rules.ts';
+import type { StateKey, StateView } from '../../federation/auth-rules.ts';
 import { eventId, redactsOf, serverOf } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
 import { member } from '../../federation/json.ts';
@@ -225,7 +225,9 @@ export class Timeline {
             ? { state: after.state, writes: [] }
             : await this.#mergeWith(room, extremities, { id, pdu }, after.state);
         next = { extremities, state: merged.state };
-        const derived = await this.#stateWrites(room, merged.state.map, position, { id, pdu });
+        const isNext = stateBefore.map === room.state.map && merged.state.map === after.state.map;
+        const keys = isNext && pdu.state_key !== undefined ? [stateKey(pdu.type, pdu.state_key)] : undefined;
+        const derived = await this.#stateWrites(room, merged.state.map, position, { id, pdu }, keys);
         serversChange = derived.serversChange;
         writes.push(...merged.writes, ...derived.writes, rooms.write({ ...room, ...next }));
       }
@@ -305,8 +307,9 @@ export class Timeline {
   async #after(room: Room, pdu: Pdu, id: string, stateBefore: State, verdict: Verdict): Promise<Planned> {
     if (pdu.state_key === undefined || verdict.rejected) return { state: stateBefore, writes: [] };
     const map = new Map(stateBefore.map);
-    map.set(stateKey(pdu.type, pdu.state_key), id);
-    return this.#deps.states.plan(room.roomId, stateBefore, map);
+    const key = stateKey(pdu.type, pdu.state_key);
+    map.set(key, id);
+    return this.#deps.states.plan(room.roomId, stateBefore, map, [key]);
   }
 
   async #mergeWith(
@@ -326,20 +329,21 @@ export class Timeline {
     return this.#deps.states.plan(room.roomId, room.state, map);
   }
 
-  /** Brings what is derived from the current state in line with a new one. */
+  /** Brings what is derived from the current state in line with a new one. @param changed its keys, if they are known */
   async #stateWrites(
     room: Room,
     map: StateMap,
     position: number,
     fresh: { id: string; pdu: Pdu },
+    changed?: readonly StateKey[],
   ): Promise<{ writes: Write[]; serversChange: boolean }> {
     const before = room.state.map;
     if (map === before) return { writes: [], serversChange: false };
-    const keys = differences(before, map);
+    const keys = changed ?? differences(before, map);
     const memberKeys = keys.filter((key) => key.startsWith(MEMBER_KEY));
-    const changed = memberKeys.map((key) => map.get(key)).filter((id) => id !== undefined);
+    const present = memberKeys.map((key) => map.get(key)).filter((id) => id !== undefined);
     const gone = memberKeys.filter((key) => !map.has(key)).map((key) => splitStateKey(key)[1]);
-    const entries = await this.#memberships(changed, position, fresh);
+    const entries = await this.#memberships(present, position, fresh);
     return {
       writes: [
         ...this.#deps.changes.writes(room.roomId, position, keys, before, map),

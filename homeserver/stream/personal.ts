@@ -109,6 +109,7 @@ export function personal(options: PersonalOptions): Personal {
     rules,
     notifications,
     ignored,
+    knownIgnored: (userId) => accountData.knownIgnored(userId),
     prepareIgnored: (userIds) => accountData.prepareIgnored(userIds),
     onNotices: (userIds) => pushSender.wake(userIds),
   });
