@@ -7,7 +7,7 @@ import type { JsonObject } from './json.ts';
 import type { KeyLookup } from './keyring.ts';
 import { redactFields } from './redaction.ts';
 import type { RoomVersion } from './room-versions.ts';
-import { verifySignature } from './signing.ts';
+import { verifySignatureAside } from './signing.ts';
 
 /** Thrown when a signature that an event needs is missing, bad, or of no key that we can find. */
 export class BadSignatureError extends Error {
@@ -76,7 +76,7 @@ async function checkServer(pdu: Pdu, signed: JsonObject, server: string, keyring
   for (const keyId of keyIds) {
     const publicKey = await keyring.key(server, keyId, pdu.origin_server_ts);
     if (publicKey === undefined) continue;
-    if (!verifySignature(signed, server, keyId, publicKey)) {
+    if (!(await verifySignatureAside(signed, server, keyId, publicKey))) {
       throw new BadSignatureError(`The signature of ${server} with ${keyId} is wrong.`, server);
     }
     verified = true;

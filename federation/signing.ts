@@ -75,6 +75,27 @@ export function verifySignature(
   return typeof signature === 'string' && verifyText(signedText(object), signature, publicKeyBase64);
 }
 
+/** The same as `verifySignature`, worked out beside the event loop: for many signatures at a time. */
+export async function verifySignatureAside(
+  object: JsonObject,
+  serverName: string,
+  keyId: string,
+  publicKeyBase64: string,
+): Promise<boolean> {
+  const signatures = member(object, 'signatures');
+  const ofServer = isJsonObject(signatures) ? member(signatures, serverName) : undefined;
+  const text = isJsonObject(ofServer) ? member(ofServer, keyId) : undefined;
+  const signature = typeof text === 'string' ? decodeOrUndefined(text) : undefined;
+  const publicKey = importPublicKey(publicKeyBase64);
+  if (signature?.length !== SIGNATURE_BYTES || publicKey === undefined) return false;
+  return new Promise((resolve, reject) => {
+    verify(null, Buffer.from(signedText(object)), publicKey, signature, (error, good) => {
+      if (error) reject(error);
+      else resolve(good);
+    });
+  });
+}
+
 /** Whether the signature (base64) over the UTF-8 text was made with the private half of the public key (base64). */
 export function verifyText(text: string, signatureBase64: string, publicKeyBase64: string): boolean {
   const signature = decodeOrUndefined(signatureBase64);

@@ -6,7 +6,7 @@ import type { KeyLookup } from '../../federation/keyring.ts';
 import type { RoomVersion } from '../../federation/room-versions.ts';
 
 /** Signatures checked at the same time; each may need a key from another server. */
-const PARALLEL = 16;
+const PARALLEL = 64;
 
 /** @throws BadEventError or BadSignatureError: the event is to be dropped */
 export async function checkedEvent(
