@@ -82,6 +82,29 @@ describe('A meeting of two organisations', () => {
     expect(await bert.getByTestId('chat-message').count()).toBe(2);
   });
 
+  it('shows a shared screen to the other organisation, for as long as it is shared', async () => {
+    // Where there is no screen to choose, a drawn one is shared.
+    await anna.evaluate(`{
+      const canvas = Object.assign(document.createElement('canvas'), { width: 1280, height: 720 });
+      const pen = canvas.getContext('2d');
+      let count = 0;
+      setInterval(() => {
+        pen.fillStyle = ['#ffffff', '#0b5563'][(count += 1) % 2];
+        pen.fillRect(0, 0, 1280, 720);
+      }, 100);
+      navigator.mediaDevices.getDisplayMedia = async () => canvas.captureStream(10);
+    }`);
+    await anna.getByTestId('share').click();
+    const screen = bert.locator('[data-testid=tile][data-source=screen]');
+    await until(
+      async () => (await screen.count()) === 1 && (await screen.getAttribute('data-state')) === 'picture',
+      15_000,
+    );
+    await anna.getByTestId('share').click();
+    await until(async () => (await screen.count()) === 0, 5_000);
+    expect((await stats(bert)).videos.length).toBe(1);
+  });
+
   it('lets a guest in by link', async () => {
     const host = await bert.context().newPage();
     await host.goto(`${organisation('luebeck').url}/en/`);

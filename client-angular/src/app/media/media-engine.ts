@@ -12,6 +12,7 @@ import {
 } from '../../../../protocol/media.ts';
 import type { MediaOpened, Method, NotificationData, Params, Result, Watch } from '../../../../protocol/session.ts';
 import { cameraEncodings, screenEncodings } from './encodings.ts';
+import { StreamIds } from './stream-ids.ts';
 
 /** A broken transport gets this long to heal by itself before ICE is restarted, in ms. */
 const HEAL_MS = 2_000;
@@ -52,6 +53,7 @@ export class MediaEngine {
   readonly #listener: EngineListener;
   #open: Open | undefined;
   readonly #producers = new Map<Source, types.Producer>();
+  readonly #streamIds = new StreamIds();
   readonly #consumers = new Map<string, { consumer: types.Consumer; media: RemoteMedia }>();
   /** Consumers that the server took back while they were being made. */
   readonly #removed = new Set<string>();
@@ -223,8 +225,7 @@ export class MediaEngine {
         producerId,
         kind,
         rtpParameters: data.rtpParameters as types.RtpParameters,
-        // One stream per person keeps lips and voice together; a shared screen goes by itself.
-        streamId: source === 'microphone' || source === 'camera' ? participantId : mediaKey(participantId, source),
+        streamId: this.#streamIds.of(participantId, source),
       });
     } catch {
       // The transport was closed meanwhile: what follows brings everything anew.

@@ -16,6 +16,16 @@ describe('The grid of the stage', () => {
     expect(gridLayout(2560, 1000, 2).columns).toBe(2);
   });
 
+  it('cuts nothing off a picture, but lets tiles of a phone be up to square', () => {
+    const wide = gridLayout(1440, 760, 6);
+    expect(wide.tileWidth / wide.tileHeight).toBeCloseTo(16 / 9, 1);
+    const { columns, tileWidth, tileHeight } = gridLayout(374, 540, 6);
+    expect(columns).toBe(2);
+    expect(tileWidth).toBe(183);
+    expect(tileHeight).toBeGreaterThan(150);
+    expect(tileHeight).toBeLessThanOrEqual(tileWidth);
+  });
+
   it('scrolls with readable tiles instead of shrinking for 60 people on a phone', () => {
     const { columns, tileWidth } = gridLayout(374, 640, 60);
     expect(columns).toBe(2);
