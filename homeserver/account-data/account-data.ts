@@ -8,6 +8,7 @@ import type { JsonObject } from '../../federation/json.ts';
 import type { Database } from '../database/database.ts';
 import { Lru } from '../rooms/lru.ts';
 import type { Notifier } from '../stream/notifier.ts';
+import { Newest } from '../stream/newest.ts';
 import type { Positions } from '../stream/positions.ts';
 
 export interface AccountDataItem {
@@ -35,6 +36,7 @@ export class AccountData {
   readonly #positions: Positions;
   readonly #notifier: Notifier;
   readonly #ignored = new Lru<string, ReadonlySet<string>>(CACHED_IGNORED);
+  readonly #newest: Newest;
   /** What was read before the last change is not kept. */
   #generation = 0;
 
@@ -42,6 +44,7 @@ export class AccountData {
     this.#db = db;
     this.#positions = positions;
     this.#notifier = notifier;
+    this.#newest = new Newest(positions.current);
   }
 
   async get(userId: string, roomId: string, type: string): Promise<JsonObject | undefined> {
@@ -77,8 +80,9 @@ export class AccountData {
     type: string,
     change: (content: JsonObject) => JsonObject,
   ): Promise<void> {
-    await this.#positions.with((position) =>
-      this.#db.transaction(async (tx) => {
+    await this.#positions.with((position) => {
+      this.#newest.note(position);
+      return this.#db.transaction(async (tx) => {
         await this.#db.query(
           'SELECT pg_advisory_xact_lock(hashtextextended($1, 31))',
           [`${userId} ${roomId} ${type}`],
@@ -91,13 +95,14 @@ export class AccountData {
         );
         const content = change(row ? (parseStrict(row.json) as JsonObject) : {});
         await this.#db.query(UPSERT, [userId, roomId, type, canonicalJson(content), false, position], tx);
-      }),
-    );
+      });
+    });
     this.#notifier.wakeUsers([userId]);
   }
 
   /** All of a user, or what changed after a position. */
   async changed(userId: string, since: number | undefined, upTo: number): Promise<AccountDataItem[]> {
+    if (since !== undefined && !this.#newest.mayBeAfter(since)) return [];
     const rows = await this.#db.query<Row>(
       `SELECT room_id, type, json, deleted, position FROM account_data
        WHERE user_id = $1 AND position > $2 AND position <= $3 AND NOT (deleted AND $4) ORDER BY position`,
@@ -108,6 +113,7 @@ export class AccountData {
 
   /** Whether one changed after a position. */
   async isChanged(userId: string, roomId: string, type: string, since: number, upTo: number): Promise<boolean> {
+    if (!this.#newest.mayBeAfter(since)) return false;
     const rows = await this.#db.query(
       `SELECT 1 FROM account_data WHERE user_id = $1 AND room_id = $2 AND type = $3 AND position > $4 AND position <= $5`,
       [userId, roomId, type, since, upTo],
@@ -152,9 +158,10 @@ export class AccountData {
   }
 
   async #store(userId: string, roomId: string, type: string, content: JsonObject, deleted: boolean): Promise<void> {
-    await this.#positions.with((position) =>
-      this.#db.query(UPSERT, [userId, roomId, type, canonicalJson(content), deleted, position]),
-    );
+    await this.#positions.with((position) => {
+      this.#newest.note(position);
+      return this.#db.query(UPSERT, [userId, roomId, type, canonicalJson(content), deleted, position]);
+    });
     this.#generation += 1;
     if (type === IGNORED_USERS) this.#ignored.delete(userId);
     this.#notifier.wakeUsers([userId]);

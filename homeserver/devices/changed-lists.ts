@@ -6,6 +6,7 @@
 import { member } from '../../federation/json.ts';
 import type { Database } from '../database/database.ts';
 import type { Rooms } from '../rooms/rooms.ts';
+import type { Newest } from '../stream/newest.ts';
 
 export interface ListChanges {
   readonly changed: string[];
@@ -31,11 +32,14 @@ const SHARED_SINCE = SHARED.replace(/\)$/, ' AND own.position <= $2 AND other.po
 
 export class ChangedLists {
   readonly #db: Database;
-  readonly #rooms: Pick<Rooms, 'events'>;
+  readonly #rooms: Pick<Rooms, 'events' | 'movedAfter'>;
+  readonly #newest: Newest;
 
-  constructor(db: Database, rooms: Pick<Rooms, 'events'>) {
+  /** @param newest the newest change of a list of devices */
+  constructor(db: Database, rooms: Pick<Rooms, 'events' | 'movedAfter'>, newest: Newest) {
     this.#db = db;
     this.#rooms = rooms;
+    this.#newest = newest;
   }
 
   /**
@@ -44,14 +48,9 @@ export class ChangedLists {
    * @param since position of what the user was told last
    */
   async between(userId: string, since: number, upTo: number): Promise<ListChanges> {
-    const noted = await this.#db.query<{ user_id: string }>(
-      `SELECT DISTINCT user_id FROM device_list_changes candidate WHERE position > $2 AND position <= $3
-         AND (audience = $1 OR (audience IS NULL AND (user_id = $1 OR ${SHARED})))`,
-      [userId, since, upTo],
-    );
-    const changed = new Set(noted.map((row) => row.user_id));
+    const changed = new Set(this.#newest.mayBeAfter(since) ? await this.#noted(userId, since, upTo) : []);
     const left = new Set<string>();
-    const moves = await this.#memberChanges(userId, since, upTo);
+    const moves = this.#rooms.movedAfter(since) ? await this.#memberChanges(userId, since, upTo) : [];
     if (moves.length > 0) {
       const { come, gone } = await this.#moved(userId, moves);
       for (const id of come.size === 0 ? [] : await this.#newlyShared(userId, since, [...come])) changed.add(id);
@@ -59,6 +58,16 @@ export class ChangedLists {
       for (const id of gone.size === 0 ? [] : await this.#notShared(userId, [...gone])) left.add(id);
     }
     return { changed: [...changed].sort(), left: [...left].filter((id) => !changed.has(id)).sort() };
+  }
+
+  /** Those whose lists changed. */
+  async #noted(userId: string, since: number, upTo: number): Promise<string[]> {
+    const rows = await this.#db.query<{ user_id: string }>(
+      `SELECT DISTINCT user_id FROM device_list_changes candidate WHERE position > $2 AND position <= $3
+         AND (audience = $1 OR (audience IS NULL AND (user_id = $1 OR ${SHARED})))`,
+      [userId, since, upTo],
+    );
+    return rows.map((row) => row.user_id);
   }
 
   /** Whom the moves may have brought together with the user, and whom apart. */

@@ -13,12 +13,13 @@ import type { Sender } from '../rooms/ports.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 import { Serial } from '../rooms/serial.ts';
 import type { Notifier } from '../stream/notifier.ts';
+import { Newest } from '../stream/newest.ts';
 import type { Positions } from '../stream/positions.ts';
 
 export interface DeviceListsOptions {
   readonly db: Database;
   readonly serverName: string;
-  readonly rooms: Pick<Rooms, 'events'>;
+  readonly rooms: Pick<Rooms, 'events' | 'joinedServers'>;
   readonly positions: Positions;
   readonly notifier: Notifier;
   readonly sender: Sender;
@@ -42,9 +43,12 @@ const KEPT_POSITIONS = 100_000;
 export class DeviceLists {
   readonly #options: DeviceListsOptions;
   readonly #serial = new Serial();
+  /** The newest change that was noted. */
+  readonly newest: Newest;
 
   constructor(options: DeviceListsOptions) {
     this.#options = options;
+    this.newest = new Newest(options.positions.current);
   }
 
   /** Runs a change of a user's devices or keys, one after another for each user, and tells of it when it is stored. */
@@ -119,9 +123,11 @@ export class DeviceLists {
    * @param devices the user's devices, each with its part of the message
    */
   async announceTo(event: StoredEvent, devices: () => Promise<Map<string, JsonObject>>): Promise<void> {
-    const { db, serverName, sender } = this.#options;
+    const { db, rooms, serverName, sender } = this.#options;
     const userId = event.pdu.state_key ?? '';
-    if (!(await this.#hasEntered(event))) return;
+    const inside = await rooms.joinedServers(event.roomId);
+    inside.delete(serverName);
+    if (inside.size === 0 || !(await this.#hasEntered(event))) return;
     const rows = await db.query<{ server: string }>(
       `SELECT DISTINCT server FROM room_members here WHERE room_id = $1 AND membership = 'join' AND server <> $3
          AND NOT EXISTS (
@@ -165,6 +171,7 @@ export class DeviceLists {
   }
 
   async #note(tx: Tx, position: number, userIds: readonly string[], audience: string | undefined): Promise<void> {
+    this.newest.note(position);
     await this.#options.db.query(
       `INSERT INTO device_list_changes (position, user_id, audience) SELECT $1, unnest($2::text[]), $3
        ON CONFLICT DO NOTHING`,

@@ -28,7 +28,7 @@ import { ToDevice } from './to-device.ts';
 export interface DevicesOptions {
   readonly db: Database;
   readonly serverName: string;
-  readonly rooms: Pick<Rooms, 'events' | 'onEvent'>;
+  readonly rooms: Pick<Rooms, 'events' | 'onEvent' | 'joinedServers' | 'movedAfter'>;
   readonly positions: Positions;
   readonly notifier: Notifier;
   readonly sender: Sender;
@@ -64,7 +64,7 @@ export class Devices {
     this.keys = new DeviceKeys(db);
     this.#crossSigning = new CrossSigning(db, this.keys);
     this.lists = new DeviceLists(options);
-    this.changes = new ChangedLists(db, rooms);
+    this.changes = new ChangedLists(db, rooms, this.lists.newest);
     this.remote = new RemoteLists({
       db,
       serverName,

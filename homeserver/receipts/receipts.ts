@@ -11,6 +11,7 @@ import { MatrixError } from '../errors.ts';
 import type { Sender } from '../rooms/ports.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { Notifier } from '../stream/notifier.ts';
+import { Newest } from '../stream/newest.ts';
 import type { Positions } from '../stream/positions.ts';
 
 /** Told to everybody, or only to the reader's own devices. */
@@ -52,9 +53,11 @@ const FULLY_READ = 'm.fully_read';
 
 export class Receipts {
   readonly #options: ReceiptsOptions;
+  readonly #newest: Newest;
 
   constructor(options: ReceiptsOptions) {
     this.#options = options;
+    this.#newest = new Newest(options.positions.current);
   }
 
   /**
@@ -93,8 +96,9 @@ export class Receipts {
   async store(receipt: Receipt, eventPosition: number | undefined): Promise<boolean> {
     const { db, positions, notifier, serverName, onRead } = this.#options;
     if (eventPosition !== undefined && serverOf(receipt.userId) === serverName) await onRead?.(receipt, eventPosition);
-    const rows = await positions.with((position) =>
-      db.query(
+    const rows = await positions.with((position) => {
+      this.#newest.note(position);
+      return db.query(
         `INSERT INTO receipts (room_id, user_id, kind, thread_id, event_id, event_position, at, position)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
          ON CONFLICT (room_id, user_id, kind, thread_id) DO UPDATE SET event_id = excluded.event_id,
@@ -113,8 +117,8 @@ export class Receipts {
           receipt.at,
           position,
         ],
-      ),
-    );
+      );
+    });
     if (rows.length === 0) return false;
     if (receipt.kind === 'm.read') notifier.wakeRooms([receipt.roomId]);
     else notifier.wakeUsers([receipt.userId]);
@@ -123,7 +127,7 @@ export class Receipts {
 
   /** Receipts of rooms that a user may know of, in the order of their changes; `since` exclusive. */
   async changed(roomIds: readonly string[], userId: string, since: number, upTo: number): Promise<Receipt[]> {
-    if (roomIds.length === 0) return [];
+    if (roomIds.length === 0 || !this.#newest.mayBeAfter(since)) return [];
     const rows = await this.#options.db.query<Row>(
       `SELECT room_id, user_id, kind, thread_id, event_id, at FROM receipts
        WHERE room_id = ANY($1) AND position > $3 AND position <= $4 AND (kind = 'm.read' OR user_id = $2)

@@ -110,7 +110,7 @@ export class Rooms {
     this.#firstPosition = first;
     this.#events = new EventStore(db);
     this.#states = new StateStore(db);
-    this.changes = new StateChanges(db);
+    this.changes = new StateChanges(db, positions.current);
     this.#rooms = new RoomTable(db, this.#events, this.#states);
     this.#members = new Members(db);
     this.#invitations = new Invitations(db);
@@ -248,6 +248,11 @@ export class Rooms {
     }
     await this.#invitations.remove(roomId, userId);
     await this.#members.forget(userId, roomId);
+  }
+
+  /** False when no state of any room moved after a stream position. */
+  movedAfter(position: number): boolean {
+    return this.changes.mayBeAfter(position);
   }
 
   /** Event ids of the current state; empty for a room that we do not have. */

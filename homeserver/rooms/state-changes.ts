@@ -7,6 +7,7 @@ import type { StateKey } from '../../federation/auth-rules.ts';
 import type { Database, Tx } from '../database/database.ts';
 import { writeTogether } from '../database/writes.ts';
 import type { Write } from '../database/writes.ts';
+import { Newest } from '../stream/newest.ts';
 import type { StateMap } from './state-store.ts';
 
 export interface StateChange {
@@ -38,9 +39,17 @@ export function differences(before: StateMap, after: StateMap): StateKey[] {
 
 export class StateChanges {
   readonly #db: Database;
+  readonly #newest: Newest;
 
-  constructor(db: Database) {
+  /** @param position the newest position of the stream */
+  constructor(db: Database, position: number) {
     this.#db = db;
+    this.#newest = new Newest(position);
+  }
+
+  /** False when no state of any room moved after a position. */
+  mayBeAfter(position: number): boolean {
+    return this.#newest.mayBeAfter(position);
   }
 
   /** Notes that some keys of a room's state changed. */
@@ -58,6 +67,7 @@ export class StateChanges {
   /** What `put` writes. */
   writes(roomId: string, position: number, keys: readonly StateKey[], before: StateMap, after: StateMap): Write[] {
     if (keys.length === 0) return [];
+    this.#newest.note(position);
     const names = keys.map((key) => splitStateKey(key));
     const sql = `INSERT INTO state_changes (position, room_id, type, state_key, event_id, previous)
        SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::text[], $6::text[])`;
@@ -74,7 +84,7 @@ export class StateChanges {
 
   /** Changes of some rooms after a position, in their order. */
   async ofRooms(roomIds: readonly string[], after: number, upTo: number): Promise<StateChange[]> {
-    if (roomIds.length === 0) return [];
+    if (roomIds.length === 0 || !this.#newest.mayBeAfter(after)) return [];
     const rows = await this.#db.query<Row>(
       `SELECT position, room_id, type, state_key, event_id, previous FROM state_changes
        WHERE room_id = ANY($1) AND position > $2 AND position <= $3 ORDER BY position`,
@@ -85,6 +95,7 @@ export class StateChanges {
 
   /** Changes of a user's membership of any room after a position, in their order. */
   async ofMember(userId: string, after: number, upTo: number): Promise<StateChange[]> {
+    if (!this.#newest.mayBeAfter(after)) return [];
     const rows = await this.#db.query<Row>(
       `SELECT position, room_id, type, state_key, event_id, previous FROM state_changes
        WHERE type = 'm.room.member' AND state_key = $1 AND position > $2 AND position <= $3 ORDER BY position`,

@@ -2,6 +2,10 @@
 
 /** Events of one burst are looked at together, in ms. */
 const BURST_MS = 10;
+/** Who has waited for so long is in no burst, and is woken sooner, in ms. */
+const QUIET_MS = 30;
+/** What one message of another server brings about is told together, in ms. */
+const BREATH_MS = 2;
 
 interface Waiter {
   readonly userId: string;
@@ -31,14 +35,22 @@ export class Notifier {
    */
   wait(userId: string, rooms: Iterable<string>, waitMs: number, aborted: AbortSignal): Wait {
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    const waiter: Waiter = { userId, rooms: new Set(rooms), wake: () => void setTimeout(() => done(true), BURST_MS) };
+    const since = performance.now();
+    let woken = false;
+    const wake = (): void => {
+      if (woken) return;
+      woken = true;
+      const quiet = performance.now() - since > QUIET_MS;
+      setTimeout(() => done(true), quiet ? BREATH_MS : BURST_MS);
+    };
+    const waiter: Waiter = { userId, rooms: new Set(rooms), wake };
     const timer = setTimeout(() => done(false), waitMs);
     const giveUp = (): void => done(false);
-    const done = (woken: boolean): void => {
+    const done = (news: boolean): void => {
       clearTimeout(timer);
       aborted.removeEventListener('abort', giveUp);
       this.#remove(waiter);
-      resolve(woken);
+      resolve(news);
     };
     aborted.addEventListener('abort', giveUp);
     add(this.#byUser, userId, waiter);

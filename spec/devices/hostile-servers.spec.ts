@@ -69,7 +69,12 @@ describe('Devices, against other servers', () => {
     new Devices({
       db,
       serverName: HERE,
-      rooms: { events: () => Promise.resolve(new Map()), onEvent: () => () => undefined },
+      rooms: {
+        events: () => Promise.resolve(new Map()),
+        onEvent: () => () => undefined,
+        joinedServers: () => Promise.resolve(new Set<string>()),
+        movedAfter: () => true,
+      },
       positions,
       notifier: new Notifier(),
       sender: {

@@ -10,6 +10,7 @@ export interface AnswersOptions {
   readonly rooms: Rooms;
   readonly positions: Positions;
   readonly notifier: Notifier;
+  /** The first makes the entries of the rooms, the last counts for the rooms that any of the others told of. */
   readonly parts: readonly SyncPart[];
 }
 
@@ -28,7 +29,9 @@ export type Answers = (
 export function answers({ rooms, positions, notifier, parts }: AnswersOptions): Answers {
   async function collect(question: SyncQuestion): Promise<SyncAnswer> {
     const answer = emptyAnswer();
-    for (const part of parts) await part.collect?.(question, answer);
+    await parts[0]?.collect?.(question, answer);
+    await Promise.all(parts.slice(1, -1).map(async (part) => part.collect?.(question, answer)));
+    if (parts.length > 1) await parts.at(-1)?.collect?.(question, answer);
     return answer;
   }
 

@@ -56,7 +56,8 @@ export interface SyncAnswer extends JsonObject {
 }
 
 /**
- * Adds what it has to tell to the answer. Sections that are always there, such as key counts, are added last by
+ * Adds what it has to tell to the answer, while other parts do the same: what is read of the answer is changed and put
+ * back without a pause. Sections that are always there, such as key counts, are added last by
  * `always`, so that they do not end the waiting.
  */
 export interface SyncPart {

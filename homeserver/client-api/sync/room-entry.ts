@@ -1,5 +1,5 @@
 /** What `/sync` says of one room whose events the user gets: timeline, state and summary. */
-import { splitStateKey, stateKey } from '../../../federation/auth-rules.ts';
+import { stateKey } from '../../../federation/auth-rules.ts';
 import type { StateKey } from '../../../federation/auth-rules.ts';
 import { member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
@@ -13,7 +13,7 @@ import { pickFields } from './filter.ts';
 import type { LazyMembers } from './lazy-members.ts';
 import type { SyncQuestion } from './part.ts';
 import { changedState, rolledBack, wholeState } from './room-state.ts';
-import { summaryJson } from './summary.ts';
+import { changesSummary, summaryJson } from './summary.ts';
 import type { Summary } from './summary.ts';
 import { timelinePage } from './timeline-page.ts';
 import type { TimelinePage } from './timeline-page.ts';
@@ -143,9 +143,7 @@ function withoutTimeline(
 async function summaryToTell(rooms: Rooms, asked: RoomEntryQuestion): Promise<JsonObject | undefined> {
   const { summary, since, changes, roomId } = asked;
   if (!summary) return undefined;
-  const matters = ['m.room.member', 'm.room.name', 'm.room.canonical_alias'];
-  if (since !== undefined && !changes.some((change) => matters.includes(splitStateKey(change.key)[0])))
-    return undefined;
+  if (since !== undefined && !changesSummary(changes)) return undefined;
   const end = await rooms.stateIds(roomId);
   const nameId = end.get(stateKey('m.room.name', ''));
   const aliasId = end.get(stateKey('m.room.canonical_alias', ''));

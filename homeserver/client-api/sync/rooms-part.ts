@@ -13,7 +13,7 @@ import { LazyMembers } from './lazy-members.ts';
 import { joinedRoom } from './part.ts';
 import type { AskedRoom, OtherRoom, SyncAnswer, SyncPart, SyncQuestion } from './part.ts';
 import { roomEntry } from './room-entry.ts';
-import { summaries } from './summary.ts';
+import { changesSummary, summaries } from './summary.ts';
 
 /** Rooms that are read at the same time: a first sync may be about hundreds. */
 const AT_ONCE = 8;
@@ -37,7 +37,8 @@ export function roomsPart({ db, rooms, clientEvents, ignored }: RoomsPartOptions
       const told = await roomsWithNews(question);
       const ids = told.map((room) => room.roomId);
       const changes = await changesOf(told, upTo);
-      const counted = await summaries(db, ids, userId);
+      const changed = ids.filter((id, at) => told[at]?.since === undefined || changesSummary(changes.get(id) ?? []));
+      const counted = await summaries(db, changed, userId);
       for (let at = 0; at < told.length; at += AT_ONCE) {
         const some = told.slice(at, at + AT_ONCE);
         const entries = await Promise.all(

@@ -1,6 +1,8 @@
 /** Counts and heroes of rooms. @see Matrix specification, client-server API, "Syncing", RoomSummary */
 import type { JsonObject } from '../../../federation/json.ts';
+import { splitStateKey } from '../../../federation/auth-rules.ts';
 import type { Database } from '../../database/database.ts';
+import type { StateChange } from '../../rooms/state-changes.ts';
 
 /** A client names a room after so many people when it has no name. */
 const HEROES = 5;
@@ -10,6 +12,14 @@ export interface Summary {
   readonly heroes: string[];
   readonly joined: number;
   readonly invited: number;
+}
+
+/** State that a summary is about. */
+const MATTERS = ['m.room.member', 'm.room.name', 'm.room.canonical_alias'];
+
+/** Whether the summary of a room may be another one after these changes. */
+export function changesSummary(changes: readonly StateChange[]): boolean {
+  return changes.some((change) => MATTERS.includes(splitStateKey(change.key)[0]));
 }
 
 /** Reads the summaries of rooms for one of their users. */
