@@ -6,7 +6,7 @@ import { computed, effect, inject, Injectable, signal, untracked } from '@angula
 import type { MediaOpened, NotificationData, NotificationName, Params } from '../../../../protocol/session.ts';
 import { LocalMedia } from '../media/local-media.ts';
 import { MediaEngine } from '../media/media-engine.ts';
-import { type VisibleTile, watchPlan } from '../media/watch-plan.ts';
+import { likelyTiles, type VisibleTile, watchPlan } from '../media/watch-plan.ts';
 import { Session } from '../session/session.ts';
 import { SessionError } from '../session/session-error.ts';
 import { Chat } from './chat.ts';
@@ -98,8 +98,11 @@ export class ConferenceClient {
     try {
       const snapshot = await this.#session.request('conference.join', { roomId });
       if (this.#phase().name !== 'joining') return;
+      markFirst('joined');
       this.#store.load(snapshot);
       this.#phase.set({ name: 'in' });
+      // The screen is still being drawn: the first pictures are asked for before it says where they will be.
+      if (this.#tiles.length === 0 && !document.hidden) this.#tiles = likelyTiles(snapshot.participants, snapshot.me);
       globalThis.hansetagDiagnostics = diagnostics(
         () => this.#engine.transports,
         () => this.#store.remoteMedia().values(),

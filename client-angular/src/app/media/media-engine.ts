@@ -11,6 +11,7 @@ import {
   type TransportOptions,
 } from '../../../../protocol/media.ts';
 import type { MediaOpened, Method, NotificationData, Params, Result, Watch } from '../../../../protocol/session.ts';
+import { markFirst } from '../conference/marks.ts';
 import { cameraEncodings, screenEncodings } from './encodings.ts';
 import { StreamIds } from './stream-ids.ts';
 
@@ -208,6 +209,7 @@ export class MediaEngine {
     const fingerprint = JSON.stringify(watch);
     if (fingerprint === this.#watched) return;
     this.#watched = fingerprint;
+    if (watch.some(({ source }) => KIND_OF_SOURCE[source] === 'video')) markFirst('firstWatch');
     const rtpCapabilities = rtpCapabilitiesSchema.parse(open.device.recvRtpCapabilities);
     this.#request('media.watch', { rtpCapabilities, watch }).catch(() => {
       if (this.#watched === fingerprint) this.#watched = undefined;
@@ -217,6 +219,7 @@ export class MediaEngine {
   async added(data: NotificationData<'consumer.added'>): Promise<void> {
     const open = this.#open;
     if (!open) return;
+    markFirst('firstConsumer');
     const { consumerId, participantId, source, producerId, kind } = data;
     let consumer: types.Consumer;
     try {
@@ -304,8 +307,10 @@ export class MediaEngine {
     });
     transport.on('connectionstatechange', (state) => {
       clearTimeout(timer);
-      if (state === 'connected') restarts = 0;
-      else if (state === 'disconnected') timer = setTimeout(() => void repair(), HEAL_MS);
+      if (state === 'connected') {
+        restarts = 0;
+        if (transport === open.receive) markFirst('receiving');
+      } else if (state === 'disconnected') timer = setTimeout(() => void repair(), HEAL_MS);
       else if (state === 'failed') void repair();
     });
     transport.observer.on('close', () => clearTimeout(timer));

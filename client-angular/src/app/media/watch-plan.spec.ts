@@ -1,6 +1,6 @@
 import type { Participant } from '../../../../protocol/session.ts';
 import { watchSchema } from '../../../../protocol/session.ts';
-import { type VisibleTile, watchPlan } from './watch-plan.ts';
+import { likelyTiles, type VisibleTile, watchPlan } from './watch-plan.ts';
 
 function person(name: string, sources: Participant['sources'] = []): Participant {
   const userId = `@${name}:hamburg.example`;
@@ -30,6 +30,18 @@ describe('What the client asks to receive', () => {
   const me = person('me');
   const anna = person('anna', [{ source: 'camera', paused: false }]);
   const jens = person('jens');
+
+  it('is before the screen is drawn the small pictures of those who came first', () => {
+    const people = Array.from({ length: 12 }, (_, i) => ({ ...person(`p${String(i)}`), joinedAt: 100 - i }));
+    const guess = likelyTiles([me, ...people], me.participantId);
+    expect(guess.map(({ participantId }) => participantId)).toEqual(
+      people
+        .toReversed()
+        .slice(0, 6)
+        .map(({ participantId }) => participantId),
+    );
+    expect(guess.every(({ source, height }) => source === 'camera' && height === 360)).toBe(true);
+  });
 
   it('is the sound of everybody else, and pictures only of tiles in view', () => {
     const plan = watchPlan([me, anna, jens], [tile(anna, 640, 360)], me.participantId);

@@ -11,12 +11,25 @@ const STEP = 32;
 
 const PRIORITY = { audio: 255, screen: 200, camera: 100 } as const;
 
+/** Pictures that are asked for before the tiles are known, and their size: small ones are there sooner. */
+const LIKELY = 6;
+const LIKELY_SIZE = { width: 640, height: 360 } as const;
+
 /** A tile on the screen, in device pixels. */
 export interface VisibleTile {
   participantId: string;
   source: Extract<Source, 'camera' | 'screen'>;
   width: number;
   height: number;
+}
+
+/** Guesses the tiles of a screen that is not drawn yet: those of the people who came first. */
+export function likelyTiles(participants: readonly Participant[], me: string): VisibleTile[] {
+  return participants
+    .filter(({ participantId }) => participantId !== me)
+    .sort((a, b) => a.joinedAt - b.joinedAt)
+    .slice(0, LIKELY)
+    .map(({ participantId }) => ({ participantId, source: 'camera', ...LIKELY_SIZE }));
 }
 
 /**
