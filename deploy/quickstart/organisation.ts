@@ -10,6 +10,7 @@ import { isRoot, makePassage, ROOT } from './folders.ts';
 import { layout } from './layout.ts';
 import type { OrganisationLayout } from './layout.ts';
 import { ManagedProcess } from './managed-process.ts';
+import { QUIET, SMALL_HEAP } from './node-options.ts';
 
 export interface OrganisationOptions {
   readonly basePort: number;
@@ -40,7 +41,6 @@ const CLIENT_ID = 'hansetag';
 const CALLBACK_PATH = '/_hansetag/client/v1/login/callback';
 const HEALTH_PATH = '/_hansetag/health';
 const ANSWER_PATIENCE_MS = 3_000;
-const NODE_OPTIONS = ['--disable-warning=ExperimentalWarning'];
 const END_WITH_PARENT = join(ROOT, 'deploy/quickstart/end-with-parent.mjs');
 /** Of our own environment, what processes get. */
 const INHERITED = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ'];
@@ -64,12 +64,12 @@ export async function startOrganisation(plan: OrganisationLayout, options: Organ
   const sfuSecret = randomBytes(32).toString('base64url');
   const sfuControl = join(options.socketDir, `${plan.key}-sfu`);
 
-  const process = (title: string, file: string, more: Pick<ProcessSettings, 'args' | 'env' | 'isReady'>) =>
+  const process = (title: string, file: string, more: ProcessSettings) =>
     new ManagedProcess({
       name: `${title} of ${plan.name}`,
       cwd: ROOT,
-      args: [...NODE_OPTIONS, ...more.args],
-      env: { ...inherited(), ...more.env },
+      args: [...(more.nodeOptions ?? QUIET), ...more.args],
+      env: { ...inherited(), NODE_COMPILE_CACHE: join(options.dataDir, 'compile-cache'), ...more.env },
       logFile: join(logDir, `${file}.log`),
       isReady: more.isReady,
       log,
@@ -104,6 +104,7 @@ export async function startOrganisation(plan: OrganisationLayout, options: Organ
   });
   const homeserver = process('homeserver', 'homeserver', {
     args: ['homeserver/main.ts'],
+    nodeOptions: SMALL_HEAP,
     env: {
       HANSETAG_SERVER_NAME: plan.serverName,
       HANSETAG_ORGANISATION: plan.name,
@@ -157,6 +158,7 @@ export async function startOrganisation(plan: OrganisationLayout, options: Organ
 }
 
 interface ProcessSettings {
+  readonly nodeOptions?: readonly string[];
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly isReady: () => Promise<boolean>;

@@ -5,7 +5,6 @@ import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { Sequelize } from 'sequelize';
 import type { Transaction } from 'sequelize';
-import { SequelizeStorage, Umzug } from 'umzug';
 import type { Logger } from 'pino';
 import { Statements } from './statements.ts';
 
@@ -21,6 +20,7 @@ export interface Database {
   close(): Promise<void>;
 }
 
+const MIGRATIONS = 'migrations';
 const POOL_SIZE = 16;
 const FOREIGN_KEY_VIOLATION = '23503';
 const UNIQUE_VIOLATION = '23505';
@@ -82,6 +82,9 @@ export async function openDatabase(url: string): Promise<Database> {
 export async function migrate(db: Database, log?: Logger): Promise<void> {
   const folder = new URL('migrations/', import.meta.url);
   const files = (await readdir(folder)).filter((name) => name.endsWith('.ts')).sort();
+  if (await isMigrated(db, files)) return;
+  // It and what it brings along stay in memory: most starts do without.
+  const { SequelizeStorage, Umzug } = await import('umzug');
   const umzug = new Umzug({
     migrations: files.map((file) => ({
       name: basename(file, '.ts'),
@@ -93,10 +96,20 @@ export async function migrate(db: Database, log?: Logger): Promise<void> {
       },
     })),
     context: db,
-    storage: new SequelizeStorage({ sequelize: db.sequelize, tableName: 'migrations' }),
+    storage: new SequelizeStorage({ sequelize: db.sequelize, tableName: MIGRATIONS }),
     logger: undefined,
   });
   for (const { name } of await umzug.up()) log?.info({ migration: name }, 'database migrated');
+}
+
+async function isMigrated(db: Database, files: readonly string[]): Promise<boolean> {
+  const [there] = await db.query('SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1', [
+    MIGRATIONS,
+  ]);
+  if (!there) return false;
+  const rows = await db.query<{ name: string }>(`SELECT name FROM ${MIGRATIONS}`);
+  const done = new Set(rows.map((row) => row.name));
+  return files.every((file) => done.has(basename(file, '.ts')));
 }
 
 /** Whether a statement failed because what it refers to is not there (any more). */

@@ -3,7 +3,7 @@
  * bounds on pixels and time, and few at once.
  */
 import { open } from 'node:fs/promises';
-import sharp from 'sharp';
+import type { Sharp } from 'sharp';
 import { MatrixError } from '../errors.ts';
 import type { ThumbnailKey } from './media-store.ts';
 
@@ -40,13 +40,20 @@ const SIZES = [
   [800, 600],
 ] as const;
 
-// SVG, PDF and others would be decoded as well, for all that the content type says.
-sharp.block({ operation: ['VipsForeignLoad'] });
-sharp.unblock({
-  operation: ['VipsForeignLoadJpeg', 'VipsForeignLoadPng', 'VipsForeignLoadNsgif', 'VipsForeignLoadWebp'],
-});
-sharp.cache(false);
-sharp.concurrency(1);
+let decoder: Promise<(path: string, options: object) => Sharp> | undefined;
+
+/** The decoder is large: it is loaded for the first picture. */
+async function loadDecoder(): Promise<(path: string, options: object) => Sharp> {
+  const { default: sharp } = await import('sharp');
+  // SVG, PDF and others would be decoded as well, for all that the content type says.
+  sharp.block({ operation: ['VipsForeignLoad'] });
+  sharp.unblock({
+    operation: ['VipsForeignLoadJpeg', 'VipsForeignLoadPng', 'VipsForeignLoadNsgif', 'VipsForeignLoadWebp'],
+  });
+  sharp.cache(false);
+  sharp.concurrency(1);
+  return sharp;
+}
 
 /** The kind of small picture that answers a question best: the next larger one of the usual sizes. */
 export function thumbnailKey(asked: ThumbnailKey): ThumbnailKey {
@@ -67,6 +74,7 @@ const waiting: (() => void)[] = [];
 export async function makeThumbnail(path: string, { width, height, method, animated }: ThumbnailKey): Promise<Picture> {
   return inQueue(() =>
     readable(path, async (format) => {
+      const sharp = await (decoder ??= loadDecoder());
       const { pages = 1, hasAlpha } = await sharp(path, limits).metadata();
       const frames = animated && (format === 'gif' || format === 'webp') ? Math.min(pages, MAX_FRAMES) : 1;
       const fit = method === 'crop' ? 'cover' : 'inside';
@@ -88,6 +96,7 @@ export async function pictureSize(path: string): Promise<PictureSize | undefined
   try {
     return await inQueue(() =>
       readable(path, async (format) => {
+        const sharp = await (decoder ??= loadDecoder());
         const { autoOrient } = await sharp(path, limits).metadata();
         return { width: autoOrient.width, height: autoOrient.height, contentType: `image/${format}` };
       }),

@@ -6,6 +6,7 @@ import pg from 'pg';
 import { demoCertificates } from '../../../deploy/demo-authority.ts';
 import type { DemoCertificate } from '../../../deploy/demo-authority.ts';
 import { ManagedProcess } from '../../../deploy/quickstart/managed-process.ts';
+import { SMALL_HEAP } from '../../../deploy/quickstart/node-options.ts';
 import { startPostgres } from '../../../homeserver/database/embedded-postgres.ts';
 import { startSynapse } from '../../interop/synapse.ts';
 import { freePorts } from '../../support/homeservers.ts';
@@ -92,6 +93,7 @@ async function startOurs({ folder, caFile, certificate }: Files, postgresUrl: st
     cwd: ROOT,
     args: [...nodeOptions(name), 'homeserver/main.ts'],
     env: {
+      NODE_COMPILE_CACHE: join(folder, 'compile-cache'),
       ...(process.env['PATH'] === undefined ? {} : { PATH: process.env['PATH'] }),
       HANSETAG_SERVER_NAME: `localhost:${String(federationPort)}`,
       HANSETAG_PUBLIC_URL: url,
@@ -121,6 +123,8 @@ async function startOurs({ folder, caFile, certificate }: Files, postgresUrl: st
     log: (message) => console.error(message),
   });
   await server.start();
+  // The first start fills the cache of compiled code; a server in operation has one.
+  await server.restart();
   return {
     client: new LoadClient(url, CONNECTIONS),
     memoryMib: () => residentMib(server.pid),
@@ -128,11 +132,11 @@ async function startOurs({ folder, caFile, certificate }: Files, postgresUrl: st
   };
 }
 
-/** More options of Node for our servers, to look for what costs time: HANSETAG_BENCH_NODE_OPTIONS. */
+/** Those of docs/configuration.md, and more to look for what costs time: HANSETAG_BENCH_NODE_OPTIONS. */
 function nodeOptions(name: string): string[] {
   const given = process.env['HANSETAG_BENCH_NODE_OPTIONS'] ?? '';
   const more = given.split(' ').filter((option) => option !== '');
-  return ['--disable-warning=ExperimentalWarning', ...more.map((option) => option.replace('%s', name))];
+  return [...SMALL_HEAP, ...more.map((option) => option.replace('%s', name))];
 }
 
 async function startTheirs({ caFile, certificate }: Files, host: string, name: string): Promise<Running> {
