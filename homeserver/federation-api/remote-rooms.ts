@@ -19,6 +19,8 @@ const V1 = '/_matrix/federation/v1';
 const V2 = '/_matrix/federation/v2';
 /** A big room takes its time; the person sees that it is being entered. In ms. */
 const JOIN_TIMEOUT_MS = 60_000;
+/** The state of a room with a hundred thousand members has some sixty million bytes. */
+const WHOLE_STATE = { timeoutMs: JOIN_TIMEOUT_MS, maxBytes: 64 * 1024 * 1024 };
 /** From here on the whole state in one answer is cheaper than event by event. */
 const FETCH_ONE_BY_ONE = 20;
 const MAX_STATE_EVENTS = 50_000;
@@ -151,7 +153,7 @@ export class FederatedRooms implements RemoteRooms {
       if (wanted.length > FETCH_ONE_BY_ONE) {
         const whole = parse(
           stateSchema,
-          await this.#ask(server, { method: 'GET', path: `${V1}/state/${query}`, timeoutMs: JOIN_TIMEOUT_MS }),
+          await this.#ask(server, { method: 'GET', path: `${V1}/state/${query}`, ...WHOLE_STATE }),
           server,
         );
         const given = await checkedEvents([...whole.auth_chain, ...whole.pdus], version, keyring);
@@ -207,7 +209,7 @@ export class FederatedRooms implements RemoteRooms {
       method: 'PUT',
       path: `${V2}/send_join/${encodeURIComponent(roomId)}/${encodeURIComponent(id)}`,
       body: pdu,
-      timeoutMs: JOIN_TIMEOUT_MS,
+      ...WHOLE_STATE,
     });
     const given = parse(sendJoinSchema, answer, server);
     // A restricted join comes back with the signature of the server that vouches for it.
@@ -278,7 +280,7 @@ export class FederatedRooms implements RemoteRooms {
 
   async #ask(
     server: string,
-    request: { method: string; path: string; body?: JsonObject; timeoutMs?: number },
+    request: { method: string; path: string; body?: JsonObject; timeoutMs?: number; maxBytes?: number },
   ): Promise<JsonObject> {
     try {
       return await this.#deps.client.request({ destination: server, ...request });
