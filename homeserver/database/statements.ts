@@ -1,6 +1,9 @@
 /** Runs SQL on connections; statements that come again are prepared, so that PostgreSQL reads each of them once. */
 import type pg from 'pg';
 
+/** The best plan for these depends on their parameters: it is made each time. */
+const DEPENDS = /\bLIMIT \$|\bCASE WHEN\b/;
+
 /** Each connection keeps what it has prepared. */
 const MOST_PREPARED = 300;
 /** Statements that were seen once, to find those that come again. */
@@ -13,7 +16,7 @@ export class Statements {
 
   /** Runs one statement, or several without parameters, and answers the rows. @throws the driver's error */
   async run<T extends object>(connection: pg.Client, sql: string, params: readonly unknown[]): Promise<T[]> {
-    const name = params.length === 0 ? undefined : this.#name(sql);
+    const name = params.length === 0 || DEPENDS.test(sql) ? undefined : this.#name(sql);
     const answer = await connection.query<T>({
       text: sql,
       ...(params.length === 0 ? {} : { values: [...params] }),

@@ -60,6 +60,14 @@ export class Relations {
     const [lowest, highest] = backwards ? [query.to, query.from] : [query.from, query.to];
     const first: Place = lowest === undefined ? { position: Number.MIN_SAFE_INTEGER } : readPlace(lowest);
     const end: Place = highest === undefined ? { position: Number.MAX_SAFE_INTEGER } : readPlace(highest);
+    const params: unknown[] = [
+      parentId,
+      roomId,
+      query.recurse === true ? MAX_DEPTH : 1,
+      query.relType ?? null,
+      query.type ?? null,
+      query.limit + 1,
+    ];
     const rows = await this.#db.query<{ event_id: string; depth: number; position: number }>(
       `WITH RECURSIVE related (event_id, rel_type, type, depth) AS (
          SELECT event_id, rel_type, type, 1 FROM event_relations WHERE parent_id = $1 AND room_id = $2
@@ -69,20 +77,9 @@ export class Relations {
        )
        SELECT DISTINCT e.event_id, e.depth, e.position FROM related r JOIN events e ON e.event_id = r.event_id
        WHERE ${COUNTS} AND ($4::text IS NULL OR r.rel_type = $4) AND ($5::text IS NULL OR r.type = $5)
-         AND ${besidePlace('e.', 'after', '$6', '$7')} AND ${besidePlace('e.', 'before', '$8', '$9')}
-       ORDER BY e.depth ${order}, e.position ${order} LIMIT $10`,
-      [
-        parentId,
-        roomId,
-        query.recurse === true ? MAX_DEPTH : 1,
-        query.relType ?? null,
-        query.type ?? null,
-        first.depth ?? null,
-        first.position,
-        end.depth ?? null,
-        end.position,
-        query.limit + 1,
-      ],
+         AND ${besidePlace('e.', 'after', first, params)} AND ${besidePlace('e.', 'before', end, params)}
+       ORDER BY e.depth ${order}, e.position ${order} LIMIT $6`,
+      params,
     );
     const shown = rows.slice(0, query.limit);
     const last = shown.at(-1);

@@ -155,12 +155,13 @@ export class EventStore {
   ): Promise<StoredEvent[]> {
     const { after = { position: Number.MIN_SAFE_INTEGER }, before = { position: Number.MAX_SAFE_INTEGER } } = range;
     const order = range.newestFirst ? 'DESC' : 'ASC';
+    const params: unknown[] = [roomId, range.limit];
     const rows = await this.#db.query<Row>(
       `SELECT ${COLUMNS} FROM events
        WHERE room_id = $1 AND NOT outlier AND NOT rejected AND NOT soft_failed
-         AND ${besidePlace('', 'after', '$2', '$3')} AND ${besidePlace('', 'before', '$4', '$5')}
-       ORDER BY depth ${order}, position ${order} LIMIT $6`,
-      [roomId, after.depth ?? null, after.position, before.depth ?? null, before.position, range.limit],
+         AND ${besidePlace('', 'after', after, params)} AND ${besidePlace('', 'before', before, params)}
+       ORDER BY depth ${order}, position ${order} LIMIT $2`,
+      params,
     );
     return rows.map(stored);
   }

@@ -49,13 +49,16 @@ export function readToken(token: string): number {
 }
 
 /**
- * SQL that says on which side of a place an event is, for columns `depth` and `position`.
+ * SQL that says on which side of a place an event is, for columns `depth` and `position`, in a form that an index helps
+ * with.
  *
  * @param alias of the table, with its dot
- * @param depth the parameter with the depth of the place, or null
+ * @param params the parameters of the statement; those of the place are added to them
  */
-export function besidePlace(alias: string, side: 'before' | 'after', depth: string, position: string): string {
+export function besidePlace(alias: string, side: 'before' | 'after', place: Place, params: unknown[]): string {
   const sign = side === 'before' ? '<' : '>=';
-  return `CASE WHEN ${depth}::bigint IS NULL THEN ${alias}position ${sign} ${position}::bigint
-    ELSE (${alias}depth, ${alias}position) ${sign} (${depth}::bigint, ${position}::bigint) END`;
+  const add = (value: number): string => `$${String(params.push(value))}::bigint`;
+  const { depth, position } = place;
+  if (depth === undefined) return `${alias}position ${sign} ${add(position)}`;
+  return `(${alias}depth, ${alias}position) ${sign} (${add(depth)}, ${add(position)})`;
 }
