@@ -86,7 +86,7 @@ export class ManagedProcess {
     }
   }
 
-  /** Sends a signal. If the process dies of it, it is started again a second later, unless it shall stay dead. */
+  /** Sends a signal. If the process dies of it, it is started again a moment later, unless it shall stay dead. */
   kill(signal: NodeJS.Signals = 'SIGTERM', { stayDead = false }: KillOptions = {}): void {
     if (stayDead) {
       this.#wanted = false;
