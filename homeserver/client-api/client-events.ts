@@ -104,8 +104,10 @@ export class ClientEvents {
     const own = events.filter((event) => event.pdu.sender === viewer.userId).map((event) => event.eventId);
     if (own.length === 0 || viewer.deviceId === undefined) return new Map();
     const rows = await this.#db.query<{ event_id: string; transaction_id: string }>(
-      `SELECT event_id, transaction_id FROM client_transactions
-       WHERE event_id = ANY($1) AND user_id = $2 AND device_id = $3`,
+      // By the events: a device may have sent more than is to be looked through.
+      `SELECT t.event_id, t.transaction_id FROM unnest($1::text[]) AS own (id), LATERAL (
+         SELECT * FROM client_transactions WHERE event_id = own.id OFFSET 0
+       ) AS t WHERE t.user_id = $2 AND t.device_id = $3`,
       [own, viewer.userId, viewer.deviceId],
     );
     return new Map(rows.map((row) => [row.event_id, row.transaction_id]));
