@@ -6,7 +6,7 @@ import type { Connection } from './connection-pools.ts';
 import { Discovery, DiscoveryError } from './discovery.ts';
 import type { DiscoveryOptions } from './discovery.ts';
 import { isServerName } from './identifiers.ts';
-import { canonicalJson, isJsonObject, JsonParseError, member, parseStrict } from './json.ts';
+import { canonicalJson, isJsonObject, JsonParseError, member, parseStrict, parseWithAnyNumbers } from './json.ts';
 import type { JsonObject } from './json.ts';
 import { trustedRoots } from './pinned-connector.ts';
 import { BodyError, readBounded } from './read-bounded.ts';
@@ -76,6 +76,8 @@ export interface FederationRequest {
   readonly signed?: boolean;
   /** The answer may be this long. */
   readonly maxBytes?: number;
+  /** The answer holds several events, each to be looked at by itself: see `parseWithAnyNumbers`. */
+  readonly holdsEvents?: boolean;
 }
 
 /** An answer whose body is still to be read. */
@@ -179,10 +181,11 @@ export class FederationClient {
   }
 
   async #read(request: FederationRequest, answer: Dispatcher.ResponseData): Promise<JsonObject> {
-    const { destination, maxBytes = MAX_ANSWER_BYTES } = request;
+    const { destination, maxBytes = MAX_ANSWER_BYTES, holdsEvents = false } = request;
     const status = answer.statusCode;
     if (status < 200 || status >= 300) throw await this.#refusal(request, answer);
-    const value = parseStrict(await readBounded(answer.body, maxBytes));
+    const text = await readBounded(answer.body, maxBytes);
+    const value = holdsEvents ? parseWithAnyNumbers(text) : parseStrict(text);
     if (isJsonObject(value)) return value;
     throw new FederationError('BAD_ANSWER', destination, `The answer of ${destination} is not an object.`, { status });
   }

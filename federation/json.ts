@@ -51,7 +51,17 @@ export function member(object: JsonObject | undefined, key: string): JsonValue |
  * @see Matrix specification, appendices, "Canonical JSON"
  */
 export function parseStrict(text: string): JsonValue {
-  return new Parser(text).parse();
+  return new Parser(text, false).parse();
+}
+
+/**
+ * Like `parseStrict`, but keeps numbers that canonical JSON has no form for. Only for texts that hold several events, of
+ * which a bad one must not spoil the others: whatever is taken from it has to go through `canonicalJson` before use.
+ *
+ * @throws JsonParseError
+ */
+export function parseWithAnyNumbers(text: string): JsonValue {
+  return new Parser(text, true).parse();
 }
 
 /**
@@ -62,9 +72,20 @@ export function parseStrict(text: string): JsonValue {
  * @see Matrix specification, appendices, "Canonical JSON"
  */
 export function canonicalJson(value: JsonValue): string {
-  // Values that we wrap around a parsed one may be a little deeper than what the parser accepts.
-  return write(value, MAX_DEPTH + 20);
+  return write(value, MAX_WRITTEN_DEPTH, false);
 }
+
+/**
+ * What `parseWithAnyNumbers` read, as its sender must have written it to sign it: numbers in their shortest form.
+ *
+ * @throws CanonicalJsonError as `canonicalJson` does, but for no number
+ */
+export function canonicalJsonWithAnyNumbers(value: JsonValue): string {
+  return write(value, MAX_WRITTEN_DEPTH, true);
+}
+
+// Values that we wrap around a parsed one may be a little deeper than what the parser accepts.
+const MAX_WRITTEN_DEPTH = MAX_DEPTH + 20;
 
 /** Compares two strings by Unicode code points; JavaScript's own order is by UTF-16 code units. */
 export function compareCodePoints(a: string, b: string): number {
@@ -83,13 +104,13 @@ function codePointRank(unit: number): number {
   return unit >= 0xe000 ? unit - 0x800 : unit + 0x2000;
 }
 
-function write(value: JsonValue, depth: number): string {
+function write(value: JsonValue, depth: number, anyNumbers: boolean): string {
   if (depth < 0) throw new CanonicalJsonError('The value is nested too deeply.');
   switch (typeof value) {
     case 'string':
       return writeString(value);
     case 'number':
-      if (!Number.isSafeInteger(value)) {
+      if (!anyNumbers && !Number.isSafeInteger(value)) {
         throw new CanonicalJsonError('A number is not an integer between -(2^53-1) and 2^53-1.');
       }
       return String(value);
@@ -101,12 +122,12 @@ function write(value: JsonValue, depth: number): string {
       throw new CanonicalJsonError(`A value of type ${typeof value} is not JSON.`);
   }
   if (value === null) return 'null';
-  if (Array.isArray(value)) return `[${value.map((item) => write(item, depth - 1)).join(',')}]`;
+  if (Array.isArray(value)) return `[${value.map((item) => write(item, depth - 1, anyNumbers)).join(',')}]`;
   const parts: string[] = [];
   for (const key of Object.keys(value).sort(compareCodePoints)) {
     const item = value[key];
     if (item === undefined) throw new CanonicalJsonError('A member is undefined.');
-    parts.push(`${writeString(key)}:${write(item, depth - 1)}`);
+    parts.push(`${writeString(key)}:${write(item, depth - 1, anyNumbers)}`);
   }
   return `{${parts.join(',')}}`;
 }
@@ -132,10 +153,12 @@ const ESCAPES: ReadonlyMap<string, string> = new Map([
 
 class Parser {
   readonly #text: string;
+  readonly #anyNumbers: boolean;
   #at = 0;
 
-  constructor(text: string) {
+  constructor(text: string, anyNumbers: boolean) {
     this.#text = text;
+    this.#anyNumbers = anyNumbers;
   }
 
   parse(): JsonValue {
@@ -252,9 +275,12 @@ class Parser {
     NUMBER.lastIndex = this.#at;
     const match = NUMBER.exec(this.#text);
     if (match === null) this.#notJson('Unexpected character or end');
-    if (match[1] !== undefined || match[2] !== undefined) this.#bad('A number has a fraction or an exponent');
     const value = Number(match[0]);
-    if (!Number.isSafeInteger(value)) this.#bad('An integer is out of range');
+    if (!this.#anyNumbers) {
+      if (match[1] !== undefined || match[2] !== undefined) this.#bad('A number has a fraction or an exponent');
+      if (!Number.isSafeInteger(value)) this.#bad('An integer is out of range');
+    }
+    if (!Number.isFinite(value)) this.#bad('A number is out of range');
     if (Object.is(value, -0)) this.#bad('Negative zero');
     this.#at = NUMBER.lastIndex;
     return value;

@@ -1,5 +1,5 @@
 import { isServerName } from './identifiers.ts';
-import { canonicalJson, CanonicalJsonError } from './json.ts';
+import { CanonicalJsonError, canonicalJsonWithAnyNumbers } from './json.ts';
 import type { JsonObject } from './json.ts';
 import type { KeyLookup } from './keyring.ts';
 import { verifyText } from './signing.ts';
@@ -153,7 +153,13 @@ function textOf(request: SignedRequest): string {
 
 // Only what the signature covers: a received request carries more.
 function signedText({ method, uri, origin, destination, content }: SignedRequest): string {
-  return canonicalJson({ method, uri, origin, destination, ...(content === undefined ? {} : { content }) });
+  return canonicalJsonWithAnyNumbers({
+    method,
+    uri,
+    origin,
+    destination,
+    ...(content === undefined ? {} : { content }),
+  });
 }
 
 function malformed(why: string): XMatrixError {

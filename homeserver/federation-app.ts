@@ -15,13 +15,18 @@ export interface FederationAppOptions {
   readonly log: Logger;
 }
 
+/** One bad event of a transaction must not spoil the others. */
+function isTransaction(path: string): boolean {
+  return path.startsWith('/_matrix/federation/v1/send/');
+}
+
 export function federationApp({ federation, meetings, measure, log }: FederationAppOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   app.set('etag', false);
   app.set('query parser', 'simple');
   if (measure) app.use(measure);
-  app.use(requestLog(log), jsonBody(FEDERATION_BODY_LIMIT));
+  app.use(requestLog(log), jsonBody(FEDERATION_BODY_LIMIT, isTransaction));
   app.use(federation);
   if (meetings) app.use('/_hansetag/federation/v1', meetings);
   app.use(unknownPath, errorHandler(log));

@@ -4,7 +4,7 @@ import type { RequestHandler } from 'express';
 import helmet from 'helmet';
 import type { Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
-import { JsonParseError, parseStrict } from '../federation/json.ts';
+import { JsonParseError, parseStrict, parseWithAnyNumbers } from '../federation/json.ts';
 import { MatrixError } from './errors.ts';
 import { describeError, loggablePath } from './log.ts';
 
@@ -18,8 +18,9 @@ export const FEDERATION_BODY_LIMIT = 10 * 1024 * 1024;
  * The content type is not looked at: Matrix demands JSON, and clients say all kinds of things.
  *
  * @param limit in bytes
+ * @param holdsEvents whether a body is of several events, each to be looked at by itself: numbers are not looked at then
  */
-export function jsonBody(limit: number): RequestHandler {
+export function jsonBody(limit: number, holdsEvents: (path: string) => boolean = () => false): RequestHandler {
   return async (request, response, next) => {
     request.body = undefined;
     const text = await readText(request, limit).catch((error: unknown) => {
@@ -29,7 +30,7 @@ export function jsonBody(limit: number): RequestHandler {
     });
     if (text !== '') {
       try {
-        request.body = parseStrict(text);
+        request.body = holdsEvents(request.path) ? parseWithAnyNumbers(text) : parseStrict(text);
       } catch (error) {
         if (error instanceof JsonParseError) throw new MatrixError(400, error.code, error.message);
         throw error;

@@ -51,8 +51,7 @@ export function graphRouter({ serverName, rooms, signed }: GraphRouterOptions): 
   }
 
   async function stateBefore(request: Request, roomId: string): Promise<{ state: string[]; chain: StoredEvent[] }> {
-    const id = z.string().max(255).safeParse(request.query['event_id']).data;
-    const event = id === undefined ? undefined : await rooms.event(id);
+    const event = await rooms.event(eventIdOf(request));
     const map = event?.roomId === roomId ? await rooms.history.stateBefore(event) : undefined;
     if (!map) throw new MatrixError(404, 'M_NOT_FOUND', 'The state at this event is not known here.');
     const chain = await rooms.history.authChain(map.values());
@@ -73,6 +72,7 @@ export function graphRouter({ serverName, rooms, signed }: GraphRouterOptions): 
 
   methods(router, '/v1/state_ids/:roomId', {
     get: async (request, response) => {
+      eventIdOf(request);
       const { roomId } = await room(request, response);
       const { state, chain } = await stateBefore(request, roomId);
       response.json({ pdu_ids: state, auth_chain_ids: chain.map((event) => event.eventId) });
@@ -81,6 +81,7 @@ export function graphRouter({ serverName, rooms, signed }: GraphRouterOptions): 
 
   methods(router, '/v1/state/:roomId', {
     get: async (request, response) => {
+      eventIdOf(request);
       const { roomId } = await room(request, response);
       const { state, chain } = await stateBefore(request, roomId);
       const events = await rooms.events(state);
@@ -135,4 +136,11 @@ export function graphRouter({ serverName, rooms, signed }: GraphRouterOptions): 
   });
 
   return router;
+}
+
+/** The event in the query. @throws MatrixError 400 when there is none, whatever the room */
+function eventIdOf(request: Request): string {
+  const id = z.string().max(255).safeParse(request.query['event_id']);
+  if (!id.success) throw new MatrixError(400, 'M_MISSING_PARAM', 'event_id is missing.');
+  return id.data;
 }

@@ -1,7 +1,7 @@
 /** What other servers are asked about rooms. Every answer is parsed, bounded and checked before it is given on. */
 import { z } from 'zod';
 import { FederationError } from '../../federation/client.ts';
-import type { FederationClient } from '../../federation/client.ts';
+import type { FederationClient, FederationRequest } from '../../federation/client.ts';
 import { eventId, hashAndSign, serverOf } from '../../federation/event.ts';
 import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
 import { isJsonObject, member } from '../../federation/json.ts';
@@ -20,7 +20,7 @@ const V2 = '/_matrix/federation/v2';
 /** A big room takes its time; the person sees that it is being entered. In ms. */
 const JOIN_TIMEOUT_MS = 60_000;
 /** The state of a room with a hundred thousand members has some sixty million bytes. */
-const WHOLE_STATE = { timeoutMs: JOIN_TIMEOUT_MS, maxBytes: 64 * 1024 * 1024 };
+const WHOLE_STATE = { timeoutMs: JOIN_TIMEOUT_MS, maxBytes: 64 * 1024 * 1024, holdsEvents: true };
 /** From here on the whole state in one answer is cheaper than event by event. */
 const FETCH_ONE_BY_ONE = 20;
 const MAX_STATE_EVENTS = 50_000;
@@ -133,6 +133,7 @@ export class FederatedRooms implements RemoteRooms {
         limit: query.limit,
         min_depth: 0,
       },
+      holdsEvents: true,
     });
     const given = parse(missingSchema, answer, query.server).events.slice(0, query.limit);
     return checkedEvents(given, query.version, this.#deps.keyring);
@@ -195,6 +196,7 @@ export class FederatedRooms implements RemoteRooms {
       const answer = await this.#ask(server, {
         method: 'GET',
         path: `${V1}/backfill/${encodeURIComponent(roomId)}?${query}`,
+        holdsEvents: true,
       });
       const given = parse(pdusSchema, answer, server).pdus.slice(0, limit + from.length);
       return checkedEvents(given, version, this.#deps.keyring, { anyNumberOfReferences: true });
@@ -278,10 +280,7 @@ export class FederatedRooms implements RemoteRooms {
     return { pdu: hashAndSign(draft, version, serverName, key), version };
   }
 
-  async #ask(
-    server: string,
-    request: { method: string; path: string; body?: JsonObject; timeoutMs?: number; maxBytes?: number },
-  ): Promise<JsonObject> {
+  async #ask(server: string, request: Omit<FederationRequest, 'destination'>): Promise<JsonObject> {
     try {
       return await this.#deps.client.request({ destination: server, ...request });
     } catch (error) {

@@ -14,7 +14,7 @@ import {
   parsePdu,
   serverOf,
 } from '../../federation/event.ts';
-import { isJsonObject, member } from '../../federation/json.ts';
+import { canonicalJson, CanonicalJsonError, isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
 import type { KeyLookup } from '../../federation/keyring.ts';
 import type { Database } from '../database/database.ts';
@@ -71,7 +71,8 @@ export class Transactions {
       if (earlier) return JSON.parse(earlier.response) as JsonObject;
       const parsed = transactionSchema.safeParse(body);
       if (!parsed.success) throw new MatrixError(400, 'M_BAD_JSON', 'The transaction is malformed or too large.');
-      const [urgent, others] = [parsed.data.edus.filter(isUrgent), parsed.data.edus.filter((edu) => !isUrgent(edu))];
+      const edus = parsed.data.edus.filter(({ content }) => isCanonical(content));
+      const [urgent, others] = [edus.filter(isUrgent), edus.filter((edu) => !isUrgent(edu))];
       for (const { edu_type: type, content } of urgent) await this.#deps.edus.handle(origin, type, content);
       const results = await this.#events(origin, parsed.data.pdus);
       for (const { edu_type: type, content } of others) await this.#deps.edus.handle(origin, type, content);
@@ -142,14 +143,27 @@ export class Transactions {
       const stored = await rooms.receive(roomId, checked, origin);
       return stored.rejected ? { id, error: 'The event was rejected: the rules of the room forbid it.' } : { id };
     } catch (error) {
+      // It may come again with what is missing; to servers of other makes an error would be the last word on the event.
+      if (error instanceof UnknownPlaceError && id !== undefined) {
+        log.info({ origin, roomId, eventId: id, reason: error.message }, 'an event was not taken yet');
+        return { id };
+      }
       const known =
-        error instanceof BadEventError ||
-        error instanceof BadSignatureError ||
-        error instanceof UnknownPlaceError ||
-        error instanceof MatrixError;
+        error instanceof BadEventError || error instanceof BadSignatureError || error instanceof MatrixError;
       if (!known) log.error({ err: error, origin, roomId }, 'an event of another server could not be processed');
       return id === undefined ? undefined : { id, error: known ? error.message : 'Internal error.' };
     }
+  }
+}
+
+/** The body was read with numbers of any kind: see `parseWithAnyNumbers`. */
+function isCanonical(value: JsonValue): boolean {
+  try {
+    canonicalJson(value);
+    return true;
+  } catch (error) {
+    if (error instanceof CanonicalJsonError) return false;
+    throw error;
   }
 }
 

@@ -106,7 +106,7 @@ export async function adoptJoin(
       // Somebody of ours may be inside already. To everybody else the room is new, and they get the whole state.
       const map = stateAfter.map;
       const keys = old === undefined ? [joinKey] : differences(old, map);
-      await deps.changes.put(tx, roomId, position, keys, old ?? new Map(), map);
+      await deps.changes.put(tx, roomId, position, keys, old ?? before, map);
       await invitations.removeAll(roomId, tx);
       return { room: entered, event: stored };
     });
