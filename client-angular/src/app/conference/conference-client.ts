@@ -17,6 +17,8 @@ import { ConferenceStore } from './store.ts';
 /** Between attempts to open media or to join again, in ms: the first wait and the longest. */
 const AGAIN_MS = 500;
 const AGAIN_LONGEST_MS = 8_000;
+/** The screen has told its tiles by then; where it has not, none is in view. In ms. */
+const GUESS_MS = 3_000;
 /** A change of tiles is told after this rest, in ms; the first list goes at once. */
 const WATCH_REST_MS = 120;
 
@@ -102,7 +104,7 @@ export class ConferenceClient {
       this.#store.load(snapshot);
       this.#phase.set({ name: 'in' });
       // The screen is still being drawn: the first pictures are asked for before it says where they will be.
-      if (this.#tiles.length === 0 && !document.hidden) this.#tiles = likelyTiles(snapshot.participants, snapshot.me);
+      if (this.#tiles.length === 0 && !document.hidden) this.#guess(likelyTiles(snapshot.participants, snapshot.me));
       globalThis.hansetagDiagnostics = diagnostics(
         () => this.#engine.transports,
         () => this.#store.remoteMedia().values(),
@@ -253,6 +255,14 @@ export class ConferenceClient {
         wait = error instanceof SessionError ? AGAIN_MS : Math.min(wait * 2, AGAIN_LONGEST_MS);
       }
     }
+  }
+
+  /** Takes these tiles for those in view, until the screen tells which ones are, or none. */
+  #guess(tiles: readonly VisibleTile[]): void {
+    this.#tiles = tiles;
+    setTimeout(() => {
+      if (this.#tiles === tiles) this.show([]);
+    }, GUESS_MS);
   }
 
   #planWatch(): void {
