@@ -1,0 +1,62 @@
+import { isUniqueViolation, openDatabase } from '../../homeserver/database/database.ts';
+import type { Database } from '../../homeserver/database/database.ts';
+import { testDatabase } from '../support/database.ts';
+
+describe('Statements that come again', () => {
+  let database: Awaited<ReturnType<typeof testDatabase>>;
+  let db: Database;
+
+  beforeAll(async () => {
+    database = await testDatabase();
+    db = await openDatabase(database.url);
+    await db.query('CREATE TABLE things (name text PRIMARY KEY, size bigint)');
+  });
+
+  afterAll(async () => {
+    await db.close();
+    await database.close();
+  });
+
+  async function prepared(): Promise<string[]> {
+    const rows = await db.query<{ statement: string }>('SELECT statement FROM pg_prepared_statements');
+    return rows.map((row) => row.statement);
+  }
+
+  it('are prepared, and give the same as the first time', async () => {
+    const sql = 'SELECT unnest($1::text[]) AS name, $2::bigint AS size';
+    for (let size = 0; size < 5; size++) {
+      const rows = await db.query<{ name: string | null; size: number }>(sql, [['a', null, 'c,"d'], size]);
+      expect(rows.map((row) => [row.name, row.size])).toEqual([
+        ['a', size],
+        [null, size],
+        ['c,"d', size],
+      ]);
+    }
+    expect(await prepared()).toContain(sql);
+  });
+
+  it('are not prepared when their best plan depends on what is asked', async () => {
+    const sql = 'SELECT name FROM things ORDER BY name LIMIT $1';
+    for (let limit = 1; limit < 5; limit++) expect(await db.query(sql, [limit])).toEqual([]);
+    expect(await prepared()).not.toContain(sql);
+  });
+
+  it('fail with the code of the database and leave the connection usable', async () => {
+    const sql = 'INSERT INTO things (name, size) VALUES ($1, $2)';
+    const errors: unknown[] = [];
+    for (const name of ['a', 'b', 'a', 'c']) {
+      await db.query(sql, [name, 1]).catch((error: unknown) => errors.push(error));
+    }
+    expect(errors.map(isUniqueViolation)).toEqual([true]);
+    expect((await db.query('SELECT name FROM things WHERE size = 1')).length).toBe(3);
+  });
+
+  it('do not run in a transaction that is over', async () => {
+    const late = await db.transaction(async (tx) => {
+      await db.query('INSERT INTO things (name) VALUES ($1)', ['in time'], tx);
+      return () => db.query('INSERT INTO things (name) VALUES ($1)', ['too late'], tx);
+    });
+    await expectAsync(late()).toBeRejectedWithError(/over/);
+    expect((await db.query(`SELECT 1 FROM things WHERE name = 'too late'`)).length).toBe(0);
+  });
+});
