@@ -14,8 +14,9 @@ const MAX_BACKFILL = 100;
 
 const ids = z.array(z.string().max(255)).max(50);
 const missingSchema = z.looseObject({
-  earliest_events: ids,
-  latest_events: ids,
+  // Without the latest there is nothing to walk back from; other makes answer that nothing is missing then.
+  earliest_events: ids.default([]),
+  latest_events: ids.default([]),
   limit: z.number().int().min(1).default(10),
   min_depth: z.number().int().default(0),
 });

@@ -52,6 +52,13 @@ export interface TransactionsDeps {
   readonly log: Logger;
 }
 
+/** What became of an event. The code is not in the specification, but some look at it. */
+interface Result {
+  readonly id: string;
+  readonly error?: string;
+  readonly errcode?: string;
+}
+
 export class Transactions {
   readonly #deps: TransactionsDeps;
   readonly #serial = new Serial();
@@ -95,17 +102,16 @@ export class Transactions {
     const results: JsonObject = {};
     for (const value of pdus) {
       const result = await this.#event(origin, value);
-      if (result) results[result.id] = result.error === undefined ? {} : { error: result.error };
+      if (result) {
+        const { id, ...outcome } = result;
+        results[id] = { ...outcome };
+      }
     }
     return results;
   }
 
   /** For a room that we are not in: it may be that an invitation or a knock of one of ours has come to its end. */
-  async #outside(
-    origin: string,
-    roomId: string,
-    value: JsonValue,
-  ): Promise<{ id: string; error?: string } | undefined> {
+  async #outside(origin: string, roomId: string, value: JsonValue): Promise<Result | undefined> {
     const target = isJsonObject(value) ? member(value, 'state_key') : undefined;
     if (typeof target !== 'string') return undefined;
     const { rooms, keyring } = this.#deps;
@@ -127,7 +133,7 @@ export class Transactions {
     }
   }
 
-  async #event(origin: string, value: JsonValue): Promise<{ id: string; error?: string } | undefined> {
+  async #event(origin: string, value: JsonValue): Promise<Result | undefined> {
     const { rooms, keyring, log } = this.#deps;
     const roomId = isJsonObject(value) ? member(value, 'room_id') : undefined;
     if (typeof roomId !== 'string' || roomId.length > 255) return undefined;
@@ -138,7 +144,8 @@ export class Transactions {
     try {
       const pdu = parsePdu(value, version);
       id = eventId(pdu, version);
-      if (!(await rooms.serverAllowed(roomId, origin))) return { id, error: 'The server is banned from the room.' };
+      if (!(await rooms.serverAllowed(roomId, origin)))
+        return { id, errcode: 'M_FORBIDDEN', error: 'The server is banned from the room.' };
       const checked = await checkEventSignaturesAndHash(pdu, version, keyring);
       const stored = await rooms.receive(roomId, checked, origin);
       return stored.rejected ? { id, error: 'The event was rejected: the rules of the room forbid it.' } : { id };

@@ -19,7 +19,7 @@ describe('A homeserver among servers of other makes', () => {
   let peer: Peer;
 
   beforeAll(async () => {
-    federation = await startHomeservers(2);
+    federation = await startHomeservers(2, {}, ['127.0.0.1']);
     [server, other] = federation.servers as [TestHomeserver, TestHomeserver];
     alice = await server.register('alice');
     peer = await Peer.start(federation);
@@ -101,6 +101,31 @@ describe('A homeserver among servers of other makes', () => {
       const answer = await peer.ask(server.serverName, 'GET', `v1/${kind}/!nowhere:${peer.serverName}`);
       expect(at(answer, 'status')).toBe(400);
     }
+  });
+
+  it('finds nothing missing when it is not told before what', async () => {
+    const room = await peer.join(
+      server.serverName,
+      await createRoom({ preset: 'public_chat' }),
+      peer.userId('charlie'),
+    );
+    const path = `v1/get_missing_events/${encodeURIComponent(room.roomId)}`;
+    expect(JSON.stringify(await peer.ask(server.serverName, 'POST', path, {}))).toBe(
+      '{"ok":true,"body":{"events":[]}}',
+    );
+  });
+
+  it('says with a code that a server is kept out of a room', async () => {
+    const room = await peer.join(
+      server.serverName,
+      await createRoom({ preset: 'public_chat' }),
+      peer.userId('charlie'),
+    );
+    const path = `client/v3/rooms/${encodeURIComponent(room.roomId)}/state/m.room.server_acl`;
+    await alice.must('PUT', path, { allow: ['*'], deny: ['localhost'] });
+    const pdu = message(room, 'kept out');
+    const result = (await peer.send(server.serverName, [pdu]))[eventId(pdu, room.version)];
+    expect(at(result, 'errcode')).toBe('M_FORBIDDEN');
   });
 
   it('still tells what an invitation said after it was accepted on another server', async () => {

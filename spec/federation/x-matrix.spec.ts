@@ -128,7 +128,13 @@ describe('the signature of a request', () => {
   });
 
   it('is refused for a body that has no canonical form', async () => {
-    expect(await refusal({ content: { a: 1.5 } })).toBe('MALFORMED');
+    expect(await refusal({ content: { a: '\ud800' } })).toBe('MALFORMED');
+  });
+
+  it('covers numbers that canonical JSON has no form for, as they were written', async () => {
+    const authorization = signRequest({ ...REQUEST, content: { a: 1.5 } }, key);
+    expect(await verifyRequest(received({ content: { a: 1.5 }, authorization }), keyring)).toBe('hs.example');
+    expect(await refusal({ content: { a: 1.25 }, authorization })).toBe('BAD_SIGNATURE');
   });
 });
 
