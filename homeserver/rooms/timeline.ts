@@ -168,12 +168,16 @@ export class Timeline {
       if (error instanceof AuthError) return { rejected: true, softFailed: false, reason: error.message };
       throw error;
     }
-    if (stateBefore.group === room.state.group) return ACCEPTED;
-    try {
-      checkAuth(pdu, id, room.version, await this.view(room, room.state.map, pdu));
-    } catch (error) {
-      if (error instanceof AuthError) return { rejected: false, softFailed: true, reason: error.message };
-      throw error;
+    if (stateBefore.group !== room.state.group) {
+      try {
+        checkAuth(pdu, id, room.version, await this.view(room, room.state.map, pdu));
+      } catch (error) {
+        if (error instanceof AuthError) return { rejected: false, softFailed: true, reason: error.message };
+        throw error;
+      }
+    }
+    if (pdu.type === 'm.room.redaction' && (await this.#redacts(room, pdu)) === 'nothing') {
+      return { rejected: false, softFailed: true, reason: 'It redacts what it may not.' };
     }
     return ACCEPTED;
   }
@@ -370,16 +374,28 @@ export class Timeline {
     });
   }
 
-  /** A redaction counts when its sender has the level for it or is of the same server as the redacted event's. */
   async #applyRedaction(room: Room, redaction: StoredEvent): Promise<void> {
-    const targetId = redactsOf(redaction.pdu, room.version);
+    const target = await this.#redacts(room, redaction.pdu);
+    if (typeof target === 'object') await this.#deps.events.redact(target.eventId, redaction.eventId);
+  }
+
+  /**
+   * The event that a redaction redacts. It counts when its sender has the level for it or is of the same server as the
+   * redacted event's; clients are told of no other.
+   *
+   * @returns `unknown` when we do not have the event
+   * @see Matrix specification, server-server API and room version 3, "Handling redactions"
+   */
+  async #redacts(room: Room, redaction: Pdu): Promise<StoredEvent | 'unknown' | 'nothing'> {
+    const targetId = redactsOf(redaction, room.version);
     const target = targetId === undefined ? undefined : await this.#deps.events.get(targetId);
-    if (!target || target.roomId !== room.roomId) return;
-    const view = await this.view(room, room.state.map, redaction.pdu);
+    if (!target) return 'unknown';
+    if (target.roomId !== room.roomId) return 'nothing';
+    const view = await this.view(room, room.state.map, redaction);
     const allowed =
-      powerLevelOf(redaction.pdu.sender, room.version, view) >= powerLevels(view).redact ||
-      serverOf(redaction.pdu.sender) === serverOf(target.pdu.sender);
-    if (allowed) await this.#deps.events.redact(target.eventId, redaction.eventId);
+      powerLevelOf(redaction.sender, room.version, view) >= powerLevels(view).redact ||
+      serverOf(redaction.sender) === serverOf(target.pdu.sender);
+    return allowed ? target : 'nothing';
   }
 }
 

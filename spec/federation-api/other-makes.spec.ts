@@ -128,6 +128,28 @@ describe('A homeserver among servers of other makes', () => {
     expect(at(result, 'errcode')).toBe('M_FORBIDDEN');
   });
 
+  it('shows no redaction of what its sender may not redact, or of an event in another room', async () => {
+    const [room, elsewhere] = await Promise.all(
+      [1, 2].map(async () =>
+        peer.join(server.serverName, await createRoom({ preset: 'public_chat' }), peer.userId('charlie')),
+      ),
+    );
+    if (!room || !elsewhere) throw new Error('A room is missing.');
+    const path = `client/v3/rooms/${encodeURIComponent(room.roomId)}/send/m.room.message/1`;
+    const ours = String(at(await alice.must('PUT', path, { msgtype: 'm.text', body: 'ours' }), 'event_id'));
+    const theirs = message(elsewhere, 'theirs');
+    await peer.send(server.serverName, [theirs]);
+    for (const redacts of [ours, eventId(theirs, elsewhere.version)]) {
+      const sender = peer.userId('charlie');
+      const pdu = peer.event(room, { type: 'm.room.redaction', sender, content: { redacts } });
+      expect(JSON.stringify(await peer.send(server.serverName, [pdu]))).not.toContain('error');
+    }
+    expect(await bodies(room.roomId)).toEqual(['ours']);
+    expect(await bodies(elsewhere.roomId)).toEqual(['theirs']);
+    const page = await alice.must('GET', `client/v3/rooms/${encodeURIComponent(room.roomId)}/messages?dir=b&limit=20`);
+    expect((at(page, 'chunk') as unknown[]).map((event) => at(event, 'type'))).not.toContain('m.room.redaction');
+  });
+
   it('still tells what an invitation said after it was accepted on another server', async () => {
     const bob = await other.register('bob');
     const roomId = encodeURIComponent(
