@@ -1,4 +1,4 @@
-import { lookup as systemLookup, resolveSrv as systemResolveSrv } from 'node:dns/promises';
+import { lookup as systemLookup, Resolver } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { AddressPolicy } from './address-policy.ts';
@@ -63,6 +63,8 @@ const SRV_SERVICES = ['_matrix-fed._tcp', '_matrix._tcp'];
 const MAX_TARGETS = 8;
 const WELL_KNOWN_MAX_BYTES = 50 * 1024;
 const WELL_KNOWN_TIMEOUT_MS = 10_000;
+const SRV_TIMEOUT_MS = 2_000;
+const SRV_TRIES = 2;
 
 /** Finds servers by their names. @see Matrix specification, server-server API, "Resolving server names" */
 export class Discovery {
@@ -136,6 +138,8 @@ export class Discovery {
     if (this.#overrides.has(host.toLowerCase())) return [];
     for (const service of SRV_SERVICES) {
       const records = await this.#srvOf(`${service}.${host}`);
+      // DNS that does not answer the one question does not answer the other, and each takes its time.
+      if (records === undefined) return [];
       if (records.length === 0) continue;
       const usable = records.filter(({ name, port }) => name !== '' && name !== '.' && port > 0);
       if (usable.length === 0) throw new DiscoveryError('NOT_FOUND', `${host} says that it offers no such service.`);
@@ -144,13 +148,16 @@ export class Discovery {
     return [];
   }
 
-  async #srvOf(name: string): Promise<readonly SrvRecord[]> {
+  /**
+   * Undefined when DNS fails. Networks of containers know addresses and fail for all else; to go on without the records
+   * is safe, because wherever we come to, the certificate has to be for the name.
+   */
+  async #srvOf(name: string): Promise<readonly SrvRecord[] | undefined> {
     try {
       return await this.#resolveSrv(name);
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
-      if (code === 'ENOTFOUND' || code === 'ENODATA') return [];
-      throw new DiscoveryError('NOT_FOUND', `Asking DNS for ${name} failed (${code}).`);
+      return code === 'ENOTFOUND' || code === 'ENODATA' ? [] : undefined;
     }
   }
 
@@ -177,6 +184,10 @@ export class Discovery {
     if (addresses.length === 0) throw new DiscoveryError('NOT_FOUND', `${host} has no address.`);
     return addresses;
   }
+}
+
+async function systemResolveSrv(name: string): Promise<SrvRecord[]> {
+  return new Resolver({ timeout: SRV_TIMEOUT_MS, tries: SRV_TRIES }).resolveSrv(name);
 }
 
 async function lookupAll(host: string): Promise<string[]> {

@@ -183,8 +183,21 @@ describe('the discovery of a server', () => {
     expect(await refusal('hs.example:1', {})).toBe('NOT_FOUND');
     expect(await refusal('not a name', {})).toBe('BAD_NAME');
     expect(await refusal('hs.example', { srv: { '_matrix-fed._tcp.hs.example': [srv('.', 0)] } })).toBe('NOT_FOUND');
-    const dnsIsDown = { resolveSrv: () => Promise.reject(Object.assign(new Error('x'), { code: 'ESERVFAIL' })) };
-    expect(await refusal('hs.example', { hosts: { 'hs.example': [PUBLIC] } }, dnsIsDown)).toBe('NOT_FOUND');
+  });
+
+  it('goes on to port 8448 where DNS fails for SRV records, as in networks of containers', async () => {
+    for (const name of ['hs1', 'hs.example']) {
+      let asked = 0;
+      const resolveSrv = (): Promise<never> => {
+        asked++;
+        return Promise.reject(Object.assign(new Error('x'), { code: 'ESERVFAIL' }));
+      };
+      const { targets } = await resolve(name, { hosts: { [name]: [PUBLIC] } }, { resolveSrv });
+      expect(targets).toEqual([{ address: PUBLIC, port: 8448 }]);
+      expect(asked).toBe(1);
+    }
+    const withPort = await resolve('host.docker.internal:40123', { hosts: { 'host.docker.internal': [PUBLIC] } });
+    expect(withPort.targets).toEqual([{ address: PUBLIC, port: 40123 }]);
   });
 
   it('asks the list of host names before DNS', async () => {
