@@ -51,6 +51,7 @@ const CHECKS: readonly Check[] = [
   },
   { name: 'types', title: 'Types', run: types },
   { name: 'jasmine', title: 'Specs', run: () => specs('spec/support/jasmine.json') },
+  { name: 'interop', title: 'Specs with a stock Synapse', run: () => specs('spec/support/jasmine-interop.json') },
   { name: 'karma', title: "Specs of the client's components", run: componentSpecs },
   { name: 'e2e', title: 'End-to-end specs', run: endToEnd },
 ];

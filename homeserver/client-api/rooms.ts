@@ -252,6 +252,9 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
       return (await rooms.stateEvent(roomId, type, key))?.eventId ?? '';
     }
     if (type === 'm.room.canonical_alias') await directory.checkCanonical(roomId, content);
+    if (type === 'm.room.server_acl' && !rooms.wouldAllowUs(content)) {
+      throw new MatrixError(400, 'M_BAD_JSON', 'This list would shut out your own server.');
+    }
     // What stands there already is not said again, as clients do that a lot.
     const before = await rooms.stateEvent(roomId, type, key);
     const same = before?.pdu.sender === sender && sameContent(before.pdu.content, content);

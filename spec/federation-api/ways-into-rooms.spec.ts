@@ -9,7 +9,7 @@ describe('Rooms across servers', () => {
   let anna: TestUser;
 
   beforeAll(async () => {
-    federation = await startHomeservers(2);
+    federation = await startHomeservers(2, {}, ['127.0.0.1', 'localhost']);
     const [first, second] = federation.servers;
     if (!first || !second) throw new Error('There are not two servers.');
     [luebeck, hamburg] = [first, second];
@@ -127,9 +127,11 @@ describe('Rooms across servers', () => {
     );
   });
 
-  it('keep out a server that their access list bans', async () => {
+  it('keep out a server that their access list bans, which can not be the own one', async () => {
     const roomId = await create(bert, { preset: 'public_chat' });
-    await bert.must('PUT', path(roomId, 'state/m.room.server_acl/'), { allow: ['*'], deny: ['localhost'] });
+    const acl = 'state/m.room.server_acl/';
+    expect((await bert.ask('PUT', path(roomId, acl), { allow: ['*'], allow_ip_literals: false })).status).toBe(400);
+    await bert.must('PUT', path(roomId, acl), { allow: ['*'], deny: ['localhost'] });
     const refused = await anna.ask('POST', `client/v3/join/${encodeURIComponent(roomId)}${via(luebeck)}`, {});
     expect(refused.status).toBe(403);
   });

@@ -19,8 +19,8 @@ export interface SynapseOptions {
 
 export interface Synapse extends TestHomeserver {
   readonly pid: number | undefined;
-  /** The end of what it logged. */
-  logEnd(): string;
+  /** The end of what it logged: the last so many characters. */
+  logEnd(characters?: number): string;
   kill(): Promise<void>;
   close(): Promise<void>;
 }
@@ -95,8 +95,8 @@ export async function startSynapse({ tls, database, settings: others = {} }: Syn
     await exited;
     clearTimeout(late);
   }
-  function logEnd(): string {
-    return readFileSync(logFile, 'utf8').slice(-SHOWN_LOG);
+  function logEnd(characters = SHOWN_LOG): string {
+    return readFileSync(logFile, 'utf8').slice(-characters);
   }
 
   const close = async (): Promise<void> => {
@@ -185,6 +185,8 @@ function config({ folder, serverName, url, federationPort, clientPort, tls, data
     macaroon_secret_key: 'of a test',
     form_secret: 'of a test',
     enable_registration: true,
+    allow_public_rooms_over_federation: true,
+    room_list_publication_rules: [{ action: 'allow' }],
     enable_registration_without_verification: true,
     bcrypt_rounds: 4,
     report_stats: false,

@@ -31,7 +31,7 @@ describe('Debian packages', () => {
   });
 
   it('are asked for by the exact command where the person is not root', async () => {
-    spyOn(process, 'getuid').and.returnValue(1000);
+    spyOn(process as Required<Pick<typeof process, 'getuid'>>, 'getuid').and.returnValue(1000);
     await expectAsync(installPackages(['meson', 'ninja-build'], () => undefined)).toBeRejectedWithError(
       /\n {2}sudo apt-get install -y --no-install-recommends meson ninja-build\n/,
     );

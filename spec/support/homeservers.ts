@@ -45,10 +45,15 @@ export interface TestFederation {
   close(): Promise<void>;
 }
 
-/** Starts homeservers that can reach each other and nothing else. */
+/**
+ * Starts homeservers that can reach each other and nothing else.
+ *
+ * @param hosts of their names in their order: `localhost`, or `127.0.0.1` for servers that are named by an address
+ */
 export async function startHomeservers(
   count: number,
   settings: Readonly<Record<string, string>> = {},
+  hosts: readonly ('localhost' | '127.0.0.1')[] = [],
 ): Promise<TestFederation> {
   const folder = mkdtempSync(join(tmpdir(), 'hansetag-servers-'));
   const address = '127.0.0.1';
@@ -64,7 +69,7 @@ export async function startHomeservers(
     if (!certificate) throw new Error('A certificate is missing.');
     const database = await testDatabase();
     databases.push(database);
-    const serverName = `localhost:${String(ports[index * 2])}`;
+    const serverName = `${hosts[index] ?? 'localhost'}:${String(ports[index * 2])}`;
     const url = `http://${address}:${String(ports[index * 2 + 1])}`;
     const config = loadConfig({
       HANSETAG_SERVER_NAME: serverName,
