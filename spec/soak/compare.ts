@@ -1,0 +1,119 @@
+/** Whether the servers agree about a room, as their people see it. */
+import { at } from '../support/homeservers.ts';
+import type { Room, Town } from './actions.ts';
+import { inRoom } from './client.ts';
+import type { Person } from './client.ts';
+import { RoomGraph } from './graph.ts';
+import type { SoakServer } from './servers.ts';
+
+export interface Comparison {
+  /** Servers with somebody in the room. */
+  readonly servers: number;
+  readonly stateEvents: number;
+  readonly historyEvents: number;
+  /** Events that a server had to hide. */
+  readonly softFailed: number;
+  /** Nothing, when all is well. */
+  readonly differences: readonly string[];
+}
+
+const MAX_PAGES = 200;
+/** Synapse joins loose ends of a room by such events and never shows its own or others' to anybody. */
+const HIDDEN_BY_SYNAPSE = 'org.matrix.dummy_event';
+
+/** Compares what members on different servers see of the state and of the whole history of a room. */
+export async function compare(servers: readonly SoakServer[], town: Town, room: Room): Promise<Comparison> {
+  const views: View[] = [];
+  for (const [server, people] of town.people.entries()) {
+    const member = await firstMember(people, room);
+    if (member) views.push({ server, ...(await view(member, room)) });
+  }
+  const states = new Set(views.flatMap(({ state }) => [...state.keys()]));
+  const history = new Set(views.flatMap((one) => [...one.history]));
+  const acknowledged = town.acknowledged.filter(({ roomId }) => roomId === room.roomId).map(({ eventId }) => eventId);
+  const doubtful = new Set<string>();
+  const doubts: { server: number; eventId: string }[] = [];
+  for (const eventId of new Set([...history, ...acknowledged])) {
+    for (const one of views) {
+      if (one.history.has(eventId)) continue;
+      doubts.push({ server: one.server, eventId });
+      doubtful.add(eventId);
+    }
+  }
+  const unlike = [...states].filter((key) => new Set(views.map(({ state }) => state.get(key))).size > 1);
+  const differences: string[] = [];
+  let softFailed = 0;
+  const graph = await RoomGraph.read(servers, room.roomId, room.version);
+  for (const { server, eventId } of doubts) {
+    const standing = graph.standing(server, eventId);
+    if (standing === 'soft-failed' && graph.mayBeSoftFailed(server, eventId)) softFailed += 1;
+    else if (servers[server]?.kind === 'synapse' && graph.event(eventId)?.type === HIDDEN_BY_SYNAPSE) continue;
+    else differences.push(`history: server ${String(server)} does not show ${graph.describe(eventId)}`);
+  }
+  for (const key of unlike) {
+    for (const { server, state } of views) {
+      const eventId = state.get(key);
+      differences.push(`state: ${key} on server ${String(server)}: ${eventId ? graph.describe(eventId) : 'none'}`);
+    }
+  }
+  differences.push(...twice(graph));
+  return {
+    servers: views.length,
+    stateEvents: states.size,
+    historyEvents: history.size,
+    softFailed,
+    differences: differences.map((difference) => `${room.roomId} (version ${room.version}) ${difference}`),
+  };
+}
+
+/** The first of them who is in the room, as their own server has it. */
+export async function firstMember(people: readonly Person[], room: Room): Promise<Person | undefined> {
+  for (const person of people) {
+    const joined = at(await person.must('GET', 'joined_rooms'), 'joined_rooms');
+    if (Array.isArray(joined) && joined.includes(room.roomId)) return person;
+  }
+  return undefined;
+}
+
+interface View {
+  readonly server: number;
+  /** Event ids by type and state key. */
+  readonly state: ReadonlyMap<string, string>;
+  /** Event ids. */
+  readonly history: ReadonlySet<string>;
+}
+
+async function view(member: Person, room: Room): Promise<Omit<View, 'server'>> {
+  const state = new Map<string, string>();
+  for (const event of list(await member.must('GET', inRoom(room.roomId, 'state')))) {
+    state.set(`${String(at(event, 'type'))} [${String(at(event, 'state_key'))}]`, String(at(event, 'event_id')));
+  }
+  const history = new Set<string>();
+  let from = '';
+  for (let page = 0; page < MAX_PAGES; page += 1) {
+    const answer = await member.must('GET', inRoom(room.roomId, `messages?dir=b&limit=100${from}`));
+    for (const event of list(at(answer, 'chunk'))) history.add(String(at(event, 'event_id')));
+    const end = at(answer, 'end');
+    if (typeof end !== 'string') break;
+    from = `&from=${encodeURIComponent(end)}`;
+  }
+  return { state, history };
+}
+
+/** A message that was sent again under the same transaction id because no answer came must be there once. */
+function twice(graph: RoomGraph): string[] {
+  const ids = new Map<string, string>();
+  const found: string[] = [];
+  for (const [eventId, { type, sender, content }] of graph.events) {
+    const body = at(content, 'body');
+    if (type !== 'm.room.message' || typeof body !== 'string') continue;
+    const other = ids.get(`${sender} ${body}`);
+    if (other === undefined) ids.set(`${sender} ${body}`, eventId);
+    else found.push(`sent once, there twice: ${graph.describe(other)} and ${graph.describe(eventId)}`);
+  }
+  return found;
+}
+
+function list(value: unknown): unknown[] {
+  return Array.isArray(value) ? (value as unknown[]) : [];
+}

@@ -1,0 +1,163 @@
+/**
+ * `npm run soak -- --seed N --minutes M [--seeds N] [--servers ours,ours,synapse] [--keep]`: three servers under random
+ * use, while lines between them are cut and servers are killed; afterwards they must agree and have lost nothing.
+ *
+ * Every wish, cut and kill comes from the seed. With `--seeds`, so many seeds in a row are run, beginning with `--seed`.
+ * One line of JSON for each seed; the exit code is 1 when a seed does not pass.
+ */
+import { parseArgs } from 'node:util';
+import { acknowledge, found, live } from './actions.ts';
+import type { Room, Town } from './actions.ts';
+import { inRoom, register } from './client.ts';
+import type { Person } from './client.ts';
+import { compare, firstMember } from './compare.ts';
+import type { Comparison } from './compare.ts';
+import { Random } from './random.ts';
+import { startServers } from './servers.ts';
+import type { SoakServers } from './servers.ts';
+import { trouble } from './trouble.ts';
+import type { Troubles } from './trouble.ts';
+
+const PEOPLE_PER_SERVER = 3;
+/** As long as the servers may take to agree when all lines are open again, in ms. */
+const HEALING_MS = 120_000;
+const BETWEEN_COMPARISONS_MS = 2_000;
+/** Each so many comparisons something new is said in each room. */
+const CLOSING_WORDS_EVERY = 4;
+const SHOWN_DIFFERENCES = 40;
+
+const { values: options } = parseArgs({
+  options: {
+    seed: { type: 'string', default: '1' },
+    seeds: { type: 'string', default: '1' },
+    minutes: { type: 'string', default: '1' },
+    servers: { type: 'string', default: 'ours,ours,synapse' },
+    keep: { type: 'boolean', default: false },
+  },
+});
+
+async function main(): Promise<void> {
+  const first = positive(options.seed);
+  for (let seed = first; seed < first + positive(options.seeds); seed += 1) await soak(seed, positive(options.minutes));
+}
+
+async function soak(seed: number, minutes: number): Promise<void> {
+  const kinds = options.servers.split(',').map((kind) => (kind === 'synapse' ? 'synapse' : 'ours'));
+  const all = await startServers(kinds);
+  current = all;
+  try {
+    const { servers } = all;
+    const people: Person[][] = [];
+    for (const [index, server] of servers.entries()) {
+      const ones: Person[] = [];
+      for (let i = 0; i < PEOPLE_PER_SERVER; i += 1) {
+        ones.push(await register(server.url, `p${String(index)}${String(i)}`));
+      }
+      people.push(ones);
+    }
+    const names = servers.map(({ name }) => name);
+    const town = await found(people, names, new Random(seed, 'rooms'));
+    const until = Date.now() + minutes * 60_000;
+    const [troubles] = await Promise.all([
+      trouble(all, seed, until),
+      ...people.flatMap((ones, server) =>
+        ones.map((self) => live(town, server, self, new Random(seed, `person ${self.name}`), until)),
+      ),
+    ]);
+    const healing = Date.now();
+    const comparisons = await heal(all, town);
+    report(seed, minutes, all, town, troubles, comparisons, Date.now() - healing);
+    if (options.keep) {
+      console.error(`Everything runs until Enter or the end of the input; the data is in ${all.folder}`);
+      for (const { kind, name, url } of servers) console.error(`${kind} ${name} ${url}`);
+      await new Promise((resolve) => process.stdin.once('data', resolve).once('end', resolve));
+    }
+  } finally {
+    current = undefined;
+    await all.close();
+  }
+}
+
+/** Waits until all servers agree about all rooms, or for so long that they never will. */
+async function heal(all: SoakServers, town: Town): Promise<Comparison[]> {
+  let comparisons: Comparison[] = [];
+  for (let round = 0, deadline = Date.now() + HEALING_MS; ; round += 1) {
+    // Loose ends of a room are tied by its next event; until then each server may resolve them against others.
+    if (round % CLOSING_WORDS_EVERY === 0) for (const one of town.rooms) await closingWords(town, one, round);
+    await new Promise((resolve) => setTimeout(resolve, BETWEEN_COMPARISONS_MS));
+    comparisons = [];
+    for (const one of town.rooms) comparisons.push(await compare(all.servers, town, one));
+    if (Date.now() > deadline || comparisons.every(({ differences }) => differences.length === 0)) return comparisons;
+  }
+}
+
+/** Somebody of each server says something; of a server that has nobody in the room, somebody tries to come in. */
+async function closingWords(town: Town, room: Room, round: number): Promise<void> {
+  const via = town.names.map((name) => `server_name=${encodeURIComponent(name)}&via=${encodeURIComponent(name)}`);
+  for (const [server, people] of town.people.entries()) {
+    const member = await firstMember(people, room);
+    if (!member) {
+      if (round === 0) await people[0]?.ask('POST', `join/${encodeURIComponent(room.roomId)}?${via.join('&')}`, {});
+      continue;
+    }
+    const path = inRoom(room.roomId, `send/m.room.message/closing-${member.name}-${String(round)}`);
+    const body = `closing ${member.name} ${String(round)}`;
+    const reply = await member.askAgain('PUT', path, { msgtype: 'm.text', body });
+    if (reply.status === 200) acknowledge(town, server, room.roomId, reply.body);
+  }
+}
+
+function report(
+  seed: number,
+  minutes: number,
+  { servers }: SoakServers,
+  town: Town,
+  troubles: Troubles,
+  comparisons: readonly Comparison[],
+  healedInMs: number,
+): void {
+  const differences = comparisons.flatMap((one) => one.differences);
+  const faults = servers.flatMap((server, index) =>
+    server.faults().map((fault) => `server ${String(index)} (${server.kind}): ${fault}`),
+  );
+  const passed = differences.length === 0 && faults.length === 0;
+  if (!passed) process.exitCode = 1;
+  for (const [name, count] of [...town.counts].toSorted()) console.error(`  ${name}: ${String(count)}`);
+  for (const line of [...faults, ...differences.slice(0, SHOWN_DIFFERENCES)]) console.error(`  ${line}`);
+  if (differences.length > SHOWN_DIFFERENCES) console.error(`  … ${String(differences.length)} differences in all`);
+  const sum = (figure: (one: Comparison) => number): number => comparisons.reduce((all, one) => all + figure(one), 0);
+  const requests = [...town.counts].reduce((all, [, count]) => all + count, 0);
+  console.log(
+    JSON.stringify({
+      soak: seed,
+      passed,
+      minutes,
+      servers: servers.map(({ kind }) => kind).join(','),
+      requests,
+      unanswered: [...town.counts].reduce((all, [name, n]) => all + (name.endsWith('unanswered') ? n : 0), 0),
+      ...troubles,
+      acknowledged: town.acknowledged.length,
+      rooms: town.rooms.length,
+      shared_rooms: comparisons.filter((one) => one.servers > 1).length,
+      views: sum((one) => one.servers),
+      history_events: sum((one) => one.historyEvents),
+      state_events: sum((one) => one.stateEvents),
+      soft_failed: sum((one) => one.softFailed),
+      healed_in_s: Math.round(healedInMs / 100) / 10,
+      differences: differences.length,
+      faults: faults.length,
+    }),
+  );
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new Error('Seeds and minutes are positive numbers.');
+  return value;
+}
+
+let current: SoakServers | undefined;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void (current?.close() ?? Promise.resolve()).finally(() => process.exit(130)));
+}
+await main();
