@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { FederationClient } from './client.ts';
+import { isJsonObject, member } from './json.ts';
 import type { JsonObject } from './json.ts';
 import { signJson, verifySignature } from './signing.ts';
 import type { SigningKey } from './signing.ts';
@@ -51,6 +52,8 @@ export interface KeyRingOptions {
   readonly ownOldKeys?: readonly OldKey[];
   readonly client: Pick<FederationClient, 'request'>;
   readonly store: KeyStore;
+  /** Servers that are believed about the keys of those that can not be reached, for events only. */
+  readonly notaries?: readonly string[];
   /** Milliseconds since 1970. */
   readonly now?: () => number;
 }
@@ -84,6 +87,7 @@ function keysSchema<T extends z.ZodType>(entry: T, limit: number) {
 }
 
 const publicKey = z.string().max(100);
+const notarySchema = z.looseObject({ server_keys: z.array(z.custom<JsonObject>(isJsonObject)).max(1) });
 const documentSchema = z.looseObject({
   server_name: z.string(),
   valid_until_ts: z.int().positive(),
@@ -92,7 +96,8 @@ const documentSchema = z.looseObject({
 });
 
 /**
- * Knows the keys of servers: our own, those in the store, and those that it fetches from the servers themselves.
+ * Knows the keys of servers: our own, those in the store, and those that it fetches from the servers themselves or, for
+ * events of servers that can not be reached, from notaries.
  *
  * @see Matrix specification, server-server API, "Retrieving server keys"
  */
@@ -175,6 +180,9 @@ export class KeyRing implements KeyLookup {
     const keys = await this.#download(server).catch(() => undefined);
     const now = this.#now();
     if (keys === undefined) {
+      const told = await this.#askNotaries(server);
+      // What the server itself said counts more.
+      if (told) entry.known = { ...entry.known, keys: { ...told, ...entry.known.keys } };
       entry.notBefore = now + Math.min(FIRST_RETRY_MS * 2 ** entry.failures, MAX_RETRY_MS);
       entry.failures++;
       return;
@@ -183,6 +191,44 @@ export class KeyRing implements KeyLookup {
     entry.failures = 0;
     entry.notBefore = now + MIN_INTERVAL_MS;
     await this.#options.store.put(server, entry.known);
+  }
+
+  /** The keys of a server as notaries have them; good for events, not for requests. */
+  async #askNotaries(server: string): Promise<StoredKeys['keys'] | undefined> {
+    for (const notary of this.#options.notaries ?? []) {
+      if (notary === server || notary === this.#options.serverName) continue;
+      try {
+        const answer = await this.#options.client.request({
+          destination: notary,
+          method: 'GET',
+          path: `/_matrix/key/v2/query/${encodeURIComponent(server)}`,
+          signed: false,
+          timeoutMs: FETCH_TIMEOUT_MS,
+          maxBytes: MAX_DOCUMENT_BYTES * 2,
+        });
+        const {
+          server_keys: [document],
+        } = notarySchema.parse(answer);
+        const found =
+          document && (await this.#isSignedBy(notary, document)) && readDocument(document, server, this.#now());
+        if (!found) continue;
+        const keys = Object.entries(found.keys).map(([keyId, { key, validUntil }]) => [keyId, oldKey(key, validUntil)]);
+        return Object.fromEntries(keys) as StoredKeys['keys'];
+      } catch {
+        // The next one may know it.
+      }
+    }
+    return undefined;
+  }
+
+  async #isSignedBy(server: string, document: JsonObject): Promise<boolean> {
+    const signatures = member(document, 'signatures');
+    const own = isJsonObject(signatures) ? signatures[server] : undefined;
+    for (const keyId of isJsonObject(own) ? Object.keys(own).slice(0, MAX_KEYS) : []) {
+      const key = await this.key(server, keyId, 'now');
+      if (key !== undefined && verifySignature(document, server, keyId, key)) return true;
+    }
+    return false;
   }
 
   async #download(server: string): Promise<StoredKeys | undefined> {

@@ -68,6 +68,8 @@ export interface FederationConfig {
   /** Whether other servers may federate unless the list says otherwise, or only those on the list. */
   readonly trust: 'open' | 'allowlist';
   readonly trustedServers: ReadonlySet<string>;
+  /** Servers that are believed about the keys of those that can not be reached. */
+  readonly notaries: readonly string[];
 }
 
 /** The media server. Without it there are no meetings: the homeserver is a plain Matrix server then. */
@@ -146,6 +148,9 @@ const schema = z.object({
   HANSETAG_FEDERATION_ALLOWED_RANGES: list.refine(areRanges, 'must be a list of ranges such as 10.0.0.0/8').default([]),
   HANSETAG_TRUST: z.enum(['open', 'allowlist'], 'must be open or allowlist').default('open'),
   HANSETAG_TRUST_SERVERS: list
+    .refine((names) => names.every(isServerName), 'must be a list of Matrix server names')
+    .default([]),
+  HANSETAG_KEY_NOTARIES: list
     .refine((names) => names.every(isServerName), 'must be a list of Matrix server names')
     .default([]),
   DATABASE_URL: text.refine(isDatabaseUrl, 'must be an address such as postgres://user@host/database'),
@@ -231,6 +236,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
       allowedRanges: values.HANSETAG_FEDERATION_ALLOWED_RANGES,
       trust: values.HANSETAG_TRUST,
       trustedServers: new Set(values.HANSETAG_TRUST_SERVERS),
+      notaries: values.HANSETAG_KEY_NOTARIES,
     },
     databaseUrl: values.DATABASE_URL,
     oidc: oidc(values),

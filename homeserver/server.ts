@@ -115,7 +115,13 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     isAllowed: isTrusted,
   });
   opened.push(() => client.close());
-  const keyring = new KeyRing({ serverName, ownKeys: [key], client, store: sqlKeyStore(db) });
+  const keyring = new KeyRing({
+    serverName,
+    ownKeys: [key],
+    client,
+    store: sqlKeyStore(db),
+    notaries: config.federation.notaries,
+  });
   const queue = new OutboundQueue({ store: sqlQueueStore(db), send: sendTransaction(client, serverName), log });
   const sender = new QueueSender(db, queue);
 

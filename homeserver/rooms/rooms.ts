@@ -73,6 +73,8 @@ const BACKFILL_LIMIT = 100;
 /** History that was not to be had is not asked for again so soon, in ms. */
 const GAP_RETRY_MS = 60_000;
 const KNOWN_GAPS = 1000;
+/** Servers asked in turn for older history. */
+const SERVERS_TO_ASK = 5;
 
 export class Rooms {
   readonly #options: RoomsOptions;
@@ -550,16 +552,19 @@ export class Rooms {
     const version = await this.version(roomId);
     const remote = this.#remote;
     if (servers.length === 0 || !version || !remote) return false;
-    try {
-      const pdus = await remote.backfill(roomId, [id], servers, BACKFILL_LIMIT, version);
-      const stored = await this.#inTurn(roomId, (room) =>
-        this.#receiver.storeHistory(room, pdus, servers[0] ?? '', () => --this.#firstPosition),
-      );
-      return stored > 0;
-    } catch (error) {
-      this.#options.log.info({ err: error, roomId }, 'older history could not be fetched');
-      return false;
+    // Who came in late may have no more than we have: then the next one is asked.
+    for (const server of servers.slice(0, SERVERS_TO_ASK)) {
+      try {
+        const pdus = await remote.backfill(roomId, [id], [server], BACKFILL_LIMIT, version);
+        const stored = await this.#inTurn(roomId, (room) =>
+          this.#receiver.storeHistory(room, pdus, server, () => --this.#firstPosition),
+        );
+        if (stored > 0) return true;
+      } catch (error) {
+        this.#options.log.info({ err: error, roomId, server }, 'older history could not be fetched');
+      }
     }
+    return false;
   }
 
   /** How a user stands to a room now. @throws MatrixError 403 for somebody outside a room that is not open to all */

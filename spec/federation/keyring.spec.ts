@@ -266,3 +266,51 @@ describe('the key ring', () => {
     expect(world.requests.length).toBeLessThanOrEqual(50);
   });
 });
+
+describe('A key ring with notaries', () => {
+  const NOTARY = createSigningKey(generateSeed(), 'n');
+
+  /** @param kept what the notary has of `peer.example` */
+  function ring(kept: JsonObject): KeyRing {
+    return new KeyRing({
+      serverName: 'hs.example',
+      ownKeys: [OWN],
+      notaries: ['notary.example'],
+      client: {
+        request: ({ destination, path }) => {
+          if (destination !== 'notary.example') {
+            return Promise.reject(new FederationError('UNREACHABLE', destination, 'down'));
+          }
+          return Promise.resolve(
+            path.endsWith('/server')
+              ? serverKeysDocument({ serverName: 'notary.example', keys: [NOTARY], validForMs: DAY, now: () => START })
+              : { server_keys: [kept] },
+          );
+        },
+      },
+      store: { get: () => Promise.resolve(undefined), put: () => Promise.resolve() },
+      now: () => START,
+    });
+  }
+  const document = (serverName: string): JsonObject =>
+    serverKeysDocument({ serverName, keys: [FIRST], validForMs: DAY, now: () => START });
+
+  it('believes them about a server that can not be reached, for events and not for requests', async () => {
+    const keys = ring(signJson(document('peer.example'), 'notary.example', NOTARY));
+    expect(await keys.key('peer.example', FIRST.keyId, START)).toBe(FIRST.publicKey);
+    expect(await keys.key('peer.example', FIRST.keyId, 'now')).toBeUndefined();
+    expect(await keys.key('peer.example', FIRST.keyId, START + 30 * DAY)).toBeUndefined();
+  });
+
+  it('believes no answer that the notary has not signed, that is of another server, or changed', async () => {
+    const signed = signJson(document('peer.example'), 'notary.example', NOTARY);
+    for (const kept of [
+      document('peer.example'),
+      signJson(document('other.example'), 'notary.example', NOTARY),
+      signJson({ ...document('peer.example'), valid_until_ts: START + 2 * DAY }, 'notary.example', NOTARY),
+      { ...signed, valid_until_ts: START + 3 * DAY },
+    ]) {
+      expect(await ring(kept).key('peer.example', FIRST.keyId, START)).toBeUndefined();
+    }
+  });
+});
