@@ -87,7 +87,13 @@ export async function startServers(kinds: readonly Kind[]): Promise<SoakServers>
         const synapse = await startSynapse({
           tls: { caFile, ...plan.files },
           database: { host: socketDir, user: 'hansetag', name: `soak_${String(plan.index)}` },
-          settings: { https_proxy: proxy.url, presence: { enabled: false } },
+          settings: {
+            https_proxy: proxy.url,
+            presence: { enabled: false },
+            trusted_key_servers: plans
+              .filter(({ kind }) => kind === 'ours')
+              .map(({ host, federationPort }) => ({ server_name: `${host}:${String(federationPort)}` })),
+          },
         });
         const port = Number(synapse.serverName.split(':')[1]);
         const shall = { live: true };
@@ -113,7 +119,19 @@ export async function startServers(kinds: readonly Kind[]): Promise<SoakServers>
           ],
         };
       } else {
-        servers[plan.index] = ours({ ...plan, caFile, folder, kinds, hosts, database, postgresUrl: postgres.url });
+        const names = plans.map(({ kind, host, federationPort, index }) =>
+          kind === 'synapse' ? (servers[index]?.name ?? '') : `${host}:${String(federationPort)}`,
+        );
+        servers[plan.index] = ours({
+          ...plan,
+          names,
+          caFile,
+          folder,
+          kinds,
+          hosts,
+          database,
+          postgresUrl: postgres.url,
+        });
       }
       undo.push(() => servers[plan.index]?.stop());
     }
@@ -149,6 +167,8 @@ function wayAddress(from: number, to: number): string {
 }
 
 interface OurPlan {
+  /** Of all servers. */
+  readonly names: readonly string[];
   readonly index: number;
   readonly host: string;
   readonly hosts: readonly string[];
@@ -184,6 +204,8 @@ function ours(plan: OurPlan & { kinds: readonly Kind[] }): SoakServer & { port: 
         .flatMap((other, to) => (to === index ? [] : [`${other}=${wayAddress(index, to)}`]))
         .join(','),
       HANSETAG_FEDERATION_ALLOWED_RANGES: '127.0.0.0/8',
+      // Lines are cut between two at a time: the third one vouches.
+      HANSETAG_KEY_NOTARIES: plan.names.join(','),
       HANSETAG_SIGNING_KEY_FILE: join(folder, `${host}.key`),
       HANSETAG_MEDIA_DIR: join(folder, `${host}-media`),
       HANSETAG_REGISTRATION: '1',
