@@ -1,5 +1,5 @@
 /**
- * What `npm start`, `npm test` and `npm run bench` run: sets up whatever is missing, then starts the program.
+ * What `npm start`, `npm test`, `npm run bench` and `npm run soak` run: sets up whatever is missing, then starts the program.
  *
  * Plain JavaScript for Node 20 without dependencies, because on a clean clone there is nothing else yet. Every step is
  * skipped when it is done already and can be interrupted at any point.
@@ -16,7 +16,7 @@ import { areInstalled, installNpmPackages } from './npm-packages.mjs';
 import { SetUpError, step } from './progress.mjs';
 import { endPrograms } from './program.mjs';
 
-const COMMANDS = ['start', 'test', 'bench'];
+const COMMANDS = ['start', 'test', 'bench', 'soak'];
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 const LOWEST_NODE = 20;
 const PARENT_CHECK_MS = 1_000;
@@ -44,9 +44,9 @@ async function setUp(forCommand) {
     console.log(`Waiting for the set-up that process ${String(owner)} does in this folder.`),
   );
   try {
-    const needsBrowser = forCommand !== 'start' && process.env.CHROME_BIN === undefined;
+    const needsBrowser = !['start', 'soak'].includes(forCommand) && process.env.CHROME_BIN === undefined;
     // Only root can make the network in which packets are counted and lost.
-    const needsNetwork = forCommand !== 'start' && process.getuid?.() === 0;
+    const needsNetwork = !['start', 'soak'].includes(forCommand) && process.getuid?.() === 0;
     await debianPackages([...(needsBrowser ? ['chromium'] : []), ...(needsNetwork ? ['iproute2', 'nftables'] : [])]);
     if (!areInstalled(ROOT)) {
       await step('npm packages', (progress) => installNpmPackages(ROOT, varDir, progress));
