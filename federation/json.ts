@@ -55,8 +55,9 @@ export function parseStrict(text: string): JsonValue {
 }
 
 /**
- * Like `parseStrict`, but keeps numbers that canonical JSON has no form for. Only for texts that hold several events, of
- * which a bad one must not spoil the others: whatever is taken from it has to go through `canonicalJson` before use.
+ * Like `parseStrict`, but keeps numbers that canonical JSON has no form for. Only for what nobody signs, such as account
+ * data, and for texts that hold several events, of which a bad one must not spoil the others: an event that is taken
+ * from it has to go through `canonicalJson` before use.
  *
  * @throws JsonParseError
  */

@@ -158,9 +158,12 @@ export function clientApp(options: ClientAppOptions): Express {
   return app;
 }
 
+const ACCOUNT_DATA = /\/user\/[^/]+\/(rooms\/[^/]+\/)?(account_data|tags)\//;
+
 /** Reads JSON bodies; uploads are read by the media repository itself. */
 function bodies(): RequestHandler {
-  const client = jsonBody(CLIENT_BODY_LIMIT);
+  // What only its owner reads may have any numbers: the places of tags are fractions.
+  const client = jsonBody(CLIENT_BODY_LIMIT, (path) => ACCOUNT_DATA.test(path));
   const federation = jsonBody(FEDERATION_BODY_LIMIT);
   return (request, response, next) => {
     if (request.originalUrl.startsWith('/_matrix/media/')) next();

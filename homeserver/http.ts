@@ -18,9 +18,10 @@ export const FEDERATION_BODY_LIMIT = 10 * 1024 * 1024;
  * The content type is not looked at: Matrix demands JSON, and clients say all kinds of things.
  *
  * @param limit in bytes
- * @param holdsEvents whether a body is of several events, each to be looked at by itself: numbers are not looked at then
+ * @param anyNumbers whether a body may have numbers that canonical JSON has not: it holds several events, each to be
+ *   looked at by itself, or what nobody signs
  */
-export function jsonBody(limit: number, holdsEvents: (path: string) => boolean = () => false): RequestHandler {
+export function jsonBody(limit: number, anyNumbers: (path: string) => boolean = () => false): RequestHandler {
   return async (request, response, next) => {
     request.body = undefined;
     const text = await readText(request, limit).catch((error: unknown) => {
@@ -30,7 +31,7 @@ export function jsonBody(limit: number, holdsEvents: (path: string) => boolean =
     });
     if (text !== '') {
       try {
-        request.body = holdsEvents(request.path) ? parseWithAnyNumbers(text) : parseStrict(text);
+        request.body = anyNumbers(request.path) ? parseWithAnyNumbers(text) : parseStrict(text);
       } catch (error) {
         if (error instanceof JsonParseError) throw new MatrixError(400, error.code, error.message);
         throw error;

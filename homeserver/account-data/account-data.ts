@@ -3,7 +3,7 @@
  *
  * @see Matrix specification, client-server API, "Client Config", "Room Tagging", "Ignoring Users"
  */
-import { canonicalJson, isJsonObject, member, parseStrict } from '../../federation/json.ts';
+import { isJsonObject, member, parseWithAnyNumbers } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import type { Database } from '../database/database.ts';
 import { Lru } from '../rooms/lru.ts';
@@ -52,7 +52,7 @@ export class AccountData {
       'SELECT json FROM account_data WHERE user_id = $1 AND room_id = $2 AND type = $3 AND NOT deleted',
       [userId, roomId, type],
     );
-    return row && (parseStrict(row.json) as JsonObject);
+    return row && (parseWithAnyNumbers(row.json) as JsonObject);
   }
 
   /** What some users keep under a type, apart from rooms. */
@@ -61,7 +61,7 @@ export class AccountData {
       `SELECT user_id, json FROM account_data WHERE user_id = ANY($1) AND room_id = '' AND type = $2 AND NOT deleted`,
       [userIds, type],
     );
-    return new Map(rows.map((row) => [row.user_id, parseStrict(row.json) as JsonObject]));
+    return new Map(rows.map((row) => [row.user_id, parseWithAnyNumbers(row.json) as JsonObject]));
   }
 
   async put(userId: string, roomId: string, type: string, content: JsonObject): Promise<void> {
@@ -93,8 +93,8 @@ export class AccountData {
           [userId, roomId, type],
           tx,
         );
-        const content = change(row ? (parseStrict(row.json) as JsonObject) : {});
-        await this.#db.query(UPSERT, [userId, roomId, type, canonicalJson(content), false, position], tx);
+        const content = change(row ? (parseWithAnyNumbers(row.json) as JsonObject) : {});
+        await this.#db.query(UPSERT, [userId, roomId, type, JSON.stringify(content), false, position], tx);
       });
     });
     this.#notifier.wakeUsers([userId]);
@@ -160,7 +160,7 @@ export class AccountData {
   async #store(userId: string, roomId: string, type: string, content: JsonObject, deleted: boolean): Promise<void> {
     await this.#positions.with((position) => {
       this.#newest.note(position);
-      return this.#db.query(UPSERT, [userId, roomId, type, canonicalJson(content), deleted, position]);
+      return this.#db.query(UPSERT, [userId, roomId, type, JSON.stringify(content), deleted, position]);
     });
     this.#generation += 1;
     if (type === IGNORED_USERS) this.#ignored.delete(userId);
@@ -188,7 +188,7 @@ function read(row: Row): AccountDataItem {
   return {
     roomId: row.room_id,
     type: row.type,
-    content: parseStrict(row.json) as JsonObject,
+    content: parseWithAnyNumbers(row.json) as JsonObject,
     deleted: row.deleted,
     position: row.position,
   };

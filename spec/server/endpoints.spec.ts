@@ -109,6 +109,17 @@ describe('The list of endpoints in docs/federation.md', () => {
     expect(JSON.stringify(at(rules, 'global', 'underride'))).toContain('.m.rule.message');
   });
 
+  it('takes account data with any numbers, as the places of tags are, but no such events', async () => {
+    const { must, ask, userId } = await plain.register('sorter');
+    const roomId = String(at(await must('POST', 'client/v3/createRoom', {}), 'room_id'));
+    await must('PUT', `client/v3/user/${userId}/rooms/${roomId}/tags/u.work`, { order: 0.5 });
+    const tags = await must('GET', `client/v3/user/${userId}/rooms/${roomId}/tags`);
+    expect(at(tags, 'tags', 'u.work', 'order')).toBe(0.5);
+    expect(JSON.stringify(await must('GET', 'client/v3/sync'))).toContain('"order":0.5');
+    const refused = await ask('PUT', `client/v3/rooms/${roomId}/send/m.room.message/1`, { half: 0.5 });
+    expect([refused.status, at(refused.body, 'errcode')]).toEqual([400, 'M_BAD_JSON']);
+  });
+
   it('tells at the well-known places what was set', async () => {
     const ask = async (name: string): Promise<object> =>
       (await (await fetch(`${switchedOn.url}/.well-known/matrix/${name}`)).json()) as object;
