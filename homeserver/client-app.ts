@@ -35,6 +35,7 @@ import {
   CLIENT_BODY_LIMIT,
   FEDERATION_BODY_LIMIT,
   jsonBody,
+  plainJson,
   requestLog,
   securityHeaders,
 } from './http.ts';
@@ -95,7 +96,7 @@ export function clientApp(options: ClientAppOptions): Express {
   app.set('trust proxy', [...options.proxies]);
 
   if (options.measure) app.use(options.measure);
-  app.use(requestLog(log), securityHeaders(publicUrl));
+  app.use(plainJson, requestLog(log), securityHeaders(publicUrl));
   app.use(['/_matrix', '/_synapse', '/.well-known/matrix'], allowAnyOrigin);
   const oauthLogins = new OauthLogins();
   const visits = new AccountVisits(publicUrl);

@@ -3,7 +3,7 @@ import express from 'express';
 import type { Express, RequestHandler, Router } from 'express';
 import type { Logger } from 'pino';
 import { errorHandler, unknownPath } from './errors.ts';
-import { FEDERATION_BODY_LIMIT, jsonBody, requestLog } from './http.ts';
+import { FEDERATION_BODY_LIMIT, jsonBody, plainJson, requestLog } from './http.ts';
 
 export interface FederationAppOptions {
   /** `/_matrix/key` and `/_matrix/federation`. */
@@ -26,7 +26,7 @@ export function federationApp({ federation, meetings, measure, log }: Federation
   app.set('etag', false);
   app.set('query parser', 'simple');
   if (measure) app.use(measure);
-  app.use(requestLog(log), jsonBody(FEDERATION_BODY_LIMIT, isTransaction));
+  app.use(plainJson, requestLog(log), jsonBody(FEDERATION_BODY_LIMIT, isTransaction));
   app.use(federation);
   if (meetings) app.use('/_hansetag/federation/v1', meetings);
   app.use(unknownPath, errorHandler(log));

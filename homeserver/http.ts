@@ -68,6 +68,18 @@ function tooLarge(limit: number): MatrixError {
 }
 
 /**
+ * Sends JSON as `application/json` without a charset: JSON has none (RFC 8259, section 11), and there are programs that
+ * compare the whole header.
+ */
+export const plainJson: RequestHandler = (_request, response, next) => {
+  response.json = (body: unknown) => {
+    if (!response.hasHeader('Content-Type')) response.setHeader('Content-Type', 'application/json');
+    return response.send(Buffer.from(JSON.stringify(body)));
+  };
+  next();
+};
+
+/**
  * Lets web pages of any origin use the Matrix API. That is safe because it knows no cookies, only tokens.
  *
  * @see Matrix specification, client-server API, "Web Browser Clients"

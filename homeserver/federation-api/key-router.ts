@@ -56,7 +56,8 @@ export function keyRouter({ serverName, key, keyring, isTrusted }: KeyRouterOpti
 
   // Some check the signature over the very bytes, so these are canonical.
   const send = (response: Response, document: JsonObject): void => {
-    response.type('application/json').send(canonicalJson(document));
+    response.setHeader('Content-Type', 'application/json');
+    response.send(Buffer.from(canonicalJson(document)));
   };
   for (const path of ['/_matrix/key/v2/server', '/_matrix/key/v2/server/:keyId']) {
     methods(router, path, { get: (_request, response) => send(response, own()) });

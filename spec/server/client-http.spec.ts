@@ -28,6 +28,14 @@ describe('The client server', () => {
     expect(wrong.json['errcode']).toBe('M_UNRECOGNIZED');
   });
 
+  it('says that an answer is JSON, and nothing more of its type', async () => {
+    for (const path of [`${V3}/login`, '/_matrix/client/versions', '/_matrix/nothing']) {
+      const answer = await fetch(`${home.url}${path}`);
+      expect(answer.headers.get('content-type')).withContext(path).toBe('application/json');
+      await answer.json();
+    }
+  });
+
   it('refuses bodies that are not JSON or not the JSON of Matrix', async () => {
     const cases: [raw: string, code: string][] = [
       ['{', 'M_NOT_JSON'],
