@@ -147,6 +147,20 @@ describe('/sync', () => {
     expect(at(await clara.sync(archived), 'rooms', 'leave', room)).toBeDefined();
   });
 
+  it('tells a leave in the next sync although the room was forgotten at once, and nothing else of the room', async () => {
+    const room = await both();
+    const since = await clara.now();
+    await bert.say(room, 'meanwhile');
+    await clara.leave(room);
+    await clara.ask('POST', `/rooms/${room}/forget`, {});
+    await bert.say(room, 'afterwards');
+    const answer = await clara.sync({ since });
+    const events = list(answer, 'rooms', 'leave', room, 'timeline', 'events');
+    expect(events.map((event) => at(event, 'content', 'membership'))).toEqual(['leave']);
+    const next = await clara.sync({ since: String(answer['next_batch']) });
+    expect(at(next, 'rooms', 'leave', room)).toBeUndefined();
+  });
+
   it('shows no leave of a room that was entered again', async () => {
     const room = await bert.createRoom({ preset: 'public_chat' });
     const since = await clara.now();

@@ -18,7 +18,8 @@ interface Movement {
   /** Whether the user was ever outside. */
   readonly outside: boolean;
   readonly inside: boolean;
-  /** Of the last change that is told. */
+  /** Of the last change that is told: what it made of the user, and where it stands. */
+  readonly last: string | undefined;
   readonly position: number | undefined;
 }
 
@@ -30,8 +31,9 @@ export async function askedRooms(rooms: Rooms, question: Omit<SyncQuestion, 'roo
   const entered = new Set<string>();
   const exited = new Set<string>();
   const others: OtherRoom[] = [];
+  const forgotten = justForgotten(present, movements, since);
   const includeLeft = filter.room?.include_leave === true && (since === undefined || fullState);
-  for (const entry of present) {
+  for (const entry of [...present, ...forgotten]) {
     const { roomId } = entry;
     if (!wantsRoom(filter.room, roomId)) continue;
     const moved = movements.get(roomId);
@@ -51,10 +53,32 @@ export async function askedRooms(rooms: Rooms, question: Omit<SyncQuestion, 'roo
     if (since !== undefined && before !== 'join' && moved?.inside === true) entered.add(roomId);
     const isOpen = membership === 'invite' || membership === 'knock';
     if (isOpen ? fresh || position > since : (since !== undefined && position > since) || includeLeft) {
-      others.push({ roomId, membership, position, since: before === 'join' ? since : undefined });
+      others.push({
+        roomId,
+        membership,
+        position,
+        since: before === 'join' ? since : undefined,
+        forgotten: forgotten.includes(entry),
+      });
     }
   }
   return { joined, entered, exited, others };
+}
+
+/**
+ * Rooms that the user left and forgot since the last sync. The leave is still told, as Synapse does it: otherwise the
+ * other devices of the user would show the room for ever.
+ */
+function justForgotten(
+  present: readonly { readonly roomId: string }[],
+  movements: ReadonlyMap<string, Movement>,
+  since: number | undefined,
+): { roomId: string; membership: string; position: number }[] {
+  if (since === undefined) return [];
+  const known = new Set(present.map(({ roomId }) => roomId));
+  return [...movements].flatMap(([roomId, { last, position }]) =>
+    last === undefined || position === undefined || known.has(roomId) ? [] : [{ roomId, membership: last, position }],
+  );
 }
 
 async function movementsOf(rooms: Rooms, userId: string, since: number, upTo: number): Promise<Map<string, Movement>> {
@@ -81,6 +105,7 @@ async function movementsOf(rooms: Rooms, userId: string, since: number, upTo: nu
       changed: first !== undefined,
       outside: memberships.some((membership) => membership !== 'join'),
       inside: memberships.includes('join'),
+      last: memberships.at(-1),
       position: told.at(-1)?.position,
     });
   }

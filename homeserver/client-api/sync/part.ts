@@ -48,6 +48,8 @@ export interface OtherRoom {
   readonly position: number;
   /** undefined when the client knows nothing of the room. */
   readonly since: number | undefined;
+  /** Left and forgotten since the token. */
+  readonly forgotten: boolean;
 }
 
 /** The answer while it is made. The sections of rooms exist from the start. */

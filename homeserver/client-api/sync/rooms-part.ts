@@ -158,8 +158,8 @@ export function roomsPart({ db, rooms, clientEvents, ignored }: RoomsPartOptions
     if (!leave) return undefined;
     const own = stateKey('m.room.member', question.userId);
     const before = await rooms.event((await rooms.history.stateBefore(leave))?.get(own) ?? '');
-    if (member(before?.pdu.content, 'membership') !== 'join') {
-      // Somebody who was never inside hears that it is over, and nothing of the room.
+    if (room.forgotten || member(before?.pdu.content, 'membership') !== 'join') {
+      // Somebody who was never inside, or who has forgotten it, hears that it is over, and nothing of the room.
       const events = await clientEvents.timeline([leave], question);
       return { timeline: { events, limited: false, prev_batch: `p${position}` }, state: { events: [] } };
     }
