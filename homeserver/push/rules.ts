@@ -30,6 +30,7 @@ const storedSchema = z.looseObject({
   actions: z.record(z.string(), actionsSchema).default({}),
 });
 type Stored = z.output<typeof storedSchema>;
+type OwnRule = z.output<typeof ownRule>;
 
 export interface NewRule {
   readonly actions: PushRule['actions'];
@@ -152,6 +153,12 @@ export class PushRules {
     });
   }
 
+  /** Makes what a user wants of one room hold for another as well. */
+  async carryOver(userId: string, from: string, to: string): Promise<void> {
+    if (!carriedOver(read(await this.#accountData.get(userId, '', PUSH_RULES)), from, to)) return;
+    await this.#change(userId, (stored) => carriedOver(stored, from, to) ?? stored);
+  }
+
   async #change(userId: string, change: (stored: Stored) => Stored): Promise<void> {
     await this.#accountData.update(userId, '', PUSH_RULES, (content) => change(read(content)) as unknown as JsonObject);
     this.#generation += 1;
@@ -161,6 +168,36 @@ export class PushRules {
 
 function read(content: JsonObject | undefined): Stored {
   return storedSchema.parse(content ?? {});
+}
+
+/** The rules with those of a room for another one too; undefined when there are none, or when it has its own. */
+function carriedOver(stored: Stored, from: string, to: string): Stored | undefined {
+  const own = { ...stored.own };
+  let isChanged = false;
+  for (const kind of KINDS) {
+    const list = own[kind] ?? [];
+    const found = list.filter((rule) => isOfRoom(kind, rule, from));
+    if (found.length === 0 || list.length >= MAX_RULES || list.some(({ rule_id: id }) => id === to)) continue;
+    own[kind] = list.flatMap((rule) =>
+      rule === found[0] ? [{ ...forRoom(rule, from, to), rule_id: to }, rule] : rule,
+    );
+    isChanged = true;
+  }
+  return isChanged ? { ...stored, own } : undefined;
+}
+
+function isOfRoom(kind: RuleKind, rule: OwnRule, roomId: string): boolean {
+  if (kind === 'room') return rule.rule_id === roomId;
+  return rule.conditions?.some((one) => isRoomCondition(one, roomId)) === true;
+}
+
+function isRoomCondition(one: JsonObject, roomId: string): boolean {
+  return one['kind'] === 'event_match' && one['key'] === 'room_id' && one['pattern'] === roomId;
+}
+
+function forRoom(rule: OwnRule, from: string, to: string): OwnRule {
+  const conditions = rule.conditions?.map((one) => (isRoomCondition(one, from) ? { ...one, pattern: to } : one));
+  return conditions === undefined ? rule : { ...rule, conditions };
 }
 
 /** A rule that everybody has, as the user wants it; the same object when nothing of it was changed. */

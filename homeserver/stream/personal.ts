@@ -2,6 +2,7 @@
 import type { RequestHandler, Router } from 'express';
 import type { Logger } from 'pino';
 import { AccountData } from '../account-data/account-data.ts';
+import { Succession } from '../account-data/succession.ts';
 import { accountDataPart } from '../account-data/sync-part.ts';
 import { accountDataRouter } from '../client-api/account-data.ts';
 import { presenceRouter } from '../client-api/presence.ts';
@@ -101,6 +102,7 @@ export function personal(options: PersonalOptions): Personal {
   const clientEvents = new ClientEvents(db, rooms, options.bundles);
   const ignored = (userId: string): Promise<ReadonlySet<string>> => accountData.ignored(userId);
   const rules = new PushRules(accountData);
+  const succession = new Succession({ ...options, accountData, rules });
   const notifications = new Notifications(db);
   const pushers = new Pushers(options);
   const pushSender = new PushSender({ rooms, pushers, notifications, post: gateway(options), log: options.log });
@@ -164,6 +166,7 @@ export function personal(options: PersonalOptions): Personal {
       clearInterval(pruning);
       typing.close();
       presence.close();
+      await succession.close();
       await evaluator.close();
       await pushSender.close();
     },
