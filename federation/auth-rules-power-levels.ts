@@ -20,7 +20,7 @@ export function checkPowerLevels(event: Pdu, version: RoomVersion, state: StateV
   for (const name of SCALAR_LEVELS) {
     checkChange(name, level(previous, name), level(event.content, name), own);
   }
-  for (const name of ['events', 'notifications'] as const) {
+  for (const name of version.notificationLevels ? ['events', 'notifications'] : ['events']) {
     const before = entries(previous, name);
     const after = entries(event.content, name);
     for (const key of keysOf(before, after)) checkChange(`${name} ${key}`, level(before, key), level(after, key), own);
@@ -46,7 +46,7 @@ function checkForm(content: JsonObject, version: RoomVersion, state: StateView):
     if (value !== undefined && !isLevel(value))
       throw new AuthError(`The level ${name} is not an integer.`, 'M_BAD_JSON');
   }
-  for (const name of ['events', 'notifications', 'users']) {
+  for (const name of ['events', ...(version.notificationLevels ? ['notifications'] : []), 'users']) {
     const value = member(content, name);
     if (value === undefined) continue;
     if (!isJsonObject(value) || !Object.values(value).every(isLevel)) {

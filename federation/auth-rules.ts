@@ -103,6 +103,7 @@ export function checkAuth(event: Pdu, id: string, version: RoomVersion, state: S
   if (member(create.content, 'm.federate') === false && serverOf(event.sender) !== serverOf(create.sender)) {
     throw new AuthError('The room is closed to other servers.');
   }
+  if (event.type === 'm.room.aliases' && version.aliasesRule) return checkAliases(event);
   if (event.type === 'm.room.member') return checkMember(event, version, state, () => eventId(create, version));
 
   if (membershipOf(event.sender, state) !== 'join') throw new AuthError(`${event.sender} is not in the room.`);
@@ -117,6 +118,11 @@ export function checkAuth(event: Pdu, id: string, version: RoomVersion, state: S
     throw new AuthError('A state key that is a user id must be that of the sender.');
   }
   if (event.type === 'm.room.power_levels') checkPowerLevels(event, version, state, level);
+}
+
+/** Servers had their aliases in the state; each wrote its own, whoever of its users asked for it. Before version 6. */
+function checkAliases(event: Pdu): void {
+  if (event.state_key !== serverOf(event.sender)) throw new AuthError('The aliases are of another server.');
 }
 
 function checkCreate(event: Pdu, version: RoomVersion): void {

@@ -12,13 +12,14 @@ export function contentHash(event: JsonObject): string {
 }
 
 /**
- * The event id: `$` and the URL-safe base64 of the SHA-256 over the redacted event.
+ * The event id: `$` and the base64 of the SHA-256 over the redacted event, URL-safe from room version 4 on.
  *
  * @see Matrix specification, server-server API, "Calculating the reference hash for an event"
  */
 export function eventId(pdu: JsonObject, version: RoomVersion): string {
   const { signatures: _signatures, unsigned: _unsigned, ...rest } = redactFields(pdu, version);
-  return `$${encodeBase64Url(sha256(canonicalJson(rest)))}`;
+  const encode = version.eventIds === 'base64url' ? encodeBase64Url : encodeBase64;
+  return `$${encode(sha256(canonicalJson(rest)))}`;
 }
 
 function sha256(text: string): Buffer {

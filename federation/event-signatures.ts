@@ -28,8 +28,8 @@ const MAX_KEYS_PER_SERVER = 5;
 /**
  * Checks the signatures that an event needs and its content hash.
  *
- * Every signature of a needed server by a key that is known and valid at `origin_server_ts` must be good; signatures
- * by unknown or expired keys are skipped; at least one must be left.
+ * Every signature of a needed server by a key that is known and (from room version 5 on) valid at `origin_server_ts`
+ * must be good; signatures by unknown or expired keys are skipped; at least one must be left.
  *
  * @returns the event, or its redacted copy when the content hash does not match
  * @throws BadSignatureError the event is to be dropped
@@ -37,7 +37,9 @@ const MAX_KEYS_PER_SERVER = 5;
  */
 export async function checkEventSignaturesAndHash(pdu: Pdu, version: RoomVersion, keyring: KeyLookup): Promise<Pdu> {
   const signed = redactFields(pdu, version);
-  for (const server of serversThatMustSign(pdu, version)) await checkServer(pdu, signed, server, keyring);
+  // Before, a key counted at any time.
+  const validAt = version.keyValidity ? pdu.origin_server_ts : 0;
+  for (const server of serversThatMustSign(pdu, version)) await checkServer(pdu, signed, server, validAt, keyring);
   return hashMatches(pdu) ? pdu : (signed as Pdu);
 }
 
@@ -67,14 +69,14 @@ function serverOfAuthoriser(authoriser: unknown, pdu: Pdu): string {
   throw new BadSignatureError('The user who authorised the join is not a user id.', serverOf(pdu.sender));
 }
 
-async function checkServer(pdu: Pdu, signed: JsonObject, server: string, keyring: KeyLookup) {
+async function checkServer(pdu: Pdu, signed: JsonObject, server: string, validAt: number, keyring: KeyLookup) {
   const signatures = member(pdu.signatures, server);
   const keyIds = isJsonObject(signatures) ? Object.keys(signatures).filter((id) => id.startsWith('ed25519:')) : [];
   if (keyIds.length === 0) throw new BadSignatureError(`No signature of ${server}.`, server);
   if (keyIds.length > MAX_KEYS_PER_SERVER) throw new BadSignatureError(`Too many signatures of ${server}.`, server);
   let verified = false;
   for (const keyId of keyIds) {
-    const publicKey = await keyring.key(server, keyId, pdu.origin_server_ts);
+    const publicKey = await keyring.key(server, keyId, validAt);
     if (publicKey === undefined) continue;
     if (!(await verifySignatureAside(signed, server, keyId, publicKey))) {
       throw new BadSignatureError(`The signature of ${server} with ${keyId} is wrong.`, server);

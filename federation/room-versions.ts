@@ -13,7 +13,19 @@ export interface RedactionRules {
 export interface RoomVersion {
   readonly id: string;
   readonly redaction: RedactionRules;
-  readonly stateResolution: 'v2' | 'v2.1';
+  /** v1 in 1, v2 up to 11. */
+  readonly stateResolution: 'v1' | 'v2' | 'v2.1';
+  /**
+   * How an event gets its id: from its server, which writes it into the event (before 3), or from its hash, in base64
+   * (3) or in URL-safe base64 (from 4).
+   */
+  readonly eventIds: 'given' | 'base64' | 'base64url';
+  /** Keys must have been valid when the event was made. From 5. */
+  readonly keyValidity: boolean;
+  /** `m.room.aliases` has an auth rule of its own. Before 6. */
+  readonly aliasesRule: boolean;
+  /** The auth rules look at `notifications` in power levels as well. From 6. */
+  readonly notificationLevels: boolean;
   /** `knock` is a membership and a join rule. From 7. */
   readonly knocking: boolean;
   /** `restricted` is a join rule. From 8. */
@@ -51,13 +63,15 @@ const TOP_LEVEL = [
 const TOP_LEVEL_BEFORE_11 = [...TOP_LEVEL, 'prev_state', 'origin', 'membership'];
 const POWER_LEVELS = ['ban', 'events', 'events_default', 'kick', 'redact', 'state_default', 'users', 'users_default'];
 
-const REDACTION_6 = rules(TOP_LEVEL_BEFORE_11, {
+const REDACTION_1 = rules(TOP_LEVEL_BEFORE_11, {
   'm.room.member': ['membership'],
   'm.room.create': ['creator'],
   'm.room.join_rules': ['join_rule'],
   'm.room.power_levels': POWER_LEVELS,
   'm.room.history_visibility': ['history_visibility'],
+  'm.room.aliases': ['aliases'],
 });
+const REDACTION_6 = extend(REDACTION_1, { 'm.room.aliases': [] });
 const REDACTION_8 = extend(REDACTION_6, { 'm.room.join_rules': ['join_rule', 'allow'] });
 const REDACTION_9 = extend(REDACTION_8, { 'm.room.member': ['membership', 'join_authorised_via_users_server'] });
 const REDACTION_11 = {
@@ -74,10 +88,14 @@ const REDACTION_11 = {
   topLevel: new Set(TOP_LEVEL),
 };
 
-const V6: RoomVersion = {
-  id: '6',
-  redaction: REDACTION_6,
-  stateResolution: 'v2',
+const V1: RoomVersion = {
+  id: '1',
+  redaction: REDACTION_1,
+  stateResolution: 'v1',
+  eventIds: 'given',
+  keyValidity: false,
+  aliasesRule: true,
+  notificationLevels: false,
   knocking: false,
   restrictedJoins: false,
   knockRestricted: false,
@@ -87,6 +105,17 @@ const V6: RoomVersion = {
   byteLimits: false,
   hashRoomIds: false,
   privilegedCreators: false,
+};
+const V2: RoomVersion = { ...V1, id: '2', stateResolution: 'v2' };
+const V3: RoomVersion = { ...V2, id: '3', eventIds: 'base64' };
+const V4: RoomVersion = { ...V3, id: '4', eventIds: 'base64url' };
+const V5: RoomVersion = { ...V4, id: '5', keyValidity: true };
+const V6: RoomVersion = {
+  ...V5,
+  id: '6',
+  redaction: REDACTION_6,
+  aliasesRule: false,
+  notificationLevels: true,
 };
 const V7: RoomVersion = { ...V6, id: '7', knocking: true };
 const V8: RoomVersion = { ...V7, id: '8', redaction: REDACTION_8, restrictedJoins: true };
@@ -109,7 +138,7 @@ const V12: RoomVersion = {
 };
 
 const VERSIONS: ReadonlyMap<string, RoomVersion> = new Map(
-  [V6, V7, V8, V9, V10, V11, V12].map((version) => [version.id, version]),
+  [V3, V4, V5, V6, V7, V8, V9, V10, V11, V12].map((version) => [version.id, version]),
 );
 
 /** Ids of the room versions that we can take part in, oldest first. */
