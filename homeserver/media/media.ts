@@ -210,7 +210,7 @@ export class Media {
         if (row.expiresAt === undefined || row.expiresAt < Date.now()) throw notFound();
         const left = deadline - Date.now();
         if (left <= 0 || signal?.aborted === true) {
-          throw new MatrixError(504, 'M_NOT_YET_UPLOADED', 'The file has not been sent yet.');
+          throw new MatrixError(504, 'M_NOT_YET_UPLOADED', 'Media has not been uploaded yet');
         }
         await waiter.during(left, signal);
       } finally {
@@ -304,5 +304,5 @@ function notFound(): MatrixError {
 }
 
 function alreadyThere(): MatrixError {
-  return new MatrixError(409, 'M_CANNOT_OVERWRITE_MEDIA', 'The file is there already.');
+  return new MatrixError(409, 'M_CANNOT_OVERWRITE_MEDIA', 'Media ID already has content');
 }

@@ -147,7 +147,7 @@ function failure(server: string, error: unknown): unknown {
   if (error instanceof FederationError) {
     if (error.code === 'NOT_ALLOWED') return new MatrixError(403, 'M_FORBIDDEN', error.message);
     if (error.errcode === 'M_NOT_YET_UPLOADED') {
-      return new MatrixError(504, 'M_NOT_YET_UPLOADED', 'The file has not been sent yet.');
+      return new MatrixError(504, 'M_NOT_YET_UPLOADED', 'Media has not been uploaded yet');
     }
     if (error.status === 404) return new MatrixError(404, 'M_NOT_FOUND', 'There is no such file.');
     return new MatrixError(502, 'M_UNKNOWN', error.message);

@@ -221,6 +221,15 @@ describe('Files of people', () => {
       expect(await put(bert, media)).toEqual([409, 'M_CANNOT_OVERWRITE_MEDIA']);
     });
 
+    it('are refused in the words that other servers have, as programs compare them', async () => {
+      const media = await announce(bert);
+      const early = await json(await bert.ask('GET', `${download(media)}?timeout_ms=0`));
+      expect(early['error']).toBe('Media has not been uploaded yet');
+      await bert.ask('PUT', `/media/v3/upload/${media}`, { body: 'x' });
+      const again = await json(await bert.ask('PUT', `/media/v3/upload/${media}`, { body: 'x' }));
+      expect(again['error']).toBe('Media ID already has content');
+    });
+
     it('are forgotten when they do not come, and are not too many', async () => {
       const erna = await luebeck.person('erna');
       const media = await announce(erna);
