@@ -3,7 +3,7 @@ import { checkMember } from './auth-rules-member.ts';
 import { checkPowerLevels } from './auth-rules-power-levels.ts';
 import { eventId, isCreate, roomIdOf } from './event.ts';
 import type { Pdu } from './event.ts';
-import { isUserId, serverOf } from './identifiers.ts';
+import { isGivenEventId, isUserId, serverOf } from './identifiers.ts';
 import { isJsonObject, member } from './json.ts';
 import { levelToSend, powerLevelOf, powerLevels } from './power-levels.ts';
 import type { RoomVersion } from './room-versions.ts';
@@ -118,6 +118,14 @@ export function checkAuth(event: Pdu, id: string, version: RoomVersion, state: S
     throw new AuthError('A state key that is a user id must be that of the sender.');
   }
   if (event.type === 'm.room.power_levels') checkPowerLevels(event, version, state, level);
+  if (event.type === 'm.room.redaction' && version.eventIds === 'given') checkRedaction(event, state, level);
+}
+
+/** Before version 3; later on it is looked at when the redacted event is there. */
+function checkRedaction(event: Pdu, state: StateView, level: number): void {
+  const { redacts } = event;
+  const isOwn = isGivenEventId(redacts) && serverOf(redacts) === serverOf(event.sender);
+  if (!isOwn && level < powerLevels(state).redact) throw new AuthError(`${event.sender} may not redact.`);
 }
 
 /** Servers had their aliases in the state; each wrote its own, whoever of its users asked for it. Before version 6. */
@@ -133,7 +141,9 @@ function checkCreate(event: Pdu, version: RoomVersion): void {
   } else if (event.room_id === undefined || serverOf(event.room_id) !== serverOf(event.sender)) {
     throw new AuthError('The room id is of another server than the creator.');
   }
-  if (member(event.content, 'room_version') !== version.id) throw new AuthError('The room version is another one.');
+  // Without saying so a room is of version 1.
+  if ((member(event.content, 'room_version') ?? '1') !== version.id)
+    throw new AuthError('The room version is another one.');
   if (!version.implicitCreator && member(event.content, 'creator') === undefined) {
     throw new AuthError('The create event names no creator.');
   }

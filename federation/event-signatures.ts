@@ -1,5 +1,5 @@
 import { decodeBase64, Base64Error } from './base64.ts';
-import { contentHash } from './event-hash.ts';
+import { contentHash, eventId } from './event-hash.ts';
 import type { Pdu } from './event.ts';
 import { serverOf, IdentifierError } from './identifiers.ts';
 import { isJsonObject, member } from './json.ts';
@@ -8,6 +8,7 @@ import type { KeyLookup } from './keyring.ts';
 import { redactFields } from './redaction.ts';
 import type { RoomVersion } from './room-versions.ts';
 import { verifySignatureAside } from './signing.ts';
+import { wireForm } from './wire-form.ts';
 
 /** Thrown when a signature that an event needs is missing, bad, or of no key that we can find. */
 export class BadSignatureError extends Error {
@@ -36,11 +37,12 @@ const MAX_KEYS_PER_SERVER = 5;
  * @see Matrix specification, server-server API, "Checks performed on receipt of a PDU", steps 2 and 3
  */
 export async function checkEventSignaturesAndHash(pdu: Pdu, version: RoomVersion, keyring: KeyLookup): Promise<Pdu> {
-  const signed = redactFields(pdu, version);
+  const redacted = redactFields(pdu, version);
+  const signed = wireForm(redacted, version);
   // Before, a key counted at any time.
   const validAt = version.keyValidity ? pdu.origin_server_ts : 0;
   for (const server of serversThatMustSign(pdu, version)) await checkServer(pdu, signed, server, validAt, keyring);
-  return hashMatches(pdu) ? pdu : (signed as Pdu);
+  return hashMatches(pdu, version) ? pdu : (redacted as Pdu);
 }
 
 /**
@@ -53,6 +55,8 @@ export function serversThatMustSign(pdu: Pdu, version: RoomVersion): Set<string>
   const membership = member(pdu.content, 'membership');
   const thirdParty = isMember && membership === 'invite' && Object.hasOwn(pdu.content, 'third_party_invite');
   if (!thirdParty) servers.add(serverOf(pdu.sender));
+  // It is the server that gave the event its id.
+  if (version.eventIds === 'given') servers.add(serverOf(eventId(pdu, version)));
   const authoriser = member(pdu.content, 'join_authorised_via_users_server');
   if (isMember && version.restrictedJoins && membership === 'join' && authoriser !== undefined) {
     servers.add(serverOfAuthoriser(authoriser, pdu));
@@ -86,9 +90,9 @@ async function checkServer(pdu: Pdu, signed: JsonObject, server: string, validAt
   if (!verified) throw new BadSignatureError(`No key of ${server} was found that signed the event.`, server);
 }
 
-function hashMatches(pdu: Pdu): boolean {
+function hashMatches(pdu: Pdu, version: RoomVersion): boolean {
   try {
-    return decodeBase64(pdu.hashes.sha256).equals(decodeBase64(contentHash(pdu)));
+    return decodeBase64(pdu.hashes.sha256).equals(decodeBase64(contentHash(pdu, version)));
   } catch (error) {
     if (error instanceof Base64Error) return false;
     throw error;

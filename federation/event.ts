@@ -1,15 +1,18 @@
+import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { contentHash, eventId } from './event-hash.ts';
-import { isHashRoomId, isRoomId, isUserId } from './identifiers.ts';
+import { isGivenEventId, isHashRoomId, isRoomId, isUserId } from './identifiers.ts';
 import { canonicalJson, CanonicalJsonError, isJsonObject } from './json.ts';
 import type { JsonObject, JsonValue } from './json.ts';
 import { redactFields } from './redaction.ts';
 import type { RoomVersion } from './room-versions.ts';
 import { signJson } from './signing.ts';
 import type { SigningKey } from './signing.ts';
+import { keptForm, wireForm } from './wire-form.ts';
 
 export { isEventId, isHashRoomId, isRoomAlias, isRoomId, isServerName, isUserId, serverOf } from './identifiers.ts';
-export { contentHash, eventId } from './event-hash.ts';
+export { citedHashes, contentHash, eventId } from './event-hash.ts';
+export { wireForm } from './wire-form.ts';
 export { BadSignatureError, checkEventSignaturesAndHash } from './event-signatures.ts';
 
 interface EventFields {
@@ -28,6 +31,8 @@ interface EventFields {
   unsigned?: JsonObject;
   /** Before room version 11; from 11 on it is in the content. */
   redacts?: string;
+  /** Before room version 3 only. */
+  event_id?: string;
 }
 
 /** An event that is not hashed and signed yet. */
@@ -78,16 +83,20 @@ export interface ParsePduOptions {
 /**
  * Checks that a parsed JSON value has the format of an event of this room version.
  *
- * @returns the same value, not a copy: the hash covers members that we do not know
+ * @returns the same value, not a copy: the hash covers members that we do not know. Only of the oldest room versions it
+ *   is the form that we keep: see wire-form.ts
  * @throws BadEventError
  * @see Matrix specification, server-server API, "Checks performed on receipt of a PDU", step 1
  */
 export function parsePdu(value: JsonValue, version: RoomVersion, options: ParsePduOptions = {}): Pdu {
-  const result = pduSchema.safeParse(value);
+  const kept = isJsonObject(value) ? keptForm(value, version) : value;
+  if (kept === undefined) throw new BadEventError('The cited events are not pairs of an id and hashes.');
+  const result = pduSchema.safeParse(kept);
   if (!result.success) throw new BadEventError(describe(result.error));
-  const pdu = value as Pdu;
+  const pdu = kept as Pdu;
   checkLimits(pdu, version, options);
   if (!isUserId(pdu.sender)) throw new BadEventError('The sender is not a user id.');
+  if (version.eventIds === 'given' && !isGivenEventId(pdu.event_id)) throw new BadEventError('The event has no id.');
   if (version.hashRoomIds && isCreate(pdu)) {
     if (pdu.room_id !== undefined) throw new BadEventError('A create event of this room version has no room_id.');
   } else if (pdu.room_id === undefined || !(version.hashRoomIds ? isHashRoomId : isRoomId)(pdu.room_id)) {
@@ -125,17 +134,23 @@ export function redactsOf(pdu: Pdu, version: RoomVersion): string | undefined {
   return typeof target === 'string' ? target : undefined;
 }
 
-/** Adds the content hash and the first signature to a new event. */
+/** Adds the content hash and the first signature to a new event, and its id where it is not made of the hash. */
 export function hashAndSign(pdu: UnsignedPdu, version: RoomVersion, serverName: string, key: SigningKey): Pdu {
-  const { hashes: _hashes, signatures: _signatures, ...rest } = pdu;
-  const hashed = { ...rest, hashes: { sha256: contentHash(rest) }, signatures: {} };
+  const { hashes: _hashes, signatures: _signatures, ...unnamed } = pdu;
+  const isNameless = version.eventIds === 'given' && unnamed['event_id'] === undefined;
+  const rest = isNameless ? { ...unnamed, event_id: newEventId(serverName) } : unnamed;
+  const hashed = { ...rest, hashes: { sha256: contentHash(rest, version) }, signatures: {} };
   return addSignature(hashed as unknown as Pdu, version, serverName, key);
 }
 
 /** Adds the signature of one more server, as for an invitation or a restricted join. */
 export function addSignature(pdu: Pdu, version: RoomVersion, serverName: string, key: SigningKey): Pdu {
-  const { signatures } = signJson(redactFields(pdu, version), serverName, key);
+  const { signatures } = signJson(wireForm(redactFields(pdu, version), version), serverName, key);
   return { ...pdu, signatures } as Pdu;
+}
+
+function newEventId(serverName: string): string {
+  return `$${randomBytes(18).toString('base64url')}:${serverName}`;
 }
 
 function checkLimits(pdu: Pdu, version: RoomVersion, options: ParsePduOptions): void {
@@ -149,7 +164,7 @@ function checkLimits(pdu: Pdu, version: RoomVersion, options: ParsePduOptions): 
       throw new BadEventError(`The ${name} is too long.`, 'M_TOO_LARGE');
     }
   }
-  if (Buffer.byteLength(canonical(pdu)) > MAX_EVENT_BYTES)
+  if (Buffer.byteLength(canonical(wireForm(pdu, version))) > MAX_EVENT_BYTES)
     throw new BadEventError('The event is too large.', 'M_TOO_LARGE');
 }
 
@@ -157,7 +172,7 @@ function fieldLength(value: string, version: RoomVersion): number {
   return version.byteLimits ? Buffer.byteLength(value) : [...value].length;
 }
 
-function canonical(pdu: Pdu): string {
+function canonical(pdu: JsonObject): string {
   try {
     return canonicalJson(pdu);
   } catch (error) {

@@ -82,6 +82,11 @@ export function isEventId(text: string): boolean {
   return text.startsWith('$') && OPAQUE.test(text.slice(1));
 }
 
+/** Whether it is an event id of room versions 1 and 2: `$name:server`. */
+export function isGivenEventId(text: unknown): text is string {
+  return typeof text === 'string' && text.startsWith('$') && isUserId(`@${text.slice(1)}`);
+}
+
 /** Whether the text is a room id of room version 12 and later: `!` and the URL-safe base64 of a SHA-256. */
 export function isHashRoomId(text: string): boolean {
   return text.startsWith('!') && OPAQUE.test(text.slice(1));

@@ -1,3 +1,5 @@
+import { HASHES_ASIDE } from './wire-form.ts';
+
 /** Which content members survive a redaction; `all` keeps the whole content. A nested list keeps only those members. */
 export type ContentKeepList =
   'all' | readonly (string | { readonly member: string; readonly only: readonly string[] })[];
@@ -17,7 +19,8 @@ export interface RoomVersion {
   readonly stateResolution: 'v1' | 'v2' | 'v2.1';
   /**
    * How an event gets its id: from its server, which writes it into the event (before 3), or from its hash, in base64
-   * (3) or in URL-safe base64 (from 4).
+   * (3) or in URL-safe base64 (from 4). Where it is given, events cite others together with their hashes, and a redaction
+   * is allowed or not when it is sent.
    */
   readonly eventIds: 'given' | 'base64' | 'base64url';
   /** Keys must have been valid when the event was made. From 5. */
@@ -63,7 +66,7 @@ const TOP_LEVEL = [
 const TOP_LEVEL_BEFORE_11 = [...TOP_LEVEL, 'prev_state', 'origin', 'membership'];
 const POWER_LEVELS = ['ban', 'events', 'events_default', 'kick', 'redact', 'state_default', 'users', 'users_default'];
 
-const REDACTION_1 = rules(TOP_LEVEL_BEFORE_11, {
+const REDACTION_3 = rules(TOP_LEVEL_BEFORE_11, {
   'm.room.member': ['membership'],
   'm.room.create': ['creator'],
   'm.room.join_rules': ['join_rule'],
@@ -71,7 +74,9 @@ const REDACTION_1 = rules(TOP_LEVEL_BEFORE_11, {
   'm.room.history_visibility': ['history_visibility'],
   'm.room.aliases': ['aliases'],
 });
-const REDACTION_6 = extend(REDACTION_1, { 'm.room.aliases': [] });
+// The hashes of the cited events are beside them: see wire-form.ts.
+const REDACTION_1 = { ...REDACTION_3, topLevel: new Set([...TOP_LEVEL_BEFORE_11, HASHES_ASIDE]) };
+const REDACTION_6 = extend(REDACTION_3, { 'm.room.aliases': [] });
 const REDACTION_8 = extend(REDACTION_6, { 'm.room.join_rules': ['join_rule', 'allow'] });
 const REDACTION_9 = extend(REDACTION_8, { 'm.room.member': ['membership', 'join_authorised_via_users_server'] });
 const REDACTION_11 = {
@@ -107,7 +112,7 @@ const V1: RoomVersion = {
   privilegedCreators: false,
 };
 const V2: RoomVersion = { ...V1, id: '2', stateResolution: 'v2' };
-const V3: RoomVersion = { ...V2, id: '3', eventIds: 'base64' };
+const V3: RoomVersion = { ...V2, id: '3', redaction: REDACTION_3, eventIds: 'base64' };
 const V4: RoomVersion = { ...V3, id: '4', eventIds: 'base64url' };
 const V5: RoomVersion = { ...V4, id: '5', keyValidity: true };
 const V6: RoomVersion = {
@@ -138,7 +143,7 @@ const V12: RoomVersion = {
 };
 
 const VERSIONS: ReadonlyMap<string, RoomVersion> = new Map(
-  [V3, V4, V5, V6, V7, V8, V9, V10, V11, V12].map((version) => [version.id, version]),
+  [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12].map((version) => [version.id, version]),
 );
 
 /** Ids of the room versions that we can take part in, oldest first. */

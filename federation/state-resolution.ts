@@ -4,6 +4,7 @@ import { AuthGraph } from './auth-graph.ts';
 import type { StateEvents } from './auth-graph.ts';
 import type { Pdu } from './event.ts';
 import type { RoomVersion } from './room-versions.ts';
+import { resolveStateV1 } from './state-resolution-v1.ts';
 import { isPowerEvent, mainlineOrder, powerOrder } from './state-order.ts';
 
 export { StateResolutionError } from './auth-graph.ts';
@@ -13,7 +14,8 @@ export type { StateEvents } from './auth-graph.ts';
 export type StateMap = ReadonlyMap<StateKey, string>;
 
 /**
- * Makes one state of several, the same one on every server: version 2 of the algorithm, and 2.1 in room version 12.
+ * Makes one state of several, the same one on every server: version 2 of the algorithm, 2.1 in room version 12, and 1 in
+ * room version 1.
  *
  * @param stateSets at least one; the order does not matter
  * @throws StateResolutionError when the states rest on too many events
@@ -27,6 +29,7 @@ export async function resolveState(
   const { unconflicted, conflicted } = partition(stateSets);
   if (conflicted.size === 0) return unconflicted;
   const graph = new AuthGraph(store);
+  if (version.stateResolution === 'v1') return resolveOldest(version, stateSets, graph);
   const create = await createEvent(version, [...conflicted, ...unconflicted.values()], graph);
   const full = await fullConflictedSet(version, stateSets, unconflicted, conflicted, graph);
 
@@ -41,6 +44,33 @@ export async function resolveState(
 
   for (const [key, id] of unconflicted) resolved.set(key, id);
   return resolved;
+}
+
+/** Version 1 of the algorithm: what one state only has is not disputed, and a rejected event is no candidate. */
+async function resolveOldest(
+  version: RoomVersion,
+  stateSets: readonly StateMap[],
+  graph: AuthGraph,
+): Promise<Map<StateKey, string>> {
+  const resolved = new Map<StateKey, string>();
+  const agreed = new Map<StateKey, Pdu>();
+  const disputed = new Map<StateKey, { id: string; event: Pdu }[]>();
+  for (const key of new Set(stateSets.flatMap((state) => [...state.keys()]))) {
+    const ids = new Set(stateSets.map((state) => state.get(key)));
+    const candidates = [];
+    for (const id of ids) {
+      const event = id === undefined ? undefined : await graph.event(id);
+      if (id !== undefined && event !== undefined && !(await graph.rejected(id))) candidates.push({ id, event });
+    }
+    const [first, second] = candidates;
+    if (first && !second) {
+      resolved.set(key, first.id);
+      agreed.set(key, first.event);
+    } else if (second) {
+      disputed.set(key, candidates);
+    }
+  }
+  return new Map([...resolved, ...resolveStateV1(version, agreed, disputed)]);
 }
 
 interface Context {

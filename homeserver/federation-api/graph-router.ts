@@ -1,8 +1,8 @@
 /** Events and state of rooms for the other servers in them. */
 import type { Request, RequestHandler, Response, Router } from 'express';
 import { z } from 'zod';
-import { redact } from '../../federation/event.ts';
-import type { Pdu } from '../../federation/event.ts';
+import { redact, wireForm } from '../../federation/event.ts';
+import type { JsonObject } from '../../federation/json.ts';
 import { methods, MatrixError } from '../errors.ts';
 import { shown } from '../rooms/rooms.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
@@ -45,10 +45,17 @@ export function graphRouter({ serverName, rooms, signed }: GraphRouterOptions): 
   }
 
   /** What the server may see of an event: all of it, or its redacted form. */
-  async function visible(event: StoredEvent, origin: string): Promise<Pdu> {
+  async function visible(event: StoredEvent, origin: string): Promise<JsonObject> {
     const version = await rooms.version(event.roomId);
     if (!version) throw new MatrixError(404, 'M_NOT_FOUND', 'This server does not know the room.');
-    return (await rooms.history.visibleToServer(event, origin)) ? shown(event, version.id) : redact(event.pdu, version);
+    const isWhole = await rooms.history.visibleToServer(event, origin);
+    return wireForm(isWhole ? shown(event, version.id) : redact(event.pdu, version), version);
+  }
+
+  async function wireForms(roomId: string, events: Iterable<StoredEvent>): Promise<JsonObject[]> {
+    const version = await rooms.version(roomId);
+    if (!version) throw new MatrixError(404, 'M_NOT_FOUND', 'This server does not know the room.');
+    return Array.from(events, (event) => wireForm(event.pdu, version));
   }
 
   async function stateBefore(request: Request, roomId: string): Promise<{ state: string[]; chain: StoredEvent[] }> {
@@ -87,8 +94,8 @@ export function graphRouter({ serverName, rooms, signed }: GraphRouterOptions): 
       const { state, chain } = await stateBefore(request, roomId);
       const events = await rooms.events(state);
       response.json({
-        pdus: [...events.values()].map((event) => event.pdu),
-        auth_chain: chain.map((event) => event.pdu),
+        pdus: await wireForms(roomId, events.values()),
+        auth_chain: await wireForms(roomId, chain),
       });
     },
   });
@@ -100,7 +107,7 @@ export function graphRouter({ serverName, rooms, signed }: GraphRouterOptions): 
       const event = await rooms.event(eventId);
       if (event?.roomId !== roomId) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such event.');
       const chain = await rooms.history.authChain([eventId]);
-      response.json({ auth_chain: [...chain.values()].map((cited) => cited.pdu) });
+      response.json({ auth_chain: await wireForms(roomId, chain.values()) });
     },
   });
 

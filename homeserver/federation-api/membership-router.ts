@@ -11,6 +11,7 @@ import {
   parsePdu,
   roomIdOf,
   serverOf,
+  wireForm,
 } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
 import { isJsonObject, member } from '../../federation/json.ts';
@@ -72,7 +73,7 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
       });
     }
     const made = await memberships.template(roomId, userId, membership);
-    response.json({ room_version: made.version.id, event: made.event });
+    response.json({ room_version: made.version.id, event: wireForm(made.event, made.version) });
   }
 
   async function taken(request: Request, response: Response, membership: Membership): Promise<AcceptedMembership> {
@@ -104,13 +105,15 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
 
   async function sendJoin(request: Request, response: Response): Promise<JsonObject> {
     const accepted = await taken(request, response, 'join');
+    const version = await rooms.version(accepted.event.roomId);
+    const wire = ({ pdu }: { readonly pdu: Pdu }): JsonObject => (version ? wireForm(pdu, version) : pdu);
     return {
       origin: serverName,
       members_omitted: false,
       servers_in_room: accepted.servers,
-      event: accepted.event.pdu,
-      state: accepted.state.map((event) => event.pdu),
-      auth_chain: accepted.authChain.map((event) => event.pdu),
+      event: wire(accepted.event),
+      state: accepted.state.map(wire),
+      auth_chain: accepted.authChain.map(wire),
     };
   }
   methods(router, '/v2/send_join/:roomId/:eventId', {
@@ -139,7 +142,7 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
     },
   });
 
-  async function invited(request: Request, response: Response, body: InviteBody): Promise<Pdu> {
+  async function invited(request: Request, response: Response, body: InviteBody): Promise<JsonObject> {
     const { roomId, eventId: named } = parameters(request, 'roomId', 'eventId');
     const origin = originOf(response);
     const version = roomVersion(body.room_version);
@@ -180,13 +183,24 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
         state: state.length > 0 ? state : strippedEvents(body.invite_room_state),
       });
     }
-    return countersigned;
+    return wireForm(countersigned, version);
   }
   methods(router, '/v2/invite/:roomId/:eventId', {
     put: async (request, response) => {
       const body = inviteSchema.safeParse(request.body);
       if (!body.success) throw new MatrixError(400, 'M_BAD_JSON', 'The invitation is malformed.');
       response.json({ event: await invited(request, response, body.data) });
+    },
+  });
+  // The form of rooms of versions 1 and 2, whose events look alike: which it is comes with the join.
+  methods(router, '/v1/invite/:roomId/:eventId', {
+    put: async (request, response) => {
+      const event = request.body as JsonValue;
+      const about = isJsonObject(event) ? member(event, 'unsigned') : undefined;
+      const state = isJsonObject(about) ? member(about, 'invite_room_state') : undefined;
+      const body = inviteSchema.safeParse({ room_version: '1', event, invite_room_state: state ?? [] });
+      if (!body.success) throw new MatrixError(400, 'M_BAD_JSON', 'The invitation is malformed.');
+      response.json([200, { event: await invited(request, response, body.data) }]);
     },
   });
 

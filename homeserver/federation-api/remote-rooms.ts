@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { FederationError } from '../../federation/client.ts';
 import type { FederationClient, FederationRequest } from '../../federation/client.ts';
-import { eventId, hashAndSign, serverOf } from '../../federation/event.ts';
+import { eventId, hashAndSign, serverOf, wireForm } from '../../federation/event.ts';
 import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
 import { isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
@@ -10,6 +10,7 @@ import type { KeyLookup } from '../../federation/keyring.ts';
 import { roomVersion, SUPPORTED_ROOM_VERSIONS } from '../../federation/room-versions.ts';
 import type { RoomVersion } from '../../federation/room-versions.ts';
 import type { SigningKey } from '../../federation/signing.ts';
+import { keptForm } from '../../federation/wire-form.ts';
 import { MatrixError } from '../errors.ts';
 import type { Knocked, MissingEventsQuery, RemoteRooms, RemoteState } from '../rooms/ports.ts';
 import type { Rooms } from '../rooms/rooms.ts';
@@ -81,19 +82,19 @@ export class FederatedRooms implements RemoteRooms {
     }
   }
 
-  async invite(pdu: Pdu, version: RoomVersion, target: string, roomState: readonly Pdu[]): Promise<Pdu> {
+  async invite(pdu: Pdu, version: RoomVersion, target: string, roomState: readonly JsonObject[]): Promise<Pdu> {
     const server = serverOf(target);
     const id = eventId(pdu, version);
     const answer = await this.#ask(server, {
       method: 'PUT',
       path: `${V2}/invite/${encodeURIComponent(pdu.room_id ?? '')}/${encodeURIComponent(id)}`,
-      body: { room_version: version.id, event: pdu, invite_room_state: [...roomState] },
+      body: { room_version: version.id, event: wireForm(pdu, version), invite_room_state: [...roomState] },
     });
     const { event } = parse(inviteSchema, answer, server);
     const signatures = member(event, 'signatures');
     const theirs = isJsonObject(signatures) ? member(signatures, server) : undefined;
     if (!isJsonObject(theirs)) throw badAnswer(server, 'it did not sign the invitation');
-    const signed = { ...pdu, signatures: { ...pdu.signatures, [server]: theirs } } as Pdu;
+    const signed = { ...wireForm(pdu, version), signatures: { ...pdu.signatures, [server]: theirs } };
     // Only the signatures are taken over; that they fit this very event is checked with the server's keys.
     return checkedEvent(signed, version, this.#deps.keyring);
   }
@@ -104,7 +105,7 @@ export class FederatedRooms implements RemoteRooms {
       await this.#ask(server, {
         method: 'PUT',
         path: `${V2}/send_leave/${encodeURIComponent(roomId)}/${encodeURIComponent(eventId(pdu, version))}`,
-        body: pdu,
+        body: wireForm(pdu, version),
       });
       return pdu;
     });
@@ -116,7 +117,7 @@ export class FederatedRooms implements RemoteRooms {
       const answer = await this.#ask(server, {
         method: 'PUT',
         path: `${V1}/send_knock/${encodeURIComponent(roomId)}/${encodeURIComponent(eventId(pdu, version))}`,
-        body: pdu,
+        body: wireForm(pdu, version),
       });
       const { knock_room_state: state } = parse(knockSchema, answer, server);
       return { server, event: pdu, version, state: state as unknown as Pdu[] };
@@ -210,7 +211,7 @@ export class FederatedRooms implements RemoteRooms {
     const answer = await this.#ask(server, {
       method: 'PUT',
       path: `${V2}/send_join/${encodeURIComponent(roomId)}/${encodeURIComponent(id)}`,
-      body: pdu,
+      body: wireForm(pdu, version),
       ...WHOLE_STATE,
     });
     const given = parse(sendJoinSchema, answer, server);
@@ -262,7 +263,7 @@ export class FederatedRooms implements RemoteRooms {
       throw badAnswer(server, 'its template is for something else');
     }
     const authoriser = member(given, 'join_authorised_via_users_server');
-    const draft = {
+    const wire = {
       type: 'm.room.member',
       room_id: roomId,
       sender: userId,
@@ -275,9 +276,11 @@ export class FederatedRooms implements RemoteRooms {
       auth_events: event['auth_events'] ?? [],
       depth: event['depth'] ?? 1,
       origin_server_ts: Date.now(),
-    } as UnsignedPdu;
+    };
+    const draft = keptForm(wire, version);
+    if (!draft) throw badAnswer(server, 'its template is malformed');
     const { serverName, key } = this.#deps;
-    return { pdu: hashAndSign(draft, version, serverName, key), version };
+    return { pdu: hashAndSign(draft as UnsignedPdu, version, serverName, key), version };
   }
 
   async #ask(server: string, request: Omit<FederationRequest, 'destination'>): Promise<JsonObject> {

@@ -54,7 +54,7 @@ export async function adoptJoin(
   const { db, events, states, rooms, invitations, positions, receiver, timeline } = deps;
   const create = [...state, ...authChain].find((pdu) => isCreate(pdu) && roomIdOf(pdu, version) === roomId);
   if (!create) throw new MatrixError(502, 'M_UNKNOWN', 'The other server gave a state without the create event.');
-  if (member(create.content, 'room_version') !== version.id) {
+  if ((member(create.content, 'room_version') ?? '1') !== version.id) {
     throw new MatrixError(502, 'M_UNKNOWN', 'The other server gave a create event of another room version.');
   }
   const createId = eventId(create, version);

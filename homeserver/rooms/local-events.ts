@@ -1,9 +1,10 @@
 /** Events of our own users: built on the current state, signed, checked, stored and sent. */
-import { eventId, hashAndSign } from '../../federation/event.ts';
+import { citedHashes, eventId, hashAndSign } from '../../federation/event.ts';
 import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
-import { BadEventError, MAX_PREV_EVENTS, parsePdu } from '../../federation/event.ts';
+import { BadEventError, MAX_PREV_EVENTS, parsePdu, wireForm } from '../../federation/event.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import type { SigningKey } from '../../federation/signing.ts';
+import { HASHES_ASIDE } from '../../federation/wire-form.ts';
 import { MatrixError } from '../errors.ts';
 import type { Database } from '../database/database.ts';
 import { STICKY } from '../sticky-events/sticky.ts';
@@ -71,7 +72,18 @@ export class LocalEvents {
       else draft.redacts = event.redacts;
     }
     draft.auth_events = this.#timeline.authEvents(room, room.state.map, draft as Pdu);
+    if (room.version.eventIds === 'given') draft[HASHES_ASIDE] = await this.#citedHashes(room, draft);
     return draft;
+  }
+
+  async #citedHashes(room: Room, { auth_events: auth, prev_events: prev }: UnsignedPdu): Promise<JsonObject> {
+    const found = await this.#events.getMany([...auth, ...prev]);
+    const hashes = (ids: readonly string[]): JsonObject[] =>
+      ids.map((id) => {
+        const event = found.get(id);
+        return event ? citedHashes(event.pdu, room.version) : {};
+      });
+    return { auth_events: hashes(auth), prev_events: hashes(prev) };
   }
 
   /** The end of the room as it is stored. */
@@ -84,7 +96,8 @@ export class LocalEvents {
   /** Signs a draft. @throws MatrixError 400 or 413 when it can not be an event */
   sign(room: Pick<Room, 'version'>, draft: UnsignedPdu): Pdu {
     try {
-      return parsePdu(hashAndSign(draft, room.version, this.#serverName, this.#key), room.version);
+      const { version } = room;
+      return parsePdu(wireForm(hashAndSign(draft, version, this.#serverName, this.#key), version), version);
     } catch (error) {
       if (!(error instanceof BadEventError)) throw error;
       throw new MatrixError(error.code === 'M_TOO_LARGE' ? 413 : 400, error.code, error.message);

@@ -1,7 +1,7 @@
 /** Joining, inviting, knocking, leaving: of our users here and elsewhere, and of other servers' users here. */
 import type { Logger } from 'pino';
 import type { StateKey } from '../../federation/auth-rules.ts';
-import { addSignature, eventId, hashAndSign, isUserId, serverOf } from '../../federation/event.ts';
+import { addSignature, eventId, hashAndSign, isUserId, serverOf, wireForm } from '../../federation/event.ts';
 import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
 import { member } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
@@ -336,16 +336,16 @@ export class Memberships {
   }
 
   /** What somebody who is outside may know of a room, as whole signed events. */
-  async strippedState(roomId: string, about?: string): Promise<Pdu[]> {
+  async strippedState(roomId: string, about?: string): Promise<JsonObject[]> {
     return this.#deps.inTurn(roomId, (room) => this.#strippedState(room, about));
   }
 
   /** Whole events, so that the other server can check them. @see MSC4311 */
-  async #strippedState(room: Room, about?: string): Promise<Pdu[]> {
+  async #strippedState(room: Room, about?: string): Promise<JsonObject[]> {
     const ids = STRIPPED_STATE.map((type) => currentId(room, type, ''));
     if (about !== undefined) ids.push(currentId(room, 'm.room.member', about));
     const events = await this.#deps.events.getMany(ids.filter((id) => id !== undefined));
-    return [...events.values()].map((event) => shown(event, room.version.id));
+    return [...events.values()].map((event) => wireForm(shown(event, room.version.id), room.version));
   }
 }
 

@@ -93,8 +93,8 @@ export class MessageBatches {
 
   async #sendAll(room: Room, list: readonly Waiting[]): Promise<void> {
     const { positions, local } = this.#deps;
-    // Then an event does not cite all of them, and its place has to be found out.
-    if (room.extremities.length > MAX_PREV_EVENTS) {
+    // Then an event does not cite all of them, and its place has to be found out; or it cites the hash of the one before.
+    if (room.extremities.length > MAX_PREV_EVENTS || room.version.eventIds === 'given') {
       for (const each of list) await local.send(room, each.sender, each.event).then(each.resolve, each.reject);
       return;
     }
@@ -165,6 +165,7 @@ export class MessageBatches {
     const outbound = sender.write(
       destinations,
       all.map(({ pdu }) => pdu),
+      room.version,
     );
     await writeTogether(db, [
       ...events.writes(all),

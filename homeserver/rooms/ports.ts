@@ -8,7 +8,7 @@ import type { Write } from '../database/writes.ts';
 /** The way out to other servers. */
 export interface Sender {
   /** Queues events together with storing them, so that a crash loses neither; undefined when nobody is to get them. */
-  write(destinations: readonly string[], pdus: readonly Pdu[]): Write | undefined;
+  write(destinations: readonly string[], pdus: readonly Pdu[], version: RoomVersion): Write | undefined;
   /** Starts sending what was committed. */
   flush(destinations: readonly string[]): void;
   /**
@@ -40,7 +40,7 @@ export interface Knocked {
 export interface RemoteRooms {
   join(userId: string, roomId: string, via: readonly string[], content: JsonObject): Promise<void>;
   /** @returns the event with the signature of the invited user's server added */
-  invite(pdu: Pdu, version: RoomVersion, target: string, roomState: readonly Pdu[]): Promise<Pdu>;
+  invite(pdu: Pdu, version: RoomVersion, target: string, roomState: readonly JsonObject[]): Promise<Pdu>;
   /** @returns the signed leave */
   leave(roomId: string, userId: string, via: readonly string[], content: JsonObject): Promise<Pdu>;
   knock(userId: string, roomId: string, via: readonly string[], content: JsonObject): Promise<Knocked>;

@@ -236,7 +236,7 @@ export class Timeline {
         writes.push(...merged.writes, ...derived.writes, rooms.write({ ...room, ...next }));
       }
       const destinations = await this.#destinations(addition);
-      const outbound = sender.write(destinations, [pdu]);
+      const outbound = sender.write(destinations, [pdu], room.version);
       if (outbound) writes.push(outbound);
       if (serversChange) members.changing(room.roomId);
       await writeTogether(db, writes);

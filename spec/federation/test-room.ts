@@ -22,6 +22,7 @@ export interface Draft {
   readonly prev_events?: string[];
   readonly origin_server_ts?: number;
   readonly room_id?: string;
+  readonly depth?: number;
 }
 
 /** A state of a room: state key to event id. */
@@ -125,8 +126,10 @@ export class TestRoom {
   /** Later events have later times. */
   #finish(fields: JsonObject): Pdu {
     const { hashes: _hashes, ...rest } = fields;
-    const pdu = { depth: 1, origin_server_ts: this.#clock++, signatures: {}, ...rest };
-    return { ...pdu, hashes: { sha256: contentHash(pdu) } } as unknown as Pdu;
+    const at = this.#clock++;
+    const given: JsonObject = this.version.eventIds === 'given' ? { event_id: `$${String(at)}:hs.example` } : {};
+    const pdu = { depth: 1, origin_server_ts: at, signatures: {}, ...given, ...rest };
+    return { ...pdu, hashes: { sha256: contentHash(pdu, this.version) } } as unknown as Pdu;
   }
 }
 

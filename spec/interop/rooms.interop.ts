@@ -34,7 +34,7 @@ for (const [index, direction] of DIRECTIONS.entries()) {
       anna = await all[direction.away].register(`anna${String(index)}`);
     });
 
-    for (const version of VERSIONS) {
+    for (const version of ['1', '2', '3', '6', ...VERSIONS]) {
       it(`of version ${version}, is joined by alias, talked in, corrected and redacted`, async () => {
         const name = `hall-${version}`;
         const roomId = await create(bert, { preset: 'public_chat', room_version: version, room_alias_name: name });
