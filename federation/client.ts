@@ -6,7 +6,14 @@ import type { Connection } from './connection-pools.ts';
 import { Discovery, DiscoveryError } from './discovery.ts';
 import type { DiscoveryOptions } from './discovery.ts';
 import { isServerName } from './identifiers.ts';
-import { canonicalJson, isJsonObject, JsonParseError, member, parseStrict, parseWithAnyNumbers } from './json.ts';
+import {
+  canonicalJsonWithAnyNumbers,
+  isJsonObject,
+  JsonParseError,
+  member,
+  parseStrict,
+  parseWithAnyNumbers,
+} from './json.ts';
 import type { JsonObject } from './json.ts';
 import { trustedRoots } from './pinned-connector.ts';
 import { BodyError, readBounded } from './read-bounded.ts';
@@ -78,6 +85,8 @@ export interface FederationRequest {
   readonly maxBytes?: number;
   /** The answer holds several events, each to be looked at by itself: see `parseWithAnyNumbers`. */
   readonly holdsEvents?: boolean;
+  /** The answer holds nothing that is signed: see `parseWithAnyNumbers`. */
+  readonly anyNumbers?: boolean;
 }
 
 /** An answer whose body is still to be read. */
@@ -155,7 +164,7 @@ export class FederationClient {
     }
     const signal = AbortSignal.timeout(timeoutMs);
     const headers = this.#headers(request);
-    const body = request.body === undefined ? undefined : canonicalJson(request.body);
+    const body = request.body === undefined ? undefined : canonicalJsonWithAnyNumbers(request.body);
     try {
       const connection = await settled(this.#pools.connectionTo(destination), signal);
       const answer = await connection.pool.request({
@@ -181,11 +190,11 @@ export class FederationClient {
   }
 
   async #read(request: FederationRequest, answer: Dispatcher.ResponseData): Promise<JsonObject> {
-    const { destination, maxBytes = MAX_ANSWER_BYTES, holdsEvents = false } = request;
+    const { destination, maxBytes = MAX_ANSWER_BYTES, holdsEvents = false, anyNumbers = false } = request;
     const status = answer.statusCode;
     if (status < 200 || status >= 300) throw await this.#refusal(request, answer);
     const text = await readBounded(answer.body, maxBytes);
-    const value = holdsEvents ? parseWithAnyNumbers(text) : parseStrict(text);
+    const value = holdsEvents || anyNumbers ? parseWithAnyNumbers(text) : parseStrict(text);
     if (isJsonObject(value)) return value;
     throw new FederationError('BAD_ANSWER', destination, `The answer of ${destination} is not an object.`, { status });
   }

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+
 /** Any JSON value. Numbers are integers wherever a value came from `parseStrict`. */
 export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject;
 export type JsonObject = { [k: string]: JsonValue };
@@ -77,13 +79,36 @@ export function canonicalJson(value: JsonValue): string {
 }
 
 /**
- * What `parseWithAnyNumbers` read, as its sender must have written it to sign it: numbers in their shortest form.
+ * What `parseWithAnyNumbers` read, as its sender must have written it to sign it: numbers in their shortest form. As
+ * there is no rule for those, they are written as Python does, whose servers write them anew before they compare.
  *
  * @throws CanonicalJsonError as `canonicalJson` does, but for no number
  */
 export function canonicalJsonWithAnyNumbers(value: JsonValue): string {
   return write(value, MAX_WRITTEN_DEPTH, true);
 }
+
+/**
+ * The canonical JSON of a text, but for its numbers, which stay as they are: senders also sign `1.0`.
+ *
+ * @throws JsonParseError
+ * @throws CanonicalJsonError
+ */
+export function canonicalJsonAsWritten(text: string): string {
+  const mark = randomUUID();
+  const numbers: string[] = [];
+  const marked = text.replace(STRING_OR_NUMBER, (token) =>
+    token.startsWith('"') ? token : `"${mark}${String(numbers.push(token) - 1)}"`,
+  );
+  // What is no number although it looks like one is no JSON either.
+  parseWithAnyNumbers(text);
+  return canonicalJson(parseStrict(marked)).replace(
+    new RegExp(`"${mark}([0-9]+)"`, 'g'),
+    (_marked, index: string) => numbers[Number(index)] ?? '',
+  );
+}
+
+const STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|[-+.0-9][-+.0-9eE]*/gs;
 
 // Values that we wrap around a parsed one may be a little deeper than what the parser accepts.
 const MAX_WRITTEN_DEPTH = MAX_DEPTH + 20;
@@ -114,7 +139,7 @@ function write(value: JsonValue, depth: number, anyNumbers: boolean): string {
       if (!anyNumbers && !Number.isSafeInteger(value)) {
         throw new CanonicalJsonError('A number is not an integer between -(2^53-1) and 2^53-1.');
       }
-      return String(value);
+      return writeNumber(value);
     case 'boolean':
       return value ? 'true' : 'false';
     case 'object':
@@ -131,6 +156,11 @@ function write(value: JsonValue, depth: number, anyNumbers: boolean): string {
     parts.push(`${writeString(key)}:${write(item, depth - 1, anyNumbers)}`);
   }
   return `{${parts.join(',')}}`;
+}
+
+function writeNumber(value: number): string {
+  if (value === 0 || Math.abs(value) >= 1e-4) return String(value);
+  return value.toExponential().replace(/e-([0-9])$/, 'e-0$1');
 }
 
 function writeString(text: string): string {

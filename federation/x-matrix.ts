@@ -1,5 +1,5 @@
 import { isServerName } from './identifiers.ts';
-import { CanonicalJsonError, canonicalJsonWithAnyNumbers } from './json.ts';
+import { canonicalJson, canonicalJsonAsWritten, CanonicalJsonError, canonicalJsonWithAnyNumbers } from './json.ts';
 import type { JsonObject } from './json.ts';
 import type { KeyLookup } from './keyring.ts';
 import { verifyText } from './signing.ts';
@@ -23,6 +23,8 @@ export interface SignedRequest {
 export interface ReceivedRequest extends Omit<SignedRequest, 'origin'> {
   /** The `Authorization` header, or all of them. */
   readonly authorization: string | readonly string[];
+  /** The body before it was parsed, if it may have numbers that canonical JSON has no form for. */
+  readonly contentText?: string | undefined;
 }
 
 /** An `Authorization` header taken apart. */
@@ -117,7 +119,7 @@ export async function verifyRequest(request: ReceivedRequest, keys: KeyLookup): 
   for (const { keyId, signature } of headers) {
     const publicKey = await keys.key(origin, keyId, 'now');
     if (publicKey === undefined) continue;
-    if (!verifyText(text, signature, publicKey)) {
+    if (!verifyText(text, signature, publicKey) && !verifyAsWritten({ ...request, origin }, signature, publicKey)) {
       throw new XMatrixError('BAD_SIGNATURE', `The signature of ${origin} with ${keyId} is wrong.`);
     }
     verified = true;
@@ -140,6 +142,18 @@ function parseParameters(header: string, start: number): Map<string, string> {
     if (header[PARAMETER.lastIndex] !== ',') throw malformed(`a comma was expected at offset ${PARAMETER.lastIndex}`);
     PARAMETER.lastIndex++;
   }
+}
+
+/** There is no rule for numbers like `1.0`; who signs them signs them as they are written. */
+function verifyAsWritten(
+  { method, uri, origin, destination, contentText }: SignedRequest & Pick<ReceivedRequest, 'contentText'>,
+  signature: string,
+  publicKey: string,
+): boolean {
+  if (contentText === undefined) return false;
+  const rest = canonicalJson({ destination, method, origin, uri });
+  // The content is the first of the members in their order.
+  return verifyText(`{"content":${canonicalJsonAsWritten(contentText)},${rest.slice(1)}`, signature, publicKey);
 }
 
 function textOf(request: SignedRequest): string {

@@ -159,12 +159,12 @@ export function clientApp(options: ClientAppOptions): Express {
   return app;
 }
 
-const ACCOUNT_DATA = /\/user\/[^/]+\/(rooms\/[^/]+\/)?(account_data|tags)\//;
+const UNSIGNED = /\/user\/[^/]+\/(rooms\/[^/]+\/)?(account_data|tags)\/|\/(sendToDevice|profile)\/[^/]+\//;
 
 /** Reads JSON bodies; uploads are read by the media repository itself. */
 function bodies(): RequestHandler {
-  // What only its owner reads may have any numbers: the places of tags are fractions.
-  const client = jsonBody(CLIENT_BODY_LIMIT, (path) => ACCOUNT_DATA.test(path));
+  // What is no part of an event may have any numbers: the places of tags are fractions.
+  const client = jsonBody(CLIENT_BODY_LIMIT, (path) => UNSIGNED.test(path));
   const federation = jsonBody(FEDERATION_BODY_LIMIT);
   return (request, response, next) => {
     if (request.originalUrl.startsWith('/_matrix/media/')) next();

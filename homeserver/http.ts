@@ -19,7 +19,8 @@ export const FEDERATION_BODY_LIMIT = 10 * 1024 * 1024;
  *
  * @param limit in bytes
  * @param anyNumbers whether a body may have numbers that canonical JSON has not: it holds several events, each to be
- *   looked at by itself, or what nobody signs
+ *   looked at by itself, or what nobody signs; then its text is `response.locals.bodyText`, as it may be signed with
+ *   the numbers as they are written
  */
 export function jsonBody(limit: number, anyNumbers: (path: string) => boolean = () => false): RequestHandler {
   return async (request, response, next) => {
@@ -31,7 +32,9 @@ export function jsonBody(limit: number, anyNumbers: (path: string) => boolean = 
     });
     if (text !== '') {
       try {
-        request.body = anyNumbers(request.path) ? parseWithAnyNumbers(text) : parseStrict(text);
+        const isFree = anyNumbers(request.path);
+        request.body = isFree ? parseWithAnyNumbers(text) : parseStrict(text);
+        if (isFree) response.locals['bodyText'] = text;
       } catch (error) {
         if (error instanceof JsonParseError) throw new MatrixError(400, error.code, error.message);
         throw error;

@@ -3,7 +3,7 @@
  *
  * @see Matrix specification, client-server API, "Profiles"
  */
-import { canonicalJson, parseStrict } from '../../federation/json.ts';
+import { canonicalJsonWithAnyNumbers, parseWithAnyNumbers } from '../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
 import type { Database, Tx } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
@@ -39,7 +39,7 @@ export class Profiles {
     const [first] = rows;
     if (!first) return undefined;
     const profile: JsonObject = first.display_name === null ? {} : { displayname: first.display_name };
-    for (const { field, json } of rows) if (field !== null && json !== null) profile[field] = parseStrict(json);
+    for (const { field, json } of rows) if (field !== null && json !== null) profile[field] = parseWithAnyNumbers(json);
     return profile;
   }
 
@@ -65,7 +65,7 @@ export class Profiles {
       if (field === 'avatar_url' && requireText(value).length > MAX_AVATAR_URL) {
         throw new MatrixError(400, 'M_BAD_JSON', 'This address is too long.');
       }
-      await this.#db.transaction(async (tx) => this.#put(userId, field, canonicalJson(value), tx));
+      await this.#db.transaction(async (tx) => this.#put(userId, field, canonicalJsonWithAnyNumbers(value), tx));
     }
     await this.#changed(userId, field);
   }

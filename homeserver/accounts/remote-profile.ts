@@ -16,5 +16,6 @@ export async function remoteProfile(client: FederationClient, userId: string, fi
     destination: serverOf(userId),
     method: 'GET',
     path: `/_matrix/federation/v1/query/profile?${query.toString()}`,
+    anyNumbers: true,
   });
 }

@@ -6,14 +6,13 @@
  */
 import { randomBytes } from 'node:crypto';
 import { isUserId, serverOf } from '../../federation/identifiers.ts';
-import { canonicalJson } from '../../federation/json.ts';
+import { canonicalJsonWithAnyNumbers, parseWithAnyNumbers } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import type { Database, Tx } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
 import type { Sender } from '../rooms/ports.ts';
 import type { Notifier } from '../stream/notifier.ts';
 import type { Positions } from '../stream/positions.ts';
-import { readObject } from './device-keys.ts';
 import type { LocalDevices } from './local-devices.ts';
 import { directToDeviceSchema } from './schemas.ts';
 
@@ -203,7 +202,7 @@ export class ToDevice {
         if (content === undefined) continue;
         columns[0].push(userId);
         columns[1].push(deviceId);
-        columns[2].push(canonicalJson(content));
+        columns[2].push(canonicalJsonWithAnyNumbers(content));
       }
     }
     const done = await positions.with((position) =>
@@ -266,7 +265,7 @@ export class ToDevice {
 }
 
 function shown(row: Row): JsonObject {
-  return { sender: row.sender, type: row.type, content: readObject(row.content) };
+  return { sender: row.sender, type: row.type, content: parseWithAnyNumbers(row.content) };
 }
 
 function own(contents: Record<string, JsonObject> | undefined, deviceId: string): JsonObject | undefined {
@@ -280,7 +279,7 @@ function inParts(messages: Messages): Messages[] {
   let bytes = 0;
   for (const [userId, devices] of Object.entries(messages)) {
     for (const [deviceId, content] of Object.entries(devices)) {
-      const size = Buffer.byteLength(canonicalJson(content)) + userId.length + deviceId.length;
+      const size = Buffer.byteLength(canonicalJsonWithAnyNumbers(content)) + userId.length + deviceId.length;
       if (size > MAX_EDU_BYTES) throw new MatrixError(413, 'M_TOO_LARGE', 'A message to a device is too large.');
       if (bytes + size > MAX_EDU_BYTES) {
         parts.push(part);

@@ -26,6 +26,7 @@ export function signedRequest(options: SignedRequestOptions): RequestHandler {
     const authorization = request.headers.authorization;
     if (authorization === undefined) throw new MatrixError(401, 'M_UNAUTHORIZED', 'The request is not signed.');
     const content = request.body as JsonObject | undefined;
+    const bodyText: unknown = response.locals['bodyText'];
     let origin: string;
     try {
       origin = await verifyRequest(
@@ -35,6 +36,7 @@ export function signedRequest(options: SignedRequestOptions): RequestHandler {
           destination: options.serverName,
           authorization,
           ...(content === undefined ? {} : { content }),
+          ...(typeof bodyText === 'string' ? { contentText: bodyText } : {}),
         },
         options.keyring,
       );

@@ -1,5 +1,5 @@
 /** The way out to other servers: events wait in the database, transient messages in memory. */
-import { canonicalJson, parseStrict } from '../../federation/json.ts';
+import { canonicalJsonWithAnyNumbers, parseWithAnyNumbers } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import { wireForm } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
@@ -25,7 +25,7 @@ export function sqlQueueStore(db: Database): QueueStore {
         'SELECT position, kind, json FROM outbound_queue WHERE destination = $1 ORDER BY position LIMIT $2',
         [destination, limit],
       );
-      return rows.map((row) => ({ ...row, json: parseStrict(row.json) as JsonObject }));
+      return rows.map((row) => ({ ...row, json: parseWithAnyNumbers(row.json) as JsonObject }));
     },
     async done(destination, positions) {
       await db.query('DELETE FROM outbound_queue WHERE destination = $1 AND position = ANY($2)', [
@@ -95,6 +95,7 @@ function queueWrite(
   return {
     sql: `INSERT INTO outbound_queue (destination, kind, json, about)
           SELECT d, $2, j, $4::text FROM unnest($3::text[]) WITH ORDINALITY AS e (j, n), unnest($1::text[]) AS d ORDER BY n`,
-    params: [destinations, kind, all.map((json) => canonicalJson(json)), about ?? null],
+    // Events had to be canonical to be signed; messages from device to device may have any numbers.
+    params: [destinations, kind, all.map((json) => canonicalJsonWithAnyNumbers(json)), about ?? null],
   };
 }

@@ -78,8 +78,10 @@ export class Transactions {
       if (earlier) return JSON.parse(earlier.response) as JsonObject;
       const parsed = transactionSchema.safeParse(body);
       if (!parsed.success) throw new MatrixError(400, 'M_BAD_JSON', 'The transaction is malformed or too large.');
-      const edus = parsed.data.edus.filter(({ content }) => isCanonical(content));
-      const [urgent, others] = [edus.filter(isUrgent), edus.filter((edu) => !isUrgent(edu))];
+      const { edus } = parsed.data;
+      // What devices tell each other is theirs: it may have any numbers.
+      const urgent = edus.filter(isUrgent);
+      const others = edus.filter((edu) => !isUrgent(edu) && isCanonical(edu.content));
       for (const { edu_type: type, content } of urgent) await this.#deps.edus.handle(origin, type, content);
       const results = await this.#events(origin, parsed.data.pdus);
       for (const { edu_type: type, content } of others) await this.#deps.edus.handle(origin, type, content);

@@ -6,7 +6,7 @@ import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
 import { canonicalJson, parseWithAnyNumbers } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import { signRequest } from '../../federation/x-matrix.ts';
-import { at, startHomeservers } from '../support/homeservers.ts';
+import { at, eventually, startHomeservers } from '../support/homeservers.ts';
 import type { TestFederation, TestHomeserver, TestUser } from '../support/homeservers.ts';
 import { Peer } from '../support/peer.ts';
 import type { PeerRoom } from '../support/peer.ts';
@@ -89,6 +89,37 @@ describe('A homeserver among servers of other makes', () => {
     expect(at(answer, 'status')).toBe(200);
     expect(Object.keys(at(answer, 'body', 'pdus') as object)).toEqual([eventId(good, room.version)]);
     expect(await bodies(room.roomId)).toEqual(['good']);
+  });
+
+  it('takes and sends any numbers in messages from device to device and in profiles', async () => {
+    const bob = await other.register('bertha');
+    const contents = '{"a":1.5,"b":0.00002,"c":1e300,"d":12345678901234567890}';
+    const heard = async (who: TestUser, type: string): Promise<unknown> => {
+      const events = await eventually(
+        async () =>
+          at(await who.must('GET', 'client/v3/sync'), 'to_device', 'events') as { type: string }[] | undefined,
+        (list) => list?.some((event) => event.type === type) ?? false,
+      );
+      return at(
+        events?.find((event) => event.type === type),
+        'content',
+      );
+    };
+    const numbers = { a: 1.5, b: 0.00002, c: 1e300, d: 12345678901234567890 };
+    const messages = { [alice.userId]: { '*': numbers }, [bob.userId]: { '*': numbers } };
+    await alice.must('PUT', 'client/v3/sendToDevice/org.example.numbers/1', { messages });
+    for (const who of [alice, bob]) expect(await heard(who, 'org.example.numbers')).toEqual(numbers);
+
+    const message = `{"message_id":"1","messages":{"${alice.userId}":{"*":${contents}}},"sender":"${peer.userId('c')}","type":"org.example.peer"}`;
+    const answer = await sendText(`{"edus":[{"content":${message},"edu_type":"m.direct_to_device"}],"pdus":[]}`);
+    expect(at(answer, 'status')).toBe(200);
+    expect(await heard(alice, 'org.example.peer')).toEqual(numbers);
+
+    const path = (who: TestUser): string => `client/v3/profile/${encodeURIComponent(who.userId)}`;
+    await alice.must('PUT', `${path(alice)}/org.example.numbers`, { 'org.example.numbers': numbers });
+    for (const who of [alice, bob]) {
+      expect(at(await who.must('GET', path(alice)), 'org.example.numbers')).toEqual(numbers);
+    }
   });
 
   it('refuses numbers with a fraction in all other requests', async () => {

@@ -1,4 +1,12 @@
-import { canonicalJson, CanonicalJsonError, JsonParseError, member, parseStrict } from '../../federation/json.ts';
+import {
+  canonicalJson,
+  canonicalJsonAsWritten,
+  CanonicalJsonError,
+  canonicalJsonWithAnyNumbers,
+  JsonParseError,
+  member,
+  parseStrict,
+} from '../../federation/json.ts';
 import type { JsonValue } from '../../federation/json.ts';
 import { VECTORS } from './vectors.ts';
 
@@ -64,6 +72,25 @@ describe('canonical JSON', () => {
       '{"__proto__":{"a":1},"constructor":2}',
     );
     expect(canonicalJson(JSON.parse('{"__proto__":{"a":1}}') as JsonValue)).toBe('{"__proto__":{"a":1}}');
+  });
+});
+
+describe('JSON with any numbers', () => {
+  it('is written in the shortest form, as Python writes it', () => {
+    const numbers = [1.5, 1e21, 0.0001, 0.00002, -1.25e-7, 1e-10, 12345678901234567890, 0];
+    expect(canonicalJsonWithAnyNumbers(numbers)).toBe(
+      '[1.5,1e+21,0.0001,2e-05,-1.25e-07,1e-10,12345678901234567000,0]',
+    );
+  });
+
+  it('is written as it was, but for its order and its white space', () => {
+    const text = String.raw`{ "b": [1.0, -0.50e+3 , 7], "a": "1.0\"2.0", "\u0001": 12345678901234567890 }`;
+    expect(canonicalJsonAsWritten(text)).toBe(
+      String.raw`{"\u0001":12345678901234567890,"a":"1.0\"2.0","b":[1.0,-0.50e+3,7]}`,
+    );
+    for (const bad of ['[1.0.0]', '[01.5]', '[+1]', '{"a":1.5,"a":2}', '"1.5']) {
+      expect(() => canonicalJsonAsWritten(bad)).toThrowError();
+    }
   });
 });
 

@@ -1,3 +1,5 @@
+import { parseWithAnyNumbers } from '../../federation/json.ts';
+import type { JsonObject } from '../../federation/json.ts';
 import type { KeyLookup } from '../../federation/keyring.ts';
 import { createSigningKey, generateSeed } from '../../federation/signing.ts';
 import { parseAuthorization, signRequest, verifyRequest, XMatrixError } from '../../federation/x-matrix.ts';
@@ -135,6 +137,16 @@ describe('the signature of a request', () => {
     const authorization = signRequest({ ...REQUEST, content: { a: 1.5 } }, key);
     expect(await verifyRequest(received({ content: { a: 1.5 }, authorization }), keyring)).toBe('hs.example');
     expect(await refusal({ content: { a: 1.25 }, authorization })).toBe('BAD_SIGNATURE');
+
+    const { origin, destination, method, uri } = REQUEST;
+    const contentText = '{"a": 1.0, "\\u0062":"1.0\\"2.0", "c":[1E5,-2e-7,3]}';
+    const content = parseWithAnyNumbers(contentText) as JsonObject;
+    const text = String.raw`{"content":{"a":1.0,"b":"1.0\"2.0","c":[1E5,-2e-7,3]},"destination":"${destination}","method":"${method}","origin":"${origin}","uri":"${uri}"}`;
+    const written = `X-Matrix origin="${origin}",destination="${destination}",key="${key.keyId}",sig="${key.sign(text)}"`;
+    expect(await verifyRequest(received({ content, contentText, authorization: written }), keyring)).toBe('hs.example');
+    expect(await refusal({ content, authorization: written })).toBe('BAD_SIGNATURE');
+    const changed = contentText.replace('1.0,', '1.00,');
+    expect(await refusal({ content, contentText: changed, authorization: written })).toBe('BAD_SIGNATURE');
   });
 });
 
