@@ -19,6 +19,8 @@ import {
   Syncing,
 } from './support.ts';
 
+/** The oldest and the third differ most from what came later; they know neither knocks nor restricted joins. */
+const OLD_VERSIONS = ['1', '3'];
 const VERSIONS = ['10', '11', '12'];
 
 for (const [index, direction] of DIRECTIONS.entries()) {
@@ -34,7 +36,7 @@ for (const [index, direction] of DIRECTIONS.entries()) {
       anna = await all[direction.away].register(`anna${String(index)}`);
     });
 
-    for (const version of ['1', '2', '3', '6', ...VERSIONS]) {
+    for (const version of [...OLD_VERSIONS, ...VERSIONS]) {
       it(`of version ${version}, is joined by alias, talked in, corrected and redacted`, async () => {
         const name = `hall-${version}`;
         const roomId = await create(bert, { preset: 'public_chat', room_version: version, room_alias_name: name });
@@ -137,6 +139,26 @@ for (const [index, direction] of DIRECTIONS.entries()) {
         await sameState(bert, anna, roomId);
       });
 
+      it(`of version ${version}, shuts a server out by its access list`, async () => {
+        const roomId = await create(bert, { preset: 'public_chat', room_version: version });
+        expect((await join(anna, roomId, home)).status).toBe(200);
+        await sees(bert, roomId, anna, 'join');
+        // Ours is named by an address, Synapse by `localhost`.
+        const acl = { allow: ['*'], deny: [], allow_ip_literals: false };
+        // Synapse compares ports too, which the specification leaves out.
+        const others = { allow: ['*'], deny: ['localhost', 'localhost:*'], allow_ip_literals: true };
+        const [shut, own] = direction.home === 'ours' ? [others, acl] : [acl, others];
+        // Nobody shuts their own server out by mistake.
+        expect((await setState(bert, roomId, 'm.room.server_acl', own)).status).toBe(400);
+        expect((await setState(bert, roomId, 'm.room.server_acl', shut)).status).toBe(200);
+        await say(bert, roomId, 'only for us');
+        await say(anna, roomId, 'let me in').catch(() => '');
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+        expect(await bodies(bert, roomId)).not.toContain('let me in');
+        expect(await membership(bert, roomId, anna)).toBe('join');
+      });
+
+      if (OLD_VERSIONS.includes(version)) continue;
       it(`of version ${version}, takes a knock, and lets members of another room in`, async () => {
         const knocking = await create(bert, {
           room_version: version,
@@ -174,25 +196,6 @@ for (const [index, direction] of DIRECTIONS.entries()) {
         const entry = await stateOf(bert, restricted, 'm.room.member', anna.userId);
         expect(at(entry, 'join_authorised_via_users_server')).toBe(bert.userId);
         await sameState(bert, anna, restricted);
-      });
-
-      it(`of version ${version}, shuts a server out by its access list`, async () => {
-        const roomId = await create(bert, { preset: 'public_chat', room_version: version });
-        expect((await join(anna, roomId, home)).status).toBe(200);
-        await sees(bert, roomId, anna, 'join');
-        // Ours is named by an address, Synapse by `localhost`.
-        const acl = { allow: ['*'], deny: [], allow_ip_literals: false };
-        // Synapse compares ports too, which the specification leaves out.
-        const others = { allow: ['*'], deny: ['localhost', 'localhost:*'], allow_ip_literals: true };
-        const [shut, own] = direction.home === 'ours' ? [others, acl] : [acl, others];
-        // Nobody shuts their own server out by mistake.
-        expect((await setState(bert, roomId, 'm.room.server_acl', own)).status).toBe(400);
-        expect((await setState(bert, roomId, 'm.room.server_acl', shut)).status).toBe(200);
-        await say(bert, roomId, 'only for us');
-        await say(anna, roomId, 'let me in').catch(() => '');
-        await new Promise((resolve) => setTimeout(resolve, 1_000));
-        expect(await bodies(bert, roomId)).not.toContain('let me in');
-        expect(await membership(bert, roomId, anna)).toBe('join');
       });
     }
 
