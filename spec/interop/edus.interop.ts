@@ -3,6 +3,8 @@ import { at, eventually } from '../support/homeservers.ts';
 import type { TestHomeserver, TestUser } from '../support/homeservers.ts';
 import { create, DIRECTIONS, eventsIn, hears, join, room, say, sees, servers, Syncing } from './support.ts';
 
+const NUMBERS = [1.5, 0.00002, -2.5e-7, 1e21, 1e300];
+
 for (const [index, direction] of DIRECTIONS.entries()) {
   describe(`Between people in a room ${direction.name},`, () => {
     let home: TestHomeserver;
@@ -71,12 +73,13 @@ for (const [index, direction] of DIRECTIONS.entries()) {
         await syncing.next();
         const device = String(at(await sees.must('GET', 'client/v3/account/whoami'), 'device_id'));
         await acts.must('PUT', `client/v3/sendToDevice/org.example.secret/${acts.userId.slice(1, 4)}`, {
-          messages: { [sees.userId]: { [device]: { text: 'for this device only' } } },
+          // Numbers that canonical JSON has not are signed by both servers as Python writes them.
+          messages: { [sees.userId]: { [device]: { text: 'for this device only', numbers: NUMBERS } } },
         });
         const got = await syncing.until((answer) =>
           eventsIn(answer, 'to_device').find((event) => at(event, 'type') === 'org.example.secret'),
         );
-        expect(at(got, 'content', 'text')).toBe('for this device only');
+        expect(at(got, 'content')).toEqual({ text: 'for this device only', numbers: NUMBERS });
         expect(at(got, 'sender')).toBe(acts.userId);
       }
     });
