@@ -283,7 +283,7 @@ export class Rooms {
     const upTo = at === undefined ? limit : Math.min(limit, readToken(at) - 1);
     const [event] = await this.#events.range(roomId, { before: upTo + 1, newestFirst: true, limit: 1 });
     if (event) return this.stateAfter(event);
-    if (open) return this.state(roomId);
+    if (open) return this.#firstState(roomId);
     throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
   }
 
@@ -565,6 +565,17 @@ export class Rooms {
       }
     }
     return false;
+  }
+
+  /**
+   * The state when somebody entered a room for the first time; the current one where we do not have its beginning.
+   * Before that there is none, but a token from before the first event is what clients have of a room that a whole
+   * timeline fits into.
+   */
+  async #firstState(roomId: string): Promise<ReadonlyMap<StateKey, StoredEvent>> {
+    const [create, join] = await this.#events.range(roomId, { newestFirst: false, limit: 2 });
+    const isWhole = create !== undefined && isCreate(create.pdu) && join?.stateAfter !== undefined;
+    return isWhole ? this.stateAfter(join) : this.state(roomId);
   }
 
   /** How a user stands to a room now. @throws MatrixError 403 for somebody outside a room that is not open to all */

@@ -38,6 +38,16 @@ describe('/sync', () => {
     expect(list(third, 'rooms', 'join', room, 'state', 'events')).toEqual([]);
   });
 
+  it('tells of a whole room with a token at which members can be asked for, who were there before others', async () => {
+    const room = await bert.createRoom({ preset: 'public_chat' });
+    const token = String(at(await bert.sync(), 'rooms', 'join', room, 'timeline', 'prev_batch'));
+    await clara.join(room);
+    const members = async (query: string): Promise<unknown[]> =>
+      list((await bert.ask('GET', `/rooms/${room}/members${query}`)).body, 'chunk').map((event) => event['state_key']);
+    expect(await members(`?at=${token}`)).toEqual([bert.userId]);
+    expect((await members('')).toSorted()).toEqual([bert.userId, clara.userId]);
+  });
+
   it('wakes somebody who waits', async () => {
     const room = await both();
     const since = await clara.now();
