@@ -310,6 +310,9 @@ export class Memberships {
     return this.#deps.inTurn(roomId, async (room) => {
       const id = eventId(pdu, room.version);
       const existing = await events.get(id);
+      if (existing && existing.roomId !== roomId) {
+        throw new MatrixError(400, 'M_BAD_JSON', 'The id of the event is taken in another room.');
+      }
       let event = existing?.outlier === false ? existing : undefined;
       if (!event) {
         const known = await events.getMany(pdu.prev_events);

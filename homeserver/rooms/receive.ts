@@ -6,7 +6,7 @@
  */
 import { AuthError, checkAuth, checkAuthEventsSelection, stateKey, stateViewOf } from '../../federation/auth-rules.ts';
 import type { StateKey } from '../../federation/auth-rules.ts';
-import { eventId, isCreate, roomIdOf } from '../../federation/event.ts';
+import { BadEventError, eventId, isCreate, roomIdOf } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
 import type { Logger } from 'pino';
 import type { Database } from '../database/database.ts';
@@ -63,6 +63,8 @@ export class Receiver {
   async receive(room: Room, pdu: Pdu, origin: string): Promise<StoredEvent> {
     const id = eventId(pdu, room.version);
     const known = await this.#deps.events.get(id);
+    // Where servers give the ids, two events may have the same.
+    if (known && known.roomId !== room.roomId) throw new BadEventError(`The id ${id} is taken in another room.`);
     if (known && !known.outlier) return known;
     // What was said before we came in, or while we did, is put in its place without the history that led to it: that is
     // no news, and is fetched when somebody looks for it.

@@ -66,6 +66,17 @@ describe('Room versions and ways into a room', () => {
     });
   }
 
+  it('do not take an event with the id of one in another room, where servers give the ids', async () => {
+    const [here, there] = [
+      await rooms.create(BERT, { roomVersion: '1' }),
+      await rooms.create(BERT, { roomVersion: '1' }),
+    ];
+    const { pdu } = await rooms.send(here, BERT, { type: 'm.room.message', content: { body: 'Moin' } });
+    const taken = { ...pdu, room_id: there };
+    await expectAsync(rooms.receive(there, taken, 'luebeck.example')).toBeRejectedWithError(/another room/);
+    expect((await rooms.event(String(pdu.event_id)))?.roomId).toBe(here);
+  });
+
   it('let the members of another room into a restricted room, vouched for by somebody who may invite', async () => {
     const space = await rooms.create(BERT, {});
     await rooms.invite(space, BERT, CLARA);
