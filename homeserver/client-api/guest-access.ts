@@ -21,18 +21,27 @@ export interface GuestAccessOptions {
 }
 
 const FORBIDDEN = ['/createRoom', '/rooms/:roomId/invite', '/rooms/:roomId/upgrade', '/knock/:roomId'];
+const GUEST_RULE = '/rooms/:roomId/state/m.room.guest_access{/:key}';
 
 export class GuestAccess {
   readonly #options: GuestAccessOptions;
   readonly #stopListening: () => void;
+  /** Rooms that just now lose their guests. */
+  readonly #removals = new Map<string, Promise<void>>();
 
   constructor(options: GuestAccessOptions) {
     this.#options = options;
     this.#stopListening = options.rooms.onEvent((event) => {
       if (event.pdu.type !== 'm.room.guest_access' || event.pdu.state_key !== '') return;
-      this.#removeGuests(event).catch((error: unknown) => {
-        options.log.warn({ err: error }, 'guests were not taken out of a room');
-      });
+      const { roomId } = event;
+      const removal = this.#removeGuests(event)
+        .catch((error: unknown) => {
+          options.log.warn({ err: error }, 'guests were not taken out of a room');
+        })
+        .finally(() => {
+          if (this.#removals.get(roomId) === removal) this.#removals.delete(roomId);
+        });
+      this.#removals.set(roomId, removal);
     });
   }
 
@@ -46,6 +55,15 @@ export class GuestAccess {
     });
     router.post(['/join/:room', '/rooms/:room/join'], requireSession, async (request, response, next) => {
       if (requesterOf(response).guest && !(await this.#letsGuestsIn(parameter(request, 'room')))) throw forbidden();
+      next();
+    });
+    // Who shuts guests out finds them gone when that is answered.
+    router.put(GUEST_RULE, (request, response, next) => {
+      const json = response.json.bind(response);
+      response.json = (body) => {
+        void (this.#removals.get(parameter(request, 'roomId')) ?? Promise.resolve()).then(() => json(body));
+        return response;
+      };
       next();
     });
     return router;

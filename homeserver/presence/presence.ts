@@ -149,6 +149,8 @@ export class Presence {
     positions.settle(position);
     const shared = await rooms.sharedUsers(userId);
     notifier.wakeUsers([userId, ...shared]);
+    // Also who looks into a room from outside.
+    notifier.wakeRooms((await rooms.roomsOf(userId, ['join'])).map((entry) => entry.roomId));
     this.#send(userId, now, new Set(shared.map((other) => serverOf(other))));
   }
 

@@ -11,12 +11,14 @@ import type { Presence } from './presence.ts';
 export function presencePart(presence: Presence, rooms: Rooms): SyncPart {
   return {
     async collect(question, answer) {
-      const { userId, since, upTo, filter } = question;
+      const { userId, since, upTo, filter, only } = question;
       if (presence.mode === 'off' || !wants(filter.presence, { type: 'm.presence' })) return;
       const changed = presence.changed(since ?? 0, upTo);
       const met = since === undefined ? new Set<string>() : await newlyMet(question);
       if (changed.size === 0 && met.size === 0) return;
-      const shared = new Set([userId, ...(await rooms.sharedUsers(userId))]);
+      const shared = new Set(
+        only === undefined ? [userId, ...(await rooms.sharedUsers(userId))] : await rooms.joinedUsers(only),
+      );
       const events: JsonObject[] = [];
       for (const sender of new Set([...changed, ...met])) {
         const state = presence.of(sender);

@@ -97,12 +97,14 @@ export class History {
     const after = (await this.#states.read(event.stateAfter)).map;
     const memberships = [await this.#membership(before, userId), await this.#membership(after, userId)];
     if (memberships.includes('join')) return true;
-    const visibility = await this.#visibility(before);
-    if (visibility === 'world_readable') return true;
+    const visibilities = [await this.#visibility(before)];
+    // A change of the rule itself is seen by whom the old or the new one lets see.
+    if (event.pdu.type === 'm.room.history_visibility') visibilities.push(await this.#visibility(after));
+    if (visibilities.includes('world_readable')) return true;
     if (memberships.includes('ban')) return event.pdu.state_key === userId;
-    if (visibility === 'invited' && memberships.includes('invite')) return true;
+    if (visibilities.includes('invited') && memberships.includes('invite')) return true;
     if (event.pdu.type === 'm.room.member' && event.pdu.state_key === userId) return true;
-    if (visibility === 'invited' || visibility === 'joined') return false;
+    if (!visibilities.includes('shared')) return false;
     // Who is outside may never have been inside: from before their time they see nothing.
     return now.membership === 'join';
   }

@@ -124,23 +124,23 @@ export function personal(options: PersonalOptions): Personal {
   });
   receiptsFromServers(options.edus, rooms, receipts);
   const presence = new Presence({ ...options, mode: options.presence ?? 'off' });
-  const parts: SyncPart[] = [
+  const common: SyncPart[] = [
     // First, as it makes the entries of the rooms.
     roomsPart({ db, rooms, clientEvents, ignored }),
     accountDataPart(accountData),
     typing.part(),
     receiptsPart(receipts),
     presencePart(presence, rooms),
-    ...options.parts,
-    pushPart({ accountData, rules, notifications, evaluator }),
   ];
-  const ask = answers({ rooms, positions, notifier, parts });
+  const counts = pushPart({ accountData, rules, notifications, evaluator });
+  const parts = [...common, ...options.parts, counts];
+  const waiting = { rooms, positions, notifier };
   return {
     accountData,
     clientEvents,
     matrix: [
       syncRouter({
-        answers: ask,
+        answers: answers({ ...waiting, parts }),
         parts,
         present: (userId, state) => presence.syncs(userId, state),
         storedFilter: options.storedFilter,
@@ -148,7 +148,8 @@ export function personal(options: PersonalOptions): Personal {
       }),
       eventStreamRouter({
         rooms,
-        answers: ask,
+        // It has no place for messages to a device; to read them for it would take them from the device.
+        answers: answers({ ...waiting, parts: [...common, counts] }),
         newest: () => positions.current,
         isListed: options.isListed,
         showFor: showFor(db, rooms),

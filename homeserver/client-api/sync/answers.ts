@@ -4,7 +4,7 @@ import type { Notifier } from '../../stream/notifier.ts';
 import type { Positions } from '../../stream/positions.ts';
 import { askedRooms } from './asked-rooms.ts';
 import { emptyAnswer, saysSomething } from './part.ts';
-import type { SyncAnswer, SyncPart, SyncQuestion } from './part.ts';
+import type { AskedRooms, SyncAnswer, SyncPart, SyncQuestion } from './part.ts';
 
 export interface AnswersOptions {
   readonly rooms: Rooms;
@@ -38,16 +38,18 @@ export function answers({ rooms, positions, notifier, parts }: AnswersOptions): 
   return async (asked, deadline, aborted) => {
     for (;;) {
       // Waiting begins before looking: what happens meanwhile wakes us.
-      const joined = await rooms.roomsOf(asked.userId, ['join']);
+      const own = asked.only === undefined ? await rooms.roomsOf(asked.userId, ['join']) : [];
       const wait = notifier.wait(
         asked.userId,
-        joined.map((entry) => entry.roomId),
+        asked.only === undefined ? own.map((entry) => entry.roomId) : [asked.only],
         Math.max(0, deadline - Date.now()),
         aborted,
       );
       try {
         const upTo = positions.current;
-        const question = { ...asked, upTo, rooms: await askedRooms(rooms, { ...asked, upTo }) };
+        const about =
+          asked.only === undefined ? await askedRooms(rooms, { ...asked, upTo }) : oneRoom(asked.only, asked.since);
+        const question = { ...asked, upTo, rooms: about };
         const answer = await collect(question);
         if (saysSomething(answer) || asked.since === undefined || asked.fullState || Date.now() >= deadline) {
           return { question, answer };
@@ -60,4 +62,8 @@ export function answers({ rooms, positions, notifier, parts }: AnswersOptions): 
       }
     }
   };
+}
+
+function oneRoom(roomId: string, since: number | undefined): AskedRooms {
+  return { joined: new Map([[roomId, { roomId, since }]]), entered: new Set(), exited: new Set(), others: [] };
 }

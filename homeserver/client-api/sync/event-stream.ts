@@ -27,6 +27,8 @@ export interface EventStreamOptions {
 }
 
 const MAX_WAIT_MS = 60_000;
+/** Who does not say how long waits so long, as with Synapse. */
+const DEFAULT_WAIT_MS = 30_000;
 const MAX_MESSAGES = 100;
 const DEFAULT_MESSAGES = 10;
 
@@ -40,9 +42,17 @@ export function eventStreamRouter(options: EventStreamOptions): Router {
       requireSession,
       async (request, response) => {
         const since = sinceOf(queryText(request, 'from')) ?? newest();
-        const deadline = Date.now() + queryNumber(request, 'timeout', 0, MAX_WAIT_MS);
+        const deadline = Date.now() + queryNumber(request, 'timeout', DEFAULT_WAIT_MS, MAX_WAIT_MS);
         const { signal } = abortOnClose(response);
-        const { question, answer } = await answers(asked(response, { since }), deadline, signal);
+        const only = queryText(request, 'room_id');
+        const { userId, guest } = requesterOf(response);
+        if (only !== undefined) await requireSight(only, userId);
+        else if (guest) throw new MatrixError(400, 'M_MISSING_PARAM', 'Guests say of which room they want to hear.');
+        const { question, answer } = await answers(
+          asked(response, { since, ...(only === undefined ? {} : { only }) }),
+          deadline,
+          signal,
+        );
         if (signal.aborted) return;
         response.json({ start: `s${since}`, end: `s${question.upTo}`, chunk: streamOf(answer, question) });
       },
@@ -109,9 +119,14 @@ export function eventStreamRouter(options: EventStreamOptions): Router {
         const show = showFor(userId, deviceId);
         const state = await rooms.stateFor(roomId, userId);
         const page = await rooms.messages(roomId, userId, { dir: 'b', limit: messagesOf(request) });
-        const filter = { room: { rooms: [roomId], timeline: { limit: 1 } } };
-        const { question, answer } = await answers(asked(response, { filter }), 0, abortOnClose(response).signal);
         const membership = await rooms.membership(roomId, userId);
+        const outside = membership !== 'join' && (await isWorldReadable(roomId));
+        const filter = { room: { rooms: [roomId], timeline: { limit: 1 } } };
+        const { question, answer } = await answers(
+          asked(response, { filter, ...(outside ? { only: roomId } : {}) }),
+          0,
+          abortOnClose(response).signal,
+        );
         const inside = new Set(await rooms.joinedUsers(roomId));
         response.json({
           room_id: roomId,
@@ -132,6 +147,17 @@ export function eventStreamRouter(options: EventStreamOptions): Router {
       },
     ],
   });
+
+  async function isWorldReadable(roomId: string): Promise<boolean> {
+    const rule = await rooms.stateEvent(roomId, 'm.room.history_visibility', '');
+    return rule?.pdu.content['history_visibility'] === 'world_readable';
+  }
+
+  /** @throws MatrixError 403 for those who are not in a room into which not everybody may look */
+  async function requireSight(roomId: string, userId: string): Promise<void> {
+    if ((await rooms.membership(roomId, userId)) === 'join' || (await isWorldReadable(roomId))) return;
+    throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
+  }
 
   async function visibilityOf(roomId: string): Promise<string> {
     return (await isListed(roomId)) ? 'public' : 'private';
@@ -158,7 +184,7 @@ export function eventStreamRouter(options: EventStreamOptions): Router {
 
 function asked(
   response: Response,
-  question: Partial<Pick<SyncQuestion, 'since' | 'filter'>>,
+  question: Partial<Pick<SyncQuestion, 'since' | 'filter' | 'only'>>,
 ): Omit<SyncQuestion, 'upTo' | 'rooms'> {
   const { userId, deviceId } = requesterOf(response);
   return { userId, deviceId, since: undefined, fullState: false, stateAfter: 'state_after', filter: {}, ...question };

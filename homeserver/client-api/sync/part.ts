@@ -18,6 +18,8 @@ export interface SyncQuestion {
   /** Under this name changed state is wanted as it is after the timeline; undefined for that before it. @see MSC4222 */
   readonly stateAfter: 'state_after' | 'org.matrix.msc4222.state_after' | undefined;
   readonly filter: Filter;
+  /** Only of this room is told, into which the user may look without being in it. The older event stream asks so. */
+  readonly only?: string;
   /** The rooms that the user is or was in, without those that the filter leaves out. */
   readonly rooms: AskedRooms;
 }
