@@ -23,6 +23,9 @@ export class BadSignatureError extends Error {
   }
 }
 
+/** Thrown when the keys of a server could not be had: the signature may be good, and may be checked another time. */
+export class NoKeyError extends BadSignatureError {}
+
 // An event is rarely signed with more than one key of a server; the limit bounds key look-ups per event.
 const MAX_KEYS_PER_SERVER = 5;
 
@@ -87,7 +90,7 @@ async function checkServer(pdu: Pdu, signed: JsonObject, server: string, validAt
     }
     verified = true;
   }
-  if (!verified) throw new BadSignatureError(`No key of ${server} was found that signed the event.`, server);
+  if (!verified) throw new NoKeyError(`No key of ${server} was found that signed the event.`, server);
 }
 
 function hashMatches(pdu: Pdu, version: RoomVersion): boolean {

@@ -13,7 +13,7 @@ import { keptForm, wireForm } from './wire-form.ts';
 export { isEventId, isHashRoomId, isRoomAlias, isRoomId, isServerName, isUserId, serverOf } from './identifiers.ts';
 export { citedHashes, contentHash, eventId } from './event-hash.ts';
 export { wireForm } from './wire-form.ts';
-export { BadSignatureError, checkEventSignaturesAndHash } from './event-signatures.ts';
+export { BadSignatureError, checkEventSignaturesAndHash, NoKeyError } from './event-signatures.ts';
 
 interface EventFields {
   type: string;

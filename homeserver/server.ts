@@ -156,6 +156,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     profile: (userId) => profiles.membership(userId),
     log,
   });
+  opened.push(() => rooms.close());
   const federation = federationApi({
     serverName,
     version,
@@ -353,6 +354,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
   if (measured && config.metricsListen) await listen(measured.server, config.metricsListen, opened);
   // Now others can ask for our keys, which they need to take what waits for them.
   await queue.wakeAll();
+  rooms.start();
   await leaver.resume();
   log.info({ serverName, publicUrl, version }, 'the homeserver is ready');
 }

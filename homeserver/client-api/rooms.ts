@@ -265,8 +265,10 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
   const stateHandlers = (keyOf: (request: express.Request) => string): Parameters<typeof methods>[2] => ({
     get: async (request, response) => {
       const roomId = parameter(request, 'roomId');
-      const state = await rooms.stateFor(roomId, requesterOf(response).userId);
-      const event = state.get(stateKey(parameter(request, 'eventType'), keyOf(request)));
+      const key = stateKey(parameter(request, 'eventType'), keyOf(request));
+      const { userId } = requesterOf(response);
+      const event =
+        (await rooms.stateFor(roomId, userId)).get(key) ?? (await rooms.wholeStateFor(roomId, userId)).get(key);
       if (!event) throw new MatrixError(404, 'M_NOT_FOUND', 'The room has no such state.');
       response.json(queryText(request, 'format') === 'event' ? await showTo(response, true)(event) : event.pdu.content);
     },
@@ -301,7 +303,7 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
   methods(router, '/rooms/:roomId/state', {
     get: async (request, response) => {
       const roomId = parameter(request, 'roomId');
-      const state = await rooms.stateFor(roomId, requesterOf(response).userId);
+      const state = await rooms.wholeStateFor(roomId, requesterOf(response).userId);
       response.json(await Promise.all([...state.values()].map(showTo(response, true))));
     },
   });
@@ -341,7 +343,7 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
   methods(router, '/rooms/:roomId/members', {
     get: async (request, response) => {
       const roomId = parameter(request, 'roomId');
-      const state = await rooms.stateFor(roomId, requesterOf(response).userId, queryText(request, 'at'));
+      const state = await rooms.wholeStateFor(roomId, requesterOf(response).userId, queryText(request, 'at'));
       const [wanted, unwanted] = [queryText(request, 'membership'), queryText(request, 'not_membership')];
       const members = [...state.values()].filter(({ pdu: { type, content } }) => {
         if (type !== 'm.room.member') return false;
@@ -358,6 +360,7 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
       if ((await rooms.membership(roomId, requesterOf(response).userId)) !== 'join') {
         throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
       }
+      await rooms.whole(roomId);
       const joined: JsonObject = {};
       for (const event of (await rooms.state(roomId)).values()) {
         const { type, content, state_key: userId } = event.pdu;

@@ -129,12 +129,12 @@ export class DeviceLists {
     inside.delete(serverName);
     if (inside.size === 0 || !(await this.#hasEntered(event))) return;
     const rows = await db.query<{ server: string }>(
-      `SELECT DISTINCT server FROM room_members here WHERE room_id = $1 AND membership = 'join' AND server <> $3
-         AND NOT EXISTS (
+      `SELECT server FROM unnest($3::text[]) AS here (server)
+         WHERE NOT EXISTS (
            SELECT 1 FROM room_members own JOIN room_members other ON other.room_id = own.room_id
            WHERE own.user_id = $2 AND own.membership = 'join' AND own.room_id <> $1
              AND other.server = here.server AND other.membership = 'join')`,
-      [event.roomId, userId, serverName],
+      [event.roomId, userId, [...inside]],
     );
     const servers = rows.map((row) => row.server);
     if (servers.length === 0) return;
@@ -202,7 +202,9 @@ export class DeviceLists {
   async #servers(userId: string, tx: Tx): Promise<string[]> {
     const rows = await this.#options.db.query<{ server: string }>(
       `SELECT DISTINCT other.server FROM room_members own JOIN room_members other ON other.room_id = own.room_id
-       WHERE own.user_id = $1 AND own.membership = 'join' AND other.membership = 'join' AND other.server <> $2`,
+       WHERE own.user_id = $1 AND own.membership = 'join' AND other.membership = 'join' AND other.server <> $2
+       UNION SELECT unnest(i.servers) FROM room_members own JOIN incomplete_rooms i ON i.room_id = own.room_id
+       WHERE own.user_id = $1 AND own.membership = 'join' AND i.open AND i.members_omitted`,
       [userId, this.#options.serverName],
       tx,
     );

@@ -44,6 +44,13 @@ export function graphRouter({ serverName, rooms, signed }: GraphRouterOptions): 
     return { roomId, origin };
   }
 
+  /** Of a room that we have just entered we do not know the states yet. */
+  async function wholeRoom(request: Request, response: Response): Promise<{ roomId: string; origin: string }> {
+    const asked = await room(request, response);
+    await rooms.whole(asked.roomId);
+    return asked;
+  }
+
   /** What the server may see of an event: all of it, or its redacted form. */
   async function visible(event: StoredEvent, origin: string): Promise<JsonObject> {
     const version = await rooms.version(event.roomId);
@@ -81,7 +88,7 @@ export function graphRouter({ serverName, rooms, signed }: GraphRouterOptions): 
   methods(router, '/v1/state_ids/:roomId', {
     get: async (request, response) => {
       eventIdOf(request);
-      const { roomId } = await room(request, response);
+      const { roomId } = await wholeRoom(request, response);
       const { state, chain } = await stateBefore(request, roomId);
       response.json({ pdu_ids: state, auth_chain_ids: chain.map((event) => event.eventId) });
     },
@@ -90,7 +97,7 @@ export function graphRouter({ serverName, rooms, signed }: GraphRouterOptions): 
   methods(router, '/v1/state/:roomId', {
     get: async (request, response) => {
       eventIdOf(request);
-      const { roomId } = await room(request, response);
+      const { roomId } = await wholeRoom(request, response);
       const { state, chain } = await stateBefore(request, roomId);
       const events = await rooms.events(state);
       response.json({

@@ -94,7 +94,7 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
       throw new MatrixError(400, 'M_BAD_JSON', 'The event does not have the id in the path.');
     }
     const vouched = membership === 'join' ? await memberships.vouch(roomId, given) : given;
-    return memberships.accept(roomId, await verified(vouched, version, keyring), origin);
+    return memberships.accept(roomId, await verified(vouched, version, keyring), origin, omitsMembers(request));
   }
 
   for (const membership of ['join', 'knock', 'leave'] as const) {
@@ -109,7 +109,7 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
     const wire = ({ pdu }: { readonly pdu: Pdu }): JsonObject => (version ? wireForm(pdu, version) : pdu);
     return {
       origin: serverName,
-      members_omitted: false,
+      members_omitted: omitsMembers(request),
       servers_in_room: accepted.servers,
       event: wire(accepted.event),
       state: accepted.state.map(wire),
@@ -205,6 +205,11 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
   });
 
   return router;
+}
+
+/** The joining server takes the members later. @see Matrix specification, `PUT /send_join`, `omit_members` */
+function omitsMembers(request: Request): boolean {
+  return request.query['omit_members'] === 'true';
 }
 
 type Membership = 'join' | 'knock' | 'leave';

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { FederationError } from '../../federation/client.ts';
 import type { FederationClient, FederationRequest } from '../../federation/client.ts';
-import { eventId, hashAndSign, serverOf, wireForm } from '../../federation/event.ts';
+import { eventId, hashAndSign, isServerName, serverOf, wireForm } from '../../federation/event.ts';
 import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
 import { isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
@@ -14,7 +14,7 @@ import { keptForm } from '../../federation/wire-form.ts';
 import { MatrixError } from '../errors.ts';
 import type { Knocked, MissingEventsQuery, RemoteRooms, RemoteState } from '../rooms/ports.ts';
 import type { Rooms } from '../rooms/rooms.ts';
-import { checkedEvent, checkedEvents } from './checked-events.ts';
+import { checkedEvent, checkedEvents, sortedEvents } from './checked-events.ts';
 
 const V1 = '/_matrix/federation/v1';
 const V2 = '/_matrix/federation/v2';
@@ -25,11 +25,18 @@ const WHOLE_STATE = { timeoutMs: JOIN_TIMEOUT_MS, maxBytes: 64 * 1024 * 1024, ho
 /** From here on the whole state in one answer is cheaper than event by event. */
 const FETCH_ONE_BY_ONE = 20;
 const MAX_STATE_EVENTS = 50_000;
+const MAX_SERVERS = 20_000;
 
 const object = z.custom<JsonObject>(isJsonObject, 'must be an object');
 const events = z.array(z.custom<JsonValue>(() => true)).max(MAX_STATE_EVENTS);
 const templateSchema = z.looseObject({ room_version: z.string().max(32).default('1'), event: object });
-const sendJoinSchema = z.looseObject({ state: events, auth_chain: events, event: object.optional() });
+const sendJoinSchema = z.looseObject({
+  state: events,
+  auth_chain: events,
+  event: object.optional(),
+  members_omitted: z.boolean().default(false),
+  servers_in_room: z.array(z.string().max(255)).max(MAX_SERVERS).default([]),
+});
 const inviteSchema = z.looseObject({ event: object });
 const knockSchema = z.looseObject({
   knock_room_state: z
@@ -146,27 +153,30 @@ export class FederatedRooms implements RemoteRooms {
       const query = `${encodeURIComponent(roomId)}?event_id=${encodeURIComponent(id)}`;
       const ids = parse(
         stateIdsSchema,
-        await this.#ask(server, { method: 'GET', path: `${V1}/state_ids/${query}` }),
+        await this.#ask(server, { method: 'GET', path: `${V1}/state_ids/${query}`, ...WHOLE_STATE }),
         server,
       );
       const known = await rooms.events([...ids.pdu_ids, ...ids.auth_chain_ids]);
       const wanted = [...ids.pdu_ids, ...ids.auth_chain_ids].filter((eventIdHere) => !known.has(eventIdHere));
       const fetched = new Map<string, Pdu>();
+      let missing = 0;
       if (wanted.length > FETCH_ONE_BY_ONE) {
         const whole = parse(
           stateSchema,
           await this.#ask(server, { method: 'GET', path: `${V1}/state/${query}`, ...WHOLE_STATE }),
           server,
         );
-        const given = await checkedEvents([...whole.auth_chain, ...whole.pdus], version, keyring);
-        for (const pdu of given) fetched.set(eventId(pdu, version), pdu);
+        const { good, unchecked } = await sortedEvents([...whole.auth_chain, ...whole.pdus], version, keyring);
+        for (const pdu of good) fetched.set(eventId(pdu, version), pdu);
+        missing = unchecked;
       } else {
         const given = await Promise.all(wanted.map((eventIdHere) => this.event(eventIdHere, [server], version)));
         for (const pdu of given) if (pdu) fetched.set(eventId(pdu, version), pdu);
+        missing = given.filter((pdu) => pdu === undefined).length;
       }
       const take = (list: readonly string[]): Pdu[] =>
         list.map((eventIdHere) => known.get(eventIdHere)?.pdu ?? fetched.get(eventIdHere)).filter((pdu) => !!pdu);
-      return { state: take(ids.pdu_ids), authChain: take(ids.auth_chain_ids) };
+      return { state: take(ids.pdu_ids), authChain: take(ids.auth_chain_ids), missing };
     });
   }
 
@@ -205,12 +215,12 @@ export class FederatedRooms implements RemoteRooms {
   }
 
   async #joinVia(server: string, userId: string, roomId: string, content: JsonObject): Promise<void> {
-    const { keyring, rooms } = this.#deps;
+    const { keyring, rooms, serverName } = this.#deps;
     const { pdu, version } = await this.#template(server, 'make_join', roomId, userId, content, `?${VERSIONS}`);
     const id = eventId(pdu, version);
     const answer = await this.#ask(server, {
       method: 'PUT',
-      path: `${V2}/send_join/${encodeURIComponent(roomId)}/${encodeURIComponent(id)}`,
+      path: `${V2}/send_join/${encodeURIComponent(roomId)}/${encodeURIComponent(id)}?omit_members=true`,
       body: wireForm(pdu, version),
       ...WHOLE_STATE,
     });
@@ -219,12 +229,20 @@ export class FederatedRooms implements RemoteRooms {
     const join = given.event === undefined ? pdu : await checkedEvent(given.event, version, keyring);
     if (eventId(join, version) !== id) throw badAnswer(server, 'it gave another join than ours');
     const [state, authChain] = await Promise.all([
-      checkedEvents(given.state, version, keyring),
-      checkedEvents(given.auth_chain, version, keyring),
+      sortedEvents(given.state, version, keyring),
+      sortedEvents(given.auth_chain, version, keyring),
     ]);
-    // Another server let the user in because nobody of ours could: the room is here already.
-    if ((await rooms.joinedServers(roomId)).has(this.#deps.serverName)) await rooms.receive(roomId, join, server);
-    else await rooms.adoptJoin({ roomId, version, join, state, authChain });
+    await rooms.adoptJoin({
+      roomId,
+      version,
+      join,
+      state: state.good,
+      authChain: authChain.good,
+      resident: server,
+      servers: given.servers_in_room.filter((name) => isServerName(name) && name !== serverName),
+      membersOmitted: given.members_omitted,
+      unchecked: state.unchecked + authChain.unchecked,
+    });
   }
 
   /** Fetches the template of a membership, checks that it is what was asked for, and signs it. */

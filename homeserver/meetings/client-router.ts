@@ -98,8 +98,10 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
     if ((await rooms.membership(roomId, userId)) !== 'invite') {
       throw new MatrixError(404, 'M_NOT_FOUND', 'There is no invitation to answer.');
     }
-    if (answer === 'accept') await rooms.join(userId, roomId);
-    else await rooms.leave(roomId, userId);
+    if (answer === 'accept') {
+      await rooms.join(userId, roomId);
+      await rooms.whole(roomId);
+    } else await rooms.leave(roomId, userId);
     response.json({});
   });
 

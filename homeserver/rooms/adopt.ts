@@ -9,6 +9,7 @@ import { writeTogether } from '../database/writes.ts';
 import type { Database } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
+import type { IncompleteRoom, IncompleteRooms } from './incomplete-rooms.ts';
 import type { Invitations } from './invitations.ts';
 import type { Members } from './members.ts';
 import type { Positions } from '../stream/positions.ts';
@@ -25,7 +26,22 @@ export interface AdoptedJoin {
   readonly join: Pdu;
   readonly state: readonly Pdu[];
   readonly authChain: readonly Pdu[];
+  /** The server that let us in. */
+  readonly resident: string;
+  /** Servers in the room, as that one says. */
+  readonly servers: readonly string[];
+  /** Whether the state lacks the members who are of no matter to the join. */
+  readonly membersOmitted: boolean;
+  /** How many events were left out because the keys of a server could not be had. */
+  readonly unchecked: number;
 }
+
+/**
+ * Servers to which events are sent on the word of the server that let us in, until the signed memberships say who is
+ * there. A false word could direct our traffic at anybody, so that they are few; the others get what was said when the
+ * room is complete.
+ */
+const TRUSTED_SERVERS = 100;
 
 export interface AdoptDeps {
   readonly db: Database;
@@ -35,6 +51,7 @@ export interface AdoptDeps {
   readonly rooms: RoomTable;
   readonly invitations: Invitations;
   readonly changes: StateChanges;
+  readonly incomplete: IncompleteRooms;
   readonly positions: Positions;
   readonly receiver: Receiver;
   readonly timeline: Timeline;
@@ -44,14 +61,12 @@ export interface AdoptDeps {
 /**
  * Makes the room ours as another server described it in its answer to `send_join`. To be called in the room's turn.
  *
- * @throws MatrixError 502 when the answer does not hold together or does not authorise the join
+ * @throws MatrixError 502 when the answer does not hold together, 403 when it does not authorise the join
  * @see Matrix specification, server-server API, "Joining Rooms"
  */
-export async function adoptJoin(
-  deps: AdoptDeps,
-  { roomId, version, join, state, authChain }: AdoptedJoin,
-): Promise<void> {
-  const { db, events, states, rooms, invitations, positions, receiver, timeline } = deps;
+export async function adoptJoin(deps: AdoptDeps, adopted: AdoptedJoin): Promise<void> {
+  const { roomId, version, join, state, authChain } = adopted;
+  const { db, events, states, rooms, invitations, incomplete, positions, receiver, timeline } = deps;
   const create = [...state, ...authChain].find((pdu) => isCreate(pdu) && roomIdOf(pdu, version) === roomId);
   if (!create) throw new MatrixError(502, 'M_UNKNOWN', 'The other server gave a state without the create event.');
   if ((member(create.content, 'room_version') ?? '1') !== version.id) {
@@ -60,26 +75,38 @@ export async function adoptJoin(
   const createId = eventId(create, version);
   await receiver.storeOutliers({ roomId, version, create }, [create, ...authChain, ...state]);
 
-  const stored = await events.getMany(state.map((pdu) => eventId(pdu, version)));
   const before = new Map<StateKey, string>([[stateKey('m.room.create', ''), createId]]);
-  for (const event of stored.values()) {
+  const put = (event: StoredEvent): void => {
     const { type, state_key: key } = event.pdu;
     if (key !== undefined && !event.rejected && event.roomId === roomId) before.set(stateKey(type, key), event.eventId);
-  }
+  };
+  // The memberships that authorise the join are of its state as well, and are not repeated there.
+  if (adopted.membersOmitted) for (const event of (await events.getMany(join.auth_events)).values()) put(event);
+  for (const event of (await events.getMany(state.map((pdu) => eventId(pdu, version)))).values()) put(event);
   const joinId = eventId(join, version);
   try {
     checkAuth(join, joinId, version, await timeline.view({ version, create }, before, join));
   } catch (error) {
     if (!(error instanceof AuthError)) throw error;
     throw new MatrixError(
-      502,
-      'M_UNKNOWN',
-      `The state that the other server gave does not let us in: ${error.message}`,
+      403,
+      'M_FORBIDDEN',
+      `The state that the other server gave does not let you in: ${error.message}`,
     );
   }
 
   const old = (await rooms.find(roomId))?.state.map;
   const position = positions.take();
+  const lacking: IncompleteRoom | undefined =
+    adopted.membersOmitted || adopted.unchecked > 0
+      ? {
+          roomId,
+          joinEvent: joinId,
+          position,
+          membersOmitted: adopted.membersOmitted,
+          servers: [...new Set([adopted.resident, ...adopted.servers])].slice(0, TRUSTED_SERVERS),
+        }
+      : undefined;
   deps.members.changing(roomId);
   try {
     const { room, event } = await db.transaction(async (tx) => {
@@ -107,10 +134,13 @@ export async function adoptJoin(
       const map = stateAfter.map;
       const keys = old === undefined ? [joinKey] : differences(old, map);
       await deps.changes.put(tx, roomId, position, keys, old ?? before, map);
+      await writeTogether(db, [lacking ? incomplete.write(lacking) : incomplete.learning(roomId, position, true)], tx);
       await invitations.removeAll(roomId, tx);
       return { room: entered, event: stored };
     });
     deps.members.changing(roomId);
+    if (lacking) incomplete.noted(lacking);
+    else incomplete.learned(roomId, true);
     events.committed(event);
     rooms.committed(room);
     positions.settle(position);

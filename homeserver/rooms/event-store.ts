@@ -125,6 +125,33 @@ export class EventStore {
     this.#cache.set(event.eventId, lasting);
   }
 
+  /**
+   * What gives events that are in their place already another state around them, or another verdict. To be followed by
+   * `committed` of each.
+   */
+  reviewed(events: readonly StoredEvent[]): Write {
+    return {
+      sql: `UPDATE events SET rejected = n.rejected, state_before = n.before, state_after = n.after
+            FROM unnest($1::text[], $2::boolean[], $3::bigint[], $4::bigint[]) AS n (id, rejected, before, after)
+            WHERE event_id = n.id`,
+      params: [
+        events.map((event) => event.eventId),
+        events.map((event) => event.rejected),
+        events.map((event) => event.stateBefore ?? null),
+        events.map((event) => event.stateAfter ?? null),
+      ],
+    };
+  }
+
+  /** Events of a room in the order of storing, whatever was decided about them; no outliers. @param from inclusive */
+  async storedFrom(roomId: string, from: number, limit: number): Promise<StoredEvent[]> {
+    const rows = await this.#db.query<Row>(
+      `SELECT ${COLUMNS} FROM events WHERE room_id = $1 AND position >= $2 AND NOT outlier ORDER BY position LIMIT $3`,
+      [roomId, from, limit],
+    );
+    return rows.map(stored);
+  }
+
   /** Marks an event as redacted. */
   async redact(eventId: string, by: string): Promise<void> {
     await this.#db.query('UPDATE events SET redacted_by = $2 WHERE event_id = $1 AND redacted_by IS NULL', [

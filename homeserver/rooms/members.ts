@@ -24,6 +24,8 @@ export interface MembershipEntry {
 }
 
 const CACHED_ROOMS = 5_000;
+/** One of them may be the user who asks. */
+const HEROES = 6;
 
 export class Members {
   readonly #db: Database;
@@ -90,13 +92,14 @@ export class Members {
     return row?.membership;
   }
 
-  /** Servers with somebody in the room. */
+  /** Servers with somebody in the room; of one whose members are not known yet, those that we were told of as well. */
   async servers(roomId: string): Promise<Set<string>> {
     const cached = this.#servers.get(roomId);
     if (cached) return new Set(cached);
     const generation = this.#generation;
     const rows = await this.#db.query<{ server: string }>(
-      `SELECT DISTINCT server FROM room_members WHERE room_id = $1 AND membership = 'join'`,
+      `SELECT DISTINCT server FROM room_members WHERE room_id = $1 AND membership = 'join'
+       UNION SELECT unnest(servers) FROM incomplete_rooms WHERE room_id = $1 AND open AND members_omitted`,
       [roomId],
     );
     const servers = rows.map((row) => row.server);
@@ -120,6 +123,16 @@ export class Members {
       [roomId],
     );
     return row?.count ?? 0;
+  }
+
+  /** Users after whom a room without a name is named. @see Matrix specification, "Room Summary", `m.heroes` */
+  async heroes(roomId: string): Promise<string[]> {
+    const rows = await this.#db.query<{ user_id: string }>(
+      `SELECT user_id FROM room_members WHERE room_id = $1 AND membership IN ('join', 'invite')
+       ORDER BY position, user_id LIMIT ${String(HEROES)}`,
+      [roomId],
+    );
+    return rows.map((row) => row.user_id);
   }
 
   /** Users of one server in a room. */

@@ -1,5 +1,6 @@
 /** Joining, inviting, knocking, leaving: of our users here and elsewhere, and of other servers' users here. */
 import type { Logger } from 'pino';
+import { splitStateKey, stateKey } from '../../federation/auth-rules.ts';
 import type { StateKey } from '../../federation/auth-rules.ts';
 import { addSignature, eventId, hashAndSign, isUserId, serverOf, wireForm } from '../../federation/event.ts';
 import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
@@ -12,6 +13,7 @@ import type { Positions } from '../stream/positions.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import { shown } from './event-store.ts';
 import type { History } from './history.ts';
+import type { IncompleteRooms } from './incomplete-rooms.ts';
 import type { Invitation, Invitations } from './invitations.ts';
 import type { LocalEvents, NewEvent } from './local-events.ts';
 import type { Members } from './members.ts';
@@ -27,6 +29,7 @@ export interface MembershipsDeps {
   readonly events: EventStore;
   readonly members: Members;
   readonly invitations: Invitations;
+  readonly incomplete: IncompleteRooms;
   readonly positions: Positions;
   readonly timeline: Timeline;
   readonly local: LocalEvents;
@@ -34,6 +37,8 @@ export interface MembershipsDeps {
   readonly remote: () => RemoteRooms;
   /** Runs a task in the room's turn. @throws MatrixError 404 for an unknown room */
   readonly inTurn: <T>(roomId: string, task: (room: Room) => Promise<T>) => Promise<T>;
+  /** Waits until the members of a room are known. @throws MatrixError 503 */
+  readonly whole: (roomId: string) => Promise<void>;
   /** Name and picture of a local user, as they stand in a membership. */
   readonly profile: (userId: string) => Promise<JsonObject>;
   /** Tells of a membership that is no event of a room of ours. */
@@ -84,7 +89,11 @@ export class Memberships {
     };
     const via = new Set(options.via);
     const servers = await members.servers(roomId);
-    if (servers.has(serverName)) {
+    if (this.#deps.incomplete.lacksMembers(roomId)) {
+      if ((await members.membership(roomId, userId)) === 'join') return;
+      // Whether the user is banned is not known here yet.
+      for (const server of servers) via.add(server);
+    } else if (servers.has(serverName)) {
       try {
         await this.#joinHere(userId, roomId, content);
         return;
@@ -118,6 +127,7 @@ export class Memberships {
   async invite(roomId: string, sender: string, target: string, content: JsonObject = {}): Promise<void> {
     if (!isUserId(target)) throw new MatrixError(400, 'M_INVALID_PARAM', `${target} is not a user id.`);
     const { serverName, inTurn, local, timeline } = this.#deps;
+    await this.#deps.whole(roomId);
     const isLocal = serverOf(target) === serverName;
     const event: NewEvent = {
       type: 'm.room.member',
@@ -241,6 +251,7 @@ export class Memberships {
   ): Promise<void> {
     const { roomId, sender, target } = names;
     if (!isUserId(target)) throw new MatrixError(400, 'M_INVALID_PARAM', `${target} is not a user id.`);
+    await this.#deps.whole(roomId);
     await this.#deps.inTurn(roomId, async (room) => {
       const present = await this.#deps.timeline.membership(room, target);
       if (kind === 'unban' && present !== 'ban') {
@@ -267,6 +278,7 @@ export class Memberships {
     if (!(await members.servers(roomId)).has(serverName)) {
       throw new MatrixError(404, 'M_NOT_FOUND', 'This server is not in the room.');
     }
+    this.#refuseWhileIncomplete(roomId);
     return inTurn(roomId, async (room) => {
       const vouching = membership === 'join' ? await authoriser(this.#deps, room, userId) : undefined;
       const event = await local.draft(room, userId, {
@@ -302,11 +314,13 @@ export class Memberships {
   /**
    * Takes the membership that a server made of our template, and sends it on to the other servers.
    *
+   * @param omitMembers whether the state is to be told without the members who are of no matter to the event
    * @returns the state before it, and the auth chain of that
    * @throws MatrixError 403 when the rules forbid it
    */
-  async accept(roomId: string, pdu: Pdu, origin: string): Promise<AcceptedMembership> {
+  async accept(roomId: string, pdu: Pdu, origin: string, omitMembers = false): Promise<AcceptedMembership> {
     const { events, timeline, history, members } = this.#deps;
+    if (member(pdu.content, 'membership') !== 'leave') this.#refuseWhileIncomplete(roomId);
     return this.#deps.inTurn(roomId, async (room) => {
       const id = eventId(pdu, room.version);
       const existing = await events.get(id);
@@ -327,15 +341,34 @@ export class Memberships {
         event = await timeline.add({ room, pdu, stateBefore, verdict, fanOut: { except: [origin] } });
       }
       const map = (await history.stateBefore(event)) ?? new Map<StateKey, string>();
-      const state = await events.getMany(map.values());
-      const chain = await history.authChain([...map.values(), id]);
+      const ids = omitMembers ? await this.#withoutMembers(roomId, map) : [...map.values()];
+      const state = await events.getMany(ids);
+      const chain = await history.authChain([...ids, id]);
       return {
         event,
         state: [...state.values()],
-        authChain: [...chain.values()],
+        authChain: [...chain.values()].filter((cited) => !omitMembers || !state.has(cited.eventId)),
         servers: [...(await members.servers(roomId))],
       };
     });
+  }
+
+  /** A state without its members, but for those after whom a room without a name is named. */
+  async #withoutMembers(roomId: string, map: ReadonlyMap<StateKey, string>): Promise<string[]> {
+    const isNamed = map.has(stateKey('m.room.name', '')) || map.has(stateKey('m.room.canonical_alias', ''));
+    const heroes = new Set(isNamed ? [] : await this.#deps.members.heroes(roomId));
+    return [...map]
+      .filter(([key]) => {
+        const [type, userId] = splitStateKey(key);
+        return type !== 'm.room.member' || heroes.has(userId);
+      })
+      .map(([, id]) => id);
+  }
+
+  /** Who does not know who is in a room can not let others in. @throws MatrixError 404 */
+  #refuseWhileIncomplete(roomId: string): void {
+    if (!this.#deps.incomplete.lacksMembers(roomId)) return;
+    throw new MatrixError(404, 'M_NOT_FOUND', 'This server has just entered the room and does not know all of it.');
   }
 
   /** What somebody who is outside may know of a room, as whole signed events. */

@@ -25,6 +25,8 @@ export interface Sender {
 export interface RemoteState {
   readonly state: Pdu[];
   readonly authChain: Pdu[];
+  /** How many more events belong to it that were not given, or could not be checked for want of a server's keys. */
+  readonly missing: number;
 }
 
 /** A knock that another server has taken. */

@@ -202,7 +202,7 @@ export class Receiver {
 
   /** The state after an event that we do not have, as another server gives it, with every event of it checked. */
   async #remoteStateAfter(room: Room, id: string, origin: string): Promise<State> {
-    const { remote, states, db, events } = this.#deps;
+    const { remote } = this.#deps;
     const servers = await this.#serversToAsk(room, origin);
     let given;
     try {
@@ -213,15 +213,27 @@ export class Receiver {
     }
     const own = await remote().event(id, servers, room.version);
     await this.storeOutliers(room, [...given.authChain, ...given.state, ...(own ? [own] : [])]);
-    const ids = given.state.map((event) => eventId(event, room.version));
-    if (own?.state_key !== undefined) ids.push(id);
-    const stored = await events.getMany(ids);
+    return this.stateOf(
+      room,
+      given.state.map((event) => eventId(event, room.version)),
+      own && { id, pdu: own },
+    );
+  }
+
+  /**
+   * The state that consists of some stored events.
+   *
+   * @param last replaces what was there before it, if it is a state event
+   */
+  async stateOf(room: Room, ids: readonly string[], last?: { id: string; pdu: Pdu }): Promise<State> {
+    const { db, events, states } = this.#deps;
+    const all = last?.pdu.state_key === undefined ? ids : [...ids, last.id];
+    const stored = await events.getMany(all);
     const map: Map<StateKey, string> = new Map();
-    for (const stateId of ids) {
-      const event = stored.get(stateId);
+    for (const id of all) {
+      const event = stored.get(id);
       const key = event?.pdu.state_key;
-      // The event itself comes last and replaces what was there before it.
-      if (event && key !== undefined && !event.rejected) map.set(stateKey(event.pdu.type, key), stateId);
+      if (event && key !== undefined && !event.rejected) map.set(stateKey(event.pdu.type, key), id);
     }
     return db.transaction((tx) => states.derive(tx, room.roomId, room.state, map));
   }

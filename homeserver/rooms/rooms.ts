@@ -22,11 +22,13 @@ import type { Positions } from '../stream/positions.ts';
 import { readToken, tokenBefore } from '../stream/tokens.ts';
 import { adoptJoin } from './adopt.ts';
 import type { AdoptDeps, AdoptedJoin } from './adopt.ts';
+import { Completion } from './completion.ts';
 import { createContent, firstEvents } from './create-room.ts';
 import type { CreateRoomOptions } from './create-room.ts';
 import { EventStore } from './event-store.ts';
 import type { StoredEvent } from './event-store.ts';
 import { History } from './history.ts';
+import { IncompleteRooms } from './incomplete-rooms.ts';
 import { Invitations } from './invitations.ts';
 import type { Invitation } from './invitations.ts';
 import { LocalEvents } from './local-events.ts';
@@ -73,6 +75,8 @@ const BACKFILL_LIMIT = 100;
 /** History that was not to be had is not asked for again so soon, in ms. */
 const GAP_RETRY_MS = 60_000;
 const KNOWN_GAPS = 1000;
+/** How long somebody waits who asks for the members of a room that is still being completed, in ms. */
+const WHOLE_PATIENCE_MS = 60_000;
 /** Servers asked in turn for older history. */
 const SERVERS_TO_ASK = 5;
 
@@ -91,6 +95,8 @@ export class Rooms {
   readonly #receiver: Receiver;
   readonly #adoptDeps: AdoptDeps;
   readonly #states: StateStore;
+  readonly #incomplete: IncompleteRooms;
+  readonly #completion: Completion;
   /** How the current state of rooms moved. */
   readonly changes: StateChanges;
   /** The graph, for servers. */
@@ -105,11 +111,12 @@ export class Rooms {
   /** The lowest position of backfilled history. */
   #firstPosition: number;
 
-  private constructor(options: RoomsOptions, first: number) {
+  private constructor(options: RoomsOptions, first: number, incomplete: IncompleteRooms) {
     const { db, serverName, key, sender, positions, log } = options;
     this.#options = options;
     this.#positions = positions;
     this.#firstPosition = first;
+    this.#incomplete = incomplete;
     this.#events = new EventStore(db);
     this.#states = new StateStore(db);
     this.changes = new StateChanges(db, positions.current);
@@ -125,6 +132,7 @@ export class Rooms {
       members: this.#members,
       invitations: this.#invitations,
       changes: this.changes,
+      incomplete,
       positions,
       sender,
       emit: (event: StoredEvent, info: { live: boolean }) => this.#emit(event, info),
@@ -140,6 +148,17 @@ export class Rooms {
     });
     this.#receiver = new Receiver({ ...shared, timeline: this.#timeline, remote: () => this.#requireRemote() });
     this.#adoptDeps = { ...shared, receiver: this.#receiver, timeline: this.#timeline };
+    this.#completion = new Completion({
+      ...shared,
+      receiver: this.#receiver,
+      timeline: this.#timeline,
+      remote: () => this.#requireRemote(),
+      inTurn: (roomId, task) => this.#inTurn(roomId, task),
+      wake: async (roomId) => {
+        options.notifier.wakeRooms([roomId]);
+        options.notifier.wakeUsers(await this.joinedLocalUsers(roomId));
+      },
+    });
     this.history = new History(this.#events, this.#states);
     this.memberships = new Memberships({
       ...shared,
@@ -149,6 +168,7 @@ export class Rooms {
       history: this.history,
       remote: () => this.#requireRemote(),
       inTurn: (roomId, task) => this.#inTurn(roomId, task),
+      whole: (roomId) => this.whole(roomId),
       profile: options.profile,
       emitInvitation: (invitation) => this.#emitInvitation(invitation),
     });
@@ -156,7 +176,19 @@ export class Rooms {
 
   /** Reads where the history ends and makes the engine. */
   static async open(options: RoomsOptions): Promise<Rooms> {
-    return new Rooms(options, await new EventStore(options.db).firstPosition());
+    const { db, positions } = options;
+    const incomplete = await IncompleteRooms.load(db, positions.current);
+    return new Rooms(options, await new EventStore(db).firstPosition(), incomplete);
+  }
+
+  /** Goes on completing the rooms that were entered without their whole state. */
+  start(): void {
+    this.#completion.start();
+  }
+
+  /** Ends what waits to be tried again. */
+  close(): void {
+    this.#completion.close();
   }
 
   /** Gives the engine its way to other servers. */
@@ -285,6 +317,14 @@ export class Rooms {
     if (event) return this.stateAfter(event);
     if (open) return this.#firstState(roomId);
     throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
+  }
+
+  /** As `stateFor`, when all members are known. @throws MatrixError 503 when that takes too long */
+  async wholeStateFor(roomId: string, userId: string, at?: string): Promise<ReadonlyMap<StateKey, StoredEvent>> {
+    const state = await this.stateFor(roomId, userId, at);
+    if (!this.lacksMembers(roomId)) return state;
+    await this.whole(roomId);
+    return this.stateFor(roomId, userId, at);
   }
 
   /** The state after an event that we have. */
@@ -479,9 +519,44 @@ export class Rooms {
     return this.#inTurn(roomId, (room) => this.#receiver.receive(room, pdu, origin));
   }
 
-  /** Makes a room ours that another server let us into. */
+  /** Makes a room ours that another server let us into. @throws MatrixError 403 or 502 */
   async adoptJoin(join: AdoptedJoin): Promise<void> {
-    await this.#serial.run(join.roomId, () => adoptJoin(this.#adoptDeps, join));
+    const { roomId } = join;
+    await this.#serial.run(roomId, async () => {
+      const room = await this.#rooms.find(roomId);
+      if (room && (await this.#isFollowed(room, join.join))) {
+        // Another server let the user in because nobody of ours could: the join is an event like any other.
+        const { rejected, softFailed } = await this.#receiver.receive(room, join.join, join.resident);
+        if (rejected || softFailed) throw new MatrixError(403, 'M_FORBIDDEN', 'The rules of the room forbid it.');
+      } else {
+        await adoptJoin(this.#adoptDeps, join);
+      }
+    });
+    this.#completion.begin(roomId);
+  }
+
+  /** Whether we know where an event belongs in a room, because we are in it or are just being told what it is. */
+  async #isFollowed(room: Room, pdu: Pdu): Promise<boolean> {
+    if ((await this.#members.servers(room.roomId)).has(this.#options.serverName)) return true;
+    if (!this.#incomplete.lacksMembers(room.roomId)) return false;
+    const known = await this.#events.getMany(pdu.prev_events);
+    return pdu.prev_events.every((id) => known.get(id)?.stateAfter !== undefined);
+  }
+
+  /** Whether the members of a room are not known yet, because it was entered just now. */
+  lacksMembers(roomId: string): boolean {
+    return this.#incomplete.lacksMembers(roomId);
+  }
+
+  /** Waits until the members of a room are known. @throws MatrixError 503 when that takes too long */
+  async whole(roomId: string, waitMs = WHOLE_PATIENCE_MS): Promise<void> {
+    if (await this.#incomplete.whole(roomId, waitMs)) return;
+    throw new MatrixError(503, 'M_UNKNOWN', 'The room was entered just now, and who is in it is not known yet.');
+  }
+
+  /** At which positions after one the members of some rooms became known. */
+  async completedAfter(roomIds: readonly string[], position: number): Promise<Map<string, number>> {
+    return this.#incomplete.completedAfter(roomIds, position);
   }
 
   /** Current forward extremities. */

@@ -25,6 +25,7 @@ import { writeTogether } from '../database/writes.ts';
 import type { Write } from '../database/writes.ts';
 import { MatrixError } from '../errors.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
+import type { IncompleteRooms } from './incomplete-rooms.ts';
 import type { Invitations } from './invitations.ts';
 import { transactionWrites } from './client-transactions.ts';
 import type { MembershipEntry, Members } from './members.ts';
@@ -62,6 +63,7 @@ export interface TimelineDeps {
   readonly members: Members;
   readonly invitations: Invitations;
   readonly changes: StateChanges;
+  readonly incomplete: IncompleteRooms;
   readonly positions: Positions;
   readonly sender: Sender;
   readonly emit: (event: StoredEvent, info: { live: boolean }) => void;
@@ -74,6 +76,7 @@ interface Planned {
 }
 
 const MEMBER_KEY = stateKey('m.room.member', '');
+const NOBODY: StateMap = new Map();
 const ACCEPTED: Verdict = { rejected: false, softFailed: false };
 
 export class Timeline {
@@ -151,6 +154,26 @@ export class Timeline {
 
   /** Steps 4 to 6 of the checks. The auth events must be stored. */
   async judge(room: Room, pdu: Pdu, id: string, stateBefore: State): Promise<Verdict> {
+    // As long as the members of the room are not known, those count that the event cites.
+    const members = this.#deps.incomplete.lacksMembers(room.roomId) ? await this.#citedMembers(pdu) : NOBODY;
+    const reason = await this.whyRejected(room, pdu, id, withDefaults(stateBefore.map, members));
+    if (reason !== undefined) return { rejected: true, softFailed: false, reason };
+    if (stateBefore.group !== room.state.group) {
+      try {
+        checkAuth(pdu, id, room.version, await this.view(room, withDefaults(room.state.map, members), pdu));
+      } catch (error) {
+        if (error instanceof AuthError) return { rejected: false, softFailed: true, reason: error.message };
+        throw error;
+      }
+    }
+    if (pdu.type === 'm.room.redaction' && (await this.#redacts(room, pdu)) === 'nothing') {
+      return { rejected: false, softFailed: true, reason: 'It redacts what it may not.' };
+    }
+    return ACCEPTED;
+  }
+
+  /** Steps 4 and 5 of the checks. @returns why the event is rejected; undefined when it is not */
+  async whyRejected(room: Room, pdu: Pdu, id: string, before: StateMap): Promise<string | undefined> {
     const cited = await this.#deps.events.getMany(pdu.auth_events);
     try {
       checkAuthEventsSelection(
@@ -163,23 +186,19 @@ export class Timeline {
         room.create,
       );
       checkAuth(pdu, id, room.version, own);
-      checkAuth(pdu, id, room.version, await this.view(room, stateBefore.map, pdu));
+      checkAuth(pdu, id, room.version, await this.view(room, before, pdu));
+      return undefined;
     } catch (error) {
-      if (error instanceof AuthError) return { rejected: true, softFailed: false, reason: error.message };
+      if (error instanceof AuthError) return error.message;
       throw error;
     }
-    if (stateBefore.group !== room.state.group) {
-      try {
-        checkAuth(pdu, id, room.version, await this.view(room, room.state.map, pdu));
-      } catch (error) {
-        if (error instanceof AuthError) return { rejected: false, softFailed: true, reason: error.message };
-        throw error;
-      }
-    }
-    if (pdu.type === 'm.room.redaction' && (await this.#redacts(room, pdu)) === 'nothing') {
-      return { rejected: false, softFailed: true, reason: 'It redacts what it may not.' };
-    }
-    return ACCEPTED;
+  }
+
+  /** The memberships among the auth events of an event. */
+  async #citedMembers(pdu: Pdu): Promise<StateMap> {
+    const cited = await this.#deps.events.getMany(pdu.auth_events);
+    const members = [...cited.values()].filter((event) => event.pdu.type === 'm.room.member' && !event.rejected);
+    return new Map(members.map((event) => [stateKey('m.room.member', event.pdu.state_key ?? ''), event.eventId]));
   }
 
   /** Checks an event of our own against the current state; it cites just that. @throws MatrixError 403 or 400 */
@@ -203,7 +222,7 @@ export class Timeline {
     const position = positions.take();
     try {
       // Everything is worked out first and then written at once: a busy room is as fast as its round trips.
-      const after = await this.#after(room, pdu, id, stateBefore, verdict);
+      const after = await this.after(room, pdu, id, stateBefore, verdict);
       const event: StoredEvent = {
         eventId: id,
         roomId: room.roomId,
@@ -231,7 +250,7 @@ export class Timeline {
         next = { extremities, state: merged.state };
         const isNext = stateBefore.map === room.state.map && merged.state.map === after.state.map;
         const keys = isNext && pdu.state_key !== undefined ? [stateKey(pdu.type, pdu.state_key)] : undefined;
-        const derived = await this.#stateWrites(room, merged.state.map, position, { id, pdu }, keys);
+        const derived = await this.stateWrites(room, merged.state.map, position, { id, pdu }, keys);
         serversChange = derived.serversChange;
         writes.push(...merged.writes, ...derived.writes, rooms.write({ ...room, ...next }));
       }
@@ -276,7 +295,7 @@ export class Timeline {
   async addHistory(room: Room, pdu: Pdu, stateBefore: State, verdict: Verdict, position: number): Promise<void> {
     const { db, events } = this.#deps;
     const id = eventId(pdu, room.version);
-    const after = await this.#after(room, pdu, id, stateBefore, verdict);
+    const after = await this.after(room, pdu, id, stateBefore, verdict);
     const event: StoredEvent = {
       eventId: id,
       roomId: room.roomId,
@@ -308,7 +327,14 @@ export class Timeline {
     return before === 'invite' || before === 'knock' ? serverOf(pdu.state_key) : undefined;
   }
 
-  async #after(room: Room, pdu: Pdu, id: string, stateBefore: State, verdict: Verdict): Promise<Planned> {
+  /** The state after an event, and what has to be written for it. */
+  async after(
+    room: Room,
+    pdu: Pdu,
+    id: string,
+    stateBefore: State,
+    verdict: Pick<Verdict, 'rejected'>,
+  ): Promise<Planned> {
     if (pdu.state_key === undefined || verdict.rejected) return { state: stateBefore, writes: [] };
     const map = new Map(stateBefore.map);
     const key = stateKey(pdu.type, pdu.state_key);
@@ -333,12 +359,17 @@ export class Timeline {
     return this.#deps.states.plan(room.roomId, room.state, map);
   }
 
-  /** Brings what is derived from the current state in line with a new one. @param changed its keys, if they are known */
-  async #stateWrites(
+  /**
+   * Brings what is derived from the current state in line with a new one.
+   *
+   * @param fresh an event that is being stored
+   * @param changed its keys, if they are known
+   */
+  async stateWrites(
     room: Room,
     map: StateMap,
     position: number,
-    fresh: { id: string; pdu: Pdu },
+    fresh: { id: string; pdu: Pdu } | undefined,
     changed?: readonly StateKey[],
   ): Promise<{ writes: Write[]; serversChange: boolean }> {
     const before = room.state.map;
@@ -360,13 +391,13 @@ export class Timeline {
   async #memberships(
     ids: readonly string[],
     position: number,
-    fresh: { id: string; pdu: Pdu },
+    fresh: { id: string; pdu: Pdu } | undefined,
   ): Promise<MembershipEntry[]> {
     if (ids.length === 0) return [];
     // The event at hand is not stored yet.
-    const found = await this.#deps.events.getMany(ids.filter((id) => id !== fresh.id));
+    const found = await this.#deps.events.getMany(ids.filter((id) => id !== fresh?.id));
     const pdus = [...found.values()].map((event) => event.pdu);
-    if (ids.includes(fresh.id)) pdus.push(fresh.pdu);
+    if (fresh && ids.includes(fresh.id)) pdus.push(fresh.pdu);
     return pdus.flatMap((pdu) => {
       const membership = member(pdu.content, 'membership');
       if (typeof membership !== 'string' || pdu.state_key === undefined) return [];
@@ -397,6 +428,11 @@ export class Timeline {
       serverOf(redaction.sender) === serverOf(target.pdu.sender);
     return allowed ? target : 'nothing';
   }
+}
+
+/** A state, and what it lacks from another one. */
+function withDefaults(map: StateMap, defaults: StateMap): StateMap {
+  return defaults.size === 0 ? map : new Map([...defaults, ...map]);
 }
 
 function sameIds(a: readonly string[], b: readonly string[]): boolean {

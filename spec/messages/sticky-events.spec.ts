@@ -92,6 +92,7 @@ describe('Sticky events', () => {
     await dora.ask('POST', `/v3/join/${encodeURIComponent(roomId)}?via=luebeck.example`, {});
     const id = String(body['event_id']);
     while ((await hamburg.rooms.event(id)) === undefined) await new Promise((resolve) => setTimeout(resolve, 20));
+    await hamburg.rooms.whole(roomId);
     const told = await sync(dora);
     expect([...timeline(told), ...sticky(told)]).toContain(id);
     // The rest of the history is no news.

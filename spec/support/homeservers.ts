@@ -157,8 +157,12 @@ export function at(value: unknown, ...path: readonly (string | number)[]): unkno
 }
 
 /** Asks again until the answer is as wanted. @throws Error after some seconds */
-export async function eventually<T>(ask: () => Promise<T>, wanted: (value: T) => boolean): Promise<T> {
-  const deadline = Date.now() + 8_000;
+export async function eventually<T>(
+  ask: () => Promise<T>,
+  wanted: (value: T) => boolean,
+  patienceMs = 8_000,
+): Promise<T> {
+  const deadline = Date.now() + patienceMs;
   for (;;) {
     const value = await ask();
     if (wanted(value)) return value;

@@ -25,7 +25,7 @@ export interface PeerRoom {
   depth: number;
 }
 
-export type PeerAnswer = (path: string, body: unknown) => JsonObject | undefined;
+export type PeerAnswer = (path: string, body: unknown) => JsonObject | undefined | Promise<JsonObject | undefined>;
 
 export class Peer {
   readonly serverName: string;
@@ -37,6 +37,8 @@ export class Peer {
   answer: PeerAnswer = () => undefined;
   /** How long its keys are said to be valid, in ms; negative for expired ones. */
   keysValidForMs = 60_000;
+  /** Its keys can not be had. */
+  hidesKeys = false;
   readonly #close: () => Promise<void>;
 
   private constructor(serverName: string, key: SigningKey, client: FederationClient, close: () => Promise<void>) {
@@ -68,15 +70,17 @@ export class Peer {
       request.setEncoding('utf8').on('data', (chunk: string) => {
         text += chunk;
       });
-      request.on('end', () => {
+      request.on('end', () => void reply());
+      const reply = async (): Promise<void> => {
         const path = request.url ?? '';
         peer.asked.push(`${request.method ?? ''} ${path}`);
-        const answer = path.startsWith('/_matrix/key/v2/server')
-          ? serverKeysDocument({ serverName, keys: [key], validForMs: peer.keysValidForMs })
-          : peer.answer(path, text === '' ? undefined : JSON.parse(text));
+        const forKeys = path.startsWith('/_matrix/key/v2/server');
+        const answer = forKeys
+          ? !peer.hidesKeys && serverKeysDocument({ serverName, keys: [key], validForMs: peer.keysValidForMs })
+          : await peer.answer(path, text === '' ? undefined : JSON.parse(text));
         response.writeHead(answer ? 200 : 404, { 'Content-Type': 'application/json' });
-        response.end(canonicalJson(answer ?? { errcode: 'M_NOT_FOUND' }));
-      });
+        response.end(canonicalJson(answer || { errcode: 'M_NOT_FOUND' }));
+      };
     });
     return peer;
   }

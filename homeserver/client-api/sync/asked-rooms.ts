@@ -32,6 +32,7 @@ export async function askedRooms(rooms: Rooms, question: Omit<SyncQuestion, 'roo
   const exited = new Set<string>();
   const others: OtherRoom[] = [];
   const forgotten = justForgotten(present, movements, since);
+  const hidden = await hiddenRooms(rooms, question, present);
   const includeLeft = filter.room?.include_leave === true && (since === undefined || fullState);
   for (const entry of [...present, ...forgotten]) {
     const { roomId } = entry;
@@ -44,7 +45,8 @@ export async function askedRooms(rooms: Rooms, question: Omit<SyncQuestion, 'roo
     const before = moved?.changed === true ? moved.before : membership;
     const fresh = since === undefined || fullState;
     if (membership === 'join') {
-      const isNew = before !== 'join' || moved?.outside === true;
+      if (hidden.now.has(roomId)) continue;
+      const isNew = before !== 'join' || moved?.outside === true || hidden.before.has(roomId);
       if (since !== undefined && isNew) entered.add(roomId);
       joined.set(roomId, { roomId, since: fresh || isNew ? undefined : since });
       continue;
@@ -63,6 +65,27 @@ export async function askedRooms(rooms: Rooms, question: Omit<SyncQuestion, 'roo
     }
   }
   return { joined, entered, exited, others };
+}
+
+/**
+ * Who wants to be told of all members is not told of a room as long as they are not known.
+ *
+ * @returns the rooms that are hidden at the end of what is told, and those that were hidden at the token but no longer are
+ */
+async function hiddenRooms(
+  rooms: Rooms,
+  { since, upTo, filter }: Omit<SyncQuestion, 'rooms'>,
+  present: readonly { readonly roomId: string }[],
+): Promise<{ now: ReadonlySet<string>; before: ReadonlySet<string> }> {
+  const [now, before] = [new Set<string>(), new Set<string>()];
+  if (filter.room?.state?.lazy_load_members === true) return { now, before };
+  const ids = present.map((entry) => entry.roomId);
+  for (const roomId of ids) if (rooms.lacksMembers(roomId)) now.add(roomId);
+  for (const [roomId, position] of await rooms.completedAfter(ids, since ?? upTo)) {
+    if (position > upTo) now.add(roomId);
+    else before.add(roomId);
+  }
+  return { now, before };
 }
 
 /**

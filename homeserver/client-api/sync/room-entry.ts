@@ -118,16 +118,41 @@ async function stateToTell(
   for (const hero of asked.summary?.heroes ?? []) if (since === undefined) needed.add(hero);
   // Who left or was banned is told even so: clients would take them to be inside.
   const present = since === undefined ? new Map<string, StoredEvent>() : await rooms.events(state.values());
+  // All members of a large room may have become known at once.
+  const learned = (await rooms.completedAfter([roomId], since ?? upTo)).get(roomId);
+  const news = new Set(changes.filter((change) => change.position !== learned).map((change) => change.key));
   const keep = (key: StateKey): boolean => {
-    if (since === undefined) return false;
+    if (since === undefined || !news.has(key)) return false;
     if (!page.limited) return true;
     return member(present.get(state.get(key) ?? '')?.pdu.content, 'membership') !== 'join';
   };
-  const whole = since === undefined || how.after ? end : withoutTimeline(end, timeline);
+  const whole = await withSenders(
+    rooms,
+    roomId,
+    since === undefined || how.after ? end : withoutTimeline(end, timeline),
+    timeline,
+  );
   return lazyMembers.select(`${userId}\0${deviceId}`, roomId, state, needed, whole, {
     redundant: lazy.include_redundant_members === true,
     keep,
   });
+}
+
+/** The senders of a timeline, who may not be known as members yet: their events say what they rest on. */
+async function withSenders(
+  rooms: Rooms,
+  roomId: string,
+  state: ReadonlyMap<StateKey, string>,
+  timeline: readonly StoredEvent[],
+): Promise<ReadonlyMap<StateKey, string>> {
+  if (!rooms.lacksMembers(roomId)) return state;
+  const cited = await rooms.events(timeline.flatMap((event) => event.pdu.auth_events));
+  const whole = new Map(state);
+  for (const { pdu, eventId } of cited.values()) {
+    const key = stateKey(pdu.type, pdu.state_key ?? '');
+    if (pdu.type === 'm.room.member' && !whole.has(key)) whole.set(key, eventId);
+  }
+  return whole;
 }
 
 /** A membership that the timeline brings is not told beside it. */

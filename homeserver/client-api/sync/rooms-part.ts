@@ -72,7 +72,9 @@ export function roomsPart({ db, rooms, clientEvents, ignored }: RoomsPartOptions
         ? []
         : await db.query<{ room_id: string }>(
             `SELECT room_id FROM unnest($1::text[]) AS r (room_id) WHERE EXISTS (
-               SELECT 1 FROM events e WHERE e.room_id = r.room_id AND e.position > $2 AND e.position <= $3)`,
+               SELECT 1 FROM events e WHERE e.room_id = r.room_id AND e.position > $2 AND e.position <= $3)
+             OR EXISTS (
+               SELECT 1 FROM state_changes c WHERE c.room_id = r.room_id AND c.position > $2 AND c.position <= $3)`,
             [known, question.since, question.upTo],
           );
     const moved = new Set(rows.map((row) => row.room_id));

@@ -115,6 +115,7 @@ export class Conferences {
     const membership = await rooms.membership(roomId, joiner.userId);
     if (membership === 'invite') await rooms.join(joiner.userId, roomId);
     else if (membership !== 'join') throw new MatrixError(403, 'M_FORBIDDEN', 'You are not a member of this meeting.');
+    await rooms.whole(roomId);
     const conference = await this.#open(roomId);
     const participantId = participantIdOf(joiner.userId, joiner.deviceId);
     const before = conference.locals.get(participantId);
