@@ -272,6 +272,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
 
   const forEach = personal({
     serverName,
+    sessions,
     db,
     rooms,
     positions,
@@ -327,7 +328,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
       ...encrypted.matrix,
     ],
     admin: [media.admin, ...found.admin],
-    matrixRoot: [media.matrixRoot, ...found.matrixRoot, ...encrypted.matrixRoot],
+    matrixRoot: [media.matrixRoot, ...found.matrixRoot, ...forEach.matrixRoot, ...encrypted.matrixRoot],
     federation: federation.router,
     ...(meetings ? { meetings: meetings.client } : {}),
     ...(measured ? { measure: measured.measure('client') } : {}),

@@ -64,8 +64,9 @@ export class AccountData {
     return new Map(rows.map((row) => [row.user_id, parseWithAnyNumbers(row.json) as JsonObject]));
   }
 
+  /** An empty content stands for none. @see MSC3391 */
   async put(userId: string, roomId: string, type: string, content: JsonObject): Promise<void> {
-    await this.#store(userId, roomId, type, content, false);
+    await this.#store(userId, roomId, type, content, Object.keys(content).length === 0);
   }
 
   /** Other clients hear of it as of an empty content. */

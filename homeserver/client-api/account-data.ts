@@ -19,28 +19,19 @@ const SERVER_TYPES = ['m.push_rules', 'm.fully_read'];
 const TAGS = 'm.tag';
 const MAX_TAG = 255;
 
+const PATHS = ['/user/:userId/account_data/:type', '/user/:userId/rooms/:roomId/account_data/:type'];
+
 /** Mounted at `/_matrix/client/v3`. */
 export function accountDataRouter({ accountData, pushRules, requireSession }: AccountDataRouterOptions): Router {
   const router = express.Router();
 
-  function ownerOf(request: Request, response: Response): string {
-    const { userId } = requesterOf(response);
-    if (parameter(request, 'userId') !== userId) throw new MatrixError(403, 'M_FORBIDDEN', 'This is not yours.');
-    return userId;
-  }
-  function roomOf(request: Request): string {
-    if (request.params['roomId'] === undefined) return '';
-    const roomId = parameter(request, 'roomId');
-    if (!roomId.startsWith('!')) throw new MatrixError(400, 'M_INVALID_PARAM', 'The room id is malformed.');
-    return roomId;
-  }
   function contentOf(request: Request): JsonObject {
     const body: unknown = request.body;
     if (!isJsonObject(body)) throw new MatrixError(400, 'M_BAD_JSON', 'The content must be an object.');
     return body;
   }
 
-  for (const path of ['/user/:userId/account_data/:type', '/user/:userId/rooms/:roomId/account_data/:type']) {
+  for (const path of PATHS) {
     methods(router, path, {
       get: [
         requireSession,
@@ -60,13 +51,7 @@ export function accountDataRouter({ accountData, pushRules, requireSession }: Ac
         async (request, response) => {
           const userId = ownerOf(request, response);
           const [roomId, type] = [roomOf(request), parameter(request, 'type')];
-          if (SERVER_TYPES.includes(type)) {
-            throw new MatrixError(
-              405,
-              'M_BAD_JSON',
-              `${type} is set by the server; there are other ways to change it.`,
-            );
-          }
+          refuseServerType(type);
           await accountData.put(userId, roomId, type, contentOf(request));
           response.json({});
         },
@@ -116,4 +101,46 @@ export function accountDataRouter({ accountData, pushRules, requireSession }: Ac
   });
 
   return router;
+}
+
+/** Removes account data: it is told once more, with an empty content. Mounted at `/_matrix`. @see MSC3391 */
+export function accountDataRemovalRouter(
+  options: Pick<AccountDataRouterOptions, 'accountData' | 'requireSession'>,
+): Router {
+  const router = express.Router();
+  for (const path of PATHS) {
+    methods(router, `/client/unstable/org.matrix.msc3391${path}`, {
+      delete: [
+        options.requireSession,
+        async (request, response) => {
+          const userId = ownerOf(request, response);
+          const [roomId, type] = [roomOf(request), parameter(request, 'type')];
+          refuseServerType(type);
+          await options.accountData.remove(userId, roomId, type);
+          response.json({});
+        },
+      ],
+    });
+  }
+  return router;
+}
+
+function ownerOf(request: Request, response: Response): string {
+  const { userId } = requesterOf(response);
+  if (parameter(request, 'userId') !== userId) throw new MatrixError(403, 'M_FORBIDDEN', 'This is not yours.');
+  return userId;
+}
+
+/** '' when the path names none. */
+function roomOf(request: Request): string {
+  if (request.params['roomId'] === undefined) return '';
+  const roomId = parameter(request, 'roomId');
+  if (!roomId.startsWith('!')) throw new MatrixError(400, 'M_INVALID_PARAM', 'The room id is malformed.');
+  return roomId;
+}
+
+function refuseServerType(type: string): void {
+  if (SERVER_TYPES.includes(type)) {
+    throw new MatrixError(405, 'M_BAD_JSON', `${type} is set by the server; there are other ways to change it.`);
+  }
 }

@@ -37,6 +37,9 @@ const UNSTABLE = {
   'io.element.msc4306': true,
   // Events that everybody learns of for a time.
   'org.matrix.msc4354': true,
+  // From whom somebody wants to be invited; account data that is removed.
+  'org.matrix.msc4155': true,
+  'org.matrix.msc3391': true,
   // Delayed events.
   'org.matrix.msc4140': true,
 };

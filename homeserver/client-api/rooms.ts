@@ -1,6 +1,6 @@
 /** Rooms in the Matrix client-server API: parse, call the room engine, answer. */
 import express from 'express';
-import type { RequestHandler, Response, Router } from 'express';
+import type { Request, RequestHandler, Response, Router } from 'express';
 import { z } from 'zod';
 import { stateKey } from '../../federation/auth-rules.ts';
 import { canonicalJson, isJsonObject, member } from '../../federation/json.ts';
@@ -8,7 +8,7 @@ import type { JsonObject } from '../../federation/json.ts';
 import { methods, MatrixError } from '../errors.ts';
 import type { Messages } from '../messages/index.ts';
 import { withoutAuthoriser } from '../rooms/memberships.ts';
-import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
+import type { NewEvent, Rooms, StoredEvent } from '../rooms/rooms.ts';
 import { delayOf, stickyOf } from './delayed-events.ts';
 import { isEmpty, membersIn, parseEventFilter, passing } from './event-filter.ts';
 import { parameter, parseBody, queryNumber, queryText, requesterOf } from './parse.ts';
@@ -212,24 +212,33 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
     },
   });
 
+  async function redact(
+    request: Request,
+    response: Response,
+    once: Pick<NewEvent, 'transactionId' | 'deviceId'>,
+  ): Promise<void> {
+    const { userId } = requesterOf(response);
+    const { reason } = parseBody(reasonSchema, request.body);
+    const [roomId, redacts] = [parameter(request, 'roomId'), parameter(request, 'eventId')];
+    if (!(await rooms.mayRedact(roomId, userId, redacts))) {
+      throw new MatrixError(403, 'M_FORBIDDEN', 'You may not redact what others wrote.');
+    }
+    const event = await rooms.send(roomId, userId, {
+      type: 'm.room.redaction',
+      content: reason === undefined ? {} : { reason },
+      redacts,
+      ...once,
+    });
+    response.json({ event_id: event.eventId });
+  }
   methods(router, '/rooms/:roomId/redact/:eventId/:transactionId', {
-    put: async (request, response) => {
-      const { userId, deviceId } = requesterOf(response);
-      const { reason } = parseBody(reasonSchema, request.body);
-      const [roomId, redacts] = [parameter(request, 'roomId'), parameter(request, 'eventId')];
-      if (!(await rooms.mayRedact(roomId, userId, redacts))) {
-        throw new MatrixError(403, 'M_FORBIDDEN', 'You may not redact what others wrote.');
-      }
-      const event = await rooms.send(roomId, userId, {
-        type: 'm.room.redaction',
-        content: reason === undefined ? {} : { reason },
-        redacts,
+    put: (request, response) =>
+      redact(request, response, {
         transactionId: parameter(request, 'transactionId'),
-        deviceId,
-      });
-      response.json({ event_id: event.eventId });
-    },
+        deviceId: requesterOf(response).deviceId,
+      }),
   });
+  methods(router, '/rooms/:roomId/redact/:eventId', { post: (request, response) => redact(request, response, {}) });
 
   /** Sends state. Memberships go their own way: an invitation may need another server, a join somebody who vouches. */
   async function putState(

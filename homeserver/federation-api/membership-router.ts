@@ -166,6 +166,7 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
     if (domain(target) !== serverName || !(await accounts.exists(target))) {
       throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.', { organisation: serverName });
     }
+    await memberships.checkWanted(target, pdu.sender);
     const countersigned = addSignature(pdu, version, serverName, key);
     if (!(await rooms.joinedServers(roomId)).has(serverName)) {
       const given = await checkedEvents(body.invite_room_state, version, keyring);

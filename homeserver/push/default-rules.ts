@@ -60,7 +60,10 @@ const RULES = {
     [{ kind: 'event_property_is', key: 'content.m\\.relates_to.rel_type', value: 'm.replace' }],
     [],
   ),
+  pollResponse: rule('.org.matrix.msc3930.rule.poll_response', [ofType('org.matrix.msc3381.poll.response')], []),
 } as const;
+/** Questions to the room, in their unstable names, which clients use. @see MSC3930 */
+const [POLL_START, POLL_END] = [ofType('org.matrix.msc3381.poll.start'), ofType('org.matrix.msc3381.poll.end')];
 const UNDERRIDE = [
   rule('.m.rule.call', [ofType('m.call.invite')], ['notify', sound('ring')]),
   rule('.org.matrix.msc4075.rule.rtc', [ofType('org.matrix.msc4075.rtc.notification')], ['notify', sound('ring')]),
@@ -68,6 +71,10 @@ const UNDERRIDE = [
   rule('.m.rule.room_one_to_one', [TWO_PEOPLE, ofType('m.room.message')], ['notify', sound('default')]),
   rule('.m.rule.message', [ofType('m.room.message')], ['notify']),
   rule('.m.rule.encrypted', [ofType('m.room.encrypted')], ['notify']),
+  rule('.org.matrix.msc3930.rule.poll_start_one_to_one', [TWO_PEOPLE, POLL_START], ['notify', sound('default')]),
+  rule('.org.matrix.msc3930.rule.poll_start', [POLL_START], ['notify']),
+  rule('.org.matrix.msc3930.rule.poll_end_one_to_one', [TWO_PEOPLE, POLL_END], ['notify', sound('default')]),
+  rule('.org.matrix.msc3930.rule.poll_end', [POLL_END], ['notify']),
 ];
 const DISPLAY_NAME = rule(
   '.m.rule.contains_display_name',
@@ -106,6 +113,7 @@ export function defaultRules(userId: string): RuleSet {
       RULES.reaction,
       RULES.serverAcl,
       RULES.edits,
+      RULES.pollResponse,
     ],
     content: [
       {

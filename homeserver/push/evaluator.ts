@@ -1,4 +1,5 @@
 /** Looks at every new event for the users of this server who are in its room. */
+import type { InviteRule } from '../account-data/invite-permissions.ts';
 import type { Logger } from 'pino';
 import { serverOf } from '../../federation/event.ts';
 import { redactsOf } from '../../federation/event.ts';
@@ -17,6 +18,8 @@ export interface EvaluatorOptions {
   readonly rules: PushRules;
   readonly notifications: Notifications;
   readonly ignored: (userId: string) => Promise<ReadonlySet<string>>;
+  /** What a user wants to happen to somebody's invitations. */
+  readonly inviteRule: (userId: string, sender: string) => Promise<InviteRule>;
   /** The same, if it is at hand. */
   readonly knownIgnored: (userId: string) => ReadonlySet<string> | undefined;
   /** Reads at once whom some users ignore. */
@@ -166,7 +169,8 @@ export class Evaluator {
     const users = await inside;
     const target = pdu.type === 'm.room.member' ? pdu.state_key : undefined;
     const concerned = target !== undefined && serverOf(target) === serverName && !users.includes(target);
-    return concerned ? [...users, target] : users;
+    if (!concerned || (await this.#options.inviteRule(target, pdu.sender)) === 'ignore') return users;
+    return [...users, target];
   }
 
   #actions(event: StoredEvent, userId: string, shared: Shared): Outcome | Promise<Outcome> {

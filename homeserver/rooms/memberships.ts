@@ -8,6 +8,7 @@ import { member } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import type { RoomVersion } from '../../federation/room-versions.ts';
 import type { SigningKey } from '../../federation/signing.ts';
+import type { InvitePermissions } from '../account-data/invite-permissions.ts';
 import { MatrixError } from '../errors.ts';
 import type { Positions } from '../stream/positions.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
@@ -41,6 +42,8 @@ export interface MembershipsDeps {
   readonly whole: (roomId: string) => Promise<void>;
   /** Name and picture of a local user, as they stand in a membership. */
   readonly profile: (userId: string) => Promise<JsonObject>;
+  /** From whom our users want to be invited. */
+  readonly permissions: InvitePermissions;
   /** Tells of a membership that is no event of a room of ours. */
   readonly emitInvitation: (
     invitation: Pick<Invitation, 'roomId' | 'userId' | 'event' | 'position' | 'version'>,
@@ -129,6 +132,7 @@ export class Memberships {
     const { serverName, inTurn, local, timeline } = this.#deps;
     await this.#deps.whole(roomId);
     const isLocal = serverOf(target) === serverName;
+    if (isLocal) await this.checkWanted(target, sender);
     const event: NewEvent = {
       type: 'm.room.member',
       stateKey: target,
@@ -153,6 +157,11 @@ export class Memberships {
       }
       await timeline.add({ room, pdu: signed, stateBefore, verdict, fanOut: 'all' });
     });
+  }
+
+  /** @throws MatrixError 403 when a user of ours does not want to be invited by somebody */
+  async checkWanted(target: string, sender: string): Promise<void> {
+    await this.#deps.permissions.check(target, sender);
   }
 
   /** Asks to be let in. @throws MatrixError 403 when the room takes no knocks */

@@ -15,6 +15,7 @@ import { DEFAULT_ROOM_VERSION, roomVersion } from '../../federation/room-version
 import type { RoomVersion } from '../../federation/room-versions.ts';
 import { serverAllowed } from '../../federation/server-acl.ts';
 import type { SigningKey } from '../../federation/signing.ts';
+import { InvitePermissions } from '../account-data/invite-permissions.ts';
 import type { Database } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
 import type { Notifier } from '../stream/notifier.ts';
@@ -170,6 +171,7 @@ export class Rooms {
       inTurn: (roomId, task) => this.#inTurn(roomId, task),
       whole: (roomId) => this.whole(roomId),
       profile: options.profile,
+      permissions: new InvitePermissions(db),
       emitInvitation: (invitation) => this.#emitInvitation(invitation),
     });
   }

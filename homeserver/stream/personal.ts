@@ -3,8 +3,11 @@ import type { RequestHandler, Router } from 'express';
 import type { Logger } from 'pino';
 import { AccountData } from '../account-data/account-data.ts';
 import { Succession } from '../account-data/succession.ts';
+import { InvitePermissions } from '../account-data/invite-permissions.ts';
+import type { InviteRule } from '../account-data/invite-permissions.ts';
 import { accountDataPart } from '../account-data/sync-part.ts';
-import { accountDataRouter } from '../client-api/account-data.ts';
+import type { Sessions } from '../accounts/sessions.ts';
+import { accountDataRemovalRouter, accountDataRouter } from '../client-api/account-data.ts';
 import { presenceRouter } from '../client-api/presence.ts';
 import { receiptsRouter } from '../client-api/receipts.ts';
 import { typingRouter } from '../client-api/typing.ts';
@@ -42,6 +45,8 @@ import type { Notifier } from './notifier.ts';
 import type { Positions } from './positions.ts';
 
 export interface PersonalOptions {
+  /** Their devices' settings go with them. */
+  readonly sessions?: Pick<Sessions, 'onDeviceChange'> | undefined;
   readonly serverName: string;
   readonly db: Database;
   readonly rooms: Rooms;
@@ -76,11 +81,15 @@ export interface Personal {
   readonly clientEvents: ClientEvents;
   /** Routers at `/_matrix/client/v3`. */
   readonly matrix: Router[];
+  /** Routers at `/_matrix`. */
+  readonly matrixRoot: Router[];
   /** Takes up what was to be told before a restart. */
   start(): Promise<void>;
   close(): Promise<void>;
 }
 
+/** Account data about a device, named after it: whether it makes a sound. @see MSC3890 */
+const DEVICE_SETTINGS = ['org.matrix.msc3890.local_notification_settings.', 'm.local_notification_settings.'];
 const PRUNE_MS = 6 * 3_600_000;
 const GATEWAY_TIMEOUT_MS = 20_000;
 const MAX_GATEWAY_ANSWER = 64 * 1024;
@@ -101,8 +110,14 @@ export function personal(options: PersonalOptions): Personal {
   const accountData = new AccountData({ db, positions, notifier });
   const clientEvents = new ClientEvents(db, rooms, options.bundles);
   const ignored = (userId: string): Promise<ReadonlySet<string>> => accountData.ignored(userId);
+  const permissions = new InvitePermissions(db);
+  const inviteRule = (userId: string, inviter: string): Promise<InviteRule> => permissions.rule(userId, inviter);
   const rules = new PushRules(accountData);
   const succession = new Succession({ ...options, accountData, rules });
+  const unheard = options.sessions?.onDeviceChange(async (userId, deviceId, change) => {
+    if (change !== 'deleted') return;
+    for (const prefix of DEVICE_SETTINGS) await accountData.remove(userId, '', `${prefix}${deviceId}`);
+  });
   const notifications = new Notifications(db);
   const pushers = new Pushers(options);
   const pushSender = new PushSender({ rooms, pushers, notifications, post: gateway(options), log: options.log });
@@ -111,6 +126,7 @@ export function personal(options: PersonalOptions): Personal {
     rules,
     notifications,
     ignored,
+    inviteRule,
     knownIgnored: (userId) => accountData.knownIgnored(userId),
     prepareIgnored: (userIds) => accountData.prepareIgnored(userIds),
     onNotices: (userIds) => pushSender.wake(userIds),
@@ -126,7 +142,7 @@ export function personal(options: PersonalOptions): Personal {
   const presence = new Presence({ ...options, mode: options.presence ?? 'off' });
   const common: SyncPart[] = [
     // First, as it makes the entries of the rooms.
-    roomsPart({ db, rooms, clientEvents, ignored }),
+    roomsPart({ db, rooms, clientEvents, ignored, inviteRule }),
     accountDataPart(accountData),
     typing.part(),
     receiptsPart(receipts),
@@ -162,8 +178,10 @@ export function personal(options: PersonalOptions): Personal {
       pushRouter({ rules, pushers, plainGateways: (options.push?.allowedRanges ?? []).length > 0, requireSession }),
       notificationsRouter({ rooms, notifications, clientEvents, requireSession }),
     ],
+    matrixRoot: [accountDataRemovalRouter({ accountData, requireSession })],
     start: () => pushSender.start(),
     close: async () => {
+      unheard?.();
       clearInterval(pruning);
       typing.close();
       presence.close();

@@ -1,7 +1,8 @@
 /** Rooms in `/sync`: timelines, state and memberships. */
 import { stateKey } from '../../../federation/auth-rules.ts';
-import { member } from '../../../federation/json.ts';
+import { isJsonObject, member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
+import type { InviteRule } from '../../account-data/invite-permissions.ts';
 import type { Database } from '../../database/database.ts';
 import { STRIPPED_STATE } from '../../rooms/memberships.ts';
 import type { Rooms } from '../../rooms/rooms.ts';
@@ -24,9 +25,11 @@ export interface RoomsPartOptions {
   readonly clientEvents: ClientEvents;
   /** Users of whom a user wants to hear nothing. */
   readonly ignored: (userId: string) => Promise<ReadonlySet<string>>;
+  /** What a user wants to happen to somebody's invitations. */
+  readonly inviteRule: (userId: string, sender: string) => Promise<InviteRule>;
 }
 
-export function roomsPart({ db, rooms, clientEvents, ignored }: RoomsPartOptions): SyncPart {
+export function roomsPart({ db, rooms, clientEvents, ignored, inviteRule }: RoomsPartOptions): SyncPart {
   const deps = { rooms, clientEvents, lazyMembers: new LazyMembers() };
 
   return {
@@ -119,6 +122,12 @@ export function roomsPart({ db, rooms, clientEvents, ignored }: RoomsPartOptions
     }
   }
 
+  /** Whether it is an invitation that is not to be shown. */
+  async function isUnwanted({ sender, content }: JsonObject, userId: string): Promise<boolean> {
+    if (!isJsonObject(content) || content['membership'] !== 'invite' || typeof sender !== 'string') return false;
+    return (await inviteRule(userId, sender)) === 'ignore';
+  }
+
   /** What somebody outside may know. @returns undefined for an invitation of somebody who is ignored */
   async function outsideState(
     roomId: string,
@@ -127,12 +136,12 @@ export function roomsPart({ db, rooms, clientEvents, ignored }: RoomsPartOptions
   ): Promise<JsonObject[] | undefined> {
     const invitation = await rooms.invitation(roomId, userId);
     if (invitation) {
-      if (hidden.has(invitation.sender)) return undefined;
+      if (hidden.has(invitation.sender) || (await isUnwanted(invitation.event, userId))) return undefined;
       return [...invitation.state, invitation.event].map((pdu) => strippedEvent(pdu));
     }
     const ids = await rooms.stateIds(roomId);
     const own = await rooms.event(ids.get(stateKey('m.room.member', userId)) ?? '');
-    if (!own || hidden.has(own.pdu.sender)) return undefined;
+    if (!own || hidden.has(own.pdu.sender) || (await isUnwanted(own.pdu, userId))) return undefined;
     const keys = [...STRIPPED_STATE.map((type) => stateKey(type, '')), stateKey('m.room.member', own.pdu.sender)];
     const events = await rooms.events(keys.map((key) => ids.get(key)).filter((id) => id !== undefined));
     events.delete(own.eventId);

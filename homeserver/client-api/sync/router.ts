@@ -77,6 +77,7 @@ export function syncRouter(options: SyncRouterOptions): Router {
           account_data: { events: [] },
           device_lists: { changed: [], left: [] },
           ...answer,
+          rooms: withoutEmpty(answer.rooms),
         });
       },
     ],
@@ -96,6 +97,13 @@ function presenceOf(text: string | undefined): PresenceState {
 function complete(entry: JsonObject, { upTo, stateAfter }: SyncQuestion): void {
   entry['timeline'] ??= { events: [], limited: false, prev_batch: `p${upTo + 1}` };
   for (const section of [stateAfter ?? 'state', 'ephemeral', 'account_data']) entry[section] ??= { events: [] };
+}
+
+/** Of memberships that no room has nothing is said. */
+function withoutEmpty(sections: JsonObject): JsonObject {
+  return Object.fromEntries(
+    Object.entries(sections).filter(([, rooms]) => isJsonObject(rooms) && Object.keys(rooms).length > 0),
+  );
 }
 
 /** Under which name a client knows the state after the timeline. */
