@@ -322,7 +322,13 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     openIdTokens,
     remoteProfile: (userId, field) => remoteProfile(client, userId, field),
     matrix: [
-      roomsRouter({ rooms, requireSession: sessionRequired, limitSending: limits.sending, messages: found }),
+      roomsRouter({
+        rooms,
+        ignored: (userId) => forEach.accountData.ignored(userId),
+        requireSession: sessionRequired,
+        limitSending: limits.sending,
+        messages: found,
+      }),
       ...found.matrix,
       ...forEach.matrix,
       ...encrypted.matrix,

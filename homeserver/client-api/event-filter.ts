@@ -51,6 +51,11 @@ export function isEmpty(filter: EventFilter): boolean {
   return Object.values(rest).every((value) => value === undefined || value === null);
 }
 
+/** Events but for the messages of users who are ignored; what they did to the room still counts. */
+export function withoutIgnored(events: readonly StoredEvent[], ignored: ReadonlySet<string>): StoredEvent[] {
+  return events.filter(({ pdu }) => pdu.state_key !== undefined || !ignored.has(pdu.sender));
+}
+
 /** Those of some events of one room that pass, also by what others say about them. */
 export async function passing(
   relations: Relations,

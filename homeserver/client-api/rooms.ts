@@ -10,10 +10,12 @@ import type { Messages } from '../messages/index.ts';
 import { withoutAuthoriser } from '../rooms/memberships.ts';
 import type { NewEvent, Rooms, StoredEvent } from '../rooms/rooms.ts';
 import { delayOf, stickyOf } from './delayed-events.ts';
-import { isEmpty, membersIn, parseEventFilter, passing } from './event-filter.ts';
+import { isEmpty, membersIn, parseEventFilter, passing, withoutIgnored } from './event-filter.ts';
 import { parameter, parseBody, queryNumber, queryText, requesterOf } from './parse.ts';
 
 export interface RoomsRouterOptions {
+  /** Users of whom a user wants to hear nothing. */
+  readonly ignored?: (userId: string) => Promise<ReadonlySet<string>>;
   readonly rooms: Rooms;
   readonly requireSession: RequestHandler;
   /** Rate limit for what a user sends. */
@@ -323,12 +325,15 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
       const roomId = parameter(request, 'roomId');
       const [from, to] = [queryText(request, 'from'), queryText(request, 'to')];
       const filter = parseEventFilter(queryText(request, 'filter'));
+      const hidden = (await options.ignored?.(userId)) ?? new Set<string>();
       const page = await rooms.messages(roomId, userId, {
         ...(from === undefined || from === '' ? {} : { from }),
         ...(to === undefined || to === '' ? {} : { to }),
         dir: queryText(request, 'dir') === 'f' ? 'f' : 'b',
         limit: Math.max(1, queryNumber(request, 'limit', Math.min(filter.limit ?? 10, MAX_PAGE), MAX_PAGE)),
-        ...(isEmpty(filter) ? {} : { wanted: (events) => passing(relations, filter, events) }),
+        ...(isEmpty(filter) && hidden.size === 0
+          ? {}
+          : { wanted: (events) => passing(relations, filter, withoutIgnored(events, hidden)) }),
       });
       const members = filter.lazy_load_members === true ? await membersIn(rooms, page.events) : [];
       response.json({

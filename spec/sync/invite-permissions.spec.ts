@@ -91,6 +91,23 @@ describe('What somebody wants of invitations, and what is kept about devices', (
     expect((await ada.ask('GET', `client/v3/${path}`)).status).toBe(404);
   });
 
+  it('does not show what somebody wrote who is ignored, but what he did to the room', async () => {
+    const room = await carl.must('POST', 'client/v3/createRoom', { preset: 'public_chat' });
+    const roomId = encodeURIComponent(String(at(room, 'room_id')));
+    await ada.must('POST', `client/v3/join/${roomId}`, {});
+    await ada.must('PUT', `client/v3/rooms/${roomId}/send/m.room.message/1`, { body: 'heard' });
+    await carl.must('PUT', `client/v3/rooms/${roomId}/send/m.room.message/1`, { body: 'unheard' });
+    await carl.must('PUT', `client/v3/rooms/${roomId}/state/m.room.topic`, { topic: 'seen' });
+    const shown = async (): Promise<unknown> => {
+      const page = await ada.must('GET', `client/v3/rooms/${roomId}/messages?dir=b&limit=2`);
+      return [0, 1].map((index) => at(page, 'chunk', index, 'content', 'body') ?? at(page, 'chunk', index, 'type'));
+    };
+    expect(await shown()).toEqual(['m.room.topic', 'unheard']);
+    await ada.must('PUT', `client/v3/${own(ada, 'm.ignored_user_list')}`, { ignored_users: { [carl.userId]: {} } });
+    expect(await shown()).toEqual(['m.room.topic', 'heard']);
+    await ada.must('PUT', `client/v3/${own(ada, 'm.ignored_user_list')}`, { ignored_users: {} });
+  });
+
   it('redacts without a transaction id, as clients of old do', async () => {
     const roomId = encodeURIComponent(String(at(await carl.must('POST', 'client/v3/createRoom', {}), 'room_id')));
     const said = await carl.must('POST', `client/r0/rooms/${roomId}/send/m.room.message`, { body: 'x' });
