@@ -134,8 +134,7 @@ export function clientApp(options: ClientAppOptions): Express {
   const { adminSecret } = options.passwords;
   if (adminSecret !== undefined) app.use(sharedSecretRouter({ ...own, secret: adminSecret }));
   if (options.notices) app.use(serverNoticesRouter({ notices: options.notices, requireSession }));
-  app.use(
-    ['/_matrix/client/v3', '/_matrix/client/r0'],
+  const versioned = [
     ...(options.guards ?? []),
     loginRouter(own),
     registerRouter(own),
@@ -148,8 +147,11 @@ export function clientApp(options: ClientAppOptions): Express {
     ...(options.guestAccess ? [options.guestAccess.guard()] : []),
     ...(options.notices ? [serverNoticesGuard({ notices: options.notices, requireSession })] : []),
     ...options.matrix,
-  );
+  ];
+  app.use(['/_matrix/client/v3', '/_matrix/client/r0'], ...versioned);
   app.use('/_matrix', loginTokenRouter(own), restrictionsRouter(own), ...options.matrixRoot);
+  // Where Synapse has them as well, and older clients look for them.
+  app.use(['/_matrix/client/unstable', '/_matrix/client/api/v1'], ...versioned);
   if (options.admin) app.use('/_synapse/admin', ...options.admin);
   if (options.federation) app.use(options.federation);
   if (options.meetings) app.use('/_hansetag/client/v1', options.meetings);

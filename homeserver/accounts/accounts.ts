@@ -117,6 +117,21 @@ export class Accounts {
     return this.userId(localpart);
   }
 
+  /**
+   * Makes a guest somebody with an account of the same name.
+   *
+   * @throws MatrixError 400 M_USER_IN_USE for who is no guest
+   */
+  async promote(userId: string, passwordHash: string): Promise<void> {
+    const [row] = await this.#db.query(
+      `UPDATE users SET guest = false, password = $2
+       WHERE localpart = $1 AND guest AND deactivated_at IS NULL RETURNING localpart`,
+      [this.localpart(userId) ?? '', passwordHash],
+    );
+    if (!row) throw inUse();
+    this.#changed(userId);
+  }
+
   /** Makes an account that belongs to the server itself, and that nobody can log in to; once. */
   async makeOwn(localpart: string, displayName: string): Promise<void> {
     await this.#db.query(

@@ -1,6 +1,6 @@
 /** Events in the form that clients get. @see Matrix specification, client-server API, "ClientEvent" */
-import { member } from '../../federation/json.ts';
-import type { JsonObject } from '../../federation/json.ts';
+import { isJsonObject, member } from '../../federation/json.ts';
+import type { JsonObject, JsonValue } from '../../federation/json.ts';
 import type { Pdu } from '../../federation/event.ts';
 import { shown } from '../rooms/rooms.ts';
 import type { StoredEvent } from '../rooms/rooms.ts';
@@ -52,6 +52,23 @@ export function clientEvent(event: StoredEvent, roomVersion: string, details: Ev
     // From room version 11 on it is in the content; clients of before look for it outside.
     ...(pdu.type === 'm.room.redaction' && typeof redacts === 'string' ? { redacts } : {}),
   };
+}
+
+/** Told outside of `unsigned` as well, for clients of the first versions. */
+const FLAT = ['age', 'redacted_because', 'replaces_state', 'prev_content'];
+
+/**
+ * The form in which everything but `/sync` has events: that of `/sync` with what clients of the first versions look for,
+ * as Synapse adds it.
+ */
+export function olderForm(event: JsonObject): JsonObject {
+  const { sender, unsigned } = event;
+  if (typeof sender !== 'string') return event;
+  const flat = FLAT.flatMap((name): [string, JsonValue][] => {
+    const value = isJsonObject(unsigned) ? unsigned[name] : undefined;
+    return value === undefined ? [] : [[name, value]];
+  });
+  return { ...event, user_id: sender, ...Object.fromEntries(flat) };
 }
 
 /** The few members of a state event that somebody who is invited may see. */

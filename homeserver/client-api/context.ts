@@ -30,6 +30,8 @@ export function contextRouter({ rooms, relations, showFor, requireSession }: Con
       async (request, response) => {
         const { userId, deviceId } = requesterOf(response);
         const roomId = parameter(request, 'roomId');
+        // Somebody outside learns of no event at all, not even that there is none.
+        await rooms.visibleAmong(roomId, userId, []);
         const event = await rooms.visibleEvent(roomId, userId, parameter(request, 'eventId'));
         const filter = parseEventFilter(queryText(request, 'filter'));
         const limit = queryNumber(request, 'limit', DEFAULT_LIMIT, MAX_LIMIT);

@@ -40,14 +40,29 @@ export function pushRouter({ rules, pushers, plainGateways, requireSession }: Pu
   router.use(['/pushrules', '/pushers'], requireSession);
 
   methods(router, '/pushrules', {
-    get: async (_request, response) => {
+    get: async (request, response) => {
+      if (!request.path.endsWith('/')) unknownRules();
       response.json(await rules.content(requesterOf(response).userId));
     },
+    put: unknownRules,
+    delete: unknownRules,
   });
   methods(router, '/pushrules/global', {
-    get: async (_request, response) => {
+    get: async (request, response) => {
+      if (!request.path.endsWith('/')) unknownRules();
       response.json(await rules.of(requesterOf(response).userId));
     },
+    put: unknownRules,
+    delete: unknownRules,
+  });
+  methods(router, '/pushrules/global/:kind', {
+    get: async (request, response) => {
+      const kind = kindOf(request);
+      if (!request.path.endsWith('/')) unknownRules();
+      response.json((await rules.of(requesterOf(response).userId))[kind]);
+    },
+    put: unknownRules,
+    delete: unknownRules,
   });
   methods(router, '/pushrules/global/:kind/:ruleId', {
     get: async (request, response) => {
@@ -110,6 +125,8 @@ export function pushRouter({ rules, pushers, plainGateways, requireSession }: Pu
     },
   });
 
+  router.use('/pushrules', unknownRules);
+
   methods(router, '/pushers', {
     get: async (_request, response) => {
       const list = await pushers.of(requesterOf(response).userId);
@@ -139,6 +156,11 @@ export function pushRouter({ rules, pushers, plainGateways, requireSession }: Pu
   return router;
 }
 
+/** As Synapse refuses them. */
+function unknownRules(): never {
+  throw new MatrixError(400, 'M_UNRECOGNIZED', 'There are no push rules at this address.');
+}
+
 function kindOf(request: Request): RuleKind {
   const kind = KINDS.find((known) => known === parameter(request, 'kind'));
   if (!kind) throw new MatrixError(400, 'M_INVALID_PARAM', 'There is no such kind of rules.');
@@ -154,7 +176,9 @@ function checkActions(actions: z.output<typeof actionsSchema>): void {
 }
 
 function checkGateway(kind: string, data: JsonObject, plain: boolean): void {
-  if (kind !== 'http') throw new MatrixError(400, 'M_INVALID_PARAM', 'This server pushes by http only.');
+  if (kind === 'email') throw new MatrixError(400, 'M_INVALID_PARAM', 'This server does not push by mail.');
+  // Other kinds are kept for the clients that know them, and are told nothing.
+  if (kind !== 'http') return;
   const address = member(data, 'url');
   if (typeof address !== 'string') throw new MatrixError(400, 'M_MISSING_PARAM', 'data.url is missing.');
   const url = URL.canParse(address) ? new URL(address) : undefined;

@@ -35,6 +35,7 @@ const registerSchema = z.looseObject({
   initial_device_display_name: deviceNameSchema.optional(),
   inhibit_login: z.boolean().optional(),
   refresh_token: z.boolean().optional(),
+  guest_access_token: z.string().max(500).optional(),
 });
 const sharedSecretSchema = z.looseObject({
   nonce: z.string().max(200),
@@ -63,6 +64,13 @@ export function registerRouter(options: RegisterRouterOptions): Router {
     }
   }
 
+  /** The guest who wants to stay, under the name they have. @throws MatrixError 403 for anybody else */
+  async function requireGuest(body: z.output<typeof registerSchema>): Promise<string> {
+    const { userId, guest } = await options.sessions.authenticate(body.guest_access_token ?? '');
+    if (guest && body.username?.toLowerCase() === accounts.localpart(userId)) return userId;
+    throw new MatrixError(403, 'M_FORBIDDEN', 'This is not the token of a guest of that name.');
+  }
+
   methods(router, '/register', {
     post: [
       limitLogin,
@@ -78,17 +86,19 @@ export function registerRouter(options: RegisterRouterOptions): Router {
           response.json(await sessionAnswer(options, userId, { displayName: body.initial_device_display_name }));
           return;
         }
+        const guest = body.guest_access_token === undefined ? undefined : await requireGuest(body);
         const localpart =
           body.username === undefined
             ? `u${randomBase32(GENERATED_LENGTH)}`
-            : chosenLocalpart(body.username, serverName);
-        await accounts.requireFree(localpart);
+            : guest === undefined
+              ? chosenLocalpart(body.username, serverName)
+              : body.username.toLowerCase();
+        if (guest === undefined) await accounts.requireFree(localpart);
         await uia.register({ operation: 'POST /register', body, address: request.ip });
         if (body.password === undefined) throw new MatrixError(400, 'M_MISSING_PARAM', 'password is missing.');
-        const userId = await accounts.register({
-          localpart,
-          passwordHash: await passwordLogin.hash(body.password),
-        });
+        const passwordHash = await passwordLogin.hash(body.password);
+        const userId = guest ?? (await accounts.register({ localpart, passwordHash }));
+        if (guest !== undefined) await accounts.promote(guest, passwordHash);
         if (body.inhibit_login === true) response.json({ user_id: userId, home_server: serverName });
         else {
           response.json(

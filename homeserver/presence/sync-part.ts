@@ -8,6 +8,9 @@ import type { Rooms } from '../rooms/rooms.ts';
 import { presenceContent } from './presence.ts';
 import type { Presence } from './presence.ts';
 
+/** Of so many at most who are met together, those are told as well of whom nothing is known. */
+const FEW = 200;
+
 export function presencePart(presence: Presence, rooms: Rooms): SyncPart {
   return {
     async collect(question, answer) {
@@ -22,9 +25,10 @@ export function presencePart(presence: Presence, rooms: Rooms): SyncPart {
       const events: JsonObject[] = [];
       for (const sender of new Set([...changed, ...met])) {
         const state = presence.of(sender);
-        if (!state || state.position > upTo || !shared.has(sender)) continue;
+        if ((state && state.position > upTo) || !shared.has(sender)) continue;
         if (!wants(filter.presence, { type: 'm.presence', sender })) continue;
-        events.push({ type: 'm.presence', sender, content: presenceContent(state) });
+        if (state) events.push({ type: 'm.presence', sender, content: presenceContent(state) });
+        else if (met.size <= FEW) events.push({ type: 'm.presence', sender, content: { presence: 'offline' } });
       }
       if (events.length > 0) addEvents(answer, 'presence', events);
     },
@@ -39,7 +43,7 @@ export function presencePart(presence: Presence, rooms: Rooms): SyncPart {
     for (const change of await rooms.changes.ofRooms([...asked.joined.keys()], since ?? upTo, upTo)) {
       const [type, userId] = splitStateKey(change.key);
       // A changed name is no meeting, but to tell those who are known already does no harm.
-      if (type === 'm.room.member' && presence.of(userId)) met.add(userId);
+      if (type === 'm.room.member') met.add(userId);
     }
     return met;
   }

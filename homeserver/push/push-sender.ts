@@ -27,6 +27,7 @@ const LONGEST_WAIT_MS = 3_600_000;
 /** What could not be told for so long is not told any more, in ms. */
 const STALE_MS = 24 * 3_600_000;
 const BATCH = 20;
+const KNOWN_COUNTS = 10_000;
 const answerSchema = z.looseObject({ rejected: z.array(z.string()).max(100).catch([]) });
 
 export class PushSender {
@@ -35,6 +36,10 @@ export class PushSender {
   readonly #busy = new Map<string, boolean>();
   readonly #running = new Set<Promise<void>>();
   readonly #waits = new Map<string, { ms: number; timer: NodeJS.Timeout | undefined }>();
+  /** Users who have read something of which their gateways have not heard. */
+  readonly #read = new Set<string>();
+  /** The count of what is unread that a pusher was last told; forgotten over a restart. */
+  readonly #told = new Map<string, number>();
   #closed = false;
 
   constructor(options: PushSenderOptions) {
@@ -44,6 +49,13 @@ export class PushSender {
   /** Takes up what was not told before a restart. */
   async start(): Promise<void> {
     this.wake(await this.#options.pushers.users());
+  }
+
+  /** A user has read: their gateways are told how much is left. */
+  read(userId: string): void {
+    if (!this.#options.pushers.mayHave(userId)) return;
+    this.#read.add(userId);
+    this.wake([userId]);
   }
 
   wake(userIds: Iterable<string>): void {
@@ -77,9 +89,11 @@ export class PushSender {
   async #run(userId: string): Promise<void> {
     const { pushers } = this.#options;
     let failed = false;
+    const hasRead = this.#read.delete(userId);
     for (const pusher of await pushers.of(userId)) {
       if (pusher.data.kind !== 'http') continue;
       if (!(await this.#serve(pusher))) failed = true;
+      else if (hasRead) await this.#count(pusher);
     }
     if (failed) this.#later(userId);
     else this.#waits.delete(userId);
@@ -119,6 +133,28 @@ export class PushSender {
     }
   }
 
+  /** Tells how much is unread, when that is news. It is not said again when it does not arrive: the next notice says it. */
+  async #count(pusher: Pusher): Promise<void> {
+    const { notifications, post, log } = this.#options;
+    const url = member(pusher.data.data, 'url');
+    const unread = await notifications.badge(pusher.userId);
+    if (typeof url !== 'string' || this.#closed || this.#told.get(keyOf(pusher)) === unread) return;
+    try {
+      await post(url, { notification: { counts: { unread }, devices: [deviceOf(pusher)] } });
+      this.#tell(pusher, unread);
+    } catch (error) {
+      log.info({ err: error }, 'a push gateway was not reached');
+    }
+  }
+
+  #tell(pusher: Pusher, unread: number): void {
+    const key = keyOf(pusher);
+    this.#told.delete(key);
+    this.#told.set(key, unread);
+    const [oldest] = this.#told.keys();
+    if (this.#told.size > KNOWN_COUNTS && oldest !== undefined) this.#told.delete(oldest);
+  }
+
   #later(userId: string): void {
     if (this.#closed) return;
     const ms = Math.min(2 * (this.#waits.get(userId)?.ms ?? FIRST_WAIT_MS / 2), LONGEST_WAIT_MS);
@@ -133,25 +169,22 @@ export class PushSender {
     const { rooms, notifications } = this.#options;
     const event = await rooms.event(notice.eventId);
     const unread = await notifications.badge(notice.userId);
-    const { url: _url, ...data } = pusher.data.data;
+    this.#tell(pusher, unread);
     const tweaks: JsonObject = {};
     for (const action of notice.actions) {
       if (!isJsonObject(action)) continue;
       const name = member(action, 'set_tweak');
       if (typeof name === 'string' && name !== '__proto__') tweaks[name] = member(action, 'value') ?? true;
     }
-    const device: JsonObject = {
-      app_id: pusher.data.app_id,
-      pushkey: pusher.data.pushkey,
-      pushkey_ts: Math.floor(pusher.since / 1000),
-      ...(Object.keys(data).length === 0 ? {} : { data }),
-    };
+    const device = deviceOf(pusher);
     const about: JsonObject = { event_id: notice.eventId, room_id: notice.roomId };
     if (member(pusher.data.data, 'format') === 'event_id_only') {
       return { notification: { ...about, counts: { unread }, prio: 'high', devices: [device] } };
     }
     return {
       notification: {
+        // The name of the first versions, for gateways of then.
+        id: notice.eventId,
         ...about,
         ...(event ? await this.#details(event, notice.userId) : {}),
         prio: 'high',
@@ -182,6 +215,15 @@ export class PushSender {
       ...(pdu.type === 'm.room.member' ? { user_is_target: pdu.state_key === userId } : {}),
     };
   }
+}
+
+function deviceOf({ data, since }: Pusher): JsonObject {
+  const { url: _url, ...others } = data.data;
+  return { app_id: data.app_id, pushkey: data.pushkey, pushkey_ts: Math.floor(since / 1000), data: others };
+}
+
+function keyOf({ userId, data }: Pusher): string {
+  return `${userId}\0${data.app_id}\0${data.pushkey}`;
 }
 
 function isRejected(body: string, pushkey: string): boolean {

@@ -136,7 +136,10 @@ export function personal(options: PersonalOptions): Personal {
   const receipts = new Receipts({
     ...options,
     accountData,
-    onRead: (receipt, position) => notifications.read(receipt.userId, receipt.roomId, receipt.threadId, position),
+    onRead: async (receipt, position) => {
+      await notifications.read(receipt.userId, receipt.roomId, receipt.threadId, position);
+      pushSender.read(receipt.userId);
+    },
   });
   receiptsFromServers(options.edus, rooms, receipts);
   const presence = new Presence({ ...options, mode: options.presence ?? 'off' });

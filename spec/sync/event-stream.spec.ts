@@ -19,7 +19,8 @@ describe('The event stream of the first clients', () => {
   });
   afterAll(() => federation.close());
 
-  const now = async (user: TestUser): Promise<string> => String(at(await user.must('GET', 'client/v3/events?timeout=0'), 'end'));
+  const now = async (user: TestUser): Promise<string> =>
+    String(at(await user.must('GET', 'client/v3/events?timeout=0'), 'end'));
   const send = async (user: TestUser, body: string): Promise<string> =>
     String(
       at(

@@ -243,7 +243,7 @@ describe('Push', () => {
       expect(at(notification, 'content', 'body')).toBe('gustav, a push');
       expect(at(notification, 'counts', 'unread')).toBe(1);
       expect(at(notification, 'devices', 0, 'tweaks')).toEqual({ sound: 'default', highlight: true });
-      expect(at(notification, 'devices', 0, 'data')).toBeUndefined();
+      expect(at(notification, 'devices', 0, 'data')).toEqual({});
       const bare = pusher('key-1', { url: gatewayUrl, format: 'event_id_only' });
       await gustav.ask('POST', '/pushers/set', bare);
       expect(list((await gustav.ask('GET', '/pushers')).body, 'pushers').length).toBe(1);
@@ -256,6 +256,20 @@ describe('Push', () => {
         'prio',
         'room_id',
       ]);
+    });
+
+    it('hear how much is left when something was read', async () => {
+      const ines = await server.person('ines');
+      const id = await room();
+      await ines.join(id);
+      await ines.ask('POST', '/pushers/set', pusher('key-read', { url: gatewayUrl }));
+      const event = await bert.say(id, 'ines, please read');
+      await next(1);
+      await ines.ask('POST', `/rooms/${encodeURIComponent(id)}/receipt/m.read/${encodeURIComponent(event)}`, {});
+      await next(2);
+      expect(at(pushed[1], 'notification', 'counts')).toEqual({ unread: 0 });
+      expect(at(pushed[1], 'notification', 'event_id')).toBeUndefined();
+      expect(at(pushed[1], 'notification', 'devices', 0, 'pushkey')).toBe('key-read');
     });
 
     it('that can not be reached are asked again; one that rejects a key is asked no more', async () => {

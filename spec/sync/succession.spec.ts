@@ -34,7 +34,7 @@ describe('A room that replaces another', () => {
   };
   /** What somebody keeps about a room. */
   const kept = async (who: TestUser, roomId: string): Promise<unknown> => {
-    const rules = await who.must('GET', 'client/v3/pushrules/global');
+    const rules = await who.must('GET', 'client/v3/pushrules/global/');
     const rule = (kind: string): unknown => list(rules, kind).find((one) => one['rule_id'] === roomId);
     const direct = await who.ask('GET', `${own(who)}/account_data/m.direct`);
     return {

@@ -10,6 +10,7 @@ import type { JsonObject, JsonValue } from '../../../federation/json.ts';
 import { methods, MatrixError } from '../../errors.ts';
 import type { Rooms } from '../../rooms/rooms.ts';
 import { parameter, queryNumber, queryText, requesterOf } from '../parse.ts';
+import { olderForm } from '../client-event.ts';
 import type { ShowFor } from '../show.ts';
 import type { Answers } from './answers.ts';
 import type { SyncAnswer, SyncQuestion } from './part.ts';
@@ -169,11 +170,11 @@ export function eventStreamRouter(options: EventStreamOptions): Router {
     return {
       room_id: roomId,
       messages: {
-        chunk: eventsIn(entry, 'timeline'),
+        chunk: eventsIn(entry, 'timeline').map((event) => olderForm({ ...event, room_id: roomId })),
         start: (isJsonObject(timeline) ? timeline['prev_batch'] : undefined) ?? `s${upTo}`,
         end: `s${upTo}`,
       },
-      state: eventsIn(entry, 'state_after'),
+      state: eventsIn(entry, 'state_after').map((event) => olderForm({ ...event, room_id: roomId })),
       visibility: await visibilityOf(roomId),
       account_data: eventsIn(entry, 'account_data'),
     };
@@ -212,7 +213,7 @@ function streamOf(answer: SyncAnswer, { rooms, userId }: SyncQuestion): JsonObje
     const timeline = eventsIn(entry, 'timeline');
     // Of a room that was entered just now, what was before is history and not news.
     const own = rooms.entered.has(roomId) ? timeline.findIndex((event) => event['state_key'] === userId) : 0;
-    chunk.push(...timeline.slice(Math.max(0, own)));
+    chunk.push(...timeline.slice(Math.max(0, own)).map((event) => olderForm({ ...event, room_id: roomId })));
     for (const section of ['ephemeral', 'account_data']) {
       chunk.push(...eventsIn(entry, section).map((event) => ({ ...event, room_id: roomId })));
     }

@@ -115,7 +115,10 @@ async function stateToTell(
   if (lazy?.lazy_load_members !== true) return state;
   const needed = new Set(timeline.map((event) => event.pdu.sender));
   if (since === undefined) needed.add(userId);
-  for (const hero of asked.summary?.heroes ?? []) if (since === undefined) needed.add(hero);
+  const heroes = asked.summary?.heroes ?? [];
+  if (since === undefined && heroes.length > 0 && !(await isNamed(rooms, roomId))) {
+    for (const hero of heroes) needed.add(hero);
+  }
   // Who left or was banned is told even so: clients would take them to be inside.
   const present = since === undefined ? new Map<string, StoredEvent>() : await rooms.events(state.values());
   // All members of a large room may have become known at once.
@@ -169,6 +172,11 @@ async function summaryToTell(rooms: Rooms, asked: RoomEntryQuestion): Promise<Js
   const { summary, since, changes, roomId } = asked;
   if (!summary) return undefined;
   if (since !== undefined && !changesSummary(changes)) return undefined;
+  return summaryJson(summary, await isNamed(rooms, roomId));
+}
+
+/** Whether a room has a name or an alias of its own, and need not be named after people. */
+async function isNamed(rooms: Rooms, roomId: string): Promise<boolean> {
   const end = await rooms.stateIds(roomId);
   const nameId = end.get(stateKey('m.room.name', ''));
   const aliasId = end.get(stateKey('m.room.canonical_alias', ''));
@@ -177,5 +185,5 @@ async function summaryToTell(rooms: Rooms, asked: RoomEntryQuestion): Promise<Js
     const value = member(events.get(id ?? '')?.pdu.content, key);
     return typeof value === 'string' && value !== '';
   };
-  return summaryJson(summary, isSet(nameId, 'name') || isSet(aliasId, 'alias'));
+  return isSet(nameId, 'name') || isSet(aliasId, 'alias');
 }
