@@ -115,10 +115,25 @@ export function checkAuth(event: Pdu, id: string, version: RoomVersion, state: S
   const needed = levelToSend(event.type, event.state_key !== undefined, state);
   if (level < needed) throw new AuthError(`${event.type} needs power level ${needed}, ${event.sender} has ${level}.`);
   if (event.state_key?.startsWith('@') === true && event.state_key !== event.sender) {
-    throw new AuthError('A state key that is a user id must be that of the sender.');
+    if (!version.ownedState) throw new AuthError('A state key that is a user id must be that of the sender.');
+    const owner = ownerOf(event.state_key);
+    if (owner !== event.sender && level <= powerLevelOf(owner, version, state)) {
+      throw new AuthError(`Such state is for ${owner} to set, and for those with more power.`);
+    }
   }
   if (event.type === 'm.room.power_levels') checkPowerLevels(event, version, state, level);
   if (event.type === 'm.room.redaction' && version.eventIds === 'given') checkRedaction(event, state, level);
+}
+
+/** The user id that a state key is, or begins with before an underscore. @throws AuthError @see MSC3757 */
+function ownerOf(key: string): string {
+  const colon = key.indexOf(':');
+  const end = colon < 0 ? -1 : key.indexOf('_', colon);
+  const owner = end < 0 ? key : key.slice(0, end);
+  if (!isUserId(owner)) {
+    throw new AuthError('A state key that begins with @ must be a user id, or one and an underscore.', 'M_BAD_JSON');
+  }
+  return owner;
 }
 
 /** Before version 3; later on it is looked at when the redacted event is there. */

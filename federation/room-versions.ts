@@ -47,6 +47,8 @@ export interface RoomVersion {
   readonly hashRoomIds: boolean;
   /** Creators (sender and `additional_creators`) have infinite power and stand in no power level event. From 12. */
   readonly privilegedCreators: boolean;
+  /** State keys may begin with a user id, and who has more power may set what is another's. @see MSC3757 */
+  readonly ownedState: boolean;
 }
 
 const TOP_LEVEL = [
@@ -110,6 +112,7 @@ const V1: RoomVersion = {
   byteLimits: false,
   hashRoomIds: false,
   privilegedCreators: false,
+  ownedState: false,
 };
 const V2: RoomVersion = { ...V1, id: '2', stateResolution: 'v2' };
 const V3: RoomVersion = { ...V2, id: '3', redaction: REDACTION_3, eventIds: 'base64' };
@@ -142,8 +145,11 @@ const V12: RoomVersion = {
   privilegedCreators: true,
 };
 
+/** Not of the specification; other servers have them too. */
+const OWNED_STATE = [V10, V11].map((base) => ({ ...base, id: `org.matrix.msc3757.${base.id}`, ownedState: true }));
+
 const VERSIONS: ReadonlyMap<string, RoomVersion> = new Map(
-  [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12].map((version) => [version.id, version]),
+  [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12, ...OWNED_STATE].map((version) => [version.id, version]),
 );
 
 /** Ids of the room versions that we can take part in, oldest first. */

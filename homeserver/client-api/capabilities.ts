@@ -80,7 +80,9 @@ export function capabilitiesRouter(options: CapabilitiesRouterOptions): Router {
       get: [
         requireSession,
         (_request, response) => {
-          const available = Object.fromEntries(SUPPORTED_ROOM_VERSIONS.map((version) => [version, 'stable']));
+          const available = Object.fromEntries(
+            SUPPORTED_ROOM_VERSIONS.map((version) => [version, /^\d+$/.test(version) ? 'stable' : 'unstable']),
+          );
           response.json({
             capabilities: {
               'm.room_versions': { default: DEFAULT_ROOM_VERSION, available },

@@ -67,6 +67,25 @@ describe('the auth rules for messages and state', () => {
     expect(r.verdict({ type: 'org.example.own', sender: CAROL, state_key: `_${CAROL}_PHONE` })).toBe('allowed');
   });
 
+  it('with owned state, leave state keys that begin with a user id to that user and to those with more power', () => {
+    const r = room('org.matrix.msc3757.10', { events: { 'org.example.own': 0 } });
+    const set = (sender: string, key: string): string => r.verdict({ type: 'org.example.own', sender, state_key: key });
+    for (const key of [CAROL, `${CAROL}_phone:!@#$1`]) {
+      expect(set(CAROL, key)).toBe('allowed');
+      expect(set(BOB, key)).toBe('allowed');
+    }
+    expect(set(ALICE, '@nobody:elsewhere.example')).toBe('allowed');
+    expect(set(CAROL, MALLORY)).toMatch(/for @mallory/i);
+    for (const key of [BOB, `${BOB}_phone`, `${CAROL}phone`, `@prefix_${CAROL}_phone`]) {
+      expect(set(CAROL, key)).withContext(key).not.toBe('allowed');
+    }
+    for (const key of ['@oops', `${ALICE}@phone_1`, '@', '@_:']) {
+      expect(set(ALICE, key))
+        .withContext(key)
+        .toMatch(/must be a user id/);
+    }
+  });
+
   it('are not led astray by names that JavaScript objects inherit', () => {
     const r = room('10');
     for (const type of ['constructor', '__proto__', 'toString']) {
