@@ -123,7 +123,7 @@ export class DeviceLists {
    * @param devices the user's devices, each with its part of the message
    */
   async announceTo(event: StoredEvent, devices: () => Promise<Map<string, JsonObject>>): Promise<void> {
-    const { db, rooms, serverName, sender } = this.#options;
+    const { db, rooms, serverName } = this.#options;
     const userId = event.pdu.state_key ?? '';
     const inside = await rooms.joinedServers(event.roomId);
     inside.delete(serverName);
@@ -136,7 +136,20 @@ export class DeviceLists {
              AND other.server = here.server AND other.membership = 'join')`,
       [event.roomId, userId, [...inside]],
     );
-    const servers = rows.map((row) => row.server);
+    await this.announce(
+      userId,
+      rows.map((row) => row.server),
+      devices,
+    );
+  }
+
+  /** Tells servers of the devices of a local user. */
+  async announce(
+    userId: string,
+    servers: readonly string[],
+    devices: () => Promise<Map<string, JsonObject>>,
+  ): Promise<void> {
+    const { db, sender } = this.#options;
     if (servers.length === 0) return;
     await this.#serial.run(userId, async () => {
       const all = await devices();

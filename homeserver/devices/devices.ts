@@ -28,7 +28,7 @@ import { ToDevice } from './to-device.ts';
 export interface DevicesOptions {
   readonly db: Database;
   readonly serverName: string;
-  readonly rooms: Pick<Rooms, 'events' | 'onEvent' | 'joinedServers' | 'movedAfter'>;
+  readonly rooms: Pick<Rooms, 'events' | 'onEvent' | 'onServers' | 'joinedServers' | 'joinedLocalUsers' | 'movedAfter'>;
   readonly positions: Positions;
   readonly notifier: Notifier;
   readonly sender: Sender;
@@ -91,7 +91,12 @@ export class Devices {
       toDevice: this.toDevice,
       uploadKeys: (userId, deviceId, upload) => this.uploadKeys(userId, deviceId, upload),
     });
-    this.#ends.push(rooms.onEvent((event) => this.#onEvent(event)));
+    this.#ends.push(
+      rooms.onEvent((event) => this.#onEvent(event)),
+      rooms.onServers((roomId, servers) => {
+        this.#begin(this.#onServers(roomId, servers), 'devices were not told to other servers');
+      }),
+    );
     const cleaning = setInterval(() => {
       Promise.all([this.toDevice.cleanUp(), this.lists.cleanUp()]).catch((error: unknown) =>
         log.warn({ err: error }, 'what is not needed any more was not removed'),
@@ -212,8 +217,15 @@ export class Devices {
   #onEvent(event: StoredEvent): void {
     const userId = event.pdu.type === 'm.room.member' ? event.pdu.state_key : undefined;
     if (userId === undefined || !this.lists.isLocal(userId)) return;
-    const announced = this.lists.announceTo(event, () => this.#allDevices(userId));
+    const announced = this.lists.announceTo(event, () => this.#devicesWithKeys(userId));
     this.#begin(announced, 'devices were not told to other servers');
+  }
+
+  /** Servers turned out to be in a room: they have missed what changed since our users came in. */
+  async #onServers(roomId: string, servers: readonly string[]): Promise<void> {
+    for (const userId of await this.#options.rooms.joinedLocalUsers(roomId)) {
+      await this.lists.announce(userId, servers, () => this.#allDevices(userId));
+    }
   }
 
   /** Devices may have gone right before a crash. */
@@ -232,10 +244,12 @@ export class Devices {
   }
 
   async #allDevices(userId: string): Promise<Map<string, JsonObject>> {
-    const devices = new Map<string, JsonObject>();
-    for (const deviceId of (await this.#local.of([userId])).get(userId)?.keys() ?? []) devices.set(deviceId, {});
+    const ids = (await this.#local.of([userId])).get(userId)?.keys() ?? [];
+    return new Map([...[...ids].map((id): [string, JsonObject] => [id, {}]), ...(await this.#devicesWithKeys(userId))]);
+  }
+
+  async #devicesWithKeys(userId: string): Promise<Map<string, JsonObject>> {
     const answer = await this.queries.ofLocal({ [userId]: [] }, { server: this.#options.serverName });
-    for (const [deviceId, keys] of Object.entries(answer.device_keys[userId] ?? {})) devices.set(deviceId, { keys });
-    return devices;
+    return new Map(Object.entries(answer.device_keys[userId] ?? {}).map(([deviceId, keys]) => [deviceId, { keys }]));
   }
 }

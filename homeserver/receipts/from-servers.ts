@@ -24,7 +24,7 @@ export function receiptsFromServers(edus: Edus, rooms: Rooms, receipts: Receipts
       for (const [userId, value] of Object.entries(parsed.data['m.read'] ?? {}).slice(0, MAX_USERS)) {
         const receipt = receiptSchema.safeParse(value);
         if (!receipt.success || serverOf(userId) !== origin) continue;
-        if ((await rooms.membership(roomId, userId)) !== 'join') continue;
+        if (!(await rooms.isInside(roomId, userId))) continue;
         const [eventId] = receipt.data.event_ids;
         if (eventId === undefined) continue;
         const event = await rooms.event(eventId);

@@ -45,6 +45,8 @@ export interface CompletionDeps {
   readonly inTurn: <T>(roomId: string, task: (room: Room) => Promise<T>) => Promise<T>;
   /** Wakes those who may see the room now. */
   readonly wake: (roomId: string) => Promise<void>;
+  /** Told of servers that turn out to be in a room, and have not been told anything of it by us. */
+  readonly onServers: (roomId: string, servers: readonly string[]) => void;
   readonly log: Logger;
 }
 
@@ -180,6 +182,7 @@ export class Completion {
       rooms.committed(room);
       incomplete.learned(roomId, isComplete);
       this.#deps.sender.flush(late.servers);
+      if (late.servers.length > 0) this.#deps.onServers(roomId, late.servers);
     } finally {
       positions.settle(position);
     }
@@ -255,7 +258,7 @@ export class Completion {
     const own = reviewed.filter(
       ({ pdu, rejected, eventId: id }) => !rejected && id !== entry.joinEvent && serverOf(pdu.sender) === serverName,
     );
-    if (servers.length === 0 || own.length === 0) return { writes: [], servers: [] };
+    if (own.length === 0) return { writes: [], servers };
     const write = sender.write(
       servers,
       own.map((event) => event.pdu),

@@ -85,6 +85,7 @@ export class Rooms {
   readonly #options: RoomsOptions;
   readonly #serial = new Serial();
   readonly #listeners = new Set<EventListener>();
+  readonly #serverListeners = new Set<(roomId: string, servers: readonly string[]) => void>();
   readonly #events: EventStore;
   readonly #rooms: RoomTable;
   readonly #members: Members;
@@ -159,6 +160,9 @@ export class Rooms {
         options.notifier.wakeRooms([roomId]);
         options.notifier.wakeUsers(await this.joinedLocalUsers(roomId));
       },
+      onServers: (roomId, servers) => {
+        for (const listener of this.#serverListeners) listener(roomId, servers);
+      },
     });
     this.history = new History(this.#events, this.#states);
     this.memberships = new Memberships({
@@ -202,6 +206,16 @@ export class Rooms {
   onEvent(listener: EventListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Listens for servers that turn out to be in a room when its members become known, and whom we did not know there.
+   *
+   * @returns a function that ends the listening
+   */
+  onServers(listener: (roomId: string, servers: readonly string[]) => void): () => void {
+    this.#serverListeners.add(listener);
+    return () => this.#serverListeners.delete(listener);
   }
 
   /** Stream position up to which everything is stored. */
@@ -548,6 +562,13 @@ export class Rooms {
   /** Whether the members of a room are not known yet, because it was entered just now. */
   lacksMembers(roomId: string): boolean {
     return this.#incomplete.lacksMembers(roomId);
+  }
+
+  /** Whether a user is in a room; where the members are not known yet, anybody of a server that is there may be. */
+  async isInside(roomId: string, userId: string): Promise<boolean> {
+    const membership = await this.membership(roomId, userId);
+    if (membership !== undefined || !this.lacksMembers(roomId)) return membership === 'join';
+    return (await this.joinedServers(roomId)).has(serverOf(userId));
   }
 
   /** Waits until the members of a room are known. @throws MatrixError 503 when that takes too long */

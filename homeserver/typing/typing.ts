@@ -56,7 +56,7 @@ export class Typing {
       if (!parsed.success || serverOf(parsed.data.user_id) !== origin) return;
       const { room_id: roomId, user_id: userId, typing } = parsed.data;
       const { rooms } = options;
-      if ((await rooms.membership(roomId, userId)) !== 'join' || !(await rooms.serverAllowed(roomId, origin))) return;
+      if (!(await rooms.isInside(roomId, userId)) || !(await rooms.serverAllowed(roomId, origin))) return;
       this.#set(roomId, userId, typing ? REMOTE_MS : undefined);
     });
     this.#unsubscribe = options.rooms.onEvent(({ roomId, pdu }) => {

@@ -72,6 +72,8 @@ describe('Devices, against other servers', () => {
       rooms: {
         events: () => Promise.resolve(new Map()),
         onEvent: () => () => undefined,
+        onServers: () => () => undefined,
+        joinedLocalUsers: () => Promise.resolve([]),
         joinedServers: () => Promise.resolve(new Set<string>()),
         movedAfter: () => true,
       },

@@ -117,6 +117,23 @@ describe('A room that was entered without its members', () => {
     expect(await stateAt(room.id(message))).toEqual(full);
   });
 
+  it('tells who of the members that are not known types and reads', async () => {
+    await enter();
+    const typing = { room_id: room.roomId, user_id: derek, typing: true };
+    const read = { data: { ts: 1 }, event_ids: [room.last] };
+    await peer.ask(ours.serverName, 'PUT', `v1/send/${String(Math.random())}`, {
+      origin: peer.serverName,
+      origin_server_ts: Date.now(),
+      pdus: [],
+      edus: [
+        { edu_type: 'm.typing', content: typing },
+        { edu_type: 'm.receipt', content: { [room.roomId]: { 'm.read': { [derek]: read } } } },
+      ],
+    });
+    const told = list(inRoom(await sync(true), 'ephemeral', 'events'));
+    expect(told.map((event) => at(event, 'type')).sort()).toEqual(['m.receipt', 'm.typing']);
+  });
+
   it('is judged anew when it is complete: what rested on a membership of the past is rejected, and the reverse', async () => {
     const elsie = room.enter('elsie');
     const [past, elsieIn] = [room.current('m.room.member', derek), room.current('m.room.member', elsie)];
@@ -142,6 +159,48 @@ describe('A room that was entered without its members', () => {
     await hides(room.id(kick));
     expect(await anna.must('GET', path('state/m.room.test/'))).toEqual({ of: 'elsie' });
     expect(await stateAt(room.id(message))).toEqual([...room.state.values()].sort());
+  });
+
+  it('is told to servers that turn out to be in it: what was said meanwhile, and the devices of our users', async () => {
+    const late = await Peer.start(federation);
+    try {
+      const frank = late.userId('frank');
+      const before = room.events.get(room.last);
+      const join = {
+        ...before,
+        state_key: frank,
+        sender: frank,
+        depth: (before?.depth ?? 0) + 1,
+        prev_events: [room.last],
+        auth_events: [room.current('m.room.power_levels'), room.current('m.room.join_rules')],
+      } as unknown as Parameters<Peer['sign']>[0];
+      room.add(late.sign(join, room.version));
+      const heard: unknown[] = [];
+      late.answer = (asked, body) => {
+        if (!asked.includes('/v1/send/')) return room.answer(asked, body);
+        heard.push(...list(at(body, 'pdus')), ...list(at(body, 'edus')));
+        return { pdus: {} };
+      };
+      await enter();
+      await anna.must('PUT', path('send/m.room.message/1'), { body: 'hello' });
+      await eventually(
+        async () => room.received.length,
+        (received) => received > 0,
+      );
+      expect(heard).toEqual([]);
+      release();
+      const told = await eventually(
+        async () => heard,
+        (all) => all.length > 1,
+      );
+      expect(told.map((one) => at(one, 'type') ?? at(one, 'edu_type')).sort()).toEqual([
+        'm.device_list_update',
+        'm.room.message',
+      ]);
+    } finally {
+      await members();
+      await late.close();
+    }
   });
 
   it('lets nobody in until it is complete', async () => {
