@@ -13,7 +13,9 @@ export interface TypingRouterOptions {
   readonly requireSession: RequestHandler;
 }
 
-const bodySchema = z.looseObject({ typing: z.boolean(), timeout: z.number().int().min(0).optional() });
+// Some clients say 1 and 0, and Synapse takes it.
+const truth = z.union([z.boolean(), z.literal([0, 1]).transform(Boolean)]);
+const bodySchema = z.looseObject({ typing: truth, timeout: z.number().int().min(0).optional() });
 const DEFAULT_MS = 30_000;
 
 /** Mounted at `/_matrix/client/v3`. */

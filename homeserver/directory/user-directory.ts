@@ -62,7 +62,9 @@ export class UserDirectory {
   async *#matching(userId: string, words: readonly string[]): AsyncGenerator<FoundUser> {
     const shared = new Set(await this.#options.rooms.sharedUsers(userId));
     const open = new Map<string, Promise<boolean>>();
-    const local = (await this.#local(words)).filter((localId) => localId !== userId);
+    // People find themselves as strangers would, as with Synapse.
+    shared.delete(userId);
+    const local = await this.#local(words);
     for (let start = 0; start < local.length; start += BATCH) {
       const batch = local.slice(start, start + BATCH);
       const unknown = batch.filter((localId) => !shared.has(localId));
@@ -120,23 +122,23 @@ export class UserDirectory {
   }
 
   /**
-   * Those of some people who are in a room that anybody may enter, read or find.
+   * Those of some people who are in a room that anybody may enter or read. To be in the list makes a room not open.
    *
    * @param open what was found out about rooms, for the next call
    */
   async #inOpenRooms(userIds: readonly string[], open: Map<string, Promise<boolean>>): Promise<Set<string>> {
-    const rows = await this.#options.db.query<{ user_id: string; room_id: string; listed: boolean }>(
-      `SELECT m.user_id, m.room_id, p.room_id IS NOT NULL AS listed FROM room_members m
-       LEFT JOIN public_rooms p ON p.room_id = m.room_id
-       WHERE m.user_id = ANY($1) AND m.membership = 'join' ORDER BY listed DESC LIMIT $2`,
+    // Those in the list first: most of them are open.
+    const rows = await this.#options.db.query<{ user_id: string; room_id: string }>(
+      `SELECT m.user_id, m.room_id FROM room_members m LEFT JOIN public_rooms p ON p.room_id = m.room_id
+       WHERE m.user_id = ANY($1) AND m.membership = 'join' ORDER BY p.room_id IS NULL LIMIT $2`,
       [userIds, MAX_ROOMS],
     );
     const found = new Set<string>();
-    for (const { user_id: userId, room_id: roomId, listed } of rows) {
+    for (const { user_id: userId, room_id: roomId } of rows) {
       if (found.has(userId)) continue;
       let isOpen = open.get(roomId);
       if (!isOpen) {
-        isOpen = listed ? Promise.resolve(true) : this.#isOpen(roomId);
+        isOpen = this.#isOpen(roomId);
         open.set(roomId, isOpen);
       }
       if (await isOpen) found.add(userId);

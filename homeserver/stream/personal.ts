@@ -170,6 +170,7 @@ export function personal(options: PersonalOptions): Personal {
         // It has no place for messages to a device; to read them for it would take them from the device.
         answers: answers({ ...waiting, parts: [...common, counts] }),
         newest: () => positions.current,
+        present: (userId) => presence.syncs(userId, 'online'),
         isListed: options.isListed,
         showFor: showFor(db, rooms),
         requireSession,

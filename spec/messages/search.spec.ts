@@ -216,7 +216,7 @@ describe('What is found', () => {
       await clara.createRoom({ visibility: 'public' });
       expect(await find(eve, word('cla').toUpperCase())).toEqual([clara.userId]);
       expect(await find(eve, `@${word('clara')}:luebeck`)).toEqual([clara.userId]);
-      expect(await find(clara, word('clara'))).toEqual([]);
+      expect(await find(clara, word('clara'))).toEqual([clara.userId]);
       expect(await find(eve, word('bert'))).toEqual([]);
       const roomId = await bert.createRoom({ preset: 'private_chat', invite: [eve.userId] });
       expect(await find(eve, word('bert'))).toEqual([]);

@@ -80,6 +80,12 @@ describe('The event stream of the first clients', () => {
     expect([bert.userId, anna.userId]).toContain(String(present));
   });
 
+  it('makes who listens online', async () => {
+    await now(anna);
+    const presence = await bert.must('GET', `client/v3/presence/${anna.userId}/status`);
+    expect(at(presence, 'presence')).toBe('online');
+  });
+
   it('tells all at the start: rooms with their state and last messages, and invitations', async () => {
     const third = String(at(await anna.must('POST', 'client/v3/createRoom', { invite: [bert.userId] }), 'room_id'));
     const sent = await send(bert, 'two');

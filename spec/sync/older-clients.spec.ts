@@ -110,4 +110,24 @@ describe('What clients of the first versions, and such that know Synapse, expect
     const outsider = await server.register('outsider');
     expect((await outsider.ask('GET', `client/v3/rooms/${roomId}/context/${String(sent)}`)).status).toBe(403);
   });
+
+  it('is that typing may be said with a number', async () => {
+    const roomId = await room();
+    const path = `client/v3/rooms/${roomId}/typing/${bert.userId}`;
+    expect((await bert.ask('PUT', path, { typing: 1, timeout: 5000 })).status).toBe(200);
+    expect((await bert.ask('PUT', path, { typing: 2 })).status).toBe(400);
+  });
+
+  it('is that who is in a listed room that nobody may enter or read is not found', async () => {
+    const frida = await server.register('frida');
+    const roomId = String(
+      at(await frida.must('POST', 'client/v3/createRoom', { preset: 'public_chat', visibility: 'public' }), 'room_id'),
+    );
+    const found = async (): Promise<number> =>
+      listOf(at(await bert.must('POST', 'client/v3/user_directory/search', { search_term: 'frida' }), 'results'))
+        .length;
+    expect(await found()).toBe(1);
+    await frida.must('PUT', `client/v3/rooms/${roomId}/state/m.room.join_rules`, { join_rule: 'invite' });
+    expect(await found()).toBe(0);
+  });
 });

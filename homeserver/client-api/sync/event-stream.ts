@@ -21,6 +21,8 @@ export interface EventStreamOptions {
   readonly answers: Answers;
   /** The newest position there is. */
   readonly newest: () => number;
+  /** Somebody listens. @returns to be called when they do no more */
+  readonly present: (userId: string) => Promise<() => void>;
   /** Whether anybody may find the room in the list. */
   readonly isListed: (roomId: string) => Promise<boolean>;
   readonly showFor: ShowFor;
@@ -35,7 +37,7 @@ const DEFAULT_MESSAGES = 10;
 
 /** Mounted at `/_matrix/client/v3`. */
 export function eventStreamRouter(options: EventStreamOptions): Router {
-  const { rooms, answers, newest, isListed, showFor, requireSession } = options;
+  const { rooms, answers, newest, present, isListed, showFor, requireSession } = options;
   const router = express.Router();
 
   methods(router, '/events', {
@@ -49,11 +51,12 @@ export function eventStreamRouter(options: EventStreamOptions): Router {
         const { userId, guest } = requesterOf(response);
         if (only !== undefined) await requireSight(only, userId);
         else if (guest) throw new MatrixError(400, 'M_MISSING_PARAM', 'Guests say of which room they want to hear.');
+        const ended = await present(userId);
         const { question, answer } = await answers(
           asked(response, { since, ...(only === undefined ? {} : { only }) }),
           deadline,
           signal,
-        );
+        ).finally(ended);
         if (signal.aborted) return;
         response.json({ start: `s${since}`, end: `s${question.upTo}`, chunk: streamOf(answer, question) });
       },
