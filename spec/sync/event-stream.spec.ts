@@ -82,7 +82,7 @@ describe('The event stream of the first clients', () => {
 
   it('makes who listens online', async () => {
     await now(anna);
-    const presence = await bert.must('GET', `client/v3/presence/${anna.userId}/status`);
+    const presence = await anna.must('GET', `client/v3/presence/${anna.userId}/status`);
     expect(at(presence, 'presence')).toBe('online');
   });
 
