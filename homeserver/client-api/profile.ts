@@ -24,6 +24,8 @@ export interface ProfileRouterOptions {
 /** A field whose name has at most 255 bytes has so many characters in the address at most. */
 const MAX_KEY = 1024;
 
+const BASIC = ['displayname', 'avatar_url'];
+
 /**
  * Mounted at `/_matrix/client/v3`. Where anybody can make an account anybody may read profiles; otherwise only people
  * who are logged in, so that nobody can try out which accounts there are.
@@ -56,6 +58,11 @@ export function profileRouter(options: ProfileRouterOptions): Router {
       async (request, response) => {
         const key = parameter(request, 'key', MAX_KEY);
         const value = member(await profileOf(parameter(request, 'userId'), key), key);
+        // An account may be without them; Synapse says so with 200.
+        if (value === undefined && BASIC.includes(key)) {
+          response.json({});
+          return;
+        }
         if (value === undefined) throw new MatrixError(404, 'M_NOT_FOUND', `This person has no ${key}.`);
         response.json({ [key]: value });
       },

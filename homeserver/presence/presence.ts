@@ -38,6 +38,7 @@ export interface PresenceOptions {
 }
 
 const USERS = 100_000;
+const EARLY = 1_000;
 /** Without a sync for so long somebody is taken to be away, in ms. */
 const AWAY_AFTER_MS = 30_000;
 const SWEEP_MS = 5_000;
@@ -61,6 +62,8 @@ const eduSchema = z.looseObject({
 export class Presence {
   readonly #options: PresenceOptions;
   readonly #users = new Lru<string, UserPresence>(USERS);
+  /** What servers said of users who are in no room that we know: it may come before the room that somebody enters. */
+  readonly #early = new Lru<string, Omit<UserPresence, 'position'>>(EARLY);
   /** Positions of changes, so that a sync need not look at everybody. */
   #changes: { position: number; userId: string }[] = [];
   /** When local users were last seen to sync, and whether a request of theirs waits now. */
@@ -176,8 +179,9 @@ export class Presence {
     if (!parsed.success) return;
     for (const { user_id: userId, presence, status_msg: status, last_active_ago: ago } of parsed.data.push) {
       if (!isUserId(userId) || serverOf(userId) !== origin) continue;
-      if ((await this.#options.rooms.roomsOf(userId, ['join'])).length === 0) continue;
-      await this.#change(userId, presence, status ?? undefined, Math.max(0, Date.now() - ago));
+      const told = { presence, statusMessage: status ?? undefined, lastActive: Math.max(0, Date.now() - ago) };
+      if ((await this.#options.rooms.roomsOf(userId, ['join'])).length === 0) this.#early.set(userId, told);
+      else await this.#change(userId, told.presence, told.statusMessage, told.lastActive);
     }
   }
 
@@ -189,6 +193,12 @@ export class Presence {
     if (server === serverName) {
       const own = this.#users.get(pdu.state_key);
       if (own) this.#send(pdu.state_key, own, await rooms.joinedServers(roomId));
+      for (const userId of await rooms.joinedUsers(roomId)) {
+        const early = this.#early.get(userId);
+        if (!early) continue;
+        this.#early.delete(userId);
+        await this.#change(userId, early.presence, early.statusMessage, early.lastActive);
+      }
       return;
     }
     for (const userId of (await rooms.joinedUsers(roomId)).slice(0, MAX_INTRODUCED)) {
