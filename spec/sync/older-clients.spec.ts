@@ -130,4 +130,20 @@ describe('What clients of the first versions, and such that know Synapse, expect
     await frida.must('PUT', `client/v3/rooms/${roomId}/state/m.room.join_rules`, { join_rule: 'invite' });
     expect(await found()).toBe(0);
   });
+
+  it('is that who came during a gap is told with the gap, although others are left out', async () => {
+    const roomId = await room({ name: 'With a gap' });
+    const filter = encodeURIComponent(
+      JSON.stringify({ room: { timeline: { limit: 2 }, state: { lazy_load_members: true } } }),
+    );
+    const since = String(at(await bert.must('GET', `client/v3/sync?filter=${filter}`), 'next_batch'));
+    const gero = await server.register('gero');
+    await gero.must('POST', `client/v3/rooms/${roomId}/join`, {});
+    for (const body of ['1', '2', '3']) {
+      await bert.must('PUT', `client/v3/rooms/${roomId}/send/m.room.message/gap${body}`, { body });
+    }
+    const synced = await bert.must('GET', `client/v3/sync?filter=${filter}&since=${since}`);
+    const state = listOf(at(synced, 'rooms', 'join', roomId, 'state', 'events'));
+    expect(state.map((event) => at(event, 'state_key'))).toContain(gero.userId);
+  });
 });

@@ -119,16 +119,11 @@ async function stateToTell(
   if (since === undefined && heroes.length > 0 && !(await isNamed(rooms, roomId))) {
     for (const hero of heroes) needed.add(hero);
   }
-  // Who left or was banned is told even so: clients would take them to be inside.
-  const present = since === undefined ? new Map<string, StoredEvent>() : await rooms.events(state.values());
-  // All members of a large room may have become known at once.
+  // All members of a large room may have become known at once: these are no news.
   const learned = (await rooms.completedAfter([roomId], since ?? upTo)).get(roomId);
   const news = new Set(changes.filter((change) => change.position !== learned).map((change) => change.key));
-  const keep = (key: StateKey): boolean => {
-    if (since === undefined || !news.has(key)) return false;
-    if (!page.limited) return true;
-    return member(present.get(state.get(key) ?? '')?.pdu.content, 'membership') !== 'join';
-  };
+  // Who came or went meanwhile is told even so: clients would take them to be where they were.
+  const keep = (key: StateKey): boolean => since !== undefined && news.has(key);
   const whole = await withSenders(
     rooms,
     roomId,
