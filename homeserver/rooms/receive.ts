@@ -70,9 +70,9 @@ export class Receiver {
     // no news, and is fetched when somebody looks for it.
     const hasGap = (await this.#missing(pdu.prev_events)).length > 0;
     if (hasGap && pdu.depth > (await this.#floor(room))) {
-      await this.#fillGap(room, pdu, id, origin);
+      const older = await this.#fillGap(room, pdu, id, origin);
       // Who sends an event has to have what came before it. To take it without would let anybody cut our history.
-      if ((await this.#missing(pdu.prev_events)).length > 0) {
+      if ((await this.#missing(pdu.prev_events)).some((prev) => !older.has(prev))) {
         throw new UnknownPlaceError(`What came before ${id} was not given.`);
       }
     }
@@ -110,8 +110,12 @@ export class Receiver {
     return this.#deps.db.transaction((tx) => this.#deps.states.derive(tx, room.roomId, undefined, new Map()));
   }
 
-  /** Fetches what lies between our newest events and this one, and stores it oldest first. */
-  async #fillGap(room: Room, pdu: Pdu, id: string, origin: string): Promise<void> {
+  /**
+   * Fetches what lies between our newest events and this one, and stores it oldest first.
+   *
+   * @returns events that are from before we came in, and were not stored
+   */
+  async #fillGap(room: Room, pdu: Pdu, id: string, origin: string): Promise<Set<string>> {
     const fetched = new Map<string, Pdu>();
     for (const server of await this.#serversToAsk(room, origin)) {
       try {
@@ -131,8 +135,16 @@ export class Receiver {
     }
     await this.#fetchFurther(room, fetched, origin);
     const floor = await this.#floor(room);
+    const older = new Set<string>();
+    const news = new Set<string>();
     for (const [eventIdHere, event] of [...fetched].sort(([, a], [, b]) => a.depth - b.depth)) {
-      if (event.depth > pdu.depth || event.depth < floor) continue;
+      if (event.depth > pdu.depth) continue;
+      const isNews = event.prev_events.some((prev) => news.has(prev)) || (await this.#isNews(room, eventIdHere, event));
+      if (isNews) news.add(eventIdHere);
+      else if (event.depth < floor) {
+        older.add(eventIdHere);
+        continue;
+      }
       const known = await this.#deps.events.get(eventIdHere);
       if (known && !known.outlier) continue;
       try {
@@ -142,6 +154,21 @@ export class Receiver {
         this.#deps.log.info({ roomId: room.roomId, eventId: eventIdHere }, 'an event of a gap was left out');
       }
     }
+    return older;
+  }
+
+  /**
+   * Whether a state event, however near to the beginning of the room, is none of those that led to our join: when lines
+   * are down, a branch of the room may be shorter than the one that we came in by. If it was one of them, the state at
+   * our join would hold it, or what replaced it.
+   */
+  async #isNews({ roomId }: Room, id: string, { type, state_key: key, depth }: Pdu): Promise<boolean> {
+    const { events, states } = this.#deps;
+    const first = await events.first(roomId);
+    if (key === undefined || first?.stateBefore === undefined || depth >= first.pdu.depth) return false;
+    const then = (await states.read(first.stateBefore)).map.get(stateKey(type, key));
+    if (then === undefined || then === id) return then === undefined;
+    return ((await events.get(then))?.pdu.depth ?? 0) < depth;
   }
 
   /** The depth at which our live history begins: that of the create event, or of the join that brought us in. */
