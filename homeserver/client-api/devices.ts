@@ -28,18 +28,20 @@ export function devicesRouter({ sessions, uia, requireSession }: DevicesRouterOp
 
   methods(router, '/devices', {
     get: async (_request, response) => {
-      const devices = await sessions.devices(requesterOf(response).userId);
-      response.json({ devices: devices.map(describe) });
+      const { userId } = requesterOf(response);
+      const devices = await sessions.devices(userId);
+      response.json({ devices: devices.map((device) => describe(userId, device)) });
     },
   });
 
   methods(router, '/devices/:deviceId', {
     get: async (request, response) => {
       const deviceId = parameter(request, 'deviceId');
-      const devices = await sessions.devices(requesterOf(response).userId);
+      const { userId } = requesterOf(response);
+      const devices = await sessions.devices(userId);
       const device = devices.find((candidate) => candidate.deviceId === deviceId);
       if (!device) throw noDevice();
-      response.json(describe(device));
+      response.json(describe(userId, device));
     },
     put: async (request, response) => {
       const { userId } = requesterOf(response);
@@ -83,9 +85,11 @@ function noDevice(): MatrixError {
   return new MatrixError(404, 'M_NOT_FOUND', 'There is no such device.');
 }
 
-function describe({ deviceId, displayName, lastSeenAt, lastSeenIp }: Device): Record<string, unknown> {
+/** The user stands there as well, as with Synapse: older clients look for it. */
+function describe(userId: string, { deviceId, displayName, lastSeenAt, lastSeenIp }: Device): Record<string, unknown> {
   return {
     device_id: deviceId,
+    user_id: userId,
     ...(displayName === undefined ? {} : { display_name: displayName }),
     ...(lastSeenIp === undefined ? {} : { last_seen_ip: lastSeenIp }),
     last_seen_ts: lastSeenAt,

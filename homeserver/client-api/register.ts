@@ -6,6 +6,8 @@ import { checkedName, MAX_DISPLAY_NAME } from '../accounts/accounts.ts';
 import type { Accounts } from '../accounts/accounts.ts';
 import { MAX_PASSWORD } from '../accounts/passwords.ts';
 import type { PasswordLogin } from '../accounts/password-login.ts';
+import { Registrations } from '../accounts/registrations.ts';
+import type { Wishes } from '../accounts/registrations.ts';
 import { randomBase32 } from '../accounts/secrets.ts';
 import { SharedSecret } from '../accounts/shared-secret.ts';
 import type { NewSession, Sessions } from '../accounts/sessions.ts';
@@ -33,9 +35,11 @@ const registerSchema = z.looseObject({
   password: password.optional(),
   device_id: deviceIdSchema.optional(),
   initial_device_display_name: deviceNameSchema.optional(),
-  inhibit_login: z.boolean().optional(),
+  // Older clients say it with a number.
+  inhibit_login: z.union([z.boolean(), z.literal([0, 1]).transform(Boolean)]).optional(),
   refresh_token: z.boolean().optional(),
   guest_access_token: z.string().max(500).optional(),
+  auth: z.looseObject({ session: z.string().max(200).optional() }).optional(),
 });
 const sharedSecretSchema = z.looseObject({
   nonce: z.string().max(200),
@@ -57,6 +61,7 @@ const GUEST_NAME = 'Guest';
 export function registerRouter(options: RegisterRouterOptions): Router {
   const { serverName, accounts, passwordLogin, uia, passwords, limitLogin } = options;
   const router = express.Router();
+  const registrations = new Registrations();
 
   function requireOpen(): void {
     if (!passwords.registration) {
@@ -86,29 +91,39 @@ export function registerRouter(options: RegisterRouterOptions): Router {
           response.json(await sessionAnswer(options, userId, { displayName: body.initial_device_display_name }));
           return;
         }
+        const session = body.auth?.session;
+        const begun = registrations.of(session);
+        const wishes = { ...begun?.wishes, ...stated(body) };
+        if (begun?.userId !== undefined) {
+          response.json(await registeredAnswer(options, begun.userId, wishes));
+          return;
+        }
         const guest = body.guest_access_token === undefined ? undefined : await requireGuest(body);
+        const { username: wanted } = wishes;
         const localpart =
-          body.username === undefined
+          wanted === undefined
             ? `u${randomBase32(GENERATED_LENGTH)}`
             : guest === undefined
-              ? chosenLocalpart(body.username, serverName)
-              : body.username.toLowerCase();
+              ? chosenLocalpart(wanted, serverName)
+              : wanted.toLowerCase();
         if (guest === undefined) await accounts.requireFree(localpart);
-        await uia.register({ operation: 'POST /register', body, address: request.ip });
-        if (body.password === undefined) throw new MatrixError(400, 'M_MISSING_PARAM', 'password is missing.');
-        const passwordHash = await passwordLogin.hash(body.password);
+        const hash = async (): Promise<string | undefined> =>
+          body.password === undefined ? begun?.wishes.passwordHash : await passwordLogin.hash(body.password);
+        try {
+          await uia.register({ operation: 'POST /register', body, address: request.ip });
+        } catch (error) {
+          const opened = error instanceof MatrixError ? error.extra['session'] : undefined;
+          if (typeof opened === 'string' && session === undefined) {
+            registrations.begin(opened, { ...wishes, passwordHash: await hash() });
+          }
+          throw error;
+        }
+        const passwordHash = await hash();
+        if (passwordHash === undefined) throw new MatrixError(400, 'M_MISSING_PARAM', 'password is missing.');
         const userId = guest ?? (await accounts.register({ localpart, passwordHash }));
         if (guest !== undefined) await accounts.promote(guest, passwordHash);
-        if (body.inhibit_login === true) response.json({ user_id: userId, home_server: serverName });
-        else {
-          response.json(
-            await sessionAnswer(options, userId, {
-              deviceId: body.device_id,
-              displayName: body.initial_device_display_name,
-              refreshable: body.refresh_token,
-            }),
-          );
-        }
+        if (session !== undefined) registrations.end(session, wishes, userId);
+        response.json(await registeredAnswer(options, userId, wishes));
       },
     ],
   });
@@ -155,6 +170,26 @@ export function sharedSecretRouter(options: RegisterRouterOptions & { readonly s
     ],
   });
   return router;
+}
+
+/** What a request says of the account to be, without what it leaves open. */
+function stated(body: z.output<typeof registerSchema>): Wishes {
+  return {
+    ...(body.username === undefined ? {} : { username: body.username }),
+    ...(body.device_id === undefined ? {} : { deviceId: body.device_id }),
+    ...(body.initial_device_display_name === undefined ? {} : { displayName: body.initial_device_display_name }),
+    ...(body.inhibit_login === undefined ? {} : { inhibitLogin: body.inhibit_login }),
+    ...(body.refresh_token === undefined ? {} : { refreshable: body.refresh_token }),
+  };
+}
+
+async function registeredAnswer(
+  options: RegisterRouterOptions,
+  userId: string,
+  { inhibitLogin, deviceId, displayName, refreshable }: Wishes,
+): Promise<Record<string, unknown>> {
+  if (inhibitLogin === true) return { user_id: userId, home_server: options.serverName };
+  return sessionAnswer(options, userId, { deviceId, displayName, refreshable });
 }
 
 async function sessionAnswer(

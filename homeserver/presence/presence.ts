@@ -78,6 +78,7 @@ export class Presence {
     if (options.mode !== 'federated') return;
     options.edus.on('m.presence', (origin, content) => this.#fromServer(origin, content));
     this.#stop.push(options.rooms.onEvent((event) => void this.#introduce(event).catch(() => undefined)));
+    this.#stop.push(options.rooms.onMembers((roomId) => void this.#meet(roomId).catch(() => undefined)));
   }
 
   get mode(): PresenceMode {
@@ -193,17 +194,22 @@ export class Presence {
     if (server === serverName) {
       const own = this.#users.get(pdu.state_key);
       if (own) this.#send(pdu.state_key, own, await rooms.joinedServers(roomId));
-      for (const userId of await rooms.joinedUsers(roomId)) {
-        const early = this.#early.get(userId);
-        if (!early) continue;
-        this.#early.delete(userId);
-        await this.#change(userId, early.presence, early.statusMessage, early.lastActive);
-      }
+      await this.#meet(roomId);
       return;
     }
     for (const userId of (await rooms.joinedUsers(roomId)).slice(0, MAX_INTRODUCED)) {
       const presence = serverOf(userId) === serverName ? this.#users.get(userId) : undefined;
       if (presence) this.#send(userId, presence, new Set([server]));
+    }
+  }
+
+  /** What was heard of people before we knew that they are in a room counts now. */
+  async #meet(roomId: string): Promise<void> {
+    for (const userId of await this.#options.rooms.joinedUsers(roomId)) {
+      const early = this.#early.get(userId);
+      if (!early) continue;
+      this.#early.delete(userId);
+      await this.#change(userId, early.presence, early.statusMessage, early.lastActive);
     }
   }
 }

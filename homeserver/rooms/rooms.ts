@@ -86,6 +86,7 @@ export class Rooms {
   readonly #serial = new Serial();
   readonly #listeners = new Set<EventListener>();
   readonly #serverListeners = new Set<(roomId: string, servers: readonly string[]) => void>();
+  readonly #memberListeners = new Set<(roomId: string) => void>();
   readonly #events: EventStore;
   readonly #rooms: RoomTable;
   readonly #members: Members;
@@ -159,6 +160,7 @@ export class Rooms {
       wake: async (roomId) => {
         options.notifier.wakeRooms([roomId]);
         options.notifier.wakeUsers(await this.joinedLocalUsers(roomId));
+        for (const listener of this.#memberListeners) listener(roomId);
       },
       onServers: (roomId, servers) => {
         for (const listener of this.#serverListeners) listener(roomId, servers);
@@ -216,6 +218,12 @@ export class Rooms {
   onServers(listener: (roomId: string, servers: readonly string[]) => void): () => void {
     this.#serverListeners.add(listener);
     return () => this.#serverListeners.delete(listener);
+  }
+
+  /** Listens for rooms whose members became known after we had entered. @returns a function that ends the listening */
+  onMembers(listener: (roomId: string) => void): () => void {
+    this.#memberListeners.add(listener);
+    return () => this.#memberListeners.delete(listener);
   }
 
   /** Stream position up to which everything is stored. */
@@ -448,10 +456,17 @@ export class Rooms {
     return { events, limited, before: tokenBefore(oldest) };
   }
 
-  /** Whether a user may redact an event: their own, or any with the level for it. One that we do not have may be. */
+  /**
+   * Whether a user may redact an event: their own, or any with the level for it. One that we do not have may be.
+   *
+   * @throws MatrixError 400 for an event of another room
+   */
   async mayRedact(roomId: string, userId: string, targetId: string): Promise<boolean> {
     const target = await this.#events.get(targetId);
-    if (!target || target.roomId !== roomId || target.pdu.sender === userId) return true;
+    if (target && target.roomId !== roomId) {
+      throw new MatrixError(400, 'M_INVALID_PARAM', 'This event is in another room.');
+    }
+    if (!target || target.pdu.sender === userId) return true;
     const levels = await this.stateEvent(roomId, 'm.room.power_levels', '');
     const needed = readLevel(member(levels?.pdu.content, 'redact')) ?? 50;
     return (await this.powerLevel(roomId, userId)) >= needed;

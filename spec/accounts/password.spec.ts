@@ -149,7 +149,7 @@ describe('A password', () => {
     expect((await home.request('POST', path, { token: own.token, body: { ...body, auth } })).status).toBe(200);
     const { devices } = (await home.request('GET', `${V3}/devices`, { token: own.token })).json;
     expect(devices).toEqual([
-      { device_id: own.deviceId, last_seen_ip: '127.0.0.1', last_seen_ts: jasmine.any(Number) },
+      { device_id: own.deviceId, user_id: own.userId, last_seen_ip: '127.0.0.1', last_seen_ts: jasmine.any(Number) },
     ]);
   });
 

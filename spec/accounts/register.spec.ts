@@ -44,7 +44,32 @@ describe('Registration', () => {
     expect((await home.request('GET', `${V3}/account/whoami`, { token })).json['user_id']).toBe(`@ber:${SERVER_NAME}`);
     expect(await home.accounts.displayName(`@ber:${SERVER_NAME}`)).toBe('ber');
     const again = await register({ username: 'other', auth: { ...DUMMY, session: asked.json['session'] } });
-    expect(again.status).toBe(400);
+    expect(again.json['user_id']).withContext('the same session once more').toBe(`@ber:${SERVER_NAME}`);
+    expect((await register({ auth: { ...DUMMY, session: 'of nobody' } })).status).toBe(400);
+  });
+
+  it('remembers what was said when the session was begun', async () => {
+    const begun = await home.request('POST', `${V3}/register`, {
+      body: {
+        username: 'remembered',
+        password: 'sUp3rs3kr1t',
+        device_id: 'first',
+        initial_device_display_name: 'Mine',
+      },
+    });
+    expect(begun.status).toBe(401);
+    const auth = { ...DUMMY, session: begun.json['session'] };
+    const answer = await home.request('POST', `${V3}/register`, { body: { auth } });
+    expect([answer.json['user_id'], answer.json['device_id']]).toEqual([`@remembered:${SERVER_NAME}`, 'first']);
+    const token = String(answer.json['access_token']);
+    const device = await home.request('GET', `${V3}/devices/first`, { token });
+    expect(device.json).toEqual(
+      jasmine.objectContaining({ user_id: `@remembered:${SERVER_NAME}`, display_name: 'Mine' }),
+    );
+    const login = await home.request('POST', `${V3}/login`, {
+      body: { type: 'm.login.password', user: 'remembered', password: 'sUp3rs3kr1t' },
+    });
+    expect(login.status).toBe(200);
   });
 
   it('takes names with the characters of user ids, in lower case', async () => {

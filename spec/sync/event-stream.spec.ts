@@ -80,6 +80,22 @@ describe('The event stream of the first clients', () => {
     expect([bert.userId, anna.userId]).toContain(String(present));
   });
 
+  it('tells who makes a room of it from its first event on', async () => {
+    const from = await now(bert);
+    const made = at(await bert.must('POST', 'client/v3/createRoom', {}), 'room_id');
+    const told = chunkOf(await bert.must('GET', `client/v3/events?from=${from}&timeout=20000`));
+    const types = told.filter((event) => at(event, 'room_id') === made).map((event) => at(event, 'type'));
+    expect(types.slice(0, 2)).toEqual(['m.room.create', 'm.room.member']);
+  });
+
+  it('leaves messages out at the start when none are wanted', async () => {
+    await send(bert, 'unwanted');
+    const all = at(await bert.must('GET', 'client/v3/initialSync?limit=0'), 'rooms');
+    const room: unknown = Array.isArray(all) ? all.find((entry) => at(entry, 'room_id') === roomId) : undefined;
+    const one = await bert.must('GET', `client/v3/rooms/${roomId}/initialSync?limit=0`);
+    expect([room, one].map((entry) => at(entry, 'messages', 'chunk'))).toEqual([[], []]);
+  });
+
   it('makes who listens online', async () => {
     await now(anna);
     const presence = await anna.must('GET', `client/v3/presence/${anna.userId}/status`);
@@ -126,7 +142,7 @@ describe('The event stream of the first clients', () => {
   });
 
   it('refuses tokens and numbers that it did not give', async () => {
-    for (const path of ['events?from=x', 'events?timeout=-1', 'initialSync?limit=0', 'initialSync?limit=x']) {
+    for (const path of ['events?from=x', 'events?timeout=-1', 'initialSync?limit=x', 'initialSync?limit=x']) {
       expect((await bert.ask('GET', `client/v3/${path}`)).status).toBe(400);
     }
   });

@@ -32,6 +32,20 @@ describe('Presence between servers', () => {
     }
   });
 
+  it('of those is known whose membership was fetched after the room was entered', async () => {
+    const [here, there] = federation.servers;
+    if (!here || !there) throw new Error('There are no two servers.');
+    const [otto, paul] = [await here.register('otto'), await there.register('paul')];
+    await otto.must('GET', 'client/v3/sync');
+    await otto.must('POST', 'client/v3/createRoom', { preset: 'public_chat', room_alias_name: 'open' });
+    await paul.must('POST', `client/v3/join/${encodeURIComponent(`#open:${here.serverName}`)}`, {});
+    await eventually(
+      () => seenBy(paul),
+      (ids) => ids.includes(otto.userId),
+    );
+    expect(await seenBy(paul)).toContain(otto.userId);
+  });
+
   async function seenBy(user: TestUser): Promise<string[]> {
     const events = at(await user.must('GET', 'client/v3/sync'), 'presence', 'events');
     return (Array.isArray(events) ? events : []).map((event) => String(at(event, 'sender')));

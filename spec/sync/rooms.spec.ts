@@ -255,6 +255,9 @@ describe('/sync', () => {
     const room = await bert.createRoom({ preset: 'public_chat' });
     await bert.setState(room, 'm.room.name', { name: 'old' });
     const eventId = await bert.say(room, 'oops');
+    const elsewhere = await bert.createRoom({});
+    const misplaced = await bert.ask('PUT', `/rooms/${elsewhere}/redact/${eventId}/r0`, {});
+    expect(misplaced.status).withContext('redacted in another room').toBe(400);
     await bert.ask('PUT', `/rooms/${room}/redact/${eventId}/r1`, { reason: 'wrong' });
     await clara.join(room);
     await bert.setState(room, 'm.room.name', { name: 'new' });

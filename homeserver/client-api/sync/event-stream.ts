@@ -194,11 +194,9 @@ function asked(
   return { userId, deviceId, since: undefined, fullState: false, stateAfter: 'state_after', filter: {}, ...question };
 }
 
-/** @throws MatrixError 400 */
+/** How many messages of each room are wanted; none is possible. @throws MatrixError 400 */
 function messagesOf(request: Request): number {
-  const limit = queryNumber(request, 'limit', DEFAULT_MESSAGES, MAX_MESSAGES);
-  if (limit === 0) throw new MatrixError(400, 'M_INVALID_PARAM', 'limit is malformed.');
-  return limit;
+  return queryNumber(request, 'limit', DEFAULT_MESSAGES, MAX_MESSAGES);
 }
 
 function abortOnClose(response: Response): AbortController {
@@ -214,8 +212,10 @@ function streamOf(answer: SyncAnswer, { rooms, userId }: SyncQuestion): JsonObje
   const { join, leave, invite, knock } = answer.rooms;
   for (const [roomId, entry] of [...Object.entries(join), ...Object.entries(leave)]) {
     const timeline = eventsIn(entry, 'timeline');
-    // Of a room that was entered just now, what was before is history and not news.
-    const own = rooms.entered.has(roomId) ? timeline.findIndex((event) => event['state_key'] === userId) : 0;
+    // Of a room that was entered just now, what was before is history and not news, except to who made it.
+    const isNews = ({ type, state_key: key, sender }: JsonObject): boolean =>
+      key === userId || (type === 'm.room.create' && sender === userId);
+    const own = rooms.entered.has(roomId) ? timeline.findIndex(isNews) : 0;
     chunk.push(...timeline.slice(Math.max(0, own)).map((event) => olderForm({ ...event, room_id: roomId })));
     for (const section of ['ephemeral', 'account_data']) {
       chunk.push(...eventsIn(entry, section).map((event) => ({ ...event, room_id: roomId })));
