@@ -228,7 +228,8 @@ export class Memberships {
    */
   async withdraw(roomId: string, pdu: Pdu): Promise<void> {
     const invitation = await this.#deps.invitations.find(roomId, pdu.state_key ?? '');
-    if (invitation) await this.#end(invitation, pdu);
+    // Invitations come directly, their ends with everything else: it may be that of an older one.
+    if (invitation && pdu.depth > invitation.event.depth) await this.#end(invitation, pdu);
   }
 
   async #end(invitation: Invitation, event: Pdu): Promise<void> {
