@@ -266,18 +266,19 @@ export class Accounts {
   }
 
   /**
-   * Makes the account of a guest.
+   * Makes the account of a guest; one without a name can choose it later.
    *
    * @returns the user id, such as `@guest-k3x7q2m5ab:hamburg.example`
    * @throws MatrixError 400 for a name that is empty, too long or made of control characters
    */
-  async createGuest(displayName: string): Promise<string> {
-    const name = checkedName(displayName);
-    if (name === undefined) throw new MatrixError(400, 'M_BAD_JSON', 'Please say your name.');
+  async createGuest(displayName?: string): Promise<string> {
+    const name = displayName === undefined ? undefined : checkedName(displayName);
+    if (displayName !== undefined && name === undefined)
+      throw new MatrixError(400, 'M_BAD_JSON', 'Please say your name.');
     const localpart = GUEST_PREFIX + randomBase32(GUEST_ID_LENGTH);
     await this.#db.query('INSERT INTO users (localpart, display_name, guest, created_at) VALUES ($1, $2, true, $3)', [
       localpart,
-      name,
+      name ?? null,
       Date.now(),
     ]);
     return this.userId(localpart);

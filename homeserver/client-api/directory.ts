@@ -61,22 +61,25 @@ export function directoryRouter(options: DirectoryRouterOptions): Router {
     ],
   });
 
-  methods(router, '/rooms/:roomId/aliases', {
-    get: [
-      requireSession,
-      async (request, response) => {
-        const roomId = parameter(request, 'roomId');
-        const visibility = await rooms.stateEvent(roomId, 'm.room.history_visibility', '');
-        if (
-          visibility?.pdu.content['history_visibility'] !== 'world_readable' &&
-          (await rooms.membership(roomId, requesterOf(response).userId)) !== 'join'
-        ) {
-          throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
-        }
-        response.json({ aliases: await directory.aliases(roomId) });
-      },
-    ],
-  });
+  // The longer path is that of before the specification had it.
+  for (const path of ['/rooms/:roomId/aliases', '/org.matrix.msc2432/rooms/:roomId/aliases']) {
+    methods(router, path, {
+      get: [
+        requireSession,
+        async (request, response) => {
+          const roomId = parameter(request, 'roomId');
+          const visibility = await rooms.stateEvent(roomId, 'm.room.history_visibility', '');
+          if (
+            visibility?.pdu.content['history_visibility'] !== 'world_readable' &&
+            (await rooms.membership(roomId, requesterOf(response).userId)) !== 'join'
+          ) {
+            throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
+          }
+          response.json({ aliases: await directory.aliases(roomId) });
+        },
+      ],
+    });
+  }
 
   methods(router, '/directory/list/room/:roomId', {
     get: async (request, response) => {

@@ -51,7 +51,6 @@ const sharedSecretSchema = z.looseObject({
   displayname: z.string().max(MAX_DISPLAY_NAME).nullish(),
 });
 const GENERATED_LENGTH = 12;
-const GUEST_NAME = 'Guest';
 
 /**
  * Mounted at `/_matrix/client/v3`.
@@ -86,7 +85,7 @@ export function registerRouter(options: RegisterRouterOptions): Router {
         requireOpen();
         const body = parseBody(registerSchema, request.body);
         if (kind === 'guest') {
-          const userId = await accounts.createGuest(GUEST_NAME);
+          const userId = await accounts.createGuest();
           // Guests do not choose their device, so that they can be told apart.
           response.json(await sessionAnswer(options, userId, { displayName: body.initial_device_display_name }));
           return;

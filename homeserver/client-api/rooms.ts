@@ -36,6 +36,7 @@ const createSchema = z.looseObject({
   preset: z.enum(['private_chat', 'trusted_private_chat', 'public_chat']).optional(),
   visibility: z.enum(['public', 'private']).optional(),
   invite: z.array(z.string().max(255)).max(100).optional(),
+  invite_3pid: z.array(object).max(100).optional(),
   is_direct: z.boolean().optional(),
   initial_state: z
     .array(z.looseObject({ type: z.string().max(255), state_key: z.string().max(255).default(''), content: object }))
@@ -74,6 +75,7 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
       const { userId, guest } = requesterOf(response);
       if (guest) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests can not create rooms.');
       const body = parseBody(createSchema, request.body);
+      if ((body.invite_3pid ?? []).length > 0) throw denyThirdParty();
       const alias = body.room_alias_name === undefined ? undefined : directory.aliasOf(body.room_alias_name);
       if (alias !== undefined && (await directory.exists(alias))) {
         throw new MatrixError(400, 'M_ROOM_IN_USE', `The alias ${alias} is taken.`);
@@ -152,6 +154,7 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
 
   methods(router, '/rooms/:roomId/invite', {
     post: async (request, response) => {
+      if (isJsonObject(request.body) && member(request.body, 'medium') !== undefined) throw denyThirdParty();
       const { user_id: target, reason } = parseBody(memberSchema, request.body);
       const content: JsonObject = reason === undefined ? {} : { reason };
       await rooms.invite(parameter(request, 'roomId'), requesterOf(response).userId, target, content);
@@ -406,4 +409,9 @@ function sameContent(a: JsonObject, b: JsonObject): boolean {
 function stickyFor(request: express.Request): { stickyMs?: number } {
   const stickyMs = stickyOf(request);
   return stickyMs === undefined ? {} : { stickyMs };
+}
+
+/** Identity servers are not asked here: nobody can be invited by what they alone know. */
+function denyThirdParty(): MatrixError {
+  return new MatrixError(403, 'M_THREEPID_DENIED', 'Nobody can be invited by mail address or telephone number here.');
 }

@@ -63,6 +63,9 @@ describe('A profile', () => {
     const { json } = await home.request('POST', `${V3}/register?kind=guest`, { body: {} });
     const path = `${V3}/profile/${String(json['user_id'])}/displayname`;
     const body = { displayname: 'Gast' };
+    expect((await home.request('GET', path)).json)
+      .withContext('before')
+      .toEqual({});
     const answer = await home.request('PUT', path, { token: String(json['access_token']), body });
     expect(answer.status).toBe(200);
     expect((await home.request('GET', path)).json).toEqual(body);

@@ -84,6 +84,22 @@ describe('What clients of the first versions, and such that know Synapse, expect
     expect(members.map((event) => at(event, 'state_key'))).toEqual([bert.userId]);
   });
 
+  it('is told that nobody can be invited by mail address', async () => {
+    const somebody = { id_server: 'id.example', id_access_token: 'x', medium: 'email', address: 'a@b.example' };
+    const created = await bert.ask('POST', 'client/v3/createRoom', { invite_3pid: [somebody] });
+    const room = String(at(await bert.must('POST', 'client/v3/createRoom', { invite_3pid: [] }), 'room_id'));
+    const invited = await bert.ask('POST', `client/v3/rooms/${room}/invite`, somebody);
+    for (const { status, body } of [created, invited]) {
+      expect([status, at(body, 'errcode')]).toEqual([403, 'M_THREEPID_DENIED']);
+    }
+  });
+
+  it('is the path of the aliases of a room from before the specification had it', async () => {
+    const made = await bert.must('POST', 'client/v3/createRoom', { room_alias_name: 'former' });
+    const former = `client/unstable/org.matrix.msc2432/rooms/${String(at(made, 'room_id'))}/aliases`;
+    expect(await bert.must('GET', former)).toEqual({ aliases: [at(made, 'room_alias')] });
+  });
+
   it('is that a guest may stay under the name they have, and nobody else take it', async () => {
     const guest = (await server.ask('POST', 'client/v3/register?kind=guest', {})).body;
     const [userId, token] = [String(at(guest, 'user_id')), String(at(guest, 'access_token'))];
