@@ -201,6 +201,9 @@ export class Completion {
         const stateBefore = await this.#stateBefore(room, entry, event, reviewed, before);
         const reason = await timeline.whyRejected(room, pdu, id, stateBefore.map);
         const rejected = reason !== undefined;
+        if (rejected !== event.rejected) {
+          this.#deps.log.info({ roomId: room.roomId, eventId: id, reason }, 'an event was judged anew');
+        }
         const after = await timeline.after(room, pdu, id, stateBefore, { rejected });
         writes.push(...after.writes);
         reviewed.set(id, { ...event, rejected, stateBefore: stateBefore.group, stateAfter: after.state.group });
