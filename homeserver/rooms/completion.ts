@@ -201,12 +201,15 @@ export class Completion {
         const stateBefore = await this.#stateBefore(room, entry, event, reviewed, before);
         const reason = await timeline.whyRejected(room, pdu, id, stateBefore.map);
         const rejected = reason !== undefined;
-        if (rejected !== event.rejected) {
-          this.#deps.log.info({ roomId: room.roomId, eventId: id, reason }, 'an event was judged anew');
-        }
         const after = await timeline.after(room, pdu, id, stateBefore, { rejected });
         writes.push(...after.writes);
-        reviewed.set(id, { ...event, rejected, stateBefore: stateBefore.group, stateAfter: after.state.group });
+        const anew = { ...event, rejected, stateBefore: stateBefore.group, stateAfter: after.state.group };
+        reviewed.set(id, anew);
+        if (rejected === event.rejected) continue;
+        // What cites it is judged by this. Should we be stopped now, everything is reviewed once more.
+        this.#deps.log.info({ roomId: room.roomId, eventId: id, reason }, 'an event was judged anew');
+        await writeTogether(db, [...writes.splice(0), events.reviewed([anew])]);
+        events.committed(anew);
       }
       await writeTogether(db, writes);
       const newest = page.at(-1);
@@ -233,8 +236,11 @@ export class Completion {
     const known = await events.getMany(event.pdu.prev_events);
     let hasGap = false;
     for (const id of event.pdu.prev_events) {
-      const group = (reviewed.get(id) ?? known.get(id))?.stateAfter;
-      if (group === undefined) hasGap = true;
+      const previous = reviewed.get(id) ?? known.get(id);
+      const group = previous?.stateAfter;
+      // What came later than the event that cites it was missing then, and is not reviewed yet.
+      const wasMissing = previous !== undefined && previous.position >= event.position;
+      if (group === undefined || wasMissing) hasGap = true;
       else groups.add(group);
     }
     // What stands behind a gap got its state from another server, and that one was whole.

@@ -275,7 +275,10 @@ async function newDatabase(url: string, name: string): Promise<pg.Pool> {
   } finally {
     await client.end();
   }
-  return new pg.Pool({ connectionString: databaseUrl(url, name), max: 2 });
+  const pool = new pg.Pool({ connectionString: databaseUrl(url, name), max: 2 });
+  // At the end the database is stopped before the last of its idle connections.
+  pool.on('error', () => undefined);
+  return pool;
 }
 
 function databaseUrl(url: string, name: string): string {
