@@ -94,7 +94,9 @@ export function registerRouter(options: RegisterRouterOptions): Router {
         const begun = registrations.of(session);
         const wishes = { ...begun?.wishes, ...stated(body) };
         if (begun?.userId !== undefined) {
-          response.json(await registeredAnswer(options, begun.userId, wishes));
+          if (!(await accounts.exists(begun.userId)))
+            throw new MatrixError(403, 'M_FORBIDDEN', 'The account has ended.');
+          response.json(await registeredAnswer(options, begun.userId, begun.wishes));
           return;
         }
         const guest = body.guest_access_token === undefined ? undefined : await requireGuest(body);

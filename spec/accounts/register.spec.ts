@@ -70,6 +70,12 @@ describe('Registration', () => {
       body: { type: 'm.login.password', user: 'remembered', password: 'sUp3rs3kr1t' },
     });
     expect(login.status).toBe(200);
+    const proof = { type: 'm.login.password', user: 'remembered', password: 'sUp3rs3kr1t' };
+    const end = { token: String(login.json['access_token']), body: { auth: proof } };
+    expect((await home.request('POST', `${V3}/account/deactivate`, end)).status).toBe(200);
+    expect((await home.request('POST', `${V3}/register`, { body: { auth } })).status)
+      .withContext('ended')
+      .toBe(403);
   });
 
   it('takes names with the characters of user ids, in lower case', async () => {
