@@ -156,13 +156,9 @@ export class Completion {
       states.push(await receiver.stateOf(room, ids, pdu && { id, pdu }));
     }
     const reviewed = await this.#review(room, entry, states);
-    const extremities = ends(room, reviewed);
-    const groups = new Set<number>();
-    for (const [id, event] of await events.getMany(extremities)) {
-      const group = (reviewed.get(id) ?? event).stateAfter;
-      if (group !== undefined) groups.add(group);
-    }
-    const state = await timeline.merge(room, [...groups]);
+    let end = await this.#end(room, reviewed);
+    if (await this.#unhide(room, reviewed, end.state)) end = await this.#end(room, reviewed);
+    const { extremities, state } = end;
     const position = positions.take();
     try {
       const derived = await timeline.stateWrites(room, state.map, position, undefined);
@@ -186,6 +182,30 @@ export class Completion {
     } finally {
       positions.settle(position);
     }
+  }
+
+  /** The forward extremities of reviewed events, and the state there. */
+  async #end(room: Room, reviewed: ReadonlyMap<string, StoredEvent>): Promise<{ extremities: string[]; state: State }> {
+    const { events, timeline } = this.#deps;
+    const extremities = ends(room, reviewed);
+    const groups = new Set<number>();
+    for (const [id, event] of await events.getMany(extremities)) {
+      const group = (reviewed.get(id) ?? event).stateAfter;
+      if (group !== undefined) groups.add(group);
+    }
+    return { extremities, state: await timeline.merge(room, [...groups]) };
+  }
+
+  /** What failed softly because memberships were missing is to be seen after all. @returns whether there is such */
+  async #unhide(room: Room, reviewed: Map<string, StoredEvent>, state: State): Promise<boolean> {
+    let found = false;
+    for (const [id, event] of reviewed) {
+      if (!event.softFailed || event.rejected) continue;
+      if ((await this.#deps.timeline.whyRejected(room, event.pdu, id, state.map)) !== undefined) continue;
+      reviewed.set(id, { ...event, softFailed: false });
+      found = true;
+    }
+    return found;
   }
 
   /** Works out the states and the verdicts of our join and of what came after it. @returns all of these by id */

@@ -131,12 +131,14 @@ export class EventStore {
    */
   reviewed(events: readonly StoredEvent[]): Write {
     return {
-      sql: `UPDATE events SET rejected = n.rejected, state_before = n.before, state_after = n.after
-            FROM unnest($1::text[], $2::boolean[], $3::bigint[], $4::bigint[]) AS n (id, rejected, before, after)
+      sql: `UPDATE events SET rejected = n.rejected, soft_failed = n.soft, state_before = n.before, state_after = n.after
+            FROM unnest($1::text[], $2::boolean[], $3::boolean[], $4::bigint[], $5::bigint[])
+              AS n (id, rejected, soft, before, after)
             WHERE event_id = n.id`,
       params: [
         events.map((event) => event.eventId),
         events.map((event) => event.rejected),
+        events.map((event) => event.softFailed),
         events.map((event) => event.stateBefore ?? null),
         events.map((event) => event.stateAfter ?? null),
       ],

@@ -12,6 +12,7 @@ import type { Logger } from 'pino';
 import type { Database } from '../database/database.ts';
 import { writeTogether } from '../database/writes.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
+import type { IncompleteRooms } from './incomplete-rooms.ts';
 import type { Members } from './members.ts';
 import type { RemoteRooms } from './ports.ts';
 import type { Room } from './room.ts';
@@ -37,6 +38,7 @@ export interface ReceiverDeps {
   readonly events: EventStore;
   readonly states: StateStore;
   readonly members: Members;
+  readonly incomplete: IncompleteRooms;
   readonly timeline: Timeline;
   readonly remote: () => RemoteRooms;
   readonly log: Logger;
@@ -163,7 +165,9 @@ export class Receiver {
    * our join would hold it, or what replaced it.
    */
   async #isNews({ roomId }: Room, id: string, { type, state_key: key, depth }: Pdu): Promise<boolean> {
-    const { events, states } = this.#deps;
+    const { events, states, incomplete } = this.#deps;
+    // As long as memberships are missing there, that they are says nothing.
+    if (incomplete.find(roomId)) return false;
     const first = await events.first(roomId);
     if (key === undefined || first?.stateBefore === undefined || depth >= first.pdu.depth) return false;
     const then = (await states.read(first.stateBefore)).map.get(stateKey(type, key));
