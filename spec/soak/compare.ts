@@ -48,6 +48,7 @@ export async function compare(servers: readonly SoakServer[], town: Town, room: 
   for (const { server, eventId } of doubts) {
     const standing = graph.standing(server, eventId);
     if (standing === 'soft-failed' && graph.mayBeSoftFailed(server, eventId)) softFailed += 1;
+    else if (graph.isIdleRedaction(eventId)) softFailed += 1;
     else if (servers[server]?.kind === 'synapse' && graph.event(eventId)?.type === HIDDEN_BY_SYNAPSE) continue;
     else differences.push(`history: server ${String(server)} does not show ${graph.describe(eventId)}`);
   }

@@ -3,8 +3,8 @@
  * asked only when servers tell their people different things, to find out whether they may.
  */
 import { z } from 'zod';
-import { AuthError, checkAuth, stateViewOf } from '../../federation/auth-rules.ts';
-import { isCreate } from '../../federation/event.ts';
+import { AuthError, checkAuth, powerLevelOf, powerLevels, stateViewOf } from '../../federation/auth-rules.ts';
+import { isCreate, redactsOf, serverOf } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
 import { parseStrict } from '../../federation/json.ts';
 import { roomVersion } from '../../federation/room-versions.ts';
@@ -94,6 +94,25 @@ export class RoomGraph {
       }
     }
     return false;
+  }
+
+  /**
+   * Whether a redaction redacts nothing: its sender has neither the level for it nor wrote what it names. A server that
+   * did not have that event then sends it on, and the others tell nobody.
+   *
+   * @see room version 3, "Handling redactions"
+   */
+  isIdleRedaction(eventId: string): boolean {
+    const event = this.#events.get(eventId);
+    const target = event?.type === 'm.room.redaction' ? redactsOf(event, this.#version) : undefined;
+    const redacted = this.#events.get(target ?? '');
+    if (!event || !redacted || serverOf(redacted.sender) === serverOf(event.sender)) return false;
+    const create = [...this.#events.values()].find(isCreate);
+    const view = stateViewOf(
+      event.auth_events.flatMap((id) => this.#events.get(id) ?? []),
+      create,
+    );
+    return powerLevelOf(event.sender, this.#version, view) < powerLevels(view).redact;
   }
 
   /** All events before one. */
