@@ -80,6 +80,11 @@ export class RoomGraph {
   mayBeSoftFailed(server: number, eventId: string): boolean {
     const event = this.#events.get(eventId);
     if (!event) return false;
+    // What rests on a hidden event is not allowed by the state either, which is without it.
+    const rests = event.auth_events.some(
+      (id) => this.standing(server, id) === 'soft-failed' && this.mayBeSoftFailed(server, id),
+    );
+    if (rests || this.#rulesWereInDoubt(eventId)) return true;
     const cited = event.auth_events.flatMap((id) => this.#events.get(id) ?? []);
     const create = [...this.#events.values()].find(isCreate);
     for (const [id, other] of this.#events) {
@@ -115,6 +120,19 @@ export class RoomGraph {
     return powerLevelOf(event.sender, this.#version, view) < powerLevels(view).redact;
   }
 
+  /**
+   * Whether the rules of the room changed on one side of a cut line while something happened on the other: until a server
+   * has both sides, the resolved state may be without people whose join the new rules would not have let in.
+   */
+  #rulesWereInDoubt(eventId: string): boolean {
+    const isLater = (id: string): boolean => id === eventId || this.#past(id).has(eventId);
+    const earlier = [...this.#events.keys()].filter((id) => !isLater(id));
+    const rules = earlier.filter((id) => RULES.has(this.#events.get(id)?.type ?? ''));
+    return rules.some((rule) =>
+      earlier.some((id) => id !== rule && !this.#past(rule).has(id) && !this.#past(id).has(rule)),
+    );
+  }
+
   /** All events before one. */
   #past(eventId: string): ReadonlySet<string> {
     const known = this.#pasts.get(eventId);
@@ -133,4 +151,5 @@ export class RoomGraph {
   }
 }
 
+const RULES = new Set(['m.room.power_levels', 'm.room.join_rules']);
 const AUTH_TYPES = new Set(['m.room.member', 'm.room.power_levels', 'm.room.join_rules']);
