@@ -73,7 +73,8 @@ export class RoomGraph {
 
   /**
    * Whether a server that got an event late had to hide it from its people: the event is allowed by its own auth
-   * events, but not when the state also has an event that was sent without knowing it, and that the server has accepted.
+   * events, but not when the state also has an event that the server has accepted, and that was sent without knowing it
+   * or later, such as the leave of the sender.
    *
    * @see Matrix specification, server-server API, "Soft failure"
    */
@@ -90,7 +91,7 @@ export class RoomGraph {
     for (const [id, other] of this.#events) {
       if (other.state_key === undefined || !AUTH_TYPES.has(other.type) || id === eventId) continue;
       if (this.standing(server, id) !== 'accepted') continue;
-      if (this.#past(eventId).has(id) || this.#past(id).has(eventId)) continue;
+      if (this.#past(eventId).has(id)) continue;
       try {
         checkAuth(event, eventId, this.#version, stateViewOf([...cited, other], create));
       } catch (error) {
