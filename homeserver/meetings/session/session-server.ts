@@ -64,12 +64,13 @@ export class SessionServer {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    // Node takes its own listener off before it hands the socket over; a reset would end the process.
+    socket.on('error', () => socket.destroy());
     const path = (request.url ?? '').split('?', 1)[0];
     const origin = request.headers.origin;
-    if (path !== SESSION_PATH) socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n');
-    else if (origin !== undefined && !this.#options.allowedOrigins.includes(origin)) {
-      socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n');
-    } else {
+    if (path !== SESSION_PATH) refuse(socket, '404 Not Found');
+    else if (origin !== undefined && !this.#options.allowedOrigins.includes(origin)) refuse(socket, '403 Forbidden');
+    else {
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#connected(webSocket));
     }
   }
@@ -234,6 +235,12 @@ export class SessionServer {
       this.#sockets.close(() => resolve());
     });
   }
+}
+
+/** Answers an upgrade and closes the connection, whether or not the other side closes its half. */
+function refuse(socket: Duplex, status: string): void {
+  socket.once('finish', () => socket.destroy());
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }
 
 function parseFrame(data: RawData, binary: boolean): { id: number; method: Method; params: unknown } {
