@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { organisationSchema } from './session.ts';
+import { listOf, shownTimeSchema, timeSchema } from './values.ts';
 
 /** `GET /info`, no authentication: what the log-in page shows. */
 export const infoSchema = z.object({
@@ -23,26 +24,27 @@ export const meetingSchema = z.object({
   /** Who invited or who owns it: user id and name. */
   host: z.object({ userId: z.string(), displayName: z.string(), organisation: z.string() }),
   /** Planned start and end, Unix ms; absent for ad-hoc and permanent meetings. */
-  startsAt: z.number().int().optional(),
-  endsAt: z.number().int().optional(),
+  startsAt: shownTimeSchema,
+  endsAt: shownTimeSchema,
   /** IANA zone of the organiser. */
-  timeZone: z.string().optional(),
-  createdAt: z.number().int(),
+  timeZone: z.string().max(64).optional().catch(undefined),
+  /** 0 when the host's server states no time that can be shown. */
+  createdAt: timeSchema.catch(0),
   /** Participants in the conference right now. */
-  liveCount: z.number().int(),
-  /** Server names of organisations with members. */
-  organisations: z.array(organisationSchema),
+  liveCount: z.number().int().min(0).catch(0),
+  /** Organisations with members. */
+  organisations: listOf(organisationSchema),
 });
 export type Meeting = z.infer<typeof meetingSchema>;
 
 /** `GET /meetings` */
-export const meetingListSchema = z.object({ meetings: z.array(meetingSchema) });
+export const meetingListSchema = z.object({ meetings: listOf(meetingSchema) });
 
 /** `POST /meetings` -> Meeting */
 export const newMeetingSchema = z.object({
   title: z.string().trim().min(1).max(200),
-  startsAt: z.number().int().optional(),
-  endsAt: z.number().int().optional(),
+  startsAt: timeSchema.optional(),
+  endsAt: timeSchema.optional(),
   timeZone: z.string().max(64).optional(),
   /** Matrix ids to invite; each result is reported apart. */
   invite: z.array(z.string().max(255)).max(100).default([]),
@@ -51,7 +53,7 @@ export type NewMeeting = z.input<typeof newMeetingSchema>;
 
 /** `GET /meetings/:roomId` -> Meeting and its people. */
 export const meetingDetailsSchema = meetingSchema.extend({
-  members: z.array(
+  members: listOf(
     z.object({
       userId: z.string(),
       displayName: z.string(),
@@ -72,6 +74,8 @@ export const inviteResultSchema = z.object({
     z.object({
       userId: z.string(),
       ok: z.boolean(),
+      /** True: the other server has not answered yet; the invitation is delivered as soon as it does. */
+      pending: z.boolean().optional(),
       errcode: z.string().optional(),
       error: z.string().optional(),
       organisation: z.string().optional(),
@@ -84,8 +88,12 @@ export type InviteResult = z.infer<typeof inviteResultSchema>;
 export const answerSchema = z.object({ answer: z.enum(['accept', 'decline']) });
 
 /** `POST /meetings/:roomId/links` -> a guest link. `DELETE /meetings/:roomId/links/:linkId` revokes it at once. */
-export const newLinkSchema = z.object({ expiresAt: z.number().int().optional() });
-export const linkSchema = z.object({ linkId: z.string(), url: z.string(), expiresAt: z.number().int().optional() });
+export const newLinkSchema = z.object({ expiresAt: timeSchema.optional() });
+export const linkSchema = z.object({
+  linkId: z.string(),
+  url: z.url({ protocol: /^https?$/ }),
+  expiresAt: shownTimeSchema,
+});
 export type Link = z.infer<typeof linkSchema>;
 
 /** `GET /links/:token`, no authentication: what the guest sees before entering. */
@@ -93,7 +101,7 @@ export const linkPreviewSchema = z.object({
   roomId: z.string(),
   title: z.string(),
   organisation: organisationSchema,
-  startsAt: z.number().int().optional(),
+  startsAt: shownTimeSchema,
 });
 export type LinkPreview = z.infer<typeof linkPreviewSchema>;
 

@@ -16,6 +16,7 @@ import {
   sourceSchema,
   transportOptionsSchema,
 } from './media.ts';
+import { listOf, timeSchema } from './values.ts';
 
 /** Version of this protocol. A server refuses another major version with `unsupported-version`. */
 export const SESSION_VERSION = 1;
@@ -44,7 +45,7 @@ export const participantSchema = z.object({
   organisation: serverName,
   role: z.enum(['owner', 'moderator', 'participant', 'guest']),
   /** Unix time in ms. */
-  joinedAt: z.number().int(),
+  joinedAt: timeSchema.catch(0),
   sources: z.array(sourceStateSchema).max(4),
   /** `reconnecting` while the participant's session is inside its grace period. */
   presence: z.enum(['here', 'reconnecting']),
@@ -55,7 +56,10 @@ export const organisationSchema = z.object({
   serverName,
   displayName: z.string().max(256),
   /** CSS colour `#rrggbb` of the organisation's mark. */
-  colour: z.string().regex(/^#[0-9a-fA-F]{6}$/),
+  colour: z
+    .string()
+    .regex(/^#[0-9a-fA-F]{6}$/)
+    .catch('#5f6b6d'),
 });
 export type Organisation = z.infer<typeof organisationSchema>;
 
@@ -63,8 +67,8 @@ export const linkStateSchema = z.object({
   organisation: serverName,
   state: z.enum(['connecting', 'connected', 'weak', 'interrupted']),
   /** Unix time in ms since when this state holds. */
-  since: z.number().int(),
-  roundTripMs: z.number().optional(),
+  since: timeSchema.catch(0),
+  roundTripMs: z.number().min(0).max(3_600_000).optional().catch(undefined),
   /** Share of link probes lost in the last 10 s, 0 to 1. */
   loss: z.number().min(0).max(1).optional(),
   /** The hop that fails, when interrupted. */
@@ -80,7 +84,7 @@ export const chatMessageSchema = z.object({
   organisation: serverName,
   body: z.string().max(65_536),
   /** Unix time in ms by the sender's homeserver. */
-  sentAt: z.number().int(),
+  sentAt: timeSchema.catch(0),
   /** The transaction id, for the sending device only. */
   transactionId: z.string().max(255).optional(),
 });
@@ -98,9 +102,9 @@ export const conferenceSnapshotSchema = z.object({
   roomId,
   title: z.string().max(512),
   me: participantIdSchema,
-  participants: z.array(participantSchema),
-  organisations: z.array(organisationSchema),
-  links: z.array(linkStateSchema),
+  participants: listOf(participantSchema),
+  organisations: listOf(organisationSchema),
+  links: listOf(linkStateSchema),
   /** Absent when `keepMedia` was asked for and the transports are still alive. */
   media: mediaOpenedSchema.optional(),
 });
@@ -198,7 +202,7 @@ export const requests = {
       before: z.string().max(255).optional(),
       limit: z.number().int().min(1).max(100).optional(),
     }),
-    result: z.object({ messages: z.array(chatMessageSchema), next: z.string().optional() }),
+    result: z.object({ messages: listOf(chatMessageSchema), next: z.string().optional() }),
   },
 } as const;
 export type Method = keyof typeof requests;

@@ -1,0 +1,29 @@
+/**
+ * Values that come from people and other servers and end on a screen: checked for range as well as for type, and one
+ * bad item never takes a whole list with it.
+ */
+import { z } from 'zod';
+
+/** Last millisecond of the year 9999, Unix ms. */
+export const MAX_TIME = Date.UTC(10_000, 0, 1) - 1;
+
+/** Unix ms, years 1970 to 9999: what every calendar can show. */
+export const timeSchema = z.number().int().min(0).max(MAX_TIME);
+
+/** A time that may be missing. What is no time is taken as missing, so that the rest of the object can be used. */
+export const shownTimeSchema = timeSchema.optional().catch(undefined);
+
+/** Whether the value can be shown as a date. */
+export function isTime(value: unknown): value is number {
+  return timeSchema.safeParse(value).success;
+}
+
+/** A list whose items are read one by one: an item that the schema refuses is left out, the others stay. */
+export function listOf<S extends z.ZodType>(item: S) {
+  return z.array(z.unknown()).transform((items): z.output<S>[] =>
+    items.flatMap((value) => {
+      const parsed = item.safeParse(value);
+      return parsed.success ? [parsed.data] : [];
+    }),
+  );
+}

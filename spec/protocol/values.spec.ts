@@ -1,0 +1,75 @@
+import { meetingListSchema, meetingSchema, newMeetingSchema } from '../../protocol/client-api.ts';
+import { conferenceSnapshotSchema } from '../../protocol/session.ts';
+import { isTime, MAX_TIME } from '../../protocol/values.ts';
+
+const luebeck = { serverName: 'luebeck.example', displayName: 'Lübeck', colour: '#aa3333' };
+const meeting = {
+  roomId: '!a',
+  title: 'Elbquerung',
+  membership: 'invite',
+  role: 'participant',
+  host: { userId: '@anna:hamburg.example', displayName: 'Anna', organisation: 'hamburg.example' },
+  createdAt: 1,
+  liveCount: 0,
+  organisations: [luebeck],
+};
+
+describe('Values of other servers', () => {
+  for (const startsAt of [9e15, -1, 1.5, MAX_TIME + 1, 'soon', null]) {
+    it(`that are no time (${String(startsAt)}) leave a meeting without time, and make none`, () => {
+      const shown = meetingSchema.parse({ ...meeting, startsAt, endsAt: startsAt });
+      expect(shown.startsAt).toBeUndefined();
+      expect(shown.endsAt).toBeUndefined();
+      expect(isTime(startsAt)).toBeFalse();
+      expect(newMeetingSchema.safeParse({ title: 'a', startsAt }).success).toBeFalse();
+    });
+  }
+
+  it('from 1970 to 9999 are times', () => {
+    expect(new Date(MAX_TIME).toISOString()).toBe('9999-12-31T23:59:59.999Z');
+    expect(meetingSchema.parse({ ...meeting, startsAt: 0, endsAt: MAX_TIME })).toEqual(
+      jasmine.objectContaining({ startsAt: 0, endsAt: MAX_TIME }),
+    );
+  });
+
+  it('that are no meeting do not take the list with them', () => {
+    const { meetings } = meetingListSchema.parse({ meetings: [{ roomId: 7 }, meeting, null] });
+    expect(meetings.map(({ roomId }) => roomId)).toEqual(['!a']);
+  });
+
+  it('that are no organisation do not take the meeting with them', () => {
+    const organisations = [{ serverName: '' }, { ...luebeck, colour: 'url(//evil.example)' }];
+    expect(meetingSchema.parse({ ...meeting, organisations }).organisations).toEqual([
+      { ...luebeck, colour: '#5f6b6d' },
+    ]);
+  });
+
+  it('that are no participant do not keep anybody out of a conference', () => {
+    const bert = {
+      participantId: '@bert:luebeck.example|D',
+      userId: '@bert:luebeck.example',
+      deviceId: 'D',
+      displayName: 'Bert',
+      organisation: 'luebeck.example',
+      role: 'owner',
+      joinedAt: 1e300,
+      sources: [],
+      presence: 'here',
+    };
+    const snapshot = conferenceSnapshotSchema.parse({
+      roomId: '!a',
+      title: 'Elbquerung',
+      me: bert.participantId,
+      participants: [bert, { ...bert, participantId: '@x:y.z|D', role: 'emperor' }],
+      organisations: [luebeck, 'nobody'],
+      links: [{ organisation: 'hamburg.example', state: 'weak', since: -5, roundTripMs: -1 }, {}],
+    });
+    expect(snapshot.participants.map(({ participantId, joinedAt }) => [participantId, joinedAt])).toEqual([
+      [bert.participantId, 0],
+    ]);
+    expect(snapshot.organisations).toEqual([luebeck]);
+    expect(snapshot.links).toEqual([
+      jasmine.objectContaining({ organisation: 'hamburg.example', since: 0, roundTripMs: undefined }),
+    ]);
+  });
+});
