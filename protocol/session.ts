@@ -47,6 +47,8 @@ export const participantSchema = z.object({
   /** Unix time in ms. */
   joinedAt: timeSchema.catch(0),
   sources: z.array(sourceStateSchema).max(4),
+  /** False while the participant's organisation has not said yet what is sent: `sources` then says nothing at all. */
+  sourcesKnown: z.boolean().optional(),
   /** `reconnecting` while the participant's session is inside its grace period. */
   presence: z.enum(['here', 'reconnecting']),
 });

@@ -26,6 +26,20 @@ describe('A tile', () => {
     expect(tileState(facts({ participant: { presence: 'here', sources: paused } })).kind).toBe('camera-off');
   });
 
+  it('does not take "nothing heard yet" for a camera that is off', () => {
+    const participant = { presence: 'here' as const, sources: [], sourcesKnown: false };
+    expect(tileState(facts({ participant, media: undefined, lastFrameAt: undefined })).kind).toBe('connecting');
+    const link = { state: 'interrupted' as const, since: 5, hop: 'media' as const };
+    expect(tileState(facts({ participant, link })).kind).toBe('interrupted');
+  });
+
+  it('says that an organisation is not reachable where nobody can know whether the camera is off', () => {
+    const participant = { presence: 'here' as const, sources: [] };
+    const link = { state: 'interrupted' as const, since: 5 };
+    expect(tileState(facts({ participant, link: { ...link, hop: 'federation' } })).kind).toBe('interrupted');
+    expect(tileState(facts({ participant, link: { ...link, hop: 'media' } })).kind).toBe('camera-off');
+  });
+
   it('says that it is connecting before the first picture', () => {
     expect(tileState(facts({ media: undefined, lastFrameAt: undefined })).kind).toBe('connecting');
     expect(tileState(facts({ lastFrameAt: undefined })).kind).toBe('connecting');

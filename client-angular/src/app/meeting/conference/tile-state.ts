@@ -16,10 +16,10 @@ export type TileState =
   | { kind: 'no-picture'; since: number };
 
 export interface TileFacts {
-  participant: Pick<Participant, 'presence' | 'sources'>;
+  participant: Pick<Participant, 'presence' | 'sources' | 'sourcesKnown'>;
   source: Source;
   /** The link to the participant's organisation; undefined for the own one. */
-  link: Pick<LinkState, 'state' | 'since'> | undefined;
+  link: Pick<LinkState, 'state' | 'since' | 'hop'> | undefined;
   /** A consumer exists; `weak` when the server sends no layer to it. */
   media: { weak: boolean } | undefined;
   /** When the last new picture was seen, Unix ms; undefined when there was none yet. */
@@ -31,7 +31,13 @@ export interface TileFacts {
 export function tileState({ participant, source, link, media, lastFrameAt, now }: TileFacts): TileState {
   const sent = participant.sources.find((candidate) => candidate.source === source);
   if (!sent || sent.paused) {
-    return { kind: participant.presence === 'reconnecting' ? 'reconnecting' : 'camera-off' };
+    // Whoever does not answer, or never said anything, can not have said that the camera is off.
+    const unknown = participant.sourcesKnown === false;
+    if (link?.state === 'interrupted' && (unknown || link.hop === 'federation')) {
+      return { kind: 'interrupted', since: link.since };
+    }
+    if (participant.presence === 'reconnecting') return { kind: 'reconnecting' };
+    return { kind: unknown ? 'connecting' : 'camera-off' };
   }
   // A shared screen on which nothing changes sends few pictures or none.
   const still = source === 'screen' && lastFrameAt !== undefined && link?.state !== 'interrupted';

@@ -65,6 +65,7 @@ export class Tile {
   protected readonly speaking = computed(() => this.#store.speaking().has(this.participant().participantId));
   protected readonly muted = computed(() => {
     if (this.self()) return !this.#local.microphone().track;
+    if (this.participant().sourcesKnown === false) return false;
     const microphone = this.participant().sources.find(({ source }) => source === 'microphone');
     return !microphone || microphone.paused;
   });
