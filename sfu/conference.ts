@@ -31,6 +31,12 @@ export interface SfuContext {
 export type ProducerLabels = Pick<ProducerState, 'participantId' | 'source' | 'transportId' | 'linkId' | 'remoteId'>;
 export type HeldProducer = ProducerLabels & { readonly producer: Producer };
 
+/** A transport on its way: `closed` when it must not come into being any more. */
+interface OpeningTransport {
+  readonly participantId: string;
+  closed: boolean;
+}
+
 export class Conference {
   readonly id: string;
   readonly worker: PoolWorker;
@@ -40,6 +46,8 @@ export class Conference {
   readonly producers = new Map<string, HeldProducer>();
   readonly consumers = new Map<string, HeldConsumer>();
   readonly links = new Map<string, Link>();
+  /** Transports that are being made, so that `closeParticipant` ends them as well. */
+  readonly #opening = new Set<OpeningTransport>();
   readonly #speakers: AudioLevelObserver;
   #lastSpeakers = '';
 
@@ -81,6 +89,32 @@ export class Conference {
 
   get rtpCapabilities(): RtpCapabilities {
     return clientCapabilities(this.router.rtpCapabilities);
+  }
+
+  /**
+   * Makes a transport of a participant.
+   * @param make also adds it to `transports`
+   * @throws SfuError not-found if the participant was closed, or the conference ended, before it was made
+   */
+  async openTransport(participantId: string, make: () => Promise<ClientTransport>): Promise<ClientTransport> {
+    const opening = { participantId, closed: false };
+    this.#opening.add(opening);
+    try {
+      const transport = await make();
+      if (!opening.closed && !this.ended) return transport;
+      transport.close();
+      throw new SfuError('not-found', 'the participant was closed');
+    } finally {
+      this.#opening.delete(opening);
+    }
+  }
+
+  /** Ends every transport of a participant, and with it all that was sent and received over it. */
+  closeParticipant(participantId: string): void {
+    for (const opening of this.#opening) if (opening.participantId === participantId) opening.closed = true;
+    for (const transport of [...this.transports.values()]) {
+      if (transport.participantId === participantId) transport.close();
+    }
   }
 
   /** Takes a producer into the conference. Microphones are watched for speech, also those received over links. */

@@ -30,6 +30,11 @@ export async function consume(
     paused: true,
     preferredLayers: producer.kind === 'video' ? layers : undefined,
   });
+  // mediasoup tells a consumer of the end of its transport only if it was there before that.
+  if (client.transport.closed || conference.ended) {
+    consumer.close();
+    throw new SfuError('not-found', 'the transport was closed');
+  }
   hold(conference, consumer, client.id);
   if (priority !== undefined) await consumer.setPriority(priority);
   return {

@@ -40,8 +40,12 @@ export async function produce(conference: Conference, options: ProducerOptions):
     keyFrameRequestDelay: labels.linkId === undefined ? KEY_FRAME_REQUEST_DELAY_MS : LINK_KEY_FRAME_REQUEST_DELAY_MS,
   });
   try {
+    // mediasoup tells a producer of the end of its transport only if it was there before that.
+    if (transport.closed) throw new SfuError('not-found', 'the transport was closed');
     await conference.hold(producer, labels);
+    if (producer.closed) throw new SfuError('not-found', 'the transport was closed');
   } catch (error) {
+    producer.close();
     conference.closeProducer(producer.id);
     throw error;
   }

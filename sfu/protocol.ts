@@ -104,6 +104,8 @@ export const sfuRequests = {
     result: z.object({ iceParameters: iceParametersSchema }),
   },
   'transport.close': { params: z.object({ transportId: idSchema }), result: empty },
+  /** Ends every transport that bears the participant's label, those included that are being made. Idempotent. */
+  'participant.close': { params: z.object({ conferenceId: conferenceIdSchema, participantId }), result: empty },
   'producer.create': {
     params: z.object({
       transportId: idSchema,

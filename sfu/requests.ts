@@ -50,7 +50,7 @@ export function requestHandlers(sfu: Sfu): Handlers {
       return { rtpCapabilities };
     },
     'conference.close': async ({ conferenceId }) => {
-      await sfu.closeConference(conferenceId);
+      sfu.closeConference(conferenceId);
       return {};
     },
     'transport.create': async (params) => {
@@ -66,6 +66,10 @@ export function requestHandlers(sfu: Sfu): Handlers {
     }),
     'transport.close': async ({ transportId }) => {
       sfu.transport(transportId).transport.close();
+      return {};
+    },
+    'participant.close': async ({ conferenceId, participantId }) => {
+      sfu.closeParticipant(conferenceId, participantId);
       return {};
     },
     'producer.create': async (params) => sfu.transport(params.transportId).transport.produce(params),
@@ -116,7 +120,7 @@ export function requestHandlers(sfu: Sfu): Handlers {
     },
     'link.receive': async (params) => sfu.link(params.linkId).receive(params),
     'link.close': async ({ linkId }) => {
-      sfu.link(linkId).close();
+      sfu.closeLink(linkId);
       return {};
     },
     stats: async () => sfu.stats(),

@@ -20,10 +20,10 @@ export class Sfu {
   readonly #pool: WorkerPool;
   readonly #context: SfuContext;
   readonly #conferences = new Map<string, Conference>();
-  /** Conferences being opened, so that two requests at once open one. */
-  readonly #opening = new Map<string, Promise<Conference>>();
-  /** Links being made: an id counts as taken from the first request on. */
-  readonly #linksOpening = new Set<string>();
+  /** Conferences being opened, so that two requests at once open one. `closed` once nobody wants it any more. */
+  readonly #opening = new Map<string, { readonly state: { closed: boolean }; conference: Promise<Conference> }>();
+  /** Links being made: an id counts as taken from the first request on. `closed` once nobody wants it any more. */
+  readonly #linksOpening = new Map<string, { closed: boolean }>();
 
   private constructor(config: SfuConfig, log: Logger, notify: Notify, prober: Prober, pool: WorkerPool) {
     this.#config = config;
@@ -73,19 +73,23 @@ export class Sfu {
   }
 
   async open(conferenceId: string): Promise<Conference> {
-    const there = this.#conferences.get(conferenceId) ?? this.#opening.get(conferenceId);
+    const there = this.#conferences.get(conferenceId) ?? this.#opening.get(conferenceId)?.conference;
     if (there) return there;
-    const opening = this.#open(conferenceId);
+    const state = { closed: false };
+    const opening = { state, conference: this.#open(conferenceId, state) };
     this.#opening.set(conferenceId, opening);
     try {
-      return await opening;
+      return await opening.conference;
     } finally {
-      this.#opening.delete(conferenceId);
+      if (this.#opening.get(conferenceId) === opening) this.#opening.delete(conferenceId);
     }
   }
 
-  async closeConference(conferenceId: string): Promise<void> {
-    await this.#opening.get(conferenceId)?.catch(() => undefined);
+  /** Ends what there is of a conference now: one that is opened right after this is another one. */
+  closeConference(conferenceId: string): void {
+    const opening = this.#opening.get(conferenceId);
+    if (opening) opening.state.closed = true;
+    this.#opening.delete(conferenceId);
     const conference = this.#conferences.get(conferenceId);
     this.#conferences.delete(conferenceId);
     conference?.close();
@@ -93,6 +97,8 @@ export class Sfu {
 
   /** Ends all media, for instance because no homeserver has come back. */
   closeAll(): void {
+    for (const { state } of this.#opening.values()) state.closed = true;
+    this.#opening.clear();
     for (const conference of this.#conferences.values()) conference.close();
     this.#conferences.clear();
   }
@@ -102,12 +108,28 @@ export class Sfu {
     if (this.#linksOpening.has(linkId) || this.#find((each) => each.links.get(linkId))) {
       throw new SfuError('conflict', 'there is a link of this id');
     }
-    this.#linksOpening.add(linkId);
+    const opening = { closed: false };
+    this.#linksOpening.set(linkId, opening);
     try {
-      return await open(conference);
+      const link = await open(conference);
+      if (!opening.closed) return link;
+      link.close();
+      throw new SfuError('not-found', 'the link was closed');
     } finally {
       this.#linksOpening.delete(linkId);
     }
+  }
+
+  /** @throws SfuError not-found */
+  closeLink(linkId: string): void {
+    const opening = this.#linksOpening.get(linkId);
+    if (opening) opening.closed = true;
+    else this.link(linkId).close();
+  }
+
+  /** Ends all media of a participant. A conference that has ended has none. */
+  closeParticipant(conferenceId: string, participantId: string): void {
+    this.#conferences.get(conferenceId)?.closeParticipant(participantId);
   }
 
   // What follows finds things by id. @throws SfuError not-found
@@ -198,11 +220,15 @@ export class Sfu {
     }
   }
 
-  async #open(conferenceId: string): Promise<Conference> {
+  async #open(conferenceId: string, state: { readonly closed: boolean }): Promise<Conference> {
     const worker = await this.#pool.leastLoaded((candidate) => this.#loadOf(candidate));
     const conference = await Conference.open(conferenceId, worker, this.#context);
     // The worker may have died since: then nobody would ever take the conference away again.
     if (conference.ended) throw new SfuError('worker-lost', 'the worker died while the conference was opened');
+    if (state.closed) {
+      conference.close();
+      throw new SfuError('not-found', 'the conference was closed');
+    }
     this.#conferences.set(conferenceId, conference);
     this.#log.debug({ conferenceId, pid: worker.worker.pid }, 'conference open');
     return conference;

@@ -34,7 +34,11 @@ export class ClientTransport {
     });
   }
 
-  static async open(conference: Conference, params: SfuParams<'transport.create'>): Promise<ClientTransport> {
+  static open(conference: Conference, params: SfuParams<'transport.create'>): Promise<ClientTransport> {
+    return conference.openTransport(params.participantId, () => ClientTransport.#open(conference, params));
+  }
+
+  static async #open(conference: Conference, params: SfuParams<'transport.create'>): Promise<ClientTransport> {
     const transport = await conference.router.createWebRtcTransport({
       webRtcServer: conference.worker.webRtcServer,
       enableUdp: true,

@@ -201,6 +201,47 @@ describe('media of the participants', () => {
     await client.request('conference.close', { conferenceId });
   });
 
+  it('are all gone after the participant was closed, and those of others stay', async () => {
+    const { client } = instance;
+    const { producerId } = await camera();
+    await watch(producerId);
+    await client.request('participant.close', { conferenceId: CONFERENCE, participantId: ANNA });
+    expect(conference().transports.map(({ participantId }) => participantId)).toEqual([BERT]);
+    expect(conference().consumers).toEqual([]);
+    expect(conference().producers.length).toBe(1);
+    await client.request('participant.close', { conferenceId: CONFERENCE, participantId: BERT });
+    expect(conference()).toEqual(jasmine.objectContaining({ transports: [], producers: [], consumers: [] }));
+    await client.request('participant.close', { conferenceId: '!unknown:x', participantId: BERT });
+  });
+
+  it('do not come into being when the participant is closed before they are there', async () => {
+    const { client, running } = instance;
+    const transport = { conferenceId: CONFERENCE, participantId: BERT, direction: 'send' as const };
+    const produce = { transportId: sendId, source: 'camera' as const, rtpParameters: CAMERA, paused: false };
+    const requests = [client.request('transport.create', transport), client.request('producer.create', produce)];
+    const close = client.request('participant.close', { conferenceId: CONFERENCE, participantId: BERT });
+    const outcomes = await Promise.allSettled(requests);
+    await close;
+    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    const { transportIds } = await running.sfu.conference(CONFERENCE).router.dump();
+    expect(conference().producers).toEqual([]);
+    expect(transportIds.length).withContext('in the worker: that of the other participant').toBe(1);
+    const again = await client.request('transport.create', transport);
+    expect(conference().transports.map(({ transportId }) => transportId)).toContain(again.id);
+  });
+
+  it('do not come into being when the conference is closed before it is there; the next one is another', async () => {
+    const { client, running } = instance;
+    const conferenceId = '!brief:luebeck.example';
+    const opening = client.request('conference.open', { conferenceId });
+    const closing = client.request('conference.close', { conferenceId });
+    const again = client.request('conference.open', { conferenceId });
+    await expectAsync(opening).toBeRejected();
+    await Promise.all([closing, again]);
+    expect(running.sfu.conference(conferenceId).ended).toBeFalse();
+    await client.request('conference.close', { conferenceId });
+  });
+
   it('are all gone after the conference was closed', async () => {
     await watch((await camera()).producerId);
     await instance.client.request('conference.close', { conferenceId: CONFERENCE });
