@@ -1,10 +1,12 @@
 /**
  * The HTTP API that the web client uses besides the Matrix client API: `/_hansetag/client/v1/...`.
- * Errors are Matrix errors: `{ errcode, error }`, with `organisation` and `reference` where they help.
+ * Errors are Matrix errors: `{ errcode, error }`, with `reference` where it helps, `organisation` and `organisation_name`
+ * (server name and name to show) where another organisation failed, and `retry_after_ms` with `M_LIMIT_EXCEEDED`.
  */
 import { z } from 'zod';
-import { organisationSchema } from './session.ts';
-import { listOf, shownTimeSchema, timeSchema } from './values.ts';
+import { displayName, displayTitle } from './display-text.ts';
+import { invitationResultSchema, organisationSchema } from './session.ts';
+import { listOf, shownTimeSchema, timeSchema, timeZoneSchema } from './values.ts';
 
 /** `GET /info`, no authentication: what the log-in page shows. */
 export const infoSchema = z.object({
@@ -22,7 +24,7 @@ export const meetingSchema = z.object({
   membership: z.enum(['join', 'invite']),
   role: z.enum(['owner', 'moderator', 'participant', 'guest']),
   /** Who invited or who owns it: user id and name. */
-  host: z.object({ userId: z.string(), displayName: z.string(), organisation: z.string() }),
+  host: z.object({ userId: z.string(), displayName: z.string(), organisation: z.string(), guest: z.boolean() }),
   /** Planned start and end, Unix ms; absent for ad-hoc and permanent meetings. */
   startsAt: shownTimeSchema,
   endsAt: shownTimeSchema,
@@ -40,15 +42,27 @@ export type Meeting = z.infer<typeof meetingSchema>;
 /** `GET /meetings` */
 export const meetingListSchema = z.object({ meetings: listOf(meetingSchema) });
 
-/** `POST /meetings` -> Meeting */
-export const newMeetingSchema = z.object({
-  title: z.string().trim().min(1).max(200),
-  startsAt: timeSchema.optional(),
-  endsAt: timeSchema.optional(),
-  timeZone: z.string().max(64).optional(),
-  /** Matrix ids to invite; each result is reported apart. */
-  invite: z.array(z.string().max(255)).max(100).default([]),
-});
+/** `POST /meetings` -> Meeting with `invitations`, one result per person, as `POST /meetings/:roomId/invitations` */
+export const newMeetingSchema = z
+  .object({
+    title: z
+      .string()
+      .trim()
+      .min(1)
+      .max(200)
+      .refine((title) => displayTitle(title) !== undefined, 'has no visible character'),
+    startsAt: timeSchema.optional(),
+    endsAt: timeSchema.optional(),
+    timeZone: timeZoneSchema.optional(),
+    /** Matrix ids to invite, as they were typed; each result is reported apart, also that of what is no id. */
+    invite: z.array(z.string().max(1000)).max(100).default([]),
+    /** Trying again with the same id gives the meeting that the first try has made. */
+    transactionId: z.string().min(1).max(255).optional(),
+  })
+  .refine(({ startsAt = 0, endsAt = startsAt }) => endsAt >= startsAt, {
+    path: ['endsAt'],
+    message: 'is before the start',
+  });
 export type NewMeeting = z.input<typeof newMeetingSchema>;
 
 /** `GET /meetings/:roomId` -> Meeting and its people. */
@@ -60,28 +74,22 @@ export const meetingDetailsSchema = meetingSchema.extend({
       organisation: z.string(),
       membership: z.enum(['join', 'invite', 'knock']),
       role: z.enum(['owner', 'moderator', 'participant', 'guest']),
+      guest: z.boolean(),
     }),
   ),
+  /** The asker's own invitations of the last hour that are on their way or failed after the answer. */
+  invitations: listOf(invitationResultSchema),
   /** True when the asker may invite and make guest links. */
   canInvite: z.boolean(),
 });
 export type MeetingDetails = z.infer<typeof meetingDetailsSchema>;
 
-/** `POST /meetings/:roomId/invitations` -> one result per person. */
-export const inviteSchema = z.object({ userIds: z.array(z.string().max(255)).min(1).max(100) });
-export const inviteResultSchema = z.object({
-  results: z.array(
-    z.object({
-      userId: z.string(),
-      ok: z.boolean(),
-      /** True: the other server has not answered yet; the invitation is delivered as soon as it does. */
-      pending: z.boolean().optional(),
-      errcode: z.string().optional(),
-      error: z.string().optional(),
-      organisation: z.string().optional(),
-    }),
-  ),
-});
+/**
+ * `POST /meetings/:roomId/invitations` -> one result per person, after a few seconds at most: what takes longer is
+ * `pending`, and its end comes by the session as `invitation.finished`.
+ */
+export const inviteSchema = z.object({ userIds: z.array(z.string().max(1000)).min(1).max(100) });
+export const inviteResultSchema = z.object({ results: listOf(invitationResultSchema) });
 export type InviteResult = z.infer<typeof inviteResultSchema>;
 
 /** `POST /meetings/:roomId/answer`: accept joins the room, decline leaves it. */
@@ -106,7 +114,15 @@ export const linkPreviewSchema = z.object({
 export type LinkPreview = z.infer<typeof linkPreviewSchema>;
 
 /** `POST /links/:token/join`: as a guest (no authentication, `displayName`) or as the logged-in user. */
-export const joinLinkSchema = z.object({ displayName: z.string().trim().min(1).max(100).optional() });
+export const joinLinkSchema = z.object({
+  displayName: z
+    .string()
+    .trim()
+    .min(1)
+    .max(100)
+    .refine((name) => displayName(name) !== undefined, 'has no visible character')
+    .optional(),
+});
 export const joinLinkResultSchema = z.object({
   roomId: z.string(),
   /** Only for guests: their new session. */

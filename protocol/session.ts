@@ -16,7 +16,7 @@ import {
   sourceSchema,
   transportOptionsSchema,
 } from './media.ts';
-import { listOf, timeSchema } from './values.ts';
+import { colourSchema, listOf, shownTimeSchema, timeSchema } from './values.ts';
 
 /** Version of this protocol. A server refuses another major version with `unsupported-version`. */
 export const SESSION_VERSION = 1;
@@ -40,11 +40,14 @@ export const participantSchema = z.object({
   participantId: participantIdSchema,
   userId,
   deviceId: z.string().max(255),
+  /** Safe to show (display-text.ts), as every name and title that the server hands out. */
   displayName: z.string().max(256),
   /** Server name of the participant's organisation. */
   organisation: serverName,
   role: z.enum(['owner', 'moderator', 'participant', 'guest']),
-  /** Unix time in ms. */
+  /** Entered by a link, without an account: the organisation does not vouch for the name. True for guest moderators, too. */
+  guest: z.boolean(),
+  /** Unix time in ms; the same for as long as the participant stays. */
   joinedAt: timeSchema.catch(0),
   sources: z.array(sourceStateSchema).max(4),
   /** False while the participant's organisation has not said yet what is sent: `sources` then says nothing at all. */
@@ -57,11 +60,8 @@ export type Participant = z.infer<typeof participantSchema>;
 export const organisationSchema = z.object({
   serverName,
   displayName: z.string().max(256),
-  /** CSS colour `#rrggbb` of the organisation's mark. */
-  colour: z
-    .string()
-    .regex(/^#[0-9a-fA-F]{6}$/)
-    .catch('#5f6b6d'),
+  /** Colour of the organisation's mark. */
+  colour: colourSchema.catch('#5f6b6d'),
 });
 export type Organisation = z.infer<typeof organisationSchema>;
 
@@ -78,19 +78,69 @@ export const linkStateSchema = z.object({
 });
 export type LinkState = z.infer<typeof linkStateSchema>;
 
+/**
+ * Place of a message in the order of the own homeserver, which is the order to show: first the depth in the room's graph,
+ * then the order of arrival. Times are of foreign clocks and order nothing.
+ */
+export const chatPositionSchema = z.tuple([z.number().int(), z.number().int()]);
+export type ChatPosition = z.infer<typeof chatPositionSchema>;
+
 export const chatMessageSchema = z.object({
   eventId: z.string().max(255),
   roomId,
   sender: userId,
+  /** The name at the time of the message; of somebody who has left the last known one. */
   displayName: z.string().max(256),
   organisation: serverName,
+  /** As of a participant. */
+  guest: z.boolean(),
+  /** The newest text: that of the last edit where there is one. */
   body: z.string().max(65_536),
-  /** Unix time in ms by the sender's homeserver. */
+  /** Present when the sender has edited the message: Unix time in ms of the last edit, by the sender's homeserver. */
+  editedAt: shownTimeSchema,
+  /** Unix time in ms by the sender's homeserver, for show only. */
   sentAt: timeSchema.catch(0),
+  position: chatPositionSchema,
   /** The transaction id, for the sending device only. */
   transactionId: z.string().max(255).optional(),
 });
 export type ChatMessage = z.infer<typeof chatMessageSchema>;
+
+/** Sorts messages from the oldest to the newest. */
+export function compareChatPositions(a: ChatPosition, b: ChatPosition): number {
+  return a[0] - b[0] || a[1] - b[1];
+}
+
+/** What becomes of one invitation. `pending`: the other server has not answered yet, the delivery goes on. */
+export const invitationOutcomeSchema = z.enum([
+  'invited',
+  'pending',
+  'already-invited',
+  'already-member',
+  'self',
+  'bad-id',
+  'no-such-person',
+  'banned',
+  'refused',
+  'unreachable',
+  'failed',
+]);
+export type InvitationOutcome = z.infer<typeof invitationOutcomeSchema>;
+
+export const invitationResultSchema = z.object({
+  /** The id as it was typed. */
+  userId: z.string(),
+  outcome: invitationOutcomeSchema,
+  /** The person is invited now: `invited` and `already-invited`. */
+  ok: z.boolean(),
+  /** Matrix error code and English text behind `refused` and `failed`, for the help desk. */
+  errcode: z.string().optional(),
+  error: z.string().optional(),
+  /** The person's organisation, when it is another one: server name, and the name to show. */
+  organisation: serverName.optional(),
+  organisationName: z.string().max(256).optional(),
+});
+export type InvitationResult = z.infer<typeof invitationResultSchema>;
 
 /** Router capabilities and both transports; given on join and after a media restart. */
 export const mediaOpenedSchema = z.object({
@@ -103,6 +153,8 @@ export type MediaOpened = z.infer<typeof mediaOpenedSchema>;
 export const conferenceSnapshotSchema = z.object({
   roomId,
   title: z.string().max(512),
+  /** True when this participant may invite and make guest links. */
+  canInvite: z.boolean(),
   me: participantIdSchema,
   participants: listOf(participantSchema),
   organisations: listOf(organisationSchema),
@@ -195,7 +247,7 @@ export const requests = {
   'media.ready': { params: z.object({ consumerIds: z.array(idSchema).min(1).max(100) }), result: empty },
   'chat.send': {
     params: z.object({ roomId, transactionId, body: z.string().min(1).max(CHAT_MAX_LENGTH) }),
-    result: z.object({ eventId: z.string() }),
+    result: z.object({ eventId: z.string(), position: chatPositionSchema }),
   },
   /** Newest page without `before`; `before` is the `next` of the page before. */
   'chat.history': {
@@ -240,6 +292,14 @@ export const notifications = {
   /** The own SFU can not be reached by the homeserver right now, or can again. */
   'media.service': z.object({ available: z.boolean() }),
   'chat.message': chatMessageSchema,
+  /** A message was edited, or an edit was taken back: replaces the message of this `eventId`, where the client has it. */
+  'chat.changed': chatMessageSchema,
+  /** A message was deleted. */
+  'chat.removed': z.object({ roomId, eventId: z.string().max(255) }),
+  /** Title of the running meeting and what this participant may do in it. Sent whole when either changes. */
+  'conference.changed': z.object({ roomId, title: z.string().max(512), canInvite: z.boolean() }),
+  /** The end of an invitation of this user that was `pending`. */
+  'invitation.finished': invitationResultSchema.extend({ roomId }),
   /** The client's own place in the conference has ended. */
   'conference.ended': z.object({ reason: z.enum(['left', 'removed', 'ended', 'signed-out', 'joined-elsewhere']) }),
   /** Meetings or invitations changed: fetch `GET /_hansetag/client/v1/meetings` again. */
@@ -269,8 +329,11 @@ export const protocolErrorSchema = z.object({
   code: errorCodeSchema,
   /** English, for logs and the help desk; never shown alone. */
   message: z.string(),
-  /** Server name of the organisation where it failed, when not the own. */
+  /** Server name of the organisation where it failed, when not the own, and the name to show. */
   organisation: z.string().optional(),
+  organisationName: z.string().max(256).optional(),
+  /** With `too-many-requests`: how long to wait before trying again, in ms. */
+  retryAfterMs: z.number().int().min(0).optional(),
   /** Short code for the help desk: finds the line in the server's log. */
   reference: z.string().optional(),
 });

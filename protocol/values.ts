@@ -27,3 +27,25 @@ export function listOf<S extends z.ZodType>(item: S) {
     }),
   );
 }
+
+/** CSS colour `#rrggbb`. */
+export const colourSchema = z.string().regex(/^#[0-9a-fA-F]{6}$/);
+
+/** An IANA time zone that this side knows. */
+export const timeZoneSchema = z.string().max(64).refine(isKnownZone, 'is no time zone');
+
+/** Whether a value of unknown source is such a zone. */
+export function isTimeZone(value: unknown): value is string {
+  return timeZoneSchema.safeParse(value).success;
+}
+
+function isKnownZone(name: string): boolean {
+  // `Intl` also takes offsets such as `+02:00`, which say nothing about summer time.
+  if (!/^[A-Za-z]/.test(name)) return false;
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}

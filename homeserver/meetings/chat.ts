@@ -1,15 +1,20 @@
 /** Chat of a meeting: ordinary `m.room.message` events, so that any Matrix client can take part. */
 import { serverOf } from '../../federation/event.ts';
-import type { ChatMessage } from '../../protocol/session.ts';
+import type { ChatMessage, ChatPosition } from '../../protocol/session.ts';
+import { MAX_TIME } from '../../protocol/values.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
+import { isGuest, nameIn } from './people.ts';
 
 /** `m.room.message` kinds that have a body to show. */
 const SHOWN = new Set(['m.text', 'm.notice', 'm.emote']);
 
 export class Chat {
   readonly #rooms: Rooms;
-  constructor(rooms: Rooms) {
+  readonly #serverName: string;
+
+  constructor(rooms: Rooms, serverName: string) {
     this.#rooms = rooms;
+    this.#serverName = serverName;
   }
 
   send(
@@ -54,15 +59,21 @@ export class Chat {
     if (pdu.type !== 'm.room.message' || typeof msgtype !== 'string' || !SHOWN.has(msgtype)) return undefined;
     if (typeof body !== 'string') return undefined;
     const member = await this.#rooms.stateEvent(roomId, 'm.room.member', pdu.sender);
-    const name = member?.pdu.content['displayname'];
     return {
       eventId: event.eventId,
       roomId,
       sender: pdu.sender,
-      displayName: typeof name === 'string' && name.trim() ? name.slice(0, 256) : pdu.sender,
+      displayName: nameIn(member?.pdu, pdu.sender),
       organisation: serverOf(pdu.sender),
+      guest: isGuest(pdu.sender, member?.pdu, this.#serverName),
       body,
-      sentAt: pdu.origin_server_ts,
+      sentAt: Math.min(Math.max(pdu.origin_server_ts, 0), MAX_TIME),
+      position: chatPosition(event),
     };
   }
+}
+
+/** Where a message stands among the others: the order in which its page is read, too. */
+export function chatPosition(event: StoredEvent): ChatPosition {
+  return [event.pdu.depth, event.position];
 }

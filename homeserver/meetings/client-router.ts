@@ -60,7 +60,7 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
   };
 
   const requireInvite = async (userId: string, roomId: string): Promise<void> => {
-    if (!(await meetings.canInvite(userId, roomId))) {
+    if (!(await rooms.mayInvite(roomId, userId))) {
       throw new MatrixError(403, 'M_FORBIDDEN', 'You may not invite others to this meeting.');
     }
   };

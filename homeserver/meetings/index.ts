@@ -71,7 +71,7 @@ export function meetingsRouters(options: MeetingsOptions): MeetingsParts {
     onLive: (roomId) => void meetingChanged(roomId),
   });
   const meetings = new Meetings({ rooms, conferences, organisations, serverName });
-  const chat = new Chat(rooms);
+  const chat = new Chat(rooms, serverName);
   const sessionServer = new SessionServer({
     sessions,
     conferences,

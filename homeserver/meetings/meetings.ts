@@ -2,6 +2,9 @@
 import { stateKey } from '../../federation/auth-rules.ts';
 import { serverOf, type Pdu } from '../../federation/event.ts';
 import type { JsonObject } from '../../federation/json.ts';
+import { displayTitle } from '../../protocol/display-text.ts';
+import { isUserId, withLowerServer } from '../../protocol/matrix-id.ts';
+import { isTime, isTimeZone } from '../../protocol/values.ts';
 import type { InviteResult, Meeting, MeetingDetails } from '../../protocol/client-api.ts';
 import { MatrixError } from '../errors.ts';
 import { CALL_MEMBER, MEETING } from '../names.ts';
@@ -9,6 +12,7 @@ import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 import type { Conferences } from './conference/conferences.ts';
 import { titleOf } from './conference/conferences.ts';
 import type { Organisations } from './organisations.ts';
+import { isGuest, nameIn } from './people.ts';
 
 type State = ReadonlyMap<string, StoredEvent>;
 
@@ -56,21 +60,26 @@ export class Meetings {
   async invite(sender: string, roomId: string, userIds: string[]): Promise<InviteResult['results']> {
     const results: InviteResult['results'] = [];
     for (const userId of new Set(userIds)) {
+      const target = withLowerServer(userId.trim());
+      if (!isUserId(target)) {
+        results.push({ userId, outcome: 'bad-id', ok: false });
+        continue;
+      }
       try {
-        if (!/^@[^:\s]+:\S+$/.test(userId)) {
-          throw new MatrixError(400, 'M_INVALID_PARAM', 'This is not a Matrix id (@name:server).');
-        }
-        await this.#rooms.invite(roomId, sender, userId);
-        results.push({ userId, ok: true });
+        await this.#rooms.invite(roomId, sender, target);
+        results.push({ userId, outcome: 'invited', ok: true });
       } catch (error) {
         const matrix = error instanceof MatrixError ? error : undefined;
-        const remote = userId.includes(':') && serverOf(userId) !== this.#serverName;
+        const server = serverOf(target);
+        const remote = server !== this.#serverName;
+        const status = matrix?.status ?? 500;
         results.push({
           userId,
+          outcome: status === 404 ? 'no-such-person' : status < 500 ? 'refused' : remote ? 'unreachable' : 'failed',
           ok: false,
           errcode: matrix?.errcode ?? 'M_UNKNOWN',
           error: matrix?.message ?? 'The invitation could not be delivered.',
-          ...(remote ? { organisation: serverOf(userId) } : {}),
+          ...(remote ? { organisation: server, organisationName: this.#organisations.known(server).displayName } : {}),
         });
       }
     }
@@ -100,22 +109,12 @@ export class Meetings {
       if (type !== 'm.room.member' || member === undefined) continue;
       if (membership !== 'join' && membership !== 'invite' && membership !== 'knock') continue;
       members.push({
-        userId: member,
-        displayName: nameOf(state, member),
-        organisation: serverOf(member),
+        ...this.#person(state, member),
         membership,
         role: await this.#role(state, roomId, member),
       });
     }
-    return { ...meeting, members, canInvite: await this.canInvite(userId, roomId) };
-  }
-
-  /** May this person invite others (and so make links)? */
-  async canInvite(userId: string, roomId: string): Promise<boolean> {
-    if ((await this.#rooms.membership(roomId, userId)) !== 'join') return false;
-    const levels = (await this.#rooms.stateEvent(roomId, 'm.room.power_levels', ''))?.pdu.content;
-    const needed = levels?.['invite'];
-    return (await this.#rooms.powerLevel(roomId, userId)) >= (typeof needed === 'number' ? needed : 0);
+    return { ...meeting, members, invitations: [], canInvite: await this.#rooms.mayInvite(roomId, userId) };
   }
 
   async title(roomId: string): Promise<{ title: string; startsAt?: number }> {
@@ -137,9 +136,9 @@ export class Meetings {
       title: titleOf(state),
       membership: 'join',
       role: await this.#role(state, roomId, userId),
-      host: { userId: host, displayName: nameOf(state, host), organisation: serverOf(host) },
+      host: this.#person(state, host),
       ...times(plan.pdu.content),
-      createdAt: create.pdu.origin_server_ts,
+      createdAt: isTime(create.pdu.origin_server_ts) ? create.pdu.origin_server_ts : 0,
       liveCount: this.#conferences.liveCount(state),
       organisations: servers.map((server) => this.#organisations.known(server)),
     };
@@ -158,22 +157,33 @@ export class Meetings {
     // An invitation to a room of ours that is no meeting, such as a chat, is for other clients.
     if (state && !find(MEETING, '')) return undefined;
     const title = find('m.room.name', '')?.content['name'];
-    const name = find('m.room.member', sender)?.content['displayname'];
+    const inviter = find('m.room.member', sender);
     const server = serverOf(sender);
     return {
       roomId,
-      title: typeof title === 'string' ? title.slice(0, 512) : '',
+      title: displayTitle(title) ?? '',
       membership: 'invite',
       role: 'participant',
       host: {
         userId: sender,
-        displayName: typeof name === 'string' && name.trim() ? name.slice(0, 256) : localpart(sender),
+        displayName: nameIn(inviter, sender),
         organisation: server,
+        guest: isGuest(sender, inviter, this.#serverName),
       },
       ...times(find(MEETING, '')?.content),
-      createdAt: since,
+      createdAt: isTime(since) ? since : 0,
       liveCount: 0,
       organisations: [await this.#organisations.info(server)],
+    };
+  }
+
+  #person(state: State, userId: string): Meeting['host'] {
+    const member = state.get(stateKey('m.room.member', userId))?.pdu;
+    return {
+      userId,
+      displayName: nameIn(member, userId),
+      organisation: serverOf(userId),
+      guest: isGuest(userId, member, this.#serverName),
     };
   }
 
@@ -183,23 +193,14 @@ export class Meetings {
   }
 }
 
-function localpart(userId: string): string {
-  return userId.slice(1, userId.indexOf(':'));
-}
-
-function nameOf(state: State, userId: string): string {
-  const name = state.get(stateKey('m.room.member', userId))?.pdu.content['displayname'];
-  return typeof name === 'string' && name.trim() ? name.slice(0, 256) : localpart(userId);
-}
-
-/** Planned times of a meeting's state event, which any member's server may have written: only what is well formed. */
+/** Planned times of a meeting's state event, which any member's server may have written: only what can be shown. */
 function times(content: JsonObject | undefined): { startsAt?: number; endsAt?: number; timeZone?: string } {
   const startsAt = content?.['starts_at'];
   const endsAt = content?.['ends_at'];
   const timeZone = content?.['time_zone'];
   return {
-    ...(typeof startsAt === 'number' ? { startsAt } : {}),
-    ...(typeof endsAt === 'number' ? { endsAt } : {}),
-    ...(typeof timeZone === 'string' ? { timeZone: timeZone.slice(0, 64) } : {}),
+    ...(isTime(startsAt) ? { startsAt } : {}),
+    ...(isTime(endsAt) && endsAt >= (isTime(startsAt) ? startsAt : 0) ? { endsAt } : {}),
+    ...(isTimeZone(timeZone) ? { timeZone } : {}),
   };
 }

@@ -426,6 +426,13 @@ export class Rooms {
     });
   }
 
+  /** Whether a user is in the room and may invite others. */
+  async mayInvite(roomId: string, userId: string): Promise<boolean> {
+    if ((await this.membership(roomId, userId)) !== 'join') return false;
+    const levels = await this.stateEvent(roomId, 'm.room.power_levels', '');
+    return (await this.powerLevel(roomId, userId)) >= (readLevel(member(levels?.pdu.content, 'invite')) ?? 0);
+  }
+
   /** A page of what a user may see; fetches history from other servers where ours has gaps. */
   async messages(roomId: string, userId: string, query: PageQuery): Promise<Page> {
     const now = await this.#presentMembership(roomId, userId);

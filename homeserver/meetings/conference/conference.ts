@@ -24,6 +24,7 @@ const MAX_EARLY = 1_000;
 export interface Person {
   displayName: string;
   role: Participant['role'];
+  guest: boolean;
 }
 
 interface RemoteParticipant {
@@ -89,6 +90,7 @@ export class Conference {
       displayName: local.displayName,
       organisation: this.#deps.serverName,
       role: this.#people.get(local.participantId)?.role ?? 'participant',
+      guest: local.guest,
       joinedAt: local.joinedAt,
       sources: [...local.sources].map(([source, { paused }]) => ({ source, paused })),
       presence: local.presence,
@@ -104,6 +106,7 @@ export class Conference {
       displayName: person.displayName,
       organisation: serverOf(membership.userId),
       role: person.role,
+      guest: person.guest,
       joinedAt: membership.joinedAt,
       sources: [...remote.sources.values()].map(({ source, paused }) => ({ source, paused })),
       presence: remote.reconnecting ? 'reconnecting' : 'here',

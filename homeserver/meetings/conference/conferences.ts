@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import { serverOf } from '../../../federation/event.ts';
 import { stateKey } from '../../../federation/auth-rules.ts';
 import type { JsonObject } from '../../../federation/json.ts';
+import { displayTitle } from '../../../protocol/display-text.ts';
 import type { ConferenceSnapshot, MediaOpened } from '../../../protocol/session.ts';
 import type { SfuClient } from '../../../sfu/client.ts';
 import type { SfuSnapshot } from '../../../sfu/protocol.ts';
@@ -14,6 +15,7 @@ import { CALL_MEMBER, CONFERENCE_EDU, GUEST_FIELD } from '../../names.ts';
 import type { Sender } from '../../rooms/ports.ts';
 import type { Rooms, StoredEvent } from '../../rooms/rooms.ts';
 import type { Organisations } from '../organisations.ts';
+import { isGuest, nameIn } from '../people.ts';
 import { Conference, type Person } from './conference.ts';
 import type { LinkPeers } from './link.ts';
 import { LocalParticipant, type Notifier, sourceKey, type SourceKey } from './local-participant.ts';
@@ -150,6 +152,7 @@ export class Conferences {
     const snapshot: ConferenceSnapshot = {
       roomId,
       title: conference.title,
+      canInvite: await rooms.mayInvite(roomId, joiner.userId),
       me: participantId,
       participants: conference.participants(),
       organisations: servers.map((server) => organisations.known(server)),
@@ -291,18 +294,20 @@ export class Conferences {
     this.#options.onLive(roomId);
   }
 
-  async #person(roomId: string, userId: string, guest: boolean): Promise<Person> {
+  async #person(roomId: string, userId: string, saidGuest: boolean): Promise<Person> {
     const { rooms } = this.#options;
     const [member, create, power] = await Promise.all([
       rooms.stateEvent(roomId, 'm.room.member', userId),
       rooms.stateEvent(roomId, 'm.room.create', ''),
       rooms.powerLevel(roomId, userId),
     ]);
-    const name = member?.pdu.content['displayname'];
-    const displayName = typeof name === 'string' && name.trim() ? name.slice(0, 256) : localpart(userId);
     const owner = create?.pdu.sender === userId;
-    const role = owner ? 'owner' : power >= 50 ? 'moderator' : guest ? 'guest' : 'participant';
-    return { displayName, role };
+    const guest = saidGuest || isGuest(userId, member?.pdu, this.#options.serverName);
+    return {
+      displayName: nameIn(member?.pdu, userId),
+      role: owner ? 'owner' : power >= 50 ? 'moderator' : guest ? 'guest' : 'participant',
+      guest,
+    };
   }
 
   async #onRoomEvent(event: StoredEvent): Promise<void> {
@@ -310,8 +315,7 @@ export class Conferences {
     const { pdu } = event;
     if (!conference || pdu.state_key === undefined) return;
     if (pdu.type === CALL_MEMBER) await this.#onMembership(conference, event);
-    else if (pdu.type === 'm.room.name')
-      conference.title = typeof pdu.content['name'] === 'string' ? pdu.content['name'] : '';
+    else if (pdu.type === 'm.room.name') conference.title = displayTitle(pdu.content['name']) ?? '';
     else if (pdu.type === 'm.room.member') await this.#onMember(conference, pdu.state_key, pdu.content['membership']);
   }
 
@@ -555,10 +559,5 @@ function isJoined(state: ReadonlyMap<string, StoredEvent>, userId: string): bool
 
 /** The name of a meeting, or an empty text. */
 export function titleOf(state: ReadonlyMap<string, StoredEvent>): string {
-  const name = state.get(stateKey('m.room.name', ''))?.pdu.content['name'];
-  return typeof name === 'string' ? name.slice(0, 512) : '';
-}
-
-function localpart(userId: string): string {
-  return userId.slice(1, userId.indexOf(':'));
+  return displayTitle(state.get(stateKey('m.room.name', ''))?.pdu.content['name']) ?? '';
 }

@@ -5,7 +5,7 @@ import type { SfuClient } from '../../../sfu/client.ts';
 import { KIND_OF_SOURCE, type Source } from '../../../protocol/media.ts';
 import type { Rooms, StoredEvent } from '../../rooms/rooms.ts';
 import { ProtocolFailure } from './failure.ts';
-import type { Chat } from '../chat.ts';
+import { chatPosition, type Chat } from '../chat.ts';
 import type { Conferences } from '../conference/conferences.ts';
 import type { LocalParticipant } from '../conference/local-participant.ts';
 import type { Conference } from '../conference/conference.ts';
@@ -141,7 +141,7 @@ export function requestHandlers(deps: RequestDeps): Handlers {
 
     async 'chat.send'(session, { roomId, transactionId, body }) {
       const event: StoredEvent = await chat.send(roomId, session.owner, transactionId, body);
-      return { eventId: event.eventId };
+      return { eventId: event.eventId, position: chatPosition(event) };
     },
 
     async 'chat.history'(session, { roomId, before, limit }): Promise<{ messages: ChatMessage[]; next?: string }> {

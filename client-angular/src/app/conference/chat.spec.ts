@@ -13,8 +13,10 @@ function message(eventId: string, change: Partial<ChatMessage> = {}): ChatMessag
     sender: '@anna:hamburg.example',
     displayName: 'Anna',
     organisation: 'hamburg.example',
+    guest: false,
     body: eventId,
     sentAt: Number(eventId.slice(1)),
+    position: [Number(eventId.slice(1)), 0],
     ...change,
   };
 }
@@ -62,7 +64,7 @@ describe('The chat', () => {
   });
 
   it('shows an own message once, whether the answer or the message comes first', async () => {
-    request.and.resolveTo({ eventId: '$8' });
+    request.and.resolveTo({ eventId: '$8', position: [8, 0] });
     await chat.send(' Moin ');
     chat.received(message('$8', { sender: '@bert:luebeck.example', body: 'Moin' }));
     expect(chat.outgoing()).toEqual([]);
@@ -73,7 +75,7 @@ describe('The chat', () => {
     expect(chat.outgoing().length).toBe(1);
     chat.received(message('$9', { sender: '@bert:luebeck.example', body: 'Tschüss' }));
     expect(chat.outgoing()).toEqual([]);
-    answer({ eventId: '$9' });
+    answer({ eventId: '$9', position: [9, 0] });
     await sending;
     expect(ids()).toEqual(['$2', '$3', '$8', '$9']);
   });
@@ -84,7 +86,7 @@ describe('The chat', () => {
     const [failed] = chat.outgoing();
     if (!failed) throw new Error('nothing is kept');
     expect(failed.failed).toBeTrue();
-    request.and.resolveTo({ eventId: '$9' });
+    request.and.resolveTo({ eventId: '$9', position: [9, 0] });
     await chat.retry(failed);
     const ids = request.calls.allArgs().map(([, params]) => (params as { transactionId?: string }).transactionId);
     expect(ids.slice(-2)).toEqual([failed.transactionId, failed.transactionId]);

@@ -1,6 +1,6 @@
 /** The chat of the conference: pages of history, what comes in, and what is on its way out. */
 import { computed, inject, Injectable, signal } from '@angular/core';
-import { CHAT_MAX_LENGTH, type ChatMessage } from '../../../../protocol/session.ts';
+import { CHAT_MAX_LENGTH, type ChatMessage, compareChatPositions, type Result } from '../../../../protocol/session.ts';
 import { Session } from '../session/session.ts';
 
 const PAGE = 50;
@@ -77,21 +77,31 @@ export class Chat {
   async #send(transactionId: string, body: string): Promise<void> {
     try {
       const roomId = this.#roomId;
-      const { eventId } = await this.#session.request('chat.send', { roomId, transactionId, body });
-      this.#sent(roomId, eventId, transactionId, body);
+      const sent = await this.#session.request('chat.send', { roomId, transactionId, body });
+      this.#sent(roomId, sent, transactionId, body);
     } catch {
       this.#mark(transactionId, true);
     }
   }
 
   /** Stands in the list from now on; the message itself replaces it when it comes. */
-  #sent(roomId: string, eventId: string, transactionId: string, body: string): void {
+  #sent(roomId: string, { eventId, position }: Result<'chat.send'>, transactionId: string, body: string): void {
     const hello = this.#session.hello();
     this.#settle(transactionId);
     if (!hello || roomId !== this.#roomId || this.#messages().some((message) => message.eventId === eventId)) return;
-    const { userId: sender, displayName, organisation } = hello;
+    const { userId: sender, displayName, organisation, guest } = hello;
     this.#add([
-      { eventId, roomId, sender, displayName, organisation: organisation.serverName, body, sentAt: Date.now() },
+      {
+        eventId,
+        roomId,
+        sender,
+        displayName,
+        organisation: organisation.serverName,
+        guest,
+        body,
+        sentAt: Date.now(),
+        position,
+      },
     ]);
   }
 
@@ -116,7 +126,7 @@ export class Chat {
     this.#messages.update((all) => {
       const byId = new Map(all.map((message) => [message.eventId, message]));
       for (const message of messages) byId.set(message.eventId, message);
-      return [...byId.values()].sort((a, b) => a.sentAt - b.sentAt);
+      return [...byId.values()].sort((a, b) => compareChatPositions(a.position, b.position));
     });
   }
 

@@ -12,6 +12,7 @@ function person(name: string, server: string, joinedAt: number): Participant {
     displayName: name,
     organisation: server,
     role: 'participant',
+    guest: false,
     joinedAt,
     sources: [],
     presence: 'here',
@@ -24,6 +25,7 @@ const luebeck = { serverName: 'luebeck.example', displayName: 'Lübeck', colour:
 const snapshot: ConferenceSnapshot = {
   roomId: '!r',
   title: 'Elbquerung',
+  canInvite: true,
   me: bert.participantId,
   participants: [anna, bert],
   organisations: [luebeck],

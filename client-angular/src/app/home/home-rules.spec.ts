@@ -12,7 +12,7 @@ function meeting(roomId: string, change: Partial<Meeting> = {}): Meeting {
     title: roomId,
     membership: 'join',
     role: 'owner',
-    host: { userId: '@bert:luebeck.example', displayName: 'Bert', organisation: 'luebeck.example' },
+    host: { userId: '@bert:luebeck.example', displayName: 'Bert', organisation: 'luebeck.example', guest: false },
     createdAt: NOW - HOUR,
     liveCount: 0,
     organisations: [],

@@ -11,7 +11,7 @@ const meeting: Meeting = {
   title: 'Elbquerung',
   membership: 'join',
   role: 'owner',
-  host: { userId: '@bert:luebeck.example', displayName: 'Bert', organisation: 'luebeck.example' },
+  host: { userId: '@bert:luebeck.example', displayName: 'Bert', organisation: 'luebeck.example', guest: false },
   createdAt: 0,
   liveCount: 0,
   organisations: [

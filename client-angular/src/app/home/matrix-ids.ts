@@ -1,5 +1,4 @@
-/** `@local:server` as in the Matrix specification, appendix "User identifiers"; 255 characters at most. */
-const USER_ID = /^@[^:\s]+:[^\s/@]+$/;
+import { isUserId, withLowerServer } from '../../../../protocol/matrix-id.ts';
 
 export interface TypedIds {
   valid: string[];
@@ -9,9 +8,13 @@ export interface TypedIds {
 
 /** Reads the ids that somebody typed or pasted: separated by spaces, commas, semicolons or lines, once each. */
 export function parseMatrixIds(text: string): TypedIds {
-  const words = new Set(text.split(/[\s,;]+/).filter((word) => word !== ''));
-  const valid: string[] = [];
-  const invalid: string[] = [];
-  for (const word of words) (USER_ID.test(word) && word.length <= 255 ? valid : invalid).push(word);
-  return { valid, invalid };
+  const valid = new Set<string>();
+  const invalid = new Set<string>();
+  for (const word of text.split(/[\s,;]+/)) {
+    if (word === '') continue;
+    const userId = withLowerServer(word);
+    if (isUserId(userId)) valid.add(userId);
+    else invalid.add(word);
+  }
+  return { valid: [...valid], invalid: [...invalid] };
 }

@@ -11,6 +11,7 @@ function person(name: string, sources: Participant['sources'] = []): Participant
     displayName: name,
     organisation: 'hamburg.example',
     role: 'participant',
+    guest: false,
     joinedAt: 0,
     sources,
     presence: 'here',

@@ -163,8 +163,8 @@ describe('The session connection', () => {
     second.hello('s2', false);
     await pauseFails;
     expect(sessions).toEqual(['s1', 's2']);
-    second.say({ id: second.request('chat.send').id, result: { eventId: '$e' } });
-    await expectAsync(chat).toBeResolvedTo({ eventId: '$e' });
+    second.say({ id: second.request('chat.send').id, result: { eventId: '$e', position: [1, 1] } });
+    await expectAsync(chat).toBeResolvedTo({ eventId: '$e', position: [1, 1] });
     second.say({ seq: 1, notification: 'meetings.changed', data: {} });
     expect(heard.length).toBe(2);
   });

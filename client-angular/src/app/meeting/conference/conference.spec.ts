@@ -21,6 +21,7 @@ function person(name: string, server: string, change: Partial<Participant> = {})
     displayName: name,
     organisation: server,
     role: 'participant',
+    guest: false,
     joinedAt: 1,
     sources: [],
     presence: 'here',
@@ -39,6 +40,7 @@ function enter(participants: Participant[] = [bert, anna]): ConferenceStore {
   store.load({
     roomId: '!r',
     title: 'Elbquerung',
+    canInvite: true,
     me: bert.participantId,
     participants,
     organisations: [
