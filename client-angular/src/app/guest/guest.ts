@@ -1,5 +1,5 @@
 /** Entry by link: a guest says a name; somebody who is logged in goes straight on. */
-import { ChangeDetectionStrategy, Component, inject, input, type OnInit, signal } from '@angular/core';
+import { ChangeDetectionStrategy, Component, DestroyRef, inject, input, type OnInit, signal } from '@angular/core';
 import { MatButton } from '@angular/material/button';
 import { MatFormField, MatHint, MatLabel } from '@angular/material/form-field';
 import { MatInput } from '@angular/material/input';
@@ -44,6 +44,7 @@ export class Guest implements OnInit {
   readonly #api = inject(Api);
   readonly #auth = inject(Auth);
   readonly #router = inject(Router);
+  readonly #destroyed = inject(DestroyRef);
   /** The secret part of the link. */
   readonly token = input.required<string>();
   protected readonly preview = signal<LinkPreview | undefined>(undefined);
@@ -68,6 +69,7 @@ export class Guest implements OnInit {
     this.failure.set(undefined);
     try {
       const { roomId, session } = await this.#api.joinLink(this.token(), name);
+      if (this.#destroyed.destroyed) return;
       if (session) this.#auth.enterAsGuest(session);
       await this.#router.navigate(['/meeting', roomId, 'lobby']);
     } catch (error) {

@@ -11,7 +11,6 @@ import {
   signal,
 } from '@angular/core';
 import { MatButton } from '@angular/material/button';
-import { MatDialog } from '@angular/material/dialog';
 import { Router } from '@angular/router';
 import type { Meeting } from '../../../../protocol/client-api.ts';
 import { Api } from '../core/api.ts';
@@ -21,6 +20,7 @@ import { Session } from '../session/session.ts';
 import { Header } from '../shared/header.ts';
 import { Icon } from '../shared/icon.ts';
 import { Notice } from '../shared/notice.ts';
+import { OwnDialogs } from '../shared/own-dialogs.ts';
 import { arrange } from './arrange.ts';
 import { readLink } from './read-link.ts';
 import { MeetingCard } from './meeting-card.ts';
@@ -28,20 +28,24 @@ import { MeetingCard } from './meeting-card.ts';
 @Component({
   selector: 'ht-home',
   imports: [MatButton, Header, Icon, MeetingCard, Notice],
+  providers: [OwnDialogs],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './home.html',
   styleUrl: './home.scss',
 })
 export class Home {
   readonly #api = inject(Api);
-  readonly #dialog = inject(MatDialog);
+  readonly #dialogs = inject(OwnDialogs);
   readonly #router = inject(Router);
   readonly #session = inject(Session);
   readonly #injector = inject(Injector);
+  readonly #destroyed = inject(DestroyRef);
   readonly #host = inject<ElementRef<HTMLElement>>(ElementRef).nativeElement;
   protected readonly guest = inject(Auth).guest;
   protected readonly meetings = signal<Meeting[] | undefined>(undefined);
   protected readonly failure = signal<string | undefined>(undefined);
+  /** Counts the loads: an older answer that comes later is dropped. */
+  #loads = 0;
   protected readonly linkFailure = signal(false);
   /** Rooms with an answer under way. */
   protected readonly answering = signal<ReadonlySet<string>>(new Set());
@@ -60,32 +64,33 @@ export class Home {
         if (name === 'meetings.changed') void this.load();
       },
     });
-    inject(DestroyRef).onDestroy(stop);
+    this.#destroyed.onDestroy(stop);
     void this.load();
   }
 
   protected async load(): Promise<void> {
+    const load = ++this.#loads;
     try {
-      this.meetings.set(await this.#api.meetings());
+      const meetings = await this.#api.meetings();
+      if (load !== this.#loads) return;
+      this.meetings.set(meetings);
       this.failure.set(undefined);
     } catch (error) {
-      this.failure.set(errorText(error));
+      if (load === this.#loads) this.failure.set(errorText(error));
     }
   }
 
   protected async newMeeting(): Promise<void> {
-    const { NewMeetingDialog } = await import('./new-meeting-dialog.ts');
-    this.#dialog
-      .open(NewMeetingDialog, { width: '560px', maxWidth: '96vw', autoFocus: 'first-tabbable' })
-      .afterClosed()
-      .subscribe(() => {
-        void this.load();
-      });
+    await this.#dialogs.ask(async () => (await import('./new-meeting-dialog.ts')).NewMeetingDialog, {
+      width: '560px',
+      maxWidth: '96vw',
+      autoFocus: 'first-tabbable',
+    });
+    if (!this.#destroyed.destroyed) void this.load();
   }
 
   protected async invite(meeting: Meeting, makeLink: boolean): Promise<void> {
-    const { InviteDialog } = await import('../shared/invite-dialog.ts');
-    this.#dialog.open(InviteDialog, {
+    await this.#dialogs.ask(async () => (await import('../shared/invite-dialog.ts')).InviteDialog, {
       width: '560px',
       maxWidth: '96vw',
       autoFocus: 'first-tabbable',
@@ -101,7 +106,8 @@ export class Home {
       await this.#api.answer(roomId, answer);
       await this.load();
       // The card stands elsewhere now; who answered wants to go on from there.
-      if (answer === 'accept') afterNextRender({ read: () => this.#focusJoin(roomId) }, { injector: this.#injector });
+      if (answer === 'accept' && !this.#destroyed.destroyed)
+        afterNextRender({ read: () => this.#focusJoin(roomId) }, { injector: this.#injector });
     } catch (error) {
       this.failure.set(errorText(error));
     } finally {

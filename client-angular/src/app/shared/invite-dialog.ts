@@ -6,6 +6,7 @@ import {
   ChangeDetectionStrategy,
   Component,
   computed,
+  DestroyRef,
   type ElementRef,
   inject,
   Injector,
@@ -60,6 +61,7 @@ export class InviteDialog {
   readonly #clipboard = inject(Clipboard);
   readonly #announcer = inject(LiveAnnouncer);
   readonly #injector = inject(Injector);
+  readonly #destroyed = inject(DestroyRef);
   protected readonly field = viewChild<ElementRef<HTMLInputElement>>('field');
   protected readonly dialog = inject<MatDialogRef<InviteDialog>>(MatDialogRef);
   protected readonly data = inject<InviteDialogData>(MAT_DIALOG_DATA);
@@ -92,7 +94,8 @@ export class InviteDialog {
     return this.#busily(async () => {
       this.url.set((await this.#api.createLink(this.data.roomId)).url);
       // The link takes the place of the button that was pressed.
-      afterNextRender({ read: () => this.field()?.nativeElement.focus() }, { injector: this.#injector });
+      if (!this.#destroyed.destroyed)
+        afterNextRender({ read: () => this.field()?.nativeElement.focus() }, { injector: this.#injector });
     });
   }
 

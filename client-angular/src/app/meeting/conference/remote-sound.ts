@@ -11,10 +11,12 @@ export class Sound {
     const audio = inject<ElementRef<HTMLAudioElement>>(ElementRef).nativeElement;
     effect((onCleanup) => {
       audio.srcObject = new MediaStream([this.htSound()]);
+      let current = true;
       audio.play().catch((error: unknown) => {
-        if (error instanceof Error && error.name === 'NotAllowedError') this.blocked.emit();
+        if (current && error instanceof Error && error.name === 'NotAllowedError') this.blocked.emit();
       });
       onCleanup(() => {
+        current = false;
         audio.srcObject = null;
       });
     });

@@ -73,6 +73,7 @@ export class Lobby implements OnInit {
   protected readonly microphoneLabel = $localize`:@@device.microphone:Microphone`;
   protected readonly problemText = deviceProblemText;
   readonly #session = inject(Session);
+  readonly #destroyed = inject(DestroyRef);
   #joining = false;
 
   constructor() {
@@ -80,7 +81,7 @@ export class Lobby implements OnInit {
     this.#session.start();
     void import('../conference/conference.ts');
     void MediaEngine.preload();
-    inject(DestroyRef).onDestroy(() => {
+    this.#destroyed.onDestroy(() => {
       if (!this.#joining) this.#local.release();
     });
   }
@@ -95,6 +96,8 @@ export class Lobby implements OnInit {
     try {
       this.meeting.set(await this.#api.meeting(this.roomId()));
     } catch (error) {
+      // Who went in meanwhile, or away, is not to lose the devices by this.
+      if (this.#destroyed.destroyed || this.#joining) return;
       const gone = error instanceof ApiError && (error.status === 403 || error.status === 404);
       this.failure.set({ text: errorText(error), again: !gone });
       // There is nothing to get ready for.
