@@ -3,9 +3,13 @@
  * everything back by itself when the homeserver, the SFU or the line was away.
  */
 import { computed, effect, inject, Injectable, signal, untracked } from '@angular/core';
+import type { Source } from '../../../../protocol/media.ts';
 import type { MediaOpened, NotificationData, NotificationName, Params } from '../../../../protocol/session.ts';
-import { LocalMedia } from '../media/local-media.ts';
+import { LOCAL_KINDS, type LocalKind, LocalMedia } from '../media/local-media.ts';
 import { MediaEngine } from '../media/media-engine.ts';
+import { MediaLine } from '../media/media-line.ts';
+import { ScreenShare } from '../media/screen-share.ts';
+import { watchSleep } from '../media/sleep.ts';
 import { likelyTiles, type VisibleTile, watchPlan } from '../media/watch-plan.ts';
 import { Session } from '../session/session.ts';
 import { SessionError } from '../session/session-error.ts';
@@ -35,6 +39,12 @@ export interface ConferenceEvent {
   displayName: string;
 }
 
+/** What this computer sent before it was asleep, and does not send any more until the person says so. */
+export interface Slept {
+  readonly devices: readonly LocalKind[];
+  readonly screen: boolean;
+}
+
 @Injectable({ providedIn: 'root' })
 export class ConferenceClient {
   readonly #session = inject(Session);
@@ -43,10 +53,19 @@ export class ConferenceClient {
   readonly #chat = inject(Chat);
   readonly #phase = signal<Phase>({ name: 'out' });
   readonly phase = this.#phase.asReadonly();
-  readonly #mediaOpen = signal(false);
-  /** False while media is being opened (again). */
-  readonly mediaOpen = this.#mediaOpen.asReadonly();
-  readonly screen = signal<MediaStreamTrack | undefined>(undefined);
+  readonly #screen = inject(ScreenShare);
+  readonly #line = new MediaLine();
+  /** Whether sound and pictures get through between this computer and the own organisation. */
+  readonly line = this.#line.state;
+  /** The transports that are there: another signal each time they are made, so that all is sent again. */
+  readonly #opened = signal<AbortSignal | undefined>(undefined);
+  /** Media is being opened, but not for the first time. */
+  readonly #reopening = signal(false);
+  readonly reopening = this.#reopening.asReadonly();
+  readonly share = this.#screen.state;
+  readonly #slept = signal<Slept | undefined>(undefined);
+  /** What the person is asked after this computer was asleep. */
+  readonly slept = this.#slept.asReadonly();
   readonly #events = new Set<(event: ConferenceEvent) => void>();
   /** The connection to the own homeserver is lost while in the conference. */
   readonly disconnected = computed(() => this.#phase().name === 'in' && this.#session.state() !== 'open');
@@ -56,11 +75,14 @@ export class ConferenceClient {
       for (const { track } of media.values()) if (track.kind === 'audio') noteFirstSound(track);
     },
     onBroken: () => void this.#openMedia(),
+    onProgress: (transports) => this.#line.report(transports),
   });
   #tiles: readonly VisibleTile[] = [];
   #watchTimer: ReturnType<typeof setTimeout> | undefined;
-  /** Counts the times that media was opened or given up: late answers to older ones are thrown away. */
-  #round = 0;
+  /** Aborted when the stay in a meeting ends: what was asked in it has no meaning any more. */
+  #stay = new AbortController();
+  /** Aborted when media is opened anew or given up, as the transports of that time are. */
+  #media = new AbortController();
 
   constructor() {
     this.#session.listen({
@@ -72,12 +94,23 @@ export class ConferenceClient {
     });
     // A closed tab leaves at once; the others need not wait until its session runs out.
     addEventListener('pagehide', () => this.leave());
-    for (const source of ['microphone', 'camera'] as const) {
+    for (const source of LOCAL_KINDS) {
       effect(() => {
         const { track } = this.#local.source(source)();
-        if (this.#mediaOpen()) this.#send(source, track);
+        if (this.#opened()) this.#send(source, track);
       });
     }
+    // Picture and sound of a share go together, also when they are sent once more.
+    effect(() => {
+      const share = this.#screen.state();
+      if (!this.#opened()) return;
+      const { picture, sound } = share.kind === 'sharing' ? share : {};
+      this.#sendOrEnd('screen', picture);
+      this.#sendOrEnd('screen-audio', sound);
+    });
+    effect((onCleanup) => {
+      if (this.#phase().name === 'in') onCleanup(watchSleep(() => this.#onWake()));
+    });
     effect(() => {
       const participants = this.#store.participants();
       if (this.#phase().name === 'in' && participants.length > 0) this.#planWatch();
@@ -93,13 +126,14 @@ export class ConferenceClient {
   async join(roomId: string): Promise<void> {
     const { name } = this.#phase();
     if ((name === 'in' || name === 'joining') && this.#store.roomId() === roomId) return;
+    const stay = this.#begin();
     this.#store.clear();
     this.#store.roomId.set(roomId);
     this.#phase.set({ name: 'joining' });
     this.#session.start();
     try {
       const snapshot = await this.#session.request('conference.join', { roomId });
-      if (this.#phase().name !== 'joining') return;
+      if (stay.aborted) return;
       markFirst('joined');
       this.#store.load(snapshot);
       this.#phase.set({ name: 'in' });
@@ -112,7 +146,7 @@ export class ConferenceClient {
       void this.#chat.open(roomId);
       await this.#openMedia(snapshot.media);
     } catch (error) {
-      if (this.#phase().name !== 'joining' || this.#store.roomId() !== roomId) return;
+      if (stay.aborted) return;
       const lost = error instanceof SessionError && error.code === 'connection-lost';
       this.#phase.set(lost ? { name: 'out' } : { name: 'failed', error });
       // The session ended under our feet, before the answer: once more with the next one.
@@ -120,8 +154,7 @@ export class ConferenceClient {
     }
   }
 
-  /** Phones can not share their screen. */
-  readonly canShare = typeof (navigator.mediaDevices as MediaDevices | undefined)?.getDisplayMedia === 'function';
+  readonly canShare = this.#screen.supported;
 
   leave(): void {
     if (this.#phase().name === 'in' || this.#phase().name === 'joining') {
@@ -140,37 +173,40 @@ export class ConferenceClient {
     else this.#planWatch();
   }
 
-  async shareScreen(): Promise<void> {
-    let stream: MediaStream;
-    try {
-      stream = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { max: 15 } }, audio: true });
-    } catch {
-      // The person closed the browser's question: an answer, not a failure.
-      return;
-    }
-    const [track] = stream.getVideoTracks();
-    const [sound] = stream.getAudioTracks();
-    if (!track) return;
-    track.contentHint = 'detail';
-    track.addEventListener('ended', () => this.stopScreen());
-    this.screen.set(track);
-    this.#send('screen', track);
-    if (sound) this.#send('screen-audio', sound);
-  }
-
-  /** Begins to share the screen, or ends it. Nothing happens where the browser can not share. */
+  /** Begins to share the screen, or ends it. Nothing happens where the browser cannot share, or still asks. */
   toggleScreen(): void {
-    if (this.screen()) this.stopScreen();
-    else if (this.canShare) void this.shareScreen();
+    const { kind } = this.#screen.state();
+    if (kind === 'sharing') this.stopScreen();
+    else if (kind === 'off' && this.#phase().name === 'in') void this.#screen.start(this.#stay.signal);
   }
 
   stopScreen(): void {
-    this.screen()?.stop();
-    this.screen.set(undefined);
-    for (const source of ['screen', 'screen-audio'] as const) this.#engine.unpublish(source).catch(() => undefined);
+    this.#screen.stop();
   }
 
-  #send(source: Parameters<MediaEngine['setTrack']>[0], track: MediaStreamTrack | undefined): void {
+  /** The person's answer after the computer was asleep. */
+  answerSlept(turnOn: boolean): void {
+    const slept = this.#slept();
+    this.#slept.set(undefined);
+    if (turnOn) for (const kind of slept?.devices ?? []) void this.#local.turn(kind, true);
+  }
+
+  /** Nobody knows who stands before an opened lid: nothing is sent before the person says so. */
+  #onWake(): void {
+    const devices = LOCAL_KINDS.filter((kind) => untracked(this.#local.source(kind)).on);
+    const screen = untracked(this.#screen.state).kind !== 'off';
+    if (devices.length === 0 && !screen) return;
+    this.#local.release();
+    this.#screen.stop();
+    this.#slept.set({ devices, screen });
+  }
+
+  #sendOrEnd(source: Source, track: MediaStreamTrack | undefined): void {
+    if (track) this.#send(source, track);
+    else this.#engine.unpublish(source).catch(() => undefined);
+  }
+
+  #send(source: Source, track: MediaStreamTrack | undefined): void {
     // What was not said because the line broke is put right by `agree` after the return.
     this.#engine.setTrack(source, track).catch(() => undefined);
   }
@@ -205,12 +241,13 @@ export class ConferenceClient {
   /** The homeserver does not know our session any more: take the place again, with the media that still runs. */
   async #rejoin(): Promise<void> {
     if (this.#phase().name !== 'in') return;
+    const { signal: stay } = this.#stay;
     const roomId = this.#store.roomId();
-    const keepMedia = this.#mediaOpen() ? this.#engine.kept : undefined;
+    const keepMedia = this.#opened() ? this.#engine.kept : undefined;
     const params: Params<'conference.join'> = { roomId, ...(keepMedia ? { keepMedia } : {}) };
     try {
       const snapshot = await this.#session.request('conference.join', params);
-      if (this.#phase().name !== 'in') return;
+      if (stay.aborted) return;
       this.#store.load(snapshot);
       void this.#chat.open(roomId);
       if (snapshot.media) {
@@ -221,30 +258,38 @@ export class ConferenceClient {
       const me = snapshot.participants.find((participant) => participant.participantId === snapshot.me);
       await this.#engine.agree(me?.sources ?? []).catch(() => undefined);
     } catch (error) {
+      if (stay.aborted) return;
       // With yet another session this runs anew by itself.
       if (error instanceof SessionError && error.code === 'connection-lost') return;
       if (error instanceof SessionError && (error.code === 'forbidden' || error.code === 'not-found')) {
         this.#end('removed');
         return;
       }
-      setTimeout(() => void this.#rejoin(), AGAIN_MS);
+      setTimeout(() => {
+        if (!stay.aborted) void this.#rejoin();
+      }, AGAIN_MS);
     }
   }
 
   /** Opens media, again and again until it is there or not wanted any more. */
   async #openMedia(offered?: MediaOpened): Promise<void> {
-    const round = ++this.#round;
-    this.#mediaOpen.set(false);
+    this.#media.abort();
+    this.#media = new AbortController();
+    const { signal: wanted } = this.#media;
+    this.#reopening.set(this.#opened() !== undefined || this.#reopening());
+    this.#opened.set(undefined);
+    this.#line.restarting();
     let wait = AGAIN_MS;
-    for (let media = offered; round === this.#round && this.#phase().name === 'in'; media = undefined) {
+    for (let media = offered; !wanted.aborted && this.#phase().name === 'in'; media = undefined) {
       try {
         const opened = media ?? (await this.#session.request('media.open', {}));
-        if (round !== this.#round) return;
-        await this.#engine.open(opened);
-        if (round !== this.#round) return;
-        this.#mediaOpen.set(true);
-        const screen = this.screen();
-        if (screen) this.#send('screen', screen);
+        if (wanted.aborted) return;
+        await this.#engine.open(opened, wanted);
+        // The engine made nothing then.
+        if (wanted.aborted) return;
+        this.#line.opened(opened.send.iceCandidates.map(({ address, ip }) => address ?? ip ?? ''));
+        this.#reopening.set(false);
+        this.#opened.set(wanted);
         this.#watchNow();
         return;
       } catch (error) {
@@ -282,16 +327,26 @@ export class ConferenceClient {
     this.#phase.set({ name: 'ended', reason });
   }
 
+  /** A new stay in a meeting. */
+  #begin(): AbortSignal {
+    this.#stay.abort();
+    this.#stay = new AbortController();
+    return this.#stay.signal;
+  }
+
+  /** Ends everything that belongs to the stay: nothing is captured, sent or asked after it. */
   #closeMedia(): void {
-    this.#round += 1;
+    this.#stay.abort();
+    this.#media.abort();
     clearTimeout(this.#watchTimer);
     this.#watchTimer = undefined;
     this.#tiles = [];
-    this.#mediaOpen.set(false);
+    this.#opened.set(undefined);
+    this.#reopening.set(false);
     this.#engine.close();
     this.#engine.watch([]);
-    this.screen()?.stop();
-    this.screen.set(undefined);
+    this.#line.closed();
+    this.#slept.set(undefined);
     this.#local.release();
     globalThis.hansetagDiagnostics = undefined;
   }

@@ -11,7 +11,8 @@ export function watchLevel(track: MediaStreamTrack, listener: (level: number) =>
   context.createMediaStreamSource(new MediaStream([track])).connect(analyser);
   const samples = new Float32Array(analyser.fftSize);
   const timer = setInterval(() => {
-    if (context.state === 'suspended') void context.resume();
+    // Refused before the first click, and when it was closed meanwhile: the bar stays empty then.
+    if (context.state === 'suspended') context.resume().catch(() => undefined);
     analyser.getFloatTimeDomainData(samples);
     let sum = 0;
     for (const sample of samples) sum += sample * sample;
@@ -19,7 +20,7 @@ export function watchLevel(track: MediaStreamTrack, listener: (level: number) =>
   }, 66);
   return () => {
     clearInterval(timer);
-    void context.close();
+    if (context.state !== 'closed') context.close().catch(() => undefined);
   };
 }
 

@@ -5,7 +5,8 @@
 import { Injectable, type Signal, signal } from '@angular/core';
 import { type DeviceProblem, deviceProblem } from './device-problem.ts';
 
-export type LocalKind = 'microphone' | 'camera';
+export const LOCAL_KINDS = ['microphone', 'camera'] as const;
+export type LocalKind = (typeof LOCAL_KINDS)[number];
 
 export interface LocalSource {
   /** What the person wants. */
@@ -69,13 +70,16 @@ export class LocalMedia {
   /** Opens both with one question of the browser; when that fails each is tried alone, to say what is wrong with which. */
   async turnOnBoth(): Promise<void> {
     const wishes = { microphone: ++this.#wish.microphone, camera: ++this.#wish.camera };
-    for (const kind of ['microphone', 'camera'] as const) this.#sources[kind].set({ on: true, opening: true });
+    for (const kind of LOCAL_KINDS) {
+      this.#release(kind);
+      this.#sources[kind].set({ on: true, opening: true });
+    }
     try {
       const stream = await this.#open({ audio: this.#constraints('microphone'), video: this.#constraints('camera') });
       this.#got('microphone', wishes.microphone, stream.getAudioTracks()[0]);
       this.#got('camera', wishes.camera, stream.getVideoTracks()[0]);
     } catch {
-      await Promise.all((['microphone', 'camera'] as const).map((kind) => this.#openOne(kind, wishes[kind])));
+      await Promise.all(LOCAL_KINDS.map((kind) => this.#openOne(kind, wishes[kind])));
     }
     await this.refresh();
   }
@@ -101,7 +105,7 @@ export class LocalMedia {
 
   /** Releases both devices. */
   release(): void {
-    for (const kind of ['microphone', 'camera'] as const) {
+    for (const kind of LOCAL_KINDS) {
       this.#wish[kind] += 1;
       this.#release(kind);
       this.#sources[kind].set(OFF);
@@ -113,7 +117,9 @@ export class LocalMedia {
     this.#devices.set(all ?? []);
   }
 
+  /** Does not even ask the browser when the wish was withdrawn meanwhile. */
   async #openOne(kind: LocalKind, wish: number): Promise<void> {
+    if (wish !== this.#wish[kind]) return;
     try {
       const constraints = this.#constraints(kind);
       const stream = await this.#open(kind === 'camera' ? { video: constraints } : { audio: constraints });

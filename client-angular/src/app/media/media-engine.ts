@@ -13,6 +13,7 @@ import {
 import type { MediaOpened, Method, NotificationData, Params, Result, Watch } from '../../../../protocol/session.ts';
 import { markFirst } from '../conference/marks.ts';
 import { cameraEncodings, screenEncodings } from './encodings.ts';
+import type { TransportProgress } from './media-line.ts';
 import { StreamIds } from './stream-ids.ts';
 
 /** A broken transport gets this long to heal by itself before ICE is restarted, in ms. */
@@ -36,12 +37,16 @@ export interface EngineListener {
   onRemoteMedia(media: ReadonlyMap<string, RemoteMedia>): void;
   /** A transport can not be repaired: media must be opened anew. */
   onBroken(): void;
+  /** What all transports are at, when one of them has changed. */
+  onProgress(transports: readonly TransportProgress[]): void;
 }
 
 interface Open {
   device: types.Device;
   send: types.Transport;
   receive: types.Transport;
+  /** Those that have something to carry. Firefox may stay at `new` where it finds no way at all. */
+  begun: Set<types.Transport>;
 }
 
 /** The key of a source among all: also used by the store and the stage. */
@@ -85,15 +90,19 @@ export class MediaEngine {
     await import('./mediasoup.ts');
   }
 
-  /** Makes the client's side of new transports. What was open before is closed. */
-  async open(media: MediaOpened): Promise<void> {
+  /**
+   * Makes the client's side of new transports. What was open before is closed.
+   * @param wanted aborted when these transports are not wanted any more; then none are made
+   */
+  async open(media: MediaOpened, wanted: AbortSignal): Promise<void> {
     this.close();
     const { Device, detectDevice } = await import('./mediasoup.ts');
     const device = await Device.factory({ handlerName: detectDevice() ?? 'Chrome111' });
     await device.load({ routerRtpCapabilities: media.rtpCapabilities as types.RtpCapabilities });
+    if (wanted.aborted) return;
     const send = device.createSendTransport(transportOptions(media.send));
     const receive = device.createRecvTransport(transportOptions(media.receive));
-    const open: Open = { device, send, receive };
+    const open: Open = { device, send, receive, begun: new Set() };
     this.#open = open;
     for (const transport of [send, receive]) this.#supervise(open, transport);
     send.on('produce', ({ rtpParameters, appData }, done, failed) => {
@@ -125,7 +134,16 @@ export class MediaEngine {
 
   /** Sends a source, or pauses it when there is no track. Calls for the same source follow each other. */
   setTrack(source: Source, track: MediaStreamTrack | undefined): Promise<void> {
-    const turn = (this.#turns.get(source) ?? Promise.resolve()).then(() => this.#setTrack(source, track));
+    return this.#inTurn(source, () => this.#setTrack(source, track));
+  }
+
+  /** Stops sending a source altogether, after what was begun with it before. */
+  unpublish(source: Source): Promise<void> {
+    return this.#inTurn(source, () => this.#unpublish(source));
+  }
+
+  #inTurn(source: Source, change: () => Promise<void>): Promise<void> {
+    const turn = (this.#turns.get(source) ?? Promise.resolve()).then(change);
     this.#turns.set(
       source,
       turn.catch(() => undefined),
@@ -162,8 +180,7 @@ export class MediaEngine {
     else made.close();
   }
 
-  /** Stops sending a source altogether. */
-  async unpublish(source: Source): Promise<void> {
+  async #unpublish(source: Source): Promise<void> {
     const producer = this.#producers.get(source);
     this.#producers.delete(source);
     producer?.close();
@@ -175,16 +192,24 @@ export class MediaEngine {
    * @param known the sources that the server has for us
    */
   async agree(known: readonly { source: Source; paused: boolean }[]): Promise<void> {
-    for (const [source, producer] of [...this.#producers]) {
+    const sources = new Set([...this.#producers.keys(), ...known.map(({ source }) => source)]);
+    for (const source of sources) {
       const there = known.find((candidate) => candidate.source === source);
+      await this.#inTurn(source, () => this.#agree(source, there));
+    }
+  }
+
+  async #agree(source: Source, there: { paused: boolean } | undefined): Promise<void> {
+    const producer = this.#producers.get(source);
+    if (!producer) {
+      if (there) await this.#request('media.unpublish', { source });
+    } else if (!there) {
       const { track } = producer;
-      if (!there) {
-        this.#producers.delete(source);
-        producer.close();
-        if (track && !producer.paused) await this.setTrack(source, track);
-      } else if (there.paused !== producer.paused) {
-        await this.#request(producer.paused ? 'media.pause' : 'media.resume', { source });
-      }
+      this.#producers.delete(source);
+      producer.close();
+      if (track && !producer.paused) await this.#setTrack(source, track);
+    } else if (there.paused !== producer.paused) {
+      await this.#request(producer.paused ? 'media.pause' : 'media.resume', { source });
     }
   }
 
@@ -302,11 +327,22 @@ export class MediaEngine {
         if (this.#open === open) this.#listener.onBroken();
       }
     };
+    const report = (): void => {
+      if (this.#open !== open) return;
+      const progress = [open.send, open.receive].map((each): TransportProgress => {
+        const { connectionState } = each;
+        return connectionState === 'new' && open.begun.has(each) ? 'connecting' : connectionState;
+      });
+      this.#listener.onProgress(progress);
+    };
     transport.on('connect', ({ dtlsParameters }, done, failed) => {
+      open.begun.add(transport);
+      report();
       this.#request('media.connect', { transportId: transport.id, dtlsParameters }).then(done, failed);
     });
     transport.on('connectionstatechange', (state) => {
       clearTimeout(timer);
+      report();
       if (state === 'connected') {
         restarts = 0;
         if (transport === open.receive) markFirst('receiving');

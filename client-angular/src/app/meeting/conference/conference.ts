@@ -15,7 +15,6 @@ import {
   viewChild,
 } from '@angular/core';
 import { MatButton, MatIconButton } from '@angular/material/button';
-import { MatDialog } from '@angular/material/dialog';
 import { Router } from '@angular/router';
 import { Chat } from '../../conference/chat.ts';
 import { ConferenceClient } from '../../conference/conference-client.ts';
@@ -28,12 +27,14 @@ import { Session } from '../../session/session.ts';
 import { Icon } from '../../shared/icon.ts';
 import { Notice } from '../../shared/notice.ts';
 import { OrganisationMark } from '../../shared/organisation-mark.ts';
+import { OwnDialogs } from '../../shared/own-dialogs.ts';
 import { ChatPanel } from './chat-panel.ts';
 import { Clock } from './clock.ts';
 import { ConnectionsPanel } from './connections-panel.ts';
 import { ControlBar, type PanelName } from './control-bar.ts';
 import { endedText, failedText } from './ended-text.ts';
 import { linkText } from './link-text.ts';
+import { MediaNotices } from './media-notices.ts';
 import { PeoplePanel } from './people-panel.ts';
 import { RemoteSound } from './remote-sound.ts';
 import { Stage } from './stage.ts';
@@ -51,13 +52,14 @@ const ANNOUNCE_MS = 1_500;
     ConnectionsPanel,
     ControlBar,
     Icon,
+    MediaNotices,
     Notice,
     OrganisationMark,
     PeoplePanel,
     RemoteSound,
     Stage,
   ],
-  providers: [Clock],
+  providers: [Clock, OwnDialogs],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './conference.html',
   styleUrl: './conference.scss',
@@ -65,7 +67,7 @@ const ANNOUNCE_MS = 1_500;
 export class Conference {
   readonly #client = inject(ConferenceClient);
   readonly #router = inject(Router);
-  readonly #dialog = inject(MatDialog);
+  readonly #dialogs = inject(OwnDialogs);
   readonly #local = inject(LocalMedia);
   readonly #chat = inject(Chat);
   readonly #session = inject(Session);
@@ -83,10 +85,8 @@ export class Conference {
 
   protected readonly disconnected = this.#client.disconnected;
   protected readonly mediaAway = computed(
-    () => this.phase().name === 'in' && (!this.store.mediaService() || this.#reopening()),
+    () => this.phase().name === 'in' && (!this.store.mediaService() || this.#client.reopening()),
   );
-  /** Media is being opened, but not for the first time. */
-  readonly #reopening = signal(false);
   protected readonly deviceProblem = computed(() => {
     const [camera, microphone] = [this.#local.camera().problem, this.#local.microphone().problem];
     if (microphone) return deviceProblemText('microphone', microphone);
@@ -109,11 +109,9 @@ export class Conference {
       if (this.phase().name !== 'out' || untracked(this.leftByOneself)) return;
       void this.#router.navigate(['/meeting', this.roomId(), 'lobby'], { replaceUrl: true });
     });
-    let opened = false;
+    // What a dialog asks about is over then, and it would stand above the page that says so.
     effect(() => {
-      const open = this.#client.mediaOpen();
-      this.#reopening.set(opened && !open);
-      opened ||= open;
+      if (this.phase().name !== 'in') this.#dialogs.close();
     });
     effect(() => {
       if (this.panel() === 'chat' && this.#chat.unread() > 0) this.#chat.read();
@@ -155,6 +153,8 @@ export class Conference {
 
   /** Says it as well: the focus need not be on the button. */
   #turn(kind: LocalKind, announcer: LiveAnnouncer): void {
+    // The keys are still heard on the page that says that the meeting is over.
+    if (this.phase().name !== 'in') return;
     const on = !this.#local.source(kind)().on;
     void this.#local.turn(kind, on);
     const texts = {
@@ -185,8 +185,7 @@ export class Conference {
   }
 
   protected async invite(): Promise<void> {
-    const { InviteDialog } = await import('../../shared/invite-dialog.ts');
-    this.#dialog.open(InviteDialog, {
+    await this.#dialogs.ask(async () => (await import('../../shared/invite-dialog.ts')).InviteDialog, {
       width: '560px',
       maxWidth: '96vw',
       autoFocus: 'first-tabbable',

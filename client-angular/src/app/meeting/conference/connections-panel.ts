@@ -1,10 +1,19 @@
 /** "Connections": how each other organisation is reached, and how well. */
-import { ChangeDetectionStrategy, Component, inject, LOCALE_ID } from '@angular/core';
+import { ChangeDetectionStrategy, Component, computed, inject, LOCALE_ID } from '@angular/core';
 import type { LinkState } from '../../../../../protocol/session.ts';
+import { ConferenceClient } from '../../conference/conference-client.ts';
 import { ConferenceStore } from '../../conference/store.ts';
+import { type BlockedCause, blockedText } from '../../media/media-line.ts';
 import { Session } from '../../session/session.ts';
 import { OrganisationMark } from '../../shared/organisation-mark.ts';
 import { linkAdvice, linkText } from './link-text.ts';
+
+interface OwnConnection {
+  readonly state: LinkState['state'];
+  /** Unix ms. */
+  readonly since?: number;
+  readonly blocked?: BlockedCause;
+}
 
 @Component({
   selector: 'ht-connections-panel',
@@ -16,21 +25,23 @@ import { linkAdvice, linkText } from './link-text.ts';
         @if (session.hello(); as hello) {
           <ht-organisation-mark [organisation]="hello.organisation" />
         }
-        <span class="state" [attr.data-state]="session.state() === 'open' ? 'connected' : 'interrupted'">
-          @if (session.state() === 'open') {
-            <ng-container i18n="@@connections.ownGood">good</ng-container>
-          } @else {
-            <ng-container i18n="@@connections.ownLost">interrupted</ng-container>
-          }
-        </span>
+        <span class="state" [attr.data-state]="own().state">{{ linkText(own()) }}</span>
       </div>
+      @if (own().blocked; as cause) {
+        <p data-testid="own-blocked">{{ blockedText(cause) }}</p>
+      }
+      @if (own().since; as since) {
+        <p class="figures">
+          <span i18n="@@connections.since">since {{ time(since) }}</span>
+        </p>
+      }
       <p i18n="@@connections.own">Your own organisation: all your sound and pictures go through its server only.</p>
     </li>
     @for (link of store.links(); track link.organisation) {
       <li>
         <div class="line">
           <ht-organisation-mark [organisation]="store.organisation(link.organisation)" />
-          <span class="state" [attr.data-state]="link.state">{{ text(link) }}</span>
+          <span class="state" [attr.data-state]="link.state">{{ linkText(link) }}</span>
         </div>
         <p>{{ advice(link) }}</p>
         <p class="figures">
@@ -55,7 +66,27 @@ export class ConnectionsPanel {
   protected readonly store = inject(ConferenceStore);
   protected readonly session = inject(Session);
   readonly #locale = inject(LOCALE_ID);
-  protected readonly text = linkText;
+  readonly #line = inject(ConferenceClient).line;
+  protected readonly linkText = linkText;
+  protected readonly blockedText = blockedText;
+  /** The way between this computer and the own organisation: the session, and then sound and pictures. */
+  protected readonly own = computed((): OwnConnection => {
+    const line = this.#line();
+    if (this.session.state() !== 'open') return { state: 'interrupted' };
+    switch (line.kind) {
+      case 'connecting':
+        return { state: 'connecting' };
+      case 'interrupted':
+        return { state: 'interrupted', since: line.since };
+      case 'blocked':
+        return { state: 'interrupted', since: line.since, blocked: line.cause };
+      case 'closed':
+        return { state: 'connecting' };
+      case 'idle':
+      case 'connected':
+        return { state: 'connected' };
+    }
+  });
 
   protected advice(link: LinkState): string {
     return linkAdvice(link, this.store.organisation(link.organisation).displayName);

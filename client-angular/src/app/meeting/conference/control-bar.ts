@@ -26,7 +26,7 @@ export class ControlBar {
   readonly left = output();
   protected readonly microphone = this.#local.microphone;
   protected readonly camera = this.#local.camera;
-  protected readonly sharing = computed(() => this.#client.screen() !== undefined);
+  protected readonly sharing = computed(() => this.#client.share().kind === 'sharing');
   protected readonly canShare = this.#client.canShare;
 
   protected toggle(kind: LocalKind): void {

@@ -1,4 +1,4 @@
-import { type TileFacts, tileState, tileText } from './tile-state.ts';
+import { FIRST_PICTURE_MS, type TileFacts, tileState, tileText } from './tile-state.ts';
 
 const NOW = 1_000_000;
 
@@ -7,8 +7,10 @@ function facts(change: Partial<TileFacts> = {}): TileFacts {
     participant: { presence: 'here', sources: [{ source: 'camera', paused: false }] },
     source: 'camera',
     link: { state: 'connected', since: 0 },
+    line: { kind: 'connected' },
     media: { weak: false },
     lastFrameAt: NOW - 100,
+    awaitedSince: NOW - 1_000,
     now: NOW,
     ...change,
   };
@@ -55,6 +57,29 @@ describe('A tile', () => {
     const state = tileState(facts({ link: { state: 'interrupted', since: NOW - 8_000 }, lastFrameAt: NOW - 9_000 }));
     expect(state).toEqual({ kind: 'interrupted', since: NOW - 8_000 });
     expect(tileText(state, 'Hamburg', NOW)).toBe('Hamburg not reachable since 8 s');
+  });
+
+  it('does not connect for ever: without a first picture it says since when', () => {
+    const state = tileState(facts({ lastFrameAt: undefined, awaitedSince: NOW - FIRST_PICTURE_MS }));
+    expect(state).toEqual({ kind: 'no-picture', since: NOW - FIRST_PICTURE_MS });
+  });
+
+  it('blames the own line, not the other organisation, when nothing gets through to this computer', () => {
+    const line = { kind: 'blocked', since: NOW - 9_000, cause: 'no-route' } as const;
+    for (const lastFrameAt of [undefined, NOW - 9_000]) {
+      const state = tileState(facts({ line, lastFrameAt, link: { state: 'interrupted', since: NOW } }));
+      expect(state).toEqual({ kind: 'own-line', since: NOW - 9_000 });
+      expect(tileText(state, 'Hamburg', NOW)).not.toContain('Hamburg');
+    }
+    const sources = [{ source: 'screen' as const, paused: false }];
+    const screen = facts({
+      participant: { presence: 'here', sources },
+      source: 'screen',
+      line,
+      lastFrameAt: NOW - 9_000,
+    });
+    expect(tileState(screen).kind).toBe('own-line');
+    expect(tileState(facts({ line })).kind).toBe('picture');
   });
 
   it('tells a weak line from a lost one', () => {

@@ -12,6 +12,7 @@ import {
   viewChild,
 } from '@angular/core';
 import type { Participant } from '../../../../../protocol/session.ts';
+import { ConferenceClient } from '../../conference/conference-client.ts';
 import { markFirst } from '../../conference/marks.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { LocalMedia } from '../../media/local-media.ts';
@@ -48,9 +49,11 @@ export class Tile {
   readonly #store = inject(ConferenceStore);
   readonly #local = inject(LocalMedia);
   readonly #clock = inject(Clock);
-  protected readonly video = viewChild<ElementRef<HTMLVideoElement>>('video');
+  readonly #line = inject(ConferenceClient).line;
+  protected readonly picture = viewChild(VideoTrack);
   readonly #lastFrameAt = signal<number | undefined>(undefined);
-  #frames = 0;
+  /** Since when a first picture could be there, Unix ms. */
+  readonly #awaitedSince = signal<number | undefined>(undefined);
 
   protected readonly self = computed(() => this.participant().participantId === this.#store.me());
   protected readonly organisation = computed(() => this.#store.organisation(this.participant().organisation));
@@ -61,6 +64,7 @@ export class Tile {
   readonly #media = computed(() =>
     this.#store.remoteMedia().get(mediaKey(this.participant().participantId, this.source())),
   );
+  readonly #received = computed(() => this.#media() !== undefined);
   protected readonly track = computed(() => (this.self() ? this.#local.camera().track : this.#media()?.track));
   protected readonly speaking = computed(() => this.#store.speaking().has(this.participant().participantId));
   protected readonly muted = computed(() => {
@@ -77,7 +81,9 @@ export class Tile {
         participant: this.participant(),
         source: this.source(),
         link: this.#store.link(this.participant().organisation),
+        line: this.#line(),
         media: this.#media(),
+        awaitedSince: this.#awaitedSince(),
         lastFrameAt: this.#lastFrameAt(),
         now: this.#clock.now(),
       });
@@ -101,7 +107,8 @@ export class Tile {
     });
     // What is not sent or not received has no last picture: the next one is a first one.
     effect(() => {
-      if (!this.#sent() || !this.#media()) this.#lastFrameAt.set(undefined);
+      if (!this.#sent() || !this.#received()) this.#lastFrameAt.set(undefined);
+      this.#awaitedSince.set(this.#sent() && this.#received() ? Date.now() : undefined);
     });
     effect(() => {
       const now = this.#clock.now();
@@ -117,11 +124,10 @@ export class Tile {
 
   /** Has a new picture come since the last look? A tab in the background shows none, which means nothing. */
   #sample(now: number): void {
-    const video = untracked(this.video)?.nativeElement;
-    if (!video || !untracked(this.#sent)) return;
-    const { totalVideoFrames } = video.getVideoPlaybackQuality();
-    const moved = totalVideoFrames !== this.#frames && totalVideoFrames > 0;
-    this.#frames = totalVideoFrames;
+    if (document.hidden && untracked(this.#awaitedSince) !== undefined) this.#awaitedSince.set(now);
+    const picture = untracked(this.picture);
+    if (!picture || !untracked(this.#sent)) return;
+    const moved = untracked(() => picture.moved());
     if (moved || (document.hidden && untracked(this.#lastFrameAt) !== undefined)) this.#lastFrameAt.set(now);
   }
 }
