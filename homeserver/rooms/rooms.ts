@@ -482,7 +482,7 @@ export class Rooms {
   /** One event that the user may see. @throws MatrixError 404 */
   async visibleEvent(roomId: string, userId: string, id: string): Promise<StoredEvent> {
     const event = await this.#events.get(id);
-    if (event?.roomId === roomId && !event.rejected && !event.outlier) {
+    if (event?.roomId === roomId && !event.rejected && !event.outlier && !(await this.#isHidden(event))) {
       // Somebody outside does not learn whether there is such an event.
       const now = await this.#presentMembership(roomId, userId).catch((error: unknown) => {
         if (!(error instanceof MatrixError)) throw error;
@@ -491,6 +491,13 @@ export class Rooms {
       if (now && (await this.history.visibleToUser(event, userId, now))) return event;
     }
     throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such event, or you may not see it.');
+  }
+
+  /** Whether an event failed softly; what became part of the current state all the same is to be seen. */
+  async #isHidden({ eventId: id, roomId, softFailed, pdu }: StoredEvent): Promise<boolean> {
+    if (!softFailed) return false;
+    const room = await this.#rooms.find(roomId);
+    return room === undefined || currentId(room, pdu.type, pdu.state_key ?? '') !== id;
   }
 
   /** Those of some events of one room that a user may see, in their order. @throws MatrixError 403 for an outsider */
