@@ -297,7 +297,7 @@ export class Completion {
   }
 }
 
-/** The forward extremities among reviewed events: those that no accepted one cites, be it through rejected ones. */
+/** The forward extremities among reviewed events: those that no accepted one cites, be it through hidden ones. */
 function ends(room: Room, reviewed: ReadonlyMap<string, StoredEvent>): string[] {
   const cited = new Set<string>();
   const cite = (pdu: Pdu): void => {
@@ -306,7 +306,7 @@ function ends(room: Room, reviewed: ReadonlyMap<string, StoredEvent>): string[] 
       if (cited.has(id)) continue;
       cited.add(id);
       const event = reviewed.get(id);
-      if (event?.rejected === true) edge.push(...event.pdu.prev_events);
+      if (event?.rejected === true || event?.softFailed === true) edge.push(...event.pdu.prev_events);
     }
   };
   const accepted = [...reviewed.values()].filter((event) => !event.rejected && !event.softFailed);

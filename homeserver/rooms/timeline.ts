@@ -25,6 +25,7 @@ import { writeTogether } from '../database/writes.ts';
 import type { Write } from '../database/writes.ts';
 import { MatrixError } from '../errors.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
+import { extremitiesWith } from './extremities.ts';
 import type { IncompleteRooms } from './incomplete-rooms.ts';
 import type { Invitations } from './invitations.ts';
 import { transactionWrites } from './client-transactions.ts';
@@ -242,11 +243,8 @@ export class Timeline {
       let next: Pick<Room, 'extremities' | 'state'> | undefined;
       let serversChange = false;
       if (accepted) {
-        const extremities = [...room.extremities.filter((old) => !pdu.prev_events.includes(old)), id];
-        const merged =
-          extremities.length === 1
-            ? { state: after.state, writes: [] }
-            : await this.#mergeWith(room, extremities, { id, pdu }, after.state);
+        const extremities = await extremitiesWith(events, room, id, pdu);
+        const merged = await this.#stateAt(room, extremities, { id, pdu }, after.state);
         next = { extremities, state: merged.state };
         const isNext = stateBefore.map === room.state.map && merged.state.map === after.state.map;
         const keys = isNext && pdu.state_key !== undefined ? [stateKey(pdu.type, pdu.state_key)] : undefined;
@@ -342,20 +340,30 @@ export class Timeline {
     return this.#deps.states.plan(room.roomId, stateBefore, map, [key]);
   }
 
-  async #mergeWith(
+  /** The state at the extremities, of which the event that is being stored may be one. */
+  async #stateAt(
     room: Room,
     extremities: readonly string[],
     newest: { id: string; pdu: Pdu },
     newestState: State,
   ): Promise<Planned> {
+    if (sameIds(extremities, room.extremities)) return { state: room.state, writes: [] };
     const others = await this.#deps.events.getMany(extremities.filter((id) => id !== newest.id));
     const groups = new Set<number>();
     for (const event of others.values()) if (event.stateAfter !== undefined) groups.add(event.stateAfter);
-    groups.delete(newestState.group);
-    if (groups.size === 0) return { state: newestState, writes: [] };
+    const isEnd = extremities.includes(newest.id);
+    if (isEnd) groups.delete(newestState.group);
     const states = await Promise.all([...groups].map((group) => this.#deps.states.read(group)));
-    const map = await this.resolve(room, [newestState.map, ...states.map((state) => state.map)], newest);
-    for (const state of [newestState, ...states]) if (equalMaps(state.map, map)) return { state, writes: [] };
+    if (isEnd) states.unshift(newestState);
+    const [first, ...more] = states;
+    if (!first) throw new Error(`The state at the end of ${room.roomId} is unknown.`);
+    if (more.length === 0) return { state: first, writes: [] };
+    const map = await this.resolve(
+      room,
+      states.map((state) => state.map),
+      newest,
+    );
+    for (const state of states) if (equalMaps(state.map, map)) return { state, writes: [] };
     return this.#deps.states.plan(room.roomId, room.state, map);
   }
 
