@@ -8,12 +8,13 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { WORKER_DEBIAN_PACKAGES, WorkerBuildError, workerBinary, workerCachePath } from '../worker/build.mjs';
+import { buildEstimate, WORKER_DEBIAN_PACKAGES, WorkerBuildError } from '../worker/build.mjs';
+import { workerBinary, workerCachePath } from '../worker/build.mjs';
 import { buildClient, isClientBuilt } from './client-build.mjs';
 import { installPackages, missingPackages } from './debian-packages.mjs';
 import { lock } from './lock.mjs';
 import { areInstalled, installNpmPackages } from './npm-packages.mjs';
-import { SetUpError, step } from './progress.mjs';
+import { duration, SetUpError, step } from './progress.mjs';
 import { endPrograms } from './program.mjs';
 
 const COMMANDS = ['start', 'test', 'bench', 'soak'];
@@ -53,6 +54,8 @@ async function setUp(forCommand) {
     }
     if (!existsSync(workerCachePath({ mediasoupDir: MEDIASOUP }))) {
       await debianPackages(WORKER_DEBIAN_PACKAGES);
+      const { ms, cores } = buildEstimate();
+      console.log(`The media worker is built now, which takes about ${duration(ms)} on ${String(cores)} free cores.`);
       await step('Media worker (built once for each machine)', async (progress) => {
         const onProgress = ({ phase, compiled, total }) =>
           progress(
@@ -63,7 +66,7 @@ async function setUp(forCommand) {
     }
     if (!isClientBuilt(ROOT)) await step('Web client', () => buildClient(ROOT));
   } finally {
-    unlock();
+    await unlock();
   }
 }
 

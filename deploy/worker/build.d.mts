@@ -1,6 +1,6 @@
 export interface WorkerProgress {
   phase: 'waiting' | 'compiling' | 'linking';
-  /** Numbers of source files. */
+  /** Numbers of units, each of some twenty source files. */
   compiled: number;
   total: number;
 }
@@ -23,5 +23,7 @@ export declare class WorkerBuildError extends Error {
 }
 
 export declare function workerCachePath(options: WorkerCacheOptions): string;
+
+export declare function buildEstimate(): { ms: number; cores: number };
 
 export declare function workerBinary(options: WorkerBuildOptions): Promise<string>;

@@ -3,8 +3,9 @@
  *
  * `file` is relative to the worker's folder. `find` must occur in it exactly once and becomes `replace`.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { writeIfChanged } from './units.mjs';
 
 export const PATCHES = [
   {
@@ -44,6 +45,7 @@ export class PatchError extends Error {
  * Writes the changed copies of the files under `patchedDir`, at the same relative paths. A copy that is already right
  * keeps its time, so that a continued build does not compile it again.
  *
+ * @returns the paths of the files, relative to the worker's folder
  * @throws PatchError if a patch does not fit.
  */
 export function applyPatches(workerDir, patchedDir) {
@@ -55,17 +57,8 @@ export function applyPatches(workerDir, patchedDir) {
     }
     const target = join(patchedDir, file);
     const patched = source.replace(find, () => replace);
-    if (readOrEmpty(target) !== patched) {
-      mkdirSync(dirname(target), { recursive: true });
-      writeFileSync(target, patched);
-    }
+    mkdirSync(dirname(target), { recursive: true });
+    writeIfChanged(target, patched);
   }
-}
-
-function readOrEmpty(path) {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
+  return PATCHES.map(({ file }) => file);
 }
