@@ -19,6 +19,7 @@ export interface SynapseOptions {
 
 export interface Synapse extends TestHomeserver {
   readonly pid: number | undefined;
+  readonly logFile: string;
   /** The end of what it logged: the last so many characters. */
   logEnd(characters?: number): string;
   kill(): Promise<void>;
@@ -117,6 +118,7 @@ export async function startSynapse({ tls, database, settings: others = {} }: Syn
     stop: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),
     close,
+    logFile,
     logEnd,
     get pid() {
       return child?.pid;

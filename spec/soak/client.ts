@@ -1,5 +1,6 @@
 /** Asking a homeserver that may be dead, or whose answer may never come. */
 import { at } from '../support/homeservers.ts';
+import type { Journal } from './journal.ts';
 
 /** `status` 0: there was no answer, and nobody knows what became of the request. */
 export interface Reply {
@@ -32,22 +33,36 @@ export async function ask(
   }
 }
 
+interface Account {
+  readonly name: string;
+  readonly userId: string;
+  readonly url: string;
+  readonly token: string;
+}
+
 /** Somebody on one of the servers. */
 export class Person {
   readonly name: string;
   readonly userId: string;
   readonly #url: string;
   readonly #token: string;
+  readonly #journal: Journal;
 
-  constructor({ name, userId, url, token }: { name: string; userId: string; url: string; token: string }) {
+  constructor({ name, userId, url, token }: Account, journal: Journal) {
     this.name = name;
     this.userId = userId;
     this.#url = url;
     this.#token = token;
+    this.#journal = journal;
   }
 
-  ask(method: string, path: string, body?: object): Promise<Reply> {
-    return ask(this.#url, this.#token, method, path, body);
+  async ask(method: string, path: string, body?: object): Promise<Reply> {
+    const reply = await ask(this.#url, this.#token, method, path, body);
+    if (method !== 'GET') {
+      const { status } = reply;
+      this.#journal.note({ who: this.userId, method, path, body, status, answer: reply.body });
+    }
+    return reply;
   }
 
   /** Asks again when no answer came, as a client does: for requests that may be repeated. */
@@ -63,7 +78,7 @@ export class Person {
   async must(method: string, path: string, body?: object): Promise<unknown> {
     const reply = await this.askAgain(method, path, body);
     if (reply.status === 200) return reply.body;
-    throw new Error(`${method} ${path}: ${String(reply.status)} ${String(at(reply.body, 'errcode'))}`);
+    throw new Error(`${this.userId} ${method} ${path}: ${String(reply.status)} ${String(at(reply.body, 'errcode'))}`);
   }
 }
 
@@ -71,12 +86,13 @@ export class Person {
 export const inRoom = (roomId: string, rest: string): string => `rooms/${encodeURIComponent(roomId)}/${rest}`;
 
 /** Makes an account. @throws Error */
-export async function register(url: string, name: string): Promise<Person> {
+export async function register(url: string, name: string, journal: Journal): Promise<Person> {
   const { status, body } = await ask(url, undefined, 'POST', 'register', {
     username: name,
     password: 'a long enough password',
     auth: { type: 'm.login.dummy' },
   });
   if (status !== 200) throw new Error(`${name} could not be registered: ${String(status)}`);
-  return new Person({ name, userId: String(at(body, 'user_id')), url, token: String(at(body, 'access_token')) });
+  const account = { name, userId: String(at(body, 'user_id')), url, token: String(at(body, 'access_token')) };
+  return new Person(account, journal);
 }

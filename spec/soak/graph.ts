@@ -1,50 +1,95 @@
 /**
- * What the servers have stored of a room: the graph of its events, and what each server thinks of each of them. It is
- * asked only when servers tell their people different things, to find out whether they may.
+ * What the servers have stored of a room: the graph of its events, and what each server thinks of each of them in the
+ * order in which it took them. From that it follows what each had to think, and whether it may show its people other
+ * events than the others do.
  */
 import { z } from 'zod';
-import { AuthError, checkAuth, powerLevelOf, powerLevels, stateViewOf } from '../../federation/auth-rules.ts';
+import { powerLevelOf, powerLevels, stateViewOf } from '../../federation/auth-rules.ts';
 import { isCreate, redactsOf, serverOf } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
 import { parseStrict } from '../../federation/json.ts';
 import { roomVersion } from '../../federation/room-versions.ts';
+import type { StateMap } from '../../federation/state-resolution.ts';
 import type { SoakServer } from './servers.ts';
+import { Truth } from './truth.ts';
 
 export type Standing = 'accepted' | 'soft-failed' | 'rejected' | 'outlier';
 
-const Row = z.object({ event_id: z.string(), json: z.string(), standing: z.string() });
+/** An event as a server has it. */
+export interface Arrival {
+  readonly eventId: string;
+  /** Order of arrival; history that was fetched later is below zero. Ours give outliers none. */
+  readonly position: number | null;
+  readonly standing: Standing;
+  /** As it is stored. */
+  readonly json: string;
+}
+
+const Row = z.object({
+  event_id: z.string(),
+  position: z.number().nullable(),
+  json: z.string(),
+  standing: z.enum(['accepted', 'soft-failed', 'rejected', 'outlier']),
+});
 const QUERIES = {
-  ours: `SELECT event_id, json, CASE WHEN outlier THEN 'outlier' WHEN rejected THEN 'rejected'
-           WHEN soft_failed THEN 'soft-failed' ELSE 'accepted' END AS standing FROM events WHERE room_id = $1`,
-  synapse: `SELECT event_id, json, CASE WHEN outlier THEN 'outlier' WHEN rejection_reason IS NOT NULL THEN 'rejected'
+  ours: `SELECT event_id, position::float8, json, CASE WHEN outlier THEN 'outlier' WHEN rejected THEN 'rejected'
+           WHEN soft_failed THEN 'soft-failed' ELSE 'accepted' END AS standing
+         FROM events WHERE room_id = $1 ORDER BY position NULLS FIRST, depth`,
+  synapse: `SELECT event_id, stream_ordering::float8 AS position, json, CASE WHEN outlier THEN 'outlier'
+              WHEN rejection_reason IS NOT NULL THEN 'rejected'
               WHEN (internal_metadata::json ->> 'soft_failed')::boolean THEN 'soft-failed' ELSE 'accepted' END AS standing
-            FROM events JOIN event_json USING (event_id) WHERE events.room_id = $1`,
+            FROM events JOIN event_json USING (event_id) WHERE events.room_id = $1 ORDER BY stream_ordering`,
 };
+
+/** All that a server has of a room, in the order in which it took it. */
+export async function arrivals({ kind, database }: SoakServer, roomId: string): Promise<Arrival[]> {
+  const { rows } = await database.query(QUERIES[kind], [roomId]);
+  return z
+    .array(Row)
+    .parse(rows)
+    .map(({ event_id: eventId, ...rest }) => ({ eventId, ...rest }));
+}
 
 export class RoomGraph {
   readonly #version;
+  readonly #names: readonly string[];
+  readonly #kinds: readonly SoakServer['kind'][];
   readonly #events = new Map<string, Pdu>();
+  readonly #arrivals: (readonly Arrival[])[] = [];
   readonly #standings: ReadonlyMap<string, Standing>[] = [];
   readonly #pasts = new Map<string, ReadonlySet<string>>();
+  readonly #truth: Truth;
 
-  private constructor(version: string) {
+  private constructor(version: string, servers: readonly Pick<SoakServer, 'kind' | 'name'>[]) {
     const known = roomVersion(version);
     if (!known) throw new Error('The room version is unknown.');
     this.#version = known;
+    this.#names = servers.map(({ name }) => name);
+    this.#kinds = servers.map(({ kind }) => kind);
+    this.#truth = new Truth(known, this.#events);
   }
 
   /** Reads the databases of all servers. */
   static async read(servers: readonly SoakServer[], roomId: string, version: string): Promise<RoomGraph> {
-    const graph = new RoomGraph(version);
-    for (const server of servers) {
-      const { rows } = await server.database.query(QUERIES[server.kind], [roomId]);
-      const standings = new Map<string, Standing>();
-      for (const row of z.array(Row).parse(rows)) {
-        // It is compared, and was checked by the server that has stored it.
-        if (!graph.#events.has(row.event_id)) graph.#events.set(row.event_id, parseStrict(row.json) as Pdu);
-        standings.set(row.event_id, row.standing as Standing);
+    const all: (readonly Arrival[])[] = [];
+    for (const server of servers) all.push(await arrivals(server, roomId));
+    return RoomGraph.of(all, servers, version);
+  }
+
+  /** @param all of each server what it has, in its order */
+  static of(
+    all: readonly (readonly Arrival[])[],
+    servers: readonly Pick<SoakServer, 'kind' | 'name'>[],
+    version: string,
+  ): RoomGraph {
+    const graph = new RoomGraph(version, servers);
+    for (const ones of all) {
+      // It is compared, and was checked by the server that has stored it.
+      for (const { eventId, json } of ones) {
+        if (!graph.#events.has(eventId)) graph.#events.set(eventId, parseStrict(json) as Pdu);
       }
-      graph.#standings.push(standings);
+      graph.#arrivals.push(ones);
+      graph.#standings.push(new Map(ones.map(({ eventId, standing }) => [eventId, standing])));
     }
     return graph;
   }
@@ -72,65 +117,99 @@ export class RoomGraph {
   }
 
   /**
-   * Whether a server that got an event late had to hide it from its people: the event is allowed by its own auth
-   * events, but not when the state also has an event that the server has accepted, and that was sent without knowing it
-   * or later, such as the leave of the sender.
+   * Events that a server has rejected although the rules allow them, or has taken although they do not.
    *
+   * @throws IncompleteGraphError
+   */
+  async misjudged(server: number): Promise<string[]> {
+    const wrong: string[] = [];
+    for (const { eventId, standing } of this.#arrivals[server] ?? []) {
+      if (standing === 'outlier') continue;
+      if ((await this.#truth.rejected(eventId)) !== (standing === 'rejected')) wrong.push(eventId);
+    }
+    return wrong;
+  }
+
+  /**
+   * Whether a server had to hide an event from its people: when it came, the current state did not allow it.
+   *
+   * @throws IncompleteGraphError
    * @see Matrix specification, server-server API, "Soft failure"
    */
-  mayBeSoftFailed(server: number, eventId: string): boolean {
-    const event = this.#events.get(eventId);
-    if (!event) return false;
-    // What rests on a hidden event is not allowed by the state either, which is without it.
-    const rests = event.auth_events.some(
-      (id) => this.standing(server, id) === 'soft-failed' && this.mayBeSoftFailed(server, id),
-    );
-    if (rests || this.#rulesWereInDoubt(eventId)) return true;
-    const cited = event.auth_events.flatMap((id) => this.#events.get(id) ?? []);
-    const create = [...this.#events.values()].find(isCreate);
-    for (const [id, other] of this.#events) {
-      if (other.state_key === undefined || !AUTH_TYPES.has(other.type) || id === eventId) continue;
-      if (this.standing(server, id) !== 'accepted') continue;
-      if (this.#past(eventId).has(id)) continue;
-      try {
-        checkAuth(event, eventId, this.#version, stateViewOf([...cited, other], create));
-      } catch (error) {
-        if (error instanceof AuthError) return true;
-        throw error;
-      }
+  async hadToSoftFail(server: number, eventId: string): Promise<boolean> {
+    for (const state of await this.#statesOnArrival(server, eventId)) {
+      if (this.#truth.whyForbidden(eventId, state) !== undefined) return true;
     }
     return false;
   }
 
   /**
-   * Whether a redaction redacts nothing: its sender has neither the level for it nor wrote what it names. A server that
-   * did not have that event then sends it on, and the others tell nobody.
+   * Whether a redaction redacts nothing on a server: its sender has neither the level for it nor is of the server of what
+   * it names. Clients are not told of it then.
    *
+   * @throws IncompleteGraphError
    * @see room version 3, "Handling redactions"
    */
-  isIdleRedaction(eventId: string): boolean {
+  async isIdleRedaction(server: number, eventId: string): Promise<boolean> {
     const event = this.#events.get(eventId);
     const target = event?.type === 'm.room.redaction' ? redactsOf(event, this.#version) : undefined;
     const redacted = this.#events.get(target ?? '');
     if (!event || !redacted || serverOf(redacted.sender) === serverOf(event.sender)) return false;
-    const create = [...this.#events.values()].find(isCreate);
-    const view = stateViewOf(
-      event.auth_events.flatMap((id) => this.#events.get(id) ?? []),
-      create,
-    );
-    return powerLevelOf(event.sender, this.#version, view) < powerLevels(view).redact;
+    // Whether the state at the redaction counts or the current one, the specification does not say.
+    const states = [await this.#truth.before(eventId), ...(await this.#statesOnArrival(server, eventId))];
+    return states.some((state) => {
+      const view = this.#view(state);
+      return powerLevelOf(event.sender, this.#version, view) < powerLevels(view).redact;
+    });
   }
 
   /**
-   * Whether the rules of the room changed on one side of a cut line while something happened on the other: until a server
-   * has both sides, the resolved state may be without people whose join the new rules would not have let in.
+   * The current states of a server by which it may have judged an event: the one before the event's arrival. Synapse
+   * judges some time before it numbers what it stores, so that each may count that it had since it had what came before
+   * the event; where it never had that, it takes the state at the event as well.
    */
-  #rulesWereInDoubt(eventId: string): boolean {
-    const isLater = (id: string): boolean => id === eventId || this.#past(id).has(eventId);
-    const earlier = [...this.#events.keys()].filter((id) => !isLater(id));
-    const rules = earlier.filter((id) => RULES.has(this.#events.get(id)?.type ?? ''));
-    return rules.some((rule) =>
-      earlier.some((id) => id !== rule && !this.#past(rule).has(id) && !this.#past(id).has(rule)),
+  async #statesOnArrival(server: number, eventId: string): Promise<StateMap[]> {
+    const missing = new Set(this.#events.get(eventId)?.prev_events);
+    const states: StateMap[] = [];
+    let ends: string[] = [];
+    for (const { eventId: id, position, standing } of this.#arrivals[server] ?? []) {
+      if (id === eventId) break;
+      if (position === null || position <= 0 || standing === 'outlier') continue;
+      missing.delete(id);
+      if (standing === 'accepted') {
+        if (await this.#isEntry(server, id, ends)) ends = [];
+        const past = this.#past(id);
+        ends = ends.filter((end) => !past.has(end));
+        if (!ends.some((end) => this.#past(end).has(id))) ends.push(id);
+      }
+      if (missing.size === 0) states.push(await this.#truth.after(ends));
+    }
+    if (ends.length === 0) return [];
+    const last = await this.#truth.after(ends);
+    if (this.#kinds[server] === 'ours') return [last];
+    return missing.size === 0
+      ? [...new Set(states)]
+      : [await this.#truth.together([last, await this.#truth.before(eventId)])];
+  }
+
+  /** Whether a join begins the room anew for a server, because nobody of it was there. */
+  async #isEntry(server: number, eventId: string, ends: readonly string[]): Promise<boolean> {
+    const event = this.#events.get(eventId);
+    if (event?.type !== 'm.room.member' || event.content['membership'] !== 'join') return false;
+    const name = this.#names[server];
+    if (ends.length === 0 || serverOf(event.sender) !== name) return false;
+    for (const id of (await this.#truth.after(ends)).values()) {
+      const state = this.#events.get(id);
+      if (state?.type !== 'm.room.member' || state.content['membership'] !== 'join') continue;
+      if (serverOf(state.sender) === name) return false;
+    }
+    return true;
+  }
+
+  #view(state: StateMap): ReturnType<typeof stateViewOf> {
+    return stateViewOf(
+      [...state.values()].flatMap((id) => this.#events.get(id) ?? []),
+      [...this.#events.values()].find(isCreate),
     );
   }
 
@@ -151,6 +230,3 @@ export class RoomGraph {
     return past;
   }
 }
-
-const RULES = new Set(['m.room.power_levels', 'm.room.join_rules']);
-const AUTH_TYPES = new Set(['m.room.member', 'm.room.power_levels', 'm.room.join_rules']);

@@ -12,19 +12,33 @@ import { inRoom, register } from './client.ts';
 import type { Person } from './client.ts';
 import { compare, firstMember } from './compare.ts';
 import type { Comparison } from './compare.ts';
+import { Journal } from './journal.ts';
 import { Random } from './random.ts';
+import { record } from './record.ts';
 import { startServers } from './servers.ts';
 import type { SoakServers } from './servers.ts';
 import { trouble } from './trouble.ts';
 import type { Troubles } from './trouble.ts';
 
 const PEOPLE_PER_SERVER = 3;
-/** As long as the servers may take to agree when all lines are open again, in ms. */
+/** As long as the servers may take to agree when all lines are open again, in ms, and so many comparisons at least. */
 const HEALING_MS = 120_000;
+const COMPARISONS = 10;
 const BETWEEN_COMPARISONS_MS = 2_000;
 /** Each so many comparisons something new is said in each room. */
 const CLOSING_WORDS_EVERY = 4;
 const SHOWN_DIFFERENCES = 40;
+
+/** What came of a seed. */
+interface Run {
+  readonly seed: number;
+  readonly minutes: number;
+  troubles: Troubles;
+  comparisons: readonly Comparison[];
+  healedInMs: number;
+  /** Why it could not be run to its end. */
+  error?: string;
+}
 
 const { values: options } = parseArgs({
   options: {
@@ -41,35 +55,45 @@ async function main(): Promise<void> {
   for (let seed = first; seed < first + positive(options.seeds); seed += 1) await soak(seed, positive(options.minutes));
 }
 
+/** Runs one seed and says what came of it. Does not throw when that fails. */
 async function soak(seed: number, minutes: number): Promise<void> {
   const kinds = options.servers.split(',').map((kind) => (kind === 'synapse' ? 'synapse' : 'ours'));
   const all = await startServers(kinds);
   current = all;
+  const journal = new Journal();
+  let town: Town | undefined;
+  const run: Run = { seed, minutes, troubles: { cuts: 0, kills: 0 }, comparisons: [], healedInMs: 0 };
   try {
     const { servers } = all;
     const people: Person[][] = [];
     for (const [index, server] of servers.entries()) {
       const ones: Person[] = [];
       for (let i = 0; i < PEOPLE_PER_SERVER; i += 1) {
-        ones.push(await register(server.url, `p${String(index)}${String(i)}`));
+        ones.push(await register(server.url, `p${String(index)}${String(i)}`, journal));
       }
       people.push(ones);
     }
     const names = servers.map(({ name }) => name);
-    const town = await found(people, names, new Random(seed, 'rooms'));
+    const founded = await found(people, names, new Random(seed, 'rooms'));
+    town = founded;
     const until = Date.now() + minutes * 60_000;
-    const [troubles] = await Promise.all([
-      trouble(all, seed, until),
+    [run.troubles] = await Promise.all([
+      trouble(all, seed, until, journal),
       ...people.flatMap((ones, server) =>
-        ones.map((self) => live(town, server, self, new Random(seed, `person ${self.name}`), until)),
+        ones.map((self) => live(founded, server, self, new Random(seed, `person ${self.name}`), until)),
       ),
     ]);
     const healing = Date.now();
-    const comparisons = await heal(all, town);
-    report(seed, minutes, all, town, troubles, comparisons, Date.now() - healing);
+    run.comparisons = await heal(all, founded);
+    run.healedInMs = Date.now() - healing;
+  } catch (error) {
+    run.error = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  }
+  try {
+    await report(all, town, journal, run);
     if (options.keep) {
       console.error(`Everything runs until Enter or the end of the input; the data is in ${all.folder}`);
-      for (const { kind, name, url } of servers) console.error(`${kind} ${name} ${url}`);
+      for (const { kind, name, url } of all.servers) console.error(`${kind} ${name} ${url}`);
       await new Promise((resolve) => process.stdin.once('data', resolve).once('end', resolve));
     }
   } finally {
@@ -87,7 +111,8 @@ async function heal(all: SoakServers, town: Town): Promise<Comparison[]> {
     await new Promise((resolve) => setTimeout(resolve, BETWEEN_COMPARISONS_MS));
     comparisons = [];
     for (const one of town.rooms) comparisons.push(await compare(all.servers, town, one));
-    if (Date.now() > deadline || comparisons.every(({ differences }) => differences.length === 0)) return comparisons;
+    const isOver = Date.now() > deadline && round >= COMPARISONS;
+    if (isOver || comparisons.every(({ differences }) => differences.length === 0)) return comparisons;
   }
 }
 
@@ -107,47 +132,47 @@ async function closingWords(town: Town, room: Room, round: number): Promise<void
   }
 }
 
-function report(
-  seed: number,
-  minutes: number,
-  { servers }: SoakServers,
-  town: Town,
-  troubles: Troubles,
-  comparisons: readonly Comparison[],
-  healedInMs: number,
-): void {
+/** Says what came of a run; what is needed to find out why it did not pass is kept in a folder. */
+async function report(all: SoakServers, town: Town | undefined, journal: Journal, run: Run): Promise<void> {
+  const { servers } = all;
+  const { comparisons, error } = run;
   const differences = comparisons.flatMap((one) => one.differences);
   const faults = servers.flatMap((server, index) =>
     server.faults().map((fault) => `server ${String(index)} (${server.kind}): ${fault}`),
   );
+  if (error !== undefined) faults.unshift(`the soak itself: ${error}`);
   const passed = differences.length === 0 && faults.length === 0;
   if (!passed) process.exitCode = 1;
-  for (const [name, count] of [...town.counts].toSorted()) console.error(`  ${name}: ${String(count)}`);
+  const counts = town?.counts ?? new Map<string, number>();
+  for (const [name, count] of [...counts].toSorted()) console.error(`  ${name}: ${String(count)}`);
   for (const line of [...faults, ...differences.slice(0, SHOWN_DIFFERENCES)]) console.error(`  ${line}`);
   if (differences.length > SHOWN_DIFFERENCES) console.error(`  … ${String(differences.length)} differences in all`);
-  const sum = (figure: (one: Comparison) => number): number => comparisons.reduce((all, one) => all + figure(one), 0);
-  const requests = [...town.counts].reduce((all, [, count]) => all + count, 0);
-  console.log(
-    JSON.stringify({
-      soak: seed,
-      passed,
-      minutes,
-      servers: servers.map(({ kind }) => kind).join(','),
-      requests,
-      unanswered: [...town.counts].reduce((all, [name, n]) => all + (name.endsWith('unanswered') ? n : 0), 0),
-      ...troubles,
-      acknowledged: town.acknowledged.length,
-      rooms: town.rooms.length,
-      shared_rooms: comparisons.filter((one) => one.servers > 1).length,
-      views: sum((one) => one.servers),
-      history_events: sum((one) => one.historyEvents),
-      state_events: sum((one) => one.stateEvents),
-      soft_failed: sum((one) => one.softFailed),
-      healed_in_s: Math.round(healedInMs / 100) / 10,
-      differences: differences.length,
-      faults: faults.length,
-    }),
-  );
+  const sum = (figure: (one: Comparison) => number): number =>
+    comparisons.reduce((total, one) => total + figure(one), 0);
+  const requests = [...counts].reduce((total, [, count]) => total + count, 0);
+  const result = {
+    soak: run.seed,
+    passed,
+    minutes: run.minutes,
+    servers: servers.map(({ kind }) => kind).join(','),
+    requests,
+    unanswered: [...counts].reduce((total, [name, n]) => total + (name.endsWith('unanswered') ? n : 0), 0),
+    ...run.troubles,
+    acknowledged: town?.acknowledged.length ?? 0,
+    rooms: town?.rooms.length ?? 0,
+    shared_rooms: comparisons.filter((one) => one.servers > 1).length,
+    views: sum((one) => one.servers),
+    history_events: sum((one) => one.historyEvents),
+    state_events: sum((one) => one.stateEvents),
+    soft_failed: sum((one) => one.softFailed),
+    healed_in_s: Math.round(run.healedInMs / 100) / 10,
+    differences: differences.length,
+    faults: faults.length,
+  };
+  console.log(JSON.stringify(result));
+  if (passed) return;
+  const folder = await record(all, town, journal, { ...result, all_faults: faults, all_differences: differences });
+  console.error(`  What is needed to play it again is in ${folder}`);
 }
 
 function positive(text: string): number {

@@ -1,4 +1,5 @@
 /** What happens to the servers: lines that are cut, and processes that are killed. All of it is over at the end. */
+import type { Journal } from './journal.ts';
 import type { LineState } from './lines.ts';
 import { Random } from './random.ts';
 import type { SoakServers } from './servers.ts';
@@ -8,6 +9,8 @@ export interface Troubles {
   readonly kills: number;
 }
 
+type Count = (details: Readonly<Record<string, unknown>>) => void;
+
 const CUT_MS = { least: 1_000, most: 15_000 };
 const BETWEEN_CUTS_MS = { least: 1_000, most: 8_000 };
 const DEAD_MS = { least: 0, most: 8_000 };
@@ -15,16 +18,22 @@ const BETWEEN_KILLS_MS = { least: 8_000, most: 25_000 };
 const BOTH_WAYS = 0.5;
 
 /** Makes trouble until the time is over; then all lines are open and all servers run. */
-export async function trouble(all: SoakServers, seed: number, until: number): Promise<Troubles> {
+export async function trouble(all: SoakServers, seed: number, until: number, journal: Journal): Promise<Troubles> {
   const counts = { cuts: 0, kills: 0 };
   await Promise.all([
-    cutLines(all, new Random(seed, 'cuts'), until, () => (counts.cuts += 1)),
-    killServers(all, new Random(seed, 'kills'), until, () => (counts.kills += 1)),
+    cutLines(all, new Random(seed, 'cuts'), until, (details) => {
+      counts.cuts += 1;
+      journal.note(details);
+    }),
+    killServers(all, new Random(seed, 'kills'), until, (details) => {
+      counts.kills += 1;
+      journal.note(details);
+    }),
   ]);
   return counts;
 }
 
-async function cutLines(all: SoakServers, random: Random, until: number, count: () => void): Promise<void> {
+async function cutLines(all: SoakServers, random: Random, until: number, count: Count): Promise<void> {
   const numbers = all.servers.map((_, index) => index);
   const healing: Promise<void>[] = [];
   const ends = new Map<string, number>();
@@ -35,7 +44,7 @@ async function cutLines(all: SoakServers, random: Random, until: number, count: 
     const state: LineState = random.chance(0.5) ? 'refused' : 'stalled';
     const lasts = random.whole(CUT_MS.least, CUT_MS.most);
     const end = Math.min(Date.now() + lasts, until);
-    count();
+    count({ cut: ways, state, ms: end - Date.now() });
     for (const way of ways) {
       // The later end counts when a line is cut again while it is.
       ends.set(way.join(), Math.max(end, ends.get(way.join()) ?? 0));
@@ -52,14 +61,14 @@ async function cutLines(all: SoakServers, random: Random, until: number, count: 
   for (const from of numbers) for (const to of numbers) if (from !== to) all.line(from, to).set('open');
 }
 
-async function killServers(all: SoakServers, random: Random, until: number, count: () => void): Promise<void> {
+async function killServers(all: SoakServers, random: Random, until: number, count: Count): Promise<void> {
   for (;;) {
     const wait = random.whole(BETWEEN_KILLS_MS.least, BETWEEN_KILLS_MS.most);
     const server = random.of(all.servers);
     const dead = random.whole(DEAD_MS.least, DEAD_MS.most);
     if (Date.now() + wait >= until) return pause(until - Date.now());
     await pause(wait);
-    count();
+    count({ killed: server.name, ms: dead });
     await server.kill();
     await pause(dead);
     await server.start();

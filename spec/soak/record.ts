@@ -1,0 +1,56 @@
+/**
+ * What is kept of a soak that did not pass, to find out why and to play it again: of each server its events in the order
+ * in which it took them with its verdicts, where its rooms stand, and its log; and what people and troubles did when.
+ */
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseStrict } from '../../federation/json.ts';
+import type { Town } from './actions.ts';
+import { arrivals } from './graph.ts';
+import type { Journal } from './journal.ts';
+import type { SoakServers } from './servers.ts';
+
+/** Forward extremities and the current state, by room. */
+const ENDS = {
+  ours: 'SELECT unnest(extremities) AS event_id FROM rooms WHERE room_id = $1',
+  synapse: 'SELECT event_id FROM event_forward_extremities WHERE room_id = $1',
+};
+
+/**
+ * Writes it.
+ *
+ * @param result what the soak says of itself
+ * @returns the folder
+ */
+export async function record(
+  { servers }: SoakServers,
+  town: Town | undefined,
+  journal: Journal,
+  result: object,
+): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'hansetag-soak-failed-'));
+  writeFileSync(join(folder, 'result.json'), `${JSON.stringify(result, undefined, 2)}\n`);
+  writeFileSync(join(folder, 'journal.jsonl'), lines(journal.entries));
+  for (const [index, server] of servers.entries()) {
+    const own = join(folder, `${String(index)}-${server.kind}`);
+    mkdirSync(own);
+    if (existsSync(server.logFile)) copyFileSync(server.logFile, join(own, 'log'));
+    const events: object[] = [];
+    const rooms: object[] = [];
+    for (const { roomId, version } of town?.rooms ?? []) {
+      for (const { json, ...arrival } of await arrivals(server, roomId)) {
+        events.push({ roomId, ...arrival, event: parseStrict(json) });
+      }
+      const { rows } = await server.database.query<{ event_id: string }>(ENDS[server.kind], [roomId]);
+      rooms.push({ server: server.name, roomId, version, extremities: rows.map((row) => row.event_id) });
+    }
+    writeFileSync(join(own, 'events.jsonl'), lines(events));
+    writeFileSync(join(own, 'rooms.jsonl'), lines(rooms));
+  }
+  return folder;
+}
+
+function lines(all: readonly object[]): string {
+  return all.map((one) => `${JSON.stringify(one)}\n`).join('');
+}
