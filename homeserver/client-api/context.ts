@@ -31,7 +31,7 @@ export function contextRouter({ rooms, relations, showFor, requireSession }: Con
         const { userId, deviceId } = requesterOf(response);
         const roomId = parameter(request, 'roomId');
         // Somebody outside learns of no event at all, not even that there is none.
-        await rooms.visibleAmong(roomId, userId, []);
+        await rooms.requireStanding(roomId, userId);
         const event = await rooms.visibleEvent(roomId, userId, parameter(request, 'eventId'));
         const filter = parseEventFilter(queryText(request, 'filter'));
         const limit = queryNumber(request, 'limit', DEFAULT_LIMIT, MAX_LIMIT);

@@ -2,10 +2,11 @@
  * Pages of a room's history, by depth: in the order in which things happened, whenever we learned of them. Where
  * history is missing, because nobody of ours was in the room, it is fetched on the way.
  */
-import { isCreate } from '../../federation/event.ts';
 import { placeAfter, placeBefore, readPlace, tokenOf } from '../stream/tokens.ts';
 import type { Place } from '../stream/tokens.ts';
+import type { Fetched } from './backfill.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
+import { firstGap } from './gaps.ts';
 
 export interface PageQuery {
   /** Pagination tokens. */
@@ -28,8 +29,8 @@ export interface Page {
 
 export interface PagesDeps {
   readonly events: EventStore;
-  /** Fetches what came before an event. @returns false when there is nothing to be had */
-  readonly fillGap: (event: StoredEvent) => Promise<boolean>;
+  /** Fetches what came before an event. */
+  readonly fillGap: (event: StoredEvent) => Promise<Fetched>;
 }
 
 /** Events read at once, and at most for one page, when only some of them are wanted. */
@@ -69,7 +70,7 @@ export async function readPage(
       newestFirst: back,
       limit: batch,
     });
-    const gap = back ? await firstGap(deps, read, unfilled) : undefined;
+    const gap = back ? await firstGap(deps.events, read, unfilled) : undefined;
     const page = gap === undefined ? read : read.slice(0, read.indexOf(gap) + 1);
     const chosen = new Set(query.wanted ? await query.wanted(page) : page);
     let done = page.length === 0;
@@ -84,7 +85,10 @@ export async function readPage(
     else if (events.length < query.limit) {
       // Whoever may see little of what is fetched goes on with the next page.
       if (fills++ >= MAX_FILLS) break;
-      if (!(await deps.fillGap(gap))) unfilled.add(gap.eventId);
+      const fetched = await deps.fillGap(gap);
+      // Whoever goes on from here has it tried again; only when that fails as well is the page about what is older.
+      if (fetched === 'failed' && events.length > 0) break;
+      if (fetched !== 'filled') unfilled.add(gap.eventId);
     }
   }
   const next = tokenOf(at.position === Number.MIN_SAFE_INTEGER ? { position: 0 } : at);
@@ -98,20 +102,11 @@ export async function readPage(
 
 /** Fetches what came before the event right after a place, if that is not known. */
 async function fillBefore(deps: PagesDeps, roomId: string, place: Place, unfilled: Set<string>): Promise<void> {
-  const [above] = await deps.events.page(roomId, { after: place, newestFirst: false, limit: 1 });
-  const gap = above && (await firstGap(deps, [above], unfilled));
-  if (gap && !(await deps.fillGap(gap))) unfilled.add(gap.eventId);
-}
-
-/** The first of some events before which history is missing. */
-async function firstGap(
-  { events }: PagesDeps,
-  page: readonly StoredEvent[],
-  unfilled: ReadonlySet<string>,
-): Promise<StoredEvent | undefined> {
-  const known = await events.getMany(page.flatMap(({ pdu }) => pdu.prev_events));
-  return page.find(({ eventId, pdu }) => {
-    if (isCreate(pdu) || unfilled.has(eventId)) return false;
-    return pdu.prev_events.some((id) => known.get(id)?.outlier !== false);
-  });
+  const { events } = deps;
+  const [above] =
+    place.depth === undefined
+      ? await events.range(roomId, { after: place.position - 1, newestFirst: false, limit: 1 })
+      : await events.page(roomId, { after: place, newestFirst: false, limit: 1 });
+  const gap = above && (await firstGap(events, [above], unfilled));
+  if (gap && (await deps.fillGap(gap)) !== 'filled') unfilled.add(gap.eventId);
 }

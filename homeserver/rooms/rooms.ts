@@ -20,21 +20,22 @@ import type { Database } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
 import type { Notifier } from '../stream/notifier.ts';
 import type { Positions } from '../stream/positions.ts';
-import { readToken, tokenBefore } from '../stream/tokens.ts';
+import { readToken } from '../stream/tokens.ts';
 import { adoptJoin } from './adopt.ts';
 import type { AdoptDeps, AdoptedJoin } from './adopt.ts';
+import { Backfill } from './backfill.ts';
 import { Completion } from './completion.ts';
 import { createContent, firstEvents } from './create-room.ts';
 import type { CreateRoomOptions } from './create-room.ts';
 import { EventStore } from './event-store.ts';
 import type { StoredEvent } from './event-store.ts';
+import { firstBreak } from './gaps.ts';
 import { History } from './history.ts';
 import { IncompleteRooms } from './incomplete-rooms.ts';
 import { Invitations } from './invitations.ts';
 import type { Invitation } from './invitations.ts';
 import { LocalEvents } from './local-events.ts';
 import type { NewEvent } from './local-events.ts';
-import { Lru } from './lru.ts';
 import { Members } from './members.ts';
 import { Memberships } from './memberships.ts';
 import { MessageBatches } from './message-batches.ts';
@@ -60,6 +61,14 @@ export { shown } from './event-store.ts';
 /** Told of every accepted event after it was stored, in order within a room. Its exceptions change nothing. */
 export type EventListener = (event: StoredEvent, info: { live: boolean }) => void;
 
+/** How a user stands to a room, as far as they may look into it. */
+export interface Standing {
+  /** undefined for somebody who was never in a room that is open to all. */
+  readonly membership: string | undefined;
+  /** Stream position of the membership. */
+  readonly position: number;
+}
+
 export interface RoomsOptions {
   readonly db: Database;
   readonly serverName: string;
@@ -72,14 +81,8 @@ export interface RoomsOptions {
   readonly log: Logger;
 }
 
-const BACKFILL_LIMIT = 100;
-/** History that was not to be had is not asked for again so soon, in ms. */
-const GAP_RETRY_MS = 60_000;
-const KNOWN_GAPS = 1000;
 /** How long somebody waits who asks for the members of a room that is still being completed, in ms. */
 const WHOLE_PATIENCE_MS = 60_000;
-/** Servers asked in turn for older history. */
-const SERVERS_TO_ASK = 5;
 
 export class Rooms {
   readonly #options: RoomsOptions;
@@ -96,6 +99,7 @@ export class Rooms {
   readonly #local: LocalEvents;
   readonly #batches: MessageBatches;
   readonly #receiver: Receiver;
+  readonly #backfill: Backfill;
   readonly #adoptDeps: AdoptDeps;
   readonly #states: StateStore;
   readonly #incomplete: IncompleteRooms;
@@ -107,18 +111,13 @@ export class Rooms {
   /** Who enters, leaves and lets in. */
   readonly memberships: Memberships;
   #remote: RemoteRooms | undefined;
-  /** Events before which history is missing, and until when nobody is asked for it. */
-  readonly #unfilled = new Lru<string, number>(KNOWN_GAPS);
   /** When the last room was created here, Unix time in ms. */
   #lastCreation = 0;
-  /** The lowest position of backfilled history. */
-  #firstPosition: number;
 
   private constructor(options: RoomsOptions, first: number, incomplete: IncompleteRooms) {
     const { db, serverName, key, sender, positions, log } = options;
     this.#options = options;
     this.#positions = positions;
-    this.#firstPosition = first;
     this.#incomplete = incomplete;
     this.#events = new EventStore(db);
     this.#states = new StateStore(db);
@@ -150,6 +149,15 @@ export class Rooms {
       inTurn: (roomId, task) => this.#inTurn(roomId, task),
     });
     this.#receiver = new Receiver({ ...shared, timeline: this.#timeline, remote: () => this.#requireRemote() });
+    this.#backfill = new Backfill(
+      {
+        ...shared,
+        receiver: this.#receiver,
+        remote: () => this.#remote,
+        inTurn: (roomId, task) => this.#inTurn(roomId, task),
+      },
+      first,
+    );
     this.#adoptDeps = { ...shared, receiver: this.#receiver, timeline: this.#timeline };
     this.#completion = new Completion({
       ...shared,
@@ -332,7 +340,7 @@ export class Rooms {
    * @throws MatrixError 403 for anybody else
    */
   async stateFor(roomId: string, userId: string, at?: string): Promise<ReadonlyMap<StateKey, StoredEvent>> {
-    const { membership, position } = await this.#presentMembership(roomId, userId);
+    const { membership, position } = await this.requireStanding(roomId, userId);
     const open = membership === 'join' || membership === undefined;
     const limit = open ? this.position : position;
     if (open && at === undefined) return this.state(roomId);
@@ -377,6 +385,27 @@ export class Rooms {
   async memberOf(roomId: string, userId: string): Promise<MemberOf | undefined> {
     const [row] = await this.#members.roomsOf(userId, ['join', 'invite', 'leave', 'ban', 'knock'], roomId);
     return row;
+  }
+
+  /**
+   * How a user stands to a room now; undefined for somebody outside a room that is not open to all. That may change at
+   * any time: whoever tells of many rooms leaves out those that have become invisible.
+   */
+  async standing(roomId: string, userId: string): Promise<Standing | undefined> {
+    const row = await this.memberOf(roomId, userId);
+    if (row && (row.membership === 'join' || row.membership === 'leave' || row.membership === 'ban')) return row;
+    const visibility = await this.stateEvent(roomId, 'm.room.history_visibility', '');
+    if (member(visibility?.pdu.content, 'history_visibility') === 'world_readable') {
+      return { membership: undefined, position: this.position };
+    }
+    return row;
+  }
+
+  /** For what is asked of one room. @throws MatrixError 403 for somebody outside a room that is not open to all */
+  async requireStanding(roomId: string, userId: string): Promise<Standing> {
+    const standing = await this.standing(roomId, userId);
+    if (!standing) throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
+    return standing;
   }
 
   /** An invitation to a room that this server is not in, a knock at one, or the end of either. */
@@ -435,32 +464,9 @@ export class Rooms {
 
   /** A page of what a user may see; fetches history from other servers where ours has gaps. */
   async messages(roomId: string, userId: string, query: PageQuery): Promise<Page> {
-    const now = await this.#presentMembership(roomId, userId);
-    const deps = { events: this.#events, fillGap: (event: StoredEvent) => this.#fillGap(event) };
+    const now = await this.requireStanding(roomId, userId);
+    const deps = { events: this.#events, fillGap: (event: StoredEvent) => this.#backfill.before(event) };
     return readPage(deps, roomId, query, this.position, (event) => this.history.visibleToUser(event, userId, now));
-  }
-
-  /** Events of a room after a position, as the user may see them, oldest first; `limited` when there were more. */
-  async newest(
-    roomId: string,
-    userId: string,
-    range: { after?: number; upTo: number; limit: number },
-  ): Promise<{ events: StoredEvent[]; limited: boolean; before: string }> {
-    const now = await this.#presentMembership(roomId, userId);
-    const page = await this.#events.range(roomId, {
-      ...(range.after === undefined ? {} : { after: range.after }),
-      before: range.upTo + 1,
-      newestFirst: true,
-      limit: range.limit + 1,
-    });
-    const limited = page.length > range.limit;
-    const events: StoredEvent[] = [];
-    for (const event of page.slice(0, range.limit)) {
-      if (await this.history.visibleToUser(event, userId, now)) events.push(event);
-    }
-    events.reverse();
-    const oldest = events[0]?.position ?? range.upTo + 1;
-    return { events, limited, before: tokenBefore(oldest) };
   }
 
   /**
@@ -484,10 +490,7 @@ export class Rooms {
     const event = await this.#events.get(id);
     if (event?.roomId === roomId && !event.rejected && !event.outlier && !(await this.#isHidden(event))) {
       // Somebody outside does not learn whether there is such an event.
-      const now = await this.#presentMembership(roomId, userId).catch((error: unknown) => {
-        if (!(error instanceof MatrixError)) throw error;
-        return undefined;
-      });
+      const now = await this.standing(roomId, userId);
       if (now && (await this.history.visibleToUser(event, userId, now))) return event;
     }
     throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such event, or you may not see it.');
@@ -500,13 +503,23 @@ export class Rooms {
     return room === undefined || currentId(room, pdu.type, pdu.state_key ?? '') !== id;
   }
 
-  /** Those of some events of one room that a user may see, in their order. @throws MatrixError 403 for an outsider */
+  /** Those of some events of one room that a user may see, in their order; none for somebody outside. */
   async visibleAmong(roomId: string, userId: string, events: Iterable<StoredEvent>): Promise<StoredEvent[]> {
-    const now = await this.#presentMembership(roomId, userId);
+    const now = await this.standing(roomId, userId);
+    return now ? this.visibleTo(now, roomId, userId, events) : [];
+  }
+
+  /** As `visibleAmong`, for a user whose standing is known already. */
+  async visibleTo(
+    standing: Standing,
+    roomId: string,
+    userId: string,
+    events: Iterable<StoredEvent>,
+  ): Promise<StoredEvent[]> {
     const visible: StoredEvent[] = [];
     for (const event of events) {
       if (event.roomId !== roomId || event.rejected || event.softFailed || event.outlier) continue;
-      if (await this.history.visibleToUser(event, userId, now)) visible.push(event);
+      if (await this.history.visibleToUser(event, userId, standing)) visible.push(event);
     }
     return visible;
   }
@@ -519,10 +532,17 @@ export class Rooms {
     return this.#events.range(roomId, range);
   }
 
+  /**
+   * The first of some events, newest first in the order of the stream, before which history is missing or was fetched
+   * later: who is told of what is new has to ask for what lies before it.
+   */
+  async firstBreak(page: readonly StoredEvent[]): Promise<StoredEvent | undefined> {
+    return firstBreak(this.#events, page);
+  }
+
   /** Fetches some of the history before the oldest event that we have. @returns false when there is none to be had */
   async fetchHistory(roomId: string): Promise<boolean> {
-    const oldest = await this.#events.oldest(roomId);
-    return oldest !== undefined && !isCreate(oldest.pdu) && (await this.#backfill(roomId, oldest.eventId));
+    return this.#backfill.beforeOldest(roomId);
   }
 
   /** The oldest event of the history that we have. */
@@ -666,34 +686,6 @@ export class Rooms {
     }
   }
 
-  /** Fetches history before an event. @returns false when there is none to be had */
-  async #fillGap({ eventId: id, roomId }: StoredEvent): Promise<boolean> {
-    if (!this.#remote || (this.#unfilled.get(id) ?? 0) > Date.now()) return false;
-    const filled = await this.#backfill(roomId, id);
-    if (!filled) this.#unfilled.set(id, Date.now() + GAP_RETRY_MS);
-    return filled;
-  }
-
-  async #backfill(roomId: string, id: string): Promise<boolean> {
-    const servers = [...(await this.#members.servers(roomId))].filter((name) => name !== this.#options.serverName);
-    const version = await this.version(roomId);
-    const remote = this.#remote;
-    if (servers.length === 0 || !version || !remote) return false;
-    // Who came in late may have no more than we have: then the next one is asked.
-    for (const server of servers.slice(0, SERVERS_TO_ASK)) {
-      try {
-        const pdus = await remote.backfill(roomId, [id], [server], BACKFILL_LIMIT, version);
-        const stored = await this.#inTurn(roomId, (room) =>
-          this.#receiver.storeHistory(room, pdus, server, () => --this.#firstPosition),
-        );
-        if (stored > 0) return true;
-      } catch (error) {
-        this.#options.log.info({ err: error, roomId, server }, 'older history could not be fetched');
-      }
-    }
-    return false;
-  }
-
   /**
    * The state when somebody entered a room for the first time; the current one where we do not have its beginning.
    * Before that there is none, but a token from before the first event is what clients have of a room that a whole
@@ -703,21 +695,6 @@ export class Rooms {
     const [create, join] = await this.#events.range(roomId, { newestFirst: false, limit: 2 });
     const isWhole = create !== undefined && isCreate(create.pdu) && join?.stateAfter !== undefined;
     return isWhole ? this.stateAfter(join) : this.state(roomId);
-  }
-
-  /** How a user stands to a room now. @throws MatrixError 403 for somebody outside a room that is not open to all */
-  async #presentMembership(
-    roomId: string,
-    userId: string,
-  ): Promise<{ membership: string | undefined; position: number }> {
-    const [row] = await this.#members.roomsOf(userId, ['join', 'invite', 'leave', 'ban', 'knock'], roomId);
-    if (row && (row.membership === 'join' || row.membership === 'leave' || row.membership === 'ban')) return row;
-    const visibility = await this.stateEvent(roomId, 'm.room.history_visibility', '');
-    if (member(visibility?.pdu.content, 'history_visibility') === 'world_readable') {
-      return { membership: undefined, position: this.position };
-    }
-    if (row) return row;
-    throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
   }
 
   async #load(map: ReadonlyMap<StateKey, string>): Promise<ReadonlyMap<StateKey, StoredEvent>> {

@@ -49,9 +49,11 @@ export class EventTimes {
    */
   async forUser(roomId: string, userId: string, at: number, dir: TimeDirection): Promise<EventAt> {
     const { rooms } = this.#options;
+    const standing = await rooms.requireStanding(roomId, userId);
     const ids = await this.#near(roomId, at, dir, CANDIDATES);
     const events = await rooms.events(ids);
-    const [visible] = await rooms.visibleAmong(
+    const [visible] = await rooms.visibleTo(
+      standing,
       roomId,
       userId,
       ids.map((id) => events.get(id)).filter((event) => event !== undefined),

@@ -39,7 +39,7 @@ export interface RoomEntryQuestion {
   readonly ignored: ReadonlySet<string>;
 }
 
-/** @returns undefined when nothing is new */
+/** @returns undefined when nothing is new, or the user may not look into the room any more */
 export async function roomEntry(deps: RoomEntryDeps, asked: RoomEntryQuestion): Promise<JsonObject | undefined> {
   const { rooms } = deps;
   const { question, roomId, since, upTo, ignored } = asked;
@@ -52,6 +52,7 @@ export async function roomEntry(deps: RoomEntryDeps, asked: RoomEntryQuestion): 
     filter: filter.room?.timeline,
     ignored,
   });
+  if (!page) return undefined;
   const state = await stateToTell(deps, asked, page);
   if (since !== undefined && page.events.length === 0 && state.size === 0 && !page.limited) return undefined;
   const events = await rooms.events(state.values());

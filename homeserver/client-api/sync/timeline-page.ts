@@ -17,7 +17,7 @@ export interface TimelineRange {
 export interface TimelinePage {
   /** Oldest first. */
   readonly events: StoredEvent[];
-  /** Whether there are more before these, after `after`. */
+  /** Whether there are more before these, after `after`, or events are missing there. */
   readonly limited: boolean;
   /** Token for `/messages`: what comes before the events. */
   readonly before: string;
@@ -31,8 +31,11 @@ const MAX_LIMIT = 100;
 /** Events looked at for one timeline, however few of them pass the filter. */
 const MAX_LOOKED_AT = 1_000;
 
-export async function timelinePage(rooms: Rooms, range: TimelineRange): Promise<TimelinePage> {
+/** @returns undefined when the room has become invisible to the user */
+export async function timelinePage(rooms: Rooms, range: TimelineRange): Promise<TimelinePage | undefined> {
   const { roomId, userId, after, upTo, filter, ignored } = range;
+  const standing = await rooms.standing(roomId, userId);
+  if (!standing) return undefined;
   const limit = Math.min(filter?.limit ?? DEFAULT_LIMIT, MAX_LIMIT);
   const events: StoredEvent[] = [];
   let before = upTo + 1;
@@ -52,13 +55,16 @@ export async function timelinePage(rooms: Rooms, range: TimelineRange): Promise<
       limit: size,
     });
     const wanted = page.filter((event) => (!filter || passes(filter, event)) && !isIgnored(event, ignored));
-    const shown = new Set(await rooms.visibleAmong(roomId, userId, wanted));
+    const shown = new Set(await rooms.visibleTo(standing, roomId, userId, wanted));
+    // A timeline never runs over a gap: clients ask for what is missing, as they do when there are too many events.
+    const broken = await rooms.firstBreak(page);
     for (const [index, event] of page.entries()) {
       if (shown.has(event)) {
         if (events.length === limit) return done(true, page.slice(index));
         events.push(event);
       }
       before = event.position;
+      if (event === broken) return done(true, page.slice(index + 1));
     }
     lookedAt += page.length;
     if (page.length < size) return done(false);

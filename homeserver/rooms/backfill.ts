@@ -1,0 +1,91 @@
+/** Fetches history that we lack from the other servers of a room when somebody looks for it. */
+import type { Logger } from 'pino';
+import { isCreate } from '../../federation/event.ts';
+import type { EventStore, StoredEvent } from './event-store.ts';
+import { Lru } from './lru.ts';
+import type { Members } from './members.ts';
+import type { RemoteRooms } from './ports.ts';
+import type { Receiver } from './receive.ts';
+import type { Room } from './room.ts';
+
+export interface BackfillDeps {
+  readonly serverName: string;
+  readonly events: EventStore;
+  readonly members: Members;
+  readonly receiver: Receiver;
+  /** undefined as long as there is no way to other servers. */
+  readonly remote: () => RemoteRooms | undefined;
+  /** Runs a task in the room's turn. @throws MatrixError 404 for an unknown room */
+  readonly inTurn: <T>(roomId: string, task: (room: Room) => Promise<T>) => Promise<T>;
+  readonly log: Logger;
+}
+
+/** `none`: whoever was asked has nothing before the event; `failed`: somebody who may have it did not answer. */
+export type Fetched = 'filled' | 'none' | 'failed';
+
+const LIMIT = 100;
+/** Servers asked in turn. */
+const SERVERS_TO_ASK = 5;
+/** History that nobody has is not asked for again so soon, in ms. */
+const NONE_RETRY_MS = 60_000;
+const KNOWN_ENDS = 1000;
+
+export class Backfill {
+  readonly #deps: BackfillDeps;
+  /** Events before which nobody has more, and until when nobody is asked for it. */
+  readonly #ends = new Lru<string, number>(KNOWN_ENDS);
+  /** What is being fetched, by the event before which it belongs. */
+  readonly #running = new Map<string, Promise<Fetched>>();
+  /** The lowest position of history. */
+  #firstPosition: number;
+
+  /** @param firstPosition the lowest position of history that is stored; 0 when there is none */
+  constructor(deps: BackfillDeps, firstPosition: number) {
+    this.#deps = deps;
+    this.#firstPosition = firstPosition;
+  }
+
+  /** Fetches what came before an event. What failed is tried again whenever it is asked for. */
+  async before({ eventId: id, roomId }: StoredEvent): Promise<Fetched> {
+    if ((this.#ends.get(id) ?? 0) > Date.now()) return 'none';
+    const fetched = await this.#once(roomId, id);
+    if (fetched === 'none') this.#ends.set(id, Date.now() + NONE_RETRY_MS);
+    return fetched;
+  }
+
+  /** Fetches some of what came before the oldest event that we have. @returns false when nothing was to be had */
+  async beforeOldest(roomId: string): Promise<boolean> {
+    const oldest = await this.#deps.events.oldest(roomId);
+    return oldest !== undefined && !isCreate(oldest.pdu) && (await this.#once(roomId, oldest.eventId)) === 'filled';
+  }
+
+  /** However many ask, other servers are asked once. */
+  #once(roomId: string, id: string): Promise<Fetched> {
+    const running = this.#running.get(id) ?? this.#fetch(roomId, id).finally(() => void this.#running.delete(id));
+    this.#running.set(id, running);
+    return running;
+  }
+
+  async #fetch(roomId: string, id: string): Promise<Fetched> {
+    const { serverName, members, receiver, inTurn, log } = this.#deps;
+    const servers = [...(await members.servers(roomId))].filter((name) => name !== serverName);
+    const remote = this.#deps.remote();
+    if (servers.length === 0 || !remote) return 'none';
+    let fetched: Fetched = 'none';
+    // Who came in late may have no more than we have: then the next one is asked.
+    for (const server of servers.slice(0, SERVERS_TO_ASK)) {
+      try {
+        const { version } = await inTurn(roomId, (room) => Promise.resolve(room));
+        const pdus = await remote.backfill(roomId, [id], [server], LIMIT, version);
+        const stored = await inTurn(roomId, (room) =>
+          receiver.storeHistory(room, pdus, server, () => --this.#firstPosition),
+        );
+        if (stored > 0) return 'filled';
+      } catch (error) {
+        fetched = 'failed';
+        log.info({ err: error, roomId, server }, 'older history could not be fetched');
+      }
+    }
+    return fetched;
+  }
+}
