@@ -19,6 +19,16 @@ export class MatrixError extends Error {
   }
 }
 
+/** One item of a list; undefined when the asker may not know of it any more, so that it is left out of the list. */
+export async function unlessInvisible<T>(item: Promise<T>): Promise<T | undefined> {
+  try {
+    return await item;
+  } catch (error) {
+    if (error instanceof MatrixError && (error.status === 403 || error.status === 404)) return undefined;
+    throw error;
+  }
+}
+
 type Handler = (request: Request, response: Response) => unknown;
 
 /** Handles a path by method; any other method gets 405 and not 404, as the specification demands. */

@@ -4,7 +4,7 @@ import type { RequestHandler, Router } from 'express';
 import { z } from 'zod';
 import { member } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
-import { methods } from '../errors.ts';
+import { methods, unlessInvisible } from '../errors.ts';
 import type { Relations } from '../relations/relations.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 import { around } from '../search/around.ts';
@@ -43,10 +43,16 @@ export function searchRouter({ rooms, relations, search, showFor, requireSession
           return;
         }
         const limit = Math.min(criteria.filter?.limit ?? DEFAULT_LIMIT, MAX_LIMIT);
-        const found = await search.find(userId, criteria, limit, queryText(request, 'next_batch'));
+        const all = await search.find(userId, criteria, limit, queryText(request, 'next_batch'));
         const show = showFor(userId, deviceId);
-        const results: JsonObject[] = [];
-        for (const match of found.matches) results.push(await result(match, criteria, userId, show));
+        const [matches, results]: [Match[], JsonObject[]] = [[], []];
+        for (const match of all.matches) {
+          const told = await unlessInvisible(result(match, criteria, userId, show));
+          if (!told) continue;
+          matches.push(match);
+          results.push(told);
+        }
+        const found = { ...all, matches };
         const state =
           criteria.include_state === true ? await stateOf(found, userId, showFor(userId, deviceId, true)) : undefined;
         response.json({
@@ -115,7 +121,7 @@ export function searchRouter({ rooms, relations, search, showFor, requireSession
   ): Promise<JsonObject> {
     const state: JsonObject = {};
     for (const roomId of new Set(found.matches.map(({ event }) => event.roomId))) {
-      const events = [...(await rooms.stateFor(roomId, userId)).values()];
+      const events = [...((await unlessInvisible(rooms.stateFor(roomId, userId)))?.values() ?? [])];
       state[roomId] = await Promise.all(events.map((event) => show(event)));
     }
     return state;

@@ -32,7 +32,16 @@ export function answers({ rooms, positions, notifier, parts }: AnswersOptions): 
     await parts[0]?.collect?.(question, answer);
     await Promise.all(parts.slice(1, -1).map(async (part) => part.collect?.(question, answer)));
     if (parts.length > 1) await parts.at(-1)?.collect?.(question, answer);
+    await leaveOutInvisible(question, answer);
     return answer;
+  }
+
+  /** A room that was left and forgotten while the parts were asked is told of by the next answer. */
+  async function leaveOutInvisible({ userId, upTo }: SyncQuestion, answer: SyncAnswer): Promise<void> {
+    if (!rooms.movedAfter(upTo)) return;
+    for (const roomId of Object.keys(answer.rooms.join)) {
+      if (!(await rooms.standing(roomId, userId))) Reflect.deleteProperty(answer.rooms.join, roomId);
+    }
   }
 
   return async (asked, deadline, aborted) => {
