@@ -19,7 +19,9 @@ import {
   meetingSchema,
   type NewMeeting,
 } from '../../../../protocol/client-api.ts';
+import type { Organisation } from '../../../../protocol/session.ts';
 import { Auth } from './auth.ts';
+import { OrganisationNames } from './organisation-names.ts';
 import { requestJson } from './request.ts';
 
 const BASE = '/_hansetag/client/v1';
@@ -33,6 +35,7 @@ export type CreatedMeeting = z.infer<typeof createdMeetingSchema>;
 @Injectable({ providedIn: 'root' })
 export class Api {
   readonly #auth = inject(Auth);
+  readonly #names = inject(OrganisationNames);
   readonly #info = signal<Info | undefined>(undefined);
   /** The own organisation; undefined until `loadInfo` has an answer. */
   readonly info = this.#info.asReadonly();
@@ -42,15 +45,20 @@ export class Api {
     if (known) return known;
     const info = await requestJson(infoSchema, `${BASE}/info`);
     this.#info.set(info);
+    this.#names.learn([info.organisation]);
     return info;
   }
 
   async meetings(): Promise<Meeting[]> {
-    return (await this.#auth.request(meetingListSchema, `${BASE}/meetings`)).meetings;
+    const { meetings } = await this.#auth.request(meetingListSchema, `${BASE}/meetings`);
+    this.#learn(meetings);
+    return meetings;
   }
 
-  meeting(roomId: string): Promise<MeetingDetails> {
-    return this.#auth.request(meetingDetailsSchema, `${BASE}/meetings/${encodeURIComponent(roomId)}`);
+  async meeting(roomId: string): Promise<MeetingDetails> {
+    const meeting = await this.#auth.request(meetingDetailsSchema, `${BASE}/meetings/${encodeURIComponent(roomId)}`);
+    this.#learn([meeting]);
+    return meeting;
   }
 
   createMeeting(plan: NewMeeting): Promise<CreatedMeeting> {
@@ -78,14 +86,27 @@ export class Api {
     });
   }
 
-  linkPreview(token: string): Promise<LinkPreview> {
-    return requestJson(linkPreviewSchema, `${BASE}/links/${encodeURIComponent(token)}`);
+  async linkPreview(token: string): Promise<LinkPreview> {
+    const preview = await requestJson(linkPreviewSchema, `${BASE}/links/${encodeURIComponent(token)}`);
+    this.#names.learn([preview.organisation]);
+    return preview;
   }
 
-  joinLink(token: string, displayName?: string): Promise<JoinLinkResult> {
+  /** Enters by link in the name of who is logged in here, be it a guest. */
+  joinLink(token: string): Promise<JoinLinkResult> {
+    return this.#auth.request(joinLinkResultSchema, `${BASE}/links/${encodeURIComponent(token)}/join`, {
+      method: 'POST',
+      body: {},
+    });
+  }
+
+  /** Enters by link as a new guest. */
+  joinLinkAsGuest(token: string, displayName: string): Promise<JoinLinkResult> {
     const path = `${BASE}/links/${encodeURIComponent(token)}/join`;
-    return this.#auth.loggedIn()
-      ? this.#auth.request(joinLinkResultSchema, path, { method: 'POST', body: {} })
-      : requestJson(joinLinkResultSchema, path, { method: 'POST', body: { displayName } });
+    return requestJson(joinLinkResultSchema, path, { method: 'POST', body: { displayName } });
+  }
+
+  #learn(meetings: readonly { organisations: readonly Organisation[] }[]): void {
+    this.#names.learn(meetings.flatMap(({ organisations }) => organisations));
   }
 }

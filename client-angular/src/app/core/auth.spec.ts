@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { ApiError } from './api-error.ts';
 import { Auth } from './auth.ts';
 import { errorText } from './error-text.ts';
+import { postponed, requestJson } from './request.ts';
 
 interface Call {
   path: string;
@@ -99,6 +100,41 @@ describe('The log-in of this browser', () => {
     expect(localStorage.getItem('hansetag-session')).toBeNull();
   });
 
+  it('that ended is told from one that was logged out', async () => {
+    const auth = TestBed.inject(Auth);
+    await login(auth);
+    answer = () => Response.json({ errcode: 'M_UNKNOWN_TOKEN' }, { status: 401 });
+    await auth.check();
+    expect(auth.ended()).toEqual({ guest: false });
+    await login(auth);
+    expect(auth.ended()).toBeUndefined();
+    await auth.logout();
+    expect(auth.ended()).toBeUndefined();
+  });
+
+  it('of a guest that is over does not become the log-in of somebody else in this browser', async () => {
+    await login(TestBed.inject(Auth));
+    TestBed.resetTestingModule();
+    const auth = TestBed.inject(Auth);
+    auth.enterAsGuest({ userId: '@guest:luebeck.example', deviceId: 'D', accessToken: 'g' });
+    answer = () => Response.json({ errcode: 'M_UNKNOWN_TOKEN' }, { status: 401 });
+    await Promise.all([auth.renew('g'), auth.renew('g')]);
+    expect(await auth.renew('g')).toBeUndefined();
+    expect(auth.loggedIn()).toBeFalse();
+    expect(auth.ended()).toEqual({ guest: true });
+    expect(localStorage.getItem('hansetag-session')).toContain('a1');
+  });
+
+  it('does not pass to somebody who logged in in another tab', async () => {
+    const auth = TestBed.inject(Auth);
+    await login(auth);
+    const other = { userId: '@clara:luebeck.example', deviceId: 'E', accessToken: 'c1', guest: false };
+    localStorage.setItem('hansetag-session', JSON.stringify(other));
+    expect(await auth.renew('a1')).toBeUndefined();
+    expect(auth.loggedIn()).toBeFalse();
+    expect(localStorage.getItem('hansetag-session')).toContain('c1');
+  });
+
   it('is not believed when something else stands in the storage', () => {
     localStorage.setItem('hansetag-session', '{"userId":7}');
     expect(TestBed.inject(Auth).loggedIn()).toBeFalse();
@@ -107,8 +143,10 @@ describe('The log-in of this browser', () => {
 
 describe('A failed request in words', () => {
   it('names the organisation that failed and the code for the help desk, never the server’s own text', () => {
-    const text = errorText(new ApiError(502, 'M_UNKNOWN', '<b>stack</b>', 'hamburg.example', 'ab12'));
-    expect(text).toContain('The server of hamburg.example could not be reached');
+    const text = errorText(
+      new ApiError(502, 'M_UNKNOWN', '<b>stack</b>', { organisation: 'hamburg.example', reference: 'ab12' }),
+    );
+    expect(text).toContain('The server of \u2068hamburg.example\u2069 could not be reached');
     expect(text).toContain('ab12');
     expect(text).not.toContain('stack');
   });
@@ -117,5 +155,50 @@ describe('A failed request in words', () => {
     expect(errorText(new ApiError(0, 'HT_UNREACHABLE', ''))).toContain('Check your connection');
     expect(errorText(new ApiError(403, 'M_FORBIDDEN', ''))).toContain('Ask the person who leads');
     expect(errorText(new Error('bug'))).toContain('Reload');
+  });
+
+  it('names an organisation as it calls itself, where that is known', () => {
+    const organisation = 'hamburg.localhost:9548';
+    const nameOf = (): string => 'Hamburg';
+    expect(errorText(new ApiError(502, 'M_UNKNOWN', '', { organisation }), nameOf)).toContain('of Hamburg could');
+    const told = new ApiError(502, 'M_UNKNOWN', '', { organisation, organisationName: 'Hansestadt' });
+    expect(errorText(told)).toContain('Hansestadt');
+  });
+
+  it('blames nobody for too many requests, and says how long to wait', () => {
+    const text = errorText(new ApiError(429, 'M_LIMIT_EXCEEDED', '', { retryAfterMs: 45_000 }));
+    expect(text).toContain('Try again in 45 s');
+    expect(text).not.toContain('too fast');
+  });
+});
+
+describe('A request that the server puts off', () => {
+  it('is sent again when the server says so, and the page says that it waits', async () => {
+    const answers = [
+      Response.json({ errcode: 'M_LIMIT_EXCEEDED', retry_after_ms: 40 }, { status: 429 }),
+      new Response('busy', { status: 429, headers: { 'Retry-After': '0' } }),
+      Response.json({ fine: true }),
+    ];
+    let waited = 0;
+    spyOn(globalThis, 'fetch').and.callFake(() => {
+      waited += postponed().length;
+      return Promise.resolve(answers.shift() ?? Response.error());
+    });
+    const asked = requestJson(z.object({ fine: z.boolean() }), '/one');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(postponed().length).toBe(1);
+    expect(await asked).toEqual({ fine: true });
+    expect(postponed()).toEqual([]);
+    expect(waited).toBe(0);
+  });
+
+  it('for longer than anybody waits is told at once', async () => {
+    const fetched = spyOn(globalThis, 'fetch').and.resolveTo(
+      new Response('{}', { status: 429, headers: { 'Retry-After': '300' } }),
+    );
+    await expectAsync(requestJson(z.unknown(), '/one')).toBeRejectedWith(
+      jasmine.objectContaining({ status: 429, retryAfterMs: 300_000 }),
+    );
+    expect(fetched).toHaveBeenCalledTimes(1);
   });
 });

@@ -9,6 +9,7 @@ import { requestJson, type RequestOptions } from './request.ts';
 
 const STORAGE_KEY = 'hansetag-session';
 const AFTER_LOGIN_KEY = 'hansetag-after-login';
+const GUEST_LINK_KEY = 'hansetag-guest-link';
 /** A token is refreshed when it has less than this left, in ms. */
 const REFRESH_AHEAD_MS = 30_000;
 
@@ -22,6 +23,20 @@ const storedSchema = z.object({
   guest: z.boolean(),
 });
 export type StoredSession = z.infer<typeof storedSchema>;
+
+const guestLinkSchema = z.object({
+  /** The secret part of the link. */
+  token: z.string().min(1).max(64),
+  roomId: z.string().min(2).max(255),
+  name: z.string().max(100),
+});
+/** By which link somebody is a guest here, and of which name. It outlives the guest's session, until the tab is closed. */
+export type GuestLink = z.infer<typeof guestLinkSchema>;
+
+/** A session that came to its end without being asked to: it ran out, or somebody ended it. */
+export interface SessionEnd {
+  guest: boolean;
+}
 
 const loginAnswerSchema = z.object({
   user_id: z.string(),
@@ -40,14 +55,17 @@ function expiry(expiresInMs: number | undefined): { expiresAt?: number } {
   return expiresInMs === undefined ? {} : { expiresAt: Date.now() + expiresInMs };
 }
 
-function read(): StoredSession | undefined {
-  const text = sessionStorage.getItem(STORAGE_KEY) ?? localStorage.getItem(STORAGE_KEY);
+function parsed<S extends z.ZodType>(schema: S, text: string | null): z.output<S> | undefined {
   if (!text) return undefined;
   try {
-    return storedSchema.parse(JSON.parse(text));
+    return schema.parse(JSON.parse(text));
   } catch {
     return undefined;
   }
+}
+
+function read(): StoredSession | undefined {
+  return parsed(storedSchema, sessionStorage.getItem(STORAGE_KEY) ?? localStorage.getItem(STORAGE_KEY));
 }
 
 @Injectable({ providedIn: 'root' })
@@ -57,6 +75,11 @@ export class Auth {
   readonly loggedIn = computed(() => this.#session() !== undefined);
   readonly userId = computed(() => this.#session()?.userId);
   readonly guest = computed(() => this.#session()?.guest ?? false);
+  readonly #ended = signal<SessionEnd | undefined>(undefined);
+  /** The end of the last session, until there is another one; undefined when the person has logged out. */
+  readonly ended = this.#ended.asReadonly();
+  readonly #guestLink = signal(parsed(guestLinkSchema, sessionStorage.getItem(GUEST_LINK_KEY)));
+  readonly guestLink = this.#guestLink.asReadonly();
   #refreshing: Promise<string | undefined> | undefined;
 
   /** Leaves the page for the identity provider; `login` finishes what comes back. */
@@ -88,31 +111,44 @@ export class Auth {
       ...expiry(answer.expires_in_ms),
       guest: false,
     });
-    const then = sessionStorage.getItem(AFTER_LOGIN_KEY) ?? '/';
+    const then = this.afterLogin();
     sessionStorage.removeItem(AFTER_LOGIN_KEY);
+    return then;
+  }
+
+  /** The path inside the client that the person wanted when the log-in was started. */
+  afterLogin(): string {
+    const then = sessionStorage.getItem(AFTER_LOGIN_KEY) ?? '/';
     return then.startsWith('/') ? then : '/';
   }
 
-  enterAsGuest(session: {
-    userId: string;
-    deviceId: string;
-    accessToken: string;
-    expiresInMs?: number | undefined;
-  }): void {
+  /** Begins a guest's session; one that this tab had before is ended. @param link how the guest comes back to it */
+  enterAsGuest(
+    session: { userId: string; deviceId: string; accessToken: string; expiresInMs?: number | undefined },
+    link?: GuestLink,
+  ): void {
+    const before = this.#session();
+    if (before?.guest) void endOnServer(before.accessToken);
     const { userId, deviceId, accessToken, expiresInMs } = session;
+    if (link) {
+      sessionStorage.setItem(GUEST_LINK_KEY, JSON.stringify(link));
+      this.#guestLink.set(link);
+    }
     this.#store({ userId, deviceId, accessToken, ...expiry(expiresInMs), guest: true });
   }
 
   /** Ends the session on the server and here. Not reaching the server does not keep anybody logged in here. */
   async logout(): Promise<void> {
     const session = this.#session();
-    this.#forget();
-    if (!session) return;
-    await requestJson(z.unknown(), '/_matrix/client/v3/logout', {
-      method: 'POST',
-      body: {},
-      accessToken: session.accessToken,
-    }).catch(() => undefined);
+    this.#forget(undefined);
+    if (session) await endOnServer(session.accessToken);
+  }
+
+  /** The server says that the session has ended: looks whether it can be renewed, and forgets it otherwise. */
+  async check(): Promise<void> {
+    const session = this.#session();
+    // Without an answer of the server nothing is known, and the next request will tell.
+    if (session) await this.renew(session.accessToken).catch(() => undefined);
   }
 
   /** An access token that is good for now, or undefined when the person must log in again. */
@@ -135,14 +171,23 @@ export class Auth {
   }
 
   async #renew(refused: string): Promise<string | undefined> {
-    // Another tab may have done it already.
+    const current = this.#session();
+    if (!current) return undefined;
+    const end = { guest: current.guest };
     const stored = read();
-    if (stored && stored.accessToken !== refused) {
+    // Another tab has logged out, or somebody else in: that is no renewal of this session.
+    if (stored?.userId !== current.userId) {
+      this.#ended.set(end);
+      this.#session.set(undefined);
+      return undefined;
+    }
+    // Another tab may have done it already.
+    if (stored.accessToken !== refused) {
       this.#session.set(stored);
       return stored.accessToken;
     }
-    if (!stored?.refreshToken) {
-      this.#forget();
+    if (stored.refreshToken === undefined) {
+      this.#forget(end);
       return undefined;
     }
     try {
@@ -159,7 +204,7 @@ export class Auth {
       return answer.access_token;
     } catch (error) {
       if (error instanceof ApiError && (error.status === 401 || error.status === 403)) {
-        this.#forget();
+        this.#forget(end);
         return undefined;
       }
       throw error;
@@ -186,13 +231,26 @@ export class Auth {
   #store(session: StoredSession): void {
     const storage = session.guest ? sessionStorage : localStorage;
     storage.setItem(STORAGE_KEY, JSON.stringify(session));
-    if (!session.guest) sessionStorage.removeItem(STORAGE_KEY);
+    if (!session.guest) {
+      sessionStorage.removeItem(STORAGE_KEY);
+      sessionStorage.removeItem(GUEST_LINK_KEY);
+      this.#guestLink.set(undefined);
+    }
+    this.#ended.set(undefined);
     this.#session.set(session);
   }
 
-  #forget(): void {
+  #forget(end: SessionEnd | undefined): void {
     const guest = this.#session()?.guest ?? false;
     (guest ? sessionStorage : localStorage).removeItem(STORAGE_KEY);
+    // Two requests may learn of the same end; the second one knows no session any more.
+    if (this.#session()) this.#ended.set(end);
     this.#session.set(undefined);
   }
+}
+
+async function endOnServer(accessToken: string): Promise<void> {
+  await requestJson(z.unknown(), '/_matrix/client/v3/logout', { method: 'POST', body: {}, accessToken }).catch(
+    () => undefined,
+  );
 }

@@ -1,25 +1,32 @@
 /** Entry by link: a guest says a name; somebody who is logged in goes straight on. */
-import { ChangeDetectionStrategy, Component, DestroyRef, inject, input, type OnInit, signal } from '@angular/core';
+import {
+  ChangeDetectionStrategy,
+  Component,
+  computed,
+  DestroyRef,
+  type ElementRef,
+  inject,
+  input,
+  type OnInit,
+  signal,
+  viewChild,
+} from '@angular/core';
 import { MatButton } from '@angular/material/button';
 import { MatFormField, MatHint, MatLabel } from '@angular/material/form-field';
 import { MatInput } from '@angular/material/input';
 import { Router, RouterLink } from '@angular/router';
-import type { LinkPreview } from '../../../../protocol/client-api.ts';
+import type { JoinLinkResult, LinkPreview } from '../../../../protocol/client-api.ts';
 import { Api } from '../core/api.ts';
 import { ApiError } from '../core/api-error.ts';
 import { Auth } from '../core/auth.ts';
 import { errorText } from '../core/error-text.ts';
+import { OrganisationNames } from '../core/organisation-names.ts';
+import { readToken } from '../core/read-link.ts';
 import { Icon } from '../shared/icon.ts';
 import { LanguageMenu } from '../shared/language-menu.ts';
 import { Notice } from '../shared/notice.ts';
 import { OrganisationMark } from '../shared/organisation-mark.ts';
 import { When } from '../shared/when.ts';
-
-function text(error: unknown): string {
-  return error instanceof ApiError && error.status === 404
-    ? $localize`:@@guest.invalid:This link is not valid (any more). Ask the person who invited you for a new one.`
-    : errorText(error);
-}
 
 @Component({
   selector: 'ht-guest',
@@ -45,41 +52,90 @@ export class Guest implements OnInit {
   readonly #auth = inject(Auth);
   readonly #router = inject(Router);
   readonly #destroyed = inject(DestroyRef);
+  readonly #names = inject(OrganisationNames);
   /** The secret part of the link. */
   readonly token = input.required<string>();
   protected readonly preview = signal<LinkPreview | undefined>(undefined);
   protected readonly name = signal('');
-  protected readonly loggedIn = this.#auth.loggedIn;
+  protected readonly nameMissing = signal(false);
+  /** A guest's session of this tab, running or over, is no log-in: guests say their name. */
+  protected readonly member = computed(() => this.#auth.loggedIn() && !this.#auth.guest());
   protected readonly userId = this.#auth.userId;
+  protected readonly guestEnded = computed(() => this.#auth.ended()?.guest === true);
   protected readonly busy = signal(false);
-  protected readonly failure = signal<string | undefined>(undefined);
+  /** `again`: the same link may work later. */
+  protected readonly failure = signal<{ text: string; again: boolean } | undefined>(undefined);
+  protected readonly nameField = viewChild<ElementRef<HTMLInputElement>>('field');
 
   ngOnInit(): void {
-    this.#api.linkPreview(this.token()).then(
-      (preview) => this.preview.set(preview),
-      (error: unknown) => this.failure.set(text(error)),
-    );
+    const token = readToken(this.token());
+    if (token !== undefined && token !== this.token()) {
+      // The address came with the full stop or the bracket of a mail.
+      void this.#router.navigate(['/join', token], { replaceUrl: true });
+      // The component stays and gets the new token.
+    }
+    this.name.set(this.#auth.guestLink()?.name ?? '');
+    void this.load();
+  }
+
+  protected async load(): Promise<void> {
+    this.failure.set(undefined);
+    try {
+      this.preview.set(await this.#api.linkPreview(this.#token()));
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   protected async enter(event: Event): Promise<void> {
     event.preventDefault();
     const name = this.name().trim();
-    if (this.busy() || (!this.loggedIn() && name === '')) return;
+    this.nameMissing.set(!this.member() && name === '');
+    if (this.nameMissing()) this.nameField()?.nativeElement.focus();
+    if (this.busy() || this.nameMissing()) return;
     this.busy.set(true);
     this.failure.set(undefined);
     try {
-      const { roomId, session } = await this.#api.joinLink(this.token(), name);
+      const { roomId } = this.member() ? await this.#api.joinLink(this.#token()) : await this.#enterAsGuest(name);
       if (this.#destroyed.destroyed) return;
-      if (session) this.#auth.enterAsGuest(session);
       await this.#router.navigate(['/meeting', roomId, 'lobby']);
     } catch (error) {
-      this.failure.set(text(error));
+      this.#fail(error);
     } finally {
       this.busy.set(false);
     }
   }
 
+  /** Goes on with the guest's session of this tab if it is of this link and name and still alive, else begins one. */
+  async #enterAsGuest(name: string): Promise<JoinLinkResult> {
+    const token = this.#token();
+    const before = this.#auth.guestLink();
+    if (this.#auth.guest() && before?.token === token && before.name === name) {
+      try {
+        return await this.#api.joinLink(token);
+      } catch (error) {
+        if (!(error instanceof ApiError) || error.status !== 401) throw error;
+      }
+    }
+    const result = await this.#api.joinLinkAsGuest(token, name);
+    if (result.session && !this.#destroyed.destroyed)
+      this.#auth.enterAsGuest(result.session, { token, roomId: result.roomId, name });
+    return result;
+  }
+
   protected login(): void {
-    this.#auth.startLogin(`/join/${this.token()}`);
+    this.#auth.startLogin(`/join/${this.#token()}`);
+  }
+
+  #token(): string {
+    return readToken(this.token()) ?? this.token();
+  }
+
+  #fail(error: unknown): void {
+    const gone = error instanceof ApiError && error.status === 404;
+    const text = gone
+      ? $localize`:@@guest.invalid:This link is not valid (any more). Ask the person who invited you for a new one.`
+      : errorText(error, this.#names.of);
+    this.failure.set({ text, again: !gone });
   }
 }

@@ -1,5 +1,5 @@
 /** The log-in page: one button to the organisation's identity provider, and the way back from there. */
-import { ChangeDetectionStrategy, Component, inject, input, type OnInit, signal } from '@angular/core';
+import { ChangeDetectionStrategy, Component, computed, inject, input, type OnInit, signal } from '@angular/core';
 import { MatButton } from '@angular/material/button';
 import { Router } from '@angular/router';
 import { Api } from '../core/api.ts';
@@ -25,6 +25,13 @@ export class Login implements OnInit {
   readonly then = input<string>();
   readonly loginToken = input<string>();
   protected readonly info = this.#api.info;
+  /** What the person hears about why this page has come. */
+  protected readonly ended = computed(() => {
+    const end = this.#auth.ended();
+    if (!end || this.busy()) return undefined;
+    if (end.guest) return 'guest';
+    return this.then()?.startsWith('/meeting/') ? 'meeting' : 'page';
+  });
   protected readonly failure = signal<string | undefined>(undefined);
   protected readonly busy = signal(false);
 
@@ -32,7 +39,8 @@ export class Login implements OnInit {
     this.#api.loadInfo().catch((error: unknown) => this.failure.set(errorText(error)));
     const token = this.loginToken();
     if (token !== undefined) void this.#finish(token);
-    else if (this.#auth.loggedIn()) void this.#router.navigateByUrl(this.then() ?? '/');
+    // A guest may have an account as well.
+    else if (this.#auth.loggedIn() && !this.#auth.guest()) void this.#router.navigateByUrl(this.then() ?? '/');
   }
 
   protected login(): void {
@@ -49,8 +57,9 @@ export class Login implements OnInit {
     } catch (error) {
       this.failure.set(errorText(error));
       this.busy.set(false);
-      // The token is spent: it does not stay in the address.
-      await this.#router.navigate(['/login'], { replaceUrl: true });
+      // The token is spent: it does not stay in the address. The place that the person wanted to go to does.
+      const then = this.#auth.afterLogin();
+      await this.#router.navigate(['/login'], { replaceUrl: true, queryParams: then === '/' ? {} : { then } });
     }
   }
 }

@@ -2,6 +2,7 @@
 import { effect, inject, Injectable, signal, untracked } from '@angular/core';
 import type { Method, NotificationData, NotificationName, Params, Result } from '../../../../protocol/session.ts';
 import { Auth } from '../core/auth.ts';
+import { OrganisationNames } from '../core/organisation-names.ts';
 import { type ConnectionState, SessionConnection } from './connection.ts';
 
 const PATH = '/_hansetag/client/v1/session';
@@ -14,6 +15,7 @@ export interface SessionListener {
 @Injectable({ providedIn: 'root' })
 export class Session {
   readonly #auth = inject(Auth);
+  readonly #names = inject(OrganisationNames);
   readonly #state = signal<ConnectionState>('idle');
   readonly state = this.#state.asReadonly();
   readonly #hello = signal<Result<'hello'> | undefined>(undefined);
@@ -27,9 +29,11 @@ export class Session {
     onState: (state) => this.#state.set(state),
     onNewSession: (hello) => {
       this.#hello.set(hello);
+      this.#names.learn([hello.organisation]);
       for (const listener of [...this.#listeners]) listener.onNewSession?.(hello);
     },
     onNotification: (name, data) => {
+      this.#listen(name, data);
       for (const listener of [...this.#listeners]) listener.onNotification?.(name, data);
     },
   });
@@ -48,6 +52,14 @@ export class Session {
         if (this.#auth.loggedIn()) this.#connection.start();
       });
     });
+  }
+
+  /** What concerns the session itself, whatever screen is shown. */
+  #listen<N extends NotificationName>(name: N, data: NotificationData<N>): void {
+    if (name === 'organisation.seen') this.#names.learn([data as NotificationData<'organisation.seen'>]);
+    if (name !== 'conference.ended') return;
+    const { reason } = data as NotificationData<'conference.ended'>;
+    if (reason === 'signed-out') void this.#auth.check();
   }
 
   /** Makes sure that the connection is there or being made. */
