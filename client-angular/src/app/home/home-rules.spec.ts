@@ -1,7 +1,7 @@
 import type { Meeting } from '../../../../protocol/client-api.ts';
+import { readLink, readToken } from '../core/read-link.ts';
+import { parseMatrixIds } from '../shared/typed-ids.ts';
 import { arrange } from './arrange.ts';
-import { parseMatrixIds } from './matrix-ids.ts';
-import { readLink } from './read-link.ts';
 
 const HOUR = 3_600_000;
 const NOW = 1_000 * HOUR;
@@ -65,6 +65,38 @@ describe('Typed Matrix ids', () => {
     ]);
     expect(parseMatrixIds('   ')).toEqual({ valid: [], invalid: [] });
   });
+
+  it('inside a sentence or a mail are read without its full stops, brackets and quotation marks', () => {
+    const typed =
+      'Bitte @anna:hamburg.example:9548. Und (@jens:hamburg.example), „@eva:bremen.example“! <@ole:kiel.example>;';
+    expect(parseMatrixIds(typed).valid).toEqual([
+      '@anna:hamburg.example:9548',
+      '@jens:hamburg.example',
+      '@eva:bremen.example',
+      '@ole:kiel.example',
+    ]);
+  });
+
+  it('are read without characters that nobody sees, and from links to a person', () => {
+    expect(parseMatrixIds('\u200b@anna:hamburg.example\u2060').valid).toEqual(['@anna:hamburg.example']);
+    expect(parseMatrixIds('https://matrix.to/#/%40jens%3Ahamburg.example matrix:u/eva:bremen.example').valid).toEqual([
+      '@jens:hamburg.example',
+      '@eva:bremen.example',
+    ]);
+  });
+
+  it('get the server in lower case, and only the server', () => {
+    expect(parseMatrixIds('@Anna:HAMBURG.Example:9548 @Anna:hamburg.example:9548').valid).toEqual([
+      '@Anna:hamburg.example:9548',
+    ]);
+  });
+
+  it('that no server can have are named one by one, and the others stay', () => {
+    expect(parseMatrixIds('@anna:hamburg.example @anna:lübeck.de @x:hamburg.de:99999 @clara:luebeck.example')).toEqual({
+      valid: ['@anna:hamburg.example', '@clara:luebeck.example'],
+      invalid: ['@anna:lübeck.de', '@x:hamburg.de:99999'],
+    });
+  });
 });
 
 describe('A pasted meeting link', () => {
@@ -83,12 +115,38 @@ describe('A pasted meeting link', () => {
     });
   });
 
+  for (const [before, after] of [
+    ['', '.'],
+    ['<', '>'],
+    ['<', '>.'],
+    ['(', ')'],
+    ['Hier: ', ', bis dann!'],
+    ['„', '“'],
+    ['[Sitzung](', ')'],
+  ]) {
+    it(`is read inside ${before}…${after} of a mail`, () => {
+      expect(readLink(`${before}${origin}/join/abc_-123${after}`, origin)).toEqual({
+        kind: 'own',
+        path: '/join/abc_-123',
+      });
+    });
+  }
+
+  it('with the end of a sentence behind it still has its token', () => {
+    for (const text of ['abc_-1', 'abc_-1.', 'abc_-1>', 'abc_-1)', 'abc_-1"', 'abc_-1,']) {
+      expect(readToken(text)).toBe('abc_-1');
+    }
+    expect(readToken('.')).toBeUndefined();
+  });
+
   it('is refused when it is something else', () => {
     for (const text of [
       '',
       'javascript:alert(1)//join/abc',
       'http://meet.hamburg.example/join/abc',
       `${origin}/login`,
+      `${origin}/join/abc/def`,
+      `${origin}/join/äbc`,
     ]) {
       expect(readLink(text, origin)).toBeUndefined();
     }

@@ -1,10 +1,13 @@
+import { signal } from '@angular/core';
 import { TestBed } from '@angular/core/testing';
-import { MatDialogRef } from '@angular/material/dialog';
 import { provideRouter } from '@angular/router';
 import type { Meeting } from '../../../../protocol/client-api.ts';
-import { Auth } from '../core/auth.ts';
+import { Api } from '../core/api.ts';
+import { ApiError } from '../core/api-error.ts';
+import { OrganisationNames } from '../core/organisation-names.ts';
+import { WallClock } from '../core/wall-clock.ts';
+import { Home } from './home.ts';
 import { MeetingCard } from './meeting-card.ts';
-import { NewMeetingDialog } from './new-meeting-dialog.ts';
 
 const meeting: Meeting = {
   roomId: '!aaa',
@@ -62,68 +65,83 @@ describe('A meeting card', () => {
     expect(card({ liveCount: 1 }).root.textContent).toContain('1 person is there now');
     expect(card({ liveCount: 3 }).root.textContent).toContain('3 people are there now');
   });
+
+  it('shows no time where another server states none that exists, and stands', () => {
+    for (const startsAt of [9e15, -1, NaN, Infinity]) {
+      const { root } = card({ startsAt, endsAt: startsAt, timeZone: 'Middle-earth/Shire' });
+      expect(root.querySelector('h3')?.textContent).toContain('Elbquerung');
+      expect(root.querySelector('time')).toBeNull();
+    }
+  });
+
+  it('tells meetings without a time apart by when they were made, and by whom', () => {
+    TestBed.overrideProvider(WallClock, { useValue: { now: signal(new Date(2027, 2, 1, 12).getTime()) } });
+    const first = card({ createdAt: new Date(2027, 1, 3, 9, 5).getTime() }).root.textContent ?? '';
+    const second = card({ createdAt: new Date(2026, 1, 3, 9, 5).getTime() }).root.textContent ?? '';
+    expect(first).toContain('made by Bert: Wed, February 3, 9:05');
+    expect(second).toContain('2026');
+  });
+
+  it('keeps names and titles that turn the direction of text to themselves', () => {
+    const name = '\u202etdnarb treB';
+    const { root } = card({ membership: 'invite', title: name, host: { ...meeting.host, displayName: name } });
+    const isolated = [...root.querySelectorAll('bdi')].map(({ textContent }) => textContent);
+    expect(isolated.filter((text) => text === name).length).toBe(2);
+    expect(root.querySelector('article')?.getAttribute('aria-label')).toBe(`\u2068${name}\u2069`);
+  });
+
+  it('without a title says so', () => {
+    expect(card({ title: ' ' }).root.querySelector('h3')?.textContent).toContain('Without a title');
+  });
 });
 
-describe('The dialog for a new meeting', () => {
-  let closed: unknown[];
-  let sent: { path: string; body: unknown }[];
-  let invitations: unknown[];
+describe('The home page', () => {
+  const invitation: Meeting = { ...meeting, membership: 'invite' };
 
-  beforeEach(() => {
-    closed = [];
-    sent = [];
-    invitations = [];
-    spyOn(globalThis, 'fetch').and.callFake((input, init) => {
-      sent.push({ path: String(input), body: JSON.parse(String(init?.body)) as unknown });
-      return Promise.resolve(Response.json({ ...meeting, invitations }));
-    });
-    TestBed.configureTestingModule({
-      providers: [{ provide: MatDialogRef, useValue: { close: (value?: unknown) => closed.push(value) } }],
-    });
-    TestBed.inject(Auth).enterAsGuest({ userId: '@bert:luebeck.example', deviceId: 'D', accessToken: 'secret' });
-  });
-
-  afterEach(() => sessionStorage.removeItem('hansetag-session'));
-
-  async function create(title: string, people: string): Promise<HTMLElement> {
-    const fixture = TestBed.createComponent(NewMeetingDialog);
-    fixture.detectChanges();
+  it('tries an acceptance that failed once more, by the name of the organisation that did not answer', async () => {
+    TestBed.configureTestingModule({ providers: [provideRouter([])] });
+    const api = TestBed.inject(Api);
+    TestBed.inject(OrganisationNames).learn(invitation.organisations);
+    spyOn(api, 'meetings').and.resolveTo([invitation]);
+    spyOn(api, 'loadInfo').and.rejectWith(new Error('away'));
+    const answer = spyOn(api, 'answer').and.rejectWith(
+      new ApiError(502, 'M_UNKNOWN', 'down', { organisation: 'hamburg.example' }),
+    );
+    const fixture = TestBed.createComponent(Home);
     const root = fixture.nativeElement as HTMLElement;
-    for (const [id, value] of Object.entries({ 'meeting-title': title, 'meeting-invite': people })) {
-      const field = byTestId(root, id) as HTMLInputElement;
-      field.value = value;
-      field.dispatchEvent(new Event('input'));
-    }
-    byTestId(root, 'create-meeting')?.click();
-    await new Promise((resolve) => setTimeout(resolve, 20));
     await fixture.whenStable();
-    fixture.detectChanges();
-    return root;
-  }
-
-  it('creates a meeting with everybody who was typed in, and closes', async () => {
-    invitations = [{ userId: '@anna:hamburg.example', ok: true }];
-    await create(' Elbquerung ', '@anna:hamburg.example\n@jens:hamburg.example');
-    expect(sent).toEqual([
-      {
-        path: '/_hansetag/client/v1/meetings',
-        body: { title: 'Elbquerung', invite: ['@anna:hamburg.example', '@jens:hamburg.example'] },
-      },
+    byTestId(root, 'accept-invitation')?.click();
+    await fixture.whenStable();
+    expect(root.querySelector('ht-notice')?.textContent).toContain('The server of \u2068Hamburg\u2069 could not');
+    answer.and.resolveTo();
+    byTestId(root, 'again')?.click();
+    await fixture.whenStable();
+    expect(answer.calls.allArgs()).toEqual([
+      ['!aaa', 'accept'],
+      ['!aaa', 'accept'],
     ]);
-    expect(closed).toEqual(['!aaa']);
+    expect(root.querySelector('ht-notice')).toBeNull();
   });
 
-  it('asks for a title and for proper ids before it sends anything', async () => {
-    expect((await create('', '')).textContent).toContain('needs a title');
-    expect((await create('Elbquerung', 'anna@hamburg.example')).textContent).toContain('Not a Matrix id');
-    expect(sent).toEqual([]);
-  });
-
-  it('stays open when somebody could not be invited, and says who and why', async () => {
-    invitations = [{ userId: '@nobody:hamburg.example', ok: false, errcode: 'M_NOT_FOUND' }];
-    const root = await create('Elbquerung', '@nobody:hamburg.example');
-    expect(closed).toEqual([]);
-    expect(root.textContent).toContain('@nobody:hamburg.example');
-    expect(root.textContent).toContain('hamburg.example does not know this person');
+  it('moves on with the time of day', async () => {
+    const now = signal(new Date(2027, 2, 1, 23, 50).getTime());
+    TestBed.configureTestingModule({
+      providers: [provideRouter([]), { provide: WallClock, useValue: { now } }],
+    });
+    const api = TestBed.inject(Api);
+    spyOn(api, 'loadInfo').and.rejectWith(new Error('away'));
+    spyOn(api, 'meetings').and.resolveTo([{ ...meeting, startsAt: new Date(2027, 2, 2, 0, 10).getTime() }]);
+    const fixture = TestBed.createComponent(Home);
+    await fixture.whenStable();
+    const text = (): string => (fixture.nativeElement as HTMLElement).textContent ?? '';
+    expect(text()).toContain('Tomorrow');
+    expect(text()).toContain('in 20 minutes');
+    now.set(new Date(2027, 2, 2, 0, 5).getTime());
+    await fixture.whenStable();
+    expect(text()).toContain('Today');
+    expect(text()).toContain('in 5 minutes');
+    now.set(new Date(2027, 2, 2, 9).getTime());
+    await fixture.whenStable();
+    expect(text()).not.toContain('Next');
   });
 });

@@ -16,13 +16,15 @@ import type { Meeting } from '../../../../protocol/client-api.ts';
 import { Api } from '../core/api.ts';
 import { Auth } from '../core/auth.ts';
 import { errorText } from '../core/error-text.ts';
+import { OrganisationNames } from '../core/organisation-names.ts';
+import { readLink } from '../core/read-link.ts';
+import { WallClock } from '../core/wall-clock.ts';
 import { Session } from '../session/session.ts';
 import { Header } from '../shared/header.ts';
 import { Icon } from '../shared/icon.ts';
 import { Notice } from '../shared/notice.ts';
 import { OwnDialogs } from '../shared/own-dialogs.ts';
 import { arrange } from './arrange.ts';
-import { readLink } from './read-link.ts';
 import { MeetingCard } from './meeting-card.ts';
 
 @Component({
@@ -40,18 +42,22 @@ export class Home {
   readonly #session = inject(Session);
   readonly #injector = inject(Injector);
   readonly #destroyed = inject(DestroyRef);
+  readonly #names = inject(OrganisationNames);
+  readonly #now = inject(WallClock).now;
   readonly #host = inject<ElementRef<HTMLElement>>(ElementRef).nativeElement;
   protected readonly guest = inject(Auth).guest;
   protected readonly meetings = signal<Meeting[] | undefined>(undefined);
-  protected readonly failure = signal<string | undefined>(undefined);
+  /** What failed, and the same once more. */
+  protected readonly failure = signal<{ text: string; again: () => Promise<void> } | undefined>(undefined);
   /** Counts the loads: an older answer that comes later is dropped. */
   #loads = 0;
+  #failed: 'list' | 'answer' = 'list';
   protected readonly linkFailure = signal(false);
   /** Rooms with an answer under way. */
   protected readonly answering = signal<ReadonlySet<string>>(new Set());
   protected readonly arranged = computed(() => {
     const meetings = this.meetings();
-    return meetings && arrange(meetings, Date.now());
+    return meetings && arrange(meetings, this.#now());
   });
   protected readonly empty = computed(() => this.meetings()?.length === 0);
 
@@ -74,9 +80,10 @@ export class Home {
       const meetings = await this.#api.meetings();
       if (load !== this.#loads) return;
       this.meetings.set(meetings);
-      this.failure.set(undefined);
+      // A list that is here says nothing of an answer that failed.
+      if (this.#failed === 'list') this.failure.set(undefined);
     } catch (error) {
-      if (load === this.#loads) this.failure.set(errorText(error));
+      if (load === this.#loads) this.#fail('list', error, () => this.load());
     }
   }
 
@@ -102,6 +109,7 @@ export class Home {
     const { roomId } = meeting;
     if (this.answering().has(roomId)) return;
     this.answering.update((rooms) => new Set(rooms).add(roomId));
+    this.failure.set(undefined);
     try {
       await this.#api.answer(roomId, answer);
       await this.load();
@@ -109,10 +117,15 @@ export class Home {
       if (answer === 'accept' && !this.#destroyed.destroyed)
         afterNextRender({ read: () => this.#focusJoin(roomId) }, { injector: this.#injector });
     } catch (error) {
-      this.failure.set(errorText(error));
+      this.#fail('answer', error, () => this.answer(meeting, answer));
     } finally {
       this.answering.update((rooms) => new Set([...rooms].filter((other) => other !== roomId)));
     }
+  }
+
+  #fail(what: 'list' | 'answer', error: unknown, again: () => Promise<void>): void {
+    this.#failed = what;
+    this.failure.set({ text: errorText(error, this.#names.of), again });
   }
 
   #focusJoin(roomId: string): void {

@@ -1,21 +1,11 @@
-/** What became of each invitation, in words. */
-import { ChangeDetectionStrategy, Component, input } from '@angular/core';
-import type { InviteResult } from '../../../../protocol/client-api.ts';
+/** What became of each invitation, in words, as the answers come. */
+import { ChangeDetectionStrategy, Component, inject, input } from '@angular/core';
+import { OrganisationNames } from '../core/organisation-names.ts';
 import { Icon } from './icon.ts';
+import { type Invitation, stateOf } from './invitation.ts';
+import { invitationText } from './invitation-text.ts';
 
-type Result = InviteResult['results'][number];
-
-function reason(result: Result): string {
-  const server = result.organisation ?? result.userId.slice(result.userId.indexOf(':') + 1);
-  switch (result.errcode) {
-    case 'M_NOT_FOUND':
-      return $localize`:@@invite.unknown:${server}:ORGANISATION: does not know this person.`;
-    case 'M_FORBIDDEN':
-      return $localize`:@@invite.forbidden:${server}:ORGANISATION: does not accept this invitation, or the person is already there.`;
-    default:
-      return $localize`:@@invite.unreachable:${server}:ORGANISATION: could not be reached. Try again later.`;
-  }
-}
+const ICONS = { waiting: 'clock', good: 'check', bad: 'warning' } as const;
 
 @Component({
   selector: 'ht-invite-results',
@@ -23,16 +13,20 @@ function reason(result: Result): string {
   changeDetection: ChangeDetectionStrategy.OnPush,
   template: `<div role="status">
     <ul>
-      @for (result of results(); track result.userId) {
-        <li [class.bad]="!result.ok" data-testid="invite-result" [attr.data-ok]="result.ok">
-          <ht-icon [name]="result.ok ? 'check' : 'warning'" />
+      @for (invitation of invitations(); track invitation.userId) {
+        @let state = stateOf(invitation);
+        <li
+          [class]="state"
+          data-testid="invite-result"
+          [attr.data-ok]="state === 'good'"
+          [attr.data-outcome]="invitation.outcome"
+        >
+          <ht-icon [name]="icons[state]" />
           <span>
-            <strong>{{ result.userId }}</strong>
-            @if (result.ok) {
-              <ng-container i18n="@@invite.done">is invited.</ng-container>
-            } @else {
-              {{ why(result) }}
-            }
+            <strong
+              ><bdi>{{ invitation.userId }}</bdi></strong
+            >
+            {{ text(invitation) }}
           </span>
         </li>
       }
@@ -51,10 +45,14 @@ function reason(result: Result): string {
       display: flex;
       gap: 12px;
       overflow-wrap: anywhere;
-      color: var(--ht-good);
+      color: var(--mat-sys-on-surface-variant);
     }
     span {
+      min-width: 0;
       color: var(--mat-sys-on-surface);
+    }
+    .good {
+      color: var(--ht-good);
     }
     .bad {
       color: var(--mat-sys-error);
@@ -62,6 +60,12 @@ function reason(result: Result): string {
   `,
 })
 export class InviteResults {
-  readonly results = input.required<InviteResult['results']>();
-  protected readonly why = reason;
+  readonly invitations = input.required<readonly Invitation[]>();
+  readonly #names = inject(OrganisationNames);
+  protected readonly icons = ICONS;
+  protected readonly stateOf = stateOf;
+
+  protected text(invitation: Invitation): string {
+    return invitationText(invitation, this.#names.of);
+  }
 }

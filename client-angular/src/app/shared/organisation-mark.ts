@@ -6,7 +6,7 @@ import type { Organisation } from '../../../../protocol/session.ts';
   selector: 'ht-organisation-mark',
   changeDetection: ChangeDetectionStrategy.OnPush,
   template: `<span class="dot" [style.background]="organisation().colour" aria-hidden="true"></span
-    ><span class="name" [title]="organisation().serverName">{{ organisation().displayName }}</span>`,
+    ><bdi class="name" [title]="organisation().serverName">{{ organisation().displayName }}</bdi>`,
   styles: `
     :host {
       display: inline-flex;

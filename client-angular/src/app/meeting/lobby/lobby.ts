@@ -20,6 +20,7 @@ import { Api } from '../../core/api.ts';
 import { ApiError } from '../../core/api-error.ts';
 import { Auth } from '../../core/auth.ts';
 import { errorText } from '../../core/error-text.ts';
+import { OrganisationNames } from '../../core/organisation-names.ts';
 import { deviceProblemText } from '../../media/device-problem.ts';
 import { type LocalKind, LocalMedia } from '../../media/local-media.ts';
 import { MediaEngine } from '../../media/media-engine.ts';
@@ -60,6 +61,7 @@ export class Lobby implements OnInit {
   readonly #client = inject(ConferenceClient);
   readonly #router = inject(Router);
   readonly #local = inject(LocalMedia);
+  readonly #names = inject(OrganisationNames);
   readonly roomId = input.required<string>();
   protected readonly meeting = signal<MeetingDetails | undefined>(undefined);
   /** `again`: trying again makes sense. */
@@ -99,7 +101,7 @@ export class Lobby implements OnInit {
       // Who went in meanwhile, or away, is not to lose the devices by this.
       if (this.#destroyed.destroyed || this.#joining) return;
       const gone = error instanceof ApiError && (error.status === 403 || error.status === 404);
-      this.failure.set({ text: errorText(error), again: !gone });
+      this.failure.set({ text: errorText(error, this.#names.of), again: !gone });
       // There is nothing to get ready for.
       this.#local.release();
     }
