@@ -24,6 +24,14 @@ const TEXTS = {
     grave: 'Ein Gerät, das mit Ihrem Konto angemeldet ist, möchte etwas Wichtiges an Ihrem Konto ändern:',
     graveWarning:
       'Fahren Sie nur fort, wenn Sie das selbst gerade begonnen haben. Sie melden sich dazu noch einmal an.',
+    operations: {
+      deactivate: 'Das Konto wird für immer geschlossen. Es verlässt alle Besprechungen und Räume.',
+      password: 'Das Konto bekommt ein neues Passwort.',
+      loginToken: 'Ein weiteres Gerät wird mit dem Konto angemeldet.',
+      replaceKeys:
+        'Die Schlüssel des Kontos werden ersetzt. Andere müssen Sie dann neu bestätigen, und alte verschlüsselte Nachrichten können unlesbar werden.',
+      endDevices: 'Diese Geräte werden abgemeldet:',
+    },
     doneTitle: 'Bestätigt',
     done: 'Sie können dieses Fenster schließen.',
   },
@@ -43,6 +51,14 @@ const TEXTS = {
     graveTitle: 'Really continue?',
     grave: 'A device that is logged in to your account wants to change something important about it:',
     graveWarning: 'Continue only if you have just started this yourself. You will log in once more for it.',
+    operations: {
+      deactivate: 'The account is closed for good. It leaves all meetings and rooms.',
+      password: 'The account gets a new password.',
+      loginToken: 'Another device is logged in to the account.',
+      replaceKeys:
+        'The keys of the account are replaced. Others will have to verify you again, and old encrypted messages may become unreadable.',
+      endDevices: 'These devices are logged out:',
+    },
     doneTitle: 'Confirmed',
     done: 'You can close this window.',
   },
@@ -87,10 +103,33 @@ export function sendGravePage(request: Request, response: Response, operation: s
   const texts = TEXTS[language];
   sendPage(response, 200, language, texts.graveTitle, [
     `<p>${texts.grave}</p>`,
-    `<p><code>${escapeHtml(operation)}</code></p>`,
+    `<p><strong>${inWords(operation, language)}</strong></p>`,
     `<p>${texts.graveWarning}</p>`,
     `<p><a href="${escapeHtml(next)}">${texts.proceed}</a> · <a href="/">${texts.cancel}</a></p>`,
   ]);
+}
+
+/** What an operation does, as HTML. @param operation as `Uia` knows it: method and path of the request, and devices */
+function inWords(operation: string, language: Language): string {
+  const { operations } = TEXTS[language];
+  const [method = '', path = '', ...rest] = operation.split(' ');
+  switch (`${method} ${path.replace(/^\/devices\/.*$/, '/devices')}`) {
+    case 'POST /account/deactivate':
+      return operations.deactivate;
+    case 'POST /account/password':
+      return operations.password;
+    case 'POST /login/get_token':
+      return operations.loginToken;
+    case 'POST /keys/device_signing/upload':
+      return operations.replaceKeys;
+    case 'DELETE /devices':
+      return `${operations.endDevices} <bdi>${escapeHtml(operation.slice('DELETE /devices/'.length))}</bdi>`;
+    case 'POST /delete_devices':
+      return `${operations.endDevices} ${rest.map((device) => `<bdi>${escapeHtml(device)}</bdi>`).join(', ')}`;
+    default:
+      // A new operation that nobody has found words for yet; better its name than nothing.
+      return `<code>${escapeHtml(operation)}</code>`;
+  }
 }
 
 /**

@@ -55,13 +55,30 @@ describe('Confirming something grave at the identity provider', () => {
     expect(await home.accounts.find('@mallory:hamburg.example')).toBeUndefined();
   });
 
+  it('says in words what is about to be done, in the language of the browser', async () => {
+    const token = await logIn(BERT);
+    const page = async (answer: Answer, language: string): Promise<string> => {
+      const response = await fetch(fallback(answer.json['session']), { headers: { 'Accept-Language': language } });
+      return response.text();
+    };
+    const closing = await end(token);
+    expect(await page(closing, 'en')).toContain('The account is closed for good.');
+    expect(await page(closing, 'de')).toContain('Das Konto wird für immer geschlossen.');
+    expect(await page(closing, 'en')).not.toContain('/account/deactivate');
+    const device = encodeURIComponent('<b>PHONE</b>');
+    const ending = await home.request('POST', `${V3}/delete_devices`, { token, body: { devices: ['<b>A</b>', 'B'] } });
+    expect(await page(ending, 'en')).toContain('logged out: <bdi>&lt;b&gt;A&lt;/b&gt;</bdi>, <bdi>B</bdi>');
+    const one = await home.request('DELETE', `${V3}/devices/${device}`, { token, body: {} });
+    expect(await page(one, 'en')).toContain('<bdi>&lt;b&gt;PHONE&lt;/b&gt;</bdi>');
+  });
+
   it('does not begin by an address that a stranger has sent', async () => {
     const token = await logIn(BERT);
     const { session } = (await end(token)).json;
     for (const extra of ['', '&confirm=', '&confirm=guess']) {
       const { response } = await new Browser().get(fallback(session) + extra);
       expect(response.status).toBe(200);
-      expect(await response.text()).toContain('POST /account/deactivate');
+      expect(await response.text()).toContain('für immer geschlossen');
     }
     expect((await new Browser().get(fallback('invented'))).response.status).toBe(404);
   });
