@@ -38,6 +38,8 @@ export interface MembershipsDeps {
   readonly remote: () => RemoteRooms;
   /** Runs a task in the room's turn. @throws MatrixError 404 for an unknown room */
   readonly inTurn: <T>(roomId: string, task: (room: Room) => Promise<T>) => Promise<T>;
+  /** Runs a task in the turn of a room that this server is not in; does nothing for one that it is in by then. */
+  readonly outside: (roomId: string, task: () => Promise<void>) => Promise<void>;
   /** Waits until the members of a room are known. @throws MatrixError 503 */
   readonly whole: (roomId: string) => Promise<void>;
   /** Name and picture of a local user, as they stand in a membership. */
@@ -166,7 +168,7 @@ export class Memberships {
 
   /** Asks to be let in. @throws MatrixError 403 when the room takes no knocks */
   async knock(userId: string, roomId: string, options: { via?: readonly string[]; reason?: string }): Promise<void> {
-    const { serverName, members, inTurn, local, invitations, positions } = this.#deps;
+    const { serverName, members, inTurn, local } = this.#deps;
     const content: JsonObject = {
       ...(options.reason === undefined ? {} : { reason: options.reason }),
       ...(await this.#deps.profile(userId)),
@@ -181,11 +183,15 @@ export class Memberships {
     via.delete(serverName);
     if (via.size === 0) throw new MatrixError(404, 'M_NOT_FOUND', 'No server is known that is in this room.');
     const { server, event, state, version } = await this.#deps.remote().knock(userId, roomId, [...via], content);
-    const entry = { roomId, userId, sender: `@:${server}`, version: version.id, event, state };
-    await positions.with((position) =>
-      invitations.put({ ...entry, membership: 'knock', position, since: event.origin_server_ts }),
-    );
-    this.#deps.emitInvitation({ ...entry, position: positions.current });
+    await this.#keep({
+      roomId,
+      userId,
+      sender: `@:${server}`,
+      version: version.id,
+      event,
+      state,
+      membership: 'knock',
+    });
   }
 
   /** Leaves a room, declines an invitation or takes a knock back. @throws MatrixError 403 for somebody outside */
@@ -233,24 +239,25 @@ export class Memberships {
   }
 
   async #end(invitation: Invitation, event: Pdu): Promise<void> {
-    const { positions, invitations, emitInvitation } = this.#deps;
-    const ended = { ...invitation, event, membership: 'leave', state: [] };
-    await positions.with((position) => invitations.put({ ...ended, position }));
-    emitInvitation({ ...ended, position: positions.current });
+    const { since } = invitation;
+    await this.#keep({ ...invitation, event, membership: 'leave', state: [] }, since);
   }
 
   /** Keeps an invitation of a local user to a room that this server is not in. */
   async adoptInvite(invitation: Omit<Invitation, 'position' | 'since' | 'membership'>): Promise<void> {
-    const { positions, invitations, emitInvitation } = this.#deps;
-    await positions.with((position) =>
-      invitations.put({
-        ...invitation,
-        membership: 'invite',
-        position,
-        since: invitation.event.origin_server_ts,
-      }),
-    );
-    emitInvitation({ ...invitation, position: positions.current });
+    await this.#keep({ ...invitation, membership: 'invite' });
+  }
+
+  /** The user may have entered the room while another server was asked: then its own state says how they stand to it. */
+  async #keep(
+    invitation: Omit<Invitation, 'position' | 'since'>,
+    since = invitation.event.origin_server_ts,
+  ): Promise<void> {
+    const { positions, invitations, emitInvitation, outside } = this.#deps;
+    await outside(invitation.roomId, async () => {
+      await positions.with((position) => invitations.put({ ...invitation, position, since }));
+      emitInvitation({ ...invitation, position: positions.current });
+    });
   }
 
   /** Removes, bans, or lets a banned user in again, as a local user of the room. @throws MatrixError 403 */

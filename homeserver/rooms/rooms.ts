@@ -183,6 +183,10 @@ export class Rooms {
       history: this.history,
       remote: () => this.#requireRemote(),
       inTurn: (roomId, task) => this.#inTurn(roomId, task),
+      outside: (roomId, task) =>
+        this.#serial.run(roomId, async () => {
+          if (!(await this.#members.servers(roomId)).has(serverName)) await task();
+        }),
       whole: (roomId) => this.whole(roomId),
       profile: options.profile,
       permissions: new InvitePermissions(db),
