@@ -107,7 +107,7 @@ async function heal(all: SoakServers, town: Town): Promise<Comparison[]> {
   let comparisons: Comparison[] = [];
   for (let round = 0, deadline = Date.now() + HEALING_MS; ; round += 1) {
     // Loose ends of a room are tied by its next event; until then each server may resolve them against others.
-    if (round % CLOSING_WORDS_EVERY === 0) for (const one of town.rooms) await closingWords(town, one, round);
+    if (round % CLOSING_WORDS_EVERY === 0) for (const one of town.rooms) await closingWords(all, town, one, round);
     await new Promise((resolve) => setTimeout(resolve, BETWEEN_COMPARISONS_MS));
     comparisons = [];
     for (const one of town.rooms) comparisons.push(await compare(all.servers, town, one));
@@ -117,10 +117,10 @@ async function heal(all: SoakServers, town: Town): Promise<Comparison[]> {
 }
 
 /** Somebody of each server says something; of a server that has nobody in the room, somebody tries to come in. */
-async function closingWords(town: Town, room: Room, round: number): Promise<void> {
+async function closingWords({ servers }: SoakServers, town: Town, room: Room, round: number): Promise<void> {
   const via = town.names.map((name) => `server_name=${encodeURIComponent(name)}&via=${encodeURIComponent(name)}`);
   for (const [server, people] of town.people.entries()) {
-    const member = await firstMember(people, room);
+    const member = await firstMember(servers[server], people, room);
     if (!member) {
       if (round === 0) await people[0]?.ask('POST', `join/${encodeURIComponent(room.roomId)}?${via.join('&')}`, {});
       continue;
