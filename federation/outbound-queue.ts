@@ -37,24 +37,32 @@ export interface OutboundQueueOptions {
   readonly store: QueueStore;
   /** Sends one transaction; it counts as received when this resolves. */
   readonly send: (destination: string, txnId: string, content: TransactionContent) => Promise<void>;
+  /** Whether an error of `send` says that the server will never take the transaction as it is. */
+  readonly isRefusal?: (error: unknown) => boolean;
+  /** Told of each item that a server refuses for good. */
+  readonly onDropped?: (destination: string, kind: QueueItem['kind']) => void;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
   readonly log?: QueueLog;
 }
 
-interface Batch extends TransactionContent {
+/** What is sent; what comes from the store has a position. */
+interface Sent extends Pick<QueueItem, 'kind' | 'json'> {
+  readonly position?: number;
+}
+
+interface Batch {
   /** The same for every attempt to send the batch, so that the receiver can tell a repetition. */
   readonly txnId: string;
-  /** Positions of the stored items in it. */
-  readonly positions: readonly number[];
+  readonly items: readonly Sent[];
 }
 
 interface Lane {
   running: Promise<void> | undefined;
   /** Something came in while the lane was busy. */
   again: boolean;
-  /** What could not be delivered yet. */
-  batch: Batch | undefined;
+  /** What could not be delivered yet: one batch, or the single items of one that was refused. */
+  batches: Batch[];
   failures: number;
   /** The next attempt, while we hold back. */
   timer: NodeJS.Timeout | undefined;
@@ -139,7 +147,7 @@ export class OutboundQueue {
       lane = {
         running: undefined,
         again: false,
-        batch: undefined,
+        batches: [],
         failures: 0,
         timer: undefined,
         lastAttempt: 0,
@@ -166,15 +174,18 @@ export class OutboundQueue {
     while (lane.again && !this.#closed) {
       try {
         lane.again = false;
-        lane.batch ??= await this.#nextBatch(destination, lane);
-        if (lane.batch === undefined || this.#isClosed()) continue;
-        const { txnId, pdus, edus, positions } = lane.batch;
+        if (lane.batches.length === 0) lane.batches.push(...(await this.#nextBatch(destination, lane)));
+        const [batch] = lane.batches;
+        if (batch === undefined || this.#isClosed()) continue;
         lane.lastAttempt = this.#now();
-        await this.#options.send(destination, txnId, { pdus, edus });
+        const taken = await this.#taken(destination, batch);
         // Nobody must touch the store any more; the receiver knows the events if we send them again.
         if (this.#isClosed()) return;
-        if (positions.length > 0) await this.#options.store.done(destination, positions);
-        lane.batch = undefined;
+        lane.batches.splice(0, 1, ...(taken === 'item by item' ? batch.items.map((item) => newBatch([item])) : []));
+        if (taken !== 'item by item') {
+          const positions = batch.items.flatMap(({ position }) => position ?? []);
+          if (positions.length > 0) await this.#options.store.done(destination, positions);
+        }
         if (lane.failures > 0) this.#options.log?.info({ destination }, 'the server can be reached again');
         lane.failures = 0;
         lane.again = true;
@@ -185,26 +196,47 @@ export class OutboundQueue {
     }
   }
 
+  /**
+   * Sends a batch. One that is refused is to be sent item by item, and an item that is refused is dropped, if the server
+   * takes a transaction without it: what it refuses for other reasons waits as everything does.
+   *
+   * @throws what `send` fails with
+   */
+  async #taken(destination: string, { txnId, items }: Batch): Promise<'all' | 'item by item' | 'dropped'> {
+    try {
+      await this.#options.send(destination, txnId, contentOf(items));
+      return 'all';
+    } catch (error) {
+      if (this.#options.isRefusal?.(error) !== true) throw error;
+      if (items.length > 1) return 'item by item';
+      await this.#options.send(destination, newBatch([]).txnId, contentOf([]));
+      for (const { kind } of items) {
+        const reason = error instanceof Error ? error.message : 'unknown';
+        this.#options.log?.warn({ destination, kind, reason }, 'the server refuses an item for good; it is dropped');
+        this.#options.onDropped?.(destination, kind);
+      }
+      return 'dropped';
+    }
+  }
+
   // The compiler believes that a field which was false before an await still is.
   #isClosed(): boolean {
     return this.#closed;
   }
 
-  async #nextBatch(destination: string, lane: Lane): Promise<Batch | undefined> {
-    const pdus: JsonObject[] = [];
-    const edus: JsonObject[] = [];
-    const positions: number[] = [];
+  /** The next batch, if there is one. */
+  async #nextBatch(destination: string, lane: Lane): Promise<Batch[]> {
+    const items: Sent[] = [];
+    const left = { pdu: MAX_PDUS, edu: MAX_EDUS };
     for (const item of await this.#options.store.next(destination, MAX_PDUS + MAX_EDUS)) {
-      const [list, limit] = item.kind === 'pdu' ? [pdus, MAX_PDUS] : [edus, MAX_EDUS];
-      if (list.length >= limit) break;
-      list.push(item.json);
-      positions.push(item.position);
+      if (left[item.kind] === 0) break;
+      left[item.kind]--;
+      items.push(item);
     }
     const fresh = lane.edus.filter(({ at }) => at > this.#now() - EDU_LIFETIME_MS);
-    edus.push(...fresh.splice(0, MAX_EDUS - edus.length).map(({ edu }) => edu));
+    items.push(...fresh.splice(0, left.edu).map(({ edu }): Sent => ({ kind: 'edu', json: edu })));
     lane.edus = fresh;
-    if (pdus.length + edus.length === 0) return undefined;
-    return { txnId: randomBytes(12).toString('base64url'), pdus, edus, positions };
+    return items.length === 0 ? [] : [newBatch(items)];
   }
 
   #fail(destination: string, lane: Lane, error: unknown): void {
@@ -224,4 +256,14 @@ export class OutboundQueue {
     lane.timer = undefined;
     this.#start(destination, lane);
   }
+}
+
+function newBatch(items: readonly Sent[]): Batch {
+  return { txnId: randomBytes(12).toString('base64url'), items };
+}
+
+function contentOf(items: readonly Sent[]): TransactionContent {
+  const of = (wanted: QueueItem['kind']): JsonObject[] =>
+    items.filter(({ kind }) => kind === wanted).map(({ json }) => json);
+  return { pdus: of('pdu'), edus: of('edu') };
 }

@@ -2,11 +2,13 @@
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import type { RequestHandler } from 'express';
-import { collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client';
 
 export interface Metrics {
   /** Middleware that measures how long answers take. */
   measure(server: 'client' | 'federation'): RequestHandler;
+  /** Counts an event or a message that another server refused for good. */
+  countDropped(kind: 'pdu' | 'edu'): void;
   /** Answers `GET /metrics`; the caller lets it listen and closes it. */
   readonly server: Server;
 }
@@ -24,7 +26,14 @@ export function metrics(): Metrics {
     buckets: BUCKETS_S,
     registers: [registry],
   });
+  const dropped = new Counter({
+    name: 'hansetag_outbound_items_dropped_total',
+    help: 'Events and messages that another server refused for good.',
+    labelNames: ['kind'],
+    registers: [registry],
+  });
   return {
+    countDropped: (kind) => dropped.inc({ kind }),
     measure: (server) => (request, response, next) => {
       const end = durations.startTimer({ server, method: request.method });
       response.once('finish', () => end({ status: response.statusCode }));

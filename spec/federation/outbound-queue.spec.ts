@@ -14,6 +14,9 @@ interface Attempt extends TransactionContent {
   readonly answer: (failure?: Error) => void;
 }
 
+/** As from a server that says 400. */
+class Refusal extends Error {}
+
 /** A queue with a store in memory and a network that a spec plays. */
 class World {
   now = 1_800_000_000_000;
@@ -22,7 +25,10 @@ class World {
   readonly warnings: object[] = [];
   storeFails = false;
   /** What happens to transactions that nobody answers by hand. */
-  network: 'by hand' | 'up' | 'down' = 'by hand';
+  network: 'by hand' | 'up' | 'down' | 'refuses' = 'by hand';
+  /** What the server refuses when it is up. */
+  readonly refused = new Set<unknown>();
+  readonly dropped: string[] = [];
   queue: OutboundQueue;
   #position = 0;
 
@@ -48,10 +54,14 @@ class World {
         new Promise((resolve, reject) => {
           const answer = (failure?: Error): void => (failure === undefined ? resolve() : reject(failure));
           this.attempts.push({ destination, txnId, ...content, answer });
-          if (this.network === 'up') answer();
+          const sent = names([...content.pdus, ...content.edus]);
+          if (this.network === 'up') answer(sent.some((name) => this.refused.has(name)) ? new Refusal() : undefined);
+          if (this.network === 'refuses') answer(new Refusal());
           if (this.network === 'down') answer(new Error('down'));
         }),
       now: () => this.now,
+      isRefusal: (error) => error instanceof Refusal,
+      onDropped: (destination, kind) => this.dropped.push(`${kind} for ${destination}`),
       log: { info: () => undefined, warn: (details) => this.warnings.push(details) },
     });
     return this.queue;
@@ -97,6 +107,35 @@ describe('the outbound queue', () => {
     world.attempts.forEach(({ answer }) => answer());
     await world.queue.close();
     jasmine.clock().uninstall();
+  });
+
+  it('drops the one item that a server refuses, and delivers all others in order', async () => {
+    world.network = 'up';
+    world.refused.add('bad');
+    world.put('pdu', ['a', 'bad', 'b']);
+    world.put('edu', ['c']);
+    world.queue.wake(PEER);
+    await settle();
+    await settle();
+    const delivered = world.attempts.filter(({ pdus, edus }) => !names([...pdus, ...edus]).includes('bad'));
+    expect(delivered.flatMap(({ pdus, edus }) => names([...pdus, ...edus]))).toEqual(['a', 'b', 'c']);
+    expect(world.waiting.get(PEER)).toEqual([]);
+    expect(world.dropped).toEqual([`pdu for ${PEER}`]);
+    expect(world.warnings.length).toBe(1);
+  });
+
+  it('drops nothing for a server that refuses everything', async () => {
+    world.network = 'refuses';
+    world.put('pdu', ['a', 'b']);
+    world.queue.wake(PEER);
+    await settle();
+    await settle();
+    expect(world.dropped).toEqual([]);
+    expect(world.waiting.get(PEER)?.length).toBe(2);
+    world.network = 'up';
+    await world.pass(2 * SECOND);
+    expect(world.waiting.get(PEER)).toEqual([]);
+    expect(world.dropped).toEqual([]);
   });
 
   it('sends what waits in order, one transaction at a time', async () => {
