@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { contentHash, eventId } from './event-hash.ts';
 import { isGivenEventId, isHashRoomId, isRoomId, isUserId } from './identifiers.ts';
-import { canonicalJson, CanonicalJsonError, isJsonObject } from './json.ts';
+import { canonicalJson, CanonicalJsonError, DEPTH, isJsonObject, isWithinDepth } from './json.ts';
 import type { JsonObject, JsonValue } from './json.ts';
 import { redactFields } from './redaction.ts';
 import type { RoomVersion } from './room-versions.ts';
@@ -163,7 +163,10 @@ function checkLimits(pdu: Pdu, version: RoomVersion, options: ParsePduOptions): 
     if (value !== undefined && fieldLength(value, version) > MAX_FIELD) {
       throw new BadEventError(`The ${name} is too long.`, 'M_TOO_LARGE');
     }
+    // No database and no other make of server keeps these.
+    if (value?.includes('\0') === true) throw new BadEventError(`The ${name} holds a null character.`);
   }
+  if (!isWithinDepth(pdu, DEPTH.event)) throw new BadEventError('The event is nested too deeply.');
   if (Buffer.byteLength(canonical(wireForm(pdu, version))) > MAX_EVENT_BYTES)
     throw new BadEventError('The event is too large.', 'M_TOO_LARGE');
 }

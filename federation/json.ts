@@ -1,11 +1,37 @@
 import { randomUUID } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 
 /** Any JSON value. Numbers are integers wherever a value came from `parseStrict`. */
 export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject;
 export type JsonObject = { [k: string]: JsonValue };
 
-/** Nesting beyond this is refused by the parser. */
-export const MAX_DEPTH = 100;
+/**
+ * How deep a text may be nested. There is no rule in the specification; other makes of servers accept some hundred
+ * levels. What passes a smaller bound and is wrapped for its way must pass the next larger one.
+ */
+export const DEPTH = {
+  /** What people write: content of events and messages, tags, account data, profiles. */
+  written: 50,
+  /** An event or a message of another server, and a request or an answer that is one. */
+  event: 500,
+  /** Whatever holds events of others, or was stored: what was taken once can always be read. */
+  stored: 1000,
+} as const;
+
+/** Whether no more than so many objects and arrays of a value are inside one another. */
+export function isWithinDepth(value: JsonValue, maxDepth: number): boolean {
+  // Level by level, because a stack of calls could overflow.
+  let level = [value].filter(isContainer);
+  for (let depth = 1; level.length > 0; depth++) {
+    if (depth > maxDepth) return false;
+    level = level.flatMap((item) => Object.values(item)).filter(isContainer);
+  }
+  return true;
+}
+
+function isContainer(value: JsonValue): value is JsonValue[] | JsonObject {
+  return typeof value === 'object' && value !== null;
+}
 
 /** Thrown by `parseStrict`. `code` is the Matrix error code to answer with. */
 export class JsonParseError extends Error {
@@ -43,7 +69,7 @@ export function member(object: JsonObject | undefined, key: string): JsonValue |
 /**
  * Parses JSON text that has to obey the rules of canonical JSON, looking at the source and not only at the values:
  * `1.0`, `1e3`, `-0` and integers beyond ±(2^53-1) are refused although JavaScript could read them, because other
- * servers drop events that contain them. Duplicate keys, lone surrogates and nesting deeper than 100 are refused too.
+ * servers drop events that contain them. Duplicate keys, lone surrogates and deeper nesting are refused too.
  * Objects have no prototype, so that the key `__proto__` is a member like any other.
  *
  * It does not use `JSON.parse`, which loses the source, and which in Node 24.21 reads `{"a":1,"\n":2}` with the member
@@ -52,8 +78,8 @@ export function member(object: JsonObject | undefined, key: string): JsonValue |
  * @throws JsonParseError `M_NOT_JSON` when the text is not JSON, `M_BAD_JSON` when it is JSON that we refuse.
  * @see Matrix specification, appendices, "Canonical JSON"
  */
-export function parseStrict(text: string): JsonValue {
-  return new Parser(text, false).parse();
+export function parseStrict(text: string, maxDepth: number = DEPTH.stored): JsonValue {
+  return new Parser(text, maxDepth, false).parse();
 }
 
 /**
@@ -63,9 +89,24 @@ export function parseStrict(text: string): JsonValue {
  *
  * @throws JsonParseError
  */
-export function parseWithAnyNumbers(text: string): JsonValue {
-  return new Parser(text, true).parse();
+export function parseWithAnyNumbers(text: string, maxDepth: number = DEPTH.stored): JsonValue {
+  return new Parser(text, maxDepth, true).parse();
 }
+
+/**
+ * Reads what comes from outside as `parseStrict` does, or as `parseWithAnyNumbers`, but gives way to everything else
+ * every few milliseconds: a long text takes its time and stalls nobody.
+ *
+ * @throws JsonParseError
+ */
+export async function parseLong(text: string, maxDepth: number, anyNumbers = false): Promise<JsonValue> {
+  const parser = new Parser(text, maxDepth, anyNumbers);
+  while (!parser.advance(performance.now() + SLICE_MS)) await nextTurn();
+  return parser.value;
+}
+
+/** As long as one text may hold up everything else, in ms. */
+const SLICE_MS = 10;
 
 /**
  * Writes canonical JSON: members sorted by Unicode code point, no white space, shortest escapes.
@@ -89,29 +130,48 @@ export function canonicalJsonWithAnyNumbers(value: JsonValue): string {
 }
 
 /**
+ * As `canonicalJsonWithAnyNumbers`, but gives way to everything else every few milliseconds.
+ *
+ * @throws CanonicalJsonError
+ */
+export async function canonicalJsonOfLong(value: JsonValue): Promise<string> {
+  const parts: string[] = [];
+  let until = performance.now() + SLICE_MS;
+  for (const part of pieces(value, MAX_WRITTEN_DEPTH)) {
+    if (parts.push(part) % VALUES_PER_LOOK !== 0 || performance.now() < until) continue;
+    await nextTurn();
+    until = performance.now() + SLICE_MS;
+  }
+  return parts.join('');
+}
+
+/**
  * The canonical JSON of a text, but for its numbers, which stay as they are: senders also sign `1.0`.
  *
+ * @returns undefined for a text whose numbers all have a canonical form, and for one with more than `MAX_WRITTEN_NUMBERS`
  * @throws JsonParseError
  * @throws CanonicalJsonError
  */
-export function canonicalJsonAsWritten(text: string): string {
+export function canonicalJsonAsWritten(text: string): string | undefined {
   const mark = randomUUID();
   const numbers: string[] = [];
-  const marked = text.replace(STRING_OR_NUMBER, (token) =>
-    token.startsWith('"') ? token : `"${mark}${String(numbers.push(token) - 1)}"`,
-  );
-  // What is no number although it looks like one is no JSON either.
-  parseWithAnyNumbers(text);
-  return canonicalJson(parseStrict(marked)).replace(
+  let isNeeded = false;
+  const value = new Parser(text, DEPTH.stored, true, (token, isCanonical) => {
+    isNeeded ||= !isCanonical;
+    return `${mark}${String(numbers.push(token) - 1)}`;
+  }).parse();
+  if (!isNeeded || numbers.length > MAX_WRITTEN_NUMBERS) return undefined;
+  return canonicalJson(value).replace(
     new RegExp(`"${mark}([0-9]+)"`, 'g'),
     (_marked, index: string) => numbers[Number(index)] ?? '',
   );
 }
 
-const STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|[-+.0-9][-+.0-9eE]*/gs;
+/** More numbers than this in one text are not looked at as they were written. */
+const MAX_WRITTEN_NUMBERS = 10_000;
 
 // Values that we wrap around a parsed one may be a little deeper than what the parser accepts.
-const MAX_WRITTEN_DEPTH = MAX_DEPTH + 20;
+const MAX_WRITTEN_DEPTH = DEPTH.stored + 20;
 
 /** Compares two strings by Unicode code points; JavaScript's own order is by UTF-16 code units. */
 export function compareCodePoints(a: string, b: string): number {
@@ -158,6 +218,31 @@ function write(value: JsonValue, depth: number, anyNumbers: boolean): string {
   return `{${parts.join(',')}}`;
 }
 
+/** What `write` writes, piece by piece. */
+function* pieces(value: JsonValue, depth: number): Generator<string> {
+  if (depth < 0) throw new CanonicalJsonError('The value is nested too deeply.');
+  if (typeof value !== 'object' || value === null) {
+    yield write(value, depth, true);
+  } else if (Array.isArray(value)) {
+    yield '[';
+    for (const [index, item] of value.entries()) {
+      if (index > 0) yield ',';
+      yield* pieces(item, depth - 1);
+    }
+    yield ']';
+  } else {
+    let separator = '{';
+    for (const key of Object.keys(value).sort(compareCodePoints)) {
+      const item = value[key];
+      if (item === undefined) throw new CanonicalJsonError('A member is undefined.');
+      yield `${separator}${writeString(key)}:`;
+      yield* pieces(item, depth - 1);
+      separator = ',';
+    }
+    yield separator === '{' ? '{}' : '}';
+  }
+}
+
 function writeNumber(value: number): string {
   if (value === 0 || Math.abs(value) >= 1e-4) return String(value);
   return value.toExponential().replace(/e-([0-9])$/, 'e-0$1');
@@ -182,30 +267,103 @@ const ESCAPES: ReadonlyMap<string, string> = new Map([
   ['t', '\t'],
 ]);
 
+/** A container that is being read, and for an object the member whose value comes next. */
+type Open =
+  | { readonly kind: 'object'; readonly object: JsonObject; key: string; members: number }
+  | { readonly kind: 'array'; readonly items: JsonValue[] };
+
+/** Members of one object: sorting them is one step. A question about the devices of so many people is one. */
+const MAX_MEMBERS = 100_000;
+
+/** Gives what stands for a number, of which it gets the text. */
+type WrittenNumber = (token: string, isCanonical: boolean) => string;
+
+/** The clock is looked at after so many values. */
+const VALUES_PER_LOOK = 512;
+const DIGIT_0 = 0x30;
+/** Integers of up to this many digits need no further look. */
+const SAFE_DIGITS = 15;
+
+/** Reads with a stack of its own, so that it can stop anywhere and no depth of nesting overflows that of the engine. */
 class Parser {
   readonly #text: string;
+  readonly #maxDepth: number;
   readonly #anyNumbers: boolean;
+  readonly #writtenNumber: WrittenNumber | undefined;
+  readonly #open: Open[] = [];
   #at = 0;
+  #value: JsonValue | undefined;
 
-  constructor(text: string, anyNumbers: boolean) {
+  constructor(text: string, maxDepth: number, anyNumbers: boolean, writtenNumber?: WrittenNumber) {
     this.#text = text;
+    this.#maxDepth = maxDepth;
     this.#anyNumbers = anyNumbers;
+    this.#writtenNumber = writtenNumber;
   }
 
   parse(): JsonValue {
-    const value = this.#value(0);
-    this.#space();
-    if (this.#at < this.#text.length) this.#notJson('Unexpected text after the value');
-    return value;
+    this.advance(Infinity);
+    return this.value;
   }
 
-  #value(depth: number): JsonValue {
+  /** What was read, when all was read. */
+  get value(): JsonValue {
+    if (this.#value === undefined) throw new TypeError('The text was not read to its end.');
+    return this.#value;
+  }
+
+  /** Reads on until a time of `performance.now()`. @returns whether all is read */
+  advance(until: number): boolean {
+    for (let count = 1; ; count++) {
+      if (count % VALUES_PER_LOOK === 0 && performance.now() > until) return false;
+      let value = this.#next();
+      // A container was opened: its first value comes next.
+      if (value === undefined) continue;
+      for (;;) {
+        const inside = this.#open.at(-1);
+        if (inside === undefined) {
+          this.#space();
+          if (this.#at < this.#text.length) this.#notJson('Unexpected text after the value');
+          this.#value = value;
+          return true;
+        }
+        if (inside.kind === 'object') {
+          inside.object[inside.key] = value;
+          if (!this.#ends('}')) {
+            inside.key = this.#memberName(inside);
+            break;
+          }
+          value = inside.object;
+        } else {
+          inside.items.push(value);
+          if (!this.#ends(']')) break;
+          value = inside.items;
+        }
+        this.#open.pop();
+      }
+    }
+  }
+
+  /** The next value, or undefined when a container was opened that is not empty. */
+  #next(): JsonValue | undefined {
     this.#space();
     switch (this.#text[this.#at]) {
-      case '{':
-        return this.#object(depth + 1);
-      case '[':
-        return this.#array(depth + 1);
+      case '{': {
+        this.#enter();
+        const object = Object.create(null) as JsonObject;
+        if (this.#closes('}')) return object;
+        const opened = { kind: 'object' as const, object, key: '', members: 0 };
+        opened.key = this.#memberName(opened);
+        this.#open.push(opened);
+        return undefined;
+      }
+      case '[': {
+        this.#enter();
+        const items: JsonValue[] = [];
+        if (this.#closes(']')) return items;
+        this.#open.push({ kind: 'array', items });
+        return undefined;
+      }
       case '"':
         return this.#string();
       case 't':
@@ -219,36 +377,23 @@ class Parser {
     }
   }
 
-  #object(depth: number): JsonObject {
-    this.#enter(depth);
-    const object = Object.create(null) as JsonObject;
-    if (this.#closes('}')) return object;
-    for (;;) {
-      this.#space();
-      if (this.#text[this.#at] !== '"') this.#notJson('Expected a member name');
-      const start = this.#at;
-      const key = this.#string();
-      if (Object.hasOwn(object, key)) this.#bad('Duplicate member name', start);
-      this.#space();
-      if (this.#text[this.#at] !== ':') this.#notJson('Expected a colon');
-      this.#at++;
-      object[key] = this.#value(depth);
-      if (this.#ends('}')) return object;
-    }
+  /** The name of a member with its colon. */
+  #memberName(open: { readonly object: JsonObject; members: number }): string {
+    const { object } = open;
+    if (++open.members > MAX_MEMBERS) this.#bad('An object has too many members');
+    this.#space();
+    if (this.#text[this.#at] !== '"') this.#notJson('Expected a member name');
+    const start = this.#at;
+    const key = this.#string();
+    if (Object.hasOwn(object, key)) this.#bad('Duplicate member name', start);
+    this.#space();
+    if (this.#text[this.#at] !== ':') this.#notJson('Expected a colon');
+    this.#at++;
+    return key;
   }
 
-  #array(depth: number): JsonValue[] {
-    this.#enter(depth);
-    const items: JsonValue[] = [];
-    if (this.#closes(']')) return items;
-    for (;;) {
-      items.push(this.#value(depth));
-      if (this.#ends(']')) return items;
-    }
-  }
-
-  #enter(depth: number): void {
-    if (depth > MAX_DEPTH) this.#bad('Nested too deeply');
+  #enter(): void {
+    if (this.#open.length >= this.#maxDepth) this.#bad('Nested too deeply');
     this.#at++;
   }
 
@@ -302,19 +447,43 @@ class Parser {
     return character;
   }
 
-  #number(): number {
+  #number(): number | string {
+    if (!this.#writtenNumber) {
+      const short = this.#shortInteger();
+      if (short !== undefined) return short;
+    }
     NUMBER.lastIndex = this.#at;
     const match = NUMBER.exec(this.#text);
     if (match === null) this.#notJson('Unexpected character or end');
     const value = Number(match[0]);
+    const isInteger = match[1] === undefined && match[2] === undefined;
     if (!this.#anyNumbers) {
-      if (match[1] !== undefined || match[2] !== undefined) this.#bad('A number has a fraction or an exponent');
+      if (!isInteger) this.#bad('A number has a fraction or an exponent');
       if (!Number.isSafeInteger(value)) this.#bad('An integer is out of range');
     }
     if (!Number.isFinite(value)) this.#bad('A number is out of range');
     if (Object.is(value, -0)) this.#bad('Negative zero');
     this.#at = NUMBER.lastIndex;
-    return value;
+    return this.#writtenNumber?.(match[0], isInteger && Number.isSafeInteger(value)) ?? value;
+  }
+
+  /** An integer without sign that is short and followed by what ends it: most numbers are. */
+  #shortInteger(): number | undefined {
+    const first = this.#text.charCodeAt(this.#at) - DIGIT_0;
+    if (!(first >= 1 && first <= 9)) return undefined;
+    let value = first;
+    for (let at = this.#at + 1; at < this.#at + SAFE_DIGITS; at++) {
+      const unit = this.#text.charCodeAt(at);
+      if (unit >= DIGIT_0 && unit <= DIGIT_0 + 9) {
+        value = value * 10 + unit - DIGIT_0;
+        continue;
+      }
+      // A fraction or an exponent goes on.
+      if (unit === 0x2e || unit === 0x45 || unit === 0x65) return undefined;
+      this.#at = at;
+      return value;
+    }
+    return undefined;
   }
 
   #word<T>(word: string, value: T): T {

@@ -2,17 +2,21 @@ import {
   canonicalJson,
   canonicalJsonAsWritten,
   CanonicalJsonError,
+  canonicalJsonOfLong,
   canonicalJsonWithAnyNumbers,
+  DEPTH,
+  isWithinDepth,
   JsonParseError,
   member,
+  parseLong,
   parseStrict,
 } from '../../federation/json.ts';
 import type { JsonValue } from '../../federation/json.ts';
 import { VECTORS } from './vectors.ts';
 
-function refusal(text: string): string {
+function refusal(text: string, maxDepth?: number): string {
   try {
-    parseStrict(text);
+    parseStrict(text, maxDepth);
     return 'accepted';
   } catch (error) {
     return error instanceof JsonParseError ? error.code : 'another error';
@@ -122,10 +126,49 @@ describe('the strict parser', () => {
     expect(refusal('"\\ude00\\ud83d"')).toBe('M_BAD_JSON');
   });
 
-  it('refuses nesting deeper than 100 without exhausting the stack', () => {
-    expect(refusal('['.repeat(100) + ']'.repeat(100))).toBe('accepted');
-    expect(refusal('['.repeat(101) + ']'.repeat(101))).toBe('M_BAD_JSON');
+  it('refuses nesting deeper than asked for without exhausting the stack', () => {
+    for (const depth of [DEPTH.written, DEPTH.event, DEPTH.stored]) {
+      expect(refusal('['.repeat(depth) + ']'.repeat(depth), depth)).toBe('accepted');
+      expect(refusal('['.repeat(depth + 1) + ']'.repeat(depth + 1), depth)).toBe('M_BAD_JSON');
+    }
     expect(refusal('{"a":'.repeat(1_000_000))).toBe('M_BAD_JSON');
+    const deepest = '['.repeat(DEPTH.stored) + ']'.repeat(DEPTH.stored);
+    expect(canonicalJson(parseStrict(deepest))).toBe(deepest);
+  });
+
+  it('tells how deep a value is', () => {
+    expect(isWithinDepth(1, 0)).toBeTrue();
+    expect(isWithinDepth([], 0)).toBeFalse();
+    expect(isWithinDepth([1], 1)).toBeTrue();
+    expect(isWithinDepth({ a: [1] }, 2)).toBeTrue();
+    expect(isWithinDepth({ a: [{}] }, 2)).toBeFalse();
+  });
+
+  it('reads and writes a long text in slices, between which others have their turn', async () => {
+    const text = `[${Array.from({ length: 200_000 }, (_, index) => `{"b":[1.5,null],"a":"${String(index)}"}`).join(',')}]`;
+    let turns = 0;
+    let going = true;
+    const others = (): void => {
+      turns += 1;
+      if (going) setImmediate(others);
+    };
+    setImmediate(others);
+    const value = await parseLong(text, DEPTH.event, true);
+    const turnsOfReading = turns;
+    const written = await canonicalJsonOfLong(value);
+    going = false;
+    expect(turnsOfReading).toBeGreaterThan(2);
+    expect(turns).toBeGreaterThan(turnsOfReading + 2);
+    expect(written === canonicalJsonWithAnyNumbers(value)).toBeTrue();
+    await expectAsync(parseLong(`${text}x`, DEPTH.event, true)).toBeRejectedWithError(JsonParseError);
+    await expectAsync(parseLong(text, DEPTH.event)).toBeRejectedWithError(JsonParseError);
+  });
+
+  it('does not read an object with more members than can be sorted at once', () => {
+    const members = (count: number): string =>
+      `{${Array.from({ length: count }, (_, index) => `"${String(index)}":0`).join(',')}}`;
+    expect(refusal(members(100_000))).toBe('accepted');
+    expect(refusal(members(100_001))).toBe('M_BAD_JSON');
   });
 
   it('refuses what is not JSON', () => {
