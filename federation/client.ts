@@ -6,14 +6,7 @@ import type { Connection } from './connection-pools.ts';
 import { Discovery, DiscoveryError } from './discovery.ts';
 import type { DiscoveryOptions } from './discovery.ts';
 import { isServerName } from './identifiers.ts';
-import {
-  canonicalJsonWithAnyNumbers,
-  isJsonObject,
-  JsonParseError,
-  member,
-  parseStrict,
-  parseWithAnyNumbers,
-} from './json.ts';
+import { canonicalJsonWithAnyNumbers, DEPTH, isJsonObject, JsonParseError, member, parseLong } from './json.ts';
 import type { JsonObject } from './json.ts';
 import { trustedRoots } from './pinned-connector.ts';
 import { BodyError, readBounded } from './read-bounded.ts';
@@ -97,7 +90,11 @@ export interface FederationAnswer {
 }
 
 const TIMEOUT_MS = 30_000;
-const MAX_ANSWER_BYTES = 10 * 1024 * 1024;
+/** Most answers are short. Only those that hold events, and those that say so, may be longer. */
+const MAX_ANSWER_BYTES = 256 * 1024;
+const MAX_EVENTS_BYTES = 10 * 1024 * 1024;
+/** For requests that are answered with a list of rooms or devices, in bytes. */
+export const LIST_BYTES = 4 * 1024 * 1024;
 const MAX_ERROR_BYTES = 64 * 1024;
 
 /**
@@ -190,11 +187,12 @@ export class FederationClient {
   }
 
   async #read(request: FederationRequest, answer: Dispatcher.ResponseData): Promise<JsonObject> {
-    const { destination, maxBytes = MAX_ANSWER_BYTES, holdsEvents = false, anyNumbers = false } = request;
+    const { destination, holdsEvents = false, anyNumbers = false } = request;
+    const { maxBytes = holdsEvents ? MAX_EVENTS_BYTES : MAX_ANSWER_BYTES } = request;
     const status = answer.statusCode;
     if (status < 200 || status >= 300) throw await this.#refusal(request, answer);
     const text = await readBounded(answer.body, maxBytes);
-    const value = holdsEvents || anyNumbers ? parseWithAnyNumbers(text) : parseStrict(text);
+    const value = await parseLong(text, holdsEvents ? DEPTH.stored : DEPTH.event, holdsEvents || anyNumbers);
     if (isJsonObject(value)) return value;
     throw new FederationError('BAD_ANSWER', destination, `The answer of ${destination} is not an object.`, { status });
   }

@@ -69,7 +69,8 @@ interface Entry {
 const MAX_VALIDITY_MS = 7 * 24 * 60 * 60_000;
 // Strangers decide which servers and which keys we look for: few fetches at a time, few per server, little memory.
 const MAX_SERVERS = 1000;
-const MAX_FETCHES = 50;
+const MAX_FETCHES = 100;
+const MAX_STRANGERS = 50;
 const MIN_INTERVAL_MS = 10_000;
 const FIRST_RETRY_MS = 5_000;
 const MAX_RETRY_MS = 10 * 60_000;
@@ -108,6 +109,8 @@ export class KeyRing implements KeyLookup {
   /** The server that was asked about longest ago comes first. */
   readonly #entries = new Map<string, Entry>();
   readonly #fetches = new Map<string, Promise<void>>();
+  /** How many fetches are for servers of which no key is known. */
+  #strangers = 0;
 
   constructor(options: KeyRingOptions) {
     this.#options = options;
@@ -129,6 +132,12 @@ export class KeyRing implements KeyLookup {
     return this.#find((await this.#entry(server)).known, keyId, validAt);
   }
 
+  /** Whether a key that is valid for requests now is at hand, so that `key` asks nobody. */
+  async knows(server: string, keyId: string): Promise<boolean> {
+    const known = server === this.#options.serverName ? this.#own : (await this.#entry(server)).known;
+    return this.#find(known, keyId, 'now') !== undefined;
+  }
+
   /**
    * The document of another server's keys, as that server signed it. One that is older than asked for is better than
    * none: its keys are good for events from then.
@@ -146,9 +155,16 @@ export class KeyRing implements KeyLookup {
   async #refresh(server: string, entry: Entry): Promise<void> {
     if (!this.#fetches.has(server)) {
       if (this.#now() < entry.notBefore || this.#fetches.size >= MAX_FETCHES) return;
+      // Anybody can make us look for a stranger; servers that we know must not have to wait for that.
+      const isStranger = Object.keys(entry.known.keys).length === 0;
+      if (isStranger && this.#strangers >= MAX_STRANGERS) return;
+      if (isStranger) this.#strangers++;
       this.#fetches.set(
         server,
-        this.#fetch(server, entry).finally(() => this.#fetches.delete(server)),
+        this.#fetch(server, entry).finally(() => {
+          this.#fetches.delete(server);
+          if (isStranger) this.#strangers--;
+        }),
       );
     }
     await this.#fetches.get(server);

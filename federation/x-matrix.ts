@@ -1,5 +1,11 @@
 import { isServerName } from './identifiers.ts';
-import { canonicalJson, canonicalJsonAsWritten, CanonicalJsonError, canonicalJsonWithAnyNumbers } from './json.ts';
+import {
+  canonicalJson,
+  canonicalJsonAsWritten,
+  CanonicalJsonError,
+  canonicalJsonOfLong,
+  canonicalJsonWithAnyNumbers,
+} from './json.ts';
 import type { JsonObject } from './json.ts';
 import type { KeyLookup } from './keyring.ts';
 import { verifyText } from './signing.ts';
@@ -23,7 +29,7 @@ export interface SignedRequest {
 export interface ReceivedRequest extends Omit<SignedRequest, 'origin'> {
   /** The `Authorization` header, or all of them. */
   readonly authorization: string | readonly string[];
-  /** The body before it was parsed, if it may have numbers that canonical JSON has no form for. */
+  /** The body before it was parsed. */
   readonly contentText?: string | undefined;
 }
 
@@ -51,6 +57,8 @@ export class XMatrixError extends Error {
 }
 
 const MAX_HEADER = 4096;
+/** Longer bodies are not tried as they were written, in characters. */
+const MAX_AS_WRITTEN = 256 * 1024;
 // Each header can cause a look-up of a key.
 const MAX_HEADERS = 3;
 const KEY_ID = /^ed25519:[a-zA-Z0-9_]{1,100}$/;
@@ -91,16 +99,26 @@ export function parseAuthorization(header: string): XMatrixHeader {
   return { origin, destination: parameters.get('destination'), keyId, signature };
 }
 
+/** Who claims to send a request, and how that can be checked. */
+export interface Claim {
+  readonly origin: string;
+  readonly signatures: readonly { readonly keyId: string; readonly signature: string }[];
+}
+
+/** A claim whose keys are known: it can be checked without asking anybody. */
+export interface CheckableClaim {
+  readonly origin: string;
+  readonly signatures: readonly { readonly keyId: string; readonly signature: string; readonly publicKey: string }[];
+}
+
 /**
- * Checks who sent a request. Every signature by a key that is known and valid now must be good, and there must be one.
+ * Who claims to send a request.
  *
- * @param request `destination` is our own name, `content` the parsed body
- * @returns the name of the server that sent it
+ * @param authorization the `Authorization` header, or all of them
+ * @param serverName our own name
  * @throws XMatrixError
- * @see Matrix specification, server-server API, "Request Authentication"
  */
-export async function verifyRequest(request: ReceivedRequest, keys: KeyLookup): Promise<string> {
-  const { authorization } = request;
+export function claimOf(authorization: string | readonly string[], serverName: string): Claim {
   const headers = (typeof authorization === 'string' ? [authorization] : authorization).map(parseAuthorization);
   const [first] = headers;
   if (first === undefined) throw new XMatrixError('MISSING', 'The request is not signed.');
@@ -110,22 +128,61 @@ export async function verifyRequest(request: ReceivedRequest, keys: KeyLookup): 
     if (header.origin !== origin) {
       throw new XMatrixError('CONFLICTING_ORIGINS', 'The request is signed by several servers.');
     }
-    if (header.destination !== undefined && header.destination !== request.destination) {
+    if (header.destination !== undefined && header.destination !== serverName) {
       throw new XMatrixError('WRONG_DESTINATION', 'The request is meant for another server.');
     }
   }
-  const text = textOf({ ...request, origin });
-  let verified = false;
-  for (const { keyId, signature } of headers) {
+  return { origin, signatures: headers.map(({ keyId, signature }) => ({ keyId, signature })) };
+}
+
+/**
+ * Looks up the keys of a claim; may ask the server for them.
+ *
+ * @throws XMatrixError `UNKNOWN_KEY` when none is known that is valid now
+ */
+export async function checkable({ origin, signatures }: Claim, keys: KeyLookup): Promise<CheckableClaim> {
+  const known: { keyId: string; signature: string; publicKey: string }[] = [];
+  for (const { keyId, signature } of signatures) {
     const publicKey = await keys.key(origin, keyId, 'now');
-    if (publicKey === undefined) continue;
-    if (!verifyText(text, signature, publicKey) && !verifyAsWritten({ ...request, origin }, signature, publicKey)) {
-      throw new XMatrixError('BAD_SIGNATURE', `The signature of ${origin} with ${keyId} is wrong.`);
-    }
-    verified = true;
+    if (publicKey !== undefined) known.push({ keyId, signature, publicKey });
   }
-  if (!verified) throw new XMatrixError('UNKNOWN_KEY', `No valid key of ${origin} is known that signed the request.`);
-  return origin;
+  if (known.length > 0) return { origin, signatures: known };
+  throw new XMatrixError('UNKNOWN_KEY', `No valid key of ${origin} is known that signed the request.`);
+}
+
+/**
+ * Checks a claim: every signature must be good.
+ *
+ * @throws XMatrixError `BAD_SIGNATURE` or `MALFORMED`
+ */
+export async function verifyClaim(
+  { origin, signatures }: CheckableClaim,
+  received: Omit<ReceivedRequest, 'authorization'>,
+): Promise<void> {
+  const request = { ...received, origin };
+  // Most senders write what they sign, so a long body need not be written anew.
+  const arrived = textAsArrived(request);
+  let canonical: string | undefined;
+  for (const { keyId, signature, publicKey } of signatures) {
+    if (arrived !== undefined && verifyText(arrived, signature, publicKey)) continue;
+    canonical ??= await textOf(request);
+    if (verifyText(canonical, signature, publicKey) || verifyAsWritten(request, signature, publicKey)) continue;
+    throw new XMatrixError('BAD_SIGNATURE', `The signature of ${origin} with ${keyId} is wrong.`);
+  }
+}
+
+/**
+ * Checks who sent a request. Every signature by a key that is known and valid now must be good, and there must be one.
+ *
+ * @param request `destination` is our own name, `content` the parsed body
+ * @returns the name of the server that sent it
+ * @throws XMatrixError
+ * @see Matrix specification, server-server API, "Request Authentication"
+ */
+export async function verifyRequest(request: ReceivedRequest, keys: KeyLookup): Promise<string> {
+  const claim = await checkable(claimOf(request.authorization, request.destination), keys);
+  await verifyClaim(claim, request);
+  return claim.origin;
 }
 
 function parseParameters(header: string, start: number): Map<string, string> {
@@ -150,15 +207,25 @@ function verifyAsWritten(
   signature: string,
   publicKey: string,
 ): boolean {
-  if (contentText === undefined) return false;
+  if (contentText === undefined || contentText.length > MAX_AS_WRITTEN) return false;
+  const content = canonicalJsonAsWritten(contentText);
+  if (content === undefined) return false;
   const rest = canonicalJson({ destination, method, origin, uri });
   // The content is the first of the members in their order.
-  return verifyText(`{"content":${canonicalJsonAsWritten(contentText)},${rest.slice(1)}`, signature, publicKey);
+  return verifyText(`{"content":${content},${rest.slice(1)}`, signature, publicKey);
 }
 
-function textOf(request: SignedRequest): string {
+/** What is signed, if the body came as canonical JSON: it is the first of the members in their order. */
+function textAsArrived(request: SignedRequest & Pick<ReceivedRequest, 'contentText'>): string | undefined {
+  if (request.contentText === undefined) return undefined;
+  return `{"content":${request.contentText},${signedText({ ...request, content: undefined }).slice(1)}`;
+}
+
+async function textOf(request: SignedRequest): Promise<string> {
   try {
-    return signedText(request);
+    if (request.content === undefined) return signedText(request);
+    const content = await canonicalJsonOfLong(request.content);
+    return `{"content":${content},${signedText({ ...request, content: undefined }).slice(1)}`;
   } catch (error) {
     if (error instanceof CanonicalJsonError) throw new XMatrixError('MALFORMED', error.message);
     throw error;

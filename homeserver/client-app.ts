@@ -1,11 +1,13 @@
 /** The HTTP server for people: the Matrix client API, the own API and the web client. */
 import express from 'express';
-import type { Express, RequestHandler, Router } from 'express';
+import type { Express, Request, RequestHandler, Router } from 'express';
 import type { Provider as OauthProvider } from 'oidc-provider';
 import type { Logger } from 'pino';
+import { DEPTH } from '../federation/json.ts';
 import type { Accounts } from './accounts/accounts.ts';
 import type { LoginTokens } from './accounts/login-tokens.ts';
 import type { IdentityProvider } from './accounts/oidc.ts';
+import { bearerToken } from './accounts/require-session.ts';
 import type { ServerNotices } from './accounts/server-notices.ts';
 import type { Sessions } from './accounts/sessions.ts';
 import type { PasswordLogin } from './accounts/password-login.ts';
@@ -29,11 +31,12 @@ import { servicesRouter } from './client-api/services.ts';
 import type { ServicesRouterOptions } from './client-api/services.ts';
 import { browserLogin, ssoRouter } from './client-api/sso.ts';
 import type { PasswordConfig } from './config.ts';
-import { errorHandler, unknownPath } from './errors.ts';
+import { errorHandler, MatrixError, unknownPath } from './errors.ts';
 import {
   allowAnyOrigin,
+  ANONYMOUS_BODY_LIMIT,
+  bodyLength,
   CLIENT_BODY_LIMIT,
-  FEDERATION_BODY_LIMIT,
   jsonBody,
   plainJson,
   requestLog,
@@ -128,7 +131,7 @@ export function clientApp(options: ClientAppOptions): Express {
       }),
     );
   }
-  app.use(['/_matrix', '/_synapse', '/_hansetag'], bodies());
+  app.use(['/_matrix', '/_synapse', '/_hansetag'], bodies(options.sessions));
   app.use(capabilitiesRouter(options));
   if (options.provider) app.use(ssoRouter({ ...own, provider: options.provider, oauthLogins, visits }));
   const { adminSecret } = options.passwords;
@@ -163,14 +166,29 @@ export function clientApp(options: ClientAppOptions): Express {
 
 const UNSIGNED = /\/user\/[^/]+\/(rooms\/[^/]+\/)?(account_data|tags)\/|\/(sendToDevice|profile)\/[^/]+\//;
 
-/** Reads JSON bodies; uploads are read by the media repository itself. */
-function bodies(): RequestHandler {
-  // What is no part of an event may have any numbers: the places of tags are fractions.
-  const client = jsonBody(CLIENT_BODY_LIMIT, (path) => UNSIGNED.test(path));
-  const federation = jsonBody(FEDERATION_BODY_LIMIT);
-  return (request, response, next) => {
-    if (request.originalUrl.startsWith('/_matrix/media/')) next();
-    else if (request.originalUrl.startsWith('/_matrix/federation/')) return federation(request, response, next);
-    else return client(request, response, next);
-  };
+/** What reads its bodies itself: the media repository, and what other servers ask. */
+const READS_ITSELF = /^\/_matrix\/(media|key|federation)\//;
+
+/** Reads JSON bodies. A long one is read only of somebody who is logged in. */
+function bodies(sessions: Sessions): RequestHandler {
+  const read = jsonBody(async (request) => {
+    const isLong = bodyLength(request) > ANONYMOUS_BODY_LIMIT;
+    return {
+      limit: isLong && (await isLoggedIn(request, sessions)) ? CLIENT_BODY_LIMIT : ANONYMOUS_BODY_LIMIT,
+      maxDepth: DEPTH.written,
+      // What is no part of an event may have any numbers: the places of tags are fractions.
+      anyNumbers: UNSIGNED.test(request.path),
+    };
+  });
+  return (request, response, next) => (READS_ITSELF.test(request.originalUrl) ? next() : read(request, response, next));
+}
+
+async function isLoggedIn(request: Request, sessions: Sessions): Promise<boolean> {
+  try {
+    await sessions.authenticate(bearerToken(request), {}, true);
+    return true;
+  } catch (error) {
+    if (error instanceof MatrixError) return false;
+    throw error;
+  }
 }

@@ -3,10 +3,12 @@ import express from 'express';
 import type { Express, RequestHandler, Router } from 'express';
 import type { Logger } from 'pino';
 import { errorHandler, unknownPath } from './errors.ts';
-import { FEDERATION_BODY_LIMIT, jsonBody, plainJson, requestLog } from './http.ts';
+import { plainJson, requestLog } from './http.ts';
 
 export interface FederationAppOptions {
-  /** `/_matrix/key` and `/_matrix/federation`. */
+  /** Addresses of reverse proxies whose `X-Forwarded-For` is believed. */
+  readonly proxies: readonly string[];
+  /** `/_matrix/key` and `/_matrix/federation`; its paths read their bodies themselves. */
   readonly federation: Router;
   /** Router at `/_hansetag/federation/v1`. */
   readonly meetings?: Router;
@@ -15,18 +17,14 @@ export interface FederationAppOptions {
   readonly log: Logger;
 }
 
-/** One bad event of a transaction must not spoil the others. */
-function isTransaction(path: string): boolean {
-  return path.startsWith('/_matrix/federation/v1/send/');
-}
-
-export function federationApp({ federation, meetings, measure, log }: FederationAppOptions): Express {
+export function federationApp({ proxies, federation, meetings, measure, log }: FederationAppOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   app.set('etag', false);
   app.set('query parser', 'simple');
+  app.set('trust proxy', [...proxies]);
   if (measure) app.use(measure);
-  app.use(plainJson, requestLog(log), jsonBody(FEDERATION_BODY_LIMIT, isTransaction));
+  app.use(plainJson, requestLog(log));
   app.use(federation);
   if (meetings) app.use('/_hansetag/federation/v1', meetings);
   app.use(unknownPath, errorHandler(log));

@@ -1,47 +1,76 @@
 /** What every HTTP answer of this homeserver has in common: bodies, headers, log lines. */
 import type { IncomingMessage } from 'node:http';
-import type { RequestHandler } from 'express';
+import type { Request, RequestHandler, Response } from 'express';
 import helmet from 'helmet';
 import type { Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
-import { JsonParseError, parseStrict, parseWithAnyNumbers } from '../federation/json.ts';
+import { JsonParseError, parseLong } from '../federation/json.ts';
+import type { JsonValue } from '../federation/json.ts';
 import { MatrixError } from './errors.ts';
 import { describeError, loggablePath } from './log.ts';
 
 /** The largest body of the client API, in bytes. */
 export const CLIENT_BODY_LIMIT = 1024 * 1024;
-/** The largest body of the federation API, in bytes. */
-export const FEDERATION_BODY_LIMIT = 10 * 1024 * 1024;
+/** The largest body of a request that needs neither log-in nor signature, in bytes. */
+export const ANONYMOUS_BODY_LIMIT = 64 * 1024;
+
+export interface BodyRules {
+  /** In bytes. */
+  readonly limit: number;
+  /** How deep it may be nested. */
+  readonly maxDepth: number;
+  /**
+   * Whether a body may have numbers that canonical JSON has not: it holds several events, each to be looked at by
+   * itself, or what nobody signs.
+   */
+  readonly anyNumbers?: boolean;
+}
+
+/** A body as text and parsed; undefined where there is none. */
+export interface Body {
+  readonly text: string | undefined;
+  readonly value: JsonValue | undefined;
+}
 
 /**
  * Middleware that reads a JSON body by the rules of canonical JSON into `request.body`; an empty one stays undefined.
  * The content type is not looked at: Matrix demands JSON, and clients say all kinds of things.
- *
- * @param limit in bytes
- * @param anyNumbers whether a body may have numbers that canonical JSON has not: it holds several events, each to be
- *   looked at by itself, or what nobody signs; then its text is `response.locals.bodyText`, as it may be signed with
- *   the numbers as they are written
  */
-export function jsonBody(limit: number, anyNumbers: (path: string) => boolean = () => false): RequestHandler {
+export function jsonBody(rules: (request: Request) => BodyRules | Promise<BodyRules>): RequestHandler {
   return async (request, response, next) => {
-    request.body = undefined;
-    const text = await readText(request, limit).catch((error: unknown) => {
-      // What is left of the body is not worth reading.
-      response.setHeader('Connection', 'close');
-      throw error;
-    });
-    if (text !== '') {
-      try {
-        const isFree = anyNumbers(request.path);
-        request.body = isFree ? parseWithAnyNumbers(text) : parseStrict(text);
-        if (isFree) response.locals['bodyText'] = text;
-      } catch (error) {
-        if (error instanceof JsonParseError) throw new MatrixError(400, error.code, error.message);
-        throw error;
-      }
-    }
+    request.body = (await readBody(request, response, await rules(request))).value;
     next();
   };
+}
+
+/**
+ * Reads the body of a request.
+ *
+ * @throws MatrixError 400, 413 or 415
+ */
+export async function readBody(
+  request: IncomingMessage,
+  response: Pick<Response, 'setHeader'>,
+  { limit, maxDepth, anyNumbers = false }: BodyRules,
+): Promise<Body> {
+  const text = await readText(request, limit).catch((error: unknown) => {
+    // What is left of the body is not worth reading.
+    response.setHeader('Connection', 'close');
+    throw error;
+  });
+  if (text === '') return { text: undefined, value: undefined };
+  try {
+    return { text, value: await parseLong(text, maxDepth, anyNumbers) };
+  } catch (error) {
+    if (error instanceof JsonParseError) throw new MatrixError(400, error.code, error.message);
+    throw error;
+  }
+}
+
+/** The length of a body as its sender says it, in bytes; one that is not said may be any. */
+export function bodyLength({ headers }: IncomingMessage): number {
+  if (headers['transfer-encoding'] !== undefined) return Infinity;
+  return Number(headers['content-length'] ?? 0);
 }
 
 async function readText(request: IncomingMessage, limit: number): Promise<string> {
@@ -49,7 +78,7 @@ async function readText(request: IncomingMessage, limit: number): Promise<string
   if (encoding !== undefined && encoding !== 'identity') {
     throw new MatrixError(415, 'M_NOT_JSON', 'A body must not be compressed.');
   }
-  if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge(limit);
+  if (bodyLength(request) > limit && bodyLength(request) < Infinity) throw tooLarge(limit);
   const chunks: Buffer[] = [];
   let size = 0;
   // Leaving the loop must not close the connection before the answer is sent.

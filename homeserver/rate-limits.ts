@@ -16,11 +16,20 @@ export interface RateLimits {
   readonly uploads: RequestHandler;
 }
 
+/** How much an address may ask for without proof of who asks. */
+export interface UnprovenLimit {
+  /** Counts a request that failed before its sender was proven. Never throws. */
+  count(request: Request): Promise<void>;
+  /** Counts something that costs us much before anything is proven. @throws MatrixError 429 when it was too much */
+  demand(request: Request): Promise<void>;
+}
+
 /** Many people of one authority may share an address. */
 const ANONYMOUS = { points: 600, seconds: 60 };
 const LOGIN = { points: 200, seconds: 60 };
 const SENDING = { points: 200, seconds: 10 };
 const UPLOADS = { points: 120, seconds: 60 };
+const UNPROVEN = { points: 30, seconds: 60 };
 
 /** @param factor every limit is multiplied by it; 0 turns them off */
 export function rateLimits(factor: number): RateLimits {
@@ -40,18 +49,44 @@ function limited(
   if (factor === 0) return (_request, _response, next) => next();
   const limiter = new RateLimiterMemory({ points: Math.max(1, Math.floor(points * factor)), duration: seconds });
   return async (request, response, next) => {
-    try {
-      await limiter.consume(key(request, response));
-    } catch (error) {
-      if (!(error instanceof RateLimiterRes)) throw error;
-      const waitMs = Math.max(1, error.msBeforeNext);
-      response.setHeader('Retry-After', Math.ceil(waitMs / 1000));
-      throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'Too many requests. Please wait a moment.', {
-        retry_after_ms: waitMs,
-      });
-    }
+    await limiter.consume(key(request, response)).catch((error: unknown) => {
+      throw tooMany(error, response);
+    });
     next();
   };
+}
+
+/**
+ * Other servers, by address: a wrong signature, a key that must be fetched first, and a long body whose sender is not
+ * proven cost us work. Servers whose keys are known and whose requests are short are never held up by it.
+ *
+ * @param factor as for `rateLimits`
+ */
+export function unprovenLimit(factor: number): UnprovenLimit {
+  if (factor === 0) return { count: () => Promise.resolve(), demand: () => Promise.resolve() };
+  const limiter = new RateLimiterMemory({
+    points: Math.max(1, Math.floor(UNPROVEN.points * factor)),
+    duration: UNPROVEN.seconds,
+  });
+  return {
+    async count(request) {
+      await limiter.penalty(addressKey(request.ip));
+    },
+    async demand(request) {
+      const spent = await limiter.get(addressKey(request.ip));
+      if (spent !== null && spent.remainingPoints <= 0) throw tooMany(spent, request.res);
+    },
+  };
+}
+
+/** @returns the error for the asker, or what else went wrong */
+function tooMany(reason: unknown, response: Response | undefined): unknown {
+  if (!(reason instanceof RateLimiterRes)) return reason;
+  const waitMs = Math.max(1, reason.msBeforeNext);
+  response?.setHeader('Retry-After', Math.ceil(waitMs / 1000));
+  return new MatrixError(429, 'M_LIMIT_EXCEEDED', 'Too many requests. Please wait a moment.', {
+    retry_after_ms: waitMs,
+  });
 }
 
 /** One key for each network that one household or office has: an IPv4 address, or the /64 of an IPv6 address. */

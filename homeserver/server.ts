@@ -36,7 +36,7 @@ import { migrate, openDatabase } from './database/database.ts';
 import type { Database } from './database/database.ts';
 import { encryption } from './devices/index.ts';
 import { accountRouter } from './federation-api/account-router.ts';
-import { federationApi, sendTransaction } from './federation-api/index.ts';
+import { federationApi, isRefusal, sendTransaction } from './federation-api/index.ts';
 import { sqlKeyStore } from './federation-api/key-store.ts';
 import { QueueSender, sqlQueueStore } from './federation-api/sender.ts';
 import { federationApp } from './federation-app.ts';
@@ -44,7 +44,7 @@ import { mediaRepository } from './media/index.ts';
 import { meetingsRouters } from './meetings/index.ts';
 import { messages } from './messages/index.ts';
 import { metrics } from './metrics.ts';
-import { rateLimits } from './rate-limits.ts';
+import { rateLimits, unprovenLimit } from './rate-limits.ts';
 import { Rooms } from './rooms/rooms.ts';
 import { loadSigningKey } from './signing-key-file.ts';
 import { staticClient } from './static-client.ts';
@@ -122,7 +122,14 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     store: sqlKeyStore(db),
     notaries: config.federation.notaries,
   });
-  const queue = new OutboundQueue({ store: sqlQueueStore(db), send: sendTransaction(client, serverName), log });
+  const measured = config.metricsListen && metrics();
+  const queue = new OutboundQueue({
+    store: sqlQueueStore(db),
+    send: sendTransaction(client, serverName),
+    isRefusal,
+    onDropped: (_destination, kind) => measured?.countDropped(kind),
+    log,
+  });
   const sender = new QueueSender(db, queue);
 
   const accounts = new Accounts(db, serverName);
@@ -168,6 +175,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     accounts,
     db,
     isTrusted,
+    unproven: unprovenLimit(rateLimitFactor),
     log,
   });
   opened.push(() => federation.close());
@@ -290,7 +298,6 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
   });
   opened.push(() => forEach.close());
 
-  const measured = config.metricsListen && metrics();
   const forPeople = clientApp({
     publicUrl,
     wellKnown: config.wellKnown,
@@ -342,6 +349,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     log,
   });
   const forServers = federationApp({
+    proxies: config.proxies,
     federation: federation.router,
     ...(meetings ? { meetings: meetings.federation } : {}),
     ...(measured ? { measure: measured.measure('federation') } : {}),

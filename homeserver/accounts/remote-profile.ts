@@ -3,6 +3,9 @@ import { serverOf } from '../../federation/identifiers.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import { askServer } from '../federation-api/ask.ts';
 
+/** A profile has at most 64 KiB, in whatever way it is written. */
+const MAX_PROFILE_BYTES = 128 * 1024;
+
 /**
  * The profile that somebody has at their own server.
  *
@@ -17,5 +20,6 @@ export async function remoteProfile(client: FederationClient, userId: string, fi
     method: 'GET',
     path: `/_matrix/federation/v1/query/profile?${query.toString()}`,
     anyNumbers: true,
+    maxBytes: MAX_PROFILE_BYTES,
   });
 }

@@ -20,7 +20,8 @@ export function requireSession(sessions: Sessions, evenLocked = false): RequestH
   };
 }
 
-function bearerToken(request: Request): string {
+/** The access token of a request. @throws MatrixError 401 when there is none */
+export function bearerToken(request: Request): string {
   const { authorization } = request.headers;
   const [, header] = /^Bearer +([^\s]+)$/i.exec(authorization ?? '') ?? [];
   const { access_token: query } = request.query;

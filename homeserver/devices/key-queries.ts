@@ -7,6 +7,7 @@
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { FederationError } from '../../federation/client.ts';
+import { LIST_BYTES } from '../../federation/client.ts';
 import type { FederationClient } from '../../federation/client.ts';
 import { isUserId, serverOf } from '../../federation/identifiers.ts';
 import { isJsonObject } from '../../federation/json.ts';
@@ -122,6 +123,7 @@ export class KeyQueries {
             path: '/_matrix/federation/v1/user/keys/claim',
             body: { one_time_keys: users },
             timeoutMs: patience(timeout),
+            maxBytes: LIST_BYTES,
           });
           Object.assign(claimed, checkedClaim(answer, users));
         } catch (error) {
@@ -214,6 +216,7 @@ export class KeyQueries {
         path: '/_matrix/federation/v1/user/keys/query',
         body: { device_keys: wanted },
         timeoutMs,
+        maxBytes: LIST_BYTES,
       }),
     );
     const targets: SignedTarget[] = [];

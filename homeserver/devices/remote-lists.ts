@@ -5,6 +5,7 @@
  * @see Matrix specification, server-server API, "Device Management"
  */
 import type { Logger } from 'pino';
+import { LIST_BYTES } from '../../federation/client.ts';
 import type { FederationClient } from '../../federation/client.ts';
 import { serverOf } from '../../federation/identifiers.ts';
 import { canonicalJson } from '../../federation/json.ts';
@@ -187,6 +188,7 @@ export class RemoteLists {
       method: 'GET',
       path: `/_matrix/federation/v1/user/devices/${encodeURIComponent(userId)}`,
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      maxBytes: LIST_BYTES,
     });
     const parsed = remoteListSchema.safeParse(answer);
     if (!parsed.success || parsed.data.user_id !== userId) throw new Error('The list of devices is malformed.');

@@ -1,5 +1,6 @@
 /** Aliases and public rooms of other servers. */
 import { z } from 'zod';
+import { LIST_BYTES } from '../../federation/client.ts';
 import type { FederationClient } from '../../federation/client.ts';
 import { isRoomId, isServerName } from '../../federation/identifiers.ts';
 import { isJsonObject } from '../../federation/json.ts';
@@ -55,6 +56,7 @@ export async function remotePublicRooms(
       ...(since === undefined ? {} : { since }),
       ...(isJsonObject(filter) ? { filter } : {}),
     },
+    maxBytes: LIST_BYTES,
   });
   const parsed = listSchema.safeParse(answer);
   if (!parsed.success) throw malformed(server);

@@ -2,6 +2,7 @@
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import type { Logger } from 'pino';
+import { FederationError } from '../../federation/client.ts';
 import type { FederationClient } from '../../federation/client.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import type { KeyRing } from '../../federation/keyring.ts';
@@ -10,6 +11,7 @@ import type { SigningKey } from '../../federation/signing.ts';
 import type { Accounts } from '../accounts/accounts.ts';
 import type { Database } from '../database/database.ts';
 import { methods } from '../errors.ts';
+import type { UnprovenLimit } from '../rate-limits.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { signedRequest, signedRouter } from './authenticate.ts';
 import { Edus } from './edus.ts';
@@ -30,11 +32,12 @@ export interface FederationApiOptions {
   readonly accounts: Accounts;
   readonly db: Database;
   readonly isTrusted: (server: string) => boolean;
+  readonly unproven: UnprovenLimit;
   readonly log: Logger;
 }
 
 export interface FederationApi {
-  /** `/_matrix/key` and `/_matrix/federation`; bodies must be parsed before. */
+  /** `/_matrix/key` and `/_matrix/federation`; its paths read their bodies themselves. */
   readonly router: Router;
   readonly signedRequest: RequestHandler;
   readonly edus: Edus;
@@ -60,6 +63,7 @@ export function federationApi(options: FederationApiOptions): FederationApi {
     serverName,
     keyring,
     isTrusted: options.isTrusted,
+    unproven: options.unproven,
     onSeen: (server) => options.queue.destinationIsUp(server),
   });
   const router = express.Router();
@@ -107,4 +111,9 @@ export function sendTransaction(client: FederationClient, serverName: string) {
       body,
     });
   };
+}
+
+/** Whether a server has said that a transaction is malformed or too large, which waiting does not change. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof FederationError && (error.status === 400 || error.status === 413);
 }

@@ -7,13 +7,14 @@ import express from 'express';
 import type { Response, Router } from 'express';
 import { z } from 'zod';
 import { isServerName } from '../../federation/identifiers.ts';
-import { canonicalJson } from '../../federation/json.ts';
+import { canonicalJson, DEPTH } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import { serverKeysDocument } from '../../federation/keyring.ts';
 import type { KeyRing } from '../../federation/keyring.ts';
 import { signJson } from '../../federation/signing.ts';
 import type { SigningKey } from '../../federation/signing.ts';
 import { methods, MatrixError } from '../errors.ts';
+import { ANONYMOUS_BODY_LIMIT, readBody } from '../http.ts';
 
 export interface KeyRouterOptions {
   readonly serverName: string;
@@ -64,7 +65,8 @@ export function keyRouter({ serverName, key, keyring, isTrusted }: KeyRouterOpti
   }
   methods(router, '/_matrix/key/v2/query', {
     post: async (request, response) => {
-      const parsed = querySchema.safeParse(request.body);
+      const { value } = await readBody(request, response, { limit: ANONYMOUS_BODY_LIMIT, maxDepth: DEPTH.written });
+      const parsed = querySchema.safeParse(value);
       if (!parsed.success) throw new MatrixError(400, 'M_BAD_JSON', 'The question for keys is malformed.');
       const asked = Object.entries(parsed.data.server_keys).map(([server, keys]): [string, number] => [
         server,

@@ -14,7 +14,14 @@ import {
   parsePdu,
   serverOf,
 } from '../../federation/event.ts';
-import { canonicalJson, CanonicalJsonError, isJsonObject, member } from '../../federation/json.ts';
+import {
+  canonicalJson,
+  CanonicalJsonError,
+  DEPTH,
+  isJsonObject,
+  isWithinDepth,
+  member,
+} from '../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
 import type { KeyLookup } from '../../federation/keyring.ts';
 import type { Database } from '../database/database.ts';
@@ -37,9 +44,13 @@ const transactionSchema = z.looseObject({
     .max(MAX_PDUS)
     .default([]),
   edus: z
-    .array(z.looseObject({ edu_type: z.string().max(255), content: z.custom<JsonObject>(isJsonObject) }))
+    .array(z.custom<JsonValue>(() => true))
     .max(MAX_EDUS)
     .default([]),
+});
+const eduSchema = z.looseObject({
+  edu_type: z.string().max(255),
+  content: z.custom<JsonObject>((content) => isJsonObject(content) && isWithinDepth(content, DEPTH.event)),
 });
 
 export interface TransactionsDeps {
@@ -78,7 +89,7 @@ export class Transactions {
       if (earlier) return JSON.parse(earlier.response) as JsonObject;
       const parsed = transactionSchema.safeParse(body);
       if (!parsed.success) throw new MatrixError(400, 'M_BAD_JSON', 'The transaction is malformed or too large.');
-      const { edus } = parsed.data;
+      const edus = parsed.data.edus.flatMap((edu) => eduSchema.safeParse(edu).data ?? []);
       // What devices tell each other is theirs: it may have any numbers.
       const urgent = edus.filter(isUrgent);
       const others = edus.filter((edu) => !isUrgent(edu) && isCanonical(edu.content));
@@ -138,7 +149,7 @@ export class Transactions {
   async #event(origin: string, value: JsonValue): Promise<Result | undefined> {
     const { rooms, keyring, log } = this.#deps;
     const roomId = isJsonObject(value) ? member(value, 'room_id') : undefined;
-    if (typeof roomId !== 'string' || roomId.length > 255) return undefined;
+    if (typeof roomId !== 'string' || roomId.length > 255 || roomId.includes('\0')) return undefined;
     await this.#deps.joined(roomId);
     const version = await rooms.version(roomId);
     if (!version) return this.#outside(origin, roomId, value);
@@ -165,7 +176,7 @@ export class Transactions {
   }
 }
 
-/** The body was read with numbers of any kind: see `parseWithAnyNumbers`. */
+/** The body was read with numbers of any kind: see `parseLong`. */
 function isCanonical(value: JsonValue): boolean {
   try {
     canonicalJson(value);

@@ -1,5 +1,6 @@
 /** What other servers tell of rooms that this server is not in. */
 import { z } from 'zod';
+import { LIST_BYTES } from '../../federation/client.ts';
 import type { FederationClient } from '../../federation/client.ts';
 import { isRoomId } from '../../federation/identifiers.ts';
 import type { JsonObject } from '../../federation/json.ts';
@@ -108,6 +109,7 @@ export class RemoteSpaces {
         method: 'GET',
         path: `/_matrix/federation/v1/hierarchy/${encodeURIComponent(roomId)}?${query.toString()}`,
         timeoutMs: TIMEOUT_MS,
+        maxBytes: LIST_BYTES,
       });
     } catch (error) {
       if (error instanceof MatrixError) return undefined;

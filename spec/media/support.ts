@@ -19,6 +19,7 @@ import { migrate, openDatabase } from '../../homeserver/database/database.ts';
 import type { Database } from '../../homeserver/database/database.ts';
 import { errorHandler, unknownPath } from '../../homeserver/errors.ts';
 import { signedRequest } from '../../homeserver/federation-api/authenticate.ts';
+import { unprovenLimit } from '../../homeserver/rate-limits.ts';
 import { sqlKeyStore } from '../../homeserver/federation-api/key-store.ts';
 import { allowAnyOrigin, securityHeaders } from '../../homeserver/http.ts';
 import { createLog } from '../../homeserver/log.ts';
@@ -126,7 +127,13 @@ export async function startServer(
     client,
     web: { allowedRanges, hostOverrides: overrides, ca },
     requireSession: requireSession(sessions),
-    signed: signedRequest({ serverName: name, keyring, isTrusted: () => true, onSeen: () => undefined }),
+    signed: signedRequest({
+      serverName: name,
+      keyring,
+      isTrusted: () => true,
+      unproven: unprovenLimit(0),
+      onSeen: () => undefined,
+    }),
     limitUploads: free,
     limitAnonymous: free,
     log,

@@ -22,6 +22,8 @@ import { errorHandler, unknownPath } from '../../homeserver/errors.ts';
 import { federationApi, sendTransaction } from '../../homeserver/federation-api/index.ts';
 import { sqlKeyStore } from '../../homeserver/federation-api/key-store.ts';
 import { QueueSender, sqlQueueStore } from '../../homeserver/federation-api/sender.ts';
+import { unprovenLimit } from '../../homeserver/rate-limits.ts';
+import { DEPTH } from '../../federation/json.ts';
 import { jsonBody } from '../../homeserver/http.ts';
 import { createLog } from '../../homeserver/log.ts';
 import { messages } from '../../homeserver/messages/index.ts';
@@ -165,6 +167,7 @@ export async function startServer(name: string): Promise<TestServer> {
     accounts,
     db,
     isTrusted: () => true,
+    unproven: unprovenLimit(0),
     log,
   });
   const parts = messages({
@@ -199,7 +202,10 @@ export async function startServer(name: string): Promise<TestServer> {
   });
   const app = express();
   app.set('query parser', 'simple');
-  app.use(jsonBody(1024 * 1024));
+  app.use(
+    '/_matrix/client',
+    jsonBody(() => ({ limit: 1024 * 1024, maxDepth: DEPTH.written })),
+  );
   const free: RequestHandler = (_request, _response, next) => next();
   app.use(
     '/_matrix/client/v3',

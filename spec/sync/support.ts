@@ -15,6 +15,7 @@ import { migrate, openDatabase } from '../../homeserver/database/database.ts';
 import type { Database } from '../../homeserver/database/database.ts';
 import { errorHandler, unknownPath } from '../../homeserver/errors.ts';
 import { Edus } from '../../homeserver/federation-api/edus.ts';
+import { DEPTH } from '../../federation/json.ts';
 import { jsonBody } from '../../homeserver/http.ts';
 import { createLog } from '../../homeserver/log.ts';
 import { messages } from '../../homeserver/messages/index.ts';
@@ -142,7 +143,10 @@ export async function startServer(options: Partial<PersonalOptions> = {}): Promi
   });
   const app = express();
   app.set('query parser', 'simple');
-  app.use(jsonBody(1024 * 1024));
+  app.use(
+    '/_matrix/client',
+    jsonBody(() => ({ limit: 1024 * 1024, maxDepth: DEPTH.written })),
+  );
   const free: RequestHandler = (_request, _response, next) => next();
   app.use(
     '/_matrix/client/v3',
