@@ -4,10 +4,10 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, sta
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { startPostgres } from '../../homeserver/database/embedded-postgres.ts';
-import type { Postgres } from '../../homeserver/database/embedded-postgres.ts';
+import { startPostgres } from '../../deploy/postgres/embedded-postgres.ts';
+import type { Postgres } from '../../deploy/postgres/embedded-postgres.ts';
 
-const MODULE = new URL('../../homeserver/database/embedded-postgres.ts', import.meta.url).href;
+const MODULE = new URL('../../deploy/postgres/embedded-postgres.ts', import.meta.url).href;
 
 describe('The embedded PostgreSQL', () => {
   let folder: string;

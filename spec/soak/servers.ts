@@ -6,7 +6,7 @@ import pg from 'pg';
 import { z } from 'zod';
 import { demoCertificates } from '../../deploy/demo-authority.ts';
 import { ManagedProcess } from '../../deploy/quickstart/managed-process.ts';
-import { startPostgres } from '../../homeserver/database/embedded-postgres.ts';
+import { startPostgres } from '../../deploy/postgres/embedded-postgres.ts';
 import { startSynapse } from '../interop/synapse.ts';
 import { freePorts } from '../support/homeservers.ts';
 import { Line, listenFor, listenForAll } from './lines.ts';

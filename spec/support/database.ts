@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { startPostgres } from '../../homeserver/database/embedded-postgres.ts';
+import { startPostgres } from '../../deploy/postgres/embedded-postgres.ts';
 
 export interface TestDatabase {
   /** For `openDatabase`. */

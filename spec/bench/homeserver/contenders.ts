@@ -7,7 +7,7 @@ import { demoCertificates } from '../../../deploy/demo-authority.ts';
 import type { DemoCertificate } from '../../../deploy/demo-authority.ts';
 import { ManagedProcess } from '../../../deploy/quickstart/managed-process.ts';
 import { SMALL_HEAP } from '../../../deploy/quickstart/node-options.ts';
-import { startPostgres } from '../../../homeserver/database/embedded-postgres.ts';
+import { startPostgres } from '../../../deploy/postgres/embedded-postgres.ts';
 import { startSynapse } from '../../interop/synapse.ts';
 import { freePorts } from '../../support/homeservers.ts';
 import { LoadClient } from './http.ts';
