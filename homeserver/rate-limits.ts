@@ -12,6 +12,8 @@ export interface RateLimits {
   readonly login: RequestHandler;
   /** Events and rooms, by user; needs `requireSession` before. */
   readonly sending: RequestHandler;
+  /** The same count for what comes by another way than HTTP. @throws MatrixError 429 */
+  readonly takeSending: (userId: string) => Promise<void>;
   /** Files and previews of pages, by user; needs `requireSession` before. */
   readonly uploads: RequestHandler;
 }
@@ -33,25 +35,37 @@ const UNPROVEN = { points: 30, seconds: 60 };
 
 /** @param factor every limit is multiplied by it; 0 turns them off */
 export function rateLimits(factor: number): RateLimits {
+  const requester = (_request: Request, response: Response): string =>
+    (response.locals['requester'] as Requester).userId;
+  const sending = limiter(SENDING, factor);
   return {
-    anonymous: limited(ANONYMOUS, factor, (request) => addressKey(request.ip)),
-    login: limited(LOGIN, factor, (request) => addressKey(request.ip)),
-    sending: limited(SENDING, factor, (_request, response) => (response.locals['requester'] as Requester).userId),
-    uploads: limited(UPLOADS, factor, (_request, response) => (response.locals['requester'] as Requester).userId),
+    anonymous: limited(limiter(ANONYMOUS, factor), (request) => addressKey(request.ip)),
+    login: limited(limiter(LOGIN, factor), (request) => addressKey(request.ip)),
+    sending: limited(sending, requester),
+    takeSending: async (userId) => {
+      await sending?.(userId);
+    },
+    uploads: limited(limiter(UPLOADS, factor), requester),
   };
 }
 
-function limited(
-  { points, seconds }: { points: number; seconds: number },
-  factor: number,
-  key: (request: Request, response: Response) => string,
-): RequestHandler {
-  if (factor === 0) return (_request, _response, next) => next();
-  const limiter = new RateLimiterMemory({ points: Math.max(1, Math.floor(points * factor)), duration: seconds });
-  return async (request, response, next) => {
-    await limiter.consume(key(request, response)).catch((error: unknown) => {
+/** Counts one for a key; undefined where there is no limit. @throws MatrixError 429, which the response is told of */
+type Take = ((key: string, response?: Response) => Promise<void>) | undefined;
+
+function limiter({ points, seconds }: { points: number; seconds: number }, factor: number): Take {
+  if (factor === 0) return undefined;
+  const memory = new RateLimiterMemory({ points: Math.max(1, Math.floor(points * factor)), duration: seconds });
+  return async (key, response) => {
+    await memory.consume(key).catch((error: unknown) => {
       throw tooMany(error, response);
     });
+  };
+}
+
+function limited(take: Take, key: (request: Request, response: Response) => string): RequestHandler {
+  if (!take) return (_request, _response, next) => next();
+  return async (request, response, next) => {
+    await take(key(request, response), response);
     next();
   };
 }

@@ -255,6 +255,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
       sfu,
       requireSession: sessionRequired,
       limitAnonymous: limits.anonymous,
+      limitSending: limits.takeSending,
       signedRequest: federation.signedRequest,
       log,
     });

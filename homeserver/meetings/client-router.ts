@@ -14,6 +14,7 @@ import type { Accounts } from '../accounts/accounts.ts';
 import type { Requester, Sessions } from '../accounts/sessions.ts';
 import { MatrixError } from '../errors.ts';
 import type { Rooms } from '../rooms/rooms.ts';
+import { letsGuestsIn } from './conference/admission.ts';
 import type { GuestLink, GuestLinks } from './guest-links.ts';
 import type { Meetings } from './meetings.ts';
 import type { Organisations } from './organisations.ts';
@@ -132,8 +133,14 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
     response.json({ roomId: link.roomId, ...(await meetings.title(link.roomId)), organisation: organisations.own });
   });
 
+  const requireGuestsIn = async (roomId: string): Promise<void> => {
+    if (await letsGuestsIn(rooms, roomId)) return;
+    throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'This meeting does not let guests in.');
+  };
+
   /** Enters by link: the link's maker invites, so that the room's own rules let the person in. */
   const enter = async (link: GuestLink, userId: string): Promise<void> => {
+    if (await accounts.isGuest(userId)) await requireGuestsIn(link.roomId);
     if ((await rooms.membership(link.roomId, userId)) === 'join') return;
     if ((await rooms.membership(link.roomId, userId)) !== 'invite') {
       await rooms.invite(link.roomId, link.createdBy, userId);
@@ -150,6 +157,8 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
       return;
     }
     if (!displayName) throw new MatrixError(400, 'M_MISSING_PARAM', 'Please say your name.');
+    // No account is made for somebody whom the meeting does not let in.
+    await requireGuestsIn(link.roomId);
     const userId = await accounts.createGuest(displayName);
     await enter(link, userId);
     const session = await sessions.create(userId, { displayName: 'Guest' });

@@ -8,9 +8,9 @@ import { idSchema } from '../../protocol/media.ts';
 import { FederationError } from '../../federation/client.ts';
 import { type SfuClient, SfuError } from '../../sfu/client.ts';
 import { MatrixError } from '../errors.ts';
-import type { Rooms } from '../rooms/rooms.ts';
 import type { Conferences } from './conference/conferences.ts';
-import { type Link, LinkError } from './conference/link.ts';
+import type { Link } from './conference/link.ts';
+import { LinkError } from './conference/link-error.ts';
 import { sourceKey } from './conference/local-participant.ts';
 import { participantIdOf } from './conference/membership.ts';
 import { linkHalfSchema, wantsSchema } from './conference/messages.ts';
@@ -23,14 +23,13 @@ const POLL_MS = 50;
 
 export interface FederationRouterOptions {
   conferences: Conferences;
-  rooms: Rooms;
   sfu: SfuClient;
   organisations: Organisations;
   signedRequest: RequestHandler;
 }
 
 export function meetingsFederationRouter(options: FederationRouterOptions): Router {
-  const { conferences, rooms, sfu, organisations, signedRequest } = options;
+  const { conferences, sfu, organisations, signedRequest } = options;
   const router = express.Router();
 
   /** The link of the asking instance in a conference that it takes part in, or the right refusal. */
@@ -39,15 +38,11 @@ export function meetingsFederationRouter(options: FederationRouterOptions): Rout
     const roomId = z.string().max(255).safeParse(request.params['roomId']).data ?? '';
     const linkId = idSchema.safeParse(request.params['linkId']).data;
     if (!linkId) throw new MatrixError(400, 'M_INVALID_PARAM', 'The link id is malformed.');
-    const servers = await rooms.joinedServers(roomId).catch(() => new Set<string>());
-    if (!servers.has(origin)) {
-      throw new MatrixError(403, 'M_FORBIDDEN', 'Your server is not in this room.');
-    }
-    const deadline = Date.now() + PATIENCE_MS;
+    const deadline = performance.now() + PATIENCE_MS;
     for (;;) {
-      const link = conferences.get(roomId)?.link(origin);
+      const link = await conferences.linkOf(roomId, origin);
       if (link) return { link, linkId };
-      if (Date.now() >= deadline) break;
+      if (performance.now() >= deadline) break;
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
     throw new MatrixError(403, 'M_FORBIDDEN', 'There is no conference here with participants of both servers.');
@@ -62,6 +57,13 @@ export function meetingsFederationRouter(options: FederationRouterOptions): Rout
     if (!half.success) throw new MatrixError(400, 'M_BAD_JSON', 'The link request is malformed.');
     const { link, linkId } = await linkOf(request, response);
     response.json(await translated(() => link.accept(linkId, half.data)));
+  });
+
+  /** Whether the link is still there: asked regularly, so that each side knows of the end of the other. */
+  router.get('/conference/:roomId/link/:linkId', signedRequest, async (request, response) => {
+    const { link, linkId } = await linkOf(request, response);
+    await translated(async () => link.check(linkId));
+    response.json({});
   });
 
   router.put('/conference/:roomId/link/:linkId/wants', signedRequest, async (request, response) => {

@@ -42,6 +42,8 @@ export interface MeetingsOptions {
   sfu: SfuClient;
   requireSession: RequestHandler;
   limitAnonymous: RequestHandler;
+  /** Counts one message of a user. @throws MatrixError 429 */
+  limitSending(userId: string): Promise<void>;
   signedRequest: RequestHandler;
   log: Logger;
 }
@@ -68,16 +70,17 @@ export function meetingsRouters(options: MeetingsOptions): MeetingsParts {
     peers: linkPeers(options.client, sender, organisations),
     places: new Places(db),
     log,
-    onLive: (roomId) => void meetingChanged(roomId),
+    onLive: (roomId) => {
+      meetingChanged(roomId).catch((error: unknown) => log.warn({ err: error, roomId }, 'a list was not updated'));
+    },
   });
   const meetings = new Meetings({ rooms, conferences, organisations, serverName });
   const chat = new Chat(rooms, serverName);
   const sessionServer = new SessionServer({
     sessions,
     conferences,
-    rooms,
-    sfu,
     chat,
+    limitSending: options.limitSending,
     organisation: organisations.own,
     allowedOrigins: [new URL(options.publicUrl).origin],
     log,
@@ -86,7 +89,7 @@ export function meetingsRouters(options: MeetingsOptions): MeetingsParts {
   /** People who are looking at their list of meetings see changes without asking. */
   async function meetingChanged(roomId: string): Promise<void> {
     for (const session of sessionServer.all()) {
-      if (session.place) continue;
+      if (conferences.seats.of(session)) continue;
       const membership = await rooms.membership(roomId, session.owner.userId).catch(() => undefined);
       if (membership === 'join') session.notify('meetings.changed', {});
     }
@@ -98,7 +101,7 @@ export function meetingsRouters(options: MeetingsOptions): MeetingsParts {
     const message = await chat.describe(event);
     if (!message) return;
     for (const session of sessionServer.all()) {
-      if (session.place?.conference !== conference) continue;
+      if (conferences.seats.of(session)?.conference !== conference) continue;
       const own = session.owner.userId === event.pdu.sender && event.transactionId !== undefined;
       session.notify('chat.message', own ? { ...message, transactionId: event.transactionId } : message);
     }
@@ -123,7 +126,6 @@ export function meetingsRouters(options: MeetingsOptions): MeetingsParts {
     client: meetingsClientRouter({ ...options, meetings, links: new GuestLinks(db), organisations }),
     federation: meetingsFederationRouter({
       conferences,
-      rooms,
       sfu,
       organisations,
       signedRequest: options.signedRequest,

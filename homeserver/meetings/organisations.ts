@@ -2,14 +2,25 @@
  * What other instances say of themselves in their signed discovery document: name, colour, and the addresses of
  * their SFU. Media is sent to no other address than one in such a document (see docs/federation.md).
  */
+import type { Logger } from 'pino';
 import type { JsonObject } from '../../federation/json.ts';
 import { type SigningKey, signJson, verifySignature } from '../../federation/signing.ts';
 import type { KeyLookup } from '../../federation/keyring.ts';
 import type { Organisation } from '../../protocol/session.ts';
 import { type Discovery, discoverySchema } from './conference/messages.ts';
 
-/** Validity of the own document and the longest time that a foreign one is kept, in ms. */
+/** Validity of the own document, and of a foreign one that does not say when it was issued, in ms. */
 const VALID_MS = 10 * 60 * 1000;
+/** A foreign document is kept for no shorter and no longer time than this, by our own clock from its receipt, in ms. */
+const MIN_KEPT_MS = 60 * 1000;
+const MAX_KEPT_MS = VALID_MS;
+/** Clocks that differ by more are in the log, once an hour for each server, in ms. */
+const CLOCKS_DIFFER_MS = 60 * 1000;
+const WARN_EVERY_MS = 60 * 60 * 1000;
+/** People wait for what is asked for, in ms. */
+const TIMEOUT_MS = 8_000;
+/** A document is some hundred bytes long. */
+const MAX_BYTES = 64 * 1024;
 /** A failed fetch is not repeated before this time, in ms, so that a silent peer costs little. */
 const NEGATIVE_MS = 2_000;
 /** Colour of organisations that do not say theirs (stock Matrix homeservers). */
@@ -26,7 +37,14 @@ export class DiscoveryError extends Error {
 }
 
 interface Fetcher {
-  request(options: { destination: string; method: string; path: string; signed?: boolean }): Promise<unknown>;
+  request(options: {
+    destination: string;
+    method: string;
+    path: string;
+    signed?: boolean;
+    timeoutMs?: number;
+    maxBytes?: number;
+  }): Promise<unknown>;
 }
 
 interface Cached {
@@ -41,12 +59,20 @@ export interface OrganisationsOptions {
   key: SigningKey;
   keyring: KeyLookup;
   client: Fetcher;
+  log: Logger;
+}
+
+/** The clock of another server, as it was when its document came. */
+interface Clock {
+  readonly aheadMs: number;
+  warnedAt: number;
 }
 
 export class Organisations {
   readonly #options: OrganisationsOptions;
   readonly #cache = new Map<string, Cached>();
   readonly #names = new Map<string, Organisation>();
+  readonly #clocks = new Map<string, Clock>();
 
   constructor(options: OrganisationsOptions) {
     this.#options = options;
@@ -63,6 +89,7 @@ export class Organisations {
     const document: JsonObject = {
       server_name: serverName,
       organisation: { display_name: displayName, colour },
+      issued_ts: Date.now(),
       valid_until_ts: Date.now() + VALID_MS,
     };
     if (sfu) {
@@ -90,7 +117,7 @@ export class Organisations {
     this.#cache.set(server, entry);
     result.then(
       (document) => {
-        entry.until = Math.min(document.valid_until_ts, now + VALID_MS);
+        entry.until = Date.now() + lifetime(document);
       },
       () => {
         entry.until = Date.now() + NEGATIVE_MS;
@@ -102,6 +129,20 @@ export class Organisations {
   /** Forgets what is cached, so that the next look-up asks again (addresses may have changed). */
   forget(server: string): void {
     this.#cache.delete(server);
+  }
+
+  /** Asks a server for its document, whatever is cached. Rejects when it does not answer. */
+  async ask(server: string): Promise<void> {
+    this.forget(server);
+    await this.discovery(server);
+  }
+
+  /**
+   * How far the clock of another server is ahead of ours, in ms; 0 as long as that is not known. Times that it writes
+   * are read by it, so that a wrong clock neither ends what has just begun nor keeps what is over.
+   */
+  clockAhead(server: string): number {
+    return this.#clocks.get(server)?.aheadMs ?? 0;
   }
 
   /** What is known of an organisation now; asks in the background when nothing is. */
@@ -125,14 +166,17 @@ export class Organisations {
       method: 'GET',
       path: '/_hansetag/federation/v1/discovery',
       signed: true,
+      timeoutMs: TIMEOUT_MS,
+      maxBytes: MAX_BYTES,
     });
     const parsed = discoverySchema.safeParse(answer);
     if (!parsed.success) throw new DiscoveryError(server, 'the discovery document is malformed');
     const document = parsed.data;
     if (document.server_name !== server)
       throw new DiscoveryError(server, 'the discovery document names another server');
-    if (document.valid_until_ts < Date.now()) throw new DiscoveryError(server, 'the discovery document has expired');
+    // Whether it has expired is not for our clock to say: it was asked for just now.
     await this.#verify(server, answer as JsonObject, document);
+    this.#compareClocks(server, document);
     if (this.#names.size >= MAX_CACHED) this.#names.clear();
     this.#names.set(server, {
       serverName: server,
@@ -142,6 +186,22 @@ export class Organisations {
     return document;
   }
 
+  #compareClocks(server: string, { issued_ts: issued, valid_until_ts: until }: Discovery): void {
+    const now = Date.now();
+    const aheadMs = (issued ?? until - VALID_MS) - now;
+    const warnedAt = this.#clocks.get(server)?.warnedAt ?? -Infinity;
+    const differs = Math.abs(aheadMs) > CLOCKS_DIFFER_MS;
+    const warns = differs && now - warnedAt > WARN_EVERY_MS;
+    if (this.#clocks.size >= MAX_CACHED) this.#clocks.clear();
+    // Some milliseconds are the way of the answer.
+    this.#clocks.set(server, { aheadMs: differs ? aheadMs : 0, warnedAt: warns ? now : warnedAt });
+    if (!warns) return;
+    this.#options.log.warn(
+      { server, aheadSeconds: Math.round(aheadMs / 1000) },
+      'the clock of another server differs from ours: one of them is wrong',
+    );
+  }
+
   async #verify(server: string, raw: JsonObject, document: Discovery): Promise<void> {
     for (const keyId of Object.keys(document.signatures[server] ?? {})) {
       const publicKey = await this.#options.keyring.key(server, keyId, 'now');
@@ -149,4 +209,10 @@ export class Organisations {
     }
     throw new DiscoveryError(server, 'the discovery document bears no valid signature of its server');
   }
+}
+
+/** How long a document may be used, in ms: as long as its server says, counted from the receipt on. */
+function lifetime({ issued_ts: issued, valid_until_ts: until }: Discovery): number {
+  const said = issued === undefined ? VALID_MS : until - issued;
+  return Math.min(Math.max(said, MIN_KEPT_MS), MAX_KEPT_MS);
 }

@@ -9,6 +9,7 @@ import { MatrixError } from '../errors.ts';
 import type { Database } from '../database/database.ts';
 import { STICKY } from '../sticky-events/sticky.ts';
 import { transactionScope } from './client-transactions.ts';
+import { checkOwner } from './owned-state.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import type { Room } from './room.ts';
 import type { Timeline } from './timeline.ts';
@@ -106,6 +107,7 @@ export class LocalEvents {
 
   /** Builds, checks and stores an event. To be called in the room's turn. @throws MatrixError */
   async send(room: Room, sender: string, event: NewEvent): Promise<StoredEvent> {
+    checkOwner(sender, event);
     try {
       return await this.#sendNew(room, sender, event);
     } catch (error) {

@@ -4,6 +4,7 @@ import {
   joinedContent,
   MEMBERSHIP_EXPIRES_MS,
   membershipKey,
+  ownerOfKey,
   readMembership,
 } from '../../homeserver/meetings/conference/membership.ts';
 import { CALL_MEMBER } from '../../homeserver/names.ts';
@@ -17,7 +18,7 @@ function event(changes: Partial<Pdu> = {}): Pdu {
     sender: bert,
     room_id: '!room',
     state_key: membershipKey(bert, 'LAPTOP'),
-    content: joinedContent({ deviceId: 'LAPTOP', serverName: 'luebeck.example', joinedAt: NOW, guest: false }),
+    content: joinedContent({ deviceId: 'LAPTOP', serverName: 'luebeck.example', joinedAt: NOW, guest: false, now: NOW }),
     auth_events: [],
     prev_events: [],
     depth: 1,
@@ -54,6 +55,27 @@ describe('the membership of a device in a conference', () => {
 
   it('does not count when the device is not that of the state key', () => {
     expect(readMembership(event({ state_key: membershipKey(bert, 'PHONE') }), NOW)).toBeUndefined();
+  });
+
+  it('says when the device joined also after it was renewed', () => {
+    const now = NOW + 3 * 60 * 60 * 1000;
+    const options = { deviceId: 'LAPTOP', serverName: 'luebeck.example', joinedAt: NOW, guest: false, now };
+    const renewed = readMembership(event({ content: joinedContent(options), origin_server_ts: now }), now);
+    expect(renewed?.joinedAt).toBe(NOW);
+    expect(renewed?.expiresAt).toBe(now + MEMBERSHIP_EXPIRES_MS);
+  });
+
+  it('tells whose it is by its key, whatever the ids contain', () => {
+    for (const [userId, deviceId] of [
+      [bert, 'LAPTOP'],
+      ['@under_score:luebeck.example:8448', 'A_B_m.call'],
+      ['@a:[::1]:8448', 'D'],
+    ] as const) {
+      expect(ownerOfKey(membershipKey(userId, deviceId))).toEqual({ userId, deviceId });
+    }
+    for (const key of ['', '@bert:luebeck.example', '_bert_LAPTOP_m.call', '_@bert:luebeck.example__m.call']) {
+      expect(ownerOfKey(key)).withContext(key).toBeUndefined();
+    }
   });
 
   it('can not be made to last by a creation time in the future', () => {

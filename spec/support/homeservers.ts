@@ -11,6 +11,8 @@ import { startHomeserver } from '../../homeserver/server.ts';
 import type { Homeserver } from '../../homeserver/server.ts';
 import { testDatabase } from './database.ts';
 
+type Settings = Readonly<Record<string, string>>;
+
 /** An answer of the client API. */
 export interface Answer {
   readonly status: number;
@@ -48,11 +50,12 @@ export interface TestFederation {
 /**
  * Starts homeservers that can reach each other and nothing else.
  *
+ * @param settings of each of them, or of the one at an index
  * @param hosts of their names in their order: `localhost`, or `127.0.0.1` for servers that are named by an address
  */
 export async function startHomeservers(
   count: number,
-  settings: Readonly<Record<string, string>> = {},
+  settings: Settings | ((index: number) => Settings) = {},
   hosts: readonly ('localhost' | '127.0.0.1')[] = [],
 ): Promise<TestFederation> {
   const folder = mkdtempSync(join(tmpdir(), 'hansetag-servers-'));
@@ -86,7 +89,7 @@ export async function startHomeservers(
       HANSETAG_REGISTRATION: '1',
       HANSETAG_RATE_LIMITS: 'off',
       DATABASE_URL: database.url,
-      ...settings,
+      ...(typeof settings === 'function' ? settings(index) : settings),
     });
     const log = createLog('silent');
     let running: Homeserver | undefined = await startHomeserver(config, log);

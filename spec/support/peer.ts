@@ -25,7 +25,11 @@ export interface PeerRoom {
   depth: number;
 }
 
-export type PeerAnswer = (path: string, body: unknown) => JsonObject | undefined | Promise<JsonObject | undefined>;
+export type PeerAnswer = (
+  path: string,
+  body: unknown,
+  method: string,
+) => JsonObject | undefined | Promise<JsonObject | undefined>;
 
 export class Peer {
   readonly serverName: string;
@@ -77,7 +81,7 @@ export class Peer {
         const forKeys = path.startsWith('/_matrix/key/v2/server');
         const answer = forKeys
           ? !peer.hidesKeys && serverKeysDocument({ serverName, keys: [key], validForMs: peer.keysValidForMs })
-          : await peer.answer(path, text === '' ? undefined : JSON.parse(text));
+          : await peer.answer(path, text === '' ? undefined : JSON.parse(text), request.method ?? '');
         response.writeHead(answer ? 200 : 404, { 'Content-Type': 'application/json' });
         response.end(canonicalJson(answer || { errcode: 'M_NOT_FOUND' }));
       };

@@ -6,38 +6,20 @@ import type { Logger } from 'pino';
 import { serverOf } from '../../../federation/event.ts';
 import { KIND_OF_SOURCE, type RtpCapabilities, type Source } from '../../../protocol/media.ts';
 import type { LinkState, NotificationData, NotificationName, Participant, Watch } from '../../../protocol/session.ts';
-import type { SfuClient } from '../../../sfu/client.ts';
-import type { RemoteSource } from './messages.ts';
-import { Link, type LinkPeers } from './link.ts';
-import {
-  type LocalParticipant,
-  type SourceKey,
-  parseSourceKey,
-  sourceKey,
-  spatialLayerFor,
-} from './local-participant.ts';
+import { Consumers } from './consumers.ts';
+import { Link, type LinkDeps } from './link.ts';
+import { type LocalParticipant, type SourceKey, parseSourceKey, sourceKey } from './local-participant.ts';
 import { type CallMembership, splitParticipantId } from './membership.ts';
+import type { RemoteSource } from './messages.ts';
+import { notification } from './notification.ts';
+import { type Person, type RemoteParticipant, Remotes, type RemoteState } from './remotes.ts';
 
-const MAX_EARLY = 1_000;
+export type { Person } from './remotes.ts';
 
-/** Who somebody is in the room, beyond the membership in the conference. */
-export interface Person {
-  displayName: string;
-  role: Participant['role'];
-  guest: boolean;
-}
+/** Why a participant is out, as the others are told. */
+export type LeaveReason = 'left' | 'lost' | 'removed' | 'ended';
 
-interface RemoteParticipant {
-  membership: CallMembership;
-  person: Person;
-  sources: Map<Source, RemoteSource>;
-  reconnecting: boolean;
-}
-
-export interface ConferenceDeps {
-  serverName: string;
-  sfu: SfuClient;
-  peers: LinkPeers;
+export interface ConferenceDeps extends LinkDeps {
   log: Logger;
   /** Tells instances the state of these local participants; all of them where none is named. */
   announce(conference: Conference, servers: Iterable<string>, participants: Iterable<LocalParticipant>): void;
@@ -48,20 +30,27 @@ export interface ConferenceDeps {
 export class Conference {
   readonly roomId: string;
   title = '';
+  /** Our participants whom the others see. */
   readonly locals = new Map<string, LocalParticipant>();
-  readonly #remotes = new Map<string, RemoteParticipant>();
+  /** Our participants on their way in: they have a seat that can be taken away, and nobody has been told of them. */
+  readonly entering = new Map<string, LocalParticipant>();
+  readonly #remotes = new Remotes();
   /** Role and name of our own participants in the room. */
   readonly #people = new Map<string, Person>();
   /** Every source that our SFU has, local or received: its producer there. */
   readonly #producers = new Map<SourceKey, string>();
+  readonly #consumers: Consumers;
   readonly links = new Map<string, Link>();
-  /** States that came before the membership they belong to: the two travel apart. Bounded. */
-  readonly #early = new Map<string, { sources: RemoteSource[]; reconnecting: boolean }>();
   readonly #deps: ConferenceDeps;
 
   constructor(roomId: string, deps: ConferenceDeps) {
     this.roomId = roomId;
     this.#deps = deps;
+    this.#consumers = new Consumers({
+      sfu: deps.sfu,
+      log: deps.log,
+      producer: (key) => this.#producers.get(key),
+    });
   }
 
   get log(): Logger {
@@ -70,16 +59,27 @@ export class Conference {
 
   // ---- people ----
 
-  /** Everybody, our own and others. */
+  /** The seat of one of our participants, in the conference or on the way in. */
+  seat(participantId: string): LocalParticipant | undefined {
+    return this.locals.get(participantId) ?? this.entering.get(participantId);
+  }
+
+  /** All seats of our participants. */
+  seats(): LocalParticipant[] {
+    return [...this.locals.values(), ...this.entering.values()];
+  }
+
+  /** Everybody who is shown, our own and others. */
   participants(): Participant[] {
     return [
       ...[...this.locals.values()].map((local) => this.describeLocal(local)),
-      ...[...this.#remotes.values()].map((remote) => this.#describeRemote(remote)),
+      ...[...this.#remotes.shown()].map((remote) => this.#describeRemote(remote)),
     ];
   }
 
+  /** The other organisations with participants. */
   servers(): Set<string> {
-    return new Set([...this.#remotes.values()].map((remote) => serverOf(remote.membership.userId)));
+    return this.#remotes.servers();
   }
 
   describeLocal(local: LocalParticipant): Participant {
@@ -109,76 +109,84 @@ export class Conference {
       guest: person.guest,
       joinedAt: membership.joinedAt,
       sources: [...remote.sources.values()].map(({ source, paused }) => ({ source, paused })),
+      ...(remote.sourcesKnown ? {} : { sourcesKnown: false }),
       presence: remote.reconnecting ? 'reconnecting' : 'here',
     };
   }
 
   addLocal(local: LocalParticipant, person: Person): void {
     const known = this.locals.has(local.participantId);
+    this.entering.delete(local.participantId);
     this.locals.set(local.participantId, local);
     this.#people.set(local.participantId, person);
     this.notifyOthers(local, known ? 'participant.changed' : 'participant.joined', this.describeLocal(local));
   }
 
-  /** Takes a local participant out: its media is closed on the SFU, the others are told. */
-  async removeLocal(local: LocalParticipant, reason: 'left' | 'lost' | 'removed' | 'ended'): Promise<void> {
-    if (this.locals.get(local.participantId) !== local) return;
+  /** Takes a seat away: at once nothing of it is left here. Its media on the SFU is closed by whoever calls this. */
+  removeLocal(local: LocalParticipant, reason: LeaveReason): void {
+    const { participantId } = local;
+    if (this.seat(participantId) !== local) return;
+    const shown = this.locals.has(participantId);
     local.gone = true;
     clearTimeout(local.graceTimer);
-    this.locals.delete(local.participantId);
-    this.#people.delete(local.participantId);
-    this.notifyAll('participant.left', { participantId: local.participantId, reason });
+    this.locals.delete(participantId);
+    this.entering.delete(participantId);
+    this.#people.delete(participantId);
+    if (shown) this.notifyAll('participant.left', { participantId, reason });
     for (const source of local.sources.keys()) {
-      const key = sourceKey(local.participantId, source);
+      const key = sourceKey(participantId, source);
       this.#producers.delete(key);
       for (const link of this.links.values()) link.localSourceGone(key);
     }
     this.#want(local, []);
-    const transports = [local.sendTransportId, local.receiveTransportId];
     local.forgetMedia();
-    await Promise.allSettled(
-      transports
-        .filter((transportId) => transportId !== undefined)
-        .map((transportId) => this.#deps.sfu.request('transport.close', { transportId })),
-    );
     this.reconcileAll();
-    if (this.locals.size === 0) await this.closeLinks();
   }
 
   /** A membership of another organisation's participant was written or renewed. */
   addRemote(membership: CallMembership, person: Person): void {
-    const known = this.#remotes.get(membership.participantId);
     const server = serverOf(membership.userId);
     const first = !this.servers().has(server);
-    if (known) {
-      known.membership = membership;
-      known.person = person;
-      this.notifyAll('participant.changed', this.#describeRemote(known));
+    const { remote, change } = this.#remotes.put(membership, person);
+    if (change === 'same') return;
+    if (change === 'changed') {
+      this.#remoteChanged(remote);
       return;
     }
-    const remote: RemoteParticipant = { membership, person, sources: new Map(), reconnecting: false };
-    this.#remotes.set(membership.participantId, remote);
     if (first) this.#deps.introduce(this, server);
-    this.notifyAll('participant.joined', this.#describeRemote(remote));
+    if (this.#remotes.isShown(remote)) this.notifyAll('participant.joined', this.#describeRemote(remote));
     this.ensureLinks();
-    const early = this.#early.get(membership.participantId);
-    this.#early.delete(membership.participantId);
-    if (early) this.setRemoteState(membership.participantId, early.sources, early.reconnecting);
+    const early = this.#remotes.takeEarly(membership.participantId);
+    if (early) this.setRemoteState(membership.participantId, early);
   }
 
-  removeRemote(participantId: string, reason: 'left' | 'lost' | 'removed'): void {
-    const remote = this.#remotes.get(participantId);
+  removeRemote(participantId: string, reason: LeaveReason): void {
+    const remote = this.#remotes.delete(participantId);
     if (!remote) return;
-    this.#remotes.delete(participantId);
     const server = serverOf(remote.membership.userId);
-    this.notifyAll('participant.left', { participantId, reason });
+    if (this.#remotes.isShown(remote)) this.notifyAll('participant.left', { participantId, reason });
     const link = this.links.get(server);
     for (const source of remote.sources.keys()) link?.sourceGone(sourceKey(participantId, source));
-    if (!this.servers().has(server)) void this.#closeLink(server);
+    if (!this.servers().has(server)) this.#closeLink(server);
   }
 
-  isRemote(participantId: string): boolean {
-    return this.#remotes.has(participantId);
+  /** The participants of a user or server of another organisation. */
+  remotesOf(server: string): RemoteParticipant[] {
+    return this.#remotes.of(server);
+  }
+
+  /**
+   * An organisation has not answered for long: its people do not count as being here any more, until it answers again.
+   * The link goes on trying.
+   */
+  setLost(server: string, lost: boolean): void {
+    for (const remote of this.#remotes.setLost(server, lost)) {
+      const { participantId } = remote.membership;
+      if (lost) this.notifyAll('participant.left', { participantId, reason: 'lost' });
+      else this.notifyAll('participant.joined', this.#describeRemote(remote));
+    }
+    const link = this.links.get(server);
+    if (!lost && link) this.notifyAll('link.changed', link.state);
   }
 
   hasParticipantsOf(server: string): boolean {
@@ -186,29 +194,28 @@ export class Conference {
   }
 
   expired(now: number): string[] {
-    return [...this.#remotes.values()]
-      .filter((remote) => remote.membership.expiresAt <= now)
-      .map((remote) => remote.membership.participantId);
+    return this.#remotes.expired(now);
   }
 
-  /** The other organisation says what a participant of its own sends. */
-  setRemoteState(participantId: string, sources: RemoteSource[], reconnecting: boolean): void {
-    const remote = this.#remotes.get(participantId);
-    if (!remote) {
-      if (this.#early.size < MAX_EARLY) this.#early.set(participantId, { sources, reconnecting });
-      return;
-    }
+  /** The other organisation says what a participant of its own sends. @returns whether that is news */
+  setRemoteState(participantId: string, state: RemoteState): boolean {
+    const before = this.#remotes.get(participantId);
+    const sent = [...(before?.sources.keys() ?? [])];
+    const remote = this.#remotes.setState(participantId, state);
+    if (!remote) return false;
     const link = this.links.get(serverOf(remote.membership.userId));
-    const next = new Map(sources.map((source) => [source.source, source]));
-    for (const source of remote.sources.keys()) {
-      if (!next.has(source)) link?.sourceGone(sourceKey(participantId, source));
+    for (const source of sent) {
+      if (!remote.sources.has(source)) link?.sourceGone(sourceKey(participantId, source));
     }
-    remote.sources = next;
-    remote.reconnecting = reconnecting;
-    this.notifyAll('participant.changed', this.#describeRemote(remote));
-    for (const { source, id, paused } of next.values()) {
+    this.#remoteChanged(remote);
+    for (const { source, id, paused } of remote.sources.values()) {
       link?.sourceSeen(sourceKey(participantId, source), id, paused);
     }
+    return true;
+  }
+
+  #remoteChanged(remote: RemoteParticipant): void {
+    if (this.#remotes.isShown(remote)) this.notifyAll('participant.changed', this.#describeRemote(remote));
   }
 
   remoteSource(key: SourceKey): RemoteSource | undefined {
@@ -219,11 +226,13 @@ export class Conference {
   // ---- notifications ----
 
   notifyAll<N extends NotificationName>(name: N, data: NotificationData<N>): void {
-    for (const local of this.locals.values()) local.notifier?.notify(name, data);
+    const told = notification(name, data);
+    for (const local of this.locals.values()) local.notifier?.tell(told);
   }
 
   notifyOthers<N extends NotificationName>(except: LocalParticipant, name: N, data: NotificationData<N>): void {
-    for (const local of this.locals.values()) if (local !== except) local.notifier?.notify(name, data);
+    const told = notification(name, data);
+    for (const local of this.locals.values()) if (local !== except) local.notifier?.tell(told);
   }
 
   /** Tells everybody here and in the other organisations that this participant's state changed. */
@@ -261,7 +270,7 @@ export class Conference {
   setReceived(key: SourceKey, producerId: string | undefined): void {
     if (producerId) this.#producers.set(key, producerId);
     else this.#producers.delete(key);
-    for (const local of this.locals.values()) if (local.wants.has(key)) this.#reconcile(local);
+    for (const local of this.locals.values()) if (local.wants.has(key)) this.#consumers.reconcile(local);
   }
 
   /** Declares all that a participant wants to see and hear. */
@@ -269,7 +278,7 @@ export class Conference {
     local.rtpCapabilities = rtpCapabilities;
     local.declared = true;
     this.#want(local, watch);
-    this.#reconcile(local);
+    this.#consumers.reconcile(local);
   }
 
   #want(local: LocalParticipant, watch: Watch[]): void {
@@ -292,100 +301,12 @@ export class Conference {
   }
 
   reconcileAll(): void {
-    for (const local of this.locals.values()) this.#reconcile(local);
-  }
-
-  /** Makes consumers match what is wanted and what exists. One round at a time for each participant. */
-  #reconcile(local: LocalParticipant): void {
-    local.dirty = true;
-    if (local.reconciling) return;
-    local.reconciling = true;
-    void (async () => {
-      while (local.dirty && !local.gone) {
-        local.dirty = false;
-        try {
-          await this.#reconcileOnce(local);
-        } catch (error) {
-          this.log.warn(
-            { err: error, participantId: local.participantId },
-            'consumers could not be brought up to date',
-          );
-        }
-      }
-      local.reconciling = false;
-    })();
-  }
-
-  async #reconcileOnce(local: LocalParticipant): Promise<void> {
-    if (!local.declared) return;
-    const closing: Promise<unknown>[] = [];
-    for (const [key, consumer] of local.consumers) {
-      if (local.wants.has(key) && this.#producers.get(key) === consumer.producerId) continue;
-      local.consumers.delete(key);
-      local.notifier?.notify('consumer.removed', { consumerId: consumer.consumerId });
-      closing.push(this.#deps.sfu.request('consumer.close', { consumerId: consumer.consumerId }));
-    }
-    const { receiveTransportId, rtpCapabilities } = local;
-    const opening = [...local.wants].map(async ([key, want]) => {
-      const producerId = this.#producers.get(key);
-      if (!producerId || !receiveTransportId || !rtpCapabilities) return;
-      await this.#consume(local, key, want, producerId, receiveTransportId, rtpCapabilities);
-    });
-    for (const result of await Promise.allSettled([...closing, ...opening])) {
-      if (result.status === 'rejected') this.log.debug({ err: result.reason }, 'a consumer was not changed');
-    }
-  }
-
-  async #consume(
-    local: LocalParticipant,
-    key: SourceKey,
-    want: Watch,
-    producerId: string,
-    transportId: string,
-    rtpCapabilities: RtpCapabilities,
-  ): Promise<void> {
-    const spatialLayer = spatialLayerFor(want.height);
-    const layers = spatialLayer === undefined ? undefined : { spatialLayer };
-    const existing = local.consumers.get(key);
-    if (existing) {
-      if (existing.spatialLayer === spatialLayer && existing.priority === want.priority) return;
-      existing.spatialLayer = spatialLayer;
-      existing.priority = want.priority;
-      await this.#deps.sfu.request('consumer.prefer', {
-        consumerId: existing.consumerId,
-        layers,
-        priority: want.priority,
-      });
-      return;
-    }
-    const made = await this.#deps.sfu.request('consumer.create', {
-      transportId,
-      producerId,
-      rtpCapabilities,
-      layers,
-      priority: want.priority,
-    });
-    if (local.gone || local.receiveTransportId !== transportId) return;
-    local.consumers.set(key, { consumerId: made.consumerId, producerId, spatialLayer, priority: want.priority });
-    local.notifier?.notify('consumer.added', {
-      consumerId: made.consumerId,
-      kind: made.kind,
-      rtpParameters: made.rtpParameters,
-      producerPaused: made.producerPaused,
-      participantId: want.participantId,
-      source: want.source,
-      producerId,
-    });
+    for (const local of this.locals.values()) this.#consumers.reconcile(local);
   }
 
   /** The SFU has closed a consumer by itself. */
   consumerClosed(local: LocalParticipant, consumerId: string): void {
-    for (const [key, consumer] of local.consumers) {
-      if (consumer.consumerId !== consumerId) continue;
-      local.consumers.delete(key);
-      local.notifier?.notify('consumer.removed', { consumerId });
-      this.#reconcile(local);
-    }
+    this.#consumers.closed(local, consumerId);
   }
 
   // ---- links ----
@@ -414,24 +335,30 @@ export class Conference {
     return link;
   }
 
-  async #closeLink(server: string): Promise<void> {
+  #closeLink(server: string): void {
     const link = this.links.get(server);
     this.links.delete(server);
-    await link?.close();
+    link?.close();
   }
 
-  async closeLinks(): Promise<void> {
-    await Promise.all([...this.links.keys()].map((server) => this.#closeLink(server)));
+  closeLinks(): void {
+    for (const server of [...this.links.keys()]) this.#closeLink(server);
+  }
+
+  /** Everybody of a server that may not be here any more, and the link to it, are out at once. */
+  shutOut(server: string): void {
+    for (const { membership } of this.#remotes.of(server)) this.removeRemote(membership.participantId, 'removed');
+    this.#closeLink(server);
   }
 
   /** All media of this conference on our SFU is gone: everybody opens theirs anew. */
   mediaLost(reason: NotificationData<'media.restart'>['reason']): void {
     this.#producers.clear();
-    for (const local of this.locals.values()) {
+    for (const local of this.seats()) {
       local.forgetMedia();
       local.notifier?.notify('media.restart', { reason });
-      this.localChanged(local);
     }
+    for (const local of this.locals.values()) this.localChanged(local);
     for (const link of this.links.values()) link.mediaLost();
   }
 

@@ -5,35 +5,45 @@
 import type { Logger } from 'pino';
 import { serverOf } from '../../../federation/event.ts';
 import { stateKey } from '../../../federation/auth-rules.ts';
+import { serverAllowed } from '../../../federation/server-acl.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import { displayTitle } from '../../../protocol/display-text.ts';
-import type { ConferenceSnapshot, MediaOpened } from '../../../protocol/session.ts';
+import type { ConferenceSnapshot } from '../../../protocol/session.ts';
 import type { SfuClient } from '../../../sfu/client.ts';
 import type { SfuSnapshot } from '../../../sfu/protocol.ts';
 import { MatrixError } from '../../errors.ts';
 import { CALL_MEMBER, CONFERENCE_EDU, GUEST_FIELD } from '../../names.ts';
 import type { Sender } from '../../rooms/ports.ts';
 import type { Rooms, StoredEvent } from '../../rooms/rooms.ts';
+import { Serial } from '../../rooms/serial.ts';
 import type { Organisations } from '../organisations.ts';
 import { isGuest, nameIn } from '../people.ts';
+import { ADMISSION_RULES, checkAdmission } from './admission.ts';
+import { Announcer } from './announcer.ts';
 import { Conference, type Person } from './conference.ts';
-import type { LinkPeers } from './link.ts';
-import { LocalParticipant, type Notifier, sourceKey, type SourceKey } from './local-participant.ts';
+import { EduBudget } from './edu-budget.ts';
+import type { Link, LinkPeers } from './link.ts';
+import { LocalParticipant, type Notifier } from './local-participant.ts';
 import {
-  joinedContent,
+  type CallMembership,
   membershipKey,
   MEMBERSHIP_EXPIRES_MS,
+  ownerOfKey,
   participantIdOf,
   readMembership,
   splitParticipantId,
 } from './membership.ts';
 import { conferenceEduSchema } from './messages.ts';
 import type { Places } from './places.ts';
+import { Reachability } from './reachability.ts';
+import { SeatMedia } from './seat-media.ts';
+import { type Joiner, type KeptMedia, Seats } from './seats.ts';
+import { closeStrays, restoreLinks, restoreMedia } from './sfu-snapshot.ts';
 
 /** How long clients have to come back after a restart of the homeserver, in ms. */
 const RESTART_GRACE_MS = 20_000;
-/** How often memberships are renewed and expired ones removed, in ms. */
-const UPKEEP_MS = 10 * 60 * 1000;
+/** How often expired memberships are looked for, and the right of everybody here is checked once more, in ms. */
+const UPKEEP_MS = 60 * 1000;
 
 export interface ConferencesOptions {
   serverName: string;
@@ -48,33 +58,52 @@ export interface ConferencesOptions {
   onLive(roomId: string): void;
 }
 
-export interface Joiner {
-  userId: string;
-  deviceId: string;
-  guest: boolean;
-  notifier: Notifier;
-}
-
 export class Conferences {
   readonly #options: ConferencesOptions;
   readonly #conferences = new Map<string, Conference>();
-  /** Local participants by their transports, for what the SFU reports. */
-  readonly #byTransport = new Map<string, { conference: Conference; local: LocalParticipant }>();
+  readonly #media: SeatMedia;
+  /** The seats of our own participants. */
+  readonly seats: Seats;
+  readonly #announcer: Announcer;
+  readonly #budget = new EduBudget();
+  /** Memberships of other organisations are applied one after the other for each key, from the state of that moment. */
+  readonly #membershipTurns = new Serial();
+  readonly reachability: Reachability;
   readonly #stop: (() => void)[] = [];
   #instanceId: string | undefined;
 
   constructor(options: ConferencesOptions) {
     this.#options = options;
-    const { rooms, sfu } = options;
+    const { rooms, sfu, places, log, serverName, organisations } = options;
+    this.#announcer = new Announcer(options.sender);
+    this.#media = new SeatMedia(sfu);
+    this.seats = new Seats({
+      serverName,
+      rooms,
+      places,
+      media: this.#media,
+      log,
+      current: (roomId) => this.#conferences.get(roomId),
+      open: (roomId) => this.#open(roomId),
+      check: (roomId, joiner) => checkAdmission(rooms, serverName, roomId, joiner),
+      person: (roomId, userId, guest) => this.#person(roomId, userId, guest),
+      vacated: (conference) => this.#closeIfEmpty(conference),
+    });
+    this.reachability = new Reachability({
+      ask: (server) => organisations.ask(server),
+      onChange: (server, lost, shownIn) => this.#reachabilityChanged(server, lost, shownIn),
+    });
     this.#stop.push(
       rooms.onEvent((event) => {
-        void this.#onRoomEvent(event).catch((error: unknown) =>
-          options.log.error({ err: error, eventId: event.eventId }, 'conference: a room event was not applied'),
+        this.#onRoomEvent(event).catch((error: unknown) =>
+          log.error({ err: error, eventId: event.eventId }, 'conference: a room event was not applied'),
         );
       }),
     );
     this.#listenToSfu(sfu);
-    const upkeep = setInterval(() => void this.#upkeep(), UPKEEP_MS);
+    const upkeep = setInterval(() => {
+      this.#upkeep().catch((error: unknown) => log.warn({ err: error }, 'conference: the upkeep failed'));
+    }, UPKEEP_MS);
     upkeep.unref();
     this.#stop.push(() => clearInterval(upkeep));
   }
@@ -83,170 +112,110 @@ export class Conferences {
     return this.#conferences.get(roomId);
   }
 
-  /** The conferences that a participant of this user and device is in. */
-  placeOf(userId: string, deviceId: string): { conference: Conference; local: LocalParticipant } | undefined {
-    const participantId = participantIdOf(userId, deviceId);
-    for (const conference of this.#conferences.values()) {
-      const local = conference.locals.get(participantId);
-      if (local) return { conference, local };
-    }
-    return undefined;
-  }
-
   /** How many devices are in the conference of a room, here and elsewhere, by the room's state. */
   liveCount(state: ReadonlyMap<string, StoredEvent>): number {
-    const now = Date.now();
     let count = 0;
-    for (const event of state.values()) if (readMembership(event.pdu, now)) count += 1;
+    for (const { event, membership } of this.#memberships(state)) {
+      const server = serverOf(membership.userId);
+      if (server !== this.#options.serverName) this.reachability.look(server, event.roomId);
+      if (!this.reachability.isLost(server)) count += 1;
+    }
     return count;
   }
 
-  // ---- joining and leaving ----
+  /** The memberships in a room's state that count: of people in the room, whose server is not shut out. */
+  *#memberships(state: ReadonlyMap<string, StoredEvent>): Iterable<{ event: StoredEvent; membership: CallMembership }> {
+    const acl = state.get(stateKey('m.room.server_acl', ''))?.pdu.content;
+    for (const event of state.values()) {
+      const membership = this.#membershipOf(event);
+      if (!membership || !isJoined(state, membership.userId)) continue;
+      if (serverAllowed(acl, serverOf(membership.userId))) yield { event, membership };
+    }
+  }
+
+  /** Times in a membership are of its sender's clock, so its end is, too. */
+  #membershipOf({ pdu }: StoredEvent): CallMembership | undefined {
+    if (pdu.type !== CALL_MEMBER) return undefined;
+    const ahead = this.#options.organisations.clockAhead(serverOf(pdu.sender));
+    const membership = readMembership(pdu, Date.now() + ahead);
+    if (!membership || ahead === 0) return membership;
+    return { ...membership, joinedAt: membership.joinedAt - ahead, expiresAt: membership.expiresAt - ahead };
+  }
+
+  // ---- our own participants ----
 
   /**
    * Enters a device into the conference.
    * @param keep transports and consumers that the client still has, when it comes back
-   * @throws MatrixError 403 when the user is not a member of the room; SfuError when there is no SFU
+   * @throws MatrixError 403 when the user may not be there; SeatError when the seat was taken away meanwhile; SfuError
+   *   when there is no SFU
    */
-  async join(
-    roomId: string,
-    joiner: Joiner,
-    keep?: { send: string; receive: string; consumers: string[] },
-  ): Promise<{ snapshot: ConferenceSnapshot; local: LocalParticipant; conference: Conference }> {
-    const { rooms, organisations } = this.#options;
-    const membership = await rooms.membership(roomId, joiner.userId);
-    if (membership === 'invite') await rooms.join(joiner.userId, roomId);
-    else if (membership !== 'join') throw new MatrixError(403, 'M_FORBIDDEN', 'You are not a member of this meeting.');
+  async join(roomId: string, joiner: Joiner, keep?: KeptMedia): Promise<ConferenceSnapshot> {
+    const { rooms, organisations, serverName } = this.#options;
+    if ((await rooms.membership(roomId, joiner.userId)) === 'invite') await rooms.join(joiner.userId, roomId);
+    await checkAdmission(rooms, serverName, roomId, joiner);
     await rooms.whole(roomId);
-    const conference = await this.#open(roomId);
-    const participantId = participantIdOf(joiner.userId, joiner.deviceId);
-    const before = conference.locals.get(participantId);
-    if (before && before.notifier && before.notifier !== joiner.notifier) {
-      before.notifier.notify('conference.ended', { reason: 'joined-elsewhere' });
-    }
-    const person = await this.#person(roomId, joiner.userId, joiner.guest);
-    const local =
-      before ??
-      new LocalParticipant({
-        participantId,
-        userId: joiner.userId,
-        deviceId: joiner.deviceId,
-        guest: joiner.guest,
-        displayName: person.displayName,
-        joinedAt: Date.now(),
-      });
-    clearTimeout(local.graceTimer);
-    local.displayName = person.displayName;
-    local.notifier = joiner.notifier;
-    local.presence = 'here';
-    const kept = keep !== undefined && local.sendTransportId === keep.send && local.receiveTransportId === keep.receive;
-    if (kept) this.#keepConsumers(conference, local, keep.consumers);
-    const [media] = await Promise.all([
-      kept ? undefined : this.openMedia(conference, local),
-      before ? undefined : this.#writeMembership(roomId, local),
-    ]);
-    conference.addLocal(local, person);
+    const canInvite = await rooms.mayInvite(roomId, joiner.userId);
+    const { conference, local, isNew, media } = await this.seats.join(roomId, joiner, keep);
     conference.ensureLinks();
-    if (before) this.announce(conference, conference.servers(), [local]);
-    const servers = [this.#options.serverName, ...conference.servers()];
-    const snapshot: ConferenceSnapshot = {
+    if (!isNew) this.#announcer.announce(conference, conference.servers(), [local]);
+    if (isNew && conference.participants().length === 1) this.#options.onLive(roomId);
+    return {
       roomId,
       title: conference.title,
-      canInvite: await rooms.mayInvite(roomId, joiner.userId),
-      me: participantId,
+      canInvite,
+      me: local.participantId,
       participants: conference.participants(),
-      organisations: servers.map((server) => organisations.known(server)),
+      organisations: [serverName, ...conference.servers()].map((server) => organisations.known(server)),
       links: conference.linkStates(),
       ...(media ? { media } : {}),
     };
-    if (!before && conference.participants().length === 1) this.#options.onLive(roomId);
-    return { snapshot, local, conference };
   }
 
-  /** New transports for a participant; those it had are closed. */
-  async openMedia(conference: Conference, local: LocalParticipant): Promise<MediaOpened> {
-    const { sfu } = this.#options;
-    const conferenceId = conference.roomId;
-    const old = [local.sendTransportId, local.receiveTransportId];
-    for (const source of [...local.sources.keys()]) conference.removeSource(local, source);
-    local.forgetMedia();
-    for (const transportId of old) {
-      if (!transportId) continue;
-      this.#byTransport.delete(transportId);
-      sfu.request('transport.close', { transportId }).catch(() => undefined);
-    }
-    const { rtpCapabilities } = await sfu.request('conference.open', { conferenceId });
-    const [send, receive] = await Promise.all(
-      (['send', 'receive'] as const).map((direction) =>
-        sfu.request('transport.create', { conferenceId, participantId: local.participantId, direction }),
-      ),
-    );
-    if (!send || !receive) throw new Error('the SFU made no transports');
-    local.sendTransportId = send.id;
-    local.receiveTransportId = receive.id;
-    this.#byTransport.set(send.id, { conference, local });
-    this.#byTransport.set(receive.id, { conference, local });
-    return { rtpCapabilities, send, receive };
-  }
-
-  async leave(
-    conference: Conference,
-    local: LocalParticipant,
-    reason: 'left' | 'lost' | 'removed' | 'ended',
-  ): Promise<void> {
-    const { rooms, places, log } = this.#options;
-    if (conference.locals.get(local.participantId) !== local) return;
-    for (const id of [local.sendTransportId, local.receiveTransportId]) if (id) this.#byTransport.delete(id);
-    const media = conference.removeLocal(local, reason);
-    const { roomId } = conference;
-    try {
-      await rooms.send(roomId, local.userId, {
-        type: CALL_MEMBER,
-        stateKey: membershipKey(local.userId, local.deviceId),
-        content: {},
-      });
-    } catch (error) {
-      // Somebody removed from the room may not write there any more; the removal itself says that the place is free.
-      log.info({ err: error, roomId }, 'conference: the leave was not written');
-    }
-    await places.remove(roomId, local.userId, local.deviceId);
-    await media;
-    await this.#closeIfEmpty(conference);
+  /** The media of a seat, for requests that run in its turn. */
+  get media(): SeatMedia {
+    return this.#media;
   }
 
   /** The session of a participant dropped: it keeps its place until the session expires. */
-  sessionDropped(conference: Conference, local: LocalParticipant): void {
-    if (local.gone) return;
-    local.presence = 'reconnecting';
-    conference.localChanged(local);
+  sessionDropped(holder: Notifier): void {
+    this.#setPresence(holder, 'reconnecting');
   }
 
-  sessionResumed(conference: Conference, local: LocalParticipant): void {
-    local.presence = 'here';
-    conference.localChanged(local);
+  sessionResumed(holder: Notifier): void {
+    this.#setPresence(holder, 'here');
   }
 
-  #keepConsumers(conference: Conference, local: LocalParticipant, consumers: string[]): void {
-    const have = new Set(consumers);
-    for (const [key, consumer] of local.consumers) {
-      if (have.has(consumer.consumerId)) continue;
-      local.consumers.delete(key);
-      this.#options.sfu.request('consumer.close', { consumerId: consumer.consumerId }).catch(() => undefined);
-    }
-    const known = new Set([...local.consumers.values()].map((consumer) => consumer.consumerId));
-    for (const consumerId of have)
-      if (!known.has(consumerId)) local.notifier?.notify('consumer.removed', { consumerId });
-    conference.reconcileAll();
+  #setPresence(holder: Notifier, presence: LocalParticipant['presence']): void {
+    const seat = this.seats.of(holder);
+    if (!seat || seat.local.presence === presence) return;
+    seat.local.presence = presence;
+    seat.conference.localChanged(seat.local);
   }
 
-  async #writeMembership(roomId: string, local: LocalParticipant): Promise<void> {
-    const { rooms, places, serverName } = this.#options;
-    await places.add(roomId, local.userId, local.deviceId, local.joinedAt);
-    await rooms.send(roomId, local.userId, {
-      type: CALL_MEMBER,
-      stateKey: membershipKey(local.userId, local.deviceId),
-      content: joinedContent({ deviceId: local.deviceId, serverName, joinedAt: local.joinedAt, guest: local.guest }),
-    });
+  /** A device was logged out, or its account suspended, locked or ended. Never rejects. */
+  async endDevice(userId: string, deviceId: string): Promise<void> {
+    const participantId = participantIdOf(userId, deviceId);
+    await this.#removeAll((local) => local.participantId === participantId, 'signed-out');
+  }
+
+  /** Takes the seats of a user of ours in a room away. Never rejects. */
+  async endUser(roomId: string, userId: string, ended: 'removed' | 'ended'): Promise<void> {
+    await this.#removeAll((local, conference) => conference.roomId === roomId && local.userId === userId, ended);
+  }
+
+  /** All are out at once; then it is written. */
+  async #removeAll(
+    which: (local: LocalParticipant, conference: Conference) => boolean,
+    ended: 'removed' | 'ended' | 'signed-out',
+  ): Promise<void> {
+    const seats = [...this.#conferences.values()].flatMap((conference) =>
+      conference
+        .seats()
+        .filter((local) => which(local, conference))
+        .map((local) => ({ conference, local })),
+    );
+    await Promise.all(seats.map((seat) => this.seats.remove(seat, ended)));
   }
 
   // ---- rooms ----
@@ -254,7 +223,7 @@ export class Conferences {
   async #open(roomId: string): Promise<Conference> {
     const existing = this.#conferences.get(roomId);
     if (existing) return existing;
-    const { serverName, sfu, peers, log, rooms, sender } = this.#options;
+    const { serverName, sfu, peers, log, rooms, sender, organisations } = this.#options;
     const state = await rooms.state(roomId);
     const raced = this.#conferences.get(roomId);
     if (raced) return raced;
@@ -262,36 +231,50 @@ export class Conferences {
       serverName,
       sfu,
       peers,
+      reachability: this.reachability,
       log: log.child({ roomId }),
-      announce: (of, servers, participants) => this.announce(of, servers, participants),
+      announce: (of, servers, participants) => this.#announcer.announce(of, servers, participants),
       introduce: (of, server) => {
-        void this.#options.organisations
-          .info(server)
-          .then((organisation) => of.notifyAll('organisation.seen', organisation));
+        organisations.info(server).then(
+          (organisation) => of.notifyAll('organisation.seen', organisation),
+          (error: unknown) => log.warn({ err: error }, 'conference: an organisation was not introduced'),
+        );
       },
     });
     this.#conferences.set(roomId, conference);
     conference.title = titleOf(state);
-    const now = Date.now();
-    for (const event of state.values()) {
-      const membership = readMembership(event.pdu, now);
-      if (!membership || serverOf(membership.userId) === serverName) continue;
-      if (!isJoined(state, membership.userId)) continue;
-      conference.addRemote(membership, await this.#person(roomId, membership.userId, membership.guest));
-    }
+    const others = [...this.#memberships(state)].filter(({ membership }) => serverOf(membership.userId) !== serverName);
+    await Promise.all(others.map(({ event }) => this.#onMembership(conference, event.pdu.state_key ?? '')));
     if (conference.servers().size > 0) {
       sender.edu(conference.servers(), CONFERENCE_EDU, { room_id: roomId, resend: true });
     }
     return conference;
   }
 
-  async #closeIfEmpty(conference: Conference): Promise<void> {
+  /** The media server is told first, on a line that keeps the order: who opens the conference again gets another. */
+  #closeIfEmpty(conference: Conference): void {
     const { roomId } = conference;
-    if (conference.locals.size > 0 || this.#conferences.get(roomId) !== conference) return;
+    if (conference.locals.size > 0 || conference.entering.size > 0) return;
+    if (this.#conferences.get(roomId) !== conference) return;
     this.#conferences.delete(roomId);
-    await conference.closeLinks();
-    await this.#options.sfu.request('conference.close', { conferenceId: roomId }).catch(() => undefined);
+    this.#media.lost(conference);
+    this.#options.sfu.request('conference.close', { conferenceId: roomId }).catch(() => undefined);
+    conference.closeLinks();
     this.#options.onLive(roomId);
+  }
+
+  #reachabilityChanged(server: string, lost: boolean, shownIn: ReadonlySet<string>): void {
+    this.#options.log.warn(
+      { server, lost },
+      lost ? 'an organisation does not answer' : 'an organisation answers again',
+    );
+    const rooms = new Set(shownIn);
+    for (const conference of this.#conferences.values()) {
+      if (!conference.hasParticipantsOf(server)) continue;
+      conference.setLost(server, lost);
+      rooms.add(conference.roomId);
+    }
+    for (const roomId of rooms) this.#options.onLive(roomId);
   }
 
   async #person(roomId: string, userId: string, saidGuest: boolean): Promise<Person> {
@@ -314,30 +297,45 @@ export class Conferences {
     const conference = this.#conferences.get(event.roomId);
     const { pdu } = event;
     if (!conference || pdu.state_key === undefined) return;
-    if (pdu.type === CALL_MEMBER) await this.#onMembership(conference, event);
+    if (pdu.type === CALL_MEMBER) await this.#onMembership(conference, pdu.state_key);
     else if (pdu.type === 'm.room.name') conference.title = displayTitle(pdu.content['name']) ?? '';
     else if (pdu.type === 'm.room.member') await this.#onMember(conference, pdu.state_key, pdu.content['membership']);
+    else if (ADMISSION_RULES.has(pdu.type)) await this.#checkEverybody(conference);
   }
 
-  async #onMembership(conference: Conference, event: StoredEvent): Promise<void> {
-    const { pdu } = event;
-    if (serverOf(pdu.sender) === this.#options.serverName) return;
-    // Forks resolve: what counts is the room's current state, not the event that was stored last.
-    const current = await this.#options.rooms.stateEvent(event.roomId, CALL_MEMBER, pdu.state_key ?? '');
-    if (!current) return;
-    const membership = readMembership(current.pdu, Date.now());
-    if (membership) {
-      conference.addRemote(
-        membership,
-        await this.#person(event.roomId, membership.userId, current.pdu.content[GUEST_FIELD] === true),
-      );
+  /** Something was written under a key of memberships: by the device's own user, or by a stranger who may write there. */
+  async #onMembership(conference: Conference, key: string): Promise<void> {
+    const { serverName } = this.#options;
+    const { roomId } = conference;
+    const owner = ownerOfKey(key);
+    if (!owner) return;
+    const participantId = participantIdOf(owner.userId, owner.deviceId);
+    if (serverOf(owner.userId) === serverName) {
+      const local = conference.seat(participantId);
+      if (!local?.written || !(await this.seats.defend({ conference, local }))) return;
+      this.#announcer.announce(conference, conference.servers(), [local]);
       return;
     }
-    const prefix = `_${current.pdu.sender}_`;
-    const suffix = '_m.call';
-    const key = current.pdu.state_key ?? '';
-    if (!key.startsWith(prefix) || !key.endsWith(suffix)) return;
-    conference.removeRemote(participantIdOf(current.pdu.sender, key.slice(prefix.length, -suffix.length)), 'left');
+    await this.#membershipTurns.run(`${roomId} ${key}`, () => this.#applyMembership(conference, key, owner.userId));
+  }
+
+  /** Forks resolve: what counts is the room's current state, not the event that was stored last. */
+  async #applyMembership(conference: Conference, key: string, ownerId: string): Promise<void> {
+    const { rooms } = this.#options;
+    const { roomId } = conference;
+    const server = serverOf(ownerId);
+    const current = await rooms.stateEvent(roomId, CALL_MEMBER, key);
+    // What a stranger wrote there says nothing of the owner, whose homeserver will write it again.
+    if (current?.pdu.sender !== ownerId) return;
+    const membership = this.#membershipOf(current);
+    if (!membership) {
+      const owner = ownerOfKey(key);
+      if (owner) conference.removeRemote(participantIdOf(owner.userId, owner.deviceId), 'left');
+      return;
+    }
+    if (!(await rooms.serverAllowed(roomId, server)) || !(await rooms.isInside(roomId, ownerId))) return;
+    conference.addRemote(membership, await this.#person(roomId, ownerId, membership.guest));
+    if (this.reachability.isLost(server)) conference.setLost(server, true);
   }
 
   /** Who is no longer in the room is no longer in its conference, whatever his own instance says. */
@@ -345,32 +343,52 @@ export class Conferences {
     if (membership === 'join') return;
     const current = await this.#options.rooms.membership(conference.roomId, userId);
     if (current === 'join') return;
-    for (const local of [...conference.locals.values()]) {
-      if (local.userId !== userId) continue;
-      local.notifier?.notify('conference.ended', { reason: 'removed' });
-      await this.leave(conference, local, 'removed');
+    const ended = this.endUser(conference.roomId, userId, 'removed');
+    for (const { membership: remote } of conference.remotesOf(serverOf(userId))) {
+      if (remote.userId === userId) conference.removeRemote(remote.participantId, 'removed');
     }
-    for (const { participantId, userId: other } of conference.participants()) {
-      if (other === userId) conference.removeRemote(participantId, 'removed');
+    await ended;
+  }
+
+  /** A rule of the room that decides who may be here has changed: who may not is out at once. */
+  async #checkEverybody(conference: Conference): Promise<void> {
+    const { rooms, serverName } = this.#options;
+    const { roomId } = conference;
+    const removals: Promise<void>[] = [];
+    const tombstone = await rooms.stateEvent(roomId, 'm.room.tombstone', '');
+    for (const local of conference.seats()) {
+      try {
+        await checkAdmission(rooms, serverName, roomId, local);
+      } catch (error) {
+        if (!(error instanceof MatrixError)) throw error;
+        removals.push(this.seats.remove({ conference, local }, tombstone ? 'ended' : 'removed'));
+      }
     }
+    for (const server of conference.servers()) {
+      if (!(await rooms.serverAllowed(roomId, server))) conference.shutOut(server);
+    }
+    await Promise.all(removals);
   }
 
   // ---- other instances ----
 
-  /** Tells instances what these participants of ours send. EDUs are small and may be lost: `resend` repairs. */
-  announce(conference: Conference, servers: Iterable<string>, participants: Iterable<LocalParticipant>): void {
-    const destinations = [...servers];
-    if (destinations.length === 0) return;
-    const content: JsonObject = {
-      room_id: conference.roomId,
-      participants: [...participants].map((local) => ({
-        user_id: local.userId,
-        device_id: local.deviceId,
-        sources: [...local.sources].map(([source, { producerId, paused }]) => ({ source, id: producerId, paused })),
-        ...(local.presence === 'reconnecting' ? { reconnecting: true } : {}),
-      })),
-    };
-    this.#options.sender.edu(destinations, CONFERENCE_EDU, content);
+  /**
+   * The link to a server in the conference of a room, made when there is none yet.
+   * @returns undefined while there is no conference with participants of both
+   * @throws MatrixError 403 for a server that is not in the room, or shut out of it
+   */
+  async linkOf(roomId: string, server: string): Promise<Link | undefined> {
+    await this.checkServer(roomId, server);
+    this.reachability.heard(server);
+    return this.#conferences.get(roomId)?.link(server);
+  }
+
+  /** @throws MatrixError 403 for a server that is not in the room, or shut out of it */
+  async checkServer(roomId: string, server: string): Promise<void> {
+    const { rooms } = this.#options;
+    const servers = await rooms.joinedServers(roomId).catch(() => new Set<string>());
+    if (servers.has(server) && (await rooms.serverAllowed(roomId, server))) return;
+    throw new MatrixError(403, 'M_FORBIDDEN', 'Your server is not in this room.');
   }
 
   /** An EDU of another instance; it may speak for its own people only, in rooms that they are in. */
@@ -378,15 +396,30 @@ export class Conferences {
     const parsed = conferenceEduSchema.safeParse(content);
     if (!parsed.success) return;
     const edu = parsed.data;
-    const conference = this.#conferences.get(edu.room_id);
+    const { room_id: roomId } = edu;
+    const { rooms, sender } = this.#options;
+    const conference = this.#conferences.get(roomId);
     if (!conference) return;
-    if (!(await this.#options.rooms.joinedServers(edu.room_id)).has(origin)) return;
-    for (const said of edu.participants ?? []) {
-      const participantId = participantIdOf(said.user_id, said.device_id);
-      if (splitParticipantId(participantId).server !== origin) continue;
-      conference.setRemoteState(participantId, said.sources, said.reconnecting === true);
+    if (!(await rooms.joinedServers(roomId)).has(origin) || !(await rooms.serverAllowed(roomId, origin))) return;
+    this.reachability.heard(origin);
+    if (!this.#budget.mayHandle(origin)) {
+      this.#budget.repairLater(origin, roomId, () =>
+        sender.edu([origin], CONFERENCE_EDU, { room_id: roomId, resend: true }),
+      );
+      return;
     }
-    if (edu.resend) this.announce(conference, [origin], conference.locals.values());
+    // Each is named once: of two states of one participant in one message, neither is the newest.
+    const states = new Map(
+      (edu.participants ?? []).map((said) => [participantIdOf(said.user_id, said.device_id), said]),
+    );
+    let changes = 0;
+    for (const [participantId, said] of states) {
+      if (splitParticipantId(participantId).server !== origin) continue;
+      const state = { sources: said.sources, reconnecting: said.reconnecting === true };
+      if (conference.setRemoteState(participantId, state)) changes += 1;
+    }
+    this.#budget.spend(origin, changes);
+    if (edu.resend) this.#announcer.announce(conference, [origin], conference.locals.values());
     if (edu.relink) conference.link(origin)?.reopen();
   }
 
@@ -395,14 +428,14 @@ export class Conferences {
   #listenToSfu(sfu: SfuClient): void {
     this.#stop.push(
       sfu.on('conference.lost', ({ conferenceIds }) => {
-        for (const id of conferenceIds) this.#conferences.get(id)?.mediaLost('worker-died');
+        for (const id of conferenceIds) this.#mediaLost(this.#conferences.get(id), 'worker-died');
       }),
       sfu.on('consumer.closed', ({ consumerId, transportId }) => {
-        const place = this.#byTransport.get(transportId);
-        place?.conference.consumerClosed(place.local, consumerId);
+        const seat = this.#media.seatOfTransport(transportId);
+        seat?.conference.consumerClosed(seat.local, consumerId);
       }),
       sfu.on('consumer.layers', ({ consumerId, transportId, layers }) => {
-        this.#byTransport.get(transportId)?.local.notifier?.notify('consumer.layers', { consumerId, layers });
+        this.#media.seatOfTransport(transportId)?.local.notifier?.notify('consumer.layers', { consumerId, layers });
       }),
       sfu.on('speaking', ({ conferenceId, participantIds }) => {
         this.#conferences.get(conferenceId)?.notifyAll('speaking', { participantIds });
@@ -429,7 +462,7 @@ export class Conferences {
         const fresh = this.#instanceId === undefined;
         const same = this.#instanceId === hello.instanceId;
         this.#instanceId = hello.instanceId;
-        void this.#repair(fresh, same, hello.snapshot).catch((error: unknown) =>
+        this.#repair(fresh, same, hello.snapshot).catch((error: unknown) =>
           this.#options.log.error({ err: error }, 'conference: the state of the SFU could not be taken over'),
         );
       }),
@@ -445,13 +478,16 @@ export class Conferences {
     const alive = new Set(snapshot.conferences.map((conference) => conference.conferenceId));
     for (const [roomId, conference] of this.#conferences) {
       if (!fresh) conference.notifyAll('media.service', { available: true });
-      if (!same && !fresh) conference.mediaLost('sfu-lost');
-      else if (same && !alive.has(roomId)) conference.mediaLost('worker-died');
+      if (!same && !fresh) this.#mediaLost(conference, 'sfu-lost');
+      else if (same && !alive.has(roomId)) this.#mediaLost(conference, 'worker-died');
     }
-    for (const conferenceId of alive) {
-      if (this.#conferences.has(conferenceId)) continue;
-      await this.#options.sfu.request('conference.close', { conferenceId }).catch(() => undefined);
-    }
+    if (fresh || same) closeStrays(this.#options.sfu, snapshot, this.#conferences);
+  }
+
+  #mediaLost(conference: Conference | undefined, reason: 'worker-died' | 'sfu-lost'): void {
+    if (!conference) return;
+    this.#media.lost(conference);
+    conference.mediaLost(reason);
   }
 
   /** Takes over the places that our participants held when the homeserver ended, and their media. */
@@ -465,80 +501,38 @@ export class Conferences {
       }
       const conference = await this.#open(place.roomId);
       const participantId = participantIdOf(place.userId, place.deviceId);
-      if (conference.locals.has(participantId)) continue;
+      if (conference.seat(participantId)) continue;
       const own = state.get(stateKey(CALL_MEMBER, membershipKey(place.userId, place.deviceId)));
       const guest = own?.pdu.content[GUEST_FIELD] === true;
       const person = await this.#person(place.roomId, place.userId, guest);
       const local = new LocalParticipant({ ...place, participantId, guest, displayName: person.displayName });
-      this.#restoreMedia(conference, local, snapshot);
-      conference.addLocal(local, person);
-      this.sessionDropped(conference, local);
-      local.graceTimer = setTimeout(() => void this.leave(conference, local, 'lost'), RESTART_GRACE_MS);
+      const seat = { conference, local };
+      restoreMedia(this.#media, seat, snapshot);
+      local.presence = 'reconnecting';
+      this.seats.restore(seat, person);
+      local.graceTimer = setTimeout(() => void this.seats.leave(seat, 'lost'), RESTART_GRACE_MS);
     }
-    for (const found of snapshot.conferences) this.#restoreLinks(found);
+    restoreLinks(this.#options.sfu, snapshot, this.#conferences);
     for (const conference of this.#conferences.values()) conference.ensureLinks();
     log.info({ conferences: this.#conferences.size }, 'conference: places taken over');
-  }
-
-  #restoreMedia(conference: Conference, local: LocalParticipant, snapshot: SfuSnapshot): void {
-    const found = snapshot.conferences.find((candidate) => candidate.conferenceId === conference.roomId);
-    if (!found) return;
-    for (const transport of found.transports) {
-      if (transport.participantId !== local.participantId) continue;
-      if (transport.direction === 'send') local.sendTransportId = transport.transportId;
-      else local.receiveTransportId = transport.transportId;
-      this.#byTransport.set(transport.transportId, { conference, local });
-    }
-    const producers = new Map(found.producers.map((producer) => [producer.producerId, producer]));
-    for (const producer of found.producers) {
-      if (producer.transportId !== local.sendTransportId || producer.transportId === undefined) continue;
-      local.sources.set(producer.source, { producerId: producer.producerId, paused: producer.paused });
-      conference.restoreProducer(local.participantId, producer.source, producer.producerId);
-    }
-    for (const consumer of found.consumers) {
-      const producer = producers.get(consumer.producerId);
-      if (consumer.transportId !== local.receiveTransportId || !producer) continue;
-      local.consumers.set(sourceKey(producer.participantId, producer.source), {
-        consumerId: consumer.consumerId,
-        producerId: consumer.producerId,
-        spatialLayer: undefined,
-        priority: undefined,
-      });
-    }
-  }
-
-  #restoreLinks(found: SfuSnapshot['conferences'][number]): void {
-    const conference = this.#conferences.get(found.conferenceId);
-    for (const { linkId, peer, connected, sending: sent } of found.links) {
-      const link = connected ? conference?.link(peer) : undefined;
-      if (!conference || !link || link.linkId) {
-        this.#options.sfu.request('link.close', { linkId }).catch(() => undefined);
-        continue;
-      }
-      const received = new Map<SourceKey, { producerId: string; remoteId: string }>();
-      const sending = new Map<SourceKey, string>();
-      for (const { linkId: from, participantId, source, producerId, remoteId } of found.producers) {
-        if (sent.includes(producerId)) sending.set(sourceKey(participantId, source), producerId);
-        if (from !== linkId) continue;
-        received.set(sourceKey(participantId, source), { producerId, remoteId: remoteId ?? '' });
-        conference.restoreProducer(participantId, source, producerId);
-      }
-      link.restore(linkId, received, sending);
-    }
   }
 
   // ---- upkeep ----
 
   async #upkeep(): Promise<void> {
     const now = Date.now();
-    for (const conference of this.#conferences.values()) {
+    const { log } = this.#options;
+    for (const conference of [...this.#conferences.values()]) {
       for (const participantId of conference.expired(now)) conference.removeRemote(participantId, 'lost');
+      // State can also change by the resolution of forks, which no event tells of.
+      await this.#checkEverybody(conference);
       for (const local of conference.locals.values()) {
-        if (now - local.joinedAt < MEMBERSHIP_EXPIRES_MS / 2) continue;
-        local.joinedAt = now;
-        await this.#writeMembership(conference.roomId, local).catch((error: unknown) =>
-          this.#options.log.warn({ err: error }, 'conference: a membership was not renewed'),
-        );
+        if (now - local.renewedAt < MEMBERSHIP_EXPIRES_MS / 2) continue;
+        local.renewedAt = now;
+        await this.seats.renew({ conference, local }).catch((error: unknown) => {
+          local.renewedAt = 0;
+          log.warn({ err: error }, 'conference: a membership was not renewed');
+        });
       }
     }
   }
@@ -546,8 +540,12 @@ export class Conferences {
   /** Stops listening. Media and memberships stay: a restart takes them over. */
   close(): void {
     for (const stop of this.#stop) stop();
+    this.seats.close();
+    this.#announcer.close();
+    this.#budget.close();
+    this.reachability.close();
     for (const conference of this.#conferences.values()) {
-      for (const local of conference.locals.values()) clearTimeout(local.graceTimer);
+      for (const local of conference.seats()) clearTimeout(local.graceTimer);
       for (const link of conference.links.values()) link.stop();
     }
   }

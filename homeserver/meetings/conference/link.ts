@@ -1,85 +1,88 @@
 /**
- * The link between our SFU and that of one other organisation, for one conference.
+ * The link between our SFU and that of one other organisation, for one conference: how it is opened, how it is, and
+ * what clients are told of it. The instance with the smaller server name opens it. docs/federation.md specifies the
+ * messages; what crosses the link is in link-media.ts.
  *
- * The instance with the smaller server name opens it. Each side asks for the whole set of sources that somebody
- * behind it watches or hears; nothing else crosses. Link ids and producers are named by each side for itself.
- * docs/federation.md specifies the messages.
+ * Both sides have a time limit: a link that is not there after ten seconds is interrupted, and stays so, while it is
+ * tried again, until media or its probes come through. Both sides ask each other regularly whether the link is there,
+ * so that the end of a homeserver is known although its media server goes on.
  */
 import { randomUUID } from 'node:crypto';
 import type { LinkState } from '../../../protocol/session.ts';
 import type { SfuClient } from '../../../sfu/client.ts';
 import type { Conference } from './conference.ts';
-import { parseSourceKey, sourceKey, type SourceKey } from './local-participant.ts';
-import { participantIdOf, splitParticipantId } from './membership.ts';
+import { LinkError } from './link-error.ts';
+import { LinkMedia } from './link-media.ts';
+import type { SourceKey } from './local-participant.ts';
 import type { Discovery, LinkHalf, Offer } from './messages.ts';
+import type { Reachability } from './reachability.ts';
 
 /** Times to wait before opening a link again, in ms; the last one repeats. */
 const RETRY_MS = [250, 500, 1_000, 2_000, 5_000, 10_000];
+/** A peer that asks for a new link all the time gets one no more often than this, in ms. */
+const REOPEN_GAP_MS = 1_000;
 /** A link whose media has been silent for this long is opened anew, in ms. */
 const REOPEN_AFTER_MS = 8_000;
 /** The side that does not open the link asks for it after this time, in ms. */
 const PATIENCE_MS = 3_000;
-/** After a restart of the homeserver its clients need a moment to come back and say what they watch, in ms. */
-const RESTORE_MS = 10_000;
+/** A link that is not there after this time is shown as interrupted, in ms. */
+export const CONNECT_WITHIN_MS = 10_000;
+/** How often each side asks whether the link is there, and how soon again after a failure, in ms. */
+const CHECK_EVERY_MS = 4_000;
+const CHECK_AGAIN_MS = 1_000;
+/** Links that a peer may be opening at once. */
+const MAX_ACCEPTING = 3;
 
 /** The requests that a link makes to the other instance. */
 export interface LinkPeers {
   discovery(server: string): Promise<Discovery>;
   forgetDiscovery(server: string): void;
+  /** Asks the server for something small, past all caches. */
+  ask(server: string): Promise<void>;
   open(server: string, roomId: string, linkId: string, half: LinkHalf): Promise<LinkHalf>;
+  check(server: string, roomId: string, linkId: string): Promise<void>;
   wants(server: string, roomId: string, linkId: string, keys: SourceKey[]): Promise<Offer[]>;
   close(server: string, roomId: string, linkId: string): Promise<void>;
   /** Asks the side that opens links to do so. */
   askToOpen(server: string, roomId: string): void;
   /** True when the failure says that the other side does not know the link (any more). */
   isUnknownLink(error: unknown): boolean;
+  /** True when the failure says that the other homeserver was not reached, or did not answer. */
+  isSilence(error: unknown): boolean;
 }
 
-interface LinkDeps {
+export interface LinkDeps {
   serverName: string;
   sfu: SfuClient;
   peers: LinkPeers;
+  reachability: Pick<Reachability, 'heard' | 'failed'>;
 }
 
-/** A refusal of what the other side said about a link. */
-export class LinkError extends Error {
-  readonly code: 'bad-address' | 'unknown-link' | 'closed';
-  constructor(code: LinkError['code'], message: string) {
-    super(message);
-    this.code = code;
-  }
-}
-
-interface Received {
-  producerId: string;
-  /** The sender's name for the source; another one means that it was published anew. */
-  remoteId: string;
-  paused: boolean;
-}
+type Hop = NonNullable<LinkState['hop']>;
+type MediaState = Pick<LinkState, 'roundTripMs' | 'loss'> & { state: 'connected' | 'weak' | 'interrupted' };
 
 export class Link {
   readonly server: string;
   readonly #conference: Conference;
   readonly #deps: LinkDeps;
   readonly #opener: boolean;
+  readonly #media: LinkMedia;
   #linkId: string | undefined;
-  /** Settles when the SFU has proven the peer's address and may send. */
-  #connected: Promise<void> = Promise.reject(new LinkError('closed', 'the link is not open'));
   #opening = false;
+  #openedAt = -Infinity;
+  #accepting = 0;
   #closed = false;
   #failures = 0;
+  /** What is waited for while there is no link. */
+  #hop: Hop = 'federation';
+  /** What the probes of the SFU tell of the link in use. */
+  #probes: MediaState | undefined;
+  /** Failed checks in a row. */
+  #silent = 0;
   #retry: NodeJS.Timeout | undefined;
   #reopen: NodeJS.Timeout | undefined;
-  /** How many of our participants want each source. */
-  readonly #demand = new Map<SourceKey, number>();
-  readonly #received = new Map<SourceKey, Received>();
-  /** Our sources that the other side wants, and those among them that are being sent. */
-  readonly #wantedByPeer = new Set<SourceKey>();
-  readonly #sending = new Map<SourceKey, string>();
-  #asked = '';
-  #flushing = false;
-  #restoring = false;
-  #dirty = false;
+  #limit: NodeJS.Timeout | undefined;
+  #check: NodeJS.Timeout | undefined;
   state: LinkState;
 
   constructor(conference: Conference, server: string, deps: LinkDeps) {
@@ -87,49 +90,48 @@ export class Link {
     this.server = server;
     this.#deps = deps;
     this.#opener = deps.serverName < server;
-    this.#connected.catch(() => undefined);
+    this.#media = new LinkMedia({
+      conference,
+      server,
+      sfu: deps.sfu,
+      peers: deps.peers,
+      answered: () => this.#answered(),
+      failed: (error) => this.#requestFailed(error),
+    });
     this.state = { organisation: server, state: 'connecting', since: Date.now() };
+    conference.notifyAll('link.changed', this.state);
+    this.#limitConnecting();
   }
 
   get linkId(): string | undefined {
     return this.#linkId;
   }
 
-  // ---- demand ----
+  // ---- what crosses ----
 
   want(key: SourceKey): void {
-    this.#demand.set(key, (this.#demand.get(key) ?? 0) + 1);
-    this.#flush();
+    this.#media.want(key);
   }
 
   unwant(key: SourceKey): void {
-    const count = (this.#demand.get(key) ?? 0) - 1;
-    if (count > 0) this.#demand.set(key, count);
-    else this.#demand.delete(key);
-    this.#flush();
+    this.#media.unwant(key);
   }
 
-  /** The other side's participant sends this source, or its mute state changed. */
   sourceSeen(key: SourceKey, remoteId: string, paused: boolean): void {
-    const received = this.#received.get(key);
-    if (received?.remoteId === remoteId) {
-      if (received.paused === paused) return;
-      received.paused = paused;
-      const method = paused ? 'producer.pause' : 'producer.resume';
-      this.#deps.sfu.request(method, { producerId: received.producerId }).catch((error: unknown) => this.#note(error));
-      return;
-    }
-    this.#flush();
+    this.#media.sourceSeen(key, remoteId, paused);
   }
 
   sourceGone(key: SourceKey): void {
-    this.#drop(key);
-    this.#flush();
+    this.#media.sourceGone(key);
   }
 
-  /** Our own participant stopped sending; the SFU has ended it on the link by itself. */
   localSourceGone(key: SourceKey): void {
-    this.#sending.delete(key);
+    this.#media.localSourceGone(key);
+  }
+
+  /** @throws LinkError unknown-link */
+  async serve(linkId: string, keys: readonly SourceKey[]): Promise<Offer[]> {
+    return this.#media.serve(linkId, keys);
   }
 
   // ---- opening ----
@@ -141,61 +143,88 @@ export class Link {
     else this.#retryLater(PATIENCE_MS);
   }
 
+  /** Never rejects. */
   async #open(): Promise<void> {
     const { sfu, peers } = this.#deps;
+    const { roomId } = this.#conference;
     this.#opening = true;
+    this.#openedAt = performance.now();
     const linkId = randomUUID();
-    let hop: 'federation' | 'media' = 'media';
+    this.#hop = 'media';
     try {
-      const half = await sfu.request('link.create', {
+      const half = await sfu.request('link.create', { conferenceId: roomId, linkId, peer: this.server });
+      this.#hop = 'federation';
+      const [discovery, answer] = await Promise.all([
+        peers.discovery(this.server),
+        peers.open(this.server, roomId, linkId, { port: half.port, srtp: half.srtp, probe_key: half.probeKey }),
+      ]);
+      this.#answered();
+      this.#hop = 'media';
+      if (this.#closed) throw new LinkError('closed', 'the link is not needed any more');
+      await this.#replace(linkId, this.#connect(linkId, discovery, answer));
+      this.#failures = 0;
+    } catch (error) {
+      if (this.#linkId === linkId) this.#forgetLink();
+      this.#closeHalf(linkId);
+      peers.forgetDiscovery(this.server);
+      this.#note(error);
+      const silent = peers.isSilence(error);
+      if (silent) this.#requestFailed(error);
+      this.#interrupted(silent ? 'federation' : 'media');
+      this.#retryLater();
+    } finally {
+      this.#opening = false;
+    }
+  }
+
+  /**
+   * The other side opens the link: makes our half, and connects it in the background.
+   * @throws LinkError, DiscoveryError, FederationError or SfuError; whatever it is, clients are told of the failure
+   */
+  async accept(linkId: string, half: LinkHalf): Promise<LinkHalf> {
+    if (this.#closed) throw new LinkError('closed', 'the conference has ended here');
+    if (this.#accepting >= MAX_ACCEPTING) throw new LinkError('closed', 'too many links are being opened');
+    const { sfu, peers } = this.#deps;
+    this.#accepting += 1;
+    this.#hop = 'federation';
+    let made = false;
+    try {
+      const discovery = await peers.discovery(this.server);
+      this.#hop = 'media';
+      checkPort(discovery, half.port);
+      const own = await sfu.request('link.create', {
         conferenceId: this.#conference.roomId,
         linkId,
         peer: this.server,
       });
-      hop = 'federation';
-      const [discovery, answer] = await Promise.all([
-        peers.discovery(this.server),
-        peers.open(this.server, this.#conference.roomId, linkId, {
-          port: half.port,
-          srtp: half.srtp,
-          probe_key: half.probeKey,
-        }),
-      ]);
-      hop = 'media';
-      await this.#replace(linkId, this.#connect(linkId, discovery, answer));
-      this.#failures = 0;
+      made = true;
+      if (this.#closed) throw new LinkError('closed', 'the conference has ended here');
+      void this.#connectAccepted(linkId, this.#connect(linkId, discovery, half));
+      return { port: own.port, srtp: own.srtp, probe_key: own.probeKey };
     } catch (error) {
-      await sfu.request('link.close', { linkId }).catch(() => undefined);
-      peers.forgetDiscovery(this.server);
+      if (made) this.#closeHalf(linkId);
       this.#note(error);
-      this.setState('interrupted', { hop });
-      this.#retryLater();
+      if (!this.#linkId) this.#interrupted(this.#hop);
+      throw error;
     } finally {
-      this.#opening = false;
-      if (this.#closed) await this.close();
+      this.#accepting -= 1;
     }
   }
 
-  /** The other side opens the link: makes our half, and connects it in the background. */
-  async accept(linkId: string, half: LinkHalf): Promise<LinkHalf> {
-    if (this.#closed) throw new LinkError('closed', 'the conference has ended here');
-    const { sfu, peers } = this.#deps;
-    const discovery = await peers.discovery(this.server);
-    checkPort(discovery, half.port);
-    const own = await sfu.request('link.create', {
-      conferenceId: this.#conference.roomId,
-      linkId,
-      peer: this.server,
-    });
-    const connecting = this.#connect(linkId, discovery, half);
-    connecting.catch((error: unknown) => {
+  /** Never rejects. */
+  async #connectAccepted(linkId: string, connecting: Promise<void>): Promise<void> {
+    try {
+      await this.#replace(linkId, connecting);
+    } catch (error) {
       this.#note(error);
+      // Its port is free again, also when another link has taken its place.
+      this.#closeHalf(linkId);
+      this.#deps.peers.forgetDiscovery(this.server);
       if (this.#linkId !== linkId) return;
-      this.#relink();
-      this.setState('interrupted', { hop: 'media' });
-    });
-    void this.#replace(linkId, connecting).catch(() => undefined);
-    return { port: own.port, srtp: own.srtp, probe_key: own.probeKey };
+      this.#forgetLink();
+      this.#interrupted('media');
+      this.#retryLater();
+    }
   }
 
   async #connect(linkId: string, discovery: Discovery, half: LinkHalf): Promise<void> {
@@ -216,183 +245,105 @@ export class Link {
     this.#retry = undefined;
     const old = this.#linkId;
     this.#linkId = linkId;
-    this.#connected = connected;
-    connected.catch(() => undefined);
-    this.#asked = '';
-    this.#sending.clear();
-    this.#wantedByPeer.clear();
-    for (const key of [...this.#received.keys()]) this.#drop(key, old !== undefined);
-    if (old) await this.#deps.sfu.request('link.close', { linkId: old }).catch(() => undefined);
+    this.#probes = undefined;
+    this.#media.use(linkId, connected, old !== undefined);
+    if (old) this.#closeHalf(old);
     await connected;
-    this.#flush();
+    this.#checkLater(CHECK_EVERY_MS);
   }
 
-  #backOff(): number {
-    const delay = RETRY_MS[Math.min(this.#failures, RETRY_MS.length - 1)] ?? 10_000;
-    this.#failures += 1;
-    return delay;
+  /** There is no link now; what came over it has ended. Its half on the SFU is closed by whoever calls this. */
+  #forgetLink(): void {
+    this.#linkId = undefined;
+    this.#probes = undefined;
+    clearTimeout(this.#check);
+    this.#media.disuse();
   }
 
-  #retryLater(delay = this.#backOff()): void {
+  #closeHalf(linkId: string): void {
+    this.#deps.sfu.request('link.close', { linkId }).catch(() => undefined);
+  }
+
+  #retryLater(delay?: number): void {
     if (this.#closed || this.#retry) return;
+    const backOff = RETRY_MS[Math.min(this.#failures, RETRY_MS.length - 1)];
+    if (delay === undefined) this.#failures += 1;
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
       if (this.#closed || this.#opening || this.#linkId) return;
       if (this.#opener) void this.#open();
-      else this.#deps.peers.askToOpen(this.server, this.#conference.roomId);
-    }, delay);
+      else void this.#askToOpen();
+    }, delay ?? backOff);
+  }
+
+  /** Never rejects. The other side opens links: is it there at all? */
+  async #askToOpen(): Promise<void> {
+    const { peers } = this.#deps;
+    peers.askToOpen(this.server, this.#conference.roomId);
+    this.#retryLater();
+    try {
+      await peers.ask(this.server);
+      this.#hop = 'media';
+      this.#answered();
+    } catch (error) {
+      this.#hop = 'federation';
+      this.#requestFailed(error);
+    }
+    // What is not reached is told with the hop that fails, also when that is another one than before.
+    if (!this.#linkId && this.state.state === 'interrupted') this.#interrupted(this.#hop);
   }
 
   /** The peer asks for a new link, having lost its half. */
   reopen(): void {
-    if (this.#opener && !this.#opening && !this.#closed) void this.#open();
+    if (!this.#opener || this.#opening || this.#closed || this.#retry) return;
+    const wait = this.#openedAt + REOPEN_GAP_MS - performance.now();
+    if (wait <= 0) {
+      void this.#open();
+      return;
+    }
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      if (!this.#closed && !this.#opening) void this.#open();
+    }, wait);
   }
 
   /** Our SFU has lost the conference: a new link is needed. */
   mediaLost(): void {
-    this.#linkId = undefined;
-    this.#received.clear();
-    this.#sending.clear();
-    this.#wantedByPeer.clear();
-    this.#asked = '';
-    this.setState('connecting');
-    if (this.#opener) this.reopen();
-    else this.#deps.peers.askToOpen(this.server, this.#conference.roomId);
+    this.#forgetLink();
+    this.#startAgain();
   }
 
-  // ---- what crosses ----
-
-  /** Asks for what is wanted now, when that differs from what was asked. One request at a time. */
-  #flush(): void {
-    this.#dirty = true;
-    if (this.#flushing) return;
-    this.#flushing = true;
-    // Wants that change in one turn go out as one request.
-    queueMicrotask(() => {
-      void (async () => {
-        while (this.#dirty && !this.#closed && this.#linkId) {
-          this.#dirty = false;
-          try {
-            await this.#ask(this.#linkId);
-          } catch (error) {
-            this.#note(error);
-            if (this.#deps.peers.isUnknownLink(error)) this.#relink();
-            else this.#askAgainLater();
-          }
-        }
-        this.#flushing = false;
-      })();
-    });
+  /** The other side has closed this link; if both still need one, it is opened again. */
+  closedByPeer(): void {
+    const linkId = this.#linkId;
+    if (!linkId) return;
+    this.#forgetLink();
+    this.#closeHalf(linkId);
+    this.#startAgain();
   }
 
-  async #ask(linkId: string): Promise<void> {
-    const demand = new Set(this.#demand.keys());
-    if (this.#restoring) for (const key of this.#received.keys()) demand.add(key);
-    const keys = [...demand].filter((key) => this.#conference.remoteSource(key)).sort();
-    const wanted = new Set(this.#restoring ? demand : keys);
-    for (const key of [...this.#received.keys()]) if (!wanted.has(key)) this.#drop(key);
-    const names = keys.map((key) => `${key} ${this.#conference.remoteSource(key)?.id ?? ''}`).join('\n');
-    if (names === this.#asked) return;
-    await this.#connected;
-    const offers = await this.#deps.peers.wants(this.server, this.#conference.roomId, linkId, keys);
-    if (this.#linkId !== linkId || this.#closed) return;
-    this.#asked = names;
-    await Promise.all(offers.map((offer) => this.#receive(linkId, offer, wanted)));
-  }
-
-  async #receive(linkId: string, offer: Offer, wanted: ReadonlySet<SourceKey>): Promise<void> {
-    const participantId = participantIdOf(offer.user_id, offer.device_id);
-    const key = sourceKey(participantId, offer.source);
-    // A peer may speak for its own people only, and only about what was asked.
-    if (splitParticipantId(participantId).server !== this.server || !wanted.has(key)) return;
-    if (this.#received.get(key)?.remoteId === offer.id) return;
-    this.#drop(key);
-    const { producerId } = await this.#deps.sfu.request('link.receive', {
-      linkId,
-      participantId,
-      source: offer.source,
-      remoteId: offer.id,
-      kind: offer.kind,
-      rtpParameters: offer.rtp_parameters,
-      paused: offer.paused,
-    });
-    const current = this.#conference.remoteSource(key);
-    this.#received.set(key, { producerId, remoteId: offer.id, paused: offer.paused });
-    this.#conference.setReceived(key, producerId);
-    if (current) this.sourceSeen(key, current.id, current.paused);
-  }
-
-  #drop(key: SourceKey, gone = false): void {
-    const received = this.#received.get(key);
-    if (!received) return;
-    this.#received.delete(key);
-    this.#asked = '';
-    this.#conference.setReceived(key, undefined);
-    if (!gone) {
-      this.#deps.sfu
-        .request('producer.close', { producerId: received.producerId })
-        .catch((error: unknown) => this.#note(error));
-    }
-  }
-
-  #askAgainLater(): void {
-    if (this.#closed) return;
-    this.setState('interrupted', { hop: 'federation' });
-    setTimeout(() => {
-      this.#asked = '';
-      this.#flush();
-    }, this.#backOff()).unref();
-  }
-
-  #relink(): void {
-    this.#linkId = undefined;
-    this.setState('connecting');
+  #startAgain(): void {
+    if (this.state.state !== 'interrupted') this.#setState('connecting');
+    this.#limitConnecting();
     this.#retryLater();
   }
 
-  /** The other side says what it wants of our sources: starts and stops sending accordingly. */
-  async serve(linkId: string, keys: SourceKey[]): Promise<Offer[]> {
-    if (this.#linkId !== linkId) throw new LinkError('unknown-link', 'no such link');
-    await this.#connected.catch(() => {
-      throw new LinkError('unknown-link', 'the link was not connected');
-    });
-    const { sfu } = this.#deps;
-    this.#wantedByPeer.clear();
-    for (const key of keys) this.#wantedByPeer.add(key);
-    for (const [key, producerId] of [...this.#sending]) {
-      const current = this.#conference.localSource(key)?.producerId;
-      if (this.#wantedByPeer.has(key) && current === producerId) continue;
-      this.#sending.delete(key);
-      await sfu.request('link.unsend', { linkId, producerId }).catch((error: unknown) => this.#note(error));
-    }
-    const offers = await Promise.all(keys.map((key) => this.#offer(linkId, key)));
-    return offers.filter((offer) => offer !== undefined);
-  }
+  // ---- how it is ----
 
-  async #offer(linkId: string, key: SourceKey): Promise<Offer | undefined> {
-    const local = this.#conference.localSource(key);
-    if (!local) return undefined;
-    const sent = await this.#deps.sfu.request('link.send', { linkId, producerId: local.producerId });
-    this.#sending.set(key, local.producerId);
-    const { participantId, source } = parseSourceKey(key);
-    const { userId, deviceId } = splitParticipantId(participantId);
-    return {
-      user_id: userId,
-      device_id: deviceId,
-      source,
-      id: local.producerId,
-      kind: sent.kind,
-      paused: local.paused,
-      rtp_parameters: sent.rtpParameters,
-    };
+  /** A link that is not there in time is interrupted, on the side that waits as well. */
+  #limitConnecting(): void {
+    clearTimeout(this.#limit);
+    this.#limit = setTimeout(() => {
+      if (!this.#closed && this.state.state === 'connecting') this.#interrupted(this.#hop);
+    }, CONNECT_WITHIN_MS);
   }
-
-  // ---- state ----
 
   /** Probes of the SFU tell how the link is. */
   probed(linkId: string, state: LinkState['state'], roundTripMs?: number, loss?: number): void {
-    if (linkId !== this.#linkId) return;
-    this.setState(state, { roundTripMs, loss, ...(state === 'interrupted' ? { hop: 'media' } : {}) });
+    // That the SFU is at it is no news; the time limit runs.
+    if (linkId !== this.#linkId || state === 'connecting') return;
+    this.#probes = { state, roundTripMs, loss };
+    this.#judge();
     if (state === 'interrupted') {
       this.#reopen ??= setTimeout(() => {
         this.#reopen = undefined;
@@ -405,10 +356,73 @@ export class Link {
     }
   }
 
-  setState(state: LinkState['state'], details: Partial<LinkState> = {}): void {
+  /** Whether the link is there: asked by the other side. @throws LinkError unknown-link */
+  check(linkId: string): void {
+    if (this.#linkId !== linkId) throw new LinkError('unknown-link', 'no such link');
+  }
+
+  #checkLater(delay: number): void {
+    clearTimeout(this.#check);
+    if (this.#closed) return;
+    this.#check = setTimeout(() => void this.#checkNow(), delay);
+  }
+
+  /** Never rejects. */
+  async #checkNow(): Promise<void> {
+    const { peers } = this.#deps;
+    const linkId = this.#linkId;
+    if (!linkId || this.#closed) return;
+    try {
+      await peers.check(this.server, this.#conference.roomId, linkId);
+      this.#answered();
+    } catch (error) {
+      this.#requestFailed(error);
+    }
+    if (this.#linkId === linkId) this.#checkLater(this.#silent > 0 ? CHECK_AGAIN_MS : CHECK_EVERY_MS);
+  }
+
+  /** The other homeserver answered. */
+  #answered(): void {
+    this.#deps.reachability.heard(this.server);
+    if (this.#silent === 0) return;
+    this.#silent = 0;
+    this.#judge();
+  }
+
+  #requestFailed(error: unknown): void {
+    const { peers, reachability } = this.#deps;
+    if (this.#closed) return;
+    if (peers.isUnknownLink(error) && this.#linkId) {
+      const linkId = this.#linkId;
+      this.#forgetLink();
+      this.#closeHalf(linkId);
+      this.#startAgain();
+      return;
+    }
+    if (!peers.isSilence(error)) return;
+    reachability.failed(this.server);
+    this.#silent += 1;
+    this.#judge();
+  }
+
+  /** One request that failed may be chance; the second is a homeserver that does not answer. */
+  #judge(): void {
+    if (!this.#linkId) return;
+    if (this.#silent > 1) this.#interrupted('federation');
+    else if (this.#probes?.state === 'interrupted') this.#interrupted('media', this.#probes);
+    else if (this.#probes) this.#setState(this.#probes.state, this.#probes);
+  }
+
+  #interrupted(hop: Hop, details: Partial<LinkState> = {}): void {
+    this.#setState('interrupted', { ...details, hop });
+  }
+
+  #setState(state: LinkState['state'], details: Partial<LinkState> = {}): void {
+    if (this.#closed) return;
     const since = state === this.state.state ? this.state.since : Date.now();
     const changed = state !== this.state.state || details.hop !== this.state.hop;
-    this.state = { organisation: this.server, state, since, ...details };
+    this.state = { ...details, organisation: this.server, state, since };
+    if (state !== 'connecting') clearTimeout(this.#limit);
     if (changed) this.#conference.notifyAll('link.changed', this.state);
   }
 
@@ -416,59 +430,34 @@ export class Link {
     this.#conference.log.info({ err: error, organisation: this.server }, 'link: a step failed');
   }
 
-  /** After a restart of the homeserver: the SFU still has this link, connected. `sending` has ids of own producers. */
+  /** After a restart of the homeserver: the SFU still has this link, connected. */
   restore(
     linkId: string,
     received: ReadonlyMap<SourceKey, { producerId: string; remoteId: string }>,
     sending: ReadonlyMap<SourceKey, string>,
   ): void {
     this.#linkId = linkId;
-    for (const [key, producerId] of sending) {
-      this.#sending.set(key, producerId);
-      this.#wantedByPeer.add(key);
-    }
-    this.#connected = Promise.resolve();
-    this.setState('connected');
-    for (const [key, { producerId, remoteId }] of received) {
-      this.#received.set(key, { producerId, remoteId, paused: false });
-    }
-    this.#restoring = true;
-    setTimeout(() => {
-      this.#restoring = false;
-      this.#flush();
-    }, RESTORE_MS).unref();
-  }
-
-  /** The other side has closed this link; if both still need one, it is opened again. */
-  closedByPeer(): void {
-    const linkId = this.#linkId;
-    if (!linkId) return;
-    this.#linkId = undefined;
-    for (const key of [...this.#received.keys()]) this.#drop(key, true);
-    this.#sending.clear();
-    this.#deps.sfu.request('link.close', { linkId }).catch(() => undefined);
-    this.setState('connecting');
-    this.#retryLater();
+    this.#media.restore(linkId, received, sending);
+    this.#setState('connected');
+    this.#checkLater(CHECK_AGAIN_MS);
   }
 
   /** Ends timers without touching the media: the homeserver ends, the link stays for the next one. */
   stop(): void {
     this.#closed = true;
-    clearTimeout(this.#retry);
-    clearTimeout(this.#reopen);
+    for (const timer of [this.#retry, this.#reopen, this.#limit, this.#check]) clearTimeout(timer);
+    this.#media.stop();
   }
 
   /** Idempotent; tells the other side if it can be reached. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    clearTimeout(this.#retry);
-    clearTimeout(this.#reopen);
+  close(): void {
+    if (this.#closed) return;
+    this.stop();
     const linkId = this.#linkId;
-    this.#linkId = undefined;
-    for (const key of [...this.#received.keys()]) this.#drop(key, true);
+    this.#forgetLink();
     if (!linkId) return;
-    await this.#deps.sfu.request('link.close', { linkId }).catch(() => undefined);
-    await this.#deps.peers.close(this.server, this.#conference.roomId, linkId).catch(() => undefined);
+    this.#closeHalf(linkId);
+    this.#deps.peers.close(this.server, this.#conference.roomId, linkId).catch(() => undefined);
   }
 }
 

@@ -1,10 +1,17 @@
 /** A participant of our own organisation: the media it has on our SFU, and what it wants to see and hear. */
 import type { RtpCapabilities, Source } from '../../../protocol/media.ts';
 import type { NotificationData, NotificationName, Watch } from '../../../protocol/session.ts';
+import type { Notification } from './notification.ts';
 
-/** Where notifications for a participant go: its session. */
+/** Where notifications for a participant go: its session, which holds the seat. */
 export interface Notifier {
   notify<N extends NotificationName>(name: N, data: NotificationData<N>): void;
+  /** The same for one that goes to others as well. */
+  tell(notification: Notification): void;
+  /** Whether a client is connected to it now. */
+  readonly attached: boolean;
+  /** It ended for good: it can hold no seat any more. */
+  readonly ended: boolean;
 }
 
 /** A source on our SFU is named by participant and kind of source. */
@@ -30,7 +37,9 @@ export class LocalParticipant {
   readonly deviceId: string;
   readonly guest: boolean;
   displayName: string;
-  joinedAt: number;
+  readonly joinedAt: number;
+  /** When its membership was last written, Unix ms. */
+  renewedAt: number;
   /** Absent between a restart of the homeserver and the client's return. */
   notifier: Notifier | undefined;
   presence: 'here' | 'reconnecting' = 'here';
@@ -49,7 +58,13 @@ export class LocalParticipant {
   /** Reconciliation of consumers runs one at a time per participant; `dirty` asks for another round. */
   reconciling = false;
   dirty = false;
+  /** The seat was given up, or taken away. Set once, before anything else happens because of it. */
   gone = false;
+  /** A membership event was, or may have been, written for this seat: an end must be written as well. */
+  written = false;
+  /** When the membership was last written again because somebody had overwritten it; of a clock that never goes back. */
+  rewrittenAt = -Infinity;
+  defending = false;
   graceTimer: NodeJS.Timeout | undefined;
 
   constructor(options: {
@@ -66,6 +81,7 @@ export class LocalParticipant {
     this.guest = options.guest;
     this.displayName = options.displayName;
     this.joinedAt = options.joinedAt;
+    this.renewedAt = options.joinedAt;
   }
 
   /** Forgets all media, after the SFU has lost or closed it. */

@@ -10,6 +10,8 @@ import { CALL_MEMBER, GUEST_FIELD, SFU_TRANSPORT } from '../../names.ts';
 
 /** A membership that nobody renewed ends after this time, in ms (the value MatrixRTC clients use). */
 export const MEMBERSHIP_EXPIRES_MS = 4 * 60 * 60 * 1000;
+/** The longest that a membership may last from its creation on, in ms. */
+const MAX_EXPIRES_MS = 7 * 24 * 60 * 60 * 1000;
 
 /** One device that says it is in the conference. */
 export interface CallMembership {
@@ -26,12 +28,7 @@ const contentSchema = z.object({
   application: z.literal('m.call'),
   device_id: z.string().min(1).max(255),
   created_ts: z.number().int().optional(),
-  expires: z
-    .number()
-    .int()
-    .min(0)
-    .max(7 * 24 * 60 * 60 * 1000)
-    .optional(),
+  expires: z.number().int().min(0).max(MAX_EXPIRES_MS).optional(),
   [GUEST_FIELD]: z.boolean().optional(),
 });
 
@@ -56,12 +53,21 @@ export function membershipKey(userId: string, deviceId: string): string {
   return `_${userId}_${deviceId}_m.call`;
 }
 
+/** Whose membership stands under a state key; undefined when the key is none of the form above. */
+export function ownerOfKey(key: string): { userId: string; deviceId: string } | undefined {
+  // A localpart has no colon and a server name no underscore.
+  const [, userId, deviceId] = /^_(@[^:]+:[^_]+)_(.{1,255})_m\.call$/s.exec(key) ?? [];
+  return userId === undefined || deviceId === undefined ? undefined : { userId, deviceId };
+}
+
 /** Content of the event that enters a device into the conference. */
 export function joinedContent(options: {
   deviceId: string;
   serverName: string;
   joinedAt: number;
   guest: boolean;
+  /** Unix ms: when it is written, which is later than `joinedAt` when it is renewed. */
+  now: number;
 }): JsonObject {
   return {
     application: 'm.call',
@@ -69,7 +75,7 @@ export function joinedContent(options: {
     scope: 'm.room',
     device_id: options.deviceId,
     created_ts: options.joinedAt,
-    expires: MEMBERSHIP_EXPIRES_MS,
+    expires: Math.min(options.now - options.joinedAt + MEMBERSHIP_EXPIRES_MS, MAX_EXPIRES_MS),
     focus_active: { type: SFU_TRANSPORT, focus_selection: 'multi_sfu' },
     foci_preferred: [{ type: SFU_TRANSPORT, server_name: options.serverName }],
     ...(options.guest ? { [GUEST_FIELD]: true } : {}),

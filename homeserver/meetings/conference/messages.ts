@@ -3,6 +3,7 @@
  * Field names are snake_case, as in Matrix.
  */
 import { z } from 'zod';
+import { MAX_TIME } from '../../../protocol/values.ts';
 import { idSchema, rtpParametersSchema, sourceSchema, srtpParametersSchema } from '../../../protocol/media.ts';
 
 const port = z.number().int().min(1024).max(65535);
@@ -17,7 +18,9 @@ export const discoverySchema = z.object({
   sfu: z
     .object({ address: z.union([z.ipv4(), z.ipv6()]), min_port: port, max_port: port, probe_port: port })
     .optional(),
-  valid_until_ts: z.number().int(),
+  /** Both by the clock of the server: what counts is the time between them. */
+  issued_ts: z.number().int().min(0).max(MAX_TIME).optional(),
+  valid_until_ts: z.number().int().min(0).max(MAX_TIME),
   signatures: z.record(z.string(), z.record(z.string(), z.string())),
 });
 export type Discovery = z.infer<typeof discoverySchema>;

@@ -1,4 +1,5 @@
 /** Requests about conferences to other instances: signed, parsed, bounded. The other side is in router.ts. */
+import { FederationError, type FederationErrorCode } from '../../../federation/client.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import { CONFERENCE_EDU } from '../../names.ts';
 import type { Sender } from '../../rooms/ports.ts';
@@ -10,6 +11,10 @@ import { linkHalfSchema, offersSchema } from './messages.ts';
 
 /** Control of links must fail fast: a person waits for the picture. In ms. */
 const TIMEOUT_MS = 8_000;
+const CHECK_TIMEOUT_MS = 4_000;
+/** Answers: a half of a link, and RTP parameters of up to two thousand sources. */
+const MAX_HALF_BYTES = 16 * 1024;
+const MAX_OFFERS_BYTES = 4 * 1024 * 1024;
 
 interface Requester {
   request(options: {
@@ -18,8 +23,12 @@ interface Requester {
     path: string;
     body?: JsonObject;
     timeoutMs?: number;
+    maxBytes?: number;
   }): Promise<unknown>;
 }
+
+/** Failures in which the other server has said nothing. */
+const SILENCE: ReadonlySet<FederationErrorCode> = new Set(['NOT_FOUND', 'UNREACHABLE', 'TIMEOUT']);
 
 /** Errcode of an answer to a request for a link that the other side does not have. */
 export const UNKNOWN_LINK = 'ORG.HANSETAG.UNKNOWN_LINK';
@@ -32,6 +41,7 @@ export function linkPeers(client: Requester, sender: Sender, organisations: Orga
   return {
     discovery: (server) => organisations.discovery(server),
     forgetDiscovery: (server) => organisations.forget(server),
+    ask: (server) => organisations.ask(server),
     async open(server, roomId, linkId, half) {
       const answer = await client.request({
         destination: server,
@@ -39,8 +49,18 @@ export function linkPeers(client: Requester, sender: Sender, organisations: Orga
         path: linkPath(roomId, linkId),
         body: { port: half.port, srtp: { ...half.srtp }, probe_key: half.probe_key },
         timeoutMs: TIMEOUT_MS,
+        maxBytes: MAX_HALF_BYTES,
       });
       return linkHalfSchema.parse(answer);
+    },
+    async check(server, roomId, linkId) {
+      await client.request({
+        destination: server,
+        method: 'GET',
+        path: linkPath(roomId, linkId),
+        timeoutMs: CHECK_TIMEOUT_MS,
+        maxBytes: MAX_HALF_BYTES,
+      });
     },
     async wants(server, roomId, linkId, keys) {
       const wants = keys.map((key) => {
@@ -54,6 +74,7 @@ export function linkPeers(client: Requester, sender: Sender, organisations: Orga
         path: `${linkPath(roomId, linkId)}/wants`,
         body: { wants },
         timeoutMs: TIMEOUT_MS,
+        maxBytes: MAX_OFFERS_BYTES,
       });
       return offersSchema.parse(answer).sources;
     },
@@ -63,6 +84,7 @@ export function linkPeers(client: Requester, sender: Sender, organisations: Orga
         method: 'DELETE',
         path: linkPath(roomId, linkId),
         timeoutMs: TIMEOUT_MS,
+        maxBytes: MAX_HALF_BYTES,
       });
     },
     askToOpen(server, roomId) {
@@ -70,5 +92,6 @@ export function linkPeers(client: Requester, sender: Sender, organisations: Orga
     },
     isUnknownLink: (error) =>
       typeof error === 'object' && error !== null && 'errcode' in error && error.errcode === UNKNOWN_LINK,
+    isSilence: (error) => error instanceof FederationError && SILENCE.has(error.code),
   };
 }

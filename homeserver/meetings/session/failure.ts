@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { ErrorCode, ProtocolError } from '../../../protocol/session.ts';
 import { SfuError } from '../../../sfu/client.ts';
 import { MatrixError } from '../../errors.ts';
+import { SeatError } from '../conference/seats.ts';
 
 /** A request that was refused for a reason that the client can tell a person. */
 export class ProtocolFailure extends Error {
@@ -17,7 +18,7 @@ export class ProtocolFailure extends Error {
 }
 
 function codeOf(error: unknown): ErrorCode {
-  if (error instanceof ProtocolFailure) return error.code;
+  if (error instanceof ProtocolFailure || error instanceof SeatError) return error.code;
   if (error instanceof z.ZodError) return 'bad-request';
   if (error instanceof SfuError) {
     if (error.code === 'worker-lost') return 'sfu-unavailable';

@@ -14,6 +14,7 @@ import {
 import type { Sessions } from '../../accounts/sessions.ts';
 import type { Conferences } from '../conference/conferences.ts';
 import { ProtocolFailure, protocolError } from './failure.ts';
+import { Allowance, FrameGate } from './frame-gate.ts';
 import { requestHandlers, type RequestDeps } from './requests.ts';
 import { Session } from './session.ts';
 
@@ -23,9 +24,8 @@ export const SESSION_PATH = '/_hansetag/client/v1/session';
 const HELLO_MS = 10_000;
 /** Liveness: a ping each interval; one without an answer closes the connection, in ms. */
 const PING_MS = 4_000;
-/** Requests per second and the burst; what comes faster waits, nothing is lost. */
-const RATE = 40;
-const BURST = 150;
+/** Sessions of one device at the same time: tabs, and those that wait for a client to come back. */
+const MAX_SESSIONS = 16;
 
 interface SessionServerOptions extends RequestDeps {
   sessions: Sessions;
@@ -40,6 +40,9 @@ export class SessionServer {
   readonly #options: SessionServerOptions;
   readonly #handlers;
   readonly #live = new Map<string, Session>();
+  /** What each device may still ask, while it has a session. */
+  readonly #allowances = new Map<string, Allowance>();
+  readonly #greetings = new Set<Set<string>>();
   readonly #sockets = new WebSocketServer({ noServer: true, maxPayload: SESSION_MAX_FRAME });
   readonly #stopListening: () => void;
   readonly #servers = new Set<Server>();
@@ -85,33 +88,23 @@ export class SessionServer {
       alive = false;
       socket.ping();
     }, PING_MS);
-    let budget = BURST;
-    let refilled = Date.now();
-    const spend = (): void => {
-      const now = Date.now();
-      budget = Math.min(BURST, budget + ((now - refilled) * RATE) / 1000) - 1;
-      refilled = now;
-      if (budget >= 0) return;
-      socket.pause();
-      setTimeout(() => socket.resume(), (-budget * 1000) / RATE);
-    };
+    let gate: FrameGate | undefined;
     socket.on('pong', () => {
       alive = true;
     });
     socket.on('message', (data, binary) => {
       alive = true;
-      spend();
-      if (session) {
-        void this.#onFrame(session, data, binary, socket);
-        return;
-      }
+      if (gate) return gate.push(data, binary);
       if (greeting) return socket.close(4000, 'hello is under way');
       greeting = true;
       this.#hello(socket, data, binary).then(
         (made) => {
           clearTimeout(hello);
           session = made;
-          if (socket.readyState !== socket.OPEN) this.#dropped(made, socket);
+          if (socket.readyState !== socket.OPEN) return this.#dropped(made, socket);
+          gate = new FrameGate(socket, this.#allowanceOf(made), (frame, isBinary) =>
+            this.#onFrame(made, frame, isBinary, socket),
+          );
         },
         () => socket.close(4003, 'refused'),
       );
@@ -120,6 +113,7 @@ export class SessionServer {
     socket.on('close', () => {
       clearTimeout(hello);
       clearInterval(ping);
+      gate?.close();
       if (session) this.#dropped(session, socket);
     });
   }
@@ -128,6 +122,9 @@ export class SessionServer {
   async #hello(socket: WebSocket, data: RawData, binary: boolean): Promise<Session> {
     const { sessions, organisation } = this.#options;
     let id = 0;
+    // Devices that are logged out while this looks whether they are logged in.
+    const ended = new Set<string>();
+    this.#greetings.add(ended);
     try {
       const frame = parseFrame(data, binary);
       id = frame.id;
@@ -139,6 +136,7 @@ export class SessionServer {
       const requester = await sessions.authenticate(params.accessToken);
       if (requester.suspended) throw new ProtocolFailure('forbidden', 'Your account is suspended.');
       const { userId, deviceId, guest } = requester;
+      if (ended.has(deviceKey({ userId, deviceId }))) throw new ProtocolFailure('unauthorised', 'You were logged out.');
       const old = params.resume && this.#live.get(params.resume.sessionId);
       const resumable =
         old?.owner.userId === userId &&
@@ -147,7 +145,7 @@ export class SessionServer {
       const session = resumable
         ? old
         : new Session({ userId, deviceId, guest }, (expired) => void this.#expired(expired));
-      this.#live.set(session.sessionId, session);
+      if (!resumable) this.#add(session);
       session.attach(socket);
       session.answer(id, {
         sessionId: session.sessionId,
@@ -160,13 +158,41 @@ export class SessionServer {
       });
       if (resumable) {
         session.replay(params.resume?.lastSeq ?? 0);
-        if (session.place) this.#options.conferences.sessionResumed(session.place.conference, session.place.local);
+        this.#options.conferences.sessionResumed(session);
       }
       return session;
     } catch (error) {
-      socket.send(JSON.stringify({ id, error: this.#report(error, 'hello') }));
+      socket.send(JSON.stringify({ id, error: this.#report(error, 'hello') }), () => undefined);
       throw error;
+    } finally {
+      this.#greetings.delete(ended);
     }
+  }
+
+  /** The oldest session of a device that has too many makes room. */
+  #add(session: Session): void {
+    const key = deviceKey(session.owner);
+    const others = [...this.#live.values()].filter(({ owner }) => deviceKey(owner) === key);
+    const [oldest] = others;
+    if (oldest && others.length >= MAX_SESSIONS) {
+      oldest.close(4001, 'too many sessions');
+      void this.#expired(oldest);
+    }
+    this.#live.set(session.sessionId, session);
+  }
+
+  #allowanceOf({ owner }: Session): Allowance {
+    const key = deviceKey(owner);
+    const allowance = this.#allowances.get(key) ?? new Allowance();
+    this.#allowances.set(key, allowance);
+    return allowance;
+  }
+
+  #forget(session: Session): void {
+    this.#live.delete(session.sessionId);
+    const key = deviceKey(session.owner);
+    for (const { owner } of this.#live.values()) if (deviceKey(owner) === key) return;
+    this.#allowances.delete(key);
   }
 
   async #onFrame(session: Session, data: RawData, binary: boolean, socket: WebSocket): Promise<void> {
@@ -196,33 +222,30 @@ export class SessionServer {
     return report;
   }
 
+  /** The session's own expiry ends the place; the participant is only shown as reconnecting here. */
   #dropped(session: Session, socket: WebSocket): void {
-    if (!session.detach(socket)) return;
-    const { place } = session;
-    // The session's own expiry ends the place; the participant is only shown as reconnecting here.
-    if (place && place.local.notifier === session) {
-      this.#options.conferences.sessionDropped(place.conference, place.local);
-    }
+    if (session.detach(socket)) this.#options.conferences.sessionDropped(session);
   }
 
+  /** Never rejects. */
   async #expired(session: Session): Promise<void> {
-    this.#live.delete(session.sessionId);
-    const { place } = session;
-    if (place && place.local.notifier === session) {
-      await this.#options.conferences.leave(place.conference, place.local, 'lost');
-    }
+    this.#forget(session);
+    await this.#options.conferences.seats.leaveAs(session, 'lost');
   }
 
+  /** A device was logged out: its places end at once, also those whose session is gone. Never rejects. */
   async #signedOut(userId: string, deviceId: string): Promise<void> {
+    const key = deviceKey({ userId, deviceId });
+    for (const ended of this.#greetings) ended.add(key);
+    const removed = this.#options.conferences.endDevice(userId, deviceId);
     for (const session of [...this.#live.values()]) {
-      if (session.owner.userId !== userId || session.owner.deviceId !== deviceId) continue;
-      this.#live.delete(session.sessionId);
-      if (session.place) {
-        session.notify('conference.ended', { reason: 'signed-out' });
-        await this.#options.conferences.leave(session.place.conference, session.place.local, 'left');
-      }
+      if (deviceKey(session.owner) !== key) continue;
+      this.#forget(session);
       session.close(4003, 'signed out');
+      // A place on the way in may not have been found by its device yet.
+      void this.#options.conferences.seats.leaveAs(session, 'left');
     }
+    await removed;
   }
 
   async close(): Promise<void> {
@@ -252,4 +275,8 @@ function parseFrame(data: RawData, binary: boolean): { id: number; method: Metho
     throw new ProtocolFailure('bad-request', 'The frame is not JSON.');
   }
   return requestFrameSchema.parse(json);
+}
+
+function deviceKey({ userId, deviceId }: { userId: string; deviceId: string }): string {
+  return `${userId} ${deviceId}`;
 }

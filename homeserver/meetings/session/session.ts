@@ -10,13 +10,14 @@ import {
   type ProtocolError,
   SESSION_GRACE_MS,
 } from '../../../protocol/session.ts';
-import type { Conference } from '../conference/conference.ts';
-import type { LocalParticipant, Notifier } from '../conference/local-participant.ts';
+import type { Notifier } from '../conference/local-participant.ts';
+import { type Notification, notification } from '../conference/notification.ts';
 
-/** Notifications kept for a client that comes back; older ones make it join anew. */
+/** Notifications kept for a client that comes back, by number and by bytes; it joins anew when older ones are missing. */
 const KEPT = 500;
-/** A client that reads slower than this many bytes behind is cut off: it can resume. */
-const MAX_BUFFERED = 4 * 1024 * 1024;
+const KEPT_BYTES = 256 * 1024;
+/** A client that is this many bytes behind in reading is cut off. */
+const MAX_BUFFERED = 1024 * 1024;
 
 export interface SessionOwner {
   userId: string;
@@ -27,17 +28,25 @@ export interface SessionOwner {
 export class Session implements Notifier {
   readonly sessionId = randomUUID();
   readonly owner: SessionOwner;
-  /** The conference that this session is in. */
-  place: { conference: Conference; local: LocalParticipant } | undefined;
   #socket: WebSocket | undefined;
   #seq = 0;
-  readonly #kept: { seq: number; frame: string }[] = [];
+  readonly #kept: { readonly seq: number; readonly notification: Notification }[] = [];
+  #keptBytes = 0;
+  #ended = false;
   #expiry: NodeJS.Timeout | undefined;
   readonly #onExpired: (session: Session) => void;
 
   constructor(owner: SessionOwner, onExpired: (session: Session) => void) {
     this.owner = owner;
     this.#onExpired = onExpired;
+  }
+
+  get attached(): boolean {
+    return this.#socket !== undefined;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
   }
 
   /** Can the client get all notifications after `lastSeq`? */
@@ -56,7 +65,7 @@ export class Session implements Notifier {
 
   /** Sends again what the client has not seen. */
   replay(lastSeq: number): void {
-    for (const { seq, frame } of this.#kept) if (seq > lastSeq) this.#write(frame);
+    for (const { seq, notification: kept } of this.#kept) if (seq > lastSeq) this.#write(frameOf(seq, kept));
   }
 
   /** The WebSocket closed. True when it was the current one; the session then waits for the client. */
@@ -64,16 +73,26 @@ export class Session implements Notifier {
     if (this.#socket !== socket) return false;
     this.#socket = undefined;
     clearTimeout(this.#expiry);
-    this.#expiry = setTimeout(() => this.#onExpired(this), SESSION_GRACE_MS);
+    this.#expiry = setTimeout(() => {
+      this.#ended = true;
+      this.#onExpired(this);
+    }, SESSION_GRACE_MS);
     return true;
   }
 
   notify<N extends NotificationName>(name: N, data: NotificationData<N>): void {
+    this.tell(notification(name, data));
+  }
+
+  tell(told: Notification): void {
+    if (this.#ended) return;
     this.#seq += 1;
-    const frame = JSON.stringify({ seq: this.#seq, notification: name, data });
-    this.#kept.push({ seq: this.#seq, frame });
-    if (this.#kept.length > KEPT) this.#kept.shift();
-    this.#write(frame);
+    this.#kept.push({ seq: this.#seq, notification: told });
+    this.#keptBytes += told.bytes;
+    while (this.#kept.length > KEPT || this.#keptBytes > KEPT_BYTES) {
+      this.#keptBytes -= this.#kept.shift()?.notification.bytes ?? 0;
+    }
+    this.#write(frameOf(this.#seq, told));
   }
 
   answer(id: number, result: unknown): void {
@@ -93,9 +112,16 @@ export class Session implements Notifier {
 
   /** Ends the session for good. */
   close(code: number, reason: string): void {
+    this.#ended = true;
+    this.#kept.length = 0;
+    this.#keptBytes = 0;
     clearTimeout(this.#expiry);
     const socket = this.#socket;
     this.#socket = undefined;
     socket?.close(code, reason);
   }
+}
+
+function frameOf(seq: number, { text }: Notification): string {
+  return `{"seq":${String(seq)},${text}`;
 }

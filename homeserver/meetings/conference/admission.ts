@@ -1,0 +1,47 @@
+/**
+ * Who may be in the conference of a room: asked before a seat is taken and again when it is, and whenever the room
+ * changes in one of these respects.
+ */
+import { MatrixError } from '../../errors.ts';
+import type { Rooms } from '../../rooms/rooms.ts';
+
+type RoomFacts = Pick<Rooms, 'membership' | 'stateEvent' | 'serverAllowed'>;
+
+export interface Admitted {
+  readonly userId: string;
+  readonly guest: boolean;
+}
+
+/** State events whose change may end somebody's right to be in the conference, besides memberships. */
+export const ADMISSION_RULES: ReadonlySet<string> = new Set([
+  'm.room.server_acl',
+  'm.room.guest_access',
+  'm.room.tombstone',
+]);
+
+/** Whether a room lets guests take part. @see Matrix specification, client-server API, "Guest Access" */
+export async function letsGuestsIn(rooms: Pick<Rooms, 'stateEvent'>, roomId: string): Promise<boolean> {
+  const event = await rooms.stateEvent(roomId, 'm.room.guest_access', '');
+  return event?.pdu.content['guest_access'] === 'can_join';
+}
+
+/** @throws MatrixError 403 when this person of the server may not be in the conference now */
+export async function checkAdmission(
+  rooms: RoomFacts,
+  serverName: string,
+  roomId: string,
+  { userId, guest }: Admitted,
+): Promise<void> {
+  const [membership, serverAllowed, tombstone, guestsAllowed] = await Promise.all([
+    rooms.membership(roomId, userId),
+    rooms.serverAllowed(roomId, serverName),
+    rooms.stateEvent(roomId, 'm.room.tombstone', ''),
+    guest ? letsGuestsIn(rooms, roomId) : true,
+  ]);
+  if (membership !== 'join') throw new MatrixError(403, 'M_FORBIDDEN', 'You are not a member of this meeting.');
+  if (!serverAllowed) throw new MatrixError(403, 'M_FORBIDDEN', 'Your organisation is shut out of this meeting.');
+  if (tombstone) throw new MatrixError(403, 'M_FORBIDDEN', 'This meeting has ended.');
+  if (!guestsAllowed) {
+    throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'This meeting does not let guests in.');
+  }
+}

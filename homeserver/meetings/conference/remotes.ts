@@ -1,0 +1,152 @@
+/** The participants of other organisations in a conference, as the room and their own instances tell of them. */
+import { serverOf } from '../../../federation/event.ts';
+import type { Source } from '../../../protocol/media.ts';
+import type { Participant } from '../../../protocol/session.ts';
+import type { CallMembership } from './membership.ts';
+import { splitParticipantId } from './membership.ts';
+import type { RemoteSource } from './messages.ts';
+
+/** States kept for participants whose membership has not come yet, for each server. */
+const MAX_EARLY = 100;
+
+/** Who somebody is in the room, beyond the membership in the conference. */
+export interface Person {
+  displayName: string;
+  role: Participant['role'];
+  guest: boolean;
+}
+
+/** What an instance says of one of its participants. */
+export interface RemoteState {
+  readonly sources: readonly RemoteSource[];
+  readonly reconnecting: boolean;
+}
+
+export interface RemoteParticipant {
+  membership: CallMembership;
+  person: Person;
+  readonly sources: Map<Source, RemoteSource>;
+  /** Whether the organisation has said what is sent. */
+  sourcesKnown: boolean;
+  reconnecting: boolean;
+}
+
+export class Remotes {
+  readonly #all = new Map<string, RemoteParticipant>();
+  /** States that came before the membership they belong to, by server: the two travel apart. */
+  readonly #early = new Map<string, Map<string, RemoteState>>();
+  /** Organisations that have not answered for so long that their people are not counted as being here. */
+  readonly #lost = new Set<string>();
+
+  /** Those who are shown. */
+  *shown(): Iterable<RemoteParticipant> {
+    for (const remote of this.#all.values()) if (this.isShown(remote)) yield remote;
+  }
+
+  isShown(remote: RemoteParticipant): boolean {
+    return !this.#lost.has(serverOf(remote.membership.userId));
+  }
+
+  get(participantId: string): RemoteParticipant | undefined {
+    return this.#all.get(participantId);
+  }
+
+  /** All organisations with a participant, lost ones included. */
+  servers(): Set<string> {
+    return new Set([...this.#all.values()].map(({ membership }) => serverOf(membership.userId)));
+  }
+
+  /** A membership was written or renewed. @returns whether that changed anything that is shown */
+  put(membership: CallMembership, person: Person): { remote: RemoteParticipant; change: 'new' | 'changed' | 'same' } {
+    const { participantId } = membership;
+    const known = this.#all.get(participantId);
+    if (known) {
+      const same =
+        known.person.displayName === person.displayName &&
+        known.person.role === person.role &&
+        known.person.guest === person.guest &&
+        known.membership.joinedAt === membership.joinedAt;
+      known.membership = membership;
+      known.person = person;
+      return { remote: known, change: same ? 'same' : 'changed' };
+    }
+    const remote: RemoteParticipant = {
+      membership,
+      person,
+      sources: new Map(),
+      sourcesKnown: false,
+      reconnecting: false,
+    };
+    this.#all.set(participantId, remote);
+    return { remote, change: 'new' };
+  }
+
+  /** What was said of a participant before its membership came. */
+  takeEarly(participantId: string): RemoteState | undefined {
+    const early = this.#early.get(splitParticipantId(participantId).server);
+    const state = early?.get(participantId);
+    early?.delete(participantId);
+    return state;
+  }
+
+  /** @returns the participant when the state is news, undefined when it is not, or kept for later */
+  setState(participantId: string, state: RemoteState): RemoteParticipant | undefined {
+    const remote = this.#all.get(participantId);
+    if (!remote) {
+      this.#keepEarly(participantId, state);
+      return undefined;
+    }
+    const same =
+      remote.sourcesKnown &&
+      remote.reconnecting === state.reconnecting &&
+      remote.sources.size === state.sources.length &&
+      state.sources.every(({ source, id, paused }) => {
+        const before = remote.sources.get(source);
+        return before?.id === id && before.paused === paused;
+      });
+    if (same) return undefined;
+    remote.sourcesKnown = true;
+    remote.reconnecting = state.reconnecting;
+    remote.sources.clear();
+    for (const source of state.sources) remote.sources.set(source.source, source);
+    return remote;
+  }
+
+  #keepEarly(participantId: string, state: RemoteState): void {
+    const { server } = splitParticipantId(participantId);
+    const early = this.#early.get(server) ?? new Map<string, RemoteState>();
+    this.#early.set(server, early);
+    early.delete(participantId);
+    early.set(participantId, state);
+    const [oldest] = early.keys();
+    if (early.size > MAX_EARLY && oldest !== undefined) early.delete(oldest);
+  }
+
+  delete(participantId: string): RemoteParticipant | undefined {
+    const remote = this.#all.get(participantId);
+    this.#all.delete(participantId);
+    return remote;
+  }
+
+  of(server: string): RemoteParticipant[] {
+    return [...this.#all.values()].filter(({ membership }) => serverOf(membership.userId) === server);
+  }
+
+  /** Marks an organisation as lost or found again. @returns its participants when that is news */
+  setLost(server: string, lost: boolean): RemoteParticipant[] {
+    if (this.#lost.has(server) === lost) return [];
+    if (lost) this.#lost.add(server);
+    else this.#lost.delete(server);
+    return this.of(server);
+  }
+
+  isLost(server: string): boolean {
+    return this.#lost.has(server);
+  }
+
+  expired(now: number): string[] {
+    return [...this.#all.values()]
+      .filter(({ membership }) => membership.expiresAt <= now)
+      .map(({ membership }) => membership.participantId);
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * The media of a seat on our SFU. Each of these runs in the seat's turn (seats.ts), and looks after each wait whether
+ * the seat is still there; what was made for a seat that is gone ends with its transports.
+ */
+import { KIND_OF_SOURCE, type RtpParameters, type Source } from '../../../protocol/media.ts';
+import type { MediaOpened, Params } from '../../../protocol/session.ts';
+import { type SfuClient, SfuError } from '../../../sfu/client.ts';
+import type { Conference } from './conference.ts';
+import type { LocalParticipant } from './local-participant.ts';
+
+/** A participant of ours in a conference. */
+export interface Seat {
+  readonly conference: Conference;
+  readonly local: LocalParticipant;
+}
+
+/** Throws when the seat is not there any more. */
+export type StillSeated = () => void;
+
+export class SeatMedia {
+  readonly #sfu: SfuClient;
+  /** Seats by their transports, for what the SFU reports. */
+  readonly #byTransport = new Map<string, Seat>();
+
+  constructor(sfu: SfuClient) {
+    this.#sfu = sfu;
+  }
+
+  seatOfTransport(transportId: string): Seat | undefined {
+    return this.#byTransport.get(transportId);
+  }
+
+  /** The SFU has lost all media of a conference. */
+  lost(conference: Conference): void {
+    for (const [transportId, seat] of this.#byTransport) {
+      if (seat.conference === conference) this.#byTransport.delete(transportId);
+    }
+  }
+
+  /** The SFU has these transports of the seat already. */
+  restore(seat: Seat, transportIds: readonly string[]): void {
+    for (const transportId of transportIds) this.#byTransport.set(transportId, seat);
+  }
+
+  /** New transports; those that the seat had are closed. */
+  async open(seat: Seat, still: StillSeated): Promise<MediaOpened> {
+    const { conference, local } = seat;
+    const { participantId } = local;
+    const conferenceId = conference.roomId;
+    for (const source of [...local.sources.keys()]) conference.removeSource(local, source);
+    this.#forgetTransports(local);
+    local.forgetMedia();
+    // Before the new ones are asked for, on a line that keeps the order: nothing but these two is left afterwards.
+    const closed = this.#sfu.request('participant.close', { conferenceId, participantId });
+    const opened = this.#sfu.request('conference.open', { conferenceId });
+    const [, { rtpCapabilities }] = await Promise.all([closed, opened]);
+    still();
+    const [send, receive] = await Promise.all([
+      this.#sfu.request('transport.create', { conferenceId, participantId, direction: 'send' }),
+      this.#sfu.request('transport.create', { conferenceId, participantId, direction: 'receive' }),
+    ]);
+    still();
+    local.sendTransportId = send.id;
+    local.receiveTransportId = receive.id;
+    this.restore(seat, [send.id, receive.id]);
+    return { rtpCapabilities, send, receive };
+  }
+
+  /** All media of a seat that was given up ends, also what is just being made. Never rejects. */
+  async close({ conference, local }: Seat): Promise<void> {
+    this.#forgetTransports(local);
+    const { participantId } = local;
+    // Where the SFU can not be reached, this is made good when it is there again (conferences.ts, strays).
+    await this.#sfu
+      .request('participant.close', { conferenceId: conference.roomId, participantId })
+      .catch(() => undefined);
+  }
+
+  async connect({ local }: Seat, params: Params<'media.connect'>): Promise<void> {
+    checkTransport(local, params.transportId);
+    await this.#sfu.request('transport.connect', params);
+  }
+
+  async restartIce({ local }: Seat, params: Params<'media.restart-ice'>) {
+    checkTransport(local, params.transportId);
+    return this.#sfu.request('transport.restartIce', params);
+  }
+
+  /** Starts a source, or replaces it. @returns the id of the producer */
+  async publish(
+    { conference, local }: Seat,
+    params: { transportId: string; source: Source; rtpParameters: RtpParameters; paused: boolean },
+    still: StillSeated,
+  ): Promise<string> {
+    const { transportId, source, rtpParameters, paused } = params;
+    if (transportId !== local.sendTransportId) throw new SfuError('not-found', 'No such transport.');
+    if (!rtpParameters.codecs.every((codec) => codec.mimeType.startsWith(`${KIND_OF_SOURCE[source]}/`))) {
+      throw new SfuError('bad-request', 'The codecs do not fit the source.');
+    }
+    const old = local.sources.get(source);
+    if (old) {
+      conference.removeSource(local, source);
+      await this.#sfu.request('producer.close', { producerId: old.producerId }).catch(() => undefined);
+      still();
+    }
+    const { producerId } = await this.#sfu.request('producer.create', { transportId, source, rtpParameters, paused });
+    still();
+    // The SFU may have lost all media meanwhile, and this source with it.
+    if (local.sendTransportId !== transportId) throw new SfuError('conflict', 'The transport is not there any more.');
+    conference.addSource(local, source, producerId, paused);
+    return producerId;
+  }
+
+  async unpublish({ conference, local }: Seat, source: Source): Promise<void> {
+    const held = local.sources.get(source);
+    if (!held) return;
+    conference.removeSource(local, source);
+    await this.#sfu.request('producer.close', { producerId: held.producerId });
+  }
+
+  async setPaused({ conference, local }: Seat, source: Source, paused: boolean, still: StillSeated): Promise<void> {
+    const held = local.sources.get(source);
+    if (!held) throw new SfuError('not-found', 'This source is not published.');
+    await this.#sfu.request(paused ? 'producer.pause' : 'producer.resume', { producerId: held.producerId });
+    still();
+    if (local.sources.get(source) !== held) return;
+    held.paused = paused;
+    conference.localChanged(local);
+  }
+
+  /** The client has made its consumers: what they bring begins to flow. */
+  async ready({ local }: Seat, consumerIds: readonly string[]): Promise<void> {
+    const own = new Set([...local.consumers.values()].map((consumer) => consumer.consumerId));
+    await Promise.allSettled(
+      consumerIds
+        .filter((consumerId) => own.has(consumerId))
+        .map((consumerId) => this.#sfu.request('consumer.resume', { consumerId })),
+    );
+  }
+
+  /** Brings the consumers of a client that comes back together with those that are here. */
+  keepConsumers({ conference, local }: Seat, consumers: readonly string[]): void {
+    const have = new Set(consumers);
+    for (const [key, consumer] of local.consumers) {
+      if (have.has(consumer.consumerId)) continue;
+      local.consumers.delete(key);
+      this.#sfu.request('consumer.close', { consumerId: consumer.consumerId }).catch(() => undefined);
+    }
+    const known = new Set([...local.consumers.values()].map((consumer) => consumer.consumerId));
+    for (const consumerId of have) {
+      if (!known.has(consumerId)) local.notifier?.notify('consumer.removed', { consumerId });
+    }
+    conference.reconcileAll();
+  }
+
+  #forgetTransports(local: LocalParticipant): void {
+    for (const transportId of [local.sendTransportId, local.receiveTransportId]) {
+      if (transportId !== undefined) this.#byTransport.delete(transportId);
+    }
+  }
+}
+
+/** A client may name its own transports only. */
+function checkTransport(local: LocalParticipant, transportId: string): void {
+  if (transportId !== local.sendTransportId && transportId !== local.receiveTransportId) {
+    throw new SfuError('not-found', 'No such transport.');
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * What the SFU says it has, when the line to it is there (again), compared with what the homeserver knows: after a
+ * restart of the homeserver media goes on, and what nobody here knows of is ended.
+ */
+import type { SfuClient } from '../../../sfu/client.ts';
+import type { SfuSnapshot } from '../../../sfu/protocol.ts';
+import type { Conference } from './conference.ts';
+import { sourceKey, type SourceKey } from './local-participant.ts';
+import type { Seat, SeatMedia } from './seat-media.ts';
+
+type Conferences = ReadonlyMap<string, Conference>;
+
+const ignore = (): undefined => undefined;
+
+/**
+ * Ends on the SFU what belongs to no seat and no link here: given up while the SFU could not be reached, or made by a
+ * request whose answer was lost. What was asked for since the snapshot is not in it.
+ */
+export function closeStrays(sfu: SfuClient, snapshot: SfuSnapshot, conferences: Conferences): void {
+  for (const { conferenceId, transports, links } of snapshot.conferences) {
+    const conference = conferences.get(conferenceId);
+    if (!conference) {
+      sfu.request('conference.close', { conferenceId }).catch(ignore);
+      continue;
+    }
+    for (const { transportId, participantId } of transports) {
+      const local = conference.seat(participantId);
+      if (!local) sfu.request('participant.close', { conferenceId, participantId }).catch(ignore);
+      else if (transportId !== local.sendTransportId && transportId !== local.receiveTransportId) {
+        sfu.request('transport.close', { transportId }).catch(ignore);
+      }
+    }
+    for (const { linkId, peer } of links) {
+      if (conference.links.get(peer)?.linkId !== linkId) sfu.request('link.close', { linkId }).catch(ignore);
+    }
+  }
+}
+
+/** After a restart of the homeserver: the media that a seat still has. */
+export function restoreMedia(media: SeatMedia, seat: Seat, snapshot: SfuSnapshot): void {
+  const { conference, local } = seat;
+  const found = snapshot.conferences.find((candidate) => candidate.conferenceId === conference.roomId);
+  if (!found) return;
+  for (const { transportId, participantId, direction } of found.transports) {
+    if (participantId !== local.participantId) continue;
+    if (direction === 'send') local.sendTransportId = transportId;
+    else local.receiveTransportId = transportId;
+  }
+  const transports = [local.sendTransportId, local.receiveTransportId];
+  media.restore(
+    seat,
+    transports.filter((transportId) => transportId !== undefined),
+  );
+  const producers = new Map(found.producers.map((producer) => [producer.producerId, producer]));
+  for (const producer of found.producers) {
+    if (producer.transportId !== local.sendTransportId || producer.transportId === undefined) continue;
+    local.sources.set(producer.source, { producerId: producer.producerId, paused: producer.paused });
+    conference.restoreProducer(local.participantId, producer.source, producer.producerId);
+  }
+  for (const consumer of found.consumers) {
+    const producer = producers.get(consumer.producerId);
+    if (consumer.transportId !== local.receiveTransportId || !producer) continue;
+    local.consumers.set(sourceKey(producer.participantId, producer.source), {
+      consumerId: consumer.consumerId,
+      producerId: consumer.producerId,
+      spatialLayer: undefined,
+      priority: undefined,
+    });
+  }
+}
+
+/** After a restart of the homeserver: the links that are still there, connected. The others are closed. */
+export function restoreLinks(sfu: SfuClient, snapshot: SfuSnapshot, conferences: Conferences): void {
+  for (const found of snapshot.conferences) {
+    const conference = conferences.get(found.conferenceId);
+    for (const { linkId, peer, connected, sending: sent } of found.links) {
+      const link = connected ? conference?.link(peer) : undefined;
+      if (!conference || !link || link.linkId) {
+        sfu.request('link.close', { linkId }).catch(ignore);
+        continue;
+      }
+      const received = new Map<SourceKey, { producerId: string; remoteId: string }>();
+      const sending = new Map<SourceKey, string>();
+      for (const { linkId: from, participantId, source, producerId, remoteId } of found.producers) {
+        if (sent.includes(producerId)) sending.set(sourceKey(participantId, source), producerId);
+        if (from !== linkId) continue;
+        received.set(sourceKey(participantId, source), { producerId, remoteId: remoteId ?? '' });
+        conference.restoreProducer(participantId, source, producerId);
+      }
+      link.restore(linkId, received, sending);
+    }
+  }
+}
