@@ -131,6 +131,10 @@ export class History {
     return false;
   }
 
+  /**
+   * Rejected events are among them: an accepted one may come after them, and who were not given them could neither see
+   * for itself that they are to be rejected nor find what came before.
+   */
   async #walk(
     roomId: string,
     from: readonly string[],
@@ -147,7 +151,7 @@ export class History {
       events.sort((a, b) => b.pdu.depth - a.pdu.depth);
       edge = [];
       for (const event of events) {
-        if (event.outlier || event.rejected || !wanted(event) || found.length >= limit) continue;
+        if (event.outlier || !wanted(event) || found.length >= limit) continue;
         found.push(event);
         edge.push(...event.pdu.prev_events);
       }
