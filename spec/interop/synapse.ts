@@ -9,8 +9,10 @@ import type { TestFederation, TestHomeserver } from '../support/homeservers.ts';
 import { synapsePython } from './synapse-install.ts';
 
 export interface SynapseOptions {
-  /** Certificate for `localhost`, and the authority of the others. */
+  /** Certificate for the host, and the authority of the others. */
   readonly tls: TestFederation['tls'];
+  /** Host in the server name, `localhost` if it is not given. Whoever asks it finds it at 127.0.0.1. */
+  readonly host?: string;
   /** A PostgreSQL database; without it, SQLite. */
   readonly database?: { readonly host: string; readonly user: string; readonly name: string };
   /** Settings of Synapse instead of, or beside, those below. */
@@ -43,12 +45,13 @@ from synapse.app.homeserver import main
 main()
 `;
 
-/** Starts a Synapse at a free port of 127.0.0.1 under the name `localhost:port`. */
-export async function startSynapse({ tls, database, settings: others = {} }: SynapseOptions): Promise<Synapse> {
+/** Starts a Synapse at a free port of 127.0.0.1 under the name `host:port`. */
+export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
+  const { tls, host = 'localhost', database, settings: others = {} } = options;
   const python = await synapsePython();
   const folder = mkdtempSync(join(tmpdir(), 'hansetag-synapse-'));
   const [federationPort = 0, clientPort = 0] = await freePorts(2);
-  const serverName = `localhost:${String(federationPort)}`;
+  const serverName = `${host}:${String(federationPort)}`;
   const url = `http://127.0.0.1:${String(clientPort)}`;
   const configFile = join(folder, 'homeserver.yaml');
   const logFile = join(folder, 'synapse.log');

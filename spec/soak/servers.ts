@@ -1,4 +1,4 @@
-/** The servers of a soak: two of ours, each a process of its own, and a stock Synapse; each with a way to each other. */
+/** The servers of a soak: ours, each a process of its own, and stock Synapses; each with a way to each other. */
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -57,7 +57,7 @@ const OWN_ERRORS = [
 ];
 const LogLine = z.object({ level: z.number(), msg: z.string().optional(), err: z.unknown() });
 
-/** Starts them. @param kinds in their order; at most one Synapse @throws Error */
+/** Starts them. @param kinds in their order @throws Error */
 export async function startServers(kinds: readonly Kind[]): Promise<SoakServers> {
   const folder = mkdtempSync(join(tmpdir(), 'hansetag-soak-'));
   chmodSync(folder, 0o755);
@@ -69,9 +69,7 @@ export async function startServers(kinds: readonly Kind[]): Promise<SoakServers>
     const socketDir = join(folder, 'socket');
     const postgres = await startPostgres({ dataDir: join(folder, 'data'), socketDir, durable: false });
     undo.push(() => postgres.stop());
-    const hosts = kinds.map((kind, index) =>
-      kind === 'synapse' ? 'localhost' : (HOSTS[index] ?? `h${String(index)}`),
-    );
+    const hosts = kinds.map((_, index) => HOSTS[index] ?? `h${String(index)}.example`);
     const { caFile, certificates } = await demoCertificates(
       join(folder, 'authority'),
       hosts.map((host) => ({ host, address: '127.0.0.1' })),
@@ -79,10 +77,11 @@ export async function startServers(kinds: readonly Kind[]): Promise<SoakServers>
     const ports = await freePorts(kinds.length * 2);
     // Synapse chooses its ports itself, so it is started first; it knows the others by names alone.
     const lines = new Map<string, Line>();
-    const fromSynapse = new Map<string, Line>();
     const plans = kinds.map((kind, index) => ({
       kind,
       index,
+      /** From there, for one that asks a proxy, by the name of the other server. */
+      ways: new Map<string, Line>(),
       host: hosts[index] ?? '',
       files: certificates[index] ?? { certFile: '', keyFile: '' },
       federationPort: ports[index * 2] ?? 0,
@@ -93,10 +92,11 @@ export async function startServers(kinds: readonly Kind[]): Promise<SoakServers>
       const database = await newDatabase(postgres.url, `soak_${String(plan.index)}`);
       undo.push(() => database.end());
       if (plan.kind === 'synapse') {
-        const proxy = await listenForAll(fromSynapse, '127.0.0.1');
+        const proxy = await listenForAll(plan.ways, '127.0.0.1');
         undo.push(() => proxy.close());
         const synapse = await startSynapse({
           tls: { caFile, ...plan.files },
+          host: plan.host,
           database: { host: socketDir, user: 'hansetag', name: `soak_${String(plan.index)}` },
           settings: {
             https_proxy: proxy.url,
@@ -152,7 +152,7 @@ export async function startServers(kinds: readonly Kind[]): Promise<SoakServers>
         if (from === to) continue;
         const line = new Line({ host: '127.0.0.1', port: there.port });
         lines.set(`${String(from)} ${String(to)}`, line);
-        if (here.kind === 'synapse') fromSynapse.set(there.name, line);
+        if (here.kind === 'synapse') plans[from]?.ways.set(there.name, line);
         else undo.push(await listenFor(line, wayAddress(from, to), there.port));
       }
     }
