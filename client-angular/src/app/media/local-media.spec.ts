@@ -8,13 +8,14 @@ describe('The own camera and microphone', () => {
 
   beforeEach(() => {
     localStorage.removeItem('hansetag-devices');
+    sessionStorage.removeItem('hansetag-devices-off');
     media = TestBed.inject(LocalMedia);
   });
 
   afterEach(() => media.release());
 
   it('open together and are named for the choice', async () => {
-    await media.turnOnBoth();
+    await media.open();
     expect(media.camera().track?.readyState).toBe('live');
     expect(media.microphone().track?.readyState).toBe('live');
     expect(media.devices().some(({ kind, label }) => kind === 'videoinput' && label !== '')).toBeTrue();
@@ -28,6 +29,30 @@ describe('The own camera and microphone', () => {
     expect(media.camera()).toEqual({ on: false, opening: false });
   });
 
+  it('stay off in this tab when they were turned off, also when the page is loaded again or the meeting was left', async () => {
+    await media.open();
+    await media.turn('microphone', false);
+    media.release();
+    TestBed.resetTestingModule();
+    media = TestBed.inject(LocalMedia);
+    await media.open();
+    expect(media.microphone()).toEqual({ on: false, opening: false });
+    expect(media.camera().track?.readyState).toBe('live');
+    await media.turn('microphone', true);
+    media.release();
+    await media.open();
+    expect(media.microphone().track?.readyState).toBe('live');
+  });
+
+  it('do not stay off because a device failed: that was not what the person wanted', async () => {
+    const spy = spyOn(navigator.mediaDevices, 'getUserMedia').and.rejectWith(new DOMException('', 'NotReadableError'));
+    await media.open();
+    expect(media.camera().on).toBeFalse();
+    spy.and.callThrough();
+    await media.open();
+    expect(media.camera().on).toBeTrue();
+  });
+
   it('do not come on late when they were turned off meanwhile', async () => {
     const opening = media.turn('camera', true);
     await media.turn('camera', false);
@@ -37,14 +62,14 @@ describe('The own camera and microphone', () => {
 
   it('say what is wrong', async () => {
     spyOn(navigator.mediaDevices, 'getUserMedia').and.rejectWith(new DOMException('in use', 'NotReadableError'));
-    await media.turnOnBoth();
+    await media.open();
     expect(media.camera().problem).toBe('busy');
     expect(media.microphone().problem).toBe('busy');
     expect(media.camera().on).toBeFalse();
   });
 
   it('remember the chosen device in this browser', async () => {
-    await media.turnOnBoth();
+    await media.open();
     const device = media.devices().find(({ kind }) => kind === 'audioinput');
     await media.choose('microphone', device?.deviceId ?? '');
     expect(localStorage.getItem('hansetag-devices')).toContain(device?.deviceId ?? '-');

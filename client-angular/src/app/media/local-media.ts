@@ -1,6 +1,7 @@
 /**
  * The person's own camera and microphone. Off means that the device is released, so that its light goes out.
- * Lobby and conference share it: what was chosen before the meeting goes on in it.
+ * Lobby and conference share it: what was chosen before the meeting goes on in it. Which device is used is kept in this
+ * browser; what was turned off stays off in this tab, also when the page is loaded again.
  */
 import { Injectable, type Signal, signal } from '@angular/core';
 import { type DeviceProblem, deviceProblem } from './device-problem.ts';
@@ -18,6 +19,7 @@ export interface LocalSource {
 
 const OFF: LocalSource = { on: false, opening: false };
 const STORAGE_KEY = 'hansetag-devices';
+const OFF_KEY = 'hansetag-devices-off';
 
 /** 720 lines are the largest simulcast layer; more would only cost. */
 const CAMERA: MediaTrackConstraints = {
@@ -46,6 +48,12 @@ function remembered(): Partial<Record<LocalKind, string>> {
   }
 }
 
+/** What the person has turned off in this tab. */
+function turnedOff(): Set<LocalKind> {
+  const kept = (sessionStorage.getItem(OFF_KEY) ?? '').split(' ');
+  return new Set(LOCAL_KINDS.filter((kind) => kept.includes(kind)));
+}
+
 @Injectable({ providedIn: 'root' })
 export class LocalMedia {
   readonly #sources = { microphone: signal<LocalSource>(OFF), camera: signal<LocalSource>(OFF) };
@@ -55,6 +63,7 @@ export class LocalMedia {
   /** Devices to choose from; names come only after the browser's permission. */
   readonly devices = this.#devices.asReadonly();
   readonly #chosen = remembered();
+  readonly #turnedOff = turnedOff();
   /** Counts the wishes for each device, so that a late answer to an older one is thrown away. */
   readonly #wish = { microphone: 0, camera: 0 };
 
@@ -67,24 +76,35 @@ export class LocalMedia {
     return this.#sources[kind];
   }
 
+  /** Opens what the person has not turned off before. */
+  async open(): Promise<void> {
+    const wanted = LOCAL_KINDS.filter((kind) => !this.#turnedOff.has(kind));
+    if (wanted.length === LOCAL_KINDS.length) await this.#openBoth();
+    else await Promise.all(wanted.map((kind) => this.turn(kind, true)));
+    await this.refresh();
+  }
+
   /** Opens both with one question of the browser; when that fails each is tried alone, to say what is wrong with which. */
-  async turnOnBoth(): Promise<void> {
+  async #openBoth(): Promise<void> {
     const wishes = { microphone: ++this.#wish.microphone, camera: ++this.#wish.camera };
     for (const kind of LOCAL_KINDS) {
       this.#release(kind);
       this.#sources[kind].set({ on: true, opening: true });
     }
     try {
-      const stream = await this.#open({ audio: this.#constraints('microphone'), video: this.#constraints('camera') });
+      const stream = await this.#ask({ audio: this.#constraints('microphone'), video: this.#constraints('camera') });
       this.#got('microphone', wishes.microphone, stream.getAudioTracks()[0]);
       this.#got('camera', wishes.camera, stream.getVideoTracks()[0]);
     } catch {
       await Promise.all(LOCAL_KINDS.map((kind) => this.#openOne(kind, wishes[kind])));
     }
-    await this.refresh();
   }
 
+  /** Does what the person wants from now on. A device that fails is still wanted. */
   async turn(kind: LocalKind, on: boolean): Promise<void> {
+    if (on) this.#turnedOff.delete(kind);
+    else this.#turnedOff.add(kind);
+    sessionStorage.setItem(OFF_KEY, [...this.#turnedOff].join(' '));
     const wish = ++this.#wish[kind];
     this.#release(kind);
     if (!on) {
@@ -103,7 +123,7 @@ export class LocalMedia {
     await this.turn(kind, true);
   }
 
-  /** Releases both devices. */
+  /** Releases both devices, and changes nothing of what the person wants. */
   release(): void {
     for (const kind of LOCAL_KINDS) {
       this.#wish[kind] += 1;
@@ -122,7 +142,7 @@ export class LocalMedia {
     if (wish !== this.#wish[kind]) return;
     try {
       const constraints = this.#constraints(kind);
-      const stream = await this.#open(kind === 'camera' ? { video: constraints } : { audio: constraints });
+      const stream = await this.#ask(kind === 'camera' ? { video: constraints } : { audio: constraints });
       this.#got(kind, wish, stream.getTracks()[0]);
     } catch (error) {
       if (wish !== this.#wish[kind]) return;
@@ -130,7 +150,7 @@ export class LocalMedia {
     }
   }
 
-  async #open(constraints: MediaStreamConstraints): Promise<MediaStream> {
+  async #ask(constraints: MediaStreamConstraints): Promise<MediaStream> {
     const { mediaDevices } = navigator as { mediaDevices?: MediaDevices };
     if (!mediaDevices) throw new DOMException('no media devices here', 'NotSupportedError');
     return await mediaDevices.getUserMedia(constraints);

@@ -94,7 +94,7 @@ export class Lobby implements OnInit {
 
   protected async load(): Promise<void> {
     this.failure.set(undefined);
-    void this.#local.turnOnBoth();
+    void this.#local.open();
     try {
       this.meeting.set(await this.#api.meeting(this.roomId()));
     } catch (error) {
@@ -126,7 +126,7 @@ export class Lobby implements OnInit {
   protected join(silent: boolean): void {
     markJoinClick();
     this.#joining = true;
-    if (silent) this.#local.release();
+    if (silent) for (const kind of this.kinds) void this.#local.turn(kind, false);
     void this.#client.join(this.roomId());
     void this.#router.navigate(['/meeting', this.roomId()]);
   }
