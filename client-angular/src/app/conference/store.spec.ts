@@ -48,6 +48,37 @@ describe('The state of the conference', () => {
     expect(store.participant(anna.participantId)?.sources.length).toBe(1);
   });
 
+  it('moves nobody when the time of joining is renewed, or is of a clock that goes wrong', () => {
+    store.apply('participant.joined', person('jens', 'hamburg.example', -700_000));
+    store.apply('participant.changed', { ...anna, joinedAt: 9_000_000 });
+    expect(names()).toEqual(['bert', 'anna', 'jens']);
+  });
+
+  it('moves nobody when it enters anew after an interruption, and puts who came meanwhile at the end', () => {
+    const jens = person('jens', 'hamburg.example', 30);
+    const clara = person('clara', 'luebeck.example', 5);
+    store.apply('participant.joined', jens);
+    store.load({ ...snapshot, participants: [clara, bert, jens, anna] });
+    expect(names()).toEqual(['bert', 'anna', 'jens', 'clara']);
+  });
+
+  it('counts how long a link has its state by the own clock, from when it learned of it', () => {
+    jasmine.clock().withMock(() => {
+      const now = 1_800_000_000_000;
+      jasmine.clock().mockDate(new Date(now));
+      // The server is 12 minutes ahead, then behind.
+      const interrupted = { organisation: 'hamburg.example', state: 'interrupted' as const, since: now + 720_000 };
+      store.apply('link.changed', interrupted);
+      expect(store.link('hamburg.example')?.since).toBe(now);
+      jasmine.clock().tick(10_000);
+      store.apply('link.changed', { ...interrupted, hop: 'federation', since: now - 720_000 });
+      store.load({ ...snapshot, links: [interrupted] });
+      expect(store.link('hamburg.example')?.since).toBe(now);
+      store.apply('link.changed', { organisation: 'hamburg.example', state: 'connected', since: 0 });
+      expect(store.link('hamburg.example')?.since).toBe(now + 10_000);
+    });
+  });
+
   it('forgets a link with the last participant of its organisation', () => {
     const jens = person('jens', 'hamburg.example', 30);
     store.apply('participant.joined', jens);

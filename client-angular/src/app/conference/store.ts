@@ -18,17 +18,20 @@ export class ConferenceStore {
   readonly title = signal('');
   /** The own participant id; empty while in no conference. */
   readonly me = signal('');
+  /** In the order in which they came to this screen. */
   readonly #participants = signal<ReadonlyMap<string, Participant>>(new Map());
-  /** In the order of joining, the own person first: places do not change while somebody stays. */
+  /**
+   * The own person first, the others in the order of coming: nobody changes places while staying. `joinedAt` orders
+   * nothing: it is renewed in long meetings, and is of other organisations' clocks.
+   */
   readonly participants = computed(() => {
-    const me = this.me();
-    const rank = (participant: Participant): number => (participant.participantId === me ? 0 : 1);
-    return [...this.#participants().values()].sort(
-      (a, b) => rank(a) - rank(b) || a.joinedAt - b.joinedAt || a.participantId.localeCompare(b.participantId),
-    );
+    const all = [...this.#participants().values()];
+    const own = (participant: Participant): boolean => participant.participantId === this.me();
+    return [...all.filter(own), ...all.filter((participant) => !own(participant))];
   });
   readonly #organisations = signal<ReadonlyMap<string, Organisation>>(new Map());
   readonly #links = signal<ReadonlyMap<string, LinkState>>(new Map());
+  /** `since` is of this computer's clock: the server's may differ. */
   readonly links = computed(() => [...this.#links().values()]);
   readonly #speaking = signal<ReadonlySet<string>>(new Set());
   readonly speaking = this.#speaking.asReadonly();
@@ -54,13 +57,14 @@ export class ConferenceStore {
     this.roomId.set(snapshot.roomId);
     this.title.set(snapshot.title);
     this.me.set(snapshot.me);
-    this.#participants.set(
-      new Map(snapshot.participants.map((participant) => [participant.participantId, participant])),
-    );
+    this.#participants.update((before) => inPlace(before, snapshot.participants));
     this.#organisations.set(
       new Map(snapshot.organisations.map((organisation) => [organisation.serverName, organisation])),
     );
-    this.#links.set(new Map(snapshot.links.map((link) => [link.organisation, link])));
+    this.#links.update(
+      (before) =>
+        new Map(snapshot.links.map((link) => [link.organisation, received(link, before.get(link.organisation))])),
+    );
     this.#speaking.set(new Set());
   }
 
@@ -92,7 +96,7 @@ export class ConferenceStore {
       this.#organisations.update((all) => new Map(all).set(organisation.serverName, organisation));
     },
     'link.changed': (link) => {
-      this.#links.update((all) => new Map(all).set(link.organisation, link));
+      this.#links.update((all) => new Map(all).set(link.organisation, received(link, all.get(link.organisation))));
     },
     speaking: ({ participantIds }) => this.#speaking.set(new Set(participantIds)),
     'media.service': ({ available }) => this.mediaService.set(available),
@@ -107,6 +111,22 @@ export class ConferenceStore {
     const present = new Set([...this.#participants().values()].map((participant) => participant.organisation));
     this.#links.update((all) => new Map([...all].filter(([serverName]) => present.has(serverName))));
   }
+}
+
+/** Who was there keeps the place; who is new comes last, in the server's order. */
+function inPlace(
+  before: ReadonlyMap<string, Participant>,
+  now: readonly Participant[],
+): ReadonlyMap<string, Participant> {
+  const places = [...before.keys(), ...now.map(({ participantId }) => participantId)];
+  const byId = new Map(now.map((participant) => [participant.participantId, participant]));
+  const present = places.flatMap((id) => byId.get(id) ?? []);
+  return new Map(present.map((participant) => [participant.participantId, participant]));
+}
+
+/** A state that lasts goes on from when this computer learned of it. */
+function received(link: LinkState, before: LinkState | undefined): LinkState {
+  return { ...link, since: before?.state === link.state ? before.since : Date.now() };
 }
 
 function without<K, V>(map: ReadonlyMap<K, V>, key: K): ReadonlyMap<K, V> {

@@ -23,11 +23,10 @@ export interface VisibleTile {
   height: number;
 }
 
-/** Guesses the tiles of a screen that is not drawn yet: those of the people who came first. */
+/** Guesses the tiles of a screen that is not drawn yet: the first ones in the server's order, as the stage has them. */
 export function likelyTiles(participants: readonly Participant[], me: string): VisibleTile[] {
   return participants
     .filter(({ participantId }) => participantId !== me)
-    .sort((a, b) => a.joinedAt - b.joinedAt)
     .slice(0, LIKELY)
     .map(({ participantId }) => ({ participantId, source: 'camera', ...LIKELY_SIZE }));
 }
