@@ -6,13 +6,18 @@ import {
   provideZonelessChangeDetection,
 } from '@angular/core';
 import { MAT_FORM_FIELD_DEFAULT_OPTIONS } from '@angular/material/form-field';
-import { provideRouter, withComponentInputBinding } from '@angular/router';
+import { provideRouter, withComponentInputBinding, withRouterConfig } from '@angular/router';
 import { routes } from './app.routes.ts';
 
 export const appConfig: ApplicationConfig = {
   providers: [
     provideZonelessChangeDetection(),
-    provideRouter(routes, withComponentInputBinding()),
+    provideRouter(
+      routes,
+      withComponentInputBinding(),
+      // Who was asked and stays has the same steps back as before.
+      withRouterConfig({ canceledNavigationResolution: 'computed' }),
+    ),
     provideAppInitializer(() => {
       document.documentElement.lang = inject(LOCALE_ID).slice(0, 2);
     }),

@@ -1,5 +1,6 @@
 import type { Routes } from '@angular/router';
 import { requireLogin } from './core/guards.ts';
+import type { Conference } from './meeting/conference/conference.ts';
 
 const title = (text: string): string => `${text} – Hansetag`;
 
@@ -23,6 +24,7 @@ export const routes: Routes = [
   {
     path: 'meeting/:roomId',
     canActivate: [requireLogin],
+    canDeactivate: [(conference: Conference) => conference.mayLeave()],
     title: title($localize`:@@title.conference:Meeting`),
     loadComponent: () => import('./meeting/conference/conference.ts').then((module) => module.Conference),
   },

@@ -37,13 +37,14 @@ import { linkText } from './link-text.ts';
 import { MediaNotices } from './media-notices.ts';
 import { PeoplePanel } from './people-panel.ts';
 import { RemoteSound } from './remote-sound.ts';
+import type { LeaveDialogData } from './leave-dialog.ts';
 import { Stage } from './stage.ts';
 
 /** Announcements of comings and goings are gathered for this long, in ms. */
 const ANNOUNCE_MS = 1_500;
 
 @Component({
-  host: { '(keydown.escape)': 'closePanel()' },
+  host: { '(keydown.escape)': 'closePanel()', '(window:beforeunload)': 'beforeUnload($event)' },
   selector: 'ht-conference',
   imports: [
     MatButton,
@@ -73,7 +74,8 @@ export class Conference {
   readonly #session = inject(Session);
   readonly #host = inject<ElementRef<HTMLElement>>(ElementRef).nativeElement;
   protected readonly store = inject(ConferenceStore);
-  protected readonly guest = inject(Auth).guest;
+  readonly #auth = inject(Auth);
+  protected readonly guest = this.#auth.guest;
   readonly roomId = input.required<string>();
   protected readonly phase = this.#client.phase;
   protected readonly panel = signal<PanelName | undefined>(undefined);
@@ -101,6 +103,10 @@ export class Conference {
   });
   protected readonly unread = this.#chat.unread;
   protected readonly keys = inject(Keys);
+  /** In the meeting, and not by one's own wish on the way out. */
+  readonly #inside = computed(
+    () => (this.phase().name === 'in' || this.phase().name === 'joining') && this.#auth.loggedIn(),
+  );
 
   constructor() {
     const announcer = inject(LiveAnnouncer);
@@ -149,6 +155,24 @@ export class Conference {
       // Going back in the browser is leaving, too.
       if (this.phase().name === 'in' || this.phase().name === 'joining') this.#client.leave();
     });
+  }
+
+  /** Whether this screen may be left: asks, unless the person has left the meeting already or it is over. */
+  async mayLeave(): Promise<boolean> {
+    if (!this.#inside()) return true;
+    const data: LeaveDialogData = { title: this.store.title() };
+    const leave = await this.#dialogs.ask<boolean>(async () => (await import('./leave-dialog.ts')).LeaveDialog, {
+      width: '440px',
+      maxWidth: '96vw',
+      data,
+    });
+    // The meeting may have ended while the question stood.
+    return leave === true || !this.#inside();
+  }
+
+  /** Reloading or closing the tab: the browser asks, in its own words. */
+  protected beforeUnload(event: BeforeUnloadEvent): void {
+    if (this.#inside()) event.preventDefault();
   }
 
   /** Says it as well: the focus need not be on the button. */
