@@ -1,5 +1,7 @@
+import { signal, type WritableSignal } from '@angular/core';
 import { TestBed } from '@angular/core/testing';
-import type { ChatMessage } from '../../../../protocol/session.ts';
+import { CHAT_MAX_LENGTH, type ChatMessage } from '../../../../protocol/session.ts';
+import { Auth, UNSENT_KEY } from '../core/auth.ts';
 import { Session } from '../session/session.ts';
 import { SessionError } from '../session/session-error.ts';
 import { Chat } from './chat.ts';
@@ -25,7 +27,11 @@ describe('The chat', () => {
   let chat: Chat;
   let request: jasmine.Spy;
 
-  beforeEach(async () => {
+  let userId: WritableSignal<string>;
+
+  function openChat(): Chat {
+    // Nobody is logged in as far as the session goes, so that it stays closed.
+    TestBed.configureTestingModule({ providers: [{ provide: Auth, useValue: { userId, loggedIn: signal(false) } }] });
     const session = TestBed.inject(Session);
     request = spyOn(session, 'request');
     spyOn(session, 'hello').and.returnValue({
@@ -37,10 +43,21 @@ describe('The chat', () => {
       resumed: false,
       guest: false,
     });
-    chat = TestBed.inject(Chat);
+    return TestBed.inject(Chat);
+  }
+
+  beforeEach(async () => {
+    sessionStorage.removeItem(UNSENT_KEY);
+    userId = signal('@bert:luebeck.example');
+    chat = openChat();
     request.and.resolveTo({ messages: [message('$2'), message('$3')], next: 'older' });
     await chat.open(ROOM);
   });
+
+  function say(text: string): Promise<void> {
+    chat.write(text);
+    return chat.send();
+  }
 
   const ids = (): string[] => chat.messages().map(({ eventId }) => eventId);
 
@@ -65,13 +82,13 @@ describe('The chat', () => {
 
   it('shows an own message once, whether the answer or the message comes first', async () => {
     request.and.resolveTo({ eventId: '$8', position: [8, 0] });
-    await chat.send(' Moin ');
+    await say(' Moin ');
     chat.received(message('$8', { sender: '@bert:luebeck.example', body: 'Moin' }));
     expect(chat.outgoing()).toEqual([]);
     expect(ids()).toEqual(['$2', '$3', '$8']);
     let answer: (value: unknown) => void = () => undefined;
     request.and.returnValue(new Promise((resolve) => (answer = resolve)));
-    const sending = chat.send('Tschüss');
+    const sending = say('Tschüss');
     expect(chat.outgoing().length).toBe(1);
     chat.received(message('$9', { sender: '@bert:luebeck.example', body: 'Tschüss' }));
     expect(chat.outgoing()).toEqual([]);
@@ -82,14 +99,72 @@ describe('The chat', () => {
 
   it('keeps what could not be sent, and sends it again under the same transaction', async () => {
     request.and.rejectWith(new SessionError('connection-lost', ''));
-    await chat.send('Moin');
+    await say('Moin');
     const [failed] = chat.outgoing();
     if (!failed) throw new Error('nothing is kept');
-    expect(failed.failed).toBeTrue();
+    expect(failed.failed).toBe('connection-lost');
     request.and.resolveTo({ eventId: '$9', position: [9, 0] });
     await chat.retry(failed);
     const ids = request.calls.allArgs().map(([, params]) => (params as { transactionId?: string }).transactionId);
     expect(ids.slice(-2)).toEqual([failed.transactionId, failed.transactionId]);
+    expect(chat.outgoing()).toEqual([]);
+  });
+
+  it('keeps the draft of each meeting, also when the page is loaded again', async () => {
+    chat.write('Half a sen');
+    await chat.open('!other');
+    expect(chat.draft()).toBe('');
+    chat.write('Other');
+    TestBed.resetTestingModule();
+    userId.set('@bert:luebeck.example');
+    chat = openChat();
+    await chat.open(ROOM);
+    expect(chat.draft()).toBe('Half a sen');
+    await chat.open('!other');
+    expect(chat.draft()).toBe('Other');
+  });
+
+  it('keeps what was not sent when the page is loaded again, under the same transaction', async () => {
+    request.and.returnValue(new Promise(() => undefined));
+    void say('Moin');
+    const [sending] = chat.outgoing();
+    TestBed.resetTestingModule();
+    chat = openChat();
+    await chat.open(ROOM);
+    expect(chat.outgoing()).toEqual([{ transactionId: sending?.transactionId ?? '', body: 'Moin', failed: '' }]);
+  });
+
+  it('shows no draft to another account', async () => {
+    chat.write('Only mine');
+    userId.set('@clara:luebeck.example');
+    expect(chat.draft()).toBe('');
+    TestBed.tick();
+    expect(sessionStorage.getItem(UNSENT_KEY)).toBeNull();
+    userId.set('@bert:luebeck.example');
+    expect(chat.draft()).toBe('');
+    await chat.open(ROOM);
+    expect(chat.draft()).toBe('');
+  });
+
+  it('keeps a draft that is too long whole, and sends nothing of it', async () => {
+    const long = `${'x'.repeat(CHAT_MAX_LENGTH - 1)}😀`;
+    await say(long);
+    expect(request.calls.allArgs().filter(([method]) => method === 'chat.send')).toEqual([]);
+    expect(chat.draft()).toBe(long);
+    expect(chat.draftLength()).toBe(CHAT_MAX_LENGTH + 1);
+    request.and.resolveTo({ eventId: '$9', position: [9, 0] });
+    await say(`  ${long.slice(1)}  `);
+    expect(request.calls.mostRecent().args[1]).toEqual(jasmine.objectContaining({ body: long.slice(1) }));
+    expect(chat.draft()).toBe('');
+  });
+
+  it('gives back what could not be sent, before what was written since', async () => {
+    request.and.rejectWith(new SessionError('too-large', ''));
+    await say('First');
+    chat.write('Second');
+    const [failed] = chat.outgoing();
+    if (failed) chat.edit(failed);
+    expect(chat.draft()).toBe('First\nSecond');
     expect(chat.outgoing()).toEqual([]);
   });
 

@@ -2,24 +2,25 @@
 import { computed, inject, Injectable, signal } from '@angular/core';
 import { CHAT_MAX_LENGTH, type ChatMessage, compareChatPositions, type Result } from '../../../../protocol/session.ts';
 import { Session } from '../session/session.ts';
+import { SessionError } from '../session/session-error.ts';
+import { type Outgoing, UnsentMessages } from './unsent.ts';
 
 const PAGE = 50;
-
-export interface Outgoing {
-  transactionId: string;
-  body: string;
-  failed: boolean;
-}
 
 @Injectable({ providedIn: 'root' })
 export class Chat {
   readonly #session = inject(Session);
-  #roomId = '';
+  readonly #unsent = inject(UnsentMessages);
+  readonly #roomId = signal('');
   readonly #messages = signal<readonly ChatMessage[]>([]);
   /** The oldest first. */
   readonly messages = this.#messages.asReadonly();
-  readonly #outgoing = signal<readonly Outgoing[]>([]);
-  readonly outgoing = this.#outgoing.asReadonly();
+  /** Written and not confirmed yet. */
+  readonly outgoing = computed(() => this.#unsent.outgoing(this.#roomId()));
+  /** What stands in the field. */
+  readonly draft = computed(() => this.#unsent.draft(this.#roomId()));
+  /** Length of the draft as the server counts it, in UTF-16 units; more than `CHAT_MAX_LENGTH` is not sent. */
+  readonly draftLength = computed(() => this.draft().trim().length);
   readonly #next = signal<string | undefined>(undefined);
   readonly hasOlder = computed(() => this.#next() !== undefined);
   readonly failure = signal<unknown>(undefined);
@@ -29,10 +30,9 @@ export class Chat {
 
   /** Begins with the newest page of this room. */
   async open(roomId: string): Promise<void> {
-    if (roomId !== this.#roomId) {
-      this.#roomId = roomId;
+    if (roomId !== this.#roomId()) {
+      this.#roomId.set(roomId);
       this.#messages.set([]);
-      this.#outgoing.set([]);
       this.#unread.set(0);
     }
     await this.#page(undefined);
@@ -44,11 +44,11 @@ export class Chat {
   }
 
   received(message: ChatMessage): void {
-    if (message.roomId !== this.#roomId) return;
+    if (message.roomId !== this.#roomId()) return;
     this.#add([message]);
     // The own message may come back before the answer to the request, and does not always name its transaction.
     const own = message.sender === this.#session.hello()?.userId;
-    const settled = this.#outgoing().find(
+    const settled = this.outgoing().find(
       ({ transactionId, body }) => transactionId === message.transactionId || (own && body === message.body),
     );
     if (settled) this.#settle(settled.transactionId);
@@ -60,35 +60,45 @@ export class Chat {
     this.#unread.set(0);
   }
 
-  async send(text: string): Promise<void> {
-    const body = text.trim().slice(0, CHAT_MAX_LENGTH);
-    if (body === '') return;
-    const transactionId = crypto.randomUUID();
-    this.#outgoing.update((all) => [...all, { transactionId, body, failed: false }]);
-    await this.#send(transactionId, body);
+  write(draft: string): void {
+    this.#unsent.setDraft(this.#roomId(), draft);
+  }
+
+  /** Sends the draft. What is too long for one message stays a draft. */
+  async send(): Promise<void> {
+    const body = this.draft().trim().toWellFormed();
+    if (body === '' || body.length > CHAT_MAX_LENGTH) return;
+    this.write('');
+    await this.#send(this.#roomId(), { transactionId: crypto.randomUUID(), body });
   }
 
   /** The transaction id stays the same: a message that did arrive is not written twice. */
   async retry({ transactionId, body }: Outgoing): Promise<void> {
-    this.#mark(transactionId, false);
-    await this.#send(transactionId, body);
+    await this.#send(this.#roomId(), { transactionId, body });
   }
 
-  async #send(transactionId: string, body: string): Promise<void> {
+  /** Takes a message that was not sent back into the field, before what stands there. */
+  edit({ transactionId, body }: Outgoing): void {
+    this.#settle(transactionId);
+    this.write([body, this.draft()].filter((text) => text !== '').join('\n'));
+  }
+
+  async #send(roomId: string, message: Outgoing): Promise<void> {
+    const { transactionId, body } = message;
+    this.#unsent.put(roomId, message);
     try {
-      const roomId = this.#roomId;
       const sent = await this.#session.request('chat.send', { roomId, transactionId, body });
       this.#sent(roomId, sent, transactionId, body);
-    } catch {
-      this.#mark(transactionId, true);
+    } catch (error) {
+      this.#unsent.put(roomId, { ...message, failed: error instanceof SessionError ? error.code : '' });
     }
   }
 
   /** Stands in the list from now on; the message itself replaces it when it comes. */
   #sent(roomId: string, { eventId, position }: Result<'chat.send'>, transactionId: string, body: string): void {
     const hello = this.#session.hello();
-    this.#settle(transactionId);
-    if (!hello || roomId !== this.#roomId || this.#messages().some((message) => message.eventId === eventId)) return;
+    this.#unsent.remove(roomId, transactionId);
+    if (!hello || roomId !== this.#roomId() || this.#messages().some((message) => message.eventId === eventId)) return;
     const { userId: sender, displayName, organisation, guest } = hello;
     this.#add([
       {
@@ -106,14 +116,14 @@ export class Chat {
   }
 
   async #page(before: string | undefined): Promise<void> {
-    const roomId = this.#roomId;
+    const roomId = this.#roomId();
     try {
       const page = await this.#session.request('chat.history', {
         roomId,
         limit: PAGE,
         ...(before === undefined ? {} : { before }),
       });
-      if (roomId !== this.#roomId) return;
+      if (roomId !== this.#roomId()) return;
       this.#add(page.messages);
       this.#next.set(page.next);
       this.failure.set(undefined);
@@ -131,12 +141,6 @@ export class Chat {
   }
 
   #settle(transactionId: string): void {
-    this.#outgoing.update((all) => all.filter((outgoing) => outgoing.transactionId !== transactionId));
-  }
-
-  #mark(transactionId: string, failed: boolean): void {
-    this.#outgoing.update((all) =>
-      all.map((outgoing) => (outgoing.transactionId === transactionId ? { ...outgoing, failed } : outgoing)),
-    );
+    this.#unsent.remove(this.#roomId(), transactionId);
   }
 }

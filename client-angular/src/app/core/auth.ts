@@ -10,6 +10,8 @@ import { requestJson, type RequestOptions } from './request.ts';
 const STORAGE_KEY = 'hansetag-session';
 const AFTER_LOGIN_KEY = 'hansetag-after-login';
 const GUEST_LINK_KEY = 'hansetag-guest-link';
+/** What the person has written and not sent, in sessionStorage: it stays when a session runs out and goes with a log-out. */
+export const UNSENT_KEY = 'hansetag-unsent';
 /** A token is refreshed when it has less than this left, in ms. */
 const REFRESH_AHEAD_MS = 30_000;
 
@@ -141,6 +143,7 @@ export class Auth {
   async logout(): Promise<void> {
     const session = this.#session();
     this.#forget(undefined);
+    sessionStorage.removeItem(UNSENT_KEY);
     if (session) await endOnServer(session.accessToken);
   }
 

@@ -3,10 +3,10 @@ import {
   afterRenderEffect,
   ChangeDetectionStrategy,
   Component,
+  computed,
   type ElementRef,
   inject,
   LOCALE_ID,
-  signal,
   viewChild,
 } from '@angular/core';
 import { MatButton, MatIconButton } from '@angular/material/button';
@@ -16,10 +16,12 @@ import { ConferenceStore } from '../../conference/store.ts';
 import { Icon } from '../../shared/icon.ts';
 import { Notice } from '../../shared/notice.ts';
 import { OrganisationMark } from '../../shared/organisation-mark.ts';
+import { MessageText } from './message-text.ts';
+import { notSentText } from './not-sent-text.ts';
 
 @Component({
   selector: 'ht-chat-panel',
-  imports: [MatButton, MatIconButton, Icon, Notice, OrganisationMark],
+  imports: [MatButton, MatIconButton, Icon, MessageText, Notice, OrganisationMark],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './chat-panel.html',
   styleUrl: './chat-panel.scss',
@@ -30,7 +32,10 @@ export class ChatPanel {
   readonly #locale = inject(LOCALE_ID);
   protected readonly list = viewChild.required<ElementRef<HTMLElement>>('list');
   protected readonly maxLength = CHAT_MAX_LENGTH;
-  protected readonly text = signal('');
+  protected readonly notSentText = notSentText;
+  protected readonly tooLong = computed(() => this.chat.draftLength() > CHAT_MAX_LENGTH);
+  /** The length matters to nobody before it comes near its end. */
+  protected readonly lengthShown = computed(() => this.chat.draftLength() > CHAT_MAX_LENGTH * 0.9);
 
   constructor() {
     // New messages come into view, unless the person reads further up.
@@ -55,15 +60,19 @@ export class ChatPanel {
     }).format(at);
   }
 
-  protected send(event?: Event): void {
-    event?.preventDefault();
-    const text = this.text();
-    this.text.set('');
-    void this.chat.send(text);
+  protected number(value: number): string {
+    return new Intl.NumberFormat(this.#locale).format(value);
+  }
+
+  protected send(event: Event): void {
+    event.preventDefault();
+    void this.chat.send();
   }
 
   protected onKey(event: KeyboardEvent): void {
-    if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+    // Safari ends an IME's composition before this Enter, and only its old number tells (229).
+    const composing = event.isComposing || event.keyCode === 229;
+    if (event.key !== 'Enter' || event.shiftKey || composing) return;
     this.send(event);
   }
 }
