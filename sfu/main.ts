@@ -1,7 +1,10 @@
-/** The SFU process. Settings come from the environment (config.ts); it ends with SIGTERM or SIGINT. */
+/** The SFU process. Settings come from the environment (config.ts); it ends with SIGTERM or SIGINT, and its workers too. */
 import { pino } from 'pino';
 import { SfuConfigError, readSfuConfig, type SfuConfig } from './config.ts';
 import { startSfu } from './server.ts';
+
+/** Who has not closed everything by then ends all the same, in milliseconds. */
+const END_PATIENCE_MS = 5000;
 
 function settings(): SfuConfig {
   try {
@@ -15,27 +18,46 @@ function settings(): SfuConfig {
 
 const config = settings();
 const log = pino({ level: config.logLevel, base: { process: 'sfu' } });
+const starting = startSfu(config, log);
 
-try {
-  const running = await startSfu(config, log);
-  let stopping = false;
-  const stop = (signal: NodeJS.Signals): void => {
-    if (stopping) return;
-    stopping = true;
-    log.info({ signal }, 'sfu stopping');
-    running.close().then(
-      () => process.exit(0),
+let stopping = false;
+/** Ends in good order, which a signal may ask for while everything is still being started. */
+function stop(exitCode: number): void {
+  if (stopping) return;
+  stopping = true;
+  setTimeout(() => process.exit(1), END_PATIENCE_MS).unref();
+  starting
+    .then(
+      (running) => running.close(),
+      // It could not start, and has said so.
+      () => undefined,
+    )
+    .then(
+      () => process.exit(exitCode),
       (error: unknown) => {
         log.error({ err: error }, 'sfu did not stop cleanly');
         process.exit(1);
       },
     );
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+}
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.on(signal, () => {
+    log.info({ signal }, 'sfu stopping');
+    stop(0);
+  });
+}
+// What state it is in is not known any more, but it takes its workers along.
+process.on('uncaughtException', (error) => {
+  log.fatal({ err: error }, 'sfu failed');
+  stop(1);
+});
+
+try {
+  await starting;
   const { listenIp, webRtcPort, linkPorts, probePort, workers } = config;
-  log.info({ listenIp, webRtcPort, linkPorts, probePort, workers }, 'sfu ready');
+  if (!stopping) log.info({ listenIp, webRtcPort, linkPorts, probePort, workers }, 'sfu ready');
 } catch (error) {
   log.fatal({ err: error }, 'sfu can not start');
-  process.exit(1);
+  stop(1);
 }

@@ -34,7 +34,7 @@ export async function startSfu(
       },
     });
   } catch (error) {
-    sfu.close();
+    await sfu.close();
     throw error;
   }
   const server = control;

@@ -203,10 +203,11 @@ export class Sfu {
     return { workers: await fulfilled(workers), links: await fulfilled(links) };
   }
 
-  close(): void {
+  /** Ends all media and resolves when the workers have ended. May be called more than once. */
+  async close(): Promise<void> {
     this.closeAll();
-    this.#pool.close();
     this.#prober.close();
+    await this.#pool.close();
   }
 
   workerLost(lost: PoolWorker): void {

@@ -7,6 +7,8 @@ import { SfuError } from './errors.ts';
 
 /** Waiting times before a dead worker is started again, in milliseconds; the last one repeats. */
 const RESTART_DELAYS_MS = [0, 100, 500, 2000];
+/** A worker that was told to close and is still there after this is killed, in milliseconds. */
+const END_PATIENCE_MS = 2000;
 
 export interface PoolWorker {
   readonly worker: Worker;
@@ -25,6 +27,10 @@ export class WorkerPool {
   readonly #options: WorkerPoolOptions;
   /** By index; undefined while a worker is being replaced. */
   readonly #workers: (PoolWorker | undefined)[] = [];
+  /** All that have not ended, also those that never came into the list. */
+  readonly #processes = new Set<Worker>();
+  /** Workers that are being started. */
+  readonly #starting = new Set<Promise<Worker>>();
   #waiting: (() => void)[] = [];
   #closed = false;
 
@@ -38,7 +44,7 @@ export class WorkerPool {
     try {
       for (let index = 0; index < options.config.workers; index += 1) await pool.#start(index);
     } catch (error) {
-      pool.close();
+      await pool.close();
       throw error;
     }
     return pool;
@@ -61,20 +67,23 @@ export class WorkerPool {
     }
   }
 
-  close(): void {
+  /**
+   * Closes all workers and resolves when their processes have ended. Nobody else would wait for them: where process 1
+   * does not either, as in many containers, they would stay as zombies. May be called more than once.
+   */
+  async close(): Promise<void> {
     this.#closed = true;
-    for (const worker of this.workers) worker.worker.close();
     this.#workers.length = 0;
     this.#wake();
+    for (const worker of this.#processes) worker.close();
+    await Promise.allSettled(this.#starting);
+    await Promise.all([...this.#processes].map(ended));
   }
 
   async #start(index: number): Promise<void> {
     const { config, log } = this.#options;
-    const worker = await createWorker({ workerBin: config.workerBin, logLevel: 'error' });
-    if (this.#closed) {
-      worker.close();
-      return;
-    }
+    const worker = await this.#spawn();
+    if (this.#closed) return;
     const address = {
       ip: config.listenIp,
       announcedAddress: config.announcedAddress,
@@ -103,6 +112,22 @@ export class WorkerPool {
     this.#wake();
   }
 
+  async #spawn(): Promise<Worker> {
+    const starting = withoutSignalListeners(() =>
+      createWorker({ workerBin: this.#options.config.workerBin, logLevel: 'error' }),
+    );
+    this.#starting.add(starting);
+    try {
+      const worker = await starting;
+      this.#processes.add(worker);
+      worker.on('subprocessclose', () => this.#processes.delete(worker));
+      if (this.#closed) worker.close();
+      return worker;
+    } finally {
+      this.#starting.delete(starting);
+    }
+  }
+
   /** Never rejects: a worker that can not be started is tried again for as long as the process lives. */
   async #replace(index: number): Promise<void> {
     for (let attempt = 0; !this.#closed; attempt += 1) {
@@ -124,4 +149,30 @@ export class WorkerPool {
     this.#waiting = [];
     for (const resolve of waiting) resolve();
   }
+}
+
+/**
+ * mediasoup closes a worker by itself when this process gets a signal, and a worker that is just being started then
+ * neither starts nor fails. Signals are for main.ts, which closes the pool.
+ */
+function withoutSignalListeners<T>(create: () => T): T {
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  const before = signals.map((signal) => process.listeners(signal));
+  const result = create();
+  signals.forEach((signal, index) => {
+    const added = process.listeners(signal).filter((listener) => before[index]?.includes(listener) !== true);
+    for (const listener of added) process.off(signal, listener);
+  });
+  return result;
+}
+
+/** Waits for the end of a closed worker's process, which is killed if it takes too long. */
+async function ended(worker: Worker): Promise<void> {
+  if (worker.subprocessClosed) return;
+  const late = setTimeout(() => {
+    // Until it is waited for, its process id belongs to nobody else.
+    if (!worker.subprocessClosed) process.kill(worker.pid, 'SIGKILL');
+  }, END_PATIENCE_MS);
+  await new Promise<void>((resolve) => worker.on('subprocessclose', resolve));
+  clearTimeout(late);
 }

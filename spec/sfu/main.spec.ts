@@ -1,13 +1,16 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { SfuClient } from '../../sfu/client.ts';
+import { isRunning } from '../../deploy/quickstart/process-state.mjs';
 import { BUILD_TIMEOUT, SECRET, connect, eventually, workerBin } from './support.ts';
 
 type Process = ChildProcessByStdio<null, Readable, Readable>;
+
+const FAIL_ON_SIGUSR2 = 'process.on("SIGUSR2", () => { throw new Error("for this spec"); });';
 
 describe('the SFU process', () => {
   let folder: string;
@@ -69,7 +72,51 @@ describe('the SFU process', () => {
     child.kill('SIGTERM');
     expect(await once(child, 'exit')).toEqual([0, null]);
     expect(existsSync(environment.HANSETAG_SFU_CONTROL ?? '')).toBeFalse();
-    await eventually(() => !isAlive(worker?.pid ?? 0), 'the end of the worker');
+    expect(isRunning(worker?.pid ?? 0)).toBeFalse();
+  });
+
+  it('takes its workers along when it fails, and while it is still being started', async () => {
+    const failing = start({ NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(FAIL_ON_SIGUSR2)}` });
+    const client = await ready(failing);
+    const [worker] = (await client.request('stats', {})).workers;
+    failing.kill('SIGUSR2');
+    expect(await once(failing, 'exit')).toEqual([1, null]);
+    expect(isRunning(worker?.pid ?? 0)).toBeFalse();
+
+    const early = start();
+    await eventually(() => childrenOf(early.pid ?? 0).length > 0, 'its first worker');
+    const pids = childrenOf(early.pid ?? 0);
+    early.kill('SIGTERM');
+    expect(await once(early, 'exit')).toEqual([0, null]);
+    expect(pids.filter(isRunning)).toEqual([]);
+  });
+
+  it('leaves a worker to itself when it is killed, and the worker ends', async () => {
+    const child = start();
+    const client = await ready(child);
+    const [worker] = (await client.request('stats', {})).workers;
+    child.kill('SIGKILL');
+    await eventually(() => !isRunning(worker?.pid ?? 0), 'the end of the worker');
+  });
+
+  it('leaves no zombies where process 1 collects none, as in a container', async () => {
+    if (process.getuid?.() !== 0) return pending('only root makes a namespace of processes');
+    // Process 1 is a program that knows of no child. The exit code of the SFU can not be seen from here.
+    const start1 = ['--pid', '--fork', '--kill-child', 'sh', '-c', '"$@" & exec sleep 60', 'sh'];
+    const main = join(import.meta.dirname, '../../sfu/main.ts');
+    const outside = spawn('unshare', [...start1, process.execPath, main], {
+      env: { ...environment, PATH: process.env['PATH'] },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    processes.push(outside);
+    await ready(outside);
+    const [first = 0] = childrenOf(outside.pid ?? 0);
+    const [sfu = 0] = childrenOf(first);
+    const workers = childrenOf(sfu);
+    expect(workers.length).toBe(1);
+    process.kill(sfu, 'SIGTERM');
+    await eventually(() => !isRunning(sfu), 'the end of the SFU');
+    expect(childrenOf(first)).withContext('the SFU, for which process 1 does not wait, and nobody else').toEqual([sfu]);
   });
 
   it('outlives its only worker', async () => {
@@ -106,11 +153,8 @@ describe('the SFU process', () => {
   });
 });
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
+/** Process ids of the children of a process, zombies included. */
+function childrenOf(pid: number): number[] {
+  const text = readFileSync(`/proc/${String(pid)}/task/${String(pid)}/children`, 'utf8');
+  return text.split(' ').filter(Boolean).map(Number);
 }
