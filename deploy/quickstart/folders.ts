@@ -2,29 +2,31 @@
 import { createHash } from 'node:crypto';
 import { chmodSync, lstatSync, mkdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { isRoot } from '../postgres/identity.ts';
 import { DEFAULT_BASE_PORT } from './layout.ts';
 
 export const ROOT = resolve(import.meta.dirname, '../..');
-/** Root's data is here, because PostgreSQL's user must reach it, which a clone in root's home would not allow. */
+/** By default root's data is here, because PostgreSQL's user must reach it, which a clone in root's home would not allow. */
 const SYSTEM_DATA = '/var/lib/hansetag';
 /** Paths of sockets are short (107 bytes), so they are not in the clone. */
 const SOCKETS = '/tmp';
 const HASH_LENGTH = 12;
 
-export function isRoot(): boolean {
-  return process.getuid?.() === 0;
-}
-
-/** Where data is kept unless somebody says otherwise. Each clone and each port has its own. */
+/**
+ * Where data is kept unless somebody says otherwise. Each clone and each port has its own. HANSETAG_DATA, if it is set,
+ * is the folder of all of them.
+ */
 export function defaultDataDir(basePort: number): string {
-  if (isRoot()) return join(SYSTEM_DATA, hash(`${ROOT} ${String(basePort)}`));
+  const parent = process.env['HANSETAG_DATA'] || (isRoot() ? SYSTEM_DATA : undefined);
+  if (parent !== undefined) return join(resolve(parent), hash(`${ROOT} ${String(basePort)}`));
   return join(ROOT, 'var', basePort === DEFAULT_BASE_PORT ? 'demo' : `demo-${String(basePort)}`);
 }
 
 /** Makes a folder whose content only those find who know its name: PostgreSQL's user has to pass through it. */
 export function makePassage(path: string): string {
-  mkdirSync(dirname(path), { recursive: true });
-  mkdirSync(path, { recursive: true, mode: 0o711 });
+  const first = mkdirSync(path, { recursive: true });
+  // Also those above that were not there, whatever the user's mask.
+  for (let made = path; first !== undefined && made.startsWith(first); made = dirname(made)) chmodSync(made, 0o711);
   chmodSync(path, 0o711);
   return path;
 }

@@ -1,5 +1,5 @@
-export declare function processStart(pid: number | string): string | undefined;
+export type Unlock = () => Promise<void>;
 
-export declare function tryLock(path: string): (() => void) | number;
+export declare function tryLock(path: string): Promise<Unlock | number>;
 
-export declare function lock(path: string, onWait: (owner: number) => void): Promise<() => void>;
+export declare function lock(path: string, onWait: (owner: number) => void): Promise<Unlock>;

@@ -1,86 +1,76 @@
-/** Locks between processes of this machine: a file that names its owner. Plain Node 20, without dependencies. */
-import { mkdirSync, readFileSync, renameSync, rmSync, linkSync, writeFileSync } from 'node:fs';
+/**
+ * Locks between everybody on this machine: other processes, other users, other containers with the same folder, and
+ * other parts of this process.
+ *
+ * The kernel holds the lock, flock(1) asks for it, and it ends with the one who took it in whatever way: nobody has to
+ * find out whether the owner is still alive. The file stays, because who removes it takes it from under somebody who
+ * has it open. Plain Node 20, without dependencies.
+ */
+import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 
-const RETRY_MS = 300;
-
-/** When a process has begun, in clock ticks since the machine's start: tells a reused process id from the old one. */
-export function processStart(pid) {
-  try {
-    const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8');
-    // The program's name, in parentheses, may hold anything; the 22nd field is the 20th after it (proc_pid_stat(5)).
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-  } catch {
-    return undefined;
-  }
-}
+/** flock's exit code when somebody else has the lock, and only then. */
+const TAKEN = 75;
+/** Has the lock for as long as our end of its standard input is open. */
+const HOLDER = 'echo "$1" > "$0"; echo locked; exec cat > /dev/null';
 
 /**
- * Takes the lock if nobody has it. The lock of a process that is gone counts as free.
+ * Takes the lock if nobody has it.
  *
  * @param path the file, in a folder that is made if absent
- * @returns a function that gives the lock back, or the process id of the owner
+ * @returns a function that gives the lock back and resolves when it is free, or the process id of the owner
+ * @throws Error when the file can not be made or opened
  */
-export function tryLock(path) {
-  mkdirSync(dirname(path), { recursive: true });
-  const mine = `${String(process.pid)} ${processStart(process.pid) ?? ''}`;
-  const draft = `${path}.${String(process.pid)}`;
-  writeFileSync(draft, mine);
-  try {
-    for (;;) {
-      try {
-        // Unlike a write, a link can not be seen half done.
-        linkSync(draft, path);
-        return () => {
-          if (read(path) === mine) rmSync(path, { force: true });
-        };
-      } catch (error) {
-        if (error.code !== 'EEXIST') throw error;
-      }
-      const owner = read(path);
-      if (owner === undefined) continue;
-      const [pid, start] = owner.split(' ');
-      if (owner !== mine && start !== '' && processStart(pid) === start) return Number(pid);
-      // Two that find the same stale lock: only one can move it away, and puts it back if it was a fresh one.
-      const stale = `${draft}.stale`;
-      try {
-        renameSync(path, stale);
-      } catch {
-        continue;
-      }
-      if (read(stale) !== owner) {
-        try {
-          linkSync(stale, path);
-        } catch {
-          // Somebody has the lock again already.
-        }
-      }
-      rmSync(stale, { force: true });
-    }
-  } finally {
-    rmSync(draft, { force: true });
-  }
+export async function tryLock(path) {
+  return take(path, ['--nonblock']);
 }
 
 /**
- * Takes the lock, and waits as long as another process has it.
+ * Takes the lock, and waits as long as somebody else has it.
  *
  * @param onWait called once with the owner's process id, if there is somebody to wait for
- * @returns a function that gives the lock back
+ * @returns a function that gives the lock back and resolves when it is free
+ * @throws Error when the file can not be made or opened
  */
 export async function lock(path, onWait) {
-  for (let waited = false; ; waited = true) {
-    const result = tryLock(path);
-    if (typeof result === 'function') return result;
-    if (!waited) onWait(result);
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-  }
+  const result = await tryLock(path);
+  if (typeof result === 'function') return result;
+  onWait(result);
+  return take(path, []);
 }
 
-function read(path) {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
-  }
+function take(path, options) {
+  mkdirSync(dirname(path), { recursive: true });
+  return new Promise((resolve, reject) => {
+    const how = ['--no-fork', '--conflict-exit-code', String(TAKEN), ...options];
+    const args = [...how, path, 'sh', '-c', HOLDER, path, String(process.pid)];
+    // Its own process group: a Ctrl-C at the terminal ends what the lock is for first, and the lock with this process.
+    const holder = spawn('flock', args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
+    const ended = new Promise((done) => holder.once('close', done));
+    let words = '';
+    holder.stderr.setEncoding('utf8').on('data', (text) => (words += text));
+    // The holder may have been killed; then there is nothing to give back.
+    holder.stdin.on('error', () => undefined);
+    holder.on('error', reject);
+    holder.on('close', (code) => {
+      if (code === TAKEN) resolve(ownerOf(path));
+      else reject(new Error(`The lock ${path} can not be taken. ${words.trim()}`));
+    });
+    holder.stdout.once('data', () => {
+      // Who has nothing else to do may end, and the lock with it.
+      holder.unref();
+      for (const pipe of [holder.stdin, holder.stdout, holder.stderr]) pipe.unref();
+      resolve(() => {
+        holder.ref();
+        holder.stdin.end();
+        return ended;
+      });
+    });
+  });
+}
+
+/** The process id that the owner has written; 0 if it has not got to that yet. */
+function ownerOf(path) {
+  return Number.parseInt(readFileSync(path, 'utf8'), 10) || 0;
 }

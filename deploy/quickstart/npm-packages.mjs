@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { processStart } from './lock.mjs';
-import { SetUpError } from './progress.mjs';
+import { processStart } from './process-state.mjs';
 import { endGroup, runProgram } from './program.mjs';
+import { SetUpError } from './progress.mjs';
 
 /** In node_modules: the hash of what is installed there. */
 const STAMP = '.hansetag-installed';

@@ -46,7 +46,7 @@ export async function startOrganisations(options: DemoOptions = {}): Promise<Dem
   const { basePort = DEFAULT_BASE_PORT, env = {}, log = () => undefined } = options;
   const keys = options.only ?? (options.one === true ? ['luebeck' as const] : ORGANISATION_KEYS);
   const dataDir = makePassage(resolve(options.dataDir ?? defaultDataDir(basePort)));
-  const unlock = tryLock(join(dataDir, 'running.lock'));
+  const unlock = await tryLock(join(dataDir, 'running.lock'));
   if (typeof unlock === 'number') {
     throw new SetUpError(
       `It is running already, as process ${String(unlock)}. A second one at the same time needs other ports: ` +
@@ -59,9 +59,9 @@ export async function startOrganisations(options: DemoOptions = {}): Promise<Dem
   const organisations: Organisation[] = [];
   let stopping: Promise<void> | undefined;
   const stop = (): Promise<void> =>
-    (stopping ??= Promise.all(organisations.map((organisation) => organisation.stop())).then(() => {
+    (stopping ??= Promise.all(organisations.map((organisation) => organisation.stop())).then(async () => {
       rmSync(socketDir, { recursive: true, force: true });
-      unlock();
+      await unlock();
     }));
   try {
     await portsFree(chosen, basePort);

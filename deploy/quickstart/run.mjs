@@ -102,8 +102,8 @@ function run(program, programArgs) {
   const child = spawn(node, ['--disable-warning=ExperimentalWarning', script, ...programArgs], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
   });
-  // The terminal sends SIGINT to the program as well; this process waits for its orderly end.
-  process.on('SIGINT', () => undefined);
+  // The terminal sends SIGINT to the program as well, others do not. Asked in this way, it is asked once altogether.
+  process.on('SIGINT', () => child.connected && child.disconnect());
   process.on('SIGTERM', () => child.kill('SIGTERM'));
   process.on('SIGHUP', () => child.kill('SIGTERM'));
   const parent = process.ppid;

@@ -8,6 +8,8 @@ import { duration, SetUpError, step } from './progress.mjs';
 export { startOrganisations } from './organisations.ts';
 export type { Demo, DemoOptions } from './organisations.ts';
 
+/** One Ctrl-C may arrive as several signals: from the terminal, from npm, and from the process that started this one. */
+const SAME_REQUEST_MS = 1000;
 const LOWEST_PORT = 1024;
 const HIGHEST_PORT = 65_535 - PORTS;
 
@@ -16,11 +18,10 @@ if (import.meta.main) await main();
 async function main(): Promise<void> {
   const began = Date.now();
   let demo: Demo | undefined;
-  let ending = false;
+  let ending: number | undefined;
   const end = (): void => {
-    // Asked twice, it ends at once; the other processes see that and end by themselves.
-    if (ending) process.exit(130);
-    ending = true;
+    if (ending !== undefined) return;
+    ending = Date.now();
     if (demo === undefined) process.exit(130);
     console.log('\nEnding …');
     demo.stop().then(
@@ -31,8 +32,13 @@ async function main(): Promise<void> {
       },
     );
   };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end);
-  // The process that set everything up is gone.
+  const endOrExit = (): void => {
+    // Asked again, it ends at once; the other processes see that and end by themselves.
+    if (ending !== undefined && Date.now() - ending > SAME_REQUEST_MS) process.exit(130);
+    end();
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, endOrExit);
+  // The process that set everything up wants it, or is gone.
   process.on('disconnect', end);
   try {
     const options = readOptions();

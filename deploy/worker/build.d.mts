@@ -8,7 +8,7 @@ export interface WorkerProgress {
 export interface WorkerCacheOptions {
   /** The folder of the npm package. */
   mediasoupDir: string;
-  /** Default: $HANSETAG_CACHE, else $XDG_CACHE_HOME/hansetag, else ~/.cache/hansetag. */
+  /** Default: what deploy/cache.mjs says. */
   cacheDir?: string;
 }
 
@@ -19,7 +19,7 @@ export interface WorkerBuildOptions extends WorkerCacheOptions {
 export declare const WORKER_DEBIAN_PACKAGES: readonly string[];
 
 export declare class WorkerBuildError extends Error {
-  readonly code: 'PACKAGES_MISSING' | 'BUILD_FAILED' | 'DOES_NOT_START';
+  readonly code: 'PACKAGES_MISSING' | 'NO_CACHE' | 'BUILD_FAILED' | 'DOES_NOT_START';
 }
 
 export declare function workerCachePath(options: WorkerCacheOptions): string;

@@ -5,12 +5,15 @@
  * elsewhere, and our fixes (patches.mjs) are in it. Plain Node 20 without dependencies, because it runs before
  * anything else is set up. From the command line: node deploy/worker/build.mjs [mediasoup folder]
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs';
-import { availableParallelism, homedir, totalmem } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { cacheDir as defaultCacheDir } from '../cache.mjs';
+import { lock } from '../quickstart/lock.mjs';
+import { runProgram } from '../quickstart/program.mjs';
 import { applyPatches } from './patches.mjs';
 import { writeUnits } from './units.mjs';
 
@@ -42,7 +45,7 @@ const LINES_KEPT = 40;
 
 /** The worker can not be built. The message is meant for the person at the terminal. */
 export class WorkerBuildError extends Error {
-  /** @param code PACKAGES_MISSING, BUILD_FAILED or DOES_NOT_START */
+  /** @param code PACKAGES_MISSING, NO_CACHE, BUILD_FAILED or DOES_NOT_START */
   constructor(code, message) {
     super(message);
     this.name = 'WorkerBuildError';
@@ -83,14 +86,14 @@ export async function workerBinary({ mediasoupDir, cacheDir = defaultCacheDir(),
     return binary;
   }
   checkPackages();
-  mkdirSync(dirname(binary), { recursive: true });
+  makeCache(dirname(binary));
   const unlock = await lock(`${binary}.lock`, () => onProgress({ phase: 'waiting', compiled: 0, total: 0 }));
   try {
     if (!isExecutable(binary)) {
       await build(join(resolve(mediasoupDir), 'worker'), binary, onProgress);
     }
   } finally {
-    unlock();
+    await unlock();
   }
   return binary;
 }
@@ -110,16 +113,26 @@ async function build(workerDir, binary, onProgress) {
   report();
 
   const lastLines = [];
-  const status = await run('make', ['-f', join(HERE, 'Makefile'), `-j${jobs()}`], buildDir, (line) => {
-    if (line.startsWith('compiled ')) {
-      compiled = Math.min(compiled + 1, total);
-      report();
-    } else {
-      lastLines.push(line);
-      lastLines.splice(0, lastLines.length - LINES_KEPT);
-    }
+  const { code } = await runProgram('make', ['-f', join(HERE, 'Makefile'), `-j${jobs()}`], {
+    cwd: buildDir,
+    env: {
+      CCACHE_DIR: join(dirname(binary), 'ccache'),
+      ...process.env,
+      // The C locale, so that the compiler's words are those that describeFailure knows.
+      LC_ALL: 'C',
+      MAKEFLAGS: '',
+    },
+    onLine: (line) => {
+      if (line.startsWith('compiled ')) {
+        compiled = Math.min(compiled + 1, total);
+        report();
+      } else {
+        lastLines.push(line);
+        lastLines.splice(0, lastLines.length - LINES_KEPT);
+      }
+    },
   });
-  if (status !== 0) {
+  if (code !== 0) {
     throw new WorkerBuildError('BUILD_FAILED', describeFailure(lastLines, buildDir));
   }
 
@@ -131,6 +144,18 @@ async function build(workerDir, binary, onProgress) {
   }
   renameSync(built, binary);
   rmSync(buildDir, { recursive: true, force: true });
+}
+
+function makeCache(folder) {
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.W_OK);
+  } catch (error) {
+    throw new WorkerBuildError(
+      'NO_CACHE',
+      `The media worker can not be kept in ${folder} (${error.code}). HANSETAG_CACHE can name another folder for it.`,
+    );
+  }
 }
 
 function link(target, path) {
@@ -147,26 +172,6 @@ export function buildEstimate() {
 /** As many jobs as there are cores, but no more than the memory carries. */
 function jobs() {
   return Math.max(1, Math.min(availableParallelism(), Math.floor(totalmem() / BYTES_PER_JOB)));
-}
-
-/** Runs a program and calls `onLine` for each line it prints. Resolves to its exit code; a signal counts as 1. */
-function run(program, args, cwd, onLine) {
-  return new Promise((done, failed) => {
-    // The C locale, so that the compiler's words are those that describeFailure knows.
-    const env = { ...process.env, LC_ALL: 'C', MAKEFLAGS: '' };
-    const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
-    for (const stream of [child.stdout, child.stderr]) {
-      let rest = '';
-      stream.setEncoding('utf8').on('data', (text) => {
-        const lines = (rest + text).split('\n');
-        rest = lines.pop() ?? '';
-        lines.forEach(onLine);
-      });
-      stream.on('end', () => rest !== '' && onLine(rest));
-    }
-    child.on('error', failed);
-    child.on('close', (code) => done(code ?? 1));
-  });
 }
 
 /**
@@ -213,40 +218,6 @@ function describeFailure(lastLines, buildDir) {
     hints.push(`The disk with ${buildDir} is full.`);
   }
   return `The media worker could not be built. The end of the compiler's output:\n${output}\n${hints.join('\n')}`;
-}
-
-/**
- * Takes a lock that ends with its owner: flock(1) holds it for as long as this process keeps its standard input open,
- * so that a killed build leaves no stale lock. Resolves to the function that gives it back.
- */
-function lock(path, onWait) {
-  return new Promise((taken, failed) => {
-    // Its own process group: a Ctrl-C at the terminal ends the build first and the lock with this process.
-    const holder = spawn('flock', [path, 'sh', '-c', 'echo locked; exec cat'], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-      detached: true,
-    });
-    const waiting = setTimeout(onWait, 500);
-    // The holder may have been killed; then there is nothing to give back.
-    holder.stdin.on('error', () => undefined);
-    holder.on('error', (error) => {
-      clearTimeout(waiting);
-      failed(error);
-    });
-    holder.on('exit', () => {
-      clearTimeout(waiting);
-      failed(new WorkerBuildError('BUILD_FAILED', `The lock ${path} can not be taken.`));
-    });
-    holder.stdout.once('data', () => {
-      clearTimeout(waiting);
-      taken(() => holder.stdin.end());
-    });
-  });
-}
-
-function defaultCacheDir() {
-  const { HANSETAG_CACHE, XDG_CACHE_HOME } = process.env;
-  return HANSETAG_CACHE || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'hansetag');
 }
 
 /** The release of the operating system, such as `debian 12`; empty where it is not said (os-release(5)). */

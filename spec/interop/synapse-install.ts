@@ -1,8 +1,8 @@
 /** Synapse, the homeserver that most of the federation runs, installed once for each machine. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { cacheDir } from '../../deploy/cache.mjs';
 import { installPackages, missingPackages } from '../../deploy/quickstart/debian-packages.mjs';
 import { lock } from '../../deploy/quickstart/lock.mjs';
 import { runProgram } from '../../deploy/quickstart/program.mjs';
@@ -18,13 +18,10 @@ const DEBIAN_PACKAGES = ['python3', 'python3-venv'];
  * @throws Error with pip's output when it can not be installed
  */
 export async function synapsePython(): Promise<string> {
-  const { HANSETAG_CACHE, XDG_CACHE_HOME } = process.env;
-  const cache = HANSETAG_CACHE || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'hansetag');
-  const folder = join(cache, `synapse-${VERSION}-${process.arch}`);
+  const folder = join(cacheDir(), `synapse-${VERSION}-${process.arch}`);
   const python = join(folder, 'bin/python');
   const complete = join(folder, 'complete');
   if (existsSync(complete)) return python;
-  mkdirSync(cache, { recursive: true });
   const unlock = await lock(`${folder}.lock`, () => console.log('  Another process installs Synapse.'));
   try {
     if (existsSync(complete)) return python;
@@ -43,7 +40,7 @@ export async function synapsePython(): Promise<string> {
     writeFileSync(complete, '');
     return python;
   } finally {
-    unlock();
+    await unlock();
   }
 }
 

@@ -4,6 +4,8 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, sta
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
+import { isRoot } from '../../deploy/postgres/identity.ts';
+import { isRunning } from '../../deploy/quickstart/process-state.mjs';
 import { startPostgres } from '../../deploy/postgres/embedded-postgres.ts';
 import type { Postgres } from '../../deploy/postgres/embedded-postgres.ts';
 
@@ -39,7 +41,7 @@ describe('The embedded PostgreSQL', () => {
     await query(first.url, 'CREATE TABLE meeting (name text)');
     await query(first.url, "INSERT INTO meeting VALUES ('Hafenrat')");
     await first.stop();
-    expect(isAlive(first.pid)).toBeFalse();
+    expect(isRunning(first.pid)).toBeFalse();
     const second = await start();
     expect(await query(second.url, 'SELECT name FROM meeting')).toEqual([{ name: 'Hafenrat' }]);
   });
@@ -68,15 +70,15 @@ describe('The embedded PostgreSQL', () => {
     await once(starter, 'close');
     const next = await start();
     expect(next.pid).not.toBe(pid);
-    expect(isAlive(pid)).toBeFalse();
+    expect(isRunning(pid)).toBeFalse();
     expect(await query(next.url, 'SELECT number FROM meeting')).toEqual([{ number: 7 }]);
   });
 
   it('ends a server that is left over on its data before it starts', async () => {
     const first = await start();
     const second = await start();
-    expect(isAlive(first.pid)).toBeFalse();
-    expect(isAlive(second.pid)).toBeTrue();
+    expect(isRunning(first.pid)).toBeFalse();
+    expect(isRunning(second.pid)).toBeTrue();
     await first.ended;
   });
 
@@ -93,10 +95,10 @@ describe('The embedded PostgreSQL', () => {
   });
 
   it('makes its data anew when the first start was interrupted', async () => {
-    mkdirSync(join(folder, 'data.new/base'), { recursive: true });
-    writeFileSync(join(folder, 'data.new/PG_VERSION'), '18\n');
+    mkdirSync(join(folder, 'data.draft-1234/base'), { recursive: true });
+    writeFileSync(join(folder, 'data.draft-1234/PG_VERSION'), '18\n');
     expect(await query((await start()).url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
-    expect(existsSync(join(folder, 'data.new'))).toBeFalse();
+    expect(existsSync(join(folder, 'data.draft-1234'))).toBeFalse();
   });
 
   it('puts a folder that is no database aside and does not delete it', async () => {
@@ -115,6 +117,33 @@ describe('The embedded PostgreSQL', () => {
     expect(existsSync(join(dataDir, 'global/pg_control'))).toBeTrue();
   });
 
+  it('starts twice at the same time where no programs are in the cache yet', async () => {
+    const cacheDir = join(folder, 'empty cache');
+    const starts = ['one', 'two'].map((name) =>
+      startPostgres({
+        dataDir: join(folder, name),
+        socketDir: join(folder, `socket-${name}`),
+        cacheDir,
+        durable: false,
+      }),
+    );
+    const results = await Promise.allSettled(starts);
+    for (const result of results) if (result.status === 'fulfilled') running.push(result.value);
+    for (const result of results) if (result.status === 'rejected') fail(result.reason);
+    for (const { url } of running) expect(await query(url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  });
+
+  it('names the folder that its user may not enter, when it is started as root', async () => {
+    if (!isRoot()) return pending('only root has another user for it');
+    const home = join(folder, 'home');
+    mkdirSync(home, { mode: 0o700 });
+    dataDir = join(home, 'data');
+    await expectAsync(start()).toBeRejectedWithError(new RegExp(`may not enter ${home}`));
+    dataDir = join(folder, 'data');
+    const withCache = startPostgres({ dataDir, socketDir, cacheDir: join(home, 'cache'), durable: false });
+    await expectAsync(withCache).toBeRejectedWithError(/HANSETAG_CACHE/);
+  });
+
   it('says that the path of the socket is too long before it makes anything', async () => {
     socketDir = join(folder, 'x'.repeat(100));
     await expectAsync(start()).toBeRejectedWith(jasmine.objectContaining({ code: 'CAN_NOT_MAKE' }));
@@ -131,14 +160,5 @@ async function query(connectionString: string, text: string): Promise<unknown[]>
     return rows;
   } finally {
     await client.end();
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { lock, processStart, tryLock } from '../../deploy/quickstart/lock.mjs';
+import { lock, tryLock } from '../../deploy/quickstart/lock.mjs';
 
 const MODULE = new URL('../../deploy/quickstart/lock.mjs', import.meta.url).href;
 
@@ -12,57 +12,90 @@ describe('The lock of the set-up', () => {
   let path: string;
 
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'hansetag-lock-'));
+    folder = mkdtempSync(join(tmpdir(), 'hansetag lock '));
     path = join(folder, 'below', 'set-up.lock');
   });
 
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-  /** Another process that takes the lock and keeps it. */
-  async function otherOwner() {
+  /** Another process that takes the lock and keeps it; `before` is what it is started by. */
+  async function otherOwner(...before: string[]) {
     const script = `
       import { tryLock } from ${JSON.stringify(MODULE)};
-      console.log(typeof tryLock(${JSON.stringify(path)}));
+      const result = await tryLock(${JSON.stringify(path)});
+      console.log(typeof result, process.pid);
       setInterval(() => undefined, 1000);`;
-    const other = spawn(process.execPath, ['--input-type=module', '-e', script], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const [program = '', ...args] = [...before, process.execPath, '--input-type=module', '-e', script];
+    const other = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     const [line] = await once(other.stdout, 'data');
-    expect(String(line).trim()).toBe('function');
-    return other;
+    const [type, pid] = String(line).trim().split(' ');
+    expect(type).toBe('function');
+    return { starter: other, pid: Number(pid) };
+  }
+
+  async function take(): Promise<() => Promise<void>> {
+    const unlock = await tryLock(path);
+    if (typeof unlock === 'number') throw new Error(`process ${String(unlock)} has it`);
+    return unlock;
   }
 
   it('is had by one process at a time, and names it to the others', async () => {
-    const other = await otherOwner();
-    expect(tryLock(path)).toBe(other.pid ?? 0);
-    other.kill('SIGKILL');
-    await once(other, 'close');
+    const { starter, pid } = await otherOwner();
+    expect(await tryLock(path)).toBe(pid);
+    starter.kill('SIGKILL');
+    await once(starter, 'close');
   });
 
-  it('is free again when its owner was killed', async () => {
-    const other = await otherOwner();
-    other.kill('SIGKILL');
-    await once(other, 'close');
-    const unlock = tryLock(path);
-    expect(unlock).toBeInstanceOf(Function);
-    if (typeof unlock === 'function') unlock();
-    expect(readdirSync(join(folder, 'below'))).toEqual([]);
+  it('is had by one part of a process at a time', async () => {
+    const unlock = await take();
+    expect(await tryLock(path)).toBe(process.pid);
+    await unlock();
+    await (
+      await take()
+    )();
   });
 
-  it('is free when the process number of its owner belongs to another process by now', () => {
-    tryLock(path);
-    writeFileSync(path, `1 ${String(Number(processStart(1)) + 1)}`);
-    expect(tryLock(path)).toBeInstanceOf(Function);
+  it('is free again when it was given back, or when its owner was killed', async () => {
+    const { starter } = await otherOwner();
+    starter.kill('SIGKILL');
+    await once(starter, 'close');
+    await (
+      await lock(path, () => undefined)
+    )();
+    await (
+      await take()
+    )();
+  });
+
+  it('is free when its owner is a zombie that nobody waits for', async () => {
+    // The shell becomes a program that knows of no child.
+    const { starter, pid } = await otherOwner('sh', '-c', '"$@" & exec sleep 60', 'sh');
+    process.kill(pid, 'SIGKILL');
+    await (
+      await lock(path, () => undefined)
+    )();
+    starter.kill('SIGKILL');
+    await once(starter, 'close');
   });
 
   it('is waited for', async () => {
-    const other = await otherOwner();
+    const { starter, pid } = await otherOwner();
     const owners: number[] = [];
     const waiting = lock(path, (owner) => {
       owners.push(owner);
-      other.kill('SIGKILL');
+      starter.kill('SIGKILL');
     });
-    (await waiting)();
-    expect(owners).toEqual([other.pid ?? 0]);
+    await (
+      await waiting
+    )();
+    expect(owners).toEqual([pid]);
+  });
+
+  it('says what is in the way when its file can not be made', async () => {
+    writeFileSync(join(folder, 'file'), '');
+    path = join(folder, 'file/lock');
+    await expectAsync(tryLock(path)).toBeRejectedWithError(/file/);
+    path = join(folder, 'x'.repeat(300));
+    await expectAsync(tryLock(path)).toBeRejectedWithError(/can not be taken.*too long/);
   });
 });

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isRunning } from '../../deploy/quickstart/process-state.mjs';
 import { ManagedProcess } from '../../deploy/quickstart/managed-process.ts';
 
 const MODULE = new URL('../../deploy/quickstart/managed-process.ts', import.meta.url).href;
@@ -98,23 +99,14 @@ describe('A process of the demonstration', () => {
     });
     const [line] = await once(manager.stdout, 'data');
     const pid = Number(String(line));
-    expect(isAlive(pid)).toBeTrue();
+    expect(isRunning(pid)).toBeTrue();
     manager.kill('SIGKILL');
     await once(manager, 'close');
-    while (isAlive(pid)) await pause(20);
-    expect(isAlive(pid)).toBeFalse();
+    while (isRunning(pid)) await pause(20);
+    expect(isRunning(pid)).toBeFalse();
   });
 });
 
 function pause(ms: number): Promise<void> {
   return new Promise((done) => setTimeout(done, ms));
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    // A process that nobody has waited for yet is dead nevertheless.
-    return !/\) Z /.test(readFileSync(`/proc/${String(pid)}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
 }

@@ -1,0 +1,3 @@
+export declare function cacheDir(): string;
+
+export declare function sharedCacheDir(): string;
