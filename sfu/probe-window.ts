@@ -10,21 +10,21 @@ interface Question {
 }
 
 export class ProbeWindow {
-  readonly #questions = new Map<bigint, Question>();
+  readonly #questions = new Map<string, Question>();
   #lastAnswerAt: number | undefined;
 
   /** @param now milliseconds of a clock that never goes back, here and in the other methods */
-  asked(sequence: bigint, now: number): void {
+  asked(nonce: string, now: number): void {
     for (const [old, { askedAt }] of this.#questions) {
       if (now - askedAt <= WINDOW_MS) break;
       this.#questions.delete(old);
     }
-    this.#questions.set(sequence, { askedAt: now });
+    this.#questions.set(nonce, { askedAt: now });
   }
 
   /** @returns false if nobody asked this, or it was answered already */
-  answered(sequence: bigint, now: number): boolean {
-    const question = this.#questions.get(sequence);
+  answered(nonce: string, now: number): boolean {
+    const question = this.#questions.get(nonce);
     if (!question || question.answeredAt !== undefined) return false;
     question.answeredAt = now;
     this.#lastAnswerAt = now;

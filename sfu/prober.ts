@@ -4,11 +4,12 @@
  * Strangers learn nothing from it: a question is answered only if it names a link of ours, carries the right MAC and
  * has a higher sequence number than any answered before on that link, so neither a guess nor a replay gets a reply.
  */
+import { randomBytes } from 'node:crypto';
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { isIPv6 } from 'node:net';
 import type { Logger } from 'pino';
-import { isAuthentic, linkTag, readProbe, writeProbe, type Probe } from './probe-packet.ts';
+import { NONCE_SIZE, isAuthentic, linkTag, readProbe, writeProbe, type Probe } from './probe-packet.ts';
 import { ProbeWindow } from './probe-window.ts';
 
 export interface ProbeTarget {
@@ -87,16 +88,15 @@ export class Prober {
   }
 }
 
+/** One count for all links of the process: a link that is asked about anew goes on where it was. */
+let lastSequence = 0n;
+
 /** The questions to one peer about one link, and what its answers tell. */
 export class Asking {
   readonly window = new ProbeWindow();
   readonly #tag: string;
   readonly #target: ProbeTarget;
   readonly #socket: Socket;
-  /**
-   * The time makes numbers rise over restarts of asking; sixteen bits are left for questions within a millisecond.
-   */
-  #sequence = BigInt(Date.now()) << 16n;
   #onAnswer: (() => void) | undefined;
 
   constructor(tag: string, target: ProbeTarget, socket: Socket) {
@@ -107,10 +107,12 @@ export class Asking {
 
   /** Sends one question. */
   ask(): void {
-    this.#sequence += 1n;
-    this.window.asked(this.#sequence, performance.now());
+    lastSequence += 1n;
+    const nonce = randomBytes(NONCE_SIZE).toString('hex');
+    this.window.asked(nonce, performance.now());
     const { ip, port, key } = this.#target;
-    send(this.#socket, writeProbe({ type: 'question', tag: this.#tag, sequence: this.#sequence }, key), ip, port);
+    const question = writeProbe({ type: 'question', tag: this.#tag, sequence: lastSequence, nonce }, key);
+    send(this.#socket, question, ip, port);
   }
 
   /** Asks every `everyMs` until the peer has answered once. @returns false when `withinMs` passed in silence */
@@ -137,7 +139,7 @@ export class Asking {
   answered(probe: Probe, packet: Buffer, from: RemoteInfo): void {
     const { ip, port, key } = this.#target;
     if (from.address !== ip || from.port !== port || !isAuthentic(packet, key)) return;
-    if (this.window.answered(probe.sequence, performance.now())) this.#onAnswer?.();
+    if (this.window.answered(probe.nonce, performance.now())) this.#onAnswer?.();
   }
 }
 
