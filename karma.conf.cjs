@@ -1,5 +1,7 @@
 // Karma for the client's component specs: `ng test client` in the Chromium of the machine, without a display.
 process.env.CHROME_BIN ??= '/usr/bin/chromium';
+// A zone with summer time, so that specs can try the hour that the clocks skip.
+process.env.TZ = 'Europe/Berlin';
 
 module.exports = (config) => {
   config.set({

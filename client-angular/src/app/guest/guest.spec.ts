@@ -161,8 +161,8 @@ describe('Entry by a guest link', () => {
 
   it('asks for a name that is missing', async () => {
     await open('/join/tok_en-1');
-    await enter('  ');
-    await until(() => root.textContent?.includes('Please say your name') === true);
+    await enter(' \u200b\u3164 ');
+    await until(() => root.textContent?.includes('Please enter your name') === true);
     expect(joins()).toEqual([]);
   });
 });

@@ -16,6 +16,7 @@ import { MatFormField, MatHint, MatLabel } from '@angular/material/form-field';
 import { MatInput } from '@angular/material/input';
 import { Router, RouterLink } from '@angular/router';
 import type { JoinLinkResult, LinkPreview } from '../../../../protocol/client-api.ts';
+import { displayName } from '../../../../protocol/display-text.ts';
 import { Api } from '../core/api.ts';
 import { ApiError } from '../core/api-error.ts';
 import { Auth } from '../core/auth.ts';
@@ -90,7 +91,7 @@ export class Guest implements OnInit {
   protected async enter(event: Event): Promise<void> {
     event.preventDefault();
     const name = this.name().trim();
-    this.nameMissing.set(!this.member() && name === '');
+    this.nameMissing.set(!this.member() && displayName(name) === undefined);
     if (this.nameMissing()) this.nameField()?.nativeElement.focus();
     if (this.busy() || this.nameMissing()) return;
     this.busy.set(true);

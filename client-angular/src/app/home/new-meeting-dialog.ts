@@ -17,6 +17,7 @@ import { MatDialogActions, MatDialogContent, MatDialogRef, MatDialogTitle } from
 import { MatFormField, MatHint, MatLabel, MatSuffix } from '@angular/material/form-field';
 import { MatInput } from '@angular/material/input';
 import { MatTimepicker, MatTimepickerInput, MatTimepickerToggle } from '@angular/material/timepicker';
+import { displayTitle } from '../../../../protocol/display-text.ts';
 import { Api } from '../core/api.ts';
 import { errorText } from '../core/error-text.ts';
 import { OrganisationNames } from '../core/organisation-names.ts';
@@ -88,6 +89,8 @@ export class NewMeetingDialog {
     if (start.kind !== 'problem') return undefined;
     return startProblemText(start.problem, this.#example);
   });
+  /** Nothing that could be seen is in the title. */
+  protected readonly titleMissing = computed(() => displayTitle(this.title()) === undefined);
   protected readonly tried = signal(false);
   protected readonly busy = signal(false);
   protected readonly failure = signal<string | undefined>(undefined);
@@ -106,10 +109,10 @@ export class NewMeetingDialog {
     const title = this.title().trim();
     const start = this.start();
     const { valid, invalid } = this.ids();
-    if (title === '') this.titleField()?.nativeElement.focus();
+    if (this.titleMissing()) this.titleField()?.nativeElement.focus();
     else if (start.kind === 'problem') this.#focusStart(start.problem.startsWith('time'));
     else if (invalid.length > 0) this.peopleField()?.nativeElement.focus();
-    if (title === '' || start.kind === 'problem' || invalid.length > 0 || this.busy()) return;
+    if (this.titleMissing() || start.kind === 'problem' || invalid.length > 0 || this.busy()) return;
     this.busy.set(true);
     this.failure.set(undefined);
     try {

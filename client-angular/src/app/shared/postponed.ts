@@ -1,4 +1,4 @@
-/** Says at the foot of any page that the server has put requests off, and when they are sent again. */
+/** Says at the head of any page that the server has put requests off, and when they are sent again. */
 import { ChangeDetectionStrategy, Component, computed } from '@angular/core';
 import { postponed } from '../core/request.ts';
 import { Notice } from './notice.ts';
@@ -16,7 +16,7 @@ import { Notice } from './notice.ts';
   styles: `
     :host {
       position: fixed;
-      inset: auto 16px max(16px, env(safe-area-inset-bottom));
+      inset: max(16px, env(safe-area-inset-top)) 16px auto;
       z-index: 2000;
       width: fit-content;
       max-width: min(560px, calc(100vw - 32px));

@@ -1,16 +1,35 @@
 import { type ComponentFixture, TestBed } from '@angular/core/testing';
 import { provideRouter } from '@angular/router';
+import type { MeetingDetails } from '../../../../../protocol/client-api.ts';
 import { ApiError } from '../../core/api-error.ts';
 import { Api } from '../../core/api.ts';
 import { LocalMedia } from '../../media/local-media.ts';
+import { Session } from '../../session/session.ts';
 import { Lobby } from './lobby.ts';
 
 describe('The lobby', () => {
   let fixture: ComponentFixture<Lobby>;
 
-  async function open(error: ApiError): Promise<HTMLElement> {
+  let meeting: jasmine.Spy<Api['meeting']>;
+  const details: MeetingDetails = {
+    roomId: '!r',
+    title: 'Elbquerung',
+    membership: 'join',
+    role: 'participant',
+    host: { userId: '@bert:luebeck.example', displayName: 'Bert', organisation: 'luebeck.example', guest: false },
+    createdAt: 0,
+    liveCount: 0,
+    organisations: [],
+    members: [],
+    invitations: [],
+    canInvite: false,
+  };
+
+  async function open(answer: ApiError | MeetingDetails): Promise<HTMLElement> {
     TestBed.configureTestingModule({ providers: [provideRouter([])] });
-    spyOn(TestBed.inject(Api), 'meeting').and.rejectWith(error);
+    meeting = spyOn(TestBed.inject(Api), 'meeting');
+    if (answer instanceof ApiError) meeting.and.rejectWith(answer);
+    else meeting.and.resolveTo(answer);
     fixture = TestBed.createComponent(Lobby);
     fixture.componentRef.setInput('roomId', '!r');
     await fixture.whenStable();
@@ -26,6 +45,27 @@ describe('The lobby', () => {
     expect(root.textContent).toContain('To my meetings');
     expect(root.textContent).not.toContain('Try again');
     expect(TestBed.inject(LocalMedia).camera().on).toBeFalse();
+  });
+
+  it('says who is there now, and not who was there when it was opened', async () => {
+    let changed: () => void = () => undefined;
+    spyOn(Session.prototype, 'listen').and.callFake((listener) => {
+      changed = () => listener.onNotification?.('meetings.changed', {});
+      return () => undefined;
+    });
+    const root = await open(details);
+    expect(root.textContent).toContain('Nobody is there yet');
+    meeting.and.resolveTo({ ...details, liveCount: 2, startsAt: 9e15 });
+    changed();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await fixture.whenStable();
+    expect(root.textContent).toContain('2 people are already there');
+    expect(root.querySelector('time')).toBeNull();
+    meeting.and.rejectWith(new ApiError(0, 'HT_UNREACHABLE', 'no answer'));
+    changed();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await fixture.whenStable();
+    expect(root.querySelector('h1')?.textContent).toContain('Elbquerung');
   });
 
   it('whose server does not answer can be tried again', async () => {

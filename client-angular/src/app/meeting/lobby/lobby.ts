@@ -83,7 +83,14 @@ export class Lobby implements OnInit {
     this.#session.start();
     void import('../conference/conference.ts');
     void MediaEngine.preload();
+    const stop = this.#session.listen({
+      onNewSession: () => void this.#refresh(),
+      onNotification: (name) => {
+        if (name === 'meetings.changed') void this.#refresh();
+      },
+    });
     this.#destroyed.onDestroy(() => {
+      stop();
       if (!this.#joining) this.#local.release();
     });
   }
@@ -98,13 +105,28 @@ export class Lobby implements OnInit {
     try {
       this.meeting.set(await this.#api.meeting(this.roomId()));
     } catch (error) {
-      // Who went in meanwhile, or away, is not to lose the devices by this.
-      if (this.#destroyed.destroyed || this.#joining) return;
-      const gone = error instanceof ApiError && (error.status === 403 || error.status === 404);
-      this.failure.set({ text: errorText(error, this.#names.of), again: !gone });
-      // There is nothing to get ready for.
-      this.#local.release();
+      this.#fail(error, isGone(error));
     }
+  }
+
+  /** Who is there, and what the meeting is called, while somebody waits here. */
+  async #refresh(): Promise<void> {
+    // The first answer is under way, or somebody is to try again.
+    if (!this.meeting() || this.failure()) return;
+    try {
+      this.meeting.set(await this.#api.meeting(this.roomId()));
+    } catch (error) {
+      // What is shown stays, unless the meeting is there no more.
+      if (isGone(error)) this.#fail(error, true);
+    }
+  }
+
+  #fail(error: unknown, gone: boolean): void {
+    // Who went in meanwhile, or away, is not to lose the devices by this.
+    if (this.#destroyed.destroyed || this.#joining) return;
+    this.failure.set({ text: errorText(error, this.#names.of), again: !gone });
+    // There is nothing to get ready for.
+    this.#local.release();
   }
 
   protected devices(kind: LocalKind): readonly MediaDeviceInfo[] {
@@ -130,4 +152,8 @@ export class Lobby implements OnInit {
     void this.#client.join(this.roomId());
     void this.#router.navigate(['/meeting', this.roomId()]);
   }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof ApiError && (error.status === 403 || error.status === 404);
 }
