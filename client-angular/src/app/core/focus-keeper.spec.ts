@@ -90,4 +90,16 @@ describe('The focus', () => {
     await harness.navigateByUrl('/b');
     expect(focused()).toBe('Another screen');
   });
+
+  it('that a script sets on a heading draws no ring; that of a button does', () => {
+    const heading = root().querySelector('h1');
+    const button = root().querySelector('button');
+    if (!heading || !button) throw new Error('nothing to focus');
+    heading.tabIndex = -1;
+    heading.focus({ focusVisible: true } as FocusOptions);
+    expect(document.activeElement).toBe(heading);
+    expect(getComputedStyle(heading).outlineStyle).toBe('none');
+    button.focus({ focusVisible: true } as FocusOptions);
+    expect(getComputedStyle(button).outlineStyle).toBe('solid');
+  });
 });

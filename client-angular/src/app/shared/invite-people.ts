@@ -20,6 +20,7 @@ import { MatFormField, MatLabel } from '@angular/material/form-field';
 import { MatInput } from '@angular/material/input';
 import type { NotificationData } from '../../../../protocol/session.ts';
 import { Api } from '../core/api.ts';
+import { Auth } from '../core/auth.ts';
 import { Session } from '../session/session.ts';
 import { Icon } from './icon.ts';
 import { fromError, fromResult, type Invitation, serverPart, stateOf, unreadable } from './invitation.ts';
@@ -38,6 +39,7 @@ const SIDE_BY_SIDE = 4;
 })
 export class InvitePeople implements OnInit {
   readonly #api = inject(Api);
+  readonly #me = inject(Auth).userId;
   readonly roomId = input.required<string>();
   /** Invited at once. */
   readonly first = input<readonly string[]>([]);
@@ -84,7 +86,11 @@ export class InvitePeople implements OnInit {
   }
 
   async #inviteAll(userIds: readonly string[]): Promise<void> {
-    const asked = userIds.filter((userId) => this.#invitations().get(userId)?.outcome !== 'sending');
+    const me = this.#me();
+    if (me !== undefined && userIds.includes(me)) {
+      this.#note({ userId: me, outcome: 'self', organisation: serverPart(me) });
+    }
+    const asked = userIds.filter((userId) => userId !== me && this.#invitations().get(userId)?.outcome !== 'sending');
     for (const userId of asked) this.#note({ userId, outcome: 'sending', organisation: serverPart(userId) });
     const queue = [...Map.groupBy(asked, serverPart).values()];
     const work = async (): Promise<void> => {
@@ -95,9 +101,11 @@ export class InvitePeople implements OnInit {
     const failed = this.invitations().filter((invitation) => stateOf(invitation) === 'bad');
     if (failed.length === 0) this.allInvited.emit();
     // What somebody has begun to type meanwhile stays.
-    this.text.update((typed) =>
-      [typed, ...failed.map(({ userId }) => userId)].filter((part) => part !== '').join('\n'),
-    );
+    this.text.update((typed) => {
+      const { valid, invalid } = parseMatrixIds(typed);
+      const missing = failed.map(({ userId }) => userId).filter((id) => !valid.includes(id) && !invalid.includes(id));
+      return [typed, ...missing].filter((part) => part !== '').join('\n');
+    });
   }
 
   async #inviteGroup(userIds: readonly string[]): Promise<void> {
