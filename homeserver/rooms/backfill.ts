@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import { isCreate } from '../../federation/event.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
+import { gapsBefore } from './gaps.ts';
 import { Lru } from './lru.ts';
 import type { Members } from './members.ts';
 import type { RemoteRooms } from './ports.ts';
@@ -24,6 +25,8 @@ export interface BackfillDeps {
 export type Fetched = 'filled' | 'none' | 'failed';
 
 const LIMIT = 100;
+/** Events before which history is asked for at once. */
+const MAX_FROM = 20;
 /** Servers asked in turn. */
 const SERVERS_TO_ASK = 5;
 /** History that nobody has is not asked for again so soon, in ms. */
@@ -46,9 +49,10 @@ export class Backfill {
   }
 
   /** Fetches what came before an event. What failed is tried again whenever it is asked for. */
-  async before({ eventId: id, roomId }: StoredEvent): Promise<Fetched> {
+  async before(event: StoredEvent): Promise<Fetched> {
+    const { eventId: id } = event;
     if ((this.#ends.get(id) ?? 0) > Date.now()) return 'none';
-    const fetched = await this.#once(roomId, id);
+    const fetched = await this.#once(event);
     if (fetched === 'none') this.#ends.set(id, Date.now() + NONE_RETRY_MS);
     return fetched;
   }
@@ -56,27 +60,30 @@ export class Backfill {
   /** Fetches some of what came before the oldest event that we have. @returns false when nothing was to be had */
   async beforeOldest(roomId: string): Promise<boolean> {
     const oldest = await this.#deps.events.oldest(roomId);
-    return oldest !== undefined && !isCreate(oldest.pdu) && (await this.#once(roomId, oldest.eventId)) === 'filled';
+    return oldest !== undefined && !isCreate(oldest.pdu) && (await this.#once(oldest)) === 'filled';
   }
 
   /** However many ask, other servers are asked once. */
-  #once(roomId: string, id: string): Promise<Fetched> {
-    const running = this.#running.get(id) ?? this.#fetch(roomId, id).finally(() => void this.#running.delete(id));
+  #once(event: StoredEvent): Promise<Fetched> {
+    const { eventId: id } = event;
+    const running = this.#running.get(id) ?? this.#fetch(event).finally(() => void this.#running.delete(id));
     this.#running.set(id, running);
     return running;
   }
 
-  async #fetch(roomId: string, id: string): Promise<Fetched> {
-    const { serverName, members, receiver, inTurn, log } = this.#deps;
+  async #fetch(event: StoredEvent): Promise<Fetched> {
+    const { serverName, events, members, receiver, inTurn, log } = this.#deps;
+    const { roomId } = event;
+    const from = (await gapsBefore(events, event)).slice(0, MAX_FROM);
     const servers = [...(await members.servers(roomId))].filter((name) => name !== serverName);
     const remote = this.#deps.remote();
-    if (servers.length === 0 || !remote) return 'none';
+    if (servers.length === 0 || !remote || from.length === 0) return 'none';
     let fetched: Fetched = 'none';
     // Who came in late may have no more than we have: then the next one is asked.
     for (const server of servers.slice(0, SERVERS_TO_ASK)) {
       try {
         const { version } = await inTurn(roomId, (room) => Promise.resolve(room));
-        const pdus = await remote.backfill(roomId, [id], [server], LIMIT, version);
+        const pdus = await remote.backfill(roomId, from, [server], LIMIT, version);
         const stored = await inTurn(roomId, (room) =>
           receiver.storeHistory(room, pdus, server, () => --this.#firstPosition),
         );

@@ -233,6 +233,11 @@ export class EventStore {
   }
 }
 
+/** Whether an event has a place in its room, but people are not told of it. */
+export function isHidden({ outlier, rejected, softFailed }: StoredEvent): boolean {
+  return !outlier && (rejected || softFailed);
+}
+
 function stored(row: Row): StoredEvent {
   return {
     eventId: row.event_id,

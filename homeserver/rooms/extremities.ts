@@ -4,7 +4,8 @@
  * of the room all the same, the current state would be resolved with one from long ago.
  */
 import type { Pdu } from '../../federation/event.ts';
-import type { EventStore, StoredEvent } from './event-store.ts';
+import { isHidden } from './event-store.ts';
+import type { EventStore } from './event-store.ts';
 import type { Room } from './room.ts';
 
 /**
@@ -27,10 +28,6 @@ async function pastThroughHidden(events: EventStore, ids: readonly string[]): Pr
     edge = hidden.flatMap((event) => event.pdu.prev_events).filter((id) => !past.has(id));
   }
   return past;
-}
-
-function isHidden({ outlier, rejected, softFailed }: StoredEvent): boolean {
-  return !outlier && (rejected || softFailed);
 }
 
 /** Whether an accepted event that we have comes after this one. */

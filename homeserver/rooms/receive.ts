@@ -11,6 +11,7 @@ import type { Pdu } from '../../federation/event.ts';
 import type { Logger } from 'pino';
 import type { Database } from '../database/database.ts';
 import { writeTogether } from '../database/writes.ts';
+import { MatrixError } from '../errors.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import type { IncompleteRooms } from './incomplete-rooms.ts';
 import type { Members } from './members.ts';
@@ -119,7 +120,8 @@ export class Receiver {
    */
   async #fillGap(room: Room, pdu: Pdu, id: string, origin: string): Promise<Set<string>> {
     const fetched = new Map<string, Pdu>();
-    for (const server of await this.#serversToAsk(room, origin)) {
+    const answering = new Set(await this.#serversToAsk(room, origin));
+    for (const server of answering) {
       try {
         const events = await this.#deps.remote().missingEvents({
           roomId: room.roomId,
@@ -131,11 +133,14 @@ export class Receiver {
         });
         for (const event of events) fetched.set(eventId(event, room.version), event);
       } catch (error) {
+        // One that does not answer now is not asked again; another may only not know the event.
+        if (!(error instanceof MatrixError) || error.status === 502) answering.delete(server);
         this.#deps.log.info({ err: error, roomId: room.roomId, server }, 'missing events were not given');
       }
-      if (pdu.prev_events.every((prev) => fetched.has(prev))) break;
+      // Who sends an event need not have all that came before it.
+      if ((await this.#open(room, [pdu, ...fetched.values()], fetched)).length === 0) break;
     }
-    await this.#fetchFurther(room, fetched, origin);
+    await this.#fetchFurther(room, pdu, fetched, answering);
     const floor = await this.#floor(room);
     const older = new Set<string>();
     const news = new Set<string>();
@@ -180,32 +185,44 @@ export class Receiver {
     return (await this.#deps.events.first(roomId))?.pdu.depth ?? 0;
   }
 
+  /** What some events cite and nobody has given yet, but not from before we came in. */
+  async #open(room: Room, pdus: readonly Pdu[], fetched: ReadonlyMap<string, Pdu>): Promise<string[]> {
+    const floor = await this.#floor(room);
+    const later = pdus.filter(({ depth }) => depth > floor + 1);
+    const cited = new Set(later.flatMap((event) => event.prev_events));
+    return this.#missing([...cited].filter((prev) => !fetched.has(prev)));
+  }
+
   /** After a long outage the gap is larger than one answer: goes on to what we know, but not to before we came in. */
-  async #fetchFurther(room: Room, fetched: Map<string, Pdu>, origin: string): Promise<void> {
+  async #fetchFurther(room: Room, pdu: Pdu, fetched: Map<string, Pdu>, servers: Iterable<string>): Promise<void> {
+    for (let round = 0; round < BACKFILL_ROUNDS; round++) {
+      const wanted = (await this.#open(room, [pdu, ...fetched.values()], fetched)).slice(0, MAX_BACKFILL_FROM);
+      if (wanted.length === 0 || !(await this.#fetchOlder(room, wanted, fetched, servers))) return;
+    }
+  }
+
+  /** Asks one server after the other for some events and what came before them. @returns whether one gave any */
+  async #fetchOlder(
+    room: Room,
+    wanted: readonly string[],
+    fetched: Map<string, Pdu>,
+    servers: Iterable<string>,
+  ): Promise<boolean> {
     const { events, remote } = this.#deps;
     const floor = await this.#floor(room);
-    for (let round = 0; round < BACKFILL_ROUNDS && fetched.size > 0; round++) {
-      const cited = new Map<string, number>();
-      for (const event of fetched.values()) for (const prev of event.prev_events) cited.set(prev, event.depth);
-      const open = await this.#missing([...cited.keys()].filter((prev) => !fetched.has(prev)));
-      const wanted = open.filter((prev) => (cited.get(prev) ?? 0) > floor + 1).slice(0, MAX_BACKFILL_FROM);
-      if (wanted.length === 0) return;
-      let page: Pdu[];
+    const before = fetched.size;
+    for (const server of servers) {
       try {
-        const servers = await this.#serversToAsk(room, origin);
-        page = await remote().backfill(room.roomId, wanted, servers, BACKFILL_LIMIT, room.version);
+        for (const event of await remote().backfill(room.roomId, wanted, [server], BACKFILL_LIMIT, room.version)) {
+          const id = eventId(event, room.version);
+          if (event.depth > floor && (await events.get(id))?.outlier !== false) fetched.set(id, event);
+        }
       } catch (error) {
-        this.#deps.log.info({ err: error, roomId: room.roomId }, 'a long gap could not be filled');
-        return;
+        this.#deps.log.info({ err: error, roomId: room.roomId, server }, 'a long gap could not be filled');
       }
-      const before = fetched.size;
-      for (const event of page) {
-        const eventIdHere = eventId(event, room.version);
-        const known = await events.get(eventIdHere);
-        if (event.depth > floor && (!known || known.outlier)) fetched.set(eventIdHere, event);
-      }
-      if (fetched.size === before) return;
+      if (fetched.size > before) return true;
     }
+    return false;
   }
 
   async #place(room: Room, pdu: Pdu, id: string, origin: string): Promise<StoredEvent> {

@@ -1,124 +1,112 @@
-import type { Pdu } from '../../federation/event.ts';
+import { eventId } from '../../federation/event.ts';
+import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
 import type { JsonObject } from '../../federation/json.ts';
-import { HostedRoom } from '../support/peer-host.ts';
-import { at, startHomeservers } from '../support/homeservers.ts';
+import { at, eventually, startHomeservers } from '../support/homeservers.ts';
 import type { TestFederation, TestHomeserver, TestUser } from '../support/homeservers.ts';
 import { Peer } from '../support/peer.ts';
+import type { PeerRoom } from '../support/peer.ts';
 
-/** More than are given at once for a gap. */
-const MISSED = 30;
-
-describe('A gap that could not be filled', () => {
+describe('A gap in the history of a room', () => {
   let federation: TestFederation;
-  let ours: TestHomeserver;
+  let server: TestHomeserver;
+  let bert: TestUser;
   let peer: Peer;
-  let room: HostedRoom;
-  let anna: TestUser;
-  /** Whether the peer gives history. */
-  let gives: boolean;
-  let since: string;
-  let count = 0;
+  let third: Peer;
+  let roomId: string;
+  let room: PeerRoom;
+  let mallory: string;
+  let thea: string;
 
   beforeAll(async () => {
     federation = await startHomeservers(1);
-    [ours] = federation.servers as [TestHomeserver];
-    peer = await Peer.start(federation);
+    [server] = federation.servers as [TestHomeserver];
+    bert = await server.register('bert');
+    [peer, third] = await Promise.all([Peer.start(federation), Peer.start(federation)]);
+    [mallory, thea] = [peer.userId('mallory'), third.userId('thea')];
   });
   afterAll(async () => {
-    await peer.close();
+    await Promise.all([peer.close(), third.close()]);
     await federation.close();
   });
-
-  /** Events right before some, newest first, without those. */
-  const before = (ids: readonly string[], limit: number): Pdu[] => {
-    const found: Pdu[] = [];
-    let edge = ids.flatMap((id) => room.events.get(id)?.prev_events ?? []);
-    while (edge.length > 0 && found.length < limit) {
-      const events = edge.map((id) => room.events.get(id)).filter((pdu) => pdu !== undefined);
-      found.push(...events);
-      edge = events.flatMap((pdu) => pdu.prev_events);
-    }
-    return found.slice(0, limit);
-  };
-
   beforeEach(async () => {
-    room = HostedRoom.make(peer);
-    gives = false;
-    peer.answer = (path, body): JsonObject | undefined | Promise<JsonObject | undefined> => {
-      if (path.includes('/get_missing_events/')) {
-        const { latest_events: latest, limit } = body as { latest_events: string[]; limit: number };
-        return { events: before(latest, limit).reverse() };
-      }
-      if (path.includes('/backfill/')) {
-        const ids = new URL(path, 'https://peer').searchParams.getAll('v');
-        const pdus = [...ids.map((id) => room.events.get(id)).filter((pdu) => pdu !== undefined), ...before(ids, 50)];
-        return gives ? { origin: peer.serverName, origin_server_ts: 1, pdus } : undefined;
-      }
-      return room.answer(path, body);
+    roomId = String(at(await bert.must('POST', 'client/v3/createRoom', { preset: 'public_chat' }), 'room_id'));
+    [peer.answer, third.answer] = [() => undefined, () => undefined];
+    await third.join(server.serverName, roomId, thea);
+    room = await peer.join(server.serverName, roomId, mallory);
+  });
+
+  const path = (rest: string): string => `client/v3/rooms/${encodeURIComponent(roomId)}/${rest}`;
+  const idOf = (pdu: Pdu): string => eventId(pdu, room.version);
+  /** A message after others, signed by the server of its sender. */
+  const message = (by: Peer, sender: string, body: string, previous: readonly string[], depth: number): Pdu => {
+    const content = { msgtype: 'm.text', body };
+    const {
+      signatures: _signatures,
+      hashes: _hashes,
+      ...draft
+    } = by.event(room, {
+      sender,
+      type: 'm.room.message',
+      content,
+    });
+    return by.sign({ ...draft, prev_events: [...previous], depth } as UnsignedPdu, room.version);
+  };
+  const bodies = async (): Promise<unknown[]> => {
+    const chunk = at(await bert.must('GET', path('messages?dir=b&limit=50')), 'chunk') as unknown[];
+    return chunk.map((event) => at(event, 'content', 'body')).filter(Boolean);
+  };
+  const answers = (kind: string, asked: string, pdus: readonly Pdu[]): JsonObject | undefined =>
+    asked.includes(`/${kind}/`) ? { [kind === 'backfill' ? 'pdus' : 'events']: [...pdus] } : undefined;
+
+  it('is filled from another server where the one that sends has a gap itself', async () => {
+    const { last, depth } = room;
+    const first = message(third, thea, 'first', [last], depth + 1);
+    const second = message(peer, mallory, 'second', [idOf(first)], depth + 2);
+    const newest = message(peer, mallory, 'newest', [idOf(second)], depth + 3);
+    peer.answer = (asked) => answers('get_missing_events', asked, [second]) ?? answers('backfill', asked, []);
+    third.answer = (asked) =>
+      asked.includes(`v=${encodeURIComponent(idOf(first))}`) ? answers('backfill', asked, [first]) : undefined;
+    await peer.send(server.serverName, [newest]);
+    expect(await bodies()).toEqual(['newest', 'second', 'first']);
+  });
+
+  it('is filled from another server when the one that sends can not be asked', async () => {
+    const { last, depth } = room;
+    const first = message(third, thea, 'first', [last], depth + 1);
+    const newest = message(peer, mallory, 'newest', [idOf(first)], depth + 2);
+    third.answer = (asked) =>
+      asked.includes(`v=${encodeURIComponent(idOf(first))}`)
+        ? answers('backfill', asked, [first])
+        : answers('get_missing_events', asked, []);
+    await peer.send(server.serverName, [newest]);
+    expect(await bodies()).toEqual(['newest', 'first']);
+  });
+
+  it('is found behind a hidden event', async () => {
+    const eve = peer.userId('eve');
+    const received: Pdu[] = [];
+    peer.answer = (asked, body) => {
+      if (!asked.includes('/v1/send/')) return undefined;
+      received.push(...(at(body, 'pdus') as Pdu[]));
+      return { pdus: {} };
     };
-    anna = await ours.register(`anna${String((count += 1))}`);
-    await anna.must('POST', `client/v3/join/${encodeURIComponent(room.roomId)}?via=${peer.serverName}`, {});
-    await anna.must('GET', `client/v3/rooms/${encodeURIComponent(room.roomId)}/members`);
-    await peer.send(ours.serverName, [say('before the gap')]);
-    since = String(at(await sync(), 'next_batch'));
-    for (let number = 1; number < MISSED; number += 1) say(`missed ${String(number)}`);
-    await peer.send(ours.serverName, [say('after the gap')]);
-  });
-
-  const say = (body: string): Pdu => room.say({ type: 'm.room.message', sender: room.creator, content: { body } });
-  const sync = (from?: string): Promise<unknown> => {
-    const filter = encodeURIComponent(JSON.stringify({ room: { timeline: { limit: 100 } } }));
-    return anna.must('GET', `client/v3/sync?filter=${filter}${from === undefined ? '' : `&since=${from}`}`);
-  };
-  const page = (from?: unknown): Promise<unknown> => {
-    const place = from === undefined ? '' : `&from=${String(from)}`;
-    return anna.must('GET', `client/v3/rooms/${encodeURIComponent(room.roomId)}/messages?dir=b&limit=100${place}`);
-  };
-  const bodies = (events: unknown): unknown[] => {
-    const said = (Array.isArray(events) ? (events as unknown[]) : []).map((event) => at(event, 'content', 'body'));
-    return said.filter((body) => body !== undefined);
-  };
-  const timeline = (answer: unknown, ...path: string[]): unknown =>
-    at(answer, 'rooms', 'join', room.roomId, 'timeline', ...path);
-  const missed = (from: number, to: number): string[] =>
-    Array.from({ length: from - to + 1 }, (_, index) => `missed ${String(from - index)}`);
-  /** The oldest that came by itself. */
-  const FIRST = MISSED - 20;
-
-  it('makes a sync limited, with a token from which what is missing is fetched', async () => {
-    const answer = await sync(since);
-    expect(timeline(answer, 'limited')).toBeTrue();
-    expect(bodies(timeline(answer, 'events'))).toEqual([...missed(MISSED - 1, FIRST).reverse(), 'after the gap']);
-    gives = true;
-    const older = bodies(at(await page(timeline(answer, 'prev_batch')), 'chunk'));
-    expect(older).toEqual([...missed(FIRST - 1, 1), 'before the gap']);
-    const again = await sync(since);
-    expect(timeline(again, 'limited')).withContext('when it was filled meanwhile').toBeTrue();
-    expect(bodies(timeline(again, 'events')))
-      .withContext('when it was filled')
-      .toEqual(bodies(timeline(answer, 'events')));
-  });
-
-  it('makes a first sync begin after the gap', async () => {
-    const answer = await sync();
-    expect(timeline(answer, 'limited')).toBeTrue();
-    expect(bodies(timeline(answer, 'events'))[0]).toBe(`missed ${String(FIRST)}`);
-  });
-
-  it('ends a page of messages that runs into it, and is tried again by who goes on', async () => {
-    const newest = await page();
-    expect(bodies(at(newest, 'chunk'))).toEqual(['after the gap', ...missed(MISSED - 1, FIRST)]);
-    gives = true;
-    const older = await page(at(newest, 'end'));
-    expect(bodies(at(older, 'chunk'))).toEqual([...missed(FIRST - 1, 1), 'before the gap']);
-  });
-
-  it('does not hide what is older when nobody gives what is missing', async () => {
-    const newest = await page();
-    const older = await page(at(newest, 'end'));
-    expect(bodies(at(older, 'chunk'))).toEqual(['before the gap']);
-    gives = true;
-    const again = await page(at(newest, 'end'));
-    expect(bodies(at(again, 'chunk'))).toEqual([...missed(FIRST - 1, 1), 'before the gap']);
+    room = await peer.join(server.serverName, roomId, eve);
+    const { last, depth, state } = room;
+    await bert.must('POST', path('ban'), { user_id: eve });
+    const ban = await eventually(
+      async () => received.find((pdu) => pdu.content['membership'] === 'ban'),
+      (pdu) => pdu !== undefined,
+    );
+    const first = message(peer, mallory, 'first', [last], depth + 1);
+    const hidden = message(peer, eve, 'hidden', [idOf(first)], depth + 2);
+    const newest = message(peer, mallory, 'newest', [idOf(hidden), idOf(ban as Pdu)], depth + 3);
+    const ids = state.map((pdu) => idOf(pdu));
+    peer.answer = (asked) =>
+      answers('get_missing_events', asked, [hidden]) ??
+      (asked.includes('/state_ids/') ? { pdu_ids: ids, auth_chain_ids: ids } : undefined);
+    await peer.send(server.serverName, [newest]);
+    peer.answer = (asked) =>
+      asked.includes(`v=${encodeURIComponent(idOf(hidden))}`) ? answers('backfill', asked, [hidden, first]) : undefined;
+    expect(await bodies()).toEqual(['newest', 'first']);
   });
 });
