@@ -42,7 +42,7 @@ const CLIENT_ID = 'hansetag';
 const CALLBACK_PATH = '/_hansetag/client/v1/login/callback';
 const HEALTH_PATH = '/_hansetag/health';
 const ANSWER_PATIENCE_MS = 3_000;
-const END_WITH_PARENT = join(ROOT, 'deploy/quickstart/end-with-parent.mjs');
+const END_WITH_PARENT = new URL('end-with-parent.mjs', import.meta.url).href;
 /** Of our own environment, what processes get. */
 const INHERITED = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ'];
 

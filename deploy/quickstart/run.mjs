@@ -5,7 +5,7 @@
  * skipped when it is done already and can be interrupted at any point.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildEstimate, WORKER_DEBIAN_PACKAGES, WorkerBuildError } from '../worker/build.mjs';
@@ -40,10 +40,7 @@ try {
 async function setUp(forCommand) {
   checkPlatform();
   const varDir = join(ROOT, 'var');
-  mkdirSync(varDir, { recursive: true });
-  const unlock = await lock(join(varDir, 'set-up.lock'), (owner) =>
-    console.log(`Waiting for the set-up that process ${String(owner)} does in this folder.`),
-  );
+  const unlock = await lockFolder(varDir);
   try {
     const needsBrowser = !['start', 'soak'].includes(forCommand) && process.env.CHROME_BIN === undefined;
     // Only root can make the network in which packets are counted and lost.
@@ -68,6 +65,21 @@ async function setUp(forCommand) {
   } finally {
     await unlock();
   }
+}
+
+/** One set-up at a time in this folder, which has to be ours. */
+async function lockFolder(varDir) {
+  try {
+    mkdirSync(varDir, { recursive: true });
+    accessSync(varDir, constants.W_OK);
+  } catch (error) {
+    throw new SetUpError(
+      `Everything is set up in ${ROOT}, and you may not write there (${error.code}). Clone it into a folder of your own.`,
+    );
+  }
+  return lock(join(varDir, 'set-up.lock'), (owner) =>
+    console.log(`Waiting for the set-up that process ${String(owner)} does in this folder.`),
+  );
 }
 
 /** The set-up is interrupted: nothing that it has started goes on. */

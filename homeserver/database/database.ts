@@ -1,7 +1,6 @@
 /** The one connection pool of a homeserver. Subjects write SQL through it; migrations run at start. */
 import { readdir } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { Sequelize } from 'sequelize';
 import type { Transaction } from 'sequelize';
@@ -89,7 +88,7 @@ export async function migrate(db: Database, log?: Logger): Promise<void> {
     migrations: files.map((file) => ({
       name: basename(file, '.ts'),
       up: async () => {
-        const module = (await import(pathToFileURL(new URL(file, folder).pathname).href)) as {
+        const module = (await import(new URL(file, folder).href)) as {
           up(parameters: { context: Database }): Promise<void>;
         };
         await module.up({ context: db });

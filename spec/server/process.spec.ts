@@ -13,7 +13,7 @@ import * as x509 from '@peculiar/x509';
 import { testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 
-const MAIN = new URL('../../homeserver/main.ts', import.meta.url).pathname;
+const MAIN = join(import.meta.dirname, '../../homeserver/main.ts');
 const SECRET = 'a secret of the spec and of nobody else';
 
 describe('The homeserver process', () => {

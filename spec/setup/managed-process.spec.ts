@@ -7,7 +7,7 @@ import { isRunning } from '../../deploy/quickstart/process-state.mjs';
 import { ManagedProcess } from '../../deploy/quickstart/managed-process.ts';
 
 const MODULE = new URL('../../deploy/quickstart/managed-process.ts', import.meta.url).href;
-const GUARD = new URL('../../deploy/quickstart/end-with-parent.mjs', import.meta.url).pathname;
+const GUARD = new URL('../../deploy/quickstart/end-with-parent.mjs', import.meta.url).href;
 
 describe('A process of the demonstration', () => {
   let folder: string;
