@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { SfuClient } from '../../sfu/client.ts';
 import { isRunning } from '../../deploy/quickstart/process-state.mjs';
-import { BUILD_TIMEOUT, SECRET, connect, eventually, workerBin } from './support.ts';
+import { BUILD_TIMEOUT, SECRET, basePort, connect, eventually, workerBin } from './support.ts';
 
 type Process = ChildProcessByStdio<null, Readable, Readable>;
 
@@ -22,7 +22,7 @@ describe('the SFU process', () => {
 
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), 'hansetag-sfu-'));
-    const base = 30_000 + (process.pid % 100) * 10;
+    const base = await basePort();
     environment = {
       HANSETAG_SFU_CONTROL: join(folder, 'control.sock'),
       HANSETAG_SFU_SECRET: SECRET,

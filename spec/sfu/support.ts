@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PlainTransport } from 'mediasoup/types';
 import { pino } from 'pino';
+import { isFree } from '../../deploy/quickstart/layout.ts';
 import { workerBinary } from '../../deploy/worker/build.mjs';
 import type { RtpParameters, Source } from '../../protocol/media.ts';
 import { SfuClient } from '../../sfu/client.ts';
@@ -17,8 +18,25 @@ import { writeRtp, type RtpEndpoint } from '../worker/rtp.ts';
 /** Building the worker takes some minutes, in milliseconds. */
 export const BUILD_TIMEOUT = 1_200_000;
 export const SECRET = 'a secret of the specs of the SFU';
-/** Below the ports that the system gives out, and apart from those of another run at the same time. */
-const BASE_PORT = 20_000 + (process.pid % 100) * 100;
+/** Every SFU of the specs has this many ports from its base port on. */
+const PORTS = 100;
+const ADDRESSES = ['127.0.0.2', '127.0.0.3', '127.0.0.4'];
+
+let base: Promise<number> | undefined;
+
+/** The first of a hundred ports that nobody uses, the same for all specs of this process. */
+export function basePort(): Promise<number> {
+  return (base ??= findBasePort());
+}
+
+async function findBasePort(): Promise<number> {
+  for (;;) {
+    // Below the ports that the system gives out. Where another run has its SFUs, it listens by TCP at the first port.
+    const candidate = 30_000 + PORTS * Math.floor(Math.random() * 27);
+    const free = await Promise.all(ADDRESSES.map((host) => isFree({ host, port: candidate })));
+    if (free.every(Boolean)) return candidate;
+  }
+}
 
 export async function workerBin(): Promise<string> {
   return (
@@ -60,14 +78,15 @@ export class Instance {
   ): Promise<Instance> {
     const folder = mkdtempSync(join(tmpdir(), 'hansetag-sfu-'));
     const path = join(folder, 'control.sock');
+    const first = await basePort();
     const config: SfuConfig = {
       control: { path },
       secret: SECRET,
       listenIp,
       announcedAddress: undefined,
-      webRtcPort: BASE_PORT,
-      probePort: BASE_PORT + 10,
-      linkPorts: { min: BASE_PORT + 20, max: BASE_PORT + 99 },
+      webRtcPort: first,
+      probePort: first + 10,
+      linkPorts: { min: first + 20, max: first + PORTS - 1 },
       workers,
       workerBin: await workerBin(),
       logLevel: 'silent',
