@@ -155,8 +155,9 @@ describe('the control line of the SFU', () => {
     clients.push(client);
     await expectAsync(client.request('stats', {})).toBeRejectedWith(jasmine.any(SfuError));
     const underWay = instance.client.request('conference.open', { conferenceId: CONFERENCE });
+    const failure = expectAsync(underWay).toBeRejectedWith(jasmine.objectContaining({ code: 'worker-lost' }));
     await instance.running.close();
-    await expectAsync(underWay).toBeRejectedWith(jasmine.objectContaining({ code: 'worker-lost' }));
+    await failure;
   });
 
   it('closes all media when no homeserver comes back within the grace time, and not before', async () => {
