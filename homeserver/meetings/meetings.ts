@@ -86,7 +86,10 @@ export class Meetings {
     return results;
   }
 
-  /** Meetings that a person is in or invited to, newest first. */
+  /**
+   * Meetings that a person is in or invited to, the newest membership first. When a room was made is of the clock of
+   * whoever made it and orders nothing.
+   */
   async list(userId: string): Promise<Meeting[]> {
     const rooms = await this.#rooms.roomsOf(userId, ['join', 'invite']);
     const meetings = await Promise.all(
@@ -94,7 +97,7 @@ export class Meetings {
         membership === 'invite' ? this.#invitation(roomId, userId, since) : this.#meeting(roomId, userId),
       ),
     );
-    return meetings.filter((meeting) => meeting !== undefined).sort((a, b) => b.createdAt - a.createdAt);
+    return meetings.filter((meeting) => meeting !== undefined).reverse();
   }
 
   /** @throws MatrixError 404 when the person is not a member: who is no member learns nothing of the room */

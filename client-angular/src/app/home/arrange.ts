@@ -18,7 +18,8 @@ function isOver(meeting: Meeting, now: number): boolean {
 
 /**
  * The order of the home page: first where people are already, then what is planned by time, then meetings without
- * a time by age, the newest first; what is over comes last.
+ * a time, the newest first; what is over comes last. Where no time was agreed on, the order of the server stays: when a
+ * meeting was made is of the clock of whoever made it.
  */
 export function arrange(meetings: readonly Meeting[], now: number): Arranged {
   const rank = (meeting: Meeting): number => {
@@ -30,7 +31,7 @@ export function arrange(meetings: readonly Meeting[], now: number): Arranged {
     const [first, second] = [rank(a), rank(b)];
     if (first !== second) return first - second;
     if (first === 1) return (a.startsAt ?? 0) - (b.startsAt ?? 0);
-    return (b.startsAt ?? b.createdAt) - (a.startsAt ?? a.createdAt);
+    return first === 3 ? (b.startsAt ?? 0) - (a.startsAt ?? 0) : 0;
   });
   const own = sorted.filter((meeting) => meeting.membership === 'join');
   const [first, ...rest] = own;
