@@ -1,5 +1,5 @@
 /** Who is here, by organisation. */
-import { ChangeDetectionStrategy, Component, computed, inject, signal } from '@angular/core';
+import { ChangeDetectionStrategy, Component, computed, inject, model } from '@angular/core';
 import type { Participant } from '../../../../../protocol/session.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { LocalMedia } from '../../media/local-media.ts';
@@ -20,7 +20,8 @@ const SEARCH_FROM = 8;
 export class PeoplePanel {
   protected readonly store = inject(ConferenceStore);
   readonly #local = inject(LocalMedia);
-  protected readonly search = signal('');
+  /** Belongs to whoever shows the panel, so that closing it forgets nothing. */
+  readonly search = model('');
   protected readonly searchable = computed(() => this.store.participants().length >= SEARCH_FROM);
   protected readonly groups = computed(() => {
     const own = this.store.participant(this.store.me())?.organisation;
@@ -44,7 +45,6 @@ export class PeoplePanel {
       case 'moderator':
         return $localize`:@@role.moderator:Moderator`;
       case 'guest':
-        return $localize`:@@role.guest:Guest`;
       case 'participant':
         return '';
     }

@@ -19,6 +19,7 @@ import { LocalMedia } from '../../media/local-media.ts';
 import { mediaKey } from '../../media/media-engine.ts';
 import { Icon } from '../../shared/icon.ts';
 import { OrganisationMark } from '../../shared/organisation-mark.ts';
+import { personLabel } from '../../shared/person-text.ts';
 import { VideoTrack } from '../../shared/video-track.ts';
 import { Clock } from './clock.ts';
 import { type TileState, tileState, tileText } from './tile-state.ts';
@@ -92,7 +93,7 @@ export class Tile {
   );
   protected readonly text = computed(() => tileText(this.state(), this.organisation().displayName, this.#clock.now()));
   protected readonly label = computed(() => {
-    const name = `${this.participant().displayName}, ${this.organisation().displayName}`;
+    const name = personLabel(this.participant(), this.organisation().displayName);
     return this.source() === 'screen' ? $localize`:@@tile.screen:Screen of ${name}:NAME:` : name;
   });
 
