@@ -48,6 +48,7 @@ describe('The chat', () => {
 
   beforeEach(async () => {
     sessionStorage.removeItem(UNSENT_KEY);
+    localStorage.removeItem('hansetag-chat-read');
     userId = signal('@bert:luebeck.example');
     chat = openChat();
     request.and.resolveTo({ messages: [message('$2'), message('$3')], next: 'older' });
@@ -71,13 +72,83 @@ describe('The chat', () => {
     expect(chat.hasOlder()).toBeFalse();
   });
 
-  it('counts what others wrote since one looked; history does not count', () => {
-    expect(chat.unread()).toBe(0);
+  it('stands in the order of the server, whatever the clocks of the senders say', async () => {
+    request.and.resolveTo({ messages: [message('$1', { sentAt: 9_000 }), message('$2', { sentAt: 1 })] });
+    await chat.open('!other');
+    chat.received(message('$4', { roomId: '!other', sentAt: 5 }));
+    chat.received(message('$3', { roomId: '!other', sentAt: 700_000 }));
+    expect(ids()).toEqual(['$1', '$2', '$3', '$4']);
+  });
+
+  it('counts what others wrote since one looked, and also what came before one entered', () => {
+    expect(chat.unread()).toBe(2);
+    chat.seen(['$2', '$3']);
+    chat.received(message('$4'));
     chat.received(message('$4'));
     chat.received(message('$5', { sender: '@bert:luebeck.example' }));
     expect(chat.unread()).toBe(1);
-    chat.read();
+    chat.seen(chat.unseen());
     expect(chat.unread()).toBe(0);
+  });
+
+  it('counts what came while the connection was lost, and nothing twice', async () => {
+    chat.seen(['$2', '$3']);
+    const told = jasmine.createSpy();
+    chat.onNew(told);
+    request.and.resolveTo({ messages: [message('$1'), message('$2'), message('$3'), message('$4'), message('$5')] });
+    await chat.open(ROOM);
+    expect([...chat.unseen()]).toEqual(['$4', '$5']);
+    expect(told.calls.allArgs()).toEqual([[[message('$4'), message('$5')]]]);
+  });
+
+  it('remembers in this browser what was read, of this account only', async () => {
+    chat.seen(['$2']);
+    const reopen = async (): Promise<number> => {
+      TestBed.resetTestingModule();
+      chat = openChat();
+      request.and.resolveTo({ messages: [message('$2'), message('$3')] });
+      await chat.open(ROOM);
+      return chat.unread();
+    };
+    expect(await reopen()).toBe(1);
+    chat.seen(['$3']);
+    expect(await reopen()).toBe(0);
+    userId.set('@clara:luebeck.example');
+    expect(await reopen()).toBe(2);
+  });
+
+  it('shows an edit in place of the message, and a deleted one not at all', async () => {
+    chat.changed(message('$3', { body: 'better', editedAt: 5 }));
+    expect(chat.messages().at(-1)?.body).toBe('better');
+    chat.changed(message('$9', { body: 'of a page that is not loaded' }));
+    chat.removed({ roomId: ROOM, eventId: '$2' });
+    expect(ids()).toEqual(['$3']);
+    expect([...chat.unseen()]).toEqual(['$3']);
+    // A page that was read before says otherwise.
+    request.and.resolveTo({ messages: [message('$1'), message('$2'), message('$3')] });
+    await chat.older();
+    expect(chat.messages().map(({ body }) => body)).toEqual(['$1', 'better']);
+    chat.received(message('$2'));
+    expect(ids()).toEqual(['$1', '$3']);
+  });
+
+  it('shows no more what was deleted while the connection was lost', async () => {
+    request.and.resolveTo({ messages: [message('$3', { body: 'edited' }), message('$4')], next: 'older' });
+    await chat.open(ROOM);
+    expect(chat.messages().map(({ body }) => body)).toEqual(['edited', '$4']);
+    expect([...chat.unseen()]).toEqual(['$3', '$4']);
+  });
+
+  it('forgets what comes for a meeting that is not open any more', async () => {
+    let answer: (value: unknown) => void = () => undefined;
+    request.and.returnValue(new Promise((resolve) => (answer = resolve)));
+    const opening = chat.open('!other');
+    request.and.resolveTo({ messages: [message('$7')] });
+    await chat.open(ROOM);
+    answer({ messages: [message('$8', { roomId: '!other' })], next: 'wrong' });
+    await opening;
+    expect(ids()).toEqual(['$7']);
+    expect(chat.hasOlder()).toBeFalse();
   });
 
   it('shows an own message once, whether the answer or the message comes first', async () => {

@@ -4,7 +4,13 @@
  */
 import { computed, effect, inject, Injectable, signal, untracked } from '@angular/core';
 import type { Source } from '../../../../protocol/media.ts';
-import type { MediaOpened, NotificationData, NotificationName, Params } from '../../../../protocol/session.ts';
+import type {
+  MediaOpened,
+  NotificationData,
+  NotificationName,
+  Params,
+  Participant,
+} from '../../../../protocol/session.ts';
 import { LOCAL_KINDS, type LocalKind, LocalMedia } from '../media/local-media.ts';
 import { MediaEngine } from '../media/media-engine.ts';
 import { MediaLine } from '../media/media-line.ts';
@@ -36,7 +42,7 @@ export type Phase =
 /** What is worth a sentence to somebody who does not see the screen. */
 export interface ConferenceEvent {
   kind: 'joined' | 'left';
-  displayName: string;
+  person: Pick<Participant, 'displayName' | 'guest'>;
 }
 
 /** What this computer sent before it was asleep, and does not send any more until the person says so. */
@@ -224,17 +230,19 @@ export class ConferenceClient {
     'consumer.layers': ({ consumerId, layers }) => this.#engine.layers(consumerId, layers === null),
     'media.restart': () => void this.#openMedia(),
     'chat.message': (message) => this.#chat.received(message),
+    'chat.changed': (message) => this.#chat.changed(message),
+    'chat.removed': (message) => this.#chat.removed(message),
     'conference.ended': ({ reason }) => this.#end(reason),
   };
 
   #announce<N extends NotificationName>(name: N, data: NotificationData<N>): void {
     if (name === 'participant.joined') {
-      const { displayName } = data as NotificationData<'participant.joined'>;
-      for (const listener of this.#events) listener({ kind: 'joined', displayName });
+      const person = data as NotificationData<'participant.joined'>;
+      for (const listener of this.#events) listener({ kind: 'joined', person });
     } else if (name === 'participant.left') {
       const { participantId } = data as NotificationData<'participant.left'>;
-      const displayName = this.#store.participant(participantId)?.displayName;
-      if (displayName !== undefined) for (const listener of this.#events) listener({ kind: 'left', displayName });
+      const person = this.#store.participant(participantId);
+      if (person) for (const listener of this.#events) listener({ kind: 'left', person });
     }
   }
 

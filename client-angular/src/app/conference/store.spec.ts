@@ -79,6 +79,14 @@ describe('The state of the conference', () => {
     });
   });
 
+  it('follows title and rights of the running meeting', () => {
+    expect(store.canInvite()).toBe(snapshot.canInvite);
+    store.apply('conference.changed', { roomId: '!r', title: 'Another title', canInvite: !snapshot.canInvite });
+    store.apply('conference.changed', { roomId: '!other', title: 'Not this', canInvite: snapshot.canInvite });
+    expect(store.title()).toBe('Another title');
+    expect(store.canInvite()).toBe(!snapshot.canInvite);
+  });
+
   it('forgets a link with the last participant of its organisation', () => {
     const jens = person('jens', 'hamburg.example', 30);
     store.apply('participant.joined', jens);

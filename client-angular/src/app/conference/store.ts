@@ -16,6 +16,8 @@ const UNKNOWN_COLOUR = '#5a6468';
 export class ConferenceStore {
   readonly roomId = signal('');
   readonly title = signal('');
+  /** The own person may invite others. */
+  readonly canInvite = signal(false);
   /** The own participant id; empty while in no conference. */
   readonly me = signal('');
   /** In the order in which they came to this screen. */
@@ -56,6 +58,7 @@ export class ConferenceStore {
   load(snapshot: ConferenceSnapshot): void {
     this.roomId.set(snapshot.roomId);
     this.title.set(snapshot.title);
+    this.canInvite.set(snapshot.canInvite);
     this.me.set(snapshot.me);
     this.#participants.update((before) => inPlace(before, snapshot.participants));
     this.#organisations.set(
@@ -70,6 +73,7 @@ export class ConferenceStore {
 
   clear(): void {
     this.me.set('');
+    this.canInvite.set(false);
     this.#participants.set(new Map());
     this.#organisations.set(new Map());
     this.#links.set(new Map());
@@ -91,6 +95,11 @@ export class ConferenceStore {
       this.#participants.update((all) => without(all, participantId));
       this.#speaking.update((all) => new Set([...all].filter((id) => id !== participantId)));
       this.#forgetLinks();
+    },
+    'conference.changed': ({ roomId, title, canInvite }) => {
+      if (roomId !== this.roomId()) return;
+      this.title.set(title);
+      this.canInvite.set(canInvite);
     },
     'organisation.seen': (organisation) => {
       this.#organisations.update((all) => new Map(all).set(organisation.serverName, organisation));

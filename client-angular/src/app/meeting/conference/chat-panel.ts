@@ -1,12 +1,16 @@
 /** The chat: read aloud as it comes, written with Enter. */
 import {
+  afterNextRender,
   afterRenderEffect,
   ChangeDetectionStrategy,
   Component,
   computed,
+  DestroyRef,
   type ElementRef,
   inject,
+  Injector,
   LOCALE_ID,
+  untracked,
   viewChild,
 } from '@angular/core';
 import { MatButton, MatIconButton } from '@angular/material/button';
@@ -30,6 +34,7 @@ export class ChatPanel {
   protected readonly chat = inject(Chat);
   protected readonly store = inject(ConferenceStore);
   readonly #locale = inject(LOCALE_ID);
+  readonly #injector = inject(Injector);
   protected readonly list = viewChild.required<ElementRef<HTMLElement>>('list');
   protected readonly maxLength = CHAT_MAX_LENGTH;
   protected readonly notSentText = notSentText;
@@ -37,21 +42,85 @@ export class ChatPanel {
   /** The length matters to nobody before it comes near its end. */
   protected readonly lengthShown = computed(() => this.chat.draftLength() > CHAT_MAX_LENGTH * 0.9);
 
+  /** The list stands at its end and goes on with it. */
+  #atEnd = true;
+  /** Where this panel, and not the person, has scrolled to. */
+  #ownTop: number | undefined;
+
   constructor() {
-    // New messages come into view, unless the person reads further up.
-    let atEnd = true;
+    let first = true;
     afterRenderEffect(() => {
       this.chat.messages();
       this.chat.outgoing();
-      const list = this.list().nativeElement;
-      if (atEnd) list.scrollTop = list.scrollHeight;
-      list.onscroll = () => {
-        atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 48;
-      };
+      untracked(() => {
+        if (first && this.chat.unread() > 0) this.showUnseen();
+        else if (this.#atEnd) this.#scrollTo(this.list().nativeElement.scrollHeight);
+        first = false;
+        this.#look();
+      });
     });
+    const onVisible = (): void => this.#look();
+    document.addEventListener('visibilitychange', onVisible);
+    inject(DestroyRef).onDestroy(() => document.removeEventListener('visibilitychange', onVisible));
   }
 
+  protected onScroll(): void {
+    this.#atEnd = this.#standsAtEnd();
+    // Whoever scrolls down to the end has passed everything.
+    const own = this.list().nativeElement.scrollTop === this.#ownTop;
+    if (this.#atEnd && !own && !document.hidden) this.chat.seen(this.chat.unseen());
+    this.#look();
+  }
+
+  /** Brings the first message that was not seen into view, wherever it stands. */
+  protected showUnseen(): void {
+    const unseen = this.chat.unseen();
+    const first = this.#articles().find(({ dataset }) => unseen.has(dataset['eventId'] ?? ''));
+    const list = this.list().nativeElement;
+    if (first) this.#scrollTo(first.offsetTop - list.offsetTop - 8);
+    this.#look();
+  }
+
+  protected async older(): Promise<void> {
+    const list = this.list().nativeElement;
+    const below = list.scrollHeight - list.scrollTop;
+    this.#atEnd = false;
+    await this.chat.older();
+    // What was read stays where it was on the screen.
+    afterNextRender({ read: () => this.#scrollTo(list.scrollHeight - below) }, { injector: this.#injector });
+  }
+
+  #scrollTo(top: number): void {
+    const list = this.list().nativeElement;
+    list.scrollTop = top;
+    this.#ownTop = list.scrollTop;
+    this.#atEnd = this.#standsAtEnd();
+  }
+
+  #standsAtEnd(): boolean {
+    const list = this.list().nativeElement;
+    return list.scrollHeight - list.scrollTop - list.clientHeight < 48;
+  }
+
+  /** Messages in view are seen, unless nobody looks at the page. */
+  #look(): void {
+    const unseen = this.chat.unseen();
+    if (unseen.size === 0 || document.hidden) return;
+    const { top, bottom } = this.list().nativeElement.getBoundingClientRect();
+    const inView = this.#articles().filter((article) => {
+      const place = article.getBoundingClientRect();
+      return place.bottom > top && place.top < bottom;
+    });
+    this.chat.seen(inView.map(({ dataset }) => dataset['eventId'] ?? ''));
+  }
+
+  #articles(): HTMLElement[] {
+    return [...this.list().nativeElement.querySelectorAll<HTMLElement>('article[data-event-id]')];
+  }
+
+  /** For show only, by the sender's server; empty when that says no time. */
   protected time(at: number): string {
+    if (at === 0) return '';
     const today = new Date().toDateString() === new Date(at).toDateString();
     return new Intl.DateTimeFormat(this.#locale, {
       ...(today ? {} : { day: 'numeric', month: 'short' }),
@@ -66,6 +135,7 @@ export class ChatPanel {
 
   protected send(event: Event): void {
     event.preventDefault();
+    this.#atEnd = true;
     void this.chat.send();
   }
 

@@ -96,7 +96,9 @@ describe('The stage', () => {
     const { root, store, fixture } = stage();
     store.apply('participant.changed', { ...anna, sources: [{ source: 'screen', paused: false }] });
     fixture.detectChanges();
-    expect(find(root, '[data-source=screen]').getAttribute('aria-label')).toBe('Screen of anna, Hamburg');
+    expect(find(root, '[data-source=screen]').getAttribute('aria-label')).toBe(
+      'Screen of \u2068anna\u2069, \u2068Hamburg\u2069',
+    );
   });
 });
 

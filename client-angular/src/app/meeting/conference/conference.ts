@@ -1,5 +1,4 @@
 /** The conference: stage, one bar, one panel beside the stage. Whoever comes here without the lobby goes there first. */
-import { LiveAnnouncer } from '@angular/cdk/a11y';
 import {
   ChangeDetectionStrategy,
   Component,
@@ -28,6 +27,7 @@ import { Icon } from '../../shared/icon.ts';
 import { Notice } from '../../shared/notice.ts';
 import { OrganisationMark } from '../../shared/organisation-mark.ts';
 import { OwnDialogs } from '../../shared/own-dialogs.ts';
+import { Announcements } from './announcements.ts';
 import { ChatPanel } from './chat-panel.ts';
 import { Clock } from './clock.ts';
 import { ConnectionsPanel } from './connections-panel.ts';
@@ -39,9 +39,6 @@ import { PeoplePanel } from './people-panel.ts';
 import { RemoteSound } from './remote-sound.ts';
 import type { LeaveDialogData } from './leave-dialog.ts';
 import { Stage } from './stage.ts';
-
-/** Announcements of comings and goings are gathered for this long, in ms. */
-const ANNOUNCE_MS = 1_500;
 
 @Component({
   host: { '(keydown.escape)': 'closePanel()', '(window:beforeunload)': 'beforeUnload($event)' },
@@ -60,7 +57,7 @@ const ANNOUNCE_MS = 1_500;
     RemoteSound,
     Stage,
   ],
-  providers: [Clock, OwnDialogs],
+  providers: [Announcements, Clock, OwnDialogs],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './conference.html',
   styleUrl: './conference.scss',
@@ -71,6 +68,7 @@ export class Conference {
   readonly #dialogs = inject(OwnDialogs);
   readonly #local = inject(LocalMedia);
   readonly #chat = inject(Chat);
+  readonly #announcements = inject(Announcements);
   readonly #session = inject(Session);
   readonly #host = inject<ElementRef<HTMLElement>>(ElementRef).nativeElement;
   protected readonly store = inject(ConferenceStore);
@@ -79,6 +77,7 @@ export class Conference {
   readonly roomId = input.required<string>();
   protected readonly phase = this.#client.phase;
   protected readonly panel = signal<PanelName | undefined>(undefined);
+  protected readonly peopleSearch = signal('');
   protected readonly soundBlocked = signal(false);
   protected readonly leftByOneself = signal(false);
   protected readonly linkText = linkText;
@@ -109,7 +108,6 @@ export class Conference {
   );
 
   constructor() {
-    const announcer = inject(LiveAnnouncer);
     const destroyed = inject(DestroyRef);
     effect(() => {
       if (this.phase().name !== 'out' || untracked(this.leftByOneself)) return;
@@ -119,30 +117,14 @@ export class Conference {
     effect(() => {
       if (this.phase().name !== 'in') this.#dialogs.close();
     });
-    effect(() => {
-      if (this.panel() === 'chat' && this.#chat.unread() > 0) this.#chat.read();
-    });
-    let gathered: string[] = [];
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const stop = this.#client.onEvent(({ kind, displayName }) => {
-      gathered.push(
-        kind === 'joined'
-          ? $localize`:@@announce.joined:${displayName}:NAME: has joined.`
-          : $localize`:@@announce.left:${displayName}:NAME: has left.`,
-      );
-      timer ??= setTimeout(() => {
-        const text =
-          gathered.length > 3
-            ? $localize`:@@announce.many:${gathered.length}:COUNT: people came or left.`
-            : gathered.join(' ');
-        gathered = [];
-        timer = undefined;
-        void announcer.announce(text, 'polite');
-      }, ANNOUNCE_MS);
+    const stop = this.#client.onEvent((event) => this.#announcements.people(event));
+    // An open chat is a log, which screen readers follow by themselves.
+    const stopChat = this.#chat.onNew((messages) => {
+      if (untracked(this.panel) !== 'chat') this.#announcements.messages(messages);
     });
     const silence = this.keys.listen({
-      m: () => this.#turn('microphone', announcer),
-      v: () => this.#turn('camera', announcer),
+      m: () => this.#turn('microphone'),
+      v: () => this.#turn('camera'),
       s: () => this.#client.toggleScreen(),
       c: () => this.togglePanel('chat', 'field'),
       p: () => this.togglePanel('people'),
@@ -150,8 +132,8 @@ export class Conference {
     });
     destroyed.onDestroy(() => {
       stop();
+      stopChat();
       silence();
-      clearTimeout(timer);
       // Going back in the browser is leaving, too.
       if (this.phase().name === 'in' || this.phase().name === 'joining') this.#client.leave();
     });
@@ -176,7 +158,7 @@ export class Conference {
   }
 
   /** Says it as well: the focus need not be on the button. */
-  #turn(kind: LocalKind, announcer: LiveAnnouncer): void {
+  #turn(kind: LocalKind): void {
     // The keys are still heard on the page that says that the meeting is over.
     if (this.phase().name !== 'in') return;
     const on = !this.#local.source(kind)().on;
@@ -185,7 +167,7 @@ export class Conference {
       microphone: on ? $localize`:@@announce.micOn:Microphone on` : $localize`:@@announce.micOff:Microphone off`,
       camera: on ? $localize`:@@announce.cameraOn:Camera on` : $localize`:@@announce.cameraOff:Camera off`,
     };
-    void announcer.announce(texts[kind], 'assertive');
+    this.#announcements.now(texts[kind]);
   }
 
   /** @param focus the head of the panel, or the field in it that is typed into */
@@ -216,11 +198,6 @@ export class Conference {
       data: { roomId: this.roomId(), title: this.store.title(), makeLink: false },
     });
   }
-
-  protected readonly canInvite = computed(() => {
-    const role = this.store.participants().find(({ participantId }) => participantId === this.store.me())?.role;
-    return role === 'owner' || role === 'moderator';
-  });
 
   protected playSound(): void {
     this.sound()?.play();
