@@ -139,6 +139,8 @@ export class RoomGraph {
   async hadToSoftFail(server: number, eventId: string): Promise<boolean> {
     for (const state of await this.#statesOnArrival(server, eventId)) {
       if (this.#truth.whyForbidden(eventId, state) !== undefined) return true;
+      // Where nobody of Synapse is left it forgets the current state, which then allows nothing.
+      if (this.#kinds[server] === 'synapse' && !this.#isInside(server, state)) return true;
     }
     return false;
   }
@@ -196,14 +198,17 @@ export class RoomGraph {
   async #isEntry(server: number, eventId: string, ends: readonly string[]): Promise<boolean> {
     const event = this.#events.get(eventId);
     if (event?.type !== 'm.room.member' || event.content['membership'] !== 'join') return false;
-    const name = this.#names[server];
-    if (ends.length === 0 || serverOf(event.sender) !== name) return false;
-    for (const id of (await this.#truth.after(ends)).values()) {
-      const state = this.#events.get(id);
-      if (state?.type !== 'm.room.member' || state.content['membership'] !== 'join') continue;
-      if (serverOf(state.sender) === name) return false;
-    }
-    return true;
+    if (ends.length === 0 || serverOf(event.sender) !== this.#names[server]) return false;
+    return !this.#isInside(server, await this.#truth.after(ends));
+  }
+
+  /** Whether somebody of a server is in the room by a state. */
+  #isInside(server: number, state: StateMap): boolean {
+    return [...state.values()].some((id) => {
+      const event = this.#events.get(id);
+      if (event?.type !== 'm.room.member' || event.content['membership'] !== 'join') return false;
+      return serverOf(event.sender) === this.#names[server];
+    });
   }
 
   #view(state: StateMap): ReturnType<typeof stateViewOf> {
