@@ -51,6 +51,7 @@ export class Session implements Notifier {
 
   /** Can the client get all notifications after `lastSeq`? */
   canResume(lastSeq: number): boolean {
+    if (this.#ended) return false;
     const first = this.#kept[0]?.seq ?? this.#seq + 1;
     return lastSeq <= this.#seq && lastSeq + 1 >= first;
   }

@@ -30,12 +30,21 @@ export class MeetingPlace {
     this.media = media;
   }
 
-  static async start(settings: Readonly<Record<string, string>> = {}): Promise<MeetingPlace> {
+  /** @param host of the server's name; an address keeps it apart from peers where access lists name hosts */
+  static async start(
+    settings: Readonly<Record<string, string>> = {},
+    host: 'localhost' | '127.0.0.1' = 'localhost',
+  ): Promise<MeetingPlace> {
     const media = await MediaServer.start();
-    const federation = await startHomeservers(1, { ...CHEAP_PASSWORDS, ...media.settings, ...settings });
-    const [server] = federation.servers;
-    if (!server) throw new Error('There is no server.');
-    return new MeetingPlace(federation, server, media);
+    try {
+      const federation = await startHomeservers(1, { ...CHEAP_PASSWORDS, ...media.settings, ...settings }, [host]);
+      const [server] = federation.servers;
+      if (!server) throw new Error('There is no server.');
+      return new MeetingPlace(federation, server, media);
+    } catch (error) {
+      await media.close();
+      throw error;
+    }
   }
 
   async register(localpart: string): Promise<Member> {

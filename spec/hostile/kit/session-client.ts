@@ -49,9 +49,12 @@ export class SessionClient {
   /** Connects, and comes back to its session if it had one. @returns whether that was still there */
   async connect(): Promise<boolean> {
     const socket = new WebSocket(this.#url);
+    this.#forget();
     this.#socket = socket;
     socket.on('error', () => undefined);
-    socket.on('message', (data) => this.#receive(String(data)));
+    socket.on('message', (data) => {
+      if (socket === this.#socket) this.#receive(String(data));
+    });
     socket.on('close', () => this.#end(socket));
     await once(socket, 'open');
     const outcome = await this.ask('hello', {
@@ -120,6 +123,7 @@ export class SessionClient {
   /** The connection breaks without a word. */
   drop(): void {
     this.#socket?.terminate();
+    this.#forget();
   }
 
   async close(): Promise<void> {
@@ -148,7 +152,11 @@ export class SessionClient {
   }
 
   #end(socket: WebSocket): void {
-    if (socket !== this.#socket) return;
+    if (socket === this.#socket) this.#forget();
+  }
+
+  /** What is not answered yet never will be. */
+  #forget(): void {
     for (const id of [...this.#waiting.keys()]) this.#settle(id, { error: { code: 'gone' } });
   }
 }
