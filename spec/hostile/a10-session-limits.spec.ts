@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { BUILD_TIMEOUT, workerBin } from '../sfu/support.ts';
 import { MeetingPlace, type Member } from './kit/meeting.ts';
+import type { SessionClient } from './kit/session-client.ts';
 
 describe('A10: a client that asks faster than it may', () => {
   let place: MeetingPlace;
@@ -51,7 +52,7 @@ describe('A10: a client that asks faster than it may', () => {
 
   it('has few sessions for each device', async () => {
     const device = await place.logIn('anna');
-    const sessions = [];
+    const sessions: SessionClient[] = [];
     for (let n = 0; n < 20; n += 1) sessions.push(await device.session());
     const open = (): number => sessions.filter(({ socket }) => socket.readyState === socket.OPEN).length;
     for (let tries = 0; tries < 100 && open() > 16; tries += 1) await new Promise((resolve) => setTimeout(resolve, 50));

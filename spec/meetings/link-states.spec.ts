@@ -4,7 +4,7 @@ import { createSigningKey, generateSeed, signJson } from '../../federation/signi
 import type { LinkState } from '../../protocol/session.ts';
 import { Organisations } from '../../homeserver/meetings/organisations.ts';
 import { LOST_AFTER_MS, Reachability } from '../../homeserver/meetings/conference/reachability.ts';
-import { ConferencePeer } from '../hostile/kit/conference-peer.ts';
+import type { ConferencePeer } from '../hostile/kit/conference-peer.ts';
 import { MediaServer } from '../hostile/kit/media-server.ts';
 import { MeetingPlace, type Member } from '../hostile/kit/meeting.ts';
 import { SessionClient } from '../hostile/kit/session-client.ts';
