@@ -44,6 +44,17 @@ const NO_ENVIRONMENT = {
   'no-restricted-properties': ['error', { object: 'process', property: 'env', message: 'Read it in config.ts.' }],
 };
 
+const HOMESERVER = [
+  forbid(['client-angular', 'deploy', 'spec'], 'The homeserver does not know these.'),
+  {
+    regex: '/sfu/(?!client\\.ts$|protocol\\.ts$)',
+    message: 'Of the SFU, the homeserver knows client.ts and protocol.ts only.',
+  },
+];
+
+/** Those who authorise events, and the store. */
+const MAY_READ_SIGNED_FORM = ['homeserver/rooms/**/*.ts', 'homeserver/federation-api/remote-rooms.ts'];
+
 const SERVER = ['protocol', 'federation', 'homeserver', 'sfu', 'deploy', 'spec'];
 
 export default tseslint.config(
@@ -130,11 +141,13 @@ export default tseslint.config(
   },
   {
     files: ['homeserver/**/*.ts'],
-    rules: restrict(forbid(['client-angular', 'deploy', 'spec'], 'The homeserver does not know these.'), {
-      regex: '/sfu/(?!client\\.ts$|protocol\\.ts$)',
-      message: 'Of the SFU, the homeserver knows client.ts and protocol.ts only.',
+    rules: restrict(...HOMESERVER, {
+      group: ['**/stored-event.ts'],
+      importNames: ['signedForm'],
+      message: 'Redacted content is for authorisation alone: read `event.pdu`.',
     }),
   },
+  { files: MAY_READ_SIGNED_FORM, rules: restrict(...HOMESERVER) },
   {
     files: ['protocol/**/*.ts', 'federation/**/*.ts', 'homeserver/**/*.ts', 'sfu/**/*.ts'],
     ignores: ['**/config.ts', 'homeserver/main.ts'],

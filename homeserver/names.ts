@@ -8,5 +8,5 @@ export const SFU_TRANSPORT = 'org.hansetag.sfu';
 export const MEETING = 'org.hansetag.meeting';
 /** EDU with transient facts of a conference: sources, mute states, requests to repeat them. */
 export const CONFERENCE_EDU = 'org.hansetag.conference';
-/** Field of a membership: the participant entered by a guest link. */
+/** Field of a membership, in the room and in a conference: the person entered by a guest link. */
 export const GUEST_FIELD = 'org.hansetag.guest';

@@ -253,6 +253,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
       key,
       keyring,
       sfu,
+      ignored: (userId) => forEach.accountData.ignored(userId),
       requireSession: sessionRequired,
       limitAnonymous: limits.anonymous,
       limitSending: limits.takeSending,

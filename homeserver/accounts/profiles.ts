@@ -7,6 +7,7 @@ import { canonicalJsonWithAnyNumbers, parseWithAnyNumbers } from '../../federati
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
 import type { Database, Tx } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
+import { GUEST_FIELD } from '../names.ts';
 import type { Accounts } from './accounts.ts';
 
 /** Bounds of the specification, in bytes. */
@@ -43,12 +44,13 @@ export class Profiles {
     return profile;
   }
 
-  /** What of a profile stands in a membership: `displayname` and `avatar_url`. */
+  /** What stands in a membership: `displayname` and `avatar_url`, and that it is a guest, for whom nobody vouches. */
   async membership(userId: string): Promise<JsonObject> {
     const { displayname, avatar_url: avatarUrl } = (await this.get(userId)) ?? {};
     return {
       ...(displayname === undefined ? {} : { displayname }),
       ...(avatarUrl === undefined ? {} : { avatar_url: avatarUrl }),
+      ...((await this.#accounts.isGuest(userId)) ? { [GUEST_FIELD]: true } : {}),
     };
   }
 

@@ -2,7 +2,6 @@
 import { isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
 import type { Pdu } from '../../federation/event.ts';
-import { shown } from '../rooms/rooms.ts';
 import type { StoredEvent } from '../rooms/rooms.ts';
 import { stickyForm } from '../sticky-events/sticky.ts';
 
@@ -18,9 +17,8 @@ export interface EventDetails {
   readonly membership?: string | undefined;
 }
 
-/** @param roomVersion id of the version of the event's room */
-export function clientEvent(event: StoredEvent, roomVersion: string, details: EventDetails = {}): JsonObject {
-  const pdu = shown(event, roomVersion);
+export function clientEvent(event: StoredEvent, details: EventDetails = {}): JsonObject {
+  const { pdu } = event;
   const { transactionId, replaced, redaction, membership } = details;
   const sticky = stickyForm(pdu);
   const redacts = member(pdu.content, 'redacts') ?? pdu.redacts;
@@ -38,12 +36,10 @@ export function clientEvent(event: StoredEvent, roomVersion: string, details: Ev
         ? {}
         : {
             replaces_state: replaced.eventId,
-            prev_content: shown(replaced, roomVersion).content,
+            prev_content: replaced.pdu.content,
             prev_sender: replaced.pdu.sender,
           }),
-      ...(redaction === undefined
-        ? {}
-        : { redacted_by: redaction.eventId, redacted_because: clientEvent(redaction, roomVersion) }),
+      ...(redaction === undefined ? {} : { redacted_by: redaction.eventId, redacted_because: clientEvent(redaction) }),
       ...(membership === undefined ? {} : { membership }),
       ...sticky.unsigned,
     },

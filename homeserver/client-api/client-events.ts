@@ -87,14 +87,13 @@ export class ClientEvents {
     const memberships = withMembership ? await this.#memberships(events, viewer.userId) : undefined;
     const forms: [string, JsonObject][] = [];
     for (const event of events) {
-      const version = await this.#rooms.version(event.roomId);
       const details: EventDetails = {
         transactionId: transactions.get(event.eventId),
         replaced: others.get(replaced.get(event.eventId) ?? ''),
         redaction: others.get(event.redactedBy ?? ''),
         membership: memberships?.get(event.eventId),
       };
-      forms.push([event.eventId, clientEvent(event, version?.id ?? '', details)]);
+      forms.push([event.eventId, clientEvent(event, details)]);
     }
     return forms;
   }

@@ -106,6 +106,7 @@ export class UserDirectory {
            SELECT 1 FROM (
              SELECT json FROM events
              WHERE type = 'm.room.member' AND state_key = m.user_id AND room_id = m.room_id AND NOT rejected
+               AND redacted_by IS NULL
              ORDER BY depth DESC LIMIT 1
            ) AS e
            WHERE ${ALL_WORDS(`m.user_id || ' ' || coalesce(substring(e.json FROM '"displayname":"([^"]*)"'), '')`)}

@@ -4,7 +4,6 @@ import { z } from 'zod';
 import { redact, wireForm } from '../../federation/event.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import { methods, MatrixError } from '../errors.ts';
-import { shown } from '../rooms/rooms.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 import { signedRouter } from './authenticate.ts';
 import { checkAccess, originOf, parameters } from './membership-router.ts';
@@ -56,7 +55,7 @@ export function graphRouter({ serverName, rooms, signed }: GraphRouterOptions): 
     const version = await rooms.version(event.roomId);
     if (!version) throw new MatrixError(404, 'M_NOT_FOUND', 'This server does not know the room.');
     const isWhole = await rooms.history.visibleToServer(event, origin);
-    return wireForm(isWhole ? shown(event, version.id) : redact(event.pdu, version), version);
+    return wireForm(isWhole ? event.pdu : redact(event.pdu, version), version);
   }
 
   async function wireForms(roomId: string, events: Iterable<StoredEvent>): Promise<JsonObject[]> {

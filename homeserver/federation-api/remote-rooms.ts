@@ -14,6 +14,7 @@ import { keptForm } from '../../federation/wire-form.ts';
 import { MatrixError } from '../errors.ts';
 import type { Knocked, MissingEventsQuery, RemoteRooms, RemoteState } from '../rooms/ports.ts';
 import type { Rooms } from '../rooms/rooms.ts';
+import { signedForm } from '../rooms/stored-event.ts';
 import { checkedEvent, checkedEvents, sortedEvents } from './checked-events.ts';
 
 const V1 = '/_matrix/federation/v1';
@@ -175,7 +176,12 @@ export class FederatedRooms implements RemoteRooms {
         missing = given.filter((pdu) => pdu === undefined).length;
       }
       const take = (list: readonly string[]): Pdu[] =>
-        list.map((eventIdHere) => known.get(eventIdHere)?.pdu ?? fetched.get(eventIdHere)).filter((pdu) => !!pdu);
+        list
+          .map((eventIdHere) => {
+            const stored = known.get(eventIdHere);
+            return stored ? signedForm(stored) : fetched.get(eventIdHere);
+          })
+          .filter((pdu) => pdu !== undefined);
       return { state: take(ids.pdu_ids), authChain: take(ids.auth_chain_ids), missing };
     });
   }

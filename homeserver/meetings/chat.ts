@@ -1,20 +1,38 @@
-/** Chat of a meeting: ordinary `m.room.message` events, so that any Matrix client can take part. */
+/**
+ * Chat of a meeting: ordinary `m.room.message` events, so that any Matrix client can take part. What people get is read
+ * from events as they may be seen, with the edit that holds.
+ */
 import { serverOf } from '../../federation/event.ts';
+import { isJsonObject, member } from '../../federation/json.ts';
+import type { JsonObject } from '../../federation/json.ts';
+import { stateKey } from '../../federation/auth-rules.ts';
 import type { ChatMessage, ChatPosition } from '../../protocol/session.ts';
-import { MAX_TIME } from '../../protocol/values.ts';
+import { isTime, MAX_TIME } from '../../protocol/values.ts';
+import { relationOf } from '../relations/index-relation.ts';
+import type { Relations } from '../relations/relations.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 import { isGuest, nameIn } from './people.ts';
 
 /** `m.room.message` kinds that have a body to show. */
 const SHOWN = new Set(['m.text', 'm.notice', 'm.emote']);
 
-export class Chat {
-  readonly #rooms: Rooms;
-  readonly #serverName: string;
+/** What an event makes of the chat. */
+export type ChatChange =
+  | { readonly kind: 'message' | 'changed'; readonly event: StoredEvent; readonly message: ChatMessage }
+  | { readonly kind: 'removed'; readonly eventId: string };
 
-  constructor(rooms: Rooms, serverName: string) {
-    this.#rooms = rooms;
-    this.#serverName = serverName;
+export interface ChatOptions {
+  readonly rooms: Rooms;
+  readonly relations: Relations;
+  readonly serverName: string;
+  /** Whom a user does not want to hear. */
+  readonly ignored: (userId: string) => Promise<ReadonlySet<string>>;
+}
+
+export class Chat {
+  readonly #options: ChatOptions;
+  constructor(options: ChatOptions) {
+    this.#options = options;
   }
 
   send(
@@ -23,7 +41,7 @@ export class Chat {
     transactionId: string,
     body: string,
   ): Promise<StoredEvent> {
-    return this.#rooms.send(roomId, sender.userId, {
+    return this.#options.rooms.send(roomId, sender.userId, {
       type: 'm.room.message',
       content: { msgtype: 'm.text', body },
       transactionId,
@@ -38,42 +56,113 @@ export class Chat {
     before: string | undefined,
     limit: number,
   ): Promise<{ messages: ChatMessage[]; next?: string }> {
-    const page = await this.#rooms.messages(roomId, userId, {
+    const { rooms, relations, ignored } = this.#options;
+    const unheard = await ignored(userId);
+    const page = await rooms.messages(roomId, userId, {
       ...(before ? { from: before } : {}),
       dir: 'b',
       limit,
-      wanted: (events) => events.filter((event) => event.pdu.type === 'm.room.message'),
+      wanted: (events) => events.filter((event) => isMessage(event) && !unheard.has(event.pdu.sender)),
     });
+    const edits = await relations.edits(roomId, userId, idsOf(page.events));
     const messages: ChatMessage[] = [];
-    for (const event of page.events) {
-      const message = await this.describe(event);
-      if (message) messages.unshift(message);
-    }
+    for (const event of page.events) messages.unshift(await this.#describe(event, edits.get(event.eventId)));
     return { messages, ...(page.end ? { next: page.end } : {}) };
   }
 
-  /** A stored event as the client shows it; undefined when it is not a message with a text. */
-  async describe(event: StoredEvent): Promise<ChatMessage | undefined> {
+  /** What a new event makes of the chat; undefined for what does not touch it. */
+  async change(event: StoredEvent): Promise<ChatChange | undefined> {
+    if (event.pdu.type === 'm.room.redaction') return this.#afterRedaction(event);
+    if (isMessage(event)) return { kind: 'message', event, message: await this.#describe(event, undefined) };
+    const relation = relationOf(event.pdu);
+    if (event.pdu.type !== 'm.room.message' || relation?.type !== 'm.replace') return undefined;
+    return this.#changed(event.roomId, relation.parentId, event.pdu.sender);
+  }
+
+  /** Those of some users who may see an event and want to hear its sender. */
+  async audience(event: StoredEvent, userIds: Iterable<string>): Promise<Set<string>> {
+    const { rooms, ignored } = this.#options;
+    const found = await Promise.all(
+      [...new Set(userIds)].map(async (userId) => {
+        if ((await ignored(userId)).has(event.pdu.sender)) return undefined;
+        return (await rooms.visibleAmong(event.roomId, userId, [event])).length > 0 ? userId : undefined;
+      }),
+    );
+    return new Set(found.filter((userId) => userId !== undefined));
+  }
+
+  async #afterRedaction(redaction: StoredEvent): Promise<ChatChange | undefined> {
+    const { rooms, relations } = this.#options;
+    const target = await rooms.redactedBy(redaction);
+    if (target?.pdu.type !== 'm.room.message') return undefined;
+    // Its content is gone; that it was an edit is still known.
+    const editedId = await relations.editedBy(target.eventId);
+    if (editedId === undefined) return { kind: 'removed', eventId: target.eventId };
+    return this.#changed(target.roomId, editedId, target.pdu.sender);
+  }
+
+  /** A message whose edits are no longer what they were. Only its own sender can have edited it. */
+  async #changed(roomId: string, eventId: string, editor: string): Promise<ChatChange | undefined> {
+    const { rooms, relations } = this.#options;
+    const event = await rooms.event(eventId);
+    if (event?.roomId !== roomId || event.pdu.sender !== editor || !isMessage(event)) return undefined;
+    const edit = (await relations.edits(roomId, editor, [eventId])).get(eventId);
+    return { kind: 'changed', event, message: await this.#describe(event, edit) };
+  }
+
+  async #describe(event: StoredEvent, edit: StoredEvent | undefined): Promise<ChatMessage> {
     const { pdu, roomId } = event;
-    const { msgtype, body } = pdu.content;
-    if (pdu.type !== 'm.room.message' || typeof msgtype !== 'string' || !SHOWN.has(msgtype)) return undefined;
-    if (typeof body !== 'string') return undefined;
-    const member = await this.#rooms.stateEvent(roomId, 'm.room.member', pdu.sender);
+    const membership = (await this.#memberAt(event))?.pdu;
+    const content = newContent(edit);
+    const editedAt = content === undefined ? undefined : edit?.pdu.origin_server_ts;
     return {
       eventId: event.eventId,
       roomId,
       sender: pdu.sender,
-      displayName: nameIn(member?.pdu, pdu.sender),
+      displayName: nameIn(membership, pdu.sender),
       organisation: serverOf(pdu.sender),
-      guest: isGuest(pdu.sender, member?.pdu, this.#serverName),
-      body,
-      sentAt: Math.min(Math.max(pdu.origin_server_ts, 0), MAX_TIME),
+      guest: isGuest(pdu.sender, membership, this.#options.serverName),
+      body: bodyOf(content ?? pdu.content) ?? '',
+      ...(editedAt === undefined ? {} : { editedAt: shownTime(editedAt) }),
+      sentAt: shownTime(pdu.origin_server_ts),
       position: chatPosition(event),
     };
+  }
+
+  /** The sender's membership as it was when the event was sent: whoever has left since keeps the name. */
+  async #memberAt(event: StoredEvent): Promise<StoredEvent | undefined> {
+    const { rooms } = this.#options;
+    const id = (await rooms.history.stateAfter(event))?.get(stateKey('m.room.member', event.pdu.sender));
+    return id === undefined ? undefined : rooms.event(id);
   }
 }
 
 /** Where a message stands among the others: the order in which its page is read, too. */
 export function chatPosition(event: StoredEvent): ChatPosition {
   return [event.pdu.depth, event.position];
+}
+
+/** A message with a text that stands for itself: no edit, and not deleted. */
+function isMessage(event: StoredEvent): boolean {
+  const { pdu } = event;
+  return pdu.type === 'm.room.message' && relationOf(pdu)?.type !== 'm.replace' && bodyOf(pdu.content) !== undefined;
+}
+
+function newContent(edit: StoredEvent | undefined): JsonObject | undefined {
+  const content = edit && member(edit.pdu.content, 'm.new_content');
+  return isJsonObject(content) && bodyOf(content) !== undefined ? content : undefined;
+}
+
+function bodyOf(content: JsonObject): string | undefined {
+  const [msgtype, body] = [member(content, 'msgtype'), member(content, 'body')];
+  return typeof msgtype === 'string' && SHOWN.has(msgtype) && typeof body === 'string' ? body : undefined;
+}
+
+function idsOf(events: readonly StoredEvent[]): string[] {
+  return events.map((event) => event.eventId);
+}
+
+/** What another server's clock says, as far as it can be shown. */
+function shownTime(time: number): number {
+  return isTime(time) ? time : time < 0 ? 0 : MAX_TIME;
 }

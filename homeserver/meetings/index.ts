@@ -12,7 +12,9 @@ import type { Database } from '../database/database.ts';
 import type { Edus } from '../federation-api/edus.ts';
 import { CALL_MEMBER, CONFERENCE_EDU } from '../names.ts';
 import type { Sender } from '../rooms/ports.ts';
+import { Relations } from '../relations/relations.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
+import { Serial } from '../rooms/serial.ts';
 import { Chat } from './chat.ts';
 import { meetingsClientRouter } from './client-router.ts';
 import { Conferences } from './conference/conferences.ts';
@@ -22,6 +24,7 @@ import { meetingsFederationRouter } from './federation-router.ts';
 import { GuestLinks } from './guest-links.ts';
 import { Meetings } from './meetings.ts';
 import { Organisations } from './organisations.ts';
+import type { Session } from './session/session.ts';
 import { SessionServer } from './session/session-server.ts';
 
 export interface MeetingsOptions {
@@ -40,6 +43,8 @@ export interface MeetingsOptions {
   key: SigningKey;
   keyring: KeyLookup;
   sfu: SfuClient;
+  /** Whom a user does not want to hear. */
+  ignored(userId: string): Promise<ReadonlySet<string>>;
   requireSession: RequestHandler;
   limitAnonymous: RequestHandler;
   /** Counts one message of a user. @throws MatrixError 429 */
@@ -75,7 +80,7 @@ export function meetingsRouters(options: MeetingsOptions): MeetingsParts {
     },
   });
   const meetings = new Meetings({ rooms, conferences, organisations, serverName });
-  const chat = new Chat(rooms, serverName);
+  const chat = new Chat({ rooms, relations: new Relations(db, rooms), serverName, ignored: options.ignored });
   const sessionServer = new SessionServer({
     sessions,
     conferences,
@@ -95,23 +100,40 @@ export function meetingsRouters(options: MeetingsOptions): MeetingsParts {
     }
   }
 
+  /** Changes of one room's chat go out in the order in which they were made. */
+  const inOrder = new Serial();
   async function deliverChat(event: StoredEvent): Promise<void> {
     const conference = conferences.get(event.roomId);
     if (!conference) return;
-    const message = await chat.describe(event);
-    if (!message) return;
-    for (const session of sessionServer.all()) {
-      if (conferences.seats.of(session)?.conference !== conference) continue;
-      const own = session.owner.userId === event.pdu.sender && event.transactionId !== undefined;
-      session.notify('chat.message', own ? { ...message, transactionId: event.transactionId } : message);
+    const { roomId } = event;
+    const change = await chat.change(event);
+    if (!change) return;
+    const present = (): Session[] =>
+      [...sessionServer.all()].filter((session) => conferences.seats.of(session)?.conference === conference);
+    if (change.kind === 'removed') {
+      for (const session of present()) session.notify('chat.removed', { roomId, eventId: change.eventId });
+      return;
+    }
+    const audience = await chat.audience(
+      change.event,
+      present().map(({ owner }) => owner.userId),
+    );
+    for (const session of present()) {
+      const { userId } = session.owner;
+      if (!audience.has(userId)) continue;
+      const own = userId === event.pdu.sender && event.transactionId !== undefined && change.kind === 'message';
+      const message = own ? { ...change.message, transactionId: event.transactionId } : change.message;
+      session.notify(change.kind === 'message' ? 'chat.message' : 'chat.changed', message);
     }
   }
 
   const stopListening = rooms.onEvent((event, { live }) => {
     const { pdu, roomId } = event;
     if (!live) return;
-    if (pdu.type === 'm.room.message') {
-      void deliverChat(event).catch((error: unknown) => log.warn({ err: error, roomId }, 'chat was not delivered'));
+    if (pdu.type === 'm.room.message' || pdu.type === 'm.room.redaction') {
+      void inOrder
+        .run(roomId, () => deliverChat(event))
+        .catch((error: unknown) => log.warn({ err: error, roomId }, 'chat was not delivered'));
     } else if (pdu.type === 'm.room.member') {
       for (const session of sessionServer.all()) {
         if (session.owner.userId === pdu.state_key) session.notify('meetings.changed', {});

@@ -2,7 +2,6 @@
 import type { InviteRule } from '../account-data/invite-permissions.ts';
 import type { Logger } from 'pino';
 import { serverOf } from '../../federation/event.ts';
-import { redactsOf } from '../../federation/event.ts';
 import { isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import { relationOf } from '../relations/index-relation.ts';
@@ -240,11 +239,8 @@ export class Evaluator {
   }
 
   async #takeBack(event: StoredEvent): Promise<void> {
-    const { rooms, notifications } = this.#options;
-    const version = await rooms.version(event.roomId);
-    const targetId = version && redactsOf(event.pdu, version);
-    const target = targetId === undefined ? undefined : await rooms.event(targetId);
-    if (target?.redactedBy !== undefined) await notifications.remove(target.eventId);
+    const target = await this.#options.rooms.redactedBy(event);
+    if (target) await this.#options.notifications.remove(target.eventId);
   }
 }
 

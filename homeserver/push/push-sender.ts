@@ -208,7 +208,7 @@ export class PushSender {
     return {
       type: pdu.type,
       sender: pdu.sender,
-      content: event.redactedBy === undefined ? pdu.content : {},
+      content: pdu.content,
       ...(sender === undefined ? {} : { sender_display_name: sender }),
       ...(room === undefined ? {} : { room_name: room }),
       ...(alias === undefined ? {} : { room_alias: alias }),

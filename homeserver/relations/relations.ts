@@ -159,7 +159,7 @@ export class Relations {
         }
       } else if (kind.rel_type === 'm.replace') {
         const living = kind.parents.filter((id) => parents.get(id)?.redactedBy === undefined);
-        for (const [parentId, edit] of await this.#edits(first.roomId, userId, living)) {
+        for (const [parentId, edit] of await this.edits(first.roomId, userId, living)) {
           add(parentId, 'm.replace', await show(edit));
         }
       } else {
@@ -208,8 +208,9 @@ export class Relations {
     return new Map(rows.map((row) => [row.parent_id, row.ids]));
   }
 
-  /** The edit of each event that holds: the last one of its own sender, of its own type. */
-  async #edits(roomId: string, userId: string, parentIds: readonly string[]): Promise<Map<string, StoredEvent>> {
+  /** The edit of each event that holds: the last one of its own sender, of its own type. Events are of one room. */
+  async edits(roomId: string, userId: string, parentIds: readonly string[]): Promise<Map<string, StoredEvent>> {
+    if (parentIds.length === 0) return new Map();
     const rows = await this.#db.query<{ parent_id: string; event_id: string }>(
       `SELECT DISTINCT ON (r.parent_id) r.parent_id, r.event_id FROM event_relations r
        JOIN events e ON e.event_id = r.event_id
@@ -234,6 +235,15 @@ export class Relations {
     return edits;
   }
 
+  /** The event that an event edits or edited: this is known of a redacted one, too. */
+  async editedBy(eventId: string): Promise<string | undefined> {
+    const [row] = await this.#db.query<{ parent_id: string }>(
+      `SELECT parent_id FROM event_relations WHERE event_id = $1 AND rel_type = 'm.replace'`,
+      [eventId],
+    );
+    return row?.parent_id;
+  }
+
   async #threads(
     roomId: string,
     userId: string,
@@ -253,7 +263,7 @@ export class Relations {
       userId,
       rows.map((row) => row.latest),
     );
-    const edits = await this.#edits(
+    const edits = await this.edits(
       roomId,
       userId,
       visible.map((event) => event.eventId),

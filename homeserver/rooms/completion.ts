@@ -18,6 +18,7 @@ import type { RemoteRooms, RemoteState, Sender } from './ports.ts';
 import type { Receiver } from './receive.ts';
 import type { Room, RoomTable } from './room.ts';
 import type { State } from './state-store.ts';
+import { signedForm } from './stored-event.ts';
 import type { Timeline } from './timeline.ts';
 
 /** Between the first tries, in ms; each time twice as long, up to the last. */
@@ -201,7 +202,7 @@ export class Completion {
     let found = false;
     for (const [id, event] of reviewed) {
       if (!event.softFailed || event.rejected) continue;
-      if ((await this.#deps.timeline.whyRejected(room, event.pdu, id, state.map)) !== undefined) continue;
+      if ((await this.#deps.timeline.whyRejected(room, signedForm(event), id, state.map)) !== undefined) continue;
       reviewed.set(id, { ...event, softFailed: false });
       found = true;
     }
@@ -217,7 +218,8 @@ export class Completion {
       const page = await events.storedFrom(room.roomId, from, READ_AT_ONCE);
       const writes: Write[] = [];
       for (const event of page) {
-        const { eventId: id, pdu } = event;
+        const { eventId: id } = event;
+        const pdu = signedForm(event);
         const stateBefore = await this.#stateBefore(room, entry, event, reviewed, before);
         const reason = await timeline.whyRejected(room, pdu, id, stateBefore.map);
         const rejected = reason !== undefined;

@@ -1,8 +1,8 @@
 /** Events as they are stored: the signed text, the three flags, and the state groups around each. */
-import { redact } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
 import { canonicalJson, parseStrict } from '../../federation/json.ts';
-import { roomVersion } from '../../federation/room-versions.ts';
+import { DEFAULT_ROOM_VERSION, roomVersion } from '../../federation/room-versions.ts';
+import type { RoomVersion } from '../../federation/room-versions.ts';
 import type { Database, Tx } from '../database/database.ts';
 import { writeTogether } from '../database/writes.ts';
 import type { Write } from '../database/writes.ts';
@@ -12,25 +12,10 @@ import { stickyWrite } from '../sticky-events/sticky.ts';
 import { besidePlace } from '../stream/tokens.ts';
 import type { Place } from '../stream/tokens.ts';
 import { Lru } from './lru.ts';
+import { redactedEvent, signedForm } from './stored-event.ts';
+import type { StoredEvent } from './stored-event.ts';
 
-/** An event with what we decided about it. */
-export interface StoredEvent {
-  readonly eventId: string;
-  readonly roomId: string;
-  readonly pdu: Pdu;
-  /** Order of storing; 0 for an outlier, negative for backfilled history. */
-  readonly position: number;
-  readonly rejected: boolean;
-  readonly softFailed: boolean;
-  readonly outlier: boolean;
-  /** Id of the event that redacted it. */
-  readonly redactedBy?: string;
-  /** State groups; undefined for outliers. */
-  readonly stateBefore?: number;
-  readonly stateAfter?: number;
-  /** The sending device's transaction id, while the event is new. */
-  readonly transactionId?: string;
-}
+export type { StoredEvent } from './stored-event.ts';
 
 interface Row {
   event_id: string;
@@ -43,15 +28,19 @@ interface Row {
   redacted_by: string | null;
   state_before: number | null;
   state_after: number | null;
+  /** Of the room, for a redacted event. */
+  version: string | null;
 }
 
 const CACHED_EVENTS = 20_000;
-const COLUMNS =
-  'event_id, room_id, position, json, rejected, soft_failed, outlier, redacted_by, state_before, state_after';
+const COLUMNS = `event_id, room_id, position, json, rejected, soft_failed, outlier, redacted_by, state_before, state_after,
+  CASE WHEN redacted_by IS NOT NULL THEN (SELECT version FROM rooms WHERE rooms.room_id = events.room_id) END AS version`;
 
 export class EventStore {
   readonly #db: Database;
   readonly #cache = new Lru<string, StoredEvent>(CACHED_EVENTS);
+  /** Grows with each redaction: what was read before one may be out of date, and is not kept. */
+  #redactions = 0;
 
   constructor(db: Database) {
     this.#db = db;
@@ -71,11 +60,12 @@ export class EventStore {
       else missing.push(id);
     }
     if (missing.length > 0) {
+      const redactions = this.#redactions;
       const rows = await this.#db.query<Row>(`SELECT ${COLUMNS} FROM events WHERE event_id = ANY($1)`, [missing]);
       for (const row of rows) {
         const event = stored(row);
         found.set(event.eventId, event);
-        this.#cache.set(event.eventId, event);
+        if (redactions === this.#redactions) this.#cache.set(event.eventId, event);
       }
     }
     return found;
@@ -91,12 +81,12 @@ export class EventStore {
     if (stored.length === 0) return [];
     const own: Write = {
       sql: `INSERT INTO events (event_id, room_id, position, type, state_key, sender, depth, origin_server_ts, json,
-         rejected, soft_failed, outlier, state_before, state_after)
+         rejected, soft_failed, outlier, state_before, state_after, redacted_by)
        SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[],
-         $8::bigint[], $9::text[], $10::boolean[], $11::boolean[], $12::boolean[], $13::bigint[], $14::bigint[])
+         $8::bigint[], $9::text[], $10::boolean[], $11::boolean[], $12::boolean[], $13::bigint[], $14::bigint[], $15::text[])
        ON CONFLICT (event_id) DO UPDATE SET position = excluded.position, rejected = excluded.rejected,
          soft_failed = excluded.soft_failed, outlier = excluded.outlier, state_before = excluded.state_before,
-         state_after = excluded.state_after
+         state_after = excluded.state_after, redacted_by = coalesce(events.redacted_by, excluded.redacted_by)
        WHERE events.outlier`,
       params: [
         stored.map((event) => event.eventId),
@@ -107,12 +97,13 @@ export class EventStore {
         stored.map(({ pdu }) => pdu.sender),
         stored.map(({ pdu }) => pdu.depth),
         stored.map(({ pdu }) => pdu.origin_server_ts),
-        stored.map(({ pdu }) => canonicalJson(pdu)),
+        stored.map((event) => canonicalJson(signedForm(event))),
         stored.map((event) => event.rejected),
         stored.map((event) => event.softFailed),
         stored.map((event) => event.outlier),
         stored.map((event) => event.stateBefore ?? null),
         stored.map((event) => event.stateAfter ?? null),
+        stored.map((event) => event.redactedBy ?? null),
       ],
     };
     const besides = stored.flatMap((event) => [relationWrite(event), stickyWrite(event)]);
@@ -165,12 +156,25 @@ export class EventStore {
     return rows.map(stored).filter(({ pdu }) => pdu.prev_events.some((id) => eventIds.includes(id)));
   }
 
-  /** Marks an event as redacted. */
-  async redact(eventId: string, by: string): Promise<void> {
-    await this.#db.query('UPDATE events SET redacted_by = $2 WHERE event_id = $1 AND redacted_by IS NULL', [
-      eventId,
-      by,
-    ]);
+  /**
+   * What takes the content out of an event, and out of the search. To be followed by `redacted`.
+   *
+   * @returns nothing for one that is redacted already
+   */
+  redaction(target: StoredEvent, by: string, version: RoomVersion): Write[] {
+    if (target.redactedBy !== undefined) return [];
+    return [
+      {
+        sql: 'UPDATE events SET redacted_by = $2, json = $3 WHERE event_id = $1 AND redacted_by IS NULL',
+        params: [target.eventId, by, canonicalJson(signedForm(redactedEvent(target, by, version)))],
+      },
+      { sql: 'DELETE FROM event_words WHERE event_id = $1', params: [target.eventId] },
+    ];
+  }
+
+  /** To be called after the commit of `redaction`, before anybody is told of it. */
+  redacted(eventId: string): void {
+    this.#redactions += 1;
     this.#cache.delete(eventId);
   }
 
@@ -239,7 +243,7 @@ export function isHidden({ outlier, rejected, softFailed }: StoredEvent): boolea
 }
 
 function stored(row: Row): StoredEvent {
-  return {
+  const event: StoredEvent = {
     eventId: row.event_id,
     roomId: row.room_id,
     // We wrote this text ourselves after parsing it; the strict parser reads every member name as it was signed.
@@ -248,14 +252,11 @@ function stored(row: Row): StoredEvent {
     rejected: row.rejected,
     softFailed: row.soft_failed,
     outlier: row.outlier,
-    ...(row.redacted_by === null ? {} : { redactedBy: row.redacted_by }),
     ...(row.state_before === null ? {} : { stateBefore: row.state_before }),
     ...(row.state_after === null ? {} : { stateAfter: row.state_after }),
   };
-}
-
-/** The event as others may see it: pruned when it was redacted. */
-export function shown(event: StoredEvent, version: string): Pdu {
-  const rules = roomVersion(version);
-  return event.redactedBy === undefined || rules === undefined ? event.pdu : redact(event.pdu, rules);
+  if (row.redacted_by === null) return event;
+  const version = roomVersion(row.version ?? DEFAULT_ROOM_VERSION);
+  if (!version) throw new Error(`The version of the room of ${row.event_id} is unknown.`);
+  return redactedEvent(event, row.redacted_by, version);
 }

@@ -12,7 +12,6 @@ import type { InvitePermissions } from '../account-data/invite-permissions.ts';
 import { MatrixError } from '../errors.ts';
 import type { Positions } from '../stream/positions.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
-import { shown } from './event-store.ts';
 import type { History } from './history.ts';
 import type { IncompleteRooms } from './incomplete-rooms.ts';
 import type { Invitation, Invitations } from './invitations.ts';
@@ -398,7 +397,7 @@ export class Memberships {
     const ids = STRIPPED_STATE.map((type) => currentId(room, type, ''));
     if (about !== undefined) ids.push(currentId(room, 'm.room.member', about));
     const events = await this.#deps.events.getMany(ids.filter((id) => id !== undefined));
-    return [...events.values()].map((event) => wireForm(shown(event, room.version.id), room.version));
+    return [...events.values()].map((event) => wireForm(event.pdu, room.version));
   }
 }
 

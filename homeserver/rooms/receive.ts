@@ -12,12 +12,15 @@ import type { Logger } from 'pino';
 import type { Database } from '../database/database.ts';
 import { writeTogether } from '../database/writes.ts';
 import { MatrixError } from '../errors.ts';
-import type { EventStore, StoredEvent } from './event-store.ts';
+import type { EventStore } from './event-store.ts';
 import type { IncompleteRooms } from './incomplete-rooms.ts';
 import type { Members } from './members.ts';
 import type { RemoteRooms } from './ports.ts';
+import type { EarlyRedactions } from './redactions.ts';
 import type { Room } from './room.ts';
 import type { State, StateStore } from './state-store.ts';
+import { redactedEvent, signedForm } from './stored-event.ts';
+import type { StoredEvent } from './stored-event.ts';
 import type { Timeline } from './timeline.ts';
 
 /** Most events asked for at once to fill the gap before an event; others cap it there. */
@@ -40,6 +43,7 @@ export interface ReceiverDeps {
   readonly states: StateStore;
   readonly members: Members;
   readonly incomplete: IncompleteRooms;
+  readonly redactions: EarlyRedactions;
   readonly timeline: Timeline;
   readonly remote: () => RemoteRooms;
   readonly log: Logger;
@@ -79,7 +83,7 @@ export class Receiver {
         throw new UnknownPlaceError(`What came before ${id} was not given.`);
       }
     }
-    return this.#place(room, pdu, id, origin);
+    return this.#place(room, pdu, id, origin, known);
   }
 
   /**
@@ -91,7 +95,8 @@ export class Receiver {
   async storeHistory(room: Room, pdus: readonly Pdu[], origin: string, nextPosition: () => number): Promise<number> {
     const fresh = new Map<string, Pdu>();
     for (const pdu of pdus) fresh.set(eventId(pdu, room.version), pdu);
-    for (const [id, event] of await this.#deps.events.getMany(fresh.keys())) if (!event.outlier) fresh.delete(id);
+    const known = await this.#deps.events.getMany(fresh.keys());
+    for (const [id, event] of known) if (!event.outlier) fresh.delete(id);
     const newestFirst = [...fresh].sort(([, a], [, b]) => b.depth - a.depth);
     const placed = newestFirst.map(([id, pdu]) => ({ id, pdu, position: nextPosition() }));
     let stored = 0;
@@ -100,7 +105,8 @@ export class Receiver {
         const stateBefore = await this.#stateBefore(room, pdu, id, origin);
         await this.#fetchAuthEvents(room, pdu, origin);
         const verdict = await this.#deps.timeline.judge(room, pdu, id, stateBefore);
-        await this.#deps.timeline.addHistory(room, pdu, stateBefore, { ...verdict, softFailed: false }, position);
+        const placing = { room, pdu, stateBefore, verdict: { ...verdict, softFailed: false }, known: known.get(id) };
+        await this.#deps.timeline.addHistory(placing, position);
         stored += 1;
       } catch (error) {
         if (!(error instanceof UnknownPlaceError)) throw error;
@@ -155,7 +161,7 @@ export class Receiver {
       const known = await this.#deps.events.get(eventIdHere);
       if (known && !known.outlier) continue;
       try {
-        await this.#place(room, event, eventIdHere, origin);
+        await this.#place(room, event, eventIdHere, origin, known);
       } catch (error) {
         if (!(error instanceof UnknownPlaceError)) throw error;
         this.#deps.log.info({ roomId: room.roomId, eventId: eventIdHere }, 'an event of a gap was left out');
@@ -225,14 +231,15 @@ export class Receiver {
     return false;
   }
 
-  async #place(room: Room, pdu: Pdu, id: string, origin: string): Promise<StoredEvent> {
+  /** @param known the event where it is stored as an outlier */
+  async #place(room: Room, pdu: Pdu, id: string, origin: string, known: StoredEvent | undefined): Promise<StoredEvent> {
     const stateBefore = await this.#stateBefore(room, pdu, id, origin);
     await this.#fetchAuthEvents(room, pdu, origin);
     const verdict = await this.#deps.timeline.judge(room, pdu, id, stateBefore);
     if (verdict.reason !== undefined) {
       this.#deps.log.info({ roomId: room.roomId, eventId: id, ...verdict }, 'a remote event was not accepted');
     }
-    return this.#deps.timeline.add({ room, pdu, stateBefore, verdict });
+    return this.#deps.timeline.add({ room, pdu, stateBefore, verdict, known });
   }
 
   async #stateBefore(room: Room, pdu: Pdu, id: string, origin: string): Promise<State> {
@@ -288,7 +295,7 @@ export class Receiver {
 
   /** Stores events that others cite, each checked against its own auth events, which must be among them or stored. */
   async storeOutliers(room: Pick<Room, 'roomId' | 'version' | 'create'>, pdus: readonly Pdu[]): Promise<void> {
-    const { db, events } = this.#deps;
+    const { db, events, redactions } = this.#deps;
     const byId = new Map<string, Pdu>();
     for (const pdu of pdus) {
       if (roomIdOf(pdu, room.version) === room.roomId) byId.set(eventId(pdu, room.version), pdu);
@@ -298,6 +305,10 @@ export class Receiver {
     const elsewhere = new Set([...byId.values()].flatMap((pdu) => pdu.auth_events).filter((id) => !byId.has(id)));
     const found = await events.getMany(elsewhere);
     for (const [id, event] of known) found.set(id, event);
+    const early = await redactions.of(
+      room.roomId,
+      [...byId].map(([id, { sender }]) => ({ id, sender })),
+    );
     let fresh: StoredEvent[] = [];
     const store = async (): Promise<void> => {
       await writeTogether(db, events.writes(fresh));
@@ -310,7 +321,7 @@ export class Receiver {
       const cited = pdu.auth_events.map((citedId) => found.get(citedId)).filter((event) => event !== undefined);
       // Without what it rests on nothing can be said of it, and nothing may rest on it.
       if (cited.length < pdu.auth_events.length) continue;
-      const event: StoredEvent = {
+      const whole: StoredEvent = {
         eventId: id,
         roomId: room.roomId,
         pdu,
@@ -319,6 +330,8 @@ export class Receiver {
         softFailed: false,
         outlier: true,
       };
+      const by = early.get(id);
+      const event = by === undefined ? whole : redactedEvent(whole, by, room.version);
       found.set(id, event);
       fresh.push(event);
       if (fresh.length >= STORED_AT_ONCE) await store();
@@ -372,17 +385,9 @@ function allowedBy(
     checkAuthEventsSelection(
       pdu,
       room.version,
-      cited.map((event) => ({ eventId: event.eventId, event: event.pdu, rejected: event.rejected })),
+      cited.map((event) => ({ eventId: event.eventId, event: signedForm(event), rejected: event.rejected })),
     );
-    checkAuth(
-      pdu,
-      id,
-      room.version,
-      stateViewOf(
-        cited.map((event) => event.pdu),
-        room.create,
-      ),
-    );
+    checkAuth(pdu, id, room.version, stateViewOf(cited.map(signedForm), room.create));
     return true;
   } catch (error) {
     if (error instanceof AuthError) return false;

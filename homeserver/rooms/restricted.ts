@@ -12,6 +12,7 @@ import { MatrixError } from '../errors.ts';
 import type { EventStore } from './event-store.ts';
 import type { Members } from './members.ts';
 import type { Room } from './room.ts';
+import { signedForm } from './stored-event.ts';
 
 /** Most rooms of a condition that are looked at. */
 const MAX_ALLOWED_ROOMS = 100;
@@ -81,7 +82,7 @@ export async function authoriser(deps: RestrictedDeps, room: Room, userId: strin
 async function inviter({ events, members, serverName }: RestrictedDeps, room: Room): Promise<string | undefined> {
   const levelsId = room.state.map.get(stateKey('m.room.power_levels', ''));
   const levels = levelsId === undefined ? undefined : await events.get(levelsId);
-  const view = stateViewOf(levels ? [levels.pdu] : [], room.create);
+  const view = stateViewOf(levels ? [signedForm(levels)] : [], room.create);
   const needed = powerLevels(view).invite;
   const named = Object.keys(isJsonObject(levels?.pdu.content['users']) ? levels.pdu.content['users'] : {});
   const candidates = [...creatorsOf(room.create, room.version), ...named].filter((userId) => {

@@ -9,6 +9,7 @@ import type { Write } from '../database/writes.ts';
 import { Lru } from './lru.ts';
 import type { State, StateStore } from './state-store.ts';
 import type { EventStore } from './event-store.ts';
+import { signedForm } from './stored-event.ts';
 
 export interface Room {
   readonly roomId: string;
@@ -54,7 +55,7 @@ export class RoomTable {
     const loaded: Room = {
       roomId,
       version,
-      create: create.pdu,
+      create: signedForm(create),
       createId: row.create_event,
       extremities: row.extremities,
       state: await this.#states.read(row.state_group),

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { powerLevelOf, stateKey } from '../../federation/auth-rules.ts';
 import type { StateKey } from '../../federation/auth-rules.ts';
-import { eventId, isCreate, isUserId, serverOf } from '../../federation/event.ts';
+import { eventId, isCreate, isUserId, redactsOf, serverOf } from '../../federation/event.ts';
 import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
 import { member } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
@@ -18,6 +18,7 @@ import type { SigningKey } from '../../federation/signing.ts';
 import { InvitePermissions } from '../account-data/invite-permissions.ts';
 import type { Database } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
+import { GUEST_FIELD } from '../names.ts';
 import type { Notifier } from '../stream/notifier.ts';
 import type { Positions } from '../stream/positions.ts';
 import { readToken } from '../stream/tokens.ts';
@@ -44,11 +45,13 @@ import type { RemoteRooms, Sender } from './ports.ts';
 import { readPage } from './pages.ts';
 import type { Page, PageQuery } from './pages.ts';
 import { Receiver } from './receive.ts';
+import { EarlyRedactions } from './redactions.ts';
 import { currentId, RoomTable } from './room.ts';
 import type { Room } from './room.ts';
 import { Serial } from './serial.ts';
 import { StateChanges } from './state-changes.ts';
 import { StateStore } from './state-store.ts';
+import { signedForm } from './stored-event.ts';
 import { Timeline } from './timeline.ts';
 import { upgradeRoom } from './upgrade.ts';
 import type { UpgradeOptions } from './upgrade.ts';
@@ -56,7 +59,6 @@ import type { UpgradeOptions } from './upgrade.ts';
 export type { CreateRoomOptions } from './create-room.ts';
 export type { StoredEvent } from './event-store.ts';
 export type { NewEvent } from './local-events.ts';
-export { shown } from './event-store.ts';
 
 /** Told of every accepted event after it was stored, in order within a room. Its exceptions change nothing. */
 export type EventListener = (event: StoredEvent, info: { live: boolean }) => void;
@@ -76,7 +78,7 @@ export interface RoomsOptions {
   readonly sender: Sender;
   readonly positions: Positions;
   readonly notifier: Notifier;
-  /** Name and picture of a local user, as they stand in a membership. */
+  /** Name and picture of a local user, and whether it is a guest, as they stand in a membership. */
   readonly profile: (userId: string) => Promise<JsonObject>;
   readonly log: Logger;
 }
@@ -114,7 +116,11 @@ export class Rooms {
   /** When the last room was created here, Unix time in ms. */
   #lastCreation = 0;
 
-  private constructor(options: RoomsOptions, first: number, incomplete: IncompleteRooms) {
+  private constructor(
+    options: RoomsOptions,
+    first: number,
+    { incomplete, redactions }: { incomplete: IncompleteRooms; redactions: EarlyRedactions },
+  ) {
     const { db, serverName, key, sender, positions, log } = options;
     this.#options = options;
     this.#positions = positions;
@@ -135,6 +141,7 @@ export class Rooms {
       invitations: this.#invitations,
       changes: this.changes,
       incomplete,
+      redactions,
       positions,
       sender,
       emit: (event: StoredEvent, info: { live: boolean }) => this.#emit(event, info),
@@ -198,7 +205,8 @@ export class Rooms {
   static async open(options: RoomsOptions): Promise<Rooms> {
     const { db, positions } = options;
     const incomplete = await IncompleteRooms.load(db, positions.current);
-    return new Rooms(options, await new EventStore(db).firstPosition(), incomplete);
+    const redactions = await EarlyRedactions.load(db);
+    return new Rooms(options, await new EventStore(db).firstPosition(), { incomplete, redactions });
   }
 
   /** Goes on completing the rooms that were entered without their whole state. */
@@ -283,6 +291,13 @@ export class Rooms {
 
   /** Sends an event of a local user. @throws MatrixError 403 when the room's rules forbid it, 404 for no such room */
   async send(roomId: string, sender: string, event: NewEvent): Promise<StoredEvent> {
+    if (event.type === 'm.room.member' && event.stateKey === sender) {
+      // What this server says of its people is not theirs to change.
+      const { [GUEST_FIELD]: _said, ...content } = event.content;
+      const { [GUEST_FIELD]: guest } = await this.#options.profile(sender);
+      const vouched = guest === undefined ? content : { ...content, [GUEST_FIELD]: guest };
+      return this.#inTurn(roomId, async (room) => this.#local.send(room, sender, { ...event, content: vouched }));
+    }
     if (this.#batches.takes(event)) return this.#batches.send(roomId, sender, event);
     return this.#inTurn(roomId, async (room) => this.#local.send(room, sender, event));
   }
@@ -454,7 +469,7 @@ export class Rooms {
     const room = await this.#require(roomId);
     const levels = await this.stateEvent(roomId, 'm.room.power_levels', '');
     return powerLevelOf(userId, room.version, {
-      get: (type, key) => (type === 'm.room.power_levels' && key === '' ? levels?.pdu : undefined),
+      get: (type, key) => (type === 'm.room.power_levels' && key === '' && levels ? signedForm(levels) : undefined),
       create: room.create,
     });
   }
@@ -463,7 +478,10 @@ export class Rooms {
   async mayInvite(roomId: string, userId: string): Promise<boolean> {
     if ((await this.membership(roomId, userId)) !== 'join') return false;
     const levels = await this.stateEvent(roomId, 'm.room.power_levels', '');
-    return (await this.powerLevel(roomId, userId)) >= (readLevel(member(levels?.pdu.content, 'invite')) ?? 0);
+    return (
+      (await this.powerLevel(roomId, userId)) >=
+      (readLevel(member(levels && signedForm(levels).content, 'invite')) ?? 0)
+    );
   }
 
   /** A page of what a user may see; fetches history from other servers where ours has gaps. */
@@ -485,8 +503,16 @@ export class Rooms {
     }
     if (!target || target.pdu.sender === userId) return true;
     const levels = await this.stateEvent(roomId, 'm.room.power_levels', '');
-    const needed = readLevel(member(levels?.pdu.content, 'redact')) ?? 50;
+    const needed = readLevel(member(levels && signedForm(levels).content, 'redact')) ?? 50;
     return (await this.powerLevel(roomId, userId)) >= needed;
+  }
+
+  /** The event that a redaction has redacted; undefined when it did not. */
+  async redactedBy(redaction: StoredEvent): Promise<StoredEvent | undefined> {
+    const version = await this.version(redaction.roomId);
+    const targetId = version && redactsOf(redaction.pdu, version);
+    const target = targetId === undefined ? undefined : await this.#events.get(targetId);
+    return target?.redactedBy === redaction.eventId ? target : undefined;
   }
 
   /** One event that the user may see. @throws MatrixError 404 */
@@ -571,7 +597,7 @@ export class Rooms {
   /** Whether the room's access list lets a server take part. */
   async serverAllowed(roomId: string, server: string): Promise<boolean> {
     const acl = await this.stateEvent(roomId, 'm.room.server_acl', '');
-    return serverAllowed(acl?.pdu.content, server);
+    return serverAllowed(acl && signedForm(acl).content, server);
   }
 
   /** Whether this server may take part where a list like this holds. */

@@ -24,7 +24,7 @@ import type { Database } from '../database/database.ts';
 import { writeTogether } from '../database/writes.ts';
 import type { Write } from '../database/writes.ts';
 import { MatrixError } from '../errors.ts';
-import type { EventStore, StoredEvent } from './event-store.ts';
+import type { EventStore } from './event-store.ts';
 import { extremitiesWith } from './extremities.ts';
 import type { IncompleteRooms } from './incomplete-rooms.ts';
 import type { Invitations } from './invitations.ts';
@@ -32,10 +32,13 @@ import { transactionWrites } from './client-transactions.ts';
 import type { MembershipEntry, Members } from './members.ts';
 import type { Sender } from './ports.ts';
 import type { Positions } from '../stream/positions.ts';
+import type { EarlyRedactions } from './redactions.ts';
 import type { Room, RoomTable } from './room.ts';
 import { differences } from './state-changes.ts';
 import type { StateChanges } from './state-changes.ts';
 import type { State, StateMap, StateStore } from './state-store.ts';
+import { redactedEvent, signedForm } from './stored-event.ts';
+import type { StoredEvent } from './stored-event.ts';
 
 /** What decided the fate of an event. */
 export interface Verdict {
@@ -53,6 +56,8 @@ export interface Addition {
   /** To whom it is sent; nobody for an event that its own server has sent out already. */
   readonly fanOut?: 'all' | { except: readonly string[] };
   readonly transaction?: { userId: string; deviceId: string; transactionId: string };
+  /** The event where it is stored already, as an outlier. */
+  readonly known?: StoredEvent | undefined;
 }
 
 export interface TimelineDeps {
@@ -65,6 +70,7 @@ export interface TimelineDeps {
   readonly invitations: Invitations;
   readonly changes: StateChanges;
   readonly incomplete: IncompleteRooms;
+  readonly redactions: EarlyRedactions;
   readonly positions: Positions;
   readonly sender: Sender;
   readonly emit: (event: StoredEvent, info: { live: boolean }) => void;
@@ -119,9 +125,15 @@ export class Timeline {
   /** @param fresh an event that is being stored and can not be read back yet */
   async resolve(room: Room, maps: readonly StateMap[], fresh?: { id: string; pdu: Pdu }): Promise<StateMap> {
     return resolveState(room.version, [...maps], {
-      event: async (id) => (id === fresh?.id ? fresh.pdu : (await this.#deps.events.get(id))?.pdu),
+      event: async (id) => (id === fresh?.id ? fresh.pdu : await this.#signed(id)),
       rejected: async (id) => (id === fresh?.id ? false : ((await this.#deps.events.get(id))?.rejected ?? true)),
     });
+  }
+
+  /** Authorisation looks at events as they were signed: what was redacted later counted then. */
+  async #signed(id: string): Promise<Pdu | undefined> {
+    const event = await this.#deps.events.get(id);
+    return event && signedForm(event);
   }
 
   /** The part of a state that decides about an event. */
@@ -132,10 +144,7 @@ export class Timeline {
       if (id !== undefined) ids.push(id);
     }
     const events = await this.#deps.events.getMany(ids);
-    return stateViewOf(
-      [...events.values()].map((event) => event.pdu),
-      room.create,
-    );
+    return stateViewOf([...events.values()].map(signedForm), room.create);
   }
 
   /** The membership of a user in the room's current state. */
@@ -180,12 +189,13 @@ export class Timeline {
       checkAuthEventsSelection(
         pdu,
         room.version,
-        [...cited].map(([citedId, event]) => ({ eventId: citedId, event: event.pdu, rejected: event.rejected })),
+        [...cited].map(([citedId, event]) => ({
+          eventId: citedId,
+          event: signedForm(event),
+          rejected: event.rejected,
+        })),
       );
-      const own = stateViewOf(
-        [...cited.values()].map((event) => event.pdu),
-        room.create,
-      );
+      const own = stateViewOf([...cited.values()].map(signedForm), room.create);
       checkAuth(pdu, id, room.version, own);
       checkAuth(pdu, id, room.version, await this.view(room, before, pdu));
       return undefined;
@@ -224,7 +234,7 @@ export class Timeline {
     try {
       // Everything is worked out first and then written at once: a busy room is as fast as its round trips.
       const after = await this.after(room, pdu, id, stateBefore, verdict);
-      const event: StoredEvent = {
+      const { event, writes: early } = await this.#redactedEarly(addition, {
         eventId: id,
         roomId: room.roomId,
         pdu,
@@ -235,8 +245,9 @@ export class Timeline {
         stateBefore: stateBefore.group,
         stateAfter: after.state.group,
         ...(addition.transaction === undefined ? {} : { transactionId: addition.transaction.transactionId }),
-      };
-      const writes = [...after.writes, ...events.writes([event])];
+      });
+      const redaction = accepted ? await this.#redaction(room, event) : undefined;
+      const writes = [...after.writes, ...events.writes([event]), ...early, ...(redaction?.writes ?? [])];
       if (addition.transaction !== undefined) {
         writes.push(...transactionWrites(room.roomId, [{ ...addition.transaction, type: pdu.type, eventId: id }]));
       }
@@ -259,16 +270,14 @@ export class Timeline {
       await writeTogether(db, writes);
       if (serversChange) members.changing(room.roomId);
       events.committed(event);
+      if (redaction?.target !== undefined) events.redacted(redaction.target);
       if (next) {
         Object.assign(room, next);
         rooms.committed(room);
       }
       positions.settle(position);
       sender.flush(destinations);
-      if (accepted) {
-        if (pdu.type === 'm.room.redaction') await this.#applyRedaction(room, event);
-        this.#deps.emit(event, { live: true });
-      }
+      if (accepted) this.#deps.emit(event, { live: true });
       return event;
     } finally {
       positions.settle(position);
@@ -290,11 +299,12 @@ export class Timeline {
   }
 
   /** Stores an event of history from before what we had: it changes neither the current state nor the extremities. */
-  async addHistory(room: Room, pdu: Pdu, stateBefore: State, verdict: Verdict, position: number): Promise<void> {
+  async addHistory(addition: Addition, position: number): Promise<void> {
     const { db, events } = this.#deps;
+    const { room, pdu, stateBefore, verdict } = addition;
     const id = eventId(pdu, room.version);
     const after = await this.after(room, pdu, id, stateBefore, verdict);
-    const event: StoredEvent = {
+    const { event, writes: early } = await this.#redactedEarly(addition, {
       eventId: id,
       roomId: room.roomId,
       pdu,
@@ -304,9 +314,11 @@ export class Timeline {
       outlier: false,
       stateBefore: stateBefore.group,
       stateAfter: after.state.group,
-    };
-    await writeTogether(db, [...after.writes, ...events.writes([event])]);
+    });
+    const redaction = verdict.rejected ? undefined : await this.#redaction(room, event);
+    await writeTogether(db, [...after.writes, ...events.writes([event]), ...early, ...(redaction?.writes ?? [])]);
     events.committed(event);
+    if (redaction?.target !== undefined) events.redacted(redaction.target);
   }
 
   /** The index of the memberships of a whole state, for a room that is entered through another server. */
@@ -413,9 +425,43 @@ export class Timeline {
     });
   }
 
-  async #applyRedaction(room: Room, redaction: StoredEvent): Promise<void> {
-    const target = await this.#redacts(room, redaction.pdu);
-    if (typeof target === 'object') await this.#deps.events.redact(target.eventId, redaction.eventId);
+  /**
+   * What an accepted event takes out of another one, to be written with it; undefined for what is no redaction.
+   *
+   * @returns `target` is the redacted event; without it, that one has not come yet or must not be redacted
+   */
+  async #redaction(room: Room, event: StoredEvent): Promise<{ writes: Write[]; target?: string } | undefined> {
+    const { events, redactions } = this.#deps;
+    const { pdu } = event;
+    const targetId = pdu.type === 'm.room.redaction' ? redactsOf(pdu, room.version) : undefined;
+    if (targetId === undefined) return undefined;
+    const target = await this.#redacts(room, pdu);
+    if (target === 'nothing') return undefined;
+    if (target !== 'unknown') {
+      return { writes: events.redaction(target, event.eventId, room.version), target: target.eventId };
+    }
+    const anybodys = await this.#redactsAnybodys(room, pdu);
+    const early = { eventId: event.eventId, roomId: room.roomId, targetId, sender: pdu.sender, anybodys };
+    return { writes: [redactions.write(early)] };
+  }
+
+  /** The event without what was redacted before it came, and what is to be written besides. */
+  async #redactedEarly(
+    { room, known }: Addition,
+    event: StoredEvent,
+  ): Promise<{ event: StoredEvent; writes: Write[] }> {
+    const { eventId: id, pdu } = event;
+    if (known?.redactedBy !== undefined) {
+      return { event: redactedEvent(event, known.redactedBy, room.version), writes: [] };
+    }
+    const by = (await this.#deps.redactions.of(room.roomId, [{ id, sender: pdu.sender }])).get(id);
+    if (by === undefined) return { event, writes: [] };
+    return { event: redactedEvent(event, by, room.version), writes: [this.#deps.redactions.applied(id)] };
+  }
+
+  async #redactsAnybodys(room: Room, redaction: Pdu): Promise<boolean> {
+    const view = await this.view(room, room.state.map, redaction);
+    return powerLevelOf(redaction.sender, room.version, view) >= powerLevels(view).redact;
   }
 
   /**
@@ -430,11 +476,8 @@ export class Timeline {
     const target = targetId === undefined ? undefined : await this.#deps.events.get(targetId);
     if (!target) return 'unknown';
     if (target.roomId !== room.roomId) return 'nothing';
-    const view = await this.view(room, room.state.map, redaction);
-    const allowed =
-      powerLevelOf(redaction.sender, room.version, view) >= powerLevels(view).redact ||
-      serverOf(redaction.sender) === serverOf(target.pdu.sender);
-    return allowed ? target : 'nothing';
+    const isOwn = serverOf(redaction.sender) === serverOf(target.pdu.sender);
+    return isOwn || (await this.#redactsAnybodys(room, redaction)) ? target : 'nothing';
   }
 }
 

@@ -33,7 +33,7 @@ export async function summaryOf(rooms: Rooms, roomId: string, joined?: number): 
   if (!version) return undefined;
   const content = async (type: string): Promise<JsonObject | undefined> => {
     const event: StoredEvent | undefined = await rooms.stateEvent(roomId, type, '');
-    return event && event.redactedBy === undefined ? event.pdu.content : undefined;
+    return event?.pdu.content;
   };
   const [name, topic, avatar, alias, rules, visibility, guests, create, encryption] = await Promise.all(
     [

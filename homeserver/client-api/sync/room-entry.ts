@@ -7,7 +7,6 @@ import type { Rooms, StoredEvent } from '../../rooms/rooms.ts';
 import type { StateChange } from '../../rooms/state-changes.ts';
 import { clientEvent } from '../client-event.ts';
 import type { ClientEvents } from '../client-events.ts';
-import { shown } from '../../rooms/rooms.ts';
 import { passes } from '../event-filter.ts';
 import { pickFields } from './filter.ts';
 import type { LazyMembers } from './lazy-members.ts';
@@ -60,10 +59,9 @@ export async function roomEntry(deps: RoomEntryDeps, asked: RoomEntryQuestion): 
   const viewer = { userId, deviceId };
   const forms = { timeline: [] as JsonObject[], state: [] as JsonObject[] };
   if (filter.event_format === 'federation') {
-    const version = (await rooms.version(roomId))?.id ?? '';
     const form = (event: StoredEvent): JsonObject => {
-      const { unsigned } = clientEvent(event, version);
-      return { ...shown(event, version), event_id: event.eventId, room_id: roomId, unsigned: unsigned ?? {} };
+      const { unsigned } = clientEvent(event);
+      return { ...event.pdu, event_id: event.eventId, room_id: roomId, unsigned: unsigned ?? {} };
     };
     forms.timeline = page.events.map(form);
     forms.state = stateEvents.map(form);

@@ -6,7 +6,6 @@ import type { InviteRule } from '../../account-data/invite-permissions.ts';
 import type { Database } from '../../database/database.ts';
 import { STRIPPED_STATE } from '../../rooms/memberships.ts';
 import type { Rooms } from '../../rooms/rooms.ts';
-import { shown } from '../../rooms/rooms.ts';
 import type { StateChange } from '../../rooms/state-changes.ts';
 import { clientEvent, strippedEvent } from '../client-event.ts';
 import type { ClientEvents } from '../client-events.ts';
@@ -145,8 +144,7 @@ export function roomsPart({ db, rooms, clientEvents, ignored, inviteRule }: Room
     const keys = [...STRIPPED_STATE.map((type) => stateKey(type, '')), stateKey('m.room.member', own.pdu.sender)];
     const events = await rooms.events(keys.map((key) => ids.get(key)).filter((id) => id !== undefined));
     events.delete(own.eventId);
-    const version = (await rooms.version(roomId))?.id ?? '';
-    return [...events.values(), own].map((event) => strippedEvent(shown(event, version)));
+    return [...events.values(), own].map((event) => strippedEvent(event.pdu));
   }
 
   /** The timeline up to the leave, and what changed until then. */
@@ -159,9 +157,9 @@ export function roomsPart({ db, rooms, clientEvents, ignored, inviteRule }: Room
     const invitation = await rooms.invitation(roomId, question.userId);
     if (invitation) {
       if (hidden.has(invitation.sender)) return undefined;
-      const { event, version } = invitation;
+      const { event } = invitation;
       const stored = { eventId: '', roomId, pdu: event, position, rejected: false, softFailed: false, outlier: true };
-      const { event_id: _none, ...form } = clientEvent(stored, version);
+      const { event_id: _none, ...form } = clientEvent(stored);
       return { timeline: { events: [form], limited: false, prev_batch: `p${position}` }, state: { events: [] } };
     }
     const moves = await rooms.changes.ofMember(question.userId, position - 1, position);

@@ -160,6 +160,21 @@ export class Conference {
     if (early) this.setRemoteState(membership.participantId, early);
   }
 
+  /** Name, role or standing of somebody may have changed in the room. */
+  setPerson(participantId: string, person: Person): void {
+    const remote = this.#remotes.get(participantId);
+    if (remote) {
+      this.addRemote(remote.membership, person);
+      return;
+    }
+    const local = this.locals.get(participantId);
+    const known = this.#people.get(participantId);
+    if (!local || !known || (known.displayName === person.displayName && known.role === person.role)) return;
+    this.#people.set(participantId, person);
+    local.displayName = person.displayName;
+    this.notifyAll('participant.changed', this.describeLocal(local));
+  }
+
   removeRemote(participantId: string, reason: LeaveReason): void {
     const remote = this.#remotes.delete(participantId);
     if (!remote) return;

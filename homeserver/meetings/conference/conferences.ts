@@ -44,6 +44,8 @@ import { closeStrays, restoreLinks, restoreMedia } from './sfu-snapshot.ts';
 const RESTART_GRACE_MS = 20_000;
 /** How often expired memberships are looked for, and the right of everybody here is checked once more, in ms. */
 const UPKEEP_MS = 60 * 1000;
+/** What changes something that people in a conference see of its room. */
+const FOLLOWED = new Set(['m.room.name', 'm.room.member', 'm.room.power_levels', 'm.room.redaction']);
 
 export interface ConferencesOptions {
   serverName: string;
@@ -68,6 +70,7 @@ export class Conferences {
   readonly #budget = new EduBudget();
   /** Memberships of other organisations are applied one after the other for each key, from the state of that moment. */
   readonly #membershipTurns = new Serial();
+  readonly #following = new Serial();
   readonly reachability: Reachability;
   readonly #stop: (() => void)[] = [];
   #instanceId: string | undefined;
@@ -155,15 +158,15 @@ export class Conferences {
     if ((await rooms.membership(roomId, joiner.userId)) === 'invite') await rooms.join(joiner.userId, roomId);
     await checkAdmission(rooms, serverName, roomId, joiner);
     await rooms.whole(roomId);
-    const canInvite = await rooms.mayInvite(roomId, joiner.userId);
     const { conference, local, isNew, media } = await this.seats.join(roomId, joiner, keep);
+    local.canInvite = await rooms.mayInvite(roomId, joiner.userId);
     conference.ensureLinks();
     if (!isNew) this.#announcer.announce(conference, conference.servers(), [local]);
     if (isNew && conference.participants().length === 1) this.#options.onLive(roomId);
     return {
       roomId,
       title: conference.title,
-      canInvite,
+      canInvite: local.canInvite,
       me: local.participantId,
       participants: conference.participants(),
       organisations: [serverName, ...conference.servers()].map((server) => organisations.known(server)),
@@ -296,11 +299,41 @@ export class Conferences {
   async #onRoomEvent(event: StoredEvent): Promise<void> {
     const conference = this.#conferences.get(event.roomId);
     const { pdu } = event;
-    if (!conference || pdu.state_key === undefined) return;
+    if (!conference) return;
+    // What was redacted may have been a title or a name.
+    if (FOLLOWED.has(pdu.type))
+      await this.#follow(conference, pdu.type === 'm.room.member' ? pdu.state_key : undefined);
+    if (pdu.state_key === undefined) return;
     if (pdu.type === CALL_MEMBER) await this.#onMembership(conference, pdu.state_key);
-    else if (pdu.type === 'm.room.name') conference.title = displayTitle(pdu.content['name']) ?? '';
     else if (pdu.type === 'm.room.member') await this.#onMember(conference, pdu.state_key, pdu.content['membership']);
     else if (ADMISSION_RULES.has(pdu.type)) await this.#checkEverybody(conference);
+  }
+
+  /**
+   * Tells everybody what they see of the room's state, from that of the moment: title, names, roles, rights.
+   *
+   * @param only the one person whose membership changed
+   */
+  #follow(conference: Conference, only: string | undefined): Promise<void> {
+    const { rooms } = this.#options;
+    const { roomId } = conference;
+    return this.#following.run(roomId, async () => {
+      const name = await rooms.stateEvent(roomId, 'm.room.name', '');
+      const title = displayTitle(name?.pdu.content['name']) ?? '';
+      const isRenamed = title !== conference.title;
+      conference.title = title;
+      for (const { participantId, userId, guest } of conference.participants()) {
+        if (only !== undefined && userId !== only) continue;
+        conference.setPerson(participantId, await this.#person(roomId, userId, guest));
+      }
+      for (const local of [...conference.locals.values()]) {
+        if (only !== undefined && local.userId !== only) continue;
+        const canInvite = await rooms.mayInvite(roomId, local.userId);
+        if (!isRenamed && canInvite === local.canInvite) continue;
+        local.canInvite = canInvite;
+        local.notifier?.notify('conference.changed', { roomId, title, canInvite });
+      }
+    });
   }
 
   /** Something was written under a key of memberships: by the device's own user, or by a stranger who may write there. */

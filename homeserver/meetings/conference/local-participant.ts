@@ -37,6 +37,8 @@ export class LocalParticipant {
   readonly deviceId: string;
   readonly guest: boolean;
   displayName: string;
+  /** Whether it may invite others, as it was last told. */
+  canInvite = false;
   readonly joinedAt: number;
   /** When its membership was last written, Unix ms. */
   renewedAt: number;

@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import type { JsonObject } from '../../../federation/json.ts';
 import type { Pdu } from '../../../federation/event.ts';
+import { isTime, shownTimeSchema } from '../../../protocol/values.ts';
 import { CALL_MEMBER, GUEST_FIELD, SFU_TRANSPORT } from '../../names.ts';
 
 /** A membership that nobody renewed ends after this time, in ms (the value MatrixRTC clients use). */
@@ -27,7 +28,7 @@ export interface CallMembership {
 const contentSchema = z.object({
   application: z.literal('m.call'),
   device_id: z.string().min(1).max(255),
-  created_ts: z.number().int().optional(),
+  created_ts: shownTimeSchema,
   expires: z.number().int().min(0).max(MAX_EXPIRES_MS).optional(),
   [GUEST_FIELD]: z.boolean().optional(),
 });
@@ -94,7 +95,7 @@ export function readMembership(pdu: Pdu, now: number): CallMembership | undefine
   if (pdu.state_key !== membershipKey(pdu.sender, content.device_id)) return undefined;
   const joinedAt = Math.min(content.created_ts ?? pdu.origin_server_ts, pdu.origin_server_ts);
   const expiresAt = joinedAt + (content.expires ?? MEMBERSHIP_EXPIRES_MS);
-  if (expiresAt <= now) return undefined;
+  if (expiresAt <= now || !isTime(joinedAt)) return undefined;
   return {
     participantId: participantIdOf(pdu.sender, content.device_id),
     userId: pdu.sender,
