@@ -210,7 +210,9 @@ describe('The web client', () => {
   async function focused(page: Page): Promise<string> {
     const state = await focusOf(page);
     if (state === null) throw new Error(`Nothing has the focus on ${page.url()}.`);
-    expect(state.ring).withContext(`focus ring of ${state.name}`).toBeGreaterThanOrEqual(2);
+    // Headings get the focus by script only, and nothing can be done with them: a box around them says nothing.
+    if (/^h[1-3]$/.test(state.name)) expect(state.ring).withContext(`focus ring of ${state.name}`).toBe(0);
+    else expect(state.ring).withContext(`focus ring of ${state.name}`).toBeGreaterThanOrEqual(2);
     expect(state.inView).withContext(`${state.name} is in view`).toBeTrue();
     return state.name;
   }
