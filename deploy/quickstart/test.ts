@@ -53,6 +53,7 @@ const CHECKS: readonly Check[] = [
   { name: 'jasmine', title: 'Specs', run: () => specs('spec/support/jasmine.json') },
   { name: 'interop', title: 'Specs with a stock Synapse', run: () => specs('spec/support/jasmine-interop.json') },
   { name: 'karma', title: "Specs of the client's components", run: componentSpecs },
+  { name: 'set-up', title: 'First start', run: () => specs('spec/support/jasmine-set-up.json') },
   { name: 'e2e', title: 'End-to-end specs', run: endToEnd },
 ];
 
