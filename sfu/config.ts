@@ -12,6 +12,8 @@ export interface SfuConfig {
   readonly listenIp: string;
   /** What clients and peers are told instead, behind NAT: an address or a host name. */
   readonly announcedAddress: string | undefined;
+  /** Further addresses of this machine at which clients reach the workers; links and probes keep to `listenIp`. */
+  readonly clientIps: readonly string[];
   /** The port (UDP and TCP) of the first worker; the next worker has the next one. */
   readonly webRtcPort: number;
   /** UDP ports of links, both included. */
@@ -43,6 +45,12 @@ const schema = z.object({
     .refine((text) => isIP(text) !== 0, 'must be an IP address')
     .default('127.0.0.1'),
   HANSETAG_SFU_ANNOUNCED_ADDRESS: z.string().min(1).max(255).optional(),
+  HANSETAG_SFU_CLIENT_IPS: z
+    .string()
+    .max(1_000)
+    .default('')
+    .transform((text) => text.split(',').filter((ip) => ip !== ''))
+    .refine((ips) => ips.every((ip) => isIP(ip) !== 0), 'must be IP addresses, separated by commas'),
   HANSETAG_SFU_WEBRTC_PORT: port.default(44440),
   HANSETAG_SFU_LINK_PORTS: z
     .string()
@@ -77,6 +85,7 @@ export function readSfuConfig(environment: Readonly<Record<string, string | unde
     secret: values.HANSETAG_SFU_SECRET,
     listenIp: values.HANSETAG_SFU_LISTEN_IP,
     announcedAddress: values.HANSETAG_SFU_ANNOUNCED_ADDRESS,
+    clientIps: values.HANSETAG_SFU_CLIENT_IPS,
     webRtcPort: values.HANSETAG_SFU_WEBRTC_PORT,
     linkPorts: values.HANSETAG_SFU_LINK_PORTS,
     probePort: values.HANSETAG_SFU_PROBE_PORT,

@@ -17,7 +17,10 @@ export interface PoolWorker {
 }
 
 export interface WorkerPoolOptions {
-  readonly config: Pick<SfuConfig, 'listenIp' | 'announcedAddress' | 'webRtcPort' | 'workers' | 'workerBin'>;
+  readonly config: Pick<
+    SfuConfig,
+    'listenIp' | 'announcedAddress' | 'clientIps' | 'webRtcPort' | 'workers' | 'workerBin'
+  >;
   readonly log: Logger;
   /** Called once for each worker that dies, after mediasoup has closed everything in it. */
   readonly onLost: (lost: PoolWorker) => void;
@@ -84,18 +87,18 @@ export class WorkerPool {
     const { config, log } = this.#options;
     const worker = await this.#spawn();
     if (this.#closed) return;
-    const address = {
-      ip: config.listenIp,
-      announcedAddress: config.announcedAddress,
-      port: config.webRtcPort + index,
-    };
+    const port = config.webRtcPort + index;
+    const addresses = [
+      { ip: config.listenIp, announcedAddress: config.announcedAddress, port },
+      ...config.clientIps.map((ip) => ({ ip, port })),
+    ];
     let entry: PoolWorker;
     try {
       const webRtcServer = await worker.createWebRtcServer({
-        listenInfos: [
+        listenInfos: addresses.flatMap((address) => [
           { protocol: 'udp', ...address },
           { protocol: 'tcp', ...address },
-        ],
+        ]),
       });
       entry = { worker, webRtcServer };
     } catch (error) {

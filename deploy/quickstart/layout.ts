@@ -1,6 +1,6 @@
 /** Who and where: the organisations of the demonstration, their people, addresses and ports. */
 import { createServer as createTcpServer } from 'node:net';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, networkInterfaces } from 'node:os';
 
 export const ORGANISATION_KEYS = ['luebeck', 'hamburg'] as const;
 export type OrganisationKey = (typeof ORGANISATION_KEYS)[number];
@@ -27,6 +27,8 @@ export interface OrganisationLayout {
   readonly clientPort: number;
   /** The organisation's own loopback address: media, federation and identity provider. */
   readonly address: string;
+  /** An address of this machine, open to the network, at which media is reached as well. */
+  readonly lanAddress: string | undefined;
   readonly federationPort: number;
   readonly issuer: string;
   readonly probePort: number;
@@ -58,19 +60,41 @@ const FEDERATION_OFFSET = 8;
 const PROBE_OFFSET = 9;
 const WEB_RTC_OFFSET = 20;
 const LINK_OFFSET = 100;
-const MAX_WORKERS = LINK_OFFSET - WEB_RTC_OFFSET;
+/** At an address that both organisations use, each has its own ports. */
+const MAX_WORKERS = (LINK_OFFSET - WEB_RTC_OFFSET) / ORGANISATION_KEYS.length;
 
 /**
  * Where everything of the demonstration is.
  *
  * Browsers send every name under `localhost` to 127.0.0.1, so the clients' addresses differ in their port only. All
  * else of an organisation has a loopback address of its own, so that traffic between the two can be told apart.
+ *
+ * @param lanAddress where media is reached as well, see `findLanAddress`
  */
-export function layout(basePort: number): Record<OrganisationKey, OrganisationLayout> {
-  return { luebeck: organisation('luebeck', 0, basePort), hamburg: organisation('hamburg', 1, basePort) };
+export function layout(basePort: number, lanAddress?: string): Record<OrganisationKey, OrganisationLayout> {
+  const [luebeck, hamburg] = ORGANISATION_KEYS.map((key, index) => organisation(key, index, basePort, lanAddress));
+  if (!luebeck || !hamburg) throw new Error('an organisation is missing');
+  return { luebeck, hamburg };
 }
 
-function organisation(key: OrganisationKey, index: number, base: number): OrganisationLayout {
+/**
+ * The first IPv4 address of this machine that is not loopback. Firefox gathers no ICE candidates at loopback
+ * addresses, so that it needs an SFU at this one.
+ *
+ * @returns undefined when the machine is in no network
+ */
+export function findLanAddress(interfaces = networkInterfaces()): string | undefined {
+  return Object.values(interfaces)
+    .flatMap((addresses) => addresses ?? [])
+    .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
+}
+
+function organisation(
+  key: OrganisationKey,
+  index: number,
+  base: number,
+  lanAddress: string | undefined,
+): OrganisationLayout {
   const { name, colour, people } = ORGANISATIONS[key];
   const host = `${key}.localhost`;
   const address = `127.0.0.${String(2 + index)}`;
@@ -86,10 +110,11 @@ function organisation(key: OrganisationKey, index: number, base: number): Organi
     url: `http://${host}:${String(clientPort)}`,
     clientPort,
     address,
+    lanAddress,
     federationPort,
     issuer: `http://${address}:${String(base + PROVIDER_OFFSET)}`,
     probePort: base + PROBE_OFFSET,
-    webRtcPort: base + WEB_RTC_OFFSET,
+    webRtcPort: base + WEB_RTC_OFFSET + index * MAX_WORKERS,
     workers: Math.min(availableParallelism(), MAX_WORKERS),
     linkPorts: `${String(base + LINK_OFFSET)}-${String(base + PORTS - 1)}`,
     people: Object.entries(people).map(([user, fullName]) => ({
@@ -105,16 +130,20 @@ function organisation(key: OrganisationKey, index: number, base: number): Organi
 export function listenAddresses({
   clientPort,
   address,
+  lanAddress,
   federationPort,
   issuer,
   webRtcPort,
   workers,
 }: OrganisationLayout) {
+  const mediaAddresses = lanAddress === undefined ? [address] : [address, lanAddress];
   return [
     { host: '127.0.0.1', port: clientPort },
     { host: address, port: federationPort },
     { host: address, port: Number(new URL(issuer).port) },
-    ...Array.from({ length: workers }, (_, index) => ({ host: address, port: webRtcPort + index })),
+    ...mediaAddresses.flatMap((host) =>
+      Array.from({ length: workers }, (_, index) => ({ host, port: webRtcPort + index })),
+    ),
   ];
 }
 

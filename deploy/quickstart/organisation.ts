@@ -94,6 +94,7 @@ export async function startOrganisation(plan: OrganisationLayout, options: Organ
       HANSETAG_SFU_CONTROL: sfuControl,
       HANSETAG_SFU_SECRET: sfuSecret,
       HANSETAG_SFU_LISTEN_IP: plan.address,
+      ...(plan.lanAddress === undefined ? {} : { HANSETAG_SFU_CLIENT_IPS: plan.lanAddress }),
       HANSETAG_SFU_WEBRTC_PORT: String(plan.webRtcPort),
       HANSETAG_SFU_LINK_PORTS: plan.linkPorts,
       HANSETAG_SFU_PROBE_PORT: String(plan.probePort),

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { demoCertificates } from '../demo-authority.ts';
 import { workerBinary } from '../worker/build.mjs';
 import { defaultDataDir, makePassage, makeSocketDir, ROOT } from './folders.ts';
-import { DEFAULT_BASE_PORT, isFree, layout, listenAddresses, ORGANISATION_KEYS } from './layout.ts';
+import { DEFAULT_BASE_PORT, findLanAddress, isFree, layout, listenAddresses, ORGANISATION_KEYS } from './layout.ts';
 import type { OrganisationKey, OrganisationLayout } from './layout.ts';
 import { tryLock } from './lock.mjs';
 import { startOrganisation } from './organisation.ts';
@@ -16,6 +16,8 @@ export interface DemoOptions {
   readonly basePort?: number;
   /** Where data is kept. As root, everybody must be able to enter the folders above it. */
   readonly dataDir?: string;
+  /** Media is reached at the machine's own address as well: it is open to the network then. */
+  readonly lan?: boolean;
   /** Only Lübeck. */
   readonly one?: boolean;
   /** Only these. */
@@ -44,6 +46,10 @@ const POLL_MS = 200;
  */
 export async function startOrganisations(options: DemoOptions = {}): Promise<Demo> {
   const { basePort = DEFAULT_BASE_PORT, env = {}, log = () => undefined } = options;
+  const lanAddress = options.lan === true ? findLanAddress() : undefined;
+  if (options.lan === true && lanAddress === undefined) {
+    throw new SetUpError('--lan needs an IPv4 address of this machine in a network; there is none.');
+  }
   const keys = options.only ?? (options.one === true ? ['luebeck' as const] : ORGANISATION_KEYS);
   const dataDir = makePassage(resolve(options.dataDir ?? defaultDataDir(basePort)));
   const unlock = await tryLock(join(dataDir, 'running.lock'));
@@ -54,7 +60,7 @@ export async function startOrganisations(options: DemoOptions = {}): Promise<Dem
     );
   }
   const socketDir = makeSocketDir(dataDir);
-  const plans = layout(basePort);
+  const plans = layout(basePort, lanAddress);
   const chosen = keys.map((key) => plans[key]);
   const organisations: Organisation[] = [];
   let stopping: Promise<void> | undefined;

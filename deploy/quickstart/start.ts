@@ -1,4 +1,7 @@
-/** `npm start`: the demonstration, until Ctrl-C. `--one` starts Lübeck only, `--port 9440` takes other ports. */
+/**
+ * `npm start`: the demonstration, until Ctrl-C. `--one` starts Lübeck only, `--port 9440` takes other ports, `--lan`
+ * lets media listen at the machine's own address as well.
+ */
 import { parseArgs } from 'node:util';
 import { DEFAULT_BASE_PORT, PASSWORD, PORTS } from './layout.ts';
 import { startOrganisations } from './organisations.ts';
@@ -55,19 +58,21 @@ async function main(): Promise<void> {
   }
 }
 
-function readOptions(): { basePort: number; one: boolean } {
-  let values: { one?: boolean; port?: string };
+function readOptions(): { basePort: number; one: boolean; lan: boolean } {
+  let values: { one?: boolean; lan?: boolean; port?: string };
   try {
-    ({ values } = parseArgs({ options: { one: { type: 'boolean' }, port: { type: 'string' } } }));
+    ({ values } = parseArgs({
+      options: { one: { type: 'boolean' }, lan: { type: 'boolean' }, port: { type: 'string' } },
+    }));
   } catch (error) {
-    throw new SetUpError(`${error instanceof Error ? error.message : ''}\nThere are --one and --port <number>.`);
+    throw new SetUpError(`${error instanceof Error ? error.message : ''}\nThere are --one, --lan and --port <number>.`);
   }
   const given = values.port ?? process.env['HANSETAG_PORT'];
   const basePort = given === undefined || given === '' ? DEFAULT_BASE_PORT : Number(given);
   if (!Number.isInteger(basePort) || basePort < LOWEST_PORT || basePort > HIGHEST_PORT) {
     throw new SetUpError(`The port must be from ${String(LOWEST_PORT)} to ${String(HIGHEST_PORT)}.`);
   }
-  return { basePort, one: values.one ?? false };
+  return { basePort, one: values.one ?? false, lan: values.lan ?? false };
 }
 
 function greeting({ organisations, dataDir }: Demo, tookMs: number): string {
@@ -83,6 +88,24 @@ ${lines.join('\n')}
 
   Everybody's password is ${PASSWORD}. People of the other organisation are invited by their Matrix id, such as
   ${example}. Data and logs are in ${dataDir}.
+${mediaNote(organisations)}
 
 Ctrl-C ends everything; the next start finds the meetings again.`;
+}
+
+/** Who can reach what: what is open to the network is said, and what is not. */
+function mediaNote(organisations: Demo['organisations']): string {
+  const lanAddress = organisations[0]?.lanAddress;
+  if (lanAddress === undefined) {
+    return `
+  Everything listens on this computer only. Firefox has no sound and no pictures then, because it does not use
+  loopback addresses for media; Chromium and Chrome do. For Firefox: npm start -- --lan`;
+  }
+  const ports = organisations.map(({ webRtcPort, workers }) =>
+    workers === 1 ? String(webRtcPort) : `${String(webRtcPort)}-${String(webRtcPort + workers - 1)}`,
+  );
+  return `
+  OPEN TO THE NETWORK: media also listens at ${lanAddress}, ports ${ports.join(' and ')} (UDP and TCP), so that Firefox
+  on this computer has sound and pictures. Nobody gets in by these ports without having joined by a page; pages, log-in
+  and federation listen on this computer only, because browsers give camera and microphone to https and localhost only.`;
 }

@@ -22,10 +22,17 @@ describe('the settings of the SFU', () => {
     expect(readSfuConfig({ ...GOOD, HANSETAG_SFU_CONTROL: '[::1]:7000' }).control).toEqual({ host: '::1', port: 7000 });
   });
 
+  it('take further addresses for clients', () => {
+    expect(readSfuConfig(GOOD).clientIps).toEqual([]);
+    const { clientIps } = readSfuConfig({ ...GOOD, HANSETAG_SFU_CLIENT_IPS: '192.0.2.1,2001:db8::1' });
+    expect(clientIps).toEqual(['192.0.2.1', '2001:db8::1']);
+  });
+
   const wrong: Record<string, Record<string, string>> = {
     HANSETAG_SFU_CONTROL: { HANSETAG_SFU_CONTROL: 'nowhere' },
     HANSETAG_SFU_SECRET: { HANSETAG_SFU_SECRET: 'hunter2' },
     HANSETAG_SFU_LISTEN_IP: { HANSETAG_SFU_LISTEN_IP: 'localhost' },
+    HANSETAG_SFU_CLIENT_IPS: { HANSETAG_SFU_CLIENT_IPS: '192.0.2.1,lan' },
     HANSETAG_SFU_WORKERS: { HANSETAG_SFU_WORKERS: '0' },
     HANSETAG_SFU_PROBE_PORT: { HANSETAG_SFU_PROBE_PORT: '40500' },
     HANSETAG_SFU_ANNOUNCED_ADDRESS: { HANSETAG_SFU_LISTEN_IP: '0.0.0.0' },

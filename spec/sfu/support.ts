@@ -84,6 +84,7 @@ export class Instance {
       secret: SECRET,
       listenIp,
       announcedAddress: undefined,
+      clientIps: [],
       webRtcPort: first,
       probePort: first + 10,
       linkPorts: { min: first + 20, max: first + PORTS - 1 },

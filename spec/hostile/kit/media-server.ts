@@ -34,6 +34,7 @@ export class MediaServer {
         secret: SECRET,
         listenIp: address,
         announcedAddress: undefined,
+        clientIps: [],
         webRtcPort: BASE_PORT,
         probePort: BASE_PORT + 1,
         linkPorts: { min: BASE_PORT + 10, max: BASE_PORT + 99 },
