@@ -45,7 +45,13 @@ async function setUp(forCommand) {
     const needsBrowser = !['start', 'soak'].includes(forCommand) && process.env.CHROME_BIN === undefined;
     // Only root can make the network in which packets are counted and lost.
     const needsNetwork = !['start', 'soak'].includes(forCommand) && process.getuid?.() === 0;
-    await debianPackages([...(needsBrowser ? ['chromium'] : []), ...(needsNetwork ? ['iproute2', 'nftables'] : [])]);
+    // Firefox has media in such a network only; a display that nobody sees lets it share a screen.
+    const needsFirefox = forCommand === 'test' && needsNetwork;
+    await debianPackages([
+      ...(needsBrowser ? ['chromium'] : []),
+      ...(needsNetwork ? ['iproute2', 'nftables'] : []),
+      ...(needsFirefox ? ['firefox-esr', 'xvfb'] : []),
+    ]);
     if (!areInstalled(ROOT)) {
       await step('npm packages', (progress) => installNpmPackages(ROOT, varDir, progress));
     }

@@ -124,14 +124,27 @@ async function componentSpecs(): Promise<Counts> {
   return { passed: executed - failed, failed };
 }
 
+/**
+ * Commands that make a network of its own usable: loopback, and an address with a default route, without which Firefox
+ * gathers no ICE candidates. Nothing is at the other end: what goes out of this network is lost.
+ */
+const OWN_NETWORK = [
+  'ip link set lo up',
+  'ip link add hansetag0 type veth peer name hansetag1',
+  'ip address add 10.99.0.1/24 dev hansetag0',
+  'ip link set hansetag0 up',
+  'ip link set hansetag1 up',
+  'ip route add default dev hansetag0',
+].join(' && ');
+
 /** In a network of their own, where specs may count and lose packets; without the rights for that those are pending. */
 async function endToEnd(): Promise<Counts> {
   const config = 'spec/support/jasmine-e2e.json';
-  const canHaveOwn = ['unshare --net true', 'ip -V', 'nft -v'].every(
+  const canHaveOwn = [`unshare --net sh -c '${OWN_NETWORK}'`, 'nft -v'].every(
     (command) => spawnSync('sh', ['-c', command], { stdio: 'ignore' }).status === 0,
   );
   if (!canHaveOwn) return specs(config);
-  const inside = ['unshare', '--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh'];
+  const inside = ['unshare', '--net', 'sh', '-c', `${OWN_NETWORK} && exec "$@"`, 'sh'];
   return specs(config, inside, { HANSETAG_SPEC_NETWORK: 'own' });
 }
 

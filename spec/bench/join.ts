@@ -14,7 +14,7 @@ import type { AddressInfo } from 'node:net';
 import { availableParallelism, cpus } from 'node:os';
 import type { Browser, Page } from 'playwright-core';
 import { WebSocketServer } from 'ws';
-import { launchBrowser, logIn, until } from '../e2e/browser.ts';
+import { launchBrowser, logIn } from '../e2e/browser.ts';
 import { createMeeting, enter, seesMoving, startPair } from '../e2e/meeting.ts';
 
 const JOINS = Number(process.argv[2] ?? 25);
@@ -145,9 +145,14 @@ async function joinMeeting(page: Page, url: string, other: string): Promise<Join
 }
 
 async function ownPicture(page: Page): Promise<void> {
-  const moves =
-    "[...document.querySelectorAll('video')].some((video) => video.getVideoPlaybackQuality().totalVideoFrames > 3)";
-  await until(() => page.evaluate<boolean>(moves), LIMIT_MS);
+  await page.locator('video').first().waitFor({ state: 'attached', timeout: LIMIT_MS });
+  // Not `getVideoPlaybackQuality`: Firefox counts files only.
+  await page.evaluate(`new Promise((shown) => {
+    let frames = 0;
+    const video = document.querySelector('video');
+    const next = () => ((frames += 1) > 3 ? shown() : video.requestVideoFrameCallback(next));
+    video.requestVideoFrameCallback(next);
+  })`);
 }
 
 // ---- the bare connection ----

@@ -52,8 +52,13 @@ export async function passLobby(page: Page): Promise<void> {
   await page.getByTestId('mute').waitFor();
 }
 
+/** A page of whichever browser. */
+export interface AnyPage {
+  evaluate<R>(run: () => R | Promise<R>): Promise<R>;
+}
+
 /** Empty while the client has not begun with media. */
-export function stats(page: Page): Promise<ClientStats> {
+export function stats(page: AnyPage): Promise<ClientStats> {
   return page.evaluate(
     () =>
       (

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { freeBasePort } from '../../deploy/quickstart/layout.ts';
 import { startOrganisations } from '../../deploy/quickstart/start.ts';
-import type { Demo } from '../../deploy/quickstart/start.ts';
+import type { Demo, DemoOptions } from '../../deploy/quickstart/start.ts';
 import { logIn, passLobby, stats, until } from './browser.ts';
+import type { AnyPage } from './browser.ts';
 
 export type Organisation = Demo['organisations'][number];
 
@@ -16,10 +17,14 @@ export interface Pair {
   close(): Promise<void>;
 }
 
-export async function startPair(): Promise<Pair> {
+export async function startPair(options: Pick<DemoOptions, 'lan'> = {}): Promise<Pair> {
   const folder = await mkdtemp('/tmp/hansetag-e2e-');
   await chmod(folder, 0o755);
-  const demo = await startOrganisations({ basePort: await freeBasePort(), dataDir: join(folder, 'data') });
+  const demo = await startOrganisations({
+    ...options,
+    basePort: await freeBasePort(),
+    dataDir: join(folder, 'data'),
+  });
   const named = (key: string): Organisation => {
     const found = demo.organisations.find((one) => one.key === key);
     if (!found) throw new Error(`${key} was not started.`);
@@ -69,7 +74,7 @@ export function logInAll(browser: Browser, organisation: Organisation, users: re
 }
 
 /** Frames that a page has decoded of somebody, all in all. */
-export async function framesOf(page: Page, userId: string): Promise<number> {
+export async function framesOf(page: AnyPage, userId: string): Promise<number> {
   const { videos } = await stats(page);
   return videos
     .filter(({ participantId }) => participantId.startsWith(userId))
@@ -77,7 +82,7 @@ export async function framesOf(page: Page, userId: string): Promise<number> {
 }
 
 /** Waits until new frames of somebody arrive. @returns the ms it took */
-export async function seesMoving(page: Page, userId: string, limitMs: number): Promise<number> {
+export async function seesMoving(page: AnyPage, userId: string, limitMs: number): Promise<number> {
   const before = await framesOf(page, userId);
   return until(async () => {
     const now = await framesOf(page, userId);
