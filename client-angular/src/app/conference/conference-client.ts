@@ -295,7 +295,8 @@ export class ConferenceClient {
         await this.#engine.open(opened, wanted);
         // The engine made nothing then.
         if (wanted.aborted) return;
-        this.#line.opened(opened.send.iceCandidates.map(({ address, ip }) => address ?? ip ?? ''));
+        const addresses = opened.send.iceCandidates.map(({ address, ip }) => address ?? ip ?? '');
+        this.#line.opened(addresses, this.#engine.usesLoopback);
         this.#reopening.set(false);
         this.#opened.set(wanted);
         this.#watchNow();

@@ -60,6 +60,27 @@ describe('The own camera and microphone', () => {
     expect(media.camera().track).toBeUndefined();
   });
 
+  it('are not even asked for one by one when the wish was withdrawn while both were asked for', async () => {
+    let refuse: (error: Error) => void = () => undefined;
+    const asked = spyOn(navigator.mediaDevices, 'getUserMedia').and.callFake(
+      () => new Promise((_resolve, reject) => (refuse = reject)),
+    );
+    const opening = media.open();
+    media.release();
+    refuse(new DOMException('in use', 'NotReadableError'));
+    await opening;
+    expect(asked).toHaveBeenCalledTimes(1);
+    expect(media.camera()).toEqual({ on: false, opening: false });
+  });
+
+  it('are released when both are opened once more', async () => {
+    await media.open();
+    const { track } = media.camera();
+    await media.open();
+    expect(track?.readyState).toBe('ended');
+    expect(media.camera().track?.readyState).toBe('live');
+  });
+
   it('say what is wrong', async () => {
     spyOn(navigator.mediaDevices, 'getUserMedia').and.rejectWith(new DOMException('in use', 'NotReadableError'));
     await media.open();

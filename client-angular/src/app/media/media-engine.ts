@@ -85,6 +85,11 @@ export class MediaEngine {
     return this.#open ? [this.#open.send, this.#open.receive] : [];
   }
 
+  /** Whether this browser connects media to loopback addresses: of those that are known only Chromium does. */
+  get usesLoopback(): boolean {
+    return this.#open?.device.handlerName.startsWith('Chrome') ?? true;
+  }
+
   /** Fetches the library, which is a large part of the client, ahead of need. */
   static async preload(): Promise<void> {
     await import('./mediasoup.ts');

@@ -7,7 +7,7 @@ describe('The line between this computer and the own SFU', () => {
     jasmine.clock().install();
     jasmine.clock().mockDate(new Date(1_000_000));
     line = new MediaLine();
-    line.opened(['192.0.2.7']);
+    line.opened(['192.0.2.7'], true);
   });
 
   afterEach(() => jasmine.clock().uninstall());
@@ -46,7 +46,7 @@ describe('The line between this computer and the own SFU', () => {
     for (const again of ['failed', 'connecting'] as const) {
       line.report([again, again]);
       line.restarting();
-      line.opened(['192.0.2.7']);
+      line.opened(['192.0.2.7'], true);
       line.report(['connecting', 'new']);
       expect(line.state()).toEqual({ kind: 'blocked', since: 1_000_000, cause: 'no-route' });
     }
@@ -70,15 +70,20 @@ describe('The line between this computer and the own SFU', () => {
     line.restarting();
     jasmine.clock().tick(BLOCKED_MS * 2);
     expect(line.state()).toEqual({ kind: 'closed' });
-    line.opened(['192.0.2.7']);
+    line.opened(['192.0.2.7'], true);
     expect(line.state()).toEqual({ kind: 'idle' });
   });
 
   it('names the reason when the server is on this computer, where Firefox finds no way', () => {
     line = new MediaLine();
-    line.opened(['127.0.0.2', '127.0.0.2']);
+    line.opened(['127.0.0.2', '127.0.0.2'], false);
     line.report(['failed', 'new']);
     expect(line.state()).toEqual(jasmine.objectContaining({ kind: 'blocked', cause: 'loopback' }));
+    // Chromium would find it: something else is in the way there.
+    line = new MediaLine();
+    line.opened(['127.0.0.2', '127.0.0.2'], true);
+    line.report(['failed', 'new']);
+    expect(line.state()).toEqual(jasmine.objectContaining({ kind: 'blocked', cause: 'no-route' }));
     expect(blockedText('loopback')).toContain('--lan');
   });
 

@@ -40,9 +40,10 @@ export class MediaLine {
    * New transports are being made. After a line that worked this is a new beginning; after one that did not it is
    * one more attempt of the same failure.
    * @param remoteAddresses where the SFU is, as in its ICE candidates
+   * @param usesLoopback whether this browser connects media to loopback addresses
    */
-  opened(remoteAddresses: readonly string[]): void {
-    this.#loopback = remoteAddresses.length > 0 && remoteAddresses.every(isLoopback);
+  opened(remoteAddresses: readonly string[], usesLoopback: boolean): void {
+    this.#loopback = !usesLoopback && remoteAddresses.length > 0 && remoteAddresses.every(isLoopback);
     const { kind } = this.#state();
     if (kind === 'closed' || kind === 'connected') this.#set({ kind: 'idle' });
   }

@@ -44,7 +44,8 @@ export class ScreenShare {
     if (this.#current || meeting.aborted || !this.supported) return;
     const current = new AbortController();
     this.#current = current;
-    const ended = AbortSignal.any([current.signal, meeting]);
+    const { signal: ended } = current;
+    meeting.addEventListener('abort', () => current.abort(), { signal: ended });
     ended.addEventListener('abort', () => this.#end(current));
     this.#state.set({ kind: 'asking' });
     let stream: MediaStream;
