@@ -190,6 +190,8 @@ export class Sessions {
     });
     this.forget(userId);
     if (isNew) await this.#deviceChanged(userId, deviceId, 'new');
+    // The tokens of before have ended, and with them what goes on at the device.
+    else for (const listener of this.#listeners) listener(userId, deviceId);
     return { ...tokens, deviceId };
   }
 

@@ -122,9 +122,12 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
   router.delete('/meetings/:roomId/links/:linkId', requireSession, async (request, response) => {
     const roomId = parameter(request, 'roomId');
     await requireInvite(requester(response).userId, roomId);
-    if (!(await links.revoke(roomId, parameter(request, 'linkId')))) {
+    const linkId = parameter(request, 'linkId');
+    if (!(await links.revoke(roomId, linkId))) {
       throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such link.');
     }
+    // Nobody vouches any more for those who came by it.
+    await Promise.allSettled((await links.entries(linkId)).map((userId) => rooms.leave(roomId, userId)));
     response.json({});
   });
 
@@ -140,12 +143,20 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
 
   /** Enters by link: the link's maker invites, so that the room's own rules let the person in. */
   const enter = async (link: GuestLink, userId: string): Promise<void> => {
-    if (await accounts.isGuest(userId)) await requireGuestsIn(link.roomId);
+    const guest = await accounts.isGuest(userId);
+    if (guest) {
+      await requireGuestsIn(link.roomId);
+      await links.noteEntry(link.linkId, userId);
+    }
     if ((await rooms.membership(link.roomId, userId)) === 'join') return;
     if ((await rooms.membership(link.roomId, userId)) !== 'invite') {
       await rooms.invite(link.roomId, link.createdBy, userId);
     }
     await rooms.join(userId, link.roomId);
+    // Whoever revoked the link meanwhile may not have found the guest in the room yet.
+    if (!guest || (await links.isValid(link.linkId))) return;
+    await rooms.leave(link.roomId, userId);
+    throw new MatrixError(404, 'M_NOT_FOUND', 'This link is not valid (any more). Ask for a new one.');
   };
 
   router.post('/links/:token/join', limitAnonymous, async (request, response, next) => {

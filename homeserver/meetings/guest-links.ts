@@ -63,6 +63,32 @@ export class GuestLinks {
     return row && fromRow(row);
   }
 
+  /** Remembers that a guest comes in by a link; to be called before he does. */
+  async noteEntry(linkId: string, userId: string): Promise<void> {
+    await this.#db.query('INSERT INTO guest_link_entries (link_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
+      linkId,
+      userId,
+    ]);
+  }
+
+  /** The guests who came in by a link. */
+  async entries(linkId: string): Promise<string[]> {
+    const rows = await this.#db.query<{ user_id: string }>(
+      'SELECT user_id FROM guest_link_entries WHERE link_id = $1',
+      [linkId],
+    );
+    return rows.map((row) => row.user_id);
+  }
+
+  /** Whether a link still lets people in. */
+  async isValid(linkId: string): Promise<boolean> {
+    const rows = await this.#db.query(
+      `SELECT 1 FROM guest_links WHERE link_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)`,
+      [linkId, Date.now()],
+    );
+    return rows.length > 0;
+  }
+
   /** True when there was such a link in this room. */
   async revoke(roomId: string, linkId: string): Promise<boolean> {
     const rows = await this.#db.query(

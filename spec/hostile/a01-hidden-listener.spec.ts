@@ -11,12 +11,14 @@ const SOON_MS = 2_000;
 describe('A1: the media of who may not be there (any more)', () => {
   let place: MeetingPlace;
   let anna: Member;
+  let admin: string;
   let count = 0;
 
   beforeAll(async () => {
     await workerBin();
     place = await MeetingPlace.start();
     anna = await place.register('anna');
+    admin = await place.registerAdmin();
   }, BUILD_TIMEOUT);
   afterAll(() => place.close());
   afterEach(() => place.media.line.release());
@@ -25,6 +27,34 @@ describe('A1: the media of who may not be there (any more)', () => {
   const codeOf = (outcome: Outcome): string => ('error' in outcome ? outcome.error.code : 'none');
   const act = (what: string, roomId: string, target: Member): Promise<unknown> =>
     anna.user.must('POST', `client/v3/rooms/${encodeURIComponent(roomId)}/${what}`, { user_id: target.user.userId });
+
+  const restrict = (what: string, body: object, { user }: Member): Promise<unknown> =>
+    place.server.ask('PUT', `client/v1/admin/${what}/${user.userId}`, body, admin);
+
+  async function post(path: string, body: object, token?: string): Promise<{ status: number; body: unknown }> {
+    const response = await fetch(`${place.server.url}/_hansetag/client/v1/${path}`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      },
+      body: JSON.stringify(body),
+    });
+    return { status: response.status, body: await response.json() };
+  }
+
+  /** A link into a meeting of Anna. `enter` is the path to come in by it. */
+  async function guestLink(roomId: string): Promise<{ linkId: string; enter: string }> {
+    const { body } = await post(`meetings/${encodeURIComponent(roomId)}/links`, {}, anna.user.token);
+    const { linkId, url } = body as { linkId: string; url: string };
+    return { linkId, enter: `links/${url.slice(url.lastIndexOf('/') + 1)}/join` };
+  }
+
+  /** A new guest. @returns the access token */
+  async function enterBy(enter: string): Promise<string> {
+    const { body } = await post(enter, { displayName: 'Gast' });
+    return (body as { session: { accessToken: string } }).session.accessToken;
+  }
 
   /** Nothing of this participant is on the media server, nor comes there whatever the session asks for. */
   async function hasNothing(roomId: string, gone: Member, sessions: readonly SessionClient[]): Promise<void> {
@@ -123,6 +153,12 @@ describe('A1: the media of who may not be there (any more)', () => {
           },
         }),
     ],
+    ['a suspension', (_roomId, jens) => restrict('suspend', { suspended: true }, jens)],
+    ['a lock', (_roomId, jens) => restrict('lock', { locked: true }, jens)],
+    [
+      'a log-in elsewhere as the same device',
+      (_roomId, jens) => place.logIn(jens.user.userId.slice(1).split(':')[0] ?? '', jens.deviceId),
+    ],
     [
       'the end of the meeting',
       (roomId) =>
@@ -165,25 +201,38 @@ describe('A1: the media of who may not be there (any more)', () => {
     await listener.close();
   });
 
+  it('ends with the link by which a guest came in, and stays for who came by another', async () => {
+    const roomId = await place.meeting(anna);
+    const [first, second] = [await guestLink(roomId), await guestLink(roomId)];
+    const [guest, other] = [await enterBy(first.enter), await enterBy(second.enter)];
+    const [session, stays] = [
+      await SessionClient.open(place.server.url, guest),
+      await SessionClient.open(place.server.url, other),
+    ];
+    await session.join(roomId);
+    await stays.join(roomId);
+    const revoked = await fetch(
+      `${place.server.url}/_hansetag/client/v1/meetings/${encodeURIComponent(roomId)}/links/${first.linkId}`,
+      { method: 'DELETE', headers: { authorization: `Bearer ${anna.user.token}` } },
+    );
+    expect(revoked.status).toBe(200);
+    await eventually(
+      async () => place.media.labels(roomId),
+      (labels) => labels.length === 2,
+      SOON_MS,
+    );
+    expect(codeOf(await session.ask('conference.join', { roomId }))).toBe('forbidden');
+    expect((await post(first.enter, { displayName: 'Gast' })).status).toBe(404);
+    expect(codeOf(await stays.publish('microphone'))).toBe('none');
+    await session.close();
+    await stays.close();
+  });
+
   it('ends when guests are not let in any more, and no guest comes in again', async () => {
     const roomId = await place.meeting(anna, []);
-    const post = async (path: string, body: object, token?: string): Promise<{ status: number; body: unknown }> => {
-      const response = await fetch(`${place.server.url}/_hansetag/client/v1/${path}`, {
-        method: 'POST',
-        headers: {
-          'content-type': 'application/json',
-          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-        },
-        body: JSON.stringify(body),
-      });
-      return { status: response.status, body: await response.json() };
-    };
-    const link = await post(`meetings/${encodeURIComponent(roomId)}/links`, {}, anna.user.token);
-    const { url } = link.body as { url: string };
-    const enter = `links/${url.slice(url.lastIndexOf('/') + 1)}/join`;
-    const entered = await post(enter, { displayName: 'Gast' });
-    const { session: guest } = entered.body as { session: { accessToken: string } };
-    const session = await SessionClient.open(place.server.url, guest.accessToken);
+    const { enter } = await guestLink(roomId);
+    const guest = await enterBy(enter);
+    const session = await SessionClient.open(place.server.url, guest);
     await session.join(roomId);
     expect(place.media.labels(roomId).length).toBe(2);
     await anna.user.must('PUT', `client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.guest_access`, {
@@ -196,7 +245,7 @@ describe('A1: the media of who may not be there (any more)', () => {
     );
     expect(codeOf(await session.ask('conference.join', { roomId }))).toBe('forbidden');
     expect((await post(enter, { displayName: 'Gast' })).status).toBe(403);
-    expect((await post(enter, {}, guest.accessToken)).status).toBe(403);
+    expect((await post(enter, {}, guest)).status).toBe(403);
     await session.close();
   });
 });

@@ -1,4 +1,5 @@
 /** A homeserver with a real media server, its people, and rooms that are meetings. */
+import { createHmac } from 'node:crypto';
 import { CALL_MEMBER } from '../../../homeserver/names.ts';
 import { at, startHomeservers } from '../../support/homeservers.ts';
 import type { TestFederation, TestHomeserver, TestUser } from '../../support/homeservers.ts';
@@ -9,6 +10,7 @@ import { SessionClient } from './session-client.ts';
 
 /** Hashing passwords is not what these specs are about. */
 const CHEAP_PASSWORDS = { HANSETAG_PASSWORD_COST: '10' };
+const ADMIN_SECRET = 'the secret of administrators in these specs';
 
 export interface Member {
   readonly user: TestUser;
@@ -37,7 +39,11 @@ export class MeetingPlace {
   ): Promise<MeetingPlace> {
     const media = await MediaServer.start();
     try {
-      const federation = await startHomeservers(1, { ...CHEAP_PASSWORDS, ...media.settings, ...settings }, [host]);
+      const federation = await startHomeservers(
+        1,
+        { ...CHEAP_PASSWORDS, HANSETAG_ADMIN_SECRET: ADMIN_SECRET, ...media.settings, ...settings },
+        [host],
+      );
       const [server] = federation.servers;
       if (!server) throw new Error('There is no server.');
       return new MeetingPlace(federation, server, media);
@@ -73,6 +79,19 @@ export class MeetingPlace {
         return answered;
       },
     });
+  }
+
+  /** Makes an administrator as the tools of Synapse do. @returns the access token */
+  async registerAdmin(): Promise<string> {
+    const url = `${this.server.url}/_synapse/admin/v1/register`;
+    const { nonce } = (await (await fetch(url)).json()) as { nonce: string };
+    const user = { username: 'root', password: 'a long enough password' };
+    const mac = createHmac('sha1', ADMIN_SECRET)
+      .update([nonce, user.username, user.password, 'admin'].join('\0'))
+      .digest('hex');
+    const body = JSON.stringify({ ...user, nonce, admin: true, mac });
+    const made: unknown = await (await fetch(url, { method: 'POST', body })).json();
+    return String(at(made, 'access_token'));
   }
 
   async member(user: TestUser): Promise<Member> {

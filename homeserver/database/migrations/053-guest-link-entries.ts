@@ -1,0 +1,11 @@
+import type { Database } from '../database.ts';
+
+/** Which guests came in by which link: when the link is revoked, they go with it. */
+export async function up({ context: db }: { context: Database }): Promise<void> {
+  await db.query(`
+    CREATE TABLE guest_link_entries (
+      link_id text NOT NULL REFERENCES guest_links ON DELETE CASCADE,
+      user_id text NOT NULL,
+      PRIMARY KEY (link_id, user_id)
+    )`);
+}
