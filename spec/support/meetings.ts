@@ -28,6 +28,7 @@ export async function startMeetingServers(
           secret: SECRET,
           listenIp: `127.0.0.${String(20 + index)}`,
           announcedAddress: undefined,
+          clientIps: [],
           webRtcPort: BASE_PORT,
           probePort: BASE_PORT + 10,
           linkPorts: { min: BASE_PORT + 20, max: BASE_PORT + 99 },
