@@ -93,7 +93,11 @@ export function federationApi(options: FederationApiOptions): FederationApi {
     transactions.cleanUp().catch((error: unknown) => log.warn({ err: error }, 'old transactions were not removed'));
   }, CLEAN_UP_MS);
   cleaning.unref();
-  return { router, signedRequest: signed, edus, close: () => clearInterval(cleaning) };
+  const close = (): void => {
+    clearInterval(cleaning);
+    transactions.close();
+  };
+  return { router, signedRequest: signed, edus, close };
 }
 
 /** Sends one transaction of the outbound queue. */

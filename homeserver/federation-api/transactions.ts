@@ -23,15 +23,17 @@ import {
   member,
 } from '../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
+import type { Pdu } from '../../federation/event.ts';
 import type { KeyLookup } from '../../federation/keyring.ts';
 import type { Database } from '../database/database.ts';
 import { roomVersion } from '../../federation/room-versions.ts';
 import { MatrixError } from '../errors.ts';
 import { UnknownPlaceError } from '../rooms/receive.ts';
-import type { Rooms } from '../rooms/rooms.ts';
+import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 import { Serial } from '../rooms/serial.ts';
 import { checkedEvent } from './checked-events.ts';
 import type { Edus } from './edus.ts';
+import { UnplacedEvents } from './unplaced-events.ts';
 
 const MAX_PDUS = 50;
 const MAX_EDUS = 100;
@@ -73,9 +75,18 @@ interface Result {
 export class Transactions {
   readonly #deps: TransactionsDeps;
   readonly #serial = new Serial();
+  readonly #unplaced: UnplacedEvents;
 
   constructor(deps: TransactionsDeps) {
     this.#deps = deps;
+    const { db, log } = deps;
+    this.#unplaced = new UnplacedEvents({ db, log, take: (roomId, pdu, origin) => this.#take(roomId, pdu, origin) });
+    this.#unplaced.start();
+  }
+
+  /** Ends what waits to be tried again. */
+  close(): void {
+    this.#unplaced.close();
   }
 
   /** Processes a transaction and answers what became of each event. @throws MatrixError 400 when it is malformed */
@@ -146,6 +157,15 @@ export class Transactions {
     }
   }
 
+  /** Takes an event whose signatures are checked. @throws MatrixError 403 for a server that may not take part any more */
+  async #take(roomId: string, pdu: Pdu, origin: string): Promise<StoredEvent> {
+    const { rooms } = this.#deps;
+    if (!(await rooms.serverAllowed(roomId, origin))) {
+      throw new MatrixError(403, 'M_FORBIDDEN', 'The server is banned from the room.');
+    }
+    return rooms.receive(roomId, pdu, origin);
+  }
+
   async #event(origin: string, value: JsonValue): Promise<Result | undefined> {
     const { rooms, keyring, log } = this.#deps;
     const roomId = isJsonObject(value) ? member(value, 'room_id') : undefined;
@@ -154,18 +174,20 @@ export class Transactions {
     const version = await rooms.version(roomId);
     if (!version) return this.#outside(origin, roomId, value);
     let id: string | undefined;
+    let checked: Pdu | undefined;
     try {
       const pdu = parsePdu(value, version);
       id = eventId(pdu, version);
       if (!(await rooms.serverAllowed(roomId, origin)))
         return { id, errcode: 'M_FORBIDDEN', error: 'The server is banned from the room.' };
-      const checked = await checkEventSignaturesAndHash(pdu, version, keyring);
-      const stored = await rooms.receive(roomId, checked, origin);
+      checked = await checkEventSignaturesAndHash(pdu, version, keyring);
+      const stored = await this.#take(roomId, checked, origin);
       return stored.rejected ? { id, error: 'The event was rejected: the rules of the room forbid it.' } : { id };
     } catch (error) {
-      // It may come again with what is missing; to servers of other makes an error would be the last word on the event.
-      if (error instanceof UnknownPlaceError && id !== undefined) {
+      // An error would be the last word on the event, although what is missing may be to be had later.
+      if (error instanceof UnknownPlaceError && id !== undefined && checked !== undefined) {
         log.info({ origin, roomId, eventId: id, reason: error.message }, 'an event was not taken yet');
+        await this.#unplaced.keep({ eventId: id, roomId, origin, pdu: checked });
         return { id };
       }
       const known =

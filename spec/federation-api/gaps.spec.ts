@@ -82,6 +82,23 @@ describe('A gap in the history of a room', () => {
     expect(await bodies()).toEqual(['newest', 'first']);
   });
 
+  it('is tried again when nobody could be asked, although nothing new comes, and after a restart', async () => {
+    const { last, depth } = room;
+    const [early, first] = [1, 2].map((n) => message(third, thea, `first ${String(n)}`, [last], depth + 1)) as [
+      Pdu,
+      Pdu,
+    ];
+    const second = message(third, thea, 'second', [idOf(early), idOf(first)], depth + 2);
+    const newest = message(peer, mallory, 'newest', [idOf(second)], depth + 3);
+    expect(JSON.stringify(await peer.send(server.serverName, [newest]))).toBe(JSON.stringify({ [idOf(newest)]: {} }));
+    expect(await bodies()).toEqual([]);
+    await server.stop();
+    third.answer = (asked) => answers('backfill', asked, [second, first, early]);
+    await server.start();
+    const shown = await eventually(bodies, (all) => all.includes('newest'), 25_000);
+    expect(shown).toHaveSize(4);
+  }, 60_000);
+
   it('is found behind a hidden event', async () => {
     const eve = peer.userId('eve');
     const received: Pdu[] = [];
