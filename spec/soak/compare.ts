@@ -3,7 +3,8 @@ import { at } from '../support/homeservers.ts';
 import type { Room, Town } from './actions.ts';
 import { inRoom } from './client.ts';
 import type { Person } from './client.ts';
-import { RoomGraph } from './graph.ts';
+import { splitStateKey } from '../../federation/auth-rules.ts';
+import { extremities, RoomGraph } from './graph.ts';
 import type { SoakServer } from './servers.ts';
 
 export interface Comparison {
@@ -13,6 +14,8 @@ export interface Comparison {
   readonly historyEvents: number;
   /** Events that a server had to hide. */
   readonly softFailed: number;
+  /** Pairs of servers that have lost each other, see `haveParted`. */
+  readonly parted: number;
   /** Nothing, when all is well. */
   readonly differences: readonly string[];
 }
@@ -26,6 +29,7 @@ export async function compare(servers: readonly SoakServer[], town: Town, room: 
   const differences: string[] = [];
   const views: View[] = [];
   let softFailed = 0;
+  let parted = 0;
   try {
     for (const server of servers) if (server.kind === 'synapse') await letAnHourPass(server);
     for (const [server, people] of town.people.entries()) {
@@ -33,8 +37,12 @@ export async function compare(servers: readonly SoakServer[], town: Town, room: 
       if (member) views.push({ server, ...(await view(member, room)) });
     }
     const graph = await RoomGraph.read(servers, room.roomId, room.version);
-    differences.push(...unlikeStates(views, graph));
-    for (const { server, eventId } of notShown(views, town, room)) {
+    const pairs = views.flatMap((one, index) => views.slice(index + 1).map((other) => [one, other] as const));
+    const together = pairs.filter((pair) => !haveParted(...pair, graph));
+    parted = pairs.length - together.length;
+    differences.push(...unlikeStates(together, graph), ...(await wrongStates(servers, views, room, graph)));
+    const alone = views.map((one) => [one, one] as const);
+    for (const { server, eventId } of notShown([...together, ...alone], town, room)) {
       if (await mayBeHidden(server, eventId, graph)) softFailed += 1;
       else if (isHiddenBySynapse(servers[server], eventId, graph)) continue;
       else differences.push(`history: server ${String(server)} does not show ${graph.describe(eventId)}`);
@@ -54,29 +62,79 @@ export async function compare(servers: readonly SoakServer[], town: Town, room: 
     stateEvents: new Set(views.flatMap(({ state }) => [...state.keys()])).size,
     historyEvents: new Set(views.flatMap(({ history }) => [...history])).size,
     softFailed,
+    parted,
     differences: differences.map((difference) => `${room.roomId} (version ${room.version}) ${difference}`),
   };
 }
 
-/** Events that one server shows, or has acknowledged, and another one does not show. */
-function notShown(views: readonly View[], town: Town, room: Room): { server: number; eventId: string }[] {
-  const shown = views.flatMap(({ history }) => [...history]);
-  const acknowledged = town.acknowledged.filter(({ roomId }) => roomId === room.roomId).map(({ eventId }) => eventId);
-  return [...new Set([...shown, ...acknowledged])].flatMap((eventId) =>
-    views.filter(({ history }) => !history.has(eventId)).map(({ server }) => ({ server, eventId })),
-  );
+/**
+ * Whether by the state of one of two servers nobody of the other is in the room. When rules change on one side of a cut
+ * while somebody enters on the other, servers may come to different states by the rules, and who is outside by one of
+ * them is told nothing from there any more: no more can be asked of these two.
+ */
+function haveParted(one: View, other: View, graph: RoomGraph): boolean {
+  return !graph.isInside(other.server, one.state.values()) || !graph.isInside(one.server, other.state.values());
 }
 
-/** State that the servers do not agree on. */
-function unlikeStates(views: readonly View[], graph: RoomGraph): string[] {
-  const keys = new Set(views.flatMap(({ state }) => [...state.keys()]));
-  const unlike = [...keys].filter((key) => new Set(views.map(({ state }) => state.get(key))).size > 1);
-  return unlike.flatMap((key) =>
-    views.map(({ server, state }) => {
-      const eventId = state.get(key);
-      return `state: ${key} on server ${String(server)}: ${eventId ? graph.describe(eventId) : 'none'}`;
-    }),
-  );
+type Pairs = readonly (readonly [View, View])[];
+
+/** Events that one server shows, or has acknowledged, and another one does not show. */
+function notShown(pairs: Pairs, town: Town, room: Room): { server: number; eventId: string }[] {
+  const found = new Map<string, { server: number; eventId: string }>();
+  for (const [one, other] of pairs) {
+    for (const [from, to] of [[one, other] as const, [other, one] as const]) {
+      const acknowledged = town.acknowledged.filter(
+        ({ roomId, server }) => roomId === room.roomId && server === from.server,
+      );
+      for (const eventId of [...from.history, ...acknowledged.map((event) => event.eventId)]) {
+        for (const { server, history } of [from, to]) {
+          if (!history.has(eventId)) found.set(`${String(server)} ${eventId}`, { server, eventId });
+        }
+      }
+    }
+  }
+  return [...found.values()];
+}
+
+/** State that two servers do not agree on. */
+function unlikeStates(pairs: Pairs, graph: RoomGraph): string[] {
+  const found = new Set<string>();
+  for (const pair of pairs) {
+    for (const key of new Set(pair.flatMap(({ state }) => [...state.keys()]))) {
+      if (pair[0].state.get(key) === pair[1].state.get(key)) continue;
+      for (const { server, state } of pair) found.add(stateOn(server, key, state.get(key), graph));
+    }
+  }
+  return [...found];
+}
+
+/** State of ours that is not what the rules make of the end of the room. */
+async function wrongStates(
+  servers: readonly SoakServer[],
+  views: readonly View[],
+  room: Room,
+  graph: RoomGraph,
+): Promise<string[]> {
+  const found: string[] = [];
+  for (const { server: index, state } of views) {
+    const server = servers[index];
+    if (server?.kind !== 'ours') continue;
+    const right = new Map<string, string>();
+    for (const [key, id] of await graph.stateAfter(await extremities(server, room.roomId))) {
+      right.set(nameOf(...splitStateKey(key)), id);
+    }
+    for (const key of new Set([...right.keys(), ...state.keys()])) {
+      if (right.get(key) === state.get(key)) continue;
+      found.push(`${stateOn(index, key, state.get(key), graph)} instead of ${right.get(key) ?? 'none'}`);
+    }
+  }
+  return found;
+}
+
+const nameOf = (type: string, key: string): string => `${type} [${key}]`;
+
+function stateOn(server: number, key: string, eventId: string | undefined, graph: RoomGraph): string {
+  return `state: ${key} on server ${String(server)}: ${eventId === undefined ? 'none' : graph.describe(eventId)}`;
 }
 
 /** Whether the rules want a server not to show an event. */
@@ -137,7 +195,7 @@ interface View {
 async function view(member: Person, room: Room): Promise<Omit<View, 'server'>> {
   const state = new Map<string, string>();
   for (const event of list(await member.must('GET', inRoom(room.roomId, 'state')))) {
-    state.set(`${String(at(event, 'type'))} [${String(at(event, 'state_key'))}]`, String(at(event, 'event_id')));
+    state.set(nameOf(String(at(event, 'type')), String(at(event, 'state_key'))), String(at(event, 'event_id')));
   }
   const history = new Set<string>();
   let from = '';

@@ -50,6 +50,18 @@ export async function arrivals({ kind, database }: SoakServer, roomId: string): 
     .map(({ event_id: eventId, ...rest }) => ({ eventId, ...rest }));
 }
 
+/** The forward extremities of a room. */
+const ENDS = {
+  ours: 'SELECT unnest(extremities) AS event_id FROM rooms WHERE room_id = $1',
+  synapse: 'SELECT event_id FROM event_forward_extremities WHERE room_id = $1',
+};
+
+/** Where a room ends for a server. */
+export async function extremities({ kind, database }: SoakServer, roomId: string): Promise<string[]> {
+  const { rows } = await database.query<{ event_id: string }>(ENDS[kind], [roomId]);
+  return rows.map((row) => row.event_id);
+}
+
 export class RoomGraph {
   readonly #version;
   readonly #names: readonly string[];
@@ -130,6 +142,21 @@ export class RoomGraph {
     return wrong;
   }
 
+  /** The state after some events by the rules. @throws IncompleteGraphError */
+  async stateAfter(eventIds: readonly string[]): Promise<StateMap> {
+    return this.#truth.after(eventIds);
+  }
+
+  /** Whether somebody of a server is in the room by a state. @param eventIds of the state */
+  isInside(server: number, eventIds: Iterable<string>): boolean {
+    for (const id of eventIds) {
+      const event = this.#events.get(id);
+      if (event?.type !== 'm.room.member' || event.content['membership'] !== 'join') continue;
+      if (serverOf(event.sender) === this.#names[server]) return true;
+    }
+    return false;
+  }
+
   /**
    * Whether a server had to hide an event from its people: when it came, the current state did not allow it.
    *
@@ -140,7 +167,7 @@ export class RoomGraph {
     for (const state of await this.#statesOnArrival(server, eventId)) {
       if (this.#truth.whyForbidden(eventId, state) !== undefined) return true;
       // Where nobody of Synapse is left it forgets the current state, which then allows nothing.
-      if (this.#kinds[server] === 'synapse' && !this.#isInside(server, state)) return true;
+      if (this.#kinds[server] === 'synapse' && !this.isInside(server, state.values())) return true;
     }
     return false;
   }
@@ -199,16 +226,7 @@ export class RoomGraph {
     const event = this.#events.get(eventId);
     if (event?.type !== 'm.room.member' || event.content['membership'] !== 'join') return false;
     if (ends.length === 0 || serverOf(event.sender) !== this.#names[server]) return false;
-    return !this.#isInside(server, await this.#truth.after(ends));
-  }
-
-  /** Whether somebody of a server is in the room by a state. */
-  #isInside(server: number, state: StateMap): boolean {
-    return [...state.values()].some((id) => {
-      const event = this.#events.get(id);
-      if (event?.type !== 'm.room.member' || event.content['membership'] !== 'join') return false;
-      return serverOf(event.sender) === this.#names[server];
-    });
+    return !this.isInside(server, (await this.#truth.after(ends)).values());
   }
 
   #view(state: StateMap): ReturnType<typeof stateViewOf> {

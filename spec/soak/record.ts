@@ -7,15 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseStrict } from '../../federation/json.ts';
 import type { Town } from './actions.ts';
-import { arrivals } from './graph.ts';
+import { arrivals, extremities } from './graph.ts';
 import type { Journal } from './journal.ts';
 import type { SoakServers } from './servers.ts';
-
-/** Forward extremities and the current state, by room. */
-const ENDS = {
-  ours: 'SELECT unnest(extremities) AS event_id FROM rooms WHERE room_id = $1',
-  synapse: 'SELECT event_id FROM event_forward_extremities WHERE room_id = $1',
-};
 
 /**
  * Writes it.
@@ -42,8 +36,7 @@ export async function record(
       for (const { json, ...arrival } of await arrivals(server, roomId)) {
         events.push({ roomId, ...arrival, event: parseStrict(json) });
       }
-      const { rows } = await server.database.query<{ event_id: string }>(ENDS[server.kind], [roomId]);
-      rooms.push({ server: server.name, roomId, version, extremities: rows.map((row) => row.event_id) });
+      rooms.push({ server: server.name, roomId, version, extremities: await extremities(server, roomId) });
     }
     writeFileSync(join(own, 'events.jsonl'), lines(events));
     writeFileSync(join(own, 'rooms.jsonl'), lines(rooms));

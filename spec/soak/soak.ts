@@ -165,6 +165,7 @@ async function report(all: SoakServers, town: Town | undefined, journal: Journal
     history_events: sum((one) => one.historyEvents),
     state_events: sum((one) => one.stateEvents),
     soft_failed: sum((one) => one.softFailed),
+    parted: sum((one) => one.parted),
     healed_in_s: Math.round(run.healedInMs / 100) / 10,
     differences: differences.length,
     faults: faults.length,
