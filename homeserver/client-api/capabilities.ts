@@ -21,20 +21,18 @@ export interface CapabilitiesRouterOptions {
 /** Versions of the client-server API of which the parts that exist here behave as written. */
 const VERSIONS = Array.from({ length: 16 }, (_, index) => `v1.${String(index + 1)}`);
 
-/** Proposals that clients ask for by these names. */
+/**
+ * Proposals that clients ask for by these names. Only what is there under its unstable names as a whole is announced:
+ * what is in the specification now, clients find by the version of it.
+ */
 const UNSTABLE = {
-  // Threads, the list of threads, and relations of relations.
+  // Threads, in their stable form.
   'org.matrix.msc3440.stable': true,
-  'org.matrix.msc3856': true,
-  'org.matrix.msc3981': true,
   // Messages by what they refer to.
   'org.matrix.msc3874': true,
-  // Events at a moment; what may be known of a room; rooms shared with somebody.
-  'org.matrix.msc3030': true,
+  // What may be known of a room; rooms shared with somebody.
   'im.nheko.summary': true,
   'uk.half-shot.msc2666.query_mutual_rooms': true,
-  // Threads that one follows.
-  'io.element.msc4306': true,
   // Events that everybody learns of for a time.
   'org.matrix.msc4354': true,
   // From whom somebody wants to be invited; account data that is removed.

@@ -163,7 +163,7 @@ function unknownRules(): never {
 
 function kindOf(request: Request): RuleKind {
   const kind = KINDS.find((known) => known === parameter(request, 'kind'));
-  if (!kind) throw new MatrixError(400, 'M_INVALID_PARAM', 'There is no such kind of rules.');
+  if (!kind) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such kind of rules.');
   return kind;
 }
 

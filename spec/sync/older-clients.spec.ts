@@ -46,7 +46,6 @@ describe('What clients of the first versions, and such that know Synapse, expect
       ['GET', '/global'],
       ['GET', '/global/room'],
       ['GET', '/device/'],
-      ['GET', '/global/other/'],
       ['GET', '/global/override/.m.rule.master/other'],
       ['PUT', '/'],
       ['PUT', '/global/room'],

@@ -197,7 +197,7 @@ describe('Push', () => {
         (await bert.ask('PUT', where, JSON.parse(JSON.stringify(body)) as Record<string, never>)).status;
       expect(await status(path('override', '.m.rule.mine'), { actions: [] })).toBe(400);
       expect(await status(path('override', 'a/b'), { actions: [] })).toBe(400);
-      expect(await status(path('guess', 'a'), { actions: [] })).toBe(400);
+      expect(await status(path('guess', 'a'), { actions: [] })).toBe(404);
       expect(await status(path('content', 'a'), { actions: [] })).toBe(400);
       expect(await status(path('room', '!a:b'), { actions: ['dance'] })).toBe(400);
       expect(await status(path('room', '!a:b'), {})).toBe(400);
