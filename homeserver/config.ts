@@ -29,6 +29,8 @@ export interface Config {
   readonly media: MediaConfig;
   /** Whether people see who is there. */
   readonly presence: 'off' | 'local' | 'federated';
+  /** Whether other servers are told what people call their devices. */
+  readonly federatedDeviceNames: boolean;
   /** CIDR ranges in which push gateways may be although they are not public. */
   readonly pushAllowedRanges: readonly string[];
   /** Folder with the built web client, one folder for each language in it; without it none is served. */
@@ -176,6 +178,7 @@ const schema = z.object({
     .default(0),
   HANSETAG_UNAUTHENTICATED_MEDIA: flag.default(false),
   HANSETAG_URL_PREVIEWS: flag.default(false),
+  HANSETAG_FEDERATED_DEVICE_NAMES: flag.default(false),
   HANSETAG_PRESENCE: z.enum(['off', 'local', 'federated'], 'must be off, local or federated').default('off'),
   HANSETAG_PUSH_ALLOWED_RANGES: list.refine(areRanges, 'must be a list of ranges such as 10.0.0.0/8').default([]),
   HANSETAG_CLIENT_DIR: text.optional(),
@@ -257,6 +260,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
       urlPreviews: values.HANSETAG_URL_PREVIEWS,
     },
     presence: values.HANSETAG_PRESENCE,
+    federatedDeviceNames: values.HANSETAG_FEDERATED_DEVICE_NAMES,
     pushAllowedRanges: values.HANSETAG_PUSH_ALLOWED_RANGES,
     clientDir: values.HANSETAG_CLIENT_DIR,
     signingKeyFile: values.HANSETAG_SIGNING_KEY_FILE,

@@ -272,6 +272,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     client,
     sessions,
     edus: federation.edus,
+    tellNames: config.federatedDeviceNames,
     confirm: (userId, request) => uia.confirm(userId, request),
     requireSession: sessionRequired,
     signed: federation.signedRequest,

@@ -5,9 +5,10 @@
 import type { Logger } from 'pino';
 import type { FederationClient } from '../../federation/client.ts';
 import { isUserId, serverOf } from '../../federation/identifiers.ts';
-import type { JsonObject } from '../../federation/json.ts';
+import { isJsonObject, member } from '../../federation/json.ts';
+import type { JsonObject, JsonValue } from '../../federation/json.ts';
 import type { Sessions } from '../accounts/sessions.ts';
-import type { Database } from '../database/database.ts';
+import type { Database, Tx } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
 import type { Sender } from '../rooms/ports.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
@@ -35,6 +36,8 @@ export interface DevicesOptions {
   readonly client: Pick<FederationClient, 'request'>;
   readonly sessions: Sessions;
   readonly log: Logger;
+  /** Whether other servers are told what people call their devices; not unless it is switched on. */
+  readonly tellNames?: boolean;
   /** Pause before a failed question to another server is repeated, in ms. */
   readonly retryMs?: number;
 }
@@ -82,6 +85,7 @@ export class Devices {
       remote: this.remote,
       client,
       devices: this.#local,
+      tellNames: options.tellNames === true,
       log,
     });
     this.toDevice = new ToDevice({ ...options, devices: this.#local });
@@ -119,10 +123,8 @@ export class Devices {
     await this.lists.change(userId, (note) =>
       this.keys.upload(userId, deviceId, upload, async (tx) => {
         await note.changed(tx);
-        const keys = (await this.keys.ofUsers([userId], tx)).get(userId)?.get(deviceId);
-        if (keys === undefined) return;
-        await this.#crossSigning.addSignatures(undefined, [{ userId, id: deviceId, key: keys }], tx);
-        await note.device(tx, deviceId, { keys });
+        const content = await this.#described(userId, deviceId, tx);
+        if ('keys' in content) await note.device(tx, deviceId, content);
       }),
     );
   }
@@ -149,12 +151,9 @@ export class Devices {
       this.#crossSigning.sign(userId, upload, masters, async (tx, signed) => {
         if (signed.devices.length > 0 || signed.ownMaster) await note.changed(tx);
         if (signed.others.length > 0) await note.changedFor(tx, signed.others);
-        const keys = (await this.keys.ofUsers([userId], tx)).get(userId);
         for (const deviceId of new Set(signed.devices)) {
-          const key = keys?.get(deviceId);
-          if (!key) continue;
-          await this.#crossSigning.addSignatures(undefined, [{ userId, id: deviceId, key }], tx);
-          await note.device(tx, deviceId, { keys: key });
+          const content = await this.#described(userId, deviceId, tx);
+          if ('keys' in content) await note.device(tx, deviceId, content);
         }
         if (signed.ownMaster) await note.signingKeys(tx, await this.#publicSigningKeys(userId, tx));
       }),
@@ -173,10 +172,10 @@ export class Devices {
           await this.keys.remove(tx, userId, deviceId);
           await this.dehydrated.remove(tx, userId, deviceId);
           await note.device(tx, deviceId, { deleted: true });
-        } else if (change === 'new') {
-          await note.device(tx, deviceId, {});
+        } else {
+          // That there is a new name is told in any case; the name itself only where names are.
+          await note.device(tx, deviceId, await this.#described(userId, deviceId, tx));
         }
-        // A new name is shown to users of this server only.
       }),
     );
   }
@@ -197,6 +196,7 @@ export class Devices {
       devices: Object.entries(answer.device_keys[userId] ?? {}).map(([deviceId, keys]) => ({
         device_id: deviceId,
         keys,
+        ...named(keys),
       })),
       ...(master === undefined ? {} : { master_key: master }),
       ...(selfSigning === undefined ? {} : { self_signing_key: selfSigning }),
@@ -217,7 +217,7 @@ export class Devices {
   #onEvent(event: StoredEvent): void {
     const userId = event.pdu.type === 'm.room.member' ? event.pdu.state_key : undefined;
     if (userId === undefined || !this.lists.isLocal(userId)) return;
-    const announced = this.lists.announceTo(event, () => this.#devicesWithKeys(userId));
+    const announced = this.lists.announceTo(event, () => this.#allDevices(userId));
     this.#begin(announced, 'devices were not told to other servers');
   }
 
@@ -243,13 +243,36 @@ export class Devices {
     this.#pending.add(running);
   }
 
-  async #allDevices(userId: string): Promise<Map<string, JsonObject>> {
-    const ids = (await this.#local.of([userId])).get(userId)?.keys() ?? [];
-    return new Map([...[...ids].map((id): [string, JsonObject] => [id, {}]), ...(await this.#devicesWithKeys(userId))]);
+  /** A device's part of a message about it: its keys, if it has any, and its name, if names are told. */
+  async #described(userId: string, deviceId: string, tx: Tx): Promise<JsonObject> {
+    const keys = (await this.keys.ofUsers([userId], tx)).get(userId)?.get(deviceId);
+    if (keys) await this.#crossSigning.addSignatures(undefined, [{ userId, id: deviceId, key: keys }], tx);
+    const names = this.#options.tellNames === true ? (await this.#local.of([userId], tx)).get(userId) : undefined;
+    return { ...(keys === undefined ? {} : { keys }), ...this.#name(names?.get(deviceId)) };
   }
 
-  async #devicesWithKeys(userId: string): Promise<Map<string, JsonObject>> {
+  /** All devices of a user, those without keys as well, each with its part of a message about it. */
+  async #allDevices(userId: string): Promise<Map<string, JsonObject>> {
+    const names = (await this.#local.of([userId])).get(userId) ?? new Map<string, string | undefined>();
     const answer = await this.queries.ofLocal({ [userId]: [] }, { server: this.#options.serverName });
-    return new Map(Object.entries(answer.device_keys[userId] ?? {}).map(([deviceId, keys]) => [deviceId, { keys }]));
+    const keys = new Map(Object.entries(answer.device_keys[userId] ?? {}));
+    const ids = new Set([...names.keys(), ...keys.keys()]);
+    return new Map(
+      [...ids].map((id): [string, JsonObject] => {
+        const own = keys.get(id);
+        return [id, { ...(own === undefined ? {} : { keys: own }), ...this.#name(names.get(id)) }];
+      }),
+    );
   }
+
+  #name(name: string | undefined): JsonObject {
+    return this.#options.tellNames !== true || name === undefined ? {} : { device_display_name: name };
+  }
+}
+
+/** The name that goes with the keys of a device where names are told. */
+function named(keys: JsonValue): JsonObject {
+  const unsigned = isJsonObject(keys) ? member(keys, 'unsigned') : undefined;
+  const name = isJsonObject(unsigned) ? member(unsigned, 'device_display_name') : undefined;
+  return typeof name === 'string' ? { device_display_name: name } : {};
 }

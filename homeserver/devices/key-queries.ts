@@ -27,6 +27,8 @@ export interface KeyQueriesOptions {
   readonly remote: RemoteLists;
   readonly client: Pick<FederationClient, 'request'>;
   readonly devices: LocalDevices;
+  /** Whether other servers are told what people call their devices. */
+  readonly tellNames: boolean;
   readonly log: Logger;
 }
 
@@ -80,8 +82,7 @@ export class KeyQueries {
     const [devices, signing, names] = await Promise.all([
       keys.ofUsers(userIds),
       crossSigning.ofUsers(userIds),
-      // Other servers are not told what people call their devices.
-      readerId === undefined ? undefined : this.#options.devices.of(userIds),
+      readerId === undefined && !this.#options.tellNames ? undefined : this.#options.devices.of(userIds),
     ]);
     const answer = emptyAnswer();
     const targets: SignedTarget[] = [];

@@ -1,5 +1,5 @@
 /** The devices that users of this server are logged in with. */
-import type { Database } from '../database/database.ts';
+import type { Database, Tx } from '../database/database.ts';
 
 export class LocalDevices {
   readonly #db: Database;
@@ -11,7 +11,7 @@ export class LocalDevices {
   }
 
   /** The devices of users of this server by user and id, with their names. */
-  async of(userIds: readonly string[]): Promise<Map<string, Map<string, string | undefined>>> {
+  async of(userIds: readonly string[], tx?: Tx): Promise<Map<string, Map<string, string | undefined>>> {
     const suffix = `:${this.#serverName}`;
     const localparts = userIds.filter((id) => id.endsWith(suffix)).map((id) => id.slice(1, -suffix.length));
     const found = new Map<string, Map<string, string | undefined>>();
@@ -19,6 +19,7 @@ export class LocalDevices {
     const rows = await this.#db.query<{ localpart: string; device_id: string; display_name: string | null }>(
       'SELECT localpart, device_id, display_name FROM devices WHERE localpart = ANY($1)',
       [localparts],
+      tx,
     );
     for (const row of rows) {
       const userId = `@${row.localpart}${suffix}`;
