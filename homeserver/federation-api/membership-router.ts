@@ -173,7 +173,7 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
       const state = given.filter((event) => roomIdOf(event, version) === roomId);
       // From version 12 on the room id is the hash of the create event: nothing else proves what the room is.
       if (version.hashRoomIds && !state.some(isCreate)) {
-        throw new MatrixError(400, 'M_MISSING_PARAM', 'The create event is not in invite_room_state.');
+        throw new MatrixError(400, 'M_INVALID_PARAM', 'The create event is not in invite_room_state.');
       }
       await memberships.adoptInvite({
         roomId,

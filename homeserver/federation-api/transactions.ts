@@ -12,7 +12,6 @@ import {
   checkEventSignaturesAndHash,
   eventId,
   parsePdu,
-  serverOf,
 } from '../../federation/event.ts';
 import {
   canonicalJson,
@@ -147,10 +146,9 @@ export class Transactions {
       const pdu = await checkedEvent(value, version, keyring);
       const membership = member(pdu.content, 'membership');
       if (pdu.type !== 'm.room.member' || (membership !== 'leave' && membership !== 'ban')) return undefined;
-      // Who invited may take it back; so may anybody of the server that let the invitation or the knock in.
-      if (serverOf(invitation.sender) !== origin) return undefined;
-      await rooms.memberships.withdraw(roomId, pdu);
-      return { id: eventId(pdu, version) };
+      const id = eventId(pdu, version);
+      if (await rooms.memberships.withdraw(roomId, pdu, origin)) return { id };
+      return { id, errcode: 'M_FORBIDDEN', error: 'As far as this server knows, the sender may not do that.' };
     } catch (error) {
       if (error instanceof BadEventError || error instanceof BadSignatureError) return undefined;
       throw error;

@@ -1,6 +1,6 @@
 /** Reading a room's past: pages for users, graphs for servers, and who may see what. */
 import { stateKey } from '../../federation/auth-rules.ts';
-import { serverOf } from '../../federation/event.ts';
+import { isCreate, serverOf } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
 import { member } from '../../federation/json.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
@@ -10,6 +10,11 @@ import type { StateMap, StateStore } from './state-store.ts';
 const AUTH_CHAIN_LIMIT = 20_000;
 /** Most events looked at to answer one question about the graph. */
 const WALK_LIMIT = 2_000;
+
+/** What an event cites as its auth events; in rooms whose id is the hash of the create event, that as well. */
+function authorities({ roomId, pdu }: StoredEvent): string[] {
+  return isCreate(pdu) || roomId.includes(':') ? pdu.auth_events : [`$${roomId.slice(1)}`, ...pdu.auth_events];
+}
 
 type Visibility = 'world_readable' | 'shared' | 'invited' | 'joined';
 
@@ -22,17 +27,20 @@ export class History {
     this.#states = states;
   }
 
-  /** All events that authorise these, directly or not; without these themselves. */
+  /**
+   * All events that authorise these, directly or not; without these themselves. The create event is one of them even
+   * where no event cites it.
+   */
   async authChain(eventIds: Iterable<string>): Promise<Map<string, StoredEvent>> {
     const chain = new Map<string, StoredEvent>();
-    let edge = [...(await this.#events.getMany(eventIds)).values()].flatMap((event) => event.pdu.auth_events);
+    let edge = [...(await this.#events.getMany(eventIds)).values()].flatMap(authorities);
     while (edge.length > 0 && chain.size < AUTH_CHAIN_LIMIT) {
       const wanted = [...new Set(edge)].filter((id) => !chain.has(id));
       const found = await this.#events.getMany(wanted);
       edge = [];
       for (const [id, event] of found) {
         chain.set(id, event);
-        edge.push(...event.pdu.auth_events);
+        edge.push(...authorities(event));
       }
     }
     return chain;

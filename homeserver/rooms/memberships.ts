@@ -6,6 +6,7 @@ import { addSignature, eventId, hashAndSign, isUserId, serverOf, wireForm } from
 import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
 import { member } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
+import { roomVersion } from '../../federation/room-versions.ts';
 import type { RoomVersion } from '../../federation/room-versions.ts';
 import type { SigningKey } from '../../federation/signing.ts';
 import type { InvitePermissions } from '../account-data/invite-permissions.ts';
@@ -22,6 +23,7 @@ import { authoriser } from './restricted.ts';
 import { currentId } from './room.ts';
 import type { Room } from './room.ts';
 import type { Timeline } from './timeline.ts';
+import { mayEnd } from './withdrawal.ts';
 
 export interface MembershipsDeps {
   readonly serverName: string;
@@ -57,6 +59,7 @@ export interface AcceptedMembership {
   readonly event: StoredEvent;
   readonly state: StoredEvent[];
   readonly authChain: StoredEvent[];
+  /** Those that were in the room before. */
   readonly servers: string[];
 }
 
@@ -223,18 +226,40 @@ export class Memberships {
       // The person has said no; that the other server can not be told now must not bring the invitation back.
       this.#deps.log.info({ err: error, roomId }, 'an invitation was declined, but its server was not reached');
     }
-    const { state_key: key, ...own } = invitation.event;
-    await this.#end(invitation, event ?? ({ ...own, sender: userId, state_key: key ?? userId, content } as Pdu));
+    await this.#end(invitation, event ?? this.#ownLeave(invitation, content));
+  }
+
+  /** A leave that no server of the room knows of, for those who follow what a user does. */
+  #ownLeave({ roomId, userId, version, event }: Invitation, content: JsonObject): Pdu {
+    const rules = roomVersion(version);
+    if (!rules) throw new Error(`Room version ${version} is not supported any more.`);
+    const leave = {
+      type: 'm.room.member',
+      room_id: roomId,
+      sender: userId,
+      state_key: userId,
+      content,
+      depth: event.depth + 1,
+      prev_events: [eventId(event, rules)],
+      auth_events: [],
+      origin_server_ts: Date.now(),
+    };
+    return hashAndSign(leave as UnsignedPdu, rules, this.#deps.serverName, this.#deps.key);
   }
 
   /**
    * Takes a leave or ban of one of our users in a room that this server is not in: an invitation that was taken back or
    * a knock that was refused. Signatures are checked by the caller.
+   *
+   * @param origin the server that told of it
+   * @returns false when whoever did it may not
    */
-  async withdraw(roomId: string, pdu: Pdu): Promise<void> {
+  async withdraw(roomId: string, pdu: Pdu, origin: string): Promise<boolean> {
     const invitation = await this.#deps.invitations.find(roomId, pdu.state_key ?? '');
+    if (!invitation || !mayEnd(invitation, pdu, origin)) return false;
     // Invitations come directly, their ends with everything else: it may be that of an older one.
-    if (invitation && pdu.depth > invitation.event.depth) await this.#end(invitation, pdu);
+    if (pdu.depth > invitation.event.depth) await this.#end(invitation, pdu);
+    return true;
   }
 
   async #end(invitation: Invitation, event: Pdu): Promise<void> {
@@ -335,7 +360,7 @@ export class Memberships {
    * @throws MatrixError 403 when the rules forbid it
    */
   async accept(roomId: string, pdu: Pdu, origin: string, omitMembers = false): Promise<AcceptedMembership> {
-    const { events, timeline, history, members } = this.#deps;
+    const { events, timeline, history } = this.#deps;
     if (member(pdu.content, 'membership') !== 'leave') this.#refuseWhileIncomplete(roomId);
     return this.#deps.inTurn(roomId, async (room) => {
       const id = eventId(pdu, room.version);
@@ -364,9 +389,25 @@ export class Memberships {
         event,
         state: [...state.values()],
         authChain: [...chain.values()].filter((cited) => !omitMembers || !state.has(cited.eventId)),
-        servers: [...(await members.servers(roomId))],
+        servers: await this.#serversBefore(room, event, map),
       };
     });
+  }
+
+  /** The servers in a room but for that of a user who has come in as the first of theirs. */
+  async #serversBefore(
+    { roomId }: Room,
+    { pdu }: StoredEvent,
+    before: ReadonlyMap<StateKey, string>,
+  ): Promise<string[]> {
+    const { events, members } = this.#deps;
+    const servers = await members.servers(roomId);
+    const id = before.get(stateKey('m.room.member', pdu.sender));
+    const wasInside = id !== undefined && member((await events.get(id))?.pdu.content, 'membership') === 'join';
+    const server = serverOf(pdu.sender);
+    const others = (await members.joinedOf(roomId, server)).filter((userId) => userId !== pdu.sender);
+    if (!wasInside && others.length === 0) servers.delete(server);
+    return [...servers];
   }
 
   /** A state without its members, but for those after whom a room without a name is named. */
@@ -388,14 +429,21 @@ export class Memberships {
   }
 
   /** What somebody who is outside may know of a room, as whole signed events. */
-  async strippedState(roomId: string, about?: string): Promise<JsonObject[]> {
-    return this.#deps.inTurn(roomId, (room) => this.#strippedState(room, about));
+  async strippedState(roomId: string): Promise<JsonObject[]> {
+    return this.#deps.inTurn(roomId, (room) => this.#strippedState(room));
   }
 
-  /** Whole events, so that the other server can check them. @see MSC4311 */
-  async #strippedState(room: Room, about?: string): Promise<JsonObject[]> {
+  /**
+   * Whole events, so that the other server can check them.
+   *
+   * @param inviter for an invitation: who that is, and who may take it back, is told as well
+   * @see MSC4311
+   */
+  async #strippedState(room: Room, inviter?: string): Promise<JsonObject[]> {
     const ids = STRIPPED_STATE.map((type) => currentId(room, type, ''));
-    if (about !== undefined) ids.push(currentId(room, 'm.room.member', about));
+    if (inviter !== undefined) {
+      ids.push(currentId(room, 'm.room.member', inviter), currentId(room, 'm.room.power_levels', ''));
+    }
     const events = await this.#deps.events.getMany(ids.filter((id) => id !== undefined));
     return [...events.values()].map((event) => wireForm(event.pdu, room.version));
   }

@@ -1,9 +1,12 @@
 /** Rooms in `/sync`: timelines, state and memberships. */
 import { stateKey } from '../../../federation/auth-rules.ts';
+import { eventId } from '../../../federation/event.ts';
 import { isJsonObject, member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
+import { roomVersion } from '../../../federation/room-versions.ts';
 import type { InviteRule } from '../../account-data/invite-permissions.ts';
 import type { Database } from '../../database/database.ts';
+import type { Invitation } from '../../rooms/invitations.ts';
 import { STRIPPED_STATE } from '../../rooms/memberships.ts';
 import type { Rooms } from '../../rooms/rooms.ts';
 import type { StateChange } from '../../rooms/state-changes.ts';
@@ -127,7 +130,11 @@ export function roomsPart({ db, rooms, clientEvents, ignored, inviteRule }: Room
     return (await inviteRule(userId, sender)) === 'ignore';
   }
 
-  /** What somebody outside may know. @returns undefined for an invitation of somebody who is ignored */
+  /**
+   * What somebody outside may know; the own membership, which comes last, is told as a whole event.
+   *
+   * @returns undefined for an invitation of somebody who is ignored
+   */
   async function outsideState(
     roomId: string,
     userId: string,
@@ -136,7 +143,7 @@ export function roomsPart({ db, rooms, clientEvents, ignored, inviteRule }: Room
     const invitation = await rooms.invitation(roomId, userId);
     if (invitation) {
       if (hidden.has(invitation.sender) || (await isUnwanted(invitation.event, userId))) return undefined;
-      return [...invitation.state, invitation.event].map((pdu) => strippedEvent(pdu));
+      return [...invitation.state.map((pdu) => strippedEvent(pdu)), formOf(invitation)];
     }
     const ids = await rooms.stateIds(roomId);
     const own = await rooms.event(ids.get(stateKey('m.room.member', userId)) ?? '');
@@ -144,7 +151,7 @@ export function roomsPart({ db, rooms, clientEvents, ignored, inviteRule }: Room
     const keys = [...STRIPPED_STATE.map((type) => stateKey(type, '')), stateKey('m.room.member', own.pdu.sender)];
     const events = await rooms.events(keys.map((key) => ids.get(key)).filter((id) => id !== undefined));
     events.delete(own.eventId);
-    return [...events.values(), own].map((event) => strippedEvent(event.pdu));
+    return [...[...events.values()].map((event) => strippedEvent(event.pdu)), clientEvent(own)];
   }
 
   /** The timeline up to the leave, and what changed until then. */
@@ -157,10 +164,8 @@ export function roomsPart({ db, rooms, clientEvents, ignored, inviteRule }: Room
     const invitation = await rooms.invitation(roomId, question.userId);
     if (invitation) {
       if (hidden.has(invitation.sender)) return undefined;
-      const { event } = invitation;
-      const stored = { eventId: '', roomId, pdu: event, position, rejected: false, softFailed: false, outlier: true };
-      const { event_id: _none, ...form } = clientEvent(stored);
-      return { timeline: { events: [form], limited: false, prev_batch: `p${position}` }, state: { events: [] } };
+      const events = [formOf(invitation)];
+      return { timeline: { events, limited: false, prev_batch: `p${position}` }, state: { events: [] } };
     }
     const moves = await rooms.changes.ofMember(question.userId, position - 1, position);
     const leave = await rooms.event(moves.find((move) => move.roomId === roomId)?.eventId ?? '');
@@ -183,4 +188,18 @@ export function roomsPart({ db, rooms, clientEvents, ignored, inviteRule }: Room
       ignored: hidden,
     });
   }
+}
+
+/** The membership in a room that this server is not in, or the end of it. */
+function formOf({ roomId, event, version, position }: Invitation): JsonObject {
+  const rules = roomVersion(version);
+  return clientEvent({
+    eventId: rules === undefined ? '' : eventId(event, rules),
+    roomId,
+    pdu: event,
+    position,
+    rejected: false,
+    softFailed: false,
+    outlier: true,
+  });
 }
