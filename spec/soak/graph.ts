@@ -13,7 +13,8 @@ import type { StateMap } from '../../federation/state-resolution.ts';
 import type { SoakServer } from './servers.ts';
 import { Truth } from './truth.ts';
 
-export type Standing = 'accepted' | 'soft-failed' | 'rejected' | 'outlier';
+export const STANDINGS = ['accepted', 'soft-failed', 'rejected', 'outlier'] as const;
+export type Standing = (typeof STANDINGS)[number];
 
 /** An event as a server has it. */
 export interface Arrival {
@@ -29,7 +30,7 @@ const Row = z.object({
   event_id: z.string(),
   position: z.number().nullable(),
   json: z.string(),
-  standing: z.enum(['accepted', 'soft-failed', 'rejected', 'outlier']),
+  standing: z.enum(STANDINGS),
 });
 const QUERIES = {
   ours: `SELECT event_id, position::float8, json, CASE WHEN outlier THEN 'outlier' WHEN rejected THEN 'rejected'

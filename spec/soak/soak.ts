@@ -3,7 +3,8 @@
  * use, while lines between them are cut and servers are killed; afterwards they must agree and have lost nothing.
  *
  * Every wish, cut and kill comes from the seed. With `--seeds`, so many seeds in a row are run, beginning with `--seed`.
- * One line of JSON for each seed; the exit code is 1 when a seed does not pass.
+ * One line of JSON for each seed; the exit code is 1 when a seed does not pass. What is needed to find out why is kept in
+ * a folder then; `--replay FOLDER` says of each event there what a server should have made of it.
  */
 import { parseArgs } from 'node:util';
 import { acknowledge, found, live } from './actions.ts';
@@ -15,6 +16,7 @@ import type { Comparison } from './compare.ts';
 import { Journal } from './journal.ts';
 import { Random } from './random.ts';
 import { record } from './record.ts';
+import { replay } from './replay.ts';
 import { startServers } from './servers.ts';
 import type { SoakServers } from './servers.ts';
 import { trouble } from './trouble.ts';
@@ -47,10 +49,17 @@ const { values: options } = parseArgs({
     minutes: { type: 'string', default: '1' },
     servers: { type: 'string', default: 'ours,ours,synapse' },
     keep: { type: 'boolean', default: false },
+    replay: { type: 'string' },
   },
 });
 
 async function main(): Promise<void> {
+  if (options.replay !== undefined) {
+    const wrong = await replay(options.replay);
+    for (const line of wrong) console.log(line);
+    if (wrong.length > 0) process.exitCode = 1;
+    return;
+  }
   const first = positive(options.seed);
   for (let seed = first; seed < first + positive(options.seeds); seed += 1) await soak(seed, positive(options.minutes));
 }

@@ -1,0 +1,79 @@
+/** Plays a kept run again by the rules, event by event: what each server should have made of what it took, and when. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { canonicalJson } from '../../federation/json.ts';
+import type { JsonObject } from '../../federation/json.ts';
+import { STANDINGS, RoomGraph } from './graph.ts';
+import type { Arrival } from './graph.ts';
+import type { SoakServer } from './servers.ts';
+
+const Event = z.object({
+  roomId: z.string(),
+  eventId: z.string(),
+  position: z.number().nullable(),
+  standing: z.enum(STANDINGS),
+  event: z.custom<JsonObject>(),
+});
+const Place = z.object({
+  server: z.string(),
+  roomId: z.string(),
+  version: z.string(),
+  extremities: z.array(z.string()),
+});
+
+interface Kept {
+  readonly kind: SoakServer['kind'];
+  readonly events: readonly z.infer<typeof Event>[];
+  readonly places: readonly z.infer<typeof Place>[];
+}
+
+/** @param folder as `record` wrote it @returns what was not right, one line each */
+export async function replay(folder: string): Promise<string[]> {
+  const servers = readdirSync(folder)
+    .filter((name) => /^\d+-/.test(name))
+    .toSorted((a, b) => parseInt(a, 10) - parseInt(b, 10))
+    .map((name) => read(join(folder, name), name.endsWith('synapse') ? 'synapse' : 'ours'));
+  const wrong: string[] = [];
+  for (const { roomId, version } of servers[0]?.places ?? []) {
+    const names = servers.map(({ kind, places }) => ({ kind, name: places[0]?.server ?? '' }));
+    const graph = RoomGraph.of(
+      servers.map(({ events }) => arrivals(events, roomId)),
+      names,
+      version,
+    );
+    for (const [index, { kind, name }] of names.entries()) {
+      const say = (what: string, eventId: string): void => {
+        wrong.push(`${roomId} ${name} (${kind}) ${what} ${graph.describe(eventId)}`);
+      };
+      for (const eventId of await graph.misjudged(index)) say('misjudges', eventId);
+      for (const eventId of graph.events.keys()) {
+        if (graph.standing(index, eventId) !== 'soft-failed') continue;
+        if (await graph.isIdleRedaction(index, eventId)) continue;
+        if (!(await graph.hadToSoftFail(index, eventId))) say('hides', eventId);
+      }
+    }
+  }
+  return wrong;
+}
+
+function read(folder: string, kind: SoakServer['kind']): Kept {
+  return {
+    kind,
+    events: z.array(Event).parse(linesOf(join(folder, 'events.jsonl'))),
+    places: z.array(Place).parse(linesOf(join(folder, 'rooms.jsonl'))),
+  };
+}
+
+function linesOf(file: string): unknown[] {
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line): unknown => JSON.parse(line));
+}
+
+function arrivals(events: Kept['events'], wanted: string): Arrival[] {
+  return events
+    .filter(({ roomId }) => roomId === wanted)
+    .map(({ eventId, position, standing, event }) => ({ eventId, position, standing, json: canonicalJson(event) }));
+}
