@@ -40,6 +40,10 @@ import { isolate } from './person-text.ts';
     }
     /* On a small tile the colour stands for the name, which stays in the tile's label and in the people list. */
     @container tile (max-width: 280px) {
+      .guest {
+        padding: 0 4px;
+        font-size: 0.6875rem;
+      }
       .name {
         position: absolute;
         width: 1px;
