@@ -7,6 +7,7 @@ import type { JsonObject } from '../../federation/json.ts';
 import { methods, MatrixError } from '../errors.ts';
 import { KINDS } from '../push/default-rules.ts';
 import type { RuleKind } from '../push/default-rules.ts';
+import { MAX_PATTERN } from '../push/glob.ts';
 import { pusherSchema } from '../push/pushers.ts';
 import type { Pushers } from '../push/pushers.ts';
 import { actionsSchema } from '../push/rules.ts';
@@ -21,11 +22,23 @@ export interface PushRouterOptions {
   readonly requireSession: RequestHandler;
 }
 
-const condition = z.custom<JsonObject>(isJsonObject, 'must be an object');
+/** All members of a condition that there are today are short texts, numbers or truths. */
+const condition = z.custom<JsonObject>(
+  (value) =>
+    isJsonObject(value) &&
+    Object.entries(value).length <= 10 &&
+    Object.entries(value).every(
+      ([name, part]) =>
+        name.length <= MAX_PATTERN &&
+        typeof part !== 'object' &&
+        !(typeof part === 'string' && part.length > MAX_PATTERN),
+    ),
+  `must be an object of short texts: at most ${String(MAX_PATTERN)} characters each`,
+);
 const ruleSchema = z.looseObject({
   actions: actionsSchema,
   conditions: z.array(condition).max(50).optional(),
-  pattern: z.string().max(255).optional(),
+  pattern: z.string().max(MAX_PATTERN).optional(),
 });
 const enabledSchema = z.looseObject({ enabled: z.boolean() });
 const actionsBody = z.looseObject({ actions: actionsSchema });

@@ -7,7 +7,9 @@ import { isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
 import { isImpartial } from './default-rules.ts';
 import type { PushRule, RuleSet } from './default-rules.ts';
-import { matchesWhole, matchesWords } from './glob.ts';
+import { Lru } from '../rooms/lru.ts';
+import { matchesWhole, matchesWords, MAX_PATTERN, newBudget } from './glob.ts';
+import type { Budget } from './glob.ts';
 
 /** An event as rules look at it, and what they may ask about the room. */
 export interface PushSubject {
@@ -27,6 +29,9 @@ export interface PushSubject {
 /** These look at the text only as long as the sender does not say who is meant. */
 const BEFORE_MENTIONS = ['.m.rule.contains_display_name', '.m.rule.roomnotif', '.m.rule.contains_user_name'];
 
+/** For one user: what may be spent on patterns. */
+type Evaluation = PushSubject & { readonly budget: Budget };
+
 /** The actions of the rule that applies; undefined when none does. */
 export type Outcome = PushRule['actions'] | undefined;
 
@@ -34,14 +39,16 @@ export type Outcome = PushRule['actions'] | undefined;
  * Finds the rule that applies. Whoever sends to a thousand people asks this a thousand times, so it is answered at once
  * where nothing has to be read.
  */
-export function evaluate(rules: RuleSet, subject: PushSubject): Outcome | Promise<Outcome> {
+export function evaluate(rules: RuleSet, asked: PushSubject): Outcome | Promise<Outcome> {
+  const subject = { ...asked, budget: newBudget() };
   const content = member(subject.event, 'content');
   const saysWho = isJsonObject(content) && Object.hasOwn(content, 'm.mentions');
   const applies = (rule: PushRule): boolean => rule.enabled && !(saysWho && BEFORE_MENTIONS.includes(rule.rule_id));
   const rest = (): Outcome | Promise<Outcome> => {
     const body = property(subject.event, 'content.body');
     for (const rule of rules.content) {
-      if (typeof body === 'string' && applies(rule) && matchesWords(rule.pattern ?? '', body)) return rule.actions;
+      if (typeof body === 'string' && applies(rule) && matchesWords(rule.pattern ?? '', body, subject.budget))
+        return rule.actions;
     }
     for (const rule of rules.room) if (rule.enabled && rule.rule_id === subject.roomId) return rule.actions;
     for (const rule of rules.sender) if (rule.enabled && rule.rule_id === subject.sender) return rule.actions;
@@ -54,7 +61,7 @@ export function evaluate(rules: RuleSet, subject: PushSubject): Outcome | Promis
 function firstThatHolds(
   rules: readonly PushRule[],
   applies: (rule: PushRule) => boolean,
-  subject: PushSubject,
+  subject: Evaluation,
   after: () => Outcome | Promise<Outcome>,
 ): Outcome | Promise<Outcome> {
   for (const [at, rule] of rules.entries()) {
@@ -68,7 +75,7 @@ function firstThatHolds(
 }
 
 /** Whether all conditions of a rule hold; of most rules that is found out once for all users. */
-function holdFor(rule: PushRule, subject: PushSubject): boolean | Promise<boolean> {
+function holdFor(rule: PushRule, subject: Evaluation): boolean | Promise<boolean> {
   const known = subject.known.get(rule);
   if (known !== undefined) return known;
   const held = allHold(rule.conditions ?? [], 0, subject);
@@ -78,7 +85,7 @@ function holdFor(rule: PushRule, subject: PushSubject): boolean | Promise<boolea
   return held;
 }
 
-function allHold(conditions: readonly JsonObject[], from: number, subject: PushSubject): boolean | Promise<boolean> {
+function allHold(conditions: readonly JsonObject[], from: number, subject: Evaluation): boolean | Promise<boolean> {
   for (let at = from; at < conditions.length; at++) {
     const condition = conditions[at];
     const held = condition === undefined || holds(condition, subject);
@@ -88,14 +95,16 @@ function allHold(conditions: readonly JsonObject[], from: number, subject: PushS
   return true;
 }
 
-function holds(condition: JsonObject, subject: PushSubject): boolean | Promise<boolean> {
+function holds(condition: JsonObject, subject: Evaluation): boolean | Promise<boolean> {
   const [kind, key] = [member(condition, 'kind'), member(condition, 'key')];
   const value = typeof key === 'string' ? property(subject.event, key) : undefined;
   switch (kind) {
     case 'event_match': {
       const pattern = member(condition, 'pattern');
       if (typeof value !== 'string' || typeof pattern !== 'string') return false;
-      return key === 'content.body' ? matchesWords(pattern, value) : matchesWhole(pattern, value);
+      return key === 'content.body'
+        ? matchesWords(pattern, value, subject.budget)
+        : matchesWhole(pattern, value, subject.budget);
     }
     case 'event_property_is':
       return value !== undefined && isScalar(value) && value === member(condition, 'value');
@@ -146,6 +155,7 @@ function isCount(is: JsonValue | undefined, count: number): boolean {
 
 /** The value at a path such as `content.m\.mentions.room`; a backslash takes the meaning from a dot. */
 export function property(event: JsonObject, path: string): JsonValue | undefined {
+  if (path.length > MAX_PATTERN) return undefined;
   let value: JsonValue | undefined = event;
   for (const name of names(path)) {
     if (!isJsonObject(value)) return undefined;
@@ -154,8 +164,7 @@ export function property(event: JsonObject, path: string): JsonValue | undefined
   return value;
 }
 
-const parsed = new Map<string, readonly string[]>();
-const PARSED = 1_000;
+const parsed = new Lru<string, readonly string[]>(1_000);
 
 function names(path: string): readonly string[] {
   const known = parsed.get(path);
@@ -165,6 +174,6 @@ function names(path: string): readonly string[] {
     if (part === '.') list.push('');
     else list.push(`${list.pop() ?? ''}${/^\\[\\.]$/.test(part) ? part.slice(1) : part}`);
   }
-  if (parsed.size < PARSED) parsed.set(path, list);
+  parsed.set(path, list);
   return list;
 }

@@ -1,38 +1,76 @@
-/** Patterns with `*` and `?`, matched without backtracking: whoever writes a pattern must not be able to stop us. */
+/** Patterns with `*` and `?`. Whoever writes a pattern must not be able to stop us: every comparison is counted. */
 
 /** Longest text that is searched, in UTF-16 units. */
 const MAX_TEXT = 20_000;
+/** Longest pattern; a longer one stands for nothing. */
+export const MAX_PATTERN = 255;
+/** Comparisons of one step of a search that the engine does by itself. */
+const NATIVE = 16;
+
+/** How many characters may still be compared for one user and one event. When it is used up, nothing matches any more. */
+export interface Budget {
+  left: number;
+}
+
+/** Enough for some hundred rules and a message of usual length. */
+export function newBudget(): Budget {
+  return { left: 200_000 };
+}
 
 /** Whether the pattern stands for all of the text. Case does not matter. */
-export function matchesWhole(pattern: string, text: string): boolean {
-  return run(pattern.toLowerCase(), text.slice(0, MAX_TEXT).toLowerCase(), false);
+export function matchesWhole(pattern: string, text: string, budget: Budget = newBudget()): boolean {
+  return matches(pattern, text, false, budget);
 }
 
 /** Whether the pattern stands for some words of the text. Case does not matter. */
-export function matchesWords(pattern: string, text: string): boolean {
-  return run(pattern.toLowerCase(), text.slice(0, MAX_TEXT).toLowerCase(), true);
+export function matchesWords(pattern: string, text: string, budget: Budget = newBudget()): boolean {
+  return matches(pattern, text, true, budget);
 }
 
-/** Follows all ways through the pattern at once. */
-function run(pattern: string, text: string, words: boolean): boolean {
+function matches(given: string, all: string, words: boolean, budget: Budget): boolean {
+  if (given.length > MAX_PATTERN) return false;
+  const pattern = given.toLowerCase();
+  const text = all.slice(0, MAX_TEXT).toLowerCase();
+  budget.left -= Math.ceil(text.length / NATIVE);
+  if (budget.left < 0) return false;
   if (!/[*?]/.test(pattern)) return words ? hasWords(pattern, text) : pattern === text;
-  const end = pattern.length;
-  let states = new Set<number>();
-  for (let at = 0; at <= text.length; at++) {
-    const isBoundary = words ? isEdge(text, at) : at === 0;
-    if (isBoundary) states.add(0);
-    for (const state of states) if (pattern[state] === '*') states.add(state + 1);
-    if (states.has(end) && (words ? isEdge(text, at) : at === text.length)) return true;
-    if (at === text.length || (states.size === 0 && !words)) return false;
-    const next = new Set<number>();
-    for (const state of states) {
-      const wanted = pattern[state];
-      if (wanted === '*') next.add(state);
-      else if (wanted === '?' || (wanted !== undefined && wanted === text[at])) next.add(state + 1);
-    }
-    states = next;
+  const [first = '', ...rest] = pattern.split('*');
+  const last = rest.pop();
+  const starts = (at: number): boolean => (words ? isEdge(text, at) : at === 0);
+  const ends = (at: number): boolean => (words ? isEdge(text, at) : at === text.length);
+  const found = new Finder(text, budget);
+  if (last === undefined) return found.first(first, 0, (at) => starts(at) && ends(at + first.length)) !== undefined;
+  // What comes first is best taken for each part: the star before the next one takes whatever is between.
+  let at = found.first(first, 0, starts);
+  for (const part of rest) at = at === undefined ? undefined : found.first(part, at, () => true);
+  return at !== undefined && found.first(last, at, (begin) => ends(begin + last.length)) !== undefined;
+}
+
+class Finder {
+  readonly #text: string;
+  readonly #budget: Budget;
+
+  constructor(text: string, budget: Budget) {
+    this.#text = text;
+    this.#budget = budget;
   }
-  return false;
+
+  /** Where the first occurrence of a part ends that begins at an index or later, at a fitting place. */
+  first(part: string, from: number, fits: (at: number) => boolean): number | undefined {
+    for (let at = from; at + part.length <= this.#text.length; at++) {
+      if (--this.#budget.left < 0) return undefined;
+      if (fits(at) && this.#isAt(part, at)) return at + part.length;
+    }
+    return undefined;
+  }
+
+  #isAt(part: string, at: number): boolean {
+    for (let index = 0; index < part.length; index++) {
+      if (--this.#budget.left < 0) return false;
+      if (part[index] !== '?' && part[index] !== this.#text[at + index]) return false;
+    }
+    return true;
+  }
 }
 
 /** Most patterns are just a word. */

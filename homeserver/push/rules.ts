@@ -1,6 +1,6 @@
 /** The push rules of users: what they changed of the rules that everybody has, and their own. */
 import { z } from 'zod';
-import { isJsonObject } from '../../federation/json.ts';
+import { canonicalJsonWithAnyNumbers, isJsonObject } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import type { AccountData } from '../account-data/account-data.ts';
 import { MatrixError } from '../errors.ts';
@@ -11,6 +11,8 @@ import type { PushRule, RuleKind, RuleSet } from './default-rules.ts';
 /** Under this type the rules stand in the account data; in a form of our own, which clients do not get. */
 export const PUSH_RULES = 'm.push_rules';
 const MAX_RULES = 1_000;
+/** Everything that a user changed of the rules, as canonical JSON, in bytes: each new event is held against it. */
+const MAX_BYTES = 64 * 1024;
 const CACHED = 10_000;
 
 const action = z.union([z.string().max(255), z.custom<JsonObject>(isJsonObject)]);
@@ -160,7 +162,15 @@ export class PushRules {
   }
 
   async #change(userId: string, change: (stored: Stored) => Stored): Promise<void> {
-    await this.#accountData.update(userId, '', PUSH_RULES, (content) => change(read(content)) as unknown as JsonObject);
+    await this.#accountData.update(userId, '', PUSH_RULES, (content) => {
+      const [before, after] = [content ?? {}, change(read(content)) as unknown as JsonObject];
+      const bytes = Buffer.byteLength(canonicalJsonWithAnyNumbers(after));
+      // Who has too many from before can still take some away.
+      if (bytes > MAX_BYTES && bytes > Buffer.byteLength(canonicalJsonWithAnyNumbers(before))) {
+        throw new MatrixError(400, 'M_TOO_LARGE', `Push rules may have at most ${String(MAX_BYTES)} bytes together.`);
+      }
+      return after;
+    });
     this.#generation += 1;
     this.#cache.delete(userId);
   }
