@@ -11,6 +11,11 @@ export interface PageSummary {
 const MAX_TEXT = 1_000;
 const MAX_ADDRESS = 2_048;
 const MAX_METAS = 500;
+/** What a page says about itself stands in its head, which is read in pieces, up to so many characters. */
+const MAX_HEAD = 512 * 1024;
+const PIECE = 4_096;
+/** The parser's work grows with the elements that are open at the same time. */
+const MAX_OPEN = 256;
 /** What is told on; the picture is another matter. */
 const PROPERTIES = ['title', 'description', 'type', 'url', 'site_name', 'locale', 'image:alt'];
 
@@ -26,8 +31,12 @@ export function pageSummary(html: string): PageSummary {
   let inTitle = false;
   let inDrawing = 0;
   let icon: string | undefined;
+  let open = 0;
+  let isRead = false;
   const parser = new Parser({
     onopentag(name, attributes) {
+      open += 1;
+      isRead ||= open > MAX_OPEN || name === 'body';
       if (name === 'svg') inDrawing += 1;
       else if (name === 'title' && inDrawing === 0 && title === '') inTitle = true;
       else if (name === 'meta' && metas.size < MAX_METAS) {
@@ -40,11 +49,16 @@ export function pageSummary(html: string): PageSummary {
       if (inTitle && title.length < 4 * MAX_TEXT) title += text;
     },
     onclosetag(name) {
+      open -= 1;
+      isRead ||= name === 'head';
       if (name === 'title') inTitle = false;
       else if (name === 'svg') inDrawing -= 1;
     },
   });
-  parser.end(html);
+  for (let at = 0; at < Math.min(html.length, MAX_HEAD) && !isRead; at += PIECE) {
+    parser.write(html.slice(at, at + PIECE));
+  }
+  if (!isRead) parser.end();
 
   const properties: Record<string, string> = {};
   const fallbacks: Readonly<Record<string, string | undefined>> = {
