@@ -3,7 +3,7 @@
  * bounds on pixels and time, and few at once.
  */
 import { open } from 'node:fs/promises';
-import type { Sharp } from 'sharp';
+import type { Metadata, Sharp } from 'sharp';
 import { MatrixError } from '../errors.ts';
 import type { ThumbnailKey } from './media-store.ts';
 
@@ -23,9 +23,11 @@ export interface PictureSize {
 type Format = 'png' | 'jpeg' | 'gif' | 'webp';
 
 const MAX_PIXELS = 64 * 1024 * 1024;
+/** As long as a picture is held whole while it is decoded, it takes this much of memory at most. */
+const MAX_DECODED_BYTES = 96 * 1024 * 1024;
 const MAX_FRAMES = 200;
 const MAX_SECONDS = 15;
-const AT_ONCE = 2;
+const AT_ONCE = 1;
 const MAX_WAITING = 64;
 const JPEG_QUALITY = 80;
 /** How long somebody should wait who comes when too many are waiting, in ms. */
@@ -75,7 +77,9 @@ export async function makeThumbnail(path: string, { width, height, method, anima
   return inQueue(() =>
     readable(path, async (format) => {
       const sharp = await (decoder ??= loadDecoder());
-      const { pages = 1, hasAlpha } = await sharp(path, limits).metadata();
+      const metadata = await sharp(path, limits).metadata();
+      if (decodedBytes(metadata) > MAX_DECODED_BYTES) throw tooLarge();
+      const { pages = 1, hasAlpha } = metadata;
       const frames = animated && (format === 'gif' || format === 'webp') ? Math.min(pages, MAX_FRAMES) : 1;
       const fit = method === 'crop' ? 'cover' : 'inside';
       const small = sharp(path, { ...limits, pages: frames })
@@ -122,10 +126,24 @@ async function readable<T>(path: string, run: (format: Format) => Promise<T>): P
     // The library tells its failures apart by words alone.
     const message = error instanceof Error ? error.message : '';
     if (/pixel limit|timeout/i.test(message)) {
-      throw new MatrixError(413, 'M_TOO_LARGE', 'The picture is too large to be made smaller.');
+      throw tooLarge();
     }
+    if (error instanceof MatrixError) throw error;
     throw new MatrixError(400, 'M_UNKNOWN', 'The picture is damaged.');
   }
+}
+
+/**
+ * What is in memory at once while a picture is decoded, in bytes. A JPEG or a PNG whose lines come one after the other is
+ * made smaller line by line; all others are decoded whole.
+ */
+function decodedBytes({ format, width, height, channels, depth, isProgressive }: Metadata): number {
+  if ((format === 'jpeg' || format === 'png') && !isProgressive) return 0;
+  return width * height * channels * (depth === 'ushort' ? 2 : 1);
+}
+
+function tooLarge(): MatrixError {
+  return new MatrixError(413, 'M_TOO_LARGE', 'The picture is too large to be made smaller.');
 }
 
 /** What a file is by its first bytes; its content type may lie. */
