@@ -1,4 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { cleanUpOauth } from '../../homeserver/accounts/oauth/provider.ts';
 import { Browser } from './identity-provider.ts';
 import { SERVER_NAME, startHome } from './support.ts';
@@ -41,6 +43,41 @@ describe('The OAuth 2.0 API', () => {
     expect(json['client_secret']).toBeUndefined();
     return String(json['client_id']);
   }
+
+  it('A18: fetches nothing for whoever registers a client', async () => {
+    const asked: string[] = [];
+    const listener = createServer((request, response) => {
+      asked.push(request.url ?? '');
+      response.end('[]');
+    });
+    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+    const inside = `https://127.0.0.1:${String((listener.address() as AddressInfo).port)}/`;
+    listener.on('connection', () => asked.push('a connection'));
+    for (const metadata of [
+      { sector_identifier_uri: inside },
+      { sector_identifier_uri: inside, subject_type: 'pairwise' },
+      { jwks_uri: inside },
+      { jwks_uri: inside, token_endpoint_auth_method: 'private_key_jwt' },
+      { request_uris: [inside] },
+    ]) {
+      const response = await fetch(`${home.url}/oauth2/reg`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({
+          client_uri: 'https://client.example/',
+          redirect_uris: [REDIRECT],
+          token_endpoint_auth_method: 'none',
+          ...metadata,
+        }),
+      });
+      // What the provider does not know it leaves out.
+      const answer = (await response.json()) as Record<string, unknown>;
+      if (response.status === 400) expect(answer['error']).toBe('invalid_client_metadata');
+      else for (const name of Object.keys(metadata)) expect(answer[name]).withContext(name).toBeUndefined();
+    }
+    expect(asked).toEqual([]);
+    await new Promise((resolve) => listener.close(resolve));
+  });
 
   const verifier = randomBytes(32).toString('base64url');
 

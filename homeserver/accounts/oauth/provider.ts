@@ -37,6 +37,9 @@ const YEAR_S = 365 * 24 * HOUR_S;
 /** How long an expired access token is remembered, in ms: so long the client is told to refresh. */
 const KEEP_EXPIRED_MS = 30 * 24 * HOUR_S * 1000;
 
+/** Metadata by which anybody could make us ask any address. */
+const FETCHED = ['sector_identifier_uri', 'jwks_uri', 'request_uris'] as const;
+
 const storedKey = z.looseObject({ kty: z.literal('EC'), crv: z.literal('P-256'), d: z.string(), kid: z.string() });
 
 /** Below the address of the provider: where people log in and allow. */
@@ -57,9 +60,15 @@ export async function oauthProvider(options: OauthProviderOptions): Promise<Prov
     clientAuthMethods: ['none'],
     clientDefaults: { token_endpoint_auth_method: 'none', id_token_signed_response_alg: 'ES256' },
     responseTypes: ['code'],
+    // Whatever the provider would fetch by itself: nothing. What registration names is refused below.
+    fetch: () => Promise.reject(new Error('The OAuth 2.0 API asks nobody.')),
     extraClientMetadata: {
       properties: ['client_uri'],
       validator: (_context, _key, clientUri, metadata) => {
+        for (const name of FETCHED) {
+          if (metadata[name] === undefined) continue;
+          throw new errors.InvalidClientMetadata(`${name} is not supported: this server fetches nothing for a client`);
+        }
         const wrong = wrongAddress({
           clientUri,
           applicationType: metadata.application_type,
