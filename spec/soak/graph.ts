@@ -51,6 +51,8 @@ export async function arrivals({ kind, database }: SoakServer, roomId: string): 
     .map(({ event_id: eventId, ...rest }) => ({ eventId, ...rest }));
 }
 
+const isUnplaced = (standing: Standing | undefined): boolean => standing === undefined || standing === 'outlier';
+
 /** The forward extremities of a room. */
 const ENDS = {
   ours: 'SELECT unnest(extremities) AS event_id FROM rooms WHERE room_id = $1',
@@ -191,6 +193,24 @@ export class RoomGraph {
       const view = this.#view(state);
       return powerLevelOf(event.sender, this.#version, view) < powerLevels(view).redact;
     });
+  }
+
+  /**
+   * Whether a Synapse can not get an event because of another one: that gives nobody a redaction that redacts nothing, be
+   * it asked for by its id, nor the state there, so that what comes right after it is not to be had from there either.
+   *
+   * @throws IncompleteGraphError
+   */
+  async isKeptBySynapse(server: number, eventId: string): Promise<boolean> {
+    const others = this.#kinds.some((kind, index) => kind === 'synapse' && index !== server);
+    if (this.#kinds[server] !== 'synapse' || !others) return false;
+    const seen = new Set([eventId]);
+    for (const id of seen) {
+      if (!isUnplaced(this.standing(server, id))) continue;
+      if (id !== eventId && (await this.isIdleRedaction(server, id))) return true;
+      for (const previous of this.#events.get(id)?.prev_events ?? []) seen.add(previous);
+    }
+    return false;
   }
 
   /**
