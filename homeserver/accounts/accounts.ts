@@ -1,4 +1,5 @@
 /** People of this homeserver: who they are at the identity provider, those with a password, and guests. */
+import { displayName as shownName } from '../../protocol/display-text.ts';
 import type { Database } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
 import { GUEST_PREFIX, MAX_LOCALPART_BYTES, toLocalpart } from './localpart.ts';
@@ -341,8 +342,7 @@ function inUse(): MatrixError {
   return new MatrixError(400, 'M_USER_IN_USE', 'This user name is taken.');
 }
 
-/** A name as people may show it to others: trimmed, one line, without characters that turn the text around it. */
+/** A name as people may show it to others; undefined for one without a visible character, or that is too long. */
 export function checkedName(name: string): string | undefined {
-  const clean = name.replace(/[\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, ' ').trim();
-  return clean === '' || clean.length > MAX_DISPLAY_NAME || !clean.isWellFormed() ? undefined : clean;
+  return name.trim().length > MAX_DISPLAY_NAME || !name.isWellFormed() ? undefined : shownName(name);
 }

@@ -1,6 +1,6 @@
 /** `/_hansetag/client/v1/meetings` and `/links`: parse, call, answer. The rules are in meetings.ts and guest-links.ts. */
 import express from 'express';
-import type { Request, RequestHandler, Response, Router } from 'express';
+import type { ErrorRequestHandler, Request, RequestHandler, Response, Router } from 'express';
 import type { z } from 'zod';
 import {
   answerSchema,
@@ -16,11 +16,15 @@ import { MatrixError } from '../errors.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { letsGuestsIn } from './conference/admission.ts';
 import type { GuestLink, GuestLinks } from './guest-links.ts';
+import type { Inviting } from './inviting.ts';
+import type { MeetingTransactions } from './meeting-transactions.ts';
 import type { Meetings } from './meetings.ts';
 import type { Organisations } from './organisations.ts';
 
 export interface MeetingsRouterOptions {
   meetings: Meetings;
+  inviting: Inviting;
+  transactions: MeetingTransactions;
   links: GuestLinks;
   rooms: Rooms;
   accounts: Accounts;
@@ -50,8 +54,19 @@ function parameter(request: Request, name: string): string {
 }
 
 export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
-  const { meetings, links, rooms, accounts, sessions, organisations, publicUrl, requireSession, limitAnonymous } =
-    options;
+  const {
+    meetings,
+    inviting,
+    transactions,
+    links,
+    rooms,
+    accounts,
+    sessions,
+    organisations,
+    publicUrl,
+    requireSession,
+    limitAnonymous,
+  } = options;
   const router = express.Router();
 
   const foundLink = async (token: string): Promise<GuestLink> => {
@@ -73,14 +88,18 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
   router.post('/meetings', requireSession, async (request, response) => {
     const { userId, guest } = requester(response);
     if (guest) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests can not create meetings.');
-    const plan = parse(newMeetingSchema, request.body);
-    const { roomId, invitations } = await meetings.create(userId, plan);
+    const { invite, transactionId, ...plan } = parse(newMeetingSchema, request.body);
+    const roomId = await transactions.once(userId, transactionId, () => meetings.create(userId, plan));
+    const invitations = await inviting.invite(userId, roomId, invite);
     const meeting: Meeting = await meetings.details(userId, roomId);
     response.json({ ...meeting, invitations });
   });
 
   router.get('/meetings/:roomId', requireSession, async (request, response) => {
-    const details: MeetingDetails = await meetings.details(requester(response).userId, parameter(request, 'roomId'));
+    const { userId } = requester(response);
+    const roomId = parameter(request, 'roomId');
+    const invitations = inviting.late(userId, roomId);
+    const details: MeetingDetails = { ...(await meetings.details(userId, roomId)), invitations };
     response.json(details);
   });
 
@@ -89,7 +108,7 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
     const roomId = parameter(request, 'roomId');
     const { userIds } = parse(inviteSchema, request.body);
     await requireInvite(userId, roomId);
-    response.json({ results: await meetings.invite(userId, roomId, userIds) });
+    response.json({ results: await inviting.invite(userId, roomId, userIds) });
   });
 
   router.post('/meetings/:roomId/answer', requireSession, async (request, response) => {
@@ -189,5 +208,17 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
     response.json({ roomId: link.roomId });
   });
 
+  router.use(withOrganisationName(organisations));
   return router;
+}
+
+/** People are told the name of the organisation that failed, not of its server. Errors are answered elsewhere. */
+function withOrganisationName(organisations: Organisations): ErrorRequestHandler {
+  return (error: unknown, _request, _response, next) => {
+    const server = error instanceof MatrixError ? error.extra['organisation'] : undefined;
+    if (!(error instanceof MatrixError) || typeof server !== 'string') return next(error);
+    const { status, errcode, message, extra } = error;
+    const name = organisations.known(server).displayName;
+    next(new MatrixError(status, errcode, message, { ...extra, organisation_name: name }));
+  };
 }

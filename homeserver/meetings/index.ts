@@ -22,6 +22,8 @@ import { linkPeers } from './conference/peers.ts';
 import { Places } from './conference/places.ts';
 import { meetingsFederationRouter } from './federation-router.ts';
 import { GuestLinks } from './guest-links.ts';
+import { Inviting } from './inviting.ts';
+import { MeetingTransactions } from './meeting-transactions.ts';
 import { Meetings } from './meetings.ts';
 import { Organisations } from './organisations.ts';
 import type { Session } from './session/session.ts';
@@ -80,6 +82,15 @@ export function meetingsRouters(options: MeetingsOptions): MeetingsParts {
     },
   });
   const meetings = new Meetings({ rooms, conferences, organisations, serverName });
+  const inviting = new Inviting({
+    ...options,
+    organisations,
+    told: (userId, roomId, result) => {
+      for (const session of sessionServer.all()) {
+        if (session.owner.userId === userId) session.notify('invitation.finished', { roomId, ...result });
+      }
+    },
+  });
   const chat = new Chat({ rooms, relations: new Relations(db, rooms), serverName, ignored: options.ignored });
   const sessionServer = new SessionServer({
     sessions,
@@ -87,6 +98,7 @@ export function meetingsRouters(options: MeetingsOptions): MeetingsParts {
     chat,
     limitSending: options.limitSending,
     organisation: organisations.own,
+    organisationName: (server) => organisations.known(server).displayName,
     allowedOrigins: [new URL(options.publicUrl).origin],
     log,
   });
@@ -145,7 +157,14 @@ export function meetingsRouters(options: MeetingsOptions): MeetingsParts {
   options.edus.on(CONFERENCE_EDU, (origin, content) => conferences.onEdu(origin, content));
 
   return {
-    client: meetingsClientRouter({ ...options, meetings, links: new GuestLinks(db), organisations }),
+    client: meetingsClientRouter({
+      ...options,
+      meetings,
+      inviting,
+      transactions: new MeetingTransactions(db),
+      links: new GuestLinks(db),
+      organisations,
+    }),
     federation: meetingsFederationRouter({
       conferences,
       sfu,
@@ -155,6 +174,7 @@ export function meetingsRouters(options: MeetingsOptions): MeetingsParts {
     attach: (server) => sessionServer.attach(server),
     async close() {
       stopListening();
+      inviting.close();
       conferences.close();
       await sessionServer.close();
     },

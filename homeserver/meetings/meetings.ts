@@ -3,9 +3,8 @@ import { stateKey } from '../../federation/auth-rules.ts';
 import { serverOf, type Pdu } from '../../federation/event.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import { displayTitle } from '../../protocol/display-text.ts';
-import { isUserId, withLowerServer } from '../../protocol/matrix-id.ts';
 import { isTime, isTimeZone } from '../../protocol/values.ts';
-import type { InviteResult, Meeting, MeetingDetails } from '../../protocol/client-api.ts';
+import type { Meeting, MeetingDetails } from '../../protocol/client-api.ts';
 import { MatrixError } from '../errors.ts';
 import { CALL_MEMBER, MEETING } from '../names.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
@@ -24,7 +23,6 @@ export interface MeetingPlan {
   startsAt?: number | undefined;
   endsAt?: number | undefined;
   timeZone?: string | undefined;
-  invite: string[];
 }
 
 export class Meetings {
@@ -40,50 +38,19 @@ export class Meetings {
     this.#serverName = options.serverName;
   }
 
-  /** A new meeting: a private room of version 12 in which every member may enter the conference. */
-  async create(userId: string, plan: MeetingPlan): Promise<{ roomId: string; invitations: InviteResult['results'] }> {
+  /** A new meeting: a private room of version 12 in which every member may enter the conference. @returns the room id */
+  async create(userId: string, plan: MeetingPlan): Promise<string> {
     const content: JsonObject = {
       ...(plan.startsAt === undefined ? {} : { starts_at: plan.startsAt }),
       ...(plan.endsAt === undefined ? {} : { ends_at: plan.endsAt }),
       ...(plan.timeZone === undefined ? {} : { time_zone: plan.timeZone }),
     };
-    const roomId = await this.#rooms.create(userId, {
+    return this.#rooms.create(userId, {
       name: plan.title,
       preset: 'private_chat',
       initialState: [{ type: MEETING, stateKey: '', content }],
       powerLevelContentOverride: { invite: 50, events: { [CALL_MEMBER]: 0 } },
     });
-    return { roomId, invitations: await this.invite(userId, roomId, plan.invite) };
-  }
-
-  /** Invites each person apart: one failure does not stop the others, and names the organisation that failed. */
-  async invite(sender: string, roomId: string, userIds: string[]): Promise<InviteResult['results']> {
-    const results: InviteResult['results'] = [];
-    for (const userId of new Set(userIds)) {
-      const target = withLowerServer(userId.trim());
-      if (!isUserId(target)) {
-        results.push({ userId, outcome: 'bad-id', ok: false });
-        continue;
-      }
-      try {
-        await this.#rooms.invite(roomId, sender, target);
-        results.push({ userId, outcome: 'invited', ok: true });
-      } catch (error) {
-        const matrix = error instanceof MatrixError ? error : undefined;
-        const server = serverOf(target);
-        const remote = server !== this.#serverName;
-        const status = matrix?.status ?? 500;
-        results.push({
-          userId,
-          outcome: status === 404 ? 'no-such-person' : status < 500 ? 'refused' : remote ? 'unreachable' : 'failed',
-          ok: false,
-          errcode: matrix?.errcode ?? 'M_UNKNOWN',
-          error: matrix?.message ?? 'The invitation could not be delivered.',
-          ...(remote ? { organisation: server, organisationName: this.#organisations.known(server).displayName } : {}),
-        });
-      }
-    }
-    return results;
   }
 
   /**
@@ -101,7 +68,7 @@ export class Meetings {
   }
 
   /** @throws MatrixError 404 when the person is not a member: who is no member learns nothing of the room */
-  async details(userId: string, roomId: string): Promise<MeetingDetails> {
+  async details(userId: string, roomId: string): Promise<Omit<MeetingDetails, 'invitations'>> {
     const meeting = await this.#meeting(roomId, userId);
     if (!meeting) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such meeting, or you are not a member.');
     const state = await this.#rooms.state(roomId);
@@ -117,7 +84,7 @@ export class Meetings {
         role: await this.#role(state, roomId, member),
       });
     }
-    return { ...meeting, members, invitations: [], canInvite: await this.#rooms.mayInvite(roomId, userId) };
+    return { ...meeting, members, canInvite: await this.#rooms.mayInvite(roomId, userId) };
   }
 
   async title(roomId: string): Promise<{ title: string; startsAt?: number }> {

@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import type { JsonObject } from '../../federation/json.ts';
 import { type SigningKey, signJson, verifySignature } from '../../federation/signing.ts';
 import type { KeyLookup } from '../../federation/keyring.ts';
+import { displayName } from '../../protocol/display-text.ts';
 import type { Organisation } from '../../protocol/session.ts';
 import { type Discovery, discoverySchema } from './conference/messages.ts';
 
@@ -151,7 +152,7 @@ export class Organisations {
     const known = this.#names.get(server);
     if (known) return known;
     void this.discovery(server).catch(() => undefined);
-    return { serverName: server, displayName: server.replace(/:\d+$/, ''), colour: NEUTRAL_COLOUR };
+    return { serverName: server, displayName: nameOfServer(server), colour: NEUTRAL_COLOUR };
   }
 
   /** Name and colour of an organisation; the server name stands in where it does not answer. */
@@ -180,7 +181,7 @@ export class Organisations {
     if (this.#names.size >= MAX_CACHED) this.#names.clear();
     this.#names.set(server, {
       serverName: server,
-      displayName: document.organisation.display_name,
+      displayName: displayName(document.organisation.display_name) ?? nameOfServer(server),
       colour: document.organisation.colour,
     });
     return document;
@@ -209,6 +210,11 @@ export class Organisations {
     }
     throw new DiscoveryError(server, 'the discovery document bears no valid signature of its server');
   }
+}
+
+/** Stands in for the name of an organisation. */
+function nameOfServer(server: string): string {
+  return server.replace(/:\d+$/, '');
 }
 
 /** How long a document may be used, in ms: as long as its server says, counted from the receipt on. */

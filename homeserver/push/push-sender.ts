@@ -3,6 +3,7 @@
  *
  * @see Matrix specification, push gateway API, "POST /_matrix/push/v1/notify"
  */
+import { displayName, displayTitle } from '../../protocol/display-text.ts';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { isJsonObject, member, parseStrict } from '../../federation/json.ts';
@@ -201,8 +202,8 @@ export class PushSender {
       return typeof value === 'string' && value !== '' ? value : undefined;
     };
     const [sender, room, alias] = [
-      await state('m.room.member', pdu.sender, 'displayname'),
-      await state('m.room.name', '', 'name'),
+      displayName(await state('m.room.member', pdu.sender, 'displayname')),
+      displayTitle(await state('m.room.name', '', 'name')),
       await state('m.room.canonical_alias', '', 'alias'),
     ];
     return {

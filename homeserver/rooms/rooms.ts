@@ -15,6 +15,7 @@ import { DEFAULT_ROOM_VERSION, roomVersion } from '../../federation/room-version
 import type { RoomVersion } from '../../federation/room-versions.ts';
 import { serverAllowed } from '../../federation/server-acl.ts';
 import type { SigningKey } from '../../federation/signing.ts';
+import { displayName, displayTitle } from '../../protocol/display-text.ts';
 import { InvitePermissions } from '../account-data/invite-permissions.ts';
 import type { Database } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
@@ -291,6 +292,7 @@ export class Rooms {
 
   /** Sends an event of a local user. @throws MatrixError 403 when the room's rules forbid it, 404 for no such room */
   async send(roomId: string, sender: string, event: NewEvent): Promise<StoredEvent> {
+    checkShown(event);
     if (event.type === 'm.room.member' && event.stateKey === sender) {
       // What this server says of its people is not theirs to change.
       const { [GUEST_FIELD]: _said, ...content } = event.content;
@@ -783,6 +785,14 @@ export class Rooms {
       { live: true },
     );
   }
+}
+
+/** @throws MatrixError 400 for a name or a title that nobody can see */
+function checkShown({ type, content }: NewEvent): void {
+  const name = type === 'm.room.member' ? text(content, 'displayname') : undefined;
+  const title = type === 'm.room.name' ? text(content, 'name') : undefined;
+  if ((!name || displayName(name) !== undefined) && (!title || displayTitle(title) !== undefined)) return;
+  throw new MatrixError(400, 'M_BAD_JSON', 'This name has no visible character.');
 }
 
 /** A member of content that is text. */

@@ -61,7 +61,7 @@ describe('Accounts', () => {
     const path = `${profile(renamed)}/displayname`;
     const rename = (displayname: unknown) => home.request('PUT', path, { token: accessToken, body: { displayname } });
     expect((await rename(' Bert\u202e B.\n ')).status).toBe(200);
-    expect(await home.accounts.displayName(renamed)).toBe('Bert  B.');
+    expect(await home.accounts.displayName(renamed)).toBe('Bert B.');
     expect(home.profileChanges).toEqual([`${renamed} displayname`]);
     const stolen = await home.request('PUT', `${profile(guestId)}/displayname`, { token, body: { displayname: 'X' } });
     expect(stolen.status).toBe(403);
@@ -69,7 +69,7 @@ describe('Accounts', () => {
       const answer = await rename(displayname);
       expect(answer.status).withContext(JSON.stringify(displayname)).toBe(400);
     }
-    expect(await home.accounts.displayName(renamed)).toBe('Bert  B.');
+    expect(await home.accounts.displayName(renamed)).toBe('Bert B.');
   });
 
   it('does not let a guest change the name that was given at the door', async () => {

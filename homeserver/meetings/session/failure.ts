@@ -37,8 +37,15 @@ function codeOf(error: unknown): ErrorCode {
   return 'internal';
 }
 
-/** What the client gets. Internal errors show no message, only a reference that finds the line in the log. */
-export function protocolError(error: unknown): ProtocolError & { reference: string } {
+/**
+ * What the client gets. Internal errors show no message, only a reference that finds the line in the log.
+ *
+ * @param organisationName the name to show for a server
+ */
+export function protocolError(
+  error: unknown,
+  organisationName: (server: string) => string,
+): ProtocolError & { reference: string } {
   const code = codeOf(error);
   const reference = randomBytes(4).toString('hex');
   if (error instanceof z.ZodError) {
@@ -46,6 +53,17 @@ export function protocolError(error: unknown): ProtocolError & { reference: stri
     return { code, message: `Malformed request: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`, reference };
   }
   const message = code === 'internal' || !(error instanceof Error) ? 'Internal error.' : error.message;
-  const organisation = error instanceof ProtocolFailure ? error.organisation : undefined;
-  return { code, message, reference, ...(organisation ? { organisation } : {}) };
+  const { organisation, retry_after_ms: retryAfterMs } = detailsOf(error);
+  return {
+    code,
+    message,
+    reference,
+    ...(typeof organisation === 'string' ? { organisation, organisationName: organisationName(organisation) } : {}),
+    ...(typeof retryAfterMs === 'number' ? { retryAfterMs: Math.ceil(retryAfterMs) } : {}),
+  };
+}
+
+function detailsOf(error: unknown): Readonly<Record<string, unknown>> {
+  if (error instanceof ProtocolFailure) return { organisation: error.organisation };
+  return error instanceof MatrixError ? error.extra : {};
 }

@@ -11,7 +11,9 @@ import {
   SESSION_MAX_FRAME,
   SESSION_VERSION,
 } from '../../../protocol/session.ts';
+import { displayName } from '../../../protocol/display-text.ts';
 import type { Sessions } from '../../accounts/sessions.ts';
+import { localpartOf } from '../people.ts';
 import type { Conferences } from '../conference/conferences.ts';
 import { ProtocolFailure, protocolError } from './failure.ts';
 import { Allowance, FrameGate } from './frame-gate.ts';
@@ -31,6 +33,8 @@ interface SessionServerOptions extends RequestDeps {
   sessions: Sessions;
   conferences: Conferences;
   organisation: Organisation;
+  /** The name to show for a server. */
+  organisationName: (server: string) => string;
   /** Origins of web pages that may open a session, besides clients that are no web pages. */
   allowedOrigins: readonly string[];
   log: Logger;
@@ -151,7 +155,7 @@ export class SessionServer {
         sessionId: session.sessionId,
         userId,
         deviceId,
-        displayName: requester.displayName,
+        displayName: displayName(requester.displayName) ?? localpartOf(userId),
         organisation,
         resumed: resumable,
         guest,
@@ -216,7 +220,7 @@ export class SessionServer {
   }
 
   #report(error: unknown, method: string): ReturnType<typeof protocolError> {
-    const report = protocolError(error);
+    const report = protocolError(error, this.#options.organisationName);
     const level = report.code === 'internal' ? 'error' : 'debug';
     this.#options.log[level]({ err: error, method, reference: report.reference }, 'session: a request failed');
     return report;
