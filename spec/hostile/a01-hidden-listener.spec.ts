@@ -184,6 +184,25 @@ describe('A1: the media of who may not be there (any more)', () => {
     });
   }
 
+  it('does not leave a ghost for who is let in again after a ban', async () => {
+    const jens = await somebody();
+    const roomId = await place.meeting(anna, [jens]);
+    const session = await jens.session();
+    await session.join(roomId);
+    await act('ban', roomId, jens);
+    await hasNothing(roomId, jens, [session]);
+    await act('unban', roomId, jens);
+    await act('invite', roomId, jens);
+    await jens.user.must('POST', `client/v3/rooms/${encodeURIComponent(roomId)}/join`, {});
+    await eventually(
+      () => place.memberships(anna, roomId),
+      (keys) => !keys.includes(membershipKey(jens.user.userId, jens.deviceId)),
+    );
+    const listener = await anna.session();
+    expect((await listener.join(roomId)).participants.length).toBe(1);
+    await listener.close();
+  });
+
   it('ends when the media server is reached again, where it could not be told before', async () => {
     const jens = await somebody();
     const roomId = await place.meeting(anna, [jens]);

@@ -81,7 +81,7 @@ describe('A source of another organisation', () => {
   }, 60_000);
 
   it('comes again when its own homeserver was away, and the link goes with the last participant', async () => {
-    await media[1]?.line.cut();
+    media[1]?.line.cut();
     await eventually(
       async () => linksOf(0),
       (count) => count === 1,

@@ -299,14 +299,18 @@ export class Conferences {
   async #onRoomEvent(event: StoredEvent): Promise<void> {
     const conference = this.#conferences.get(event.roomId);
     const { pdu } = event;
+    if (pdu.type === 'm.room.member' && pdu.content['membership'] === 'join') await this.#onJoin(event);
     if (!conference) return;
+    // Who may not be here any more is out before anything else is looked at.
+    if (pdu.state_key !== undefined) {
+      if (pdu.type === CALL_MEMBER) await this.#onMembership(conference, pdu.state_key);
+      else if (pdu.type === 'm.room.member') await this.#onMember(conference, pdu.state_key, pdu.content['membership']);
+      else if (ADMISSION_RULES.has(pdu.type)) await this.#checkEverybody(conference);
+    }
     // What was redacted may have been a title or a name.
-    if (FOLLOWED.has(pdu.type))
+    if (FOLLOWED.has(pdu.type)) {
       await this.#follow(conference, pdu.type === 'm.room.member' ? pdu.state_key : undefined);
-    if (pdu.state_key === undefined) return;
-    if (pdu.type === CALL_MEMBER) await this.#onMembership(conference, pdu.state_key);
-    else if (pdu.type === 'm.room.member') await this.#onMember(conference, pdu.state_key, pdu.content['membership']);
-    else if (ADMISSION_RULES.has(pdu.type)) await this.#checkEverybody(conference);
+    }
   }
 
   /**
@@ -369,6 +373,13 @@ export class Conferences {
     if (!(await rooms.serverAllowed(roomId, server)) || !(await rooms.isInside(roomId, ownerId))) return;
     conference.addRemote(membership, await this.#person(roomId, ownerId, membership.guest));
     if (this.reachability.isLost(server)) conference.setLost(server, true);
+  }
+
+  /** Before the places of the last run are taken over, nobody knows which are without a seat. */
+  async #onJoin({ roomId, pdu }: StoredEvent): Promise<void> {
+    const { serverName } = this.#options;
+    if (this.#instanceId === undefined || pdu.state_key === undefined || serverOf(pdu.state_key) !== serverName) return;
+    await this.seats.clear(roomId, pdu.state_key);
   }
 
   /** Who is no longer in the room is no longer in its conference, whatever his own instance says. */

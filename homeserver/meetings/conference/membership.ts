@@ -4,7 +4,7 @@
  * @see MSC3401, MSC4143; the state key form is that of rooms without MSC3757 owned state.
  */
 import { z } from 'zod';
-import type { JsonObject } from '../../../federation/json.ts';
+import { isJsonObject, type JsonObject } from '../../../federation/json.ts';
 import type { Pdu } from '../../../federation/event.ts';
 import { isTime, shownTimeSchema } from '../../../protocol/values.ts';
 import { CALL_MEMBER, GUEST_FIELD, SFU_TRANSPORT } from '../../names.ts';
@@ -81,6 +81,12 @@ export function joinedContent(options: {
     foci_preferred: [{ type: SFU_TRANSPORT, server_name: options.serverName }],
     ...(options.guest ? { [GUEST_FIELD]: true } : {}),
   };
+}
+
+/** Whether a homeserver such as ours has written this for a device, and not a client of another make for itself. */
+export function isOwnMembership(content: JsonObject): boolean {
+  const focus = content['focus_active'];
+  return isJsonObject(focus) && focus['type'] === SFU_TRANSPORT;
 }
 
 /**

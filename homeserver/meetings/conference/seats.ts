@@ -14,7 +14,14 @@ import type { Rooms } from '../../rooms/rooms.ts';
 import { Serial } from '../../rooms/serial.ts';
 import type { Conference, LeaveReason, Person } from './conference.ts';
 import { LocalParticipant, type Notifier } from './local-participant.ts';
-import { joinedContent, membershipKey, participantIdOf, readMembership } from './membership.ts';
+import {
+  isOwnMembership,
+  joinedContent,
+  membershipKey,
+  ownerOfKey,
+  participantIdOf,
+  readMembership,
+} from './membership.ts';
 import type { Places } from './places.ts';
 import type { Seat, SeatMedia, StillSeated } from './seat-media.ts';
 
@@ -306,6 +313,22 @@ export class Seats {
       log.warn({ err: error, roomId }, 'conference: the leave could not be written yet');
       this.#owed.set(`${roomId} ${participantIdOf(userId, deviceId)}`, place);
       this.#payLater();
+    }
+  }
+
+  /**
+   * Ends what stands in a room for devices of a user that have no seat: whoever is banned can not write that the place is
+   * free, and would be shown in the conference again when let in later, without being there.
+   */
+  async clear(roomId: string, userId: string): Promise<void> {
+    for (const { pdu } of await this.#deps.rooms.stateOfType(roomId, CALL_MEMBER)) {
+      const owner = ownerOfKey(pdu.state_key ?? '');
+      if (owner?.userId !== userId || pdu.sender !== userId || !isOwnMembership(pdu.content)) continue;
+      const participantId = participantIdOf(userId, owner.deviceId);
+      await this.#turns.run(turnOf(roomId, participantId), async () => {
+        if (this.#deps.current(roomId)?.seat(participantId)) return;
+        await this.#writeEnd({ roomId, userId, deviceId: owner.deviceId });
+      });
     }
   }
 
