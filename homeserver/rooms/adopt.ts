@@ -9,6 +9,7 @@ import { writeTogether } from '../database/writes.ts';
 import type { Database } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
+import type { Extremities } from './extremities.ts';
 import type { IncompleteRoom, IncompleteRooms } from './incomplete-rooms.ts';
 import type { Invitations } from './invitations.ts';
 import type { Members } from './members.ts';
@@ -47,6 +48,7 @@ export interface AdoptDeps {
   readonly db: Database;
   readonly events: EventStore;
   readonly states: StateStore;
+  readonly extremities: Extremities;
   readonly members: Members;
   readonly rooms: RoomTable;
   readonly invitations: Invitations;
@@ -129,6 +131,7 @@ export async function adoptJoin(deps: AdoptDeps, adopted: AdoptedJoin): Promise<
       await events.put(stored, tx);
       const entered: Room = { roomId, version, create, createId, extremities: [joinId], state: stateAfter };
       await rooms.put(entered, tx);
+      await writeTogether(db, await deps.extremities.writes(roomId, joinId, join), tx);
       await writeTogether(db, await timeline.indexAll(entered, position, { id: joinId, pdu: join }), tx);
       // Somebody of ours may be inside already. To everybody else the room is new, and they get the whole state.
       const map = stateAfter.map;

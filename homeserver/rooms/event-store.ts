@@ -145,17 +145,6 @@ export class EventStore {
     return rows.map(stored);
   }
 
-  /** Events that have a place in the room and cite one of these as previous. @param depth what they are deeper than */
-  async after(roomId: string, eventIds: readonly string[], depth: number): Promise<StoredEvent[]> {
-    const rows = await this.#db.query<Row>(
-      `SELECT ${COLUMNS} FROM events WHERE room_id = $1 AND depth > $2 AND NOT outlier
-         AND EXISTS (SELECT FROM unnest($3::text[]) id WHERE strpos(json, id) > 0)`,
-      [roomId, depth, eventIds],
-    );
-    // They may name it in other ways as well.
-    return rows.map(stored).filter(({ pdu }) => pdu.prev_events.some((id) => eventIds.includes(id)));
-  }
-
   /**
    * What takes the content out of an event, and out of the search. To be followed by `redacted`.
    *

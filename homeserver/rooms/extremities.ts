@@ -4,43 +4,82 @@
  * of the room all the same, the current state would be resolved with one from long ago.
  */
 import type { Pdu } from '../../federation/event.ts';
+import type { Database } from '../database/database.ts';
+import type { Write } from '../database/writes.ts';
 import { isHidden } from './event-store.ts';
 import type { EventStore } from './event-store.ts';
 import type { Room } from './room.ts';
 
-/**
- * Those after an event is accepted; without the event itself when it has come late.
- *
- * @param id of the event
- */
-export async function extremitiesWith(events: EventStore, room: Room, id: string, pdu: Pdu): Promise<string[]> {
-  const past = await pastThroughHidden(events, pdu.prev_events);
-  const others = room.extremities.filter((end) => !past.has(end));
-  return (await isPast(events, room, id, pdu)) ? others : [...others, id];
+export interface NewEnds {
+  readonly extremities: readonly string[];
+  /** What is to be written with the event. */
+  readonly writes: readonly Write[];
 }
 
-/** Some events, and those before them as far as one comes through hidden ones. */
-async function pastThroughHidden(events: EventStore, ids: readonly string[]): Promise<Set<string>> {
-  const past = new Set<string>();
-  for (let edge = [...ids]; edge.length > 0;) {
-    for (const id of edge) past.add(id);
-    const hidden = [...(await events.getMany(edge)).values()].filter(isHidden);
-    edge = hidden.flatMap((event) => event.pdu.prev_events).filter((id) => !past.has(id));
+export class Extremities {
+  readonly #db: Database;
+  readonly #events: EventStore;
+
+  constructor(db: Database, events: EventStore) {
+    this.#db = db;
+    this.#events = events;
   }
-  return past;
+
+  /**
+   * Those after an event gets its place.
+   *
+   * @param isAccepted whether people are told of it
+   */
+  async with(room: Room, id: string, pdu: Pdu, isAccepted: boolean): Promise<NewEnds> {
+    const wasMissing = await this.#wasMissing(room, id, pdu);
+    if (!isAccepted && !wasMissing) return { extremities: room.extremities, writes: [] };
+    const { past, missing } = await this.#before(pdu);
+    const others = room.extremities.filter((end) => !past.has(end));
+    return {
+      extremities: wasMissing ? others : [...others, id],
+      writes: [...(wasMissing ? [foundWrite(room.roomId, id)] : []), ...missingWrites(room.roomId, missing)],
+    };
+  }
+
+  /** What is to be written with an event that stands before accepted ones: by which we come in, or history. */
+  async writes(roomId: string, id: string, pdu: Pdu): Promise<Write[]> {
+    const { missing } = await this.#before(pdu);
+    return [foundWrite(roomId, id), ...missingWrites(roomId, missing)];
+  }
+
+  /** Whether an accepted event that we have comes after this one. */
+  async #wasMissing(room: Room, id: string, { depth }: Pdu): Promise<boolean> {
+    const ends = await this.#events.getMany(room.extremities);
+    // Nearly all events are news.
+    if ([...ends.values()].every((end) => end.pdu.depth < depth)) return false;
+    const rows = await this.#db.query('SELECT event_id FROM missing_events WHERE room_id = $1 AND event_id = $2', [
+      room.roomId,
+      id,
+    ]);
+    return rows.length > 0;
+  }
+
+  /** What comes before an event, as far as one comes through hidden ones, and what is missing of it. */
+  async #before({ prev_events: previous }: Pdu): Promise<{ past: Set<string>; missing: string[] }> {
+    const past = new Set(previous);
+    const missing: string[] = [];
+    for (let edge: readonly string[] = previous; edge.length > 0;) {
+      const found = await this.#events.getMany(edge);
+      missing.push(...edge.filter((id) => found.get(id)?.stateAfter === undefined));
+      const before = [...found.values()].filter(isHidden).flatMap((event) => event.pdu.prev_events);
+      edge = [...new Set(before)].filter((id) => !past.has(id));
+      for (const id of edge) past.add(id);
+    }
+    return { past, missing };
+  }
 }
 
-/** Whether an accepted event that we have comes after this one. */
-async function isPast(events: EventStore, room: Room, id: string, { depth }: Pdu): Promise<boolean> {
-  const ends = await events.getMany(room.extremities);
-  // Nearly all events are news.
-  if ([...ends.values()].every((end) => end.pdu.depth < depth)) return false;
-  const seen = new Set<string>();
-  for (let edge = [id]; edge.length > 0;) {
-    const later = await events.after(room.roomId, edge, depth);
-    if (!later.every(isHidden)) return true;
-    edge = later.map(({ eventId }) => eventId).filter((one) => !seen.has(one));
-    for (const one of edge) seen.add(one);
-  }
-  return false;
+function missingWrites(roomId: string, eventIds: readonly string[]): Write[] {
+  if (eventIds.length === 0) return [];
+  const sql = `INSERT INTO missing_events (room_id, event_id) SELECT $1, unnest($2::text[]) ON CONFLICT DO NOTHING`;
+  return [{ sql, params: [roomId, eventIds] }];
+}
+
+function foundWrite(roomId: string, eventId: string): Write {
+  return { sql: 'DELETE FROM missing_events WHERE room_id = $1 AND event_id = $2', params: [roomId, eventId] };
 }

@@ -31,6 +31,7 @@ import { createContent, firstEvents } from './create-room.ts';
 import type { CreateRoomOptions } from './create-room.ts';
 import { EventStore } from './event-store.ts';
 import type { StoredEvent } from './event-store.ts';
+import { Extremities } from './extremities.ts';
 import { firstBreak } from './gaps.ts';
 import { History } from './history.ts';
 import { IncompleteRooms } from './incomplete-rooms.ts';
@@ -137,6 +138,7 @@ export class Rooms {
       serverName,
       events: this.#events,
       states: this.#states,
+      extremities: new Extremities(db, this.#events),
       rooms: this.#rooms,
       members: this.#members,
       invitations: this.#invitations,

@@ -25,7 +25,7 @@ import { writeTogether } from '../database/writes.ts';
 import type { Write } from '../database/writes.ts';
 import { MatrixError } from '../errors.ts';
 import type { EventStore } from './event-store.ts';
-import { extremitiesWith } from './extremities.ts';
+import type { Extremities } from './extremities.ts';
 import type { IncompleteRooms } from './incomplete-rooms.ts';
 import type { Invitations } from './invitations.ts';
 import { transactionWrites } from './client-transactions.ts';
@@ -65,6 +65,7 @@ export interface TimelineDeps {
   readonly serverName: string;
   readonly events: EventStore;
   readonly states: StateStore;
+  readonly extremities: Extremities;
   readonly rooms: RoomTable;
   readonly members: Members;
   readonly invitations: Invitations;
@@ -253,11 +254,13 @@ export class Timeline {
       }
       let next: Pick<Room, 'extremities' | 'state'> | undefined;
       let serversChange = false;
-      if (accepted) {
-        const extremities = await extremitiesWith(events, room, id, pdu);
+      const ends = await this.#deps.extremities.with(room, id, pdu, accepted);
+      writes.push(...ends.writes);
+      if (ends.extremities !== room.extremities) {
+        const { extremities } = ends;
         const merged = await this.#stateAt(room, extremities, { id, pdu }, after.state);
         next = { extremities, state: merged.state };
-        const isNext = stateBefore.map === room.state.map && merged.state.map === after.state.map;
+        const isNext = accepted && stateBefore.map === room.state.map && merged.state.map === after.state.map;
         const keys = isNext && pdu.state_key !== undefined ? [stateKey(pdu.type, pdu.state_key)] : undefined;
         const derived = await this.stateWrites(room, merged.state.map, position, { id, pdu }, keys);
         serversChange = derived.serversChange;
@@ -316,7 +319,14 @@ export class Timeline {
       stateAfter: after.state.group,
     });
     const redaction = verdict.rejected ? undefined : await this.#redaction(room, event);
-    await writeTogether(db, [...after.writes, ...events.writes([event]), ...early, ...(redaction?.writes ?? [])]);
+    const ends = await this.#deps.extremities.writes(room.roomId, id, pdu);
+    await writeTogether(db, [
+      ...after.writes,
+      ...events.writes([event]),
+      ...early,
+      ...(redaction?.writes ?? []),
+      ...ends,
+    ]);
     events.committed(event);
     if (redaction?.target !== undefined) events.redacted(redaction.target);
   }

@@ -1,0 +1,11 @@
+import type { Database } from '../database.ts';
+
+/** Events that come before accepted ones of a room, and that we do not have. */
+export async function up({ context: db }: { context: Database }): Promise<void> {
+  await db.query(`
+    CREATE TABLE missing_events (
+      room_id text NOT NULL,
+      event_id text NOT NULL,
+      PRIMARY KEY (room_id, event_id)
+    )`);
+}
