@@ -5,6 +5,7 @@ import { Session } from '../../session/session.ts';
 import { ChatPanel } from './chat-panel.ts';
 
 const ROOM = '!r';
+const LIMIT_MS = 10_000;
 
 function message(count: number, change: Partial<ChatMessage> = {}): ChatMessage {
   return {
@@ -106,13 +107,14 @@ describe('The chat panel', () => {
     get('chat-unseen')?.click();
     await until(() => chat.unread() === 0);
     expect(list.scrollTop).toBeLessThan(100);
-  });
+  }, 60_000);
 });
 
+/** A busy machine draws few frames, and scrolling is told by frames. */
 async function until(check: () => boolean): Promise<void> {
-  for (let tries = 0; tries < 300; tries += 1) {
+  for (const end = performance.now() + LIMIT_MS; performance.now() < end;) {
     if (check()) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  throw new Error(`not within 3 s: ${check.toString()}`);
+  throw new Error(`not within ${String(LIMIT_MS)} ms: ${check.toString()}`);
 }

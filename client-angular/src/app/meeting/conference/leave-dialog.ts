@@ -22,8 +22,8 @@ export interface LeaveDialogData {
   template: `<h2 mat-dialog-title i18n="@@leave.title">Leave the meeting?</h2>
     <mat-dialog-content data-testid="leave-question">
       <p i18n="@@leave.text">
-        You are in “<bdi>{{ data.title }}</bdi
-        >”. The others stay, and you can enter again.
+        Camera and microphone go off then, and “<bdi>{{ data.title }}</bdi
+        >” goes on without you. You can enter again.
       </p>
     </mat-dialog-content>
     <mat-dialog-actions>
