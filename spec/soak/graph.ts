@@ -196,21 +196,31 @@ export class RoomGraph {
   }
 
   /**
-   * Whether a Synapse can not get an event because of another one: that gives nobody a redaction that redacts nothing, be
-   * it asked for by its id, nor the state there, so that what comes right after it is not to be had from there either.
+   * Whether a Synapse can not get an event because of another one, which it asks alone. That gives nobody a redaction that
+   * redacts nothing, be it asked for by its id, nor the state there, so that what comes right after it is not to be had
+   * from there either; and of history from before the time of both it has no more itself.
    *
    * @throws IncompleteGraphError
    */
   async isKeptBySynapse(server: number, eventId: string): Promise<boolean> {
-    const others = this.#kinds.some((kind, index) => kind === 'synapse' && index !== server);
-    if (this.#kinds[server] !== 'synapse' || !others) return false;
+    const others = [...this.#kinds.keys()].filter((index) => this.#kinds[index] === 'synapse' && index !== server);
+    if (this.#kinds[server] !== 'synapse' || others.length === 0) return false;
+    const isHistory = await this.#isBeforeTimeOf(server, eventId);
     const seen = new Set([eventId]);
     for (const id of seen) {
       if (!isUnplaced(this.standing(server, id))) continue;
       if (id !== eventId && (await this.isIdleRedaction(server, id))) return true;
+      for (const other of isHistory && (await this.#isBeforeTimeOf(server, id)) ? others : []) {
+        if (isUnplaced(this.standing(other, id)) && (await this.#isBeforeTimeOf(other, id))) return true;
+      }
       for (const previous of this.#events.get(id)?.prev_events ?? []) seen.add(previous);
     }
     return false;
+  }
+
+  /** Whether nobody of a server was in the room when something happened, so that nobody had to tell it. */
+  async #isBeforeTimeOf(server: number, eventId: string): Promise<boolean> {
+    return !this.isInside(server, (await this.#truth.before(eventId)).values());
   }
 
   /**
