@@ -125,7 +125,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
   const measured = config.metricsListen && metrics();
   const queue = new OutboundQueue({
     store: sqlQueueStore(db),
-    send: sendTransaction(client, serverName),
+    send: sendTransaction(client, serverName, () => rooms),
     isRefusal,
     onDropped: (_destination, kind) => measured?.countDropped(kind),
     log,

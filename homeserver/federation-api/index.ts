@@ -3,6 +3,7 @@ import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import type { Logger } from 'pino';
 import { FederationError } from '../../federation/client.ts';
+import { wireForm } from '../../federation/event.ts';
 import type { FederationClient } from '../../federation/client.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import type { KeyRing } from '../../federation/keyring.ts';
@@ -100,14 +101,19 @@ export function federationApi(options: FederationApiOptions): FederationApi {
   return { router, signedRequest: signed, edus, close };
 }
 
-/** Sends one transaction of the outbound queue. */
-export function sendTransaction(client: FederationClient, serverName: string) {
+/**
+ * Sends one transaction of the outbound queue.
+ *
+ * @param rooms where the events are read that the queue names
+ */
+export function sendTransaction(client: FederationClient, serverName: string, rooms: () => Rooms) {
   return async (
     destination: string,
     transactionId: string,
     { pdus, edus }: { pdus: JsonObject[]; edus: JsonObject[] },
   ): Promise<void> => {
-    const body: JsonObject = { origin: serverName, origin_server_ts: Date.now(), pdus, edus };
+    const events = await wireForms(rooms(), pdus);
+    const body: JsonObject = { origin: serverName, origin_server_ts: Date.now(), pdus: events, edus };
     await client.request({
       destination,
       method: 'PUT',
@@ -115,6 +121,25 @@ export function sendTransaction(client: FederationClient, serverName: string) {
       body,
     });
   };
+}
+
+/** Queued events as they may be seen now. */
+async function wireForms(rooms: Rooms, queued: readonly JsonObject[]): Promise<JsonObject[]> {
+  const ids = queued.map((item) => (isReference(item) ? item['event_id'] : '')).filter((id) => id !== '');
+  const events = await rooms.events(ids);
+  const forms: JsonObject[] = [];
+  for (const item of queued) {
+    const event = isReference(item) ? events.get(item['event_id']) : undefined;
+    const version = event && (await rooms.version(event.roomId));
+    if (event && version) forms.push(wireForm(event.pdu, version));
+    // Whole events are in the queue from before it named them.
+    else if (!isReference(item)) forms.push(item);
+  }
+  return forms;
+}
+
+function isReference(item: JsonObject): item is JsonObject & { event_id: string } {
+  return typeof item['event_id'] === 'string' && Object.keys(item).length === 1;
 }
 
 /** Whether a server has said that a transaction is malformed or too large, which waiting does not change. */

@@ -1,9 +1,6 @@
 /** The way out to other servers: events wait in the database, transient messages in memory. */
 import { canonicalJsonWithAnyNumbers, parseWithAnyNumbers } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
-import { wireForm } from '../../federation/event.ts';
-import type { Pdu } from '../../federation/event.ts';
-import type { RoomVersion } from '../../federation/room-versions.ts';
 import type { OutboundQueue, QueueStore } from '../../federation/outbound-queue.ts';
 import type { Database, Tx } from '../database/database.ts';
 import { writeTogether } from '../database/writes.ts';
@@ -46,12 +43,12 @@ export class QueueSender implements Sender {
     this.#queue = queue;
   }
 
-  write(destinations: readonly string[], pdus: readonly Pdu[], version: RoomVersion): Write | undefined {
-    if (destinations.length === 0 || pdus.length === 0) return undefined;
+  write(destinations: readonly string[], events: readonly { eventId: string }[]): Write | undefined {
+    if (destinations.length === 0 || events.length === 0) return undefined;
     return queueWrite(
       destinations,
       'pdu',
-      pdus.map((pdu) => wireForm(pdu, version)),
+      events.map(({ eventId }) => ({ event_id: eventId })),
     );
   }
 

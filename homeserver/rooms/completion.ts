@@ -290,11 +290,7 @@ export class Completion {
       ({ pdu, rejected, eventId: id }) => !rejected && id !== entry.joinEvent && serverOf(pdu.sender) === serverName,
     );
     if (own.length === 0) return { writes: [], servers };
-    const write = sender.write(
-      servers,
-      own.map((event) => event.pdu),
-      room.version,
-    );
+    const write = sender.write(servers, own);
     return { writes: write ? [write] : [], servers };
   }
 }

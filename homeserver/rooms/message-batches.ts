@@ -162,11 +162,7 @@ export class MessageBatches {
     if (!last) return;
     const destinations = [...(await members.servers(room.roomId))].filter((server) => server !== serverName);
     const next = { extremities: [last.eventId] };
-    const outbound = sender.write(
-      destinations,
-      all.map(({ pdu }) => pdu),
-      room.version,
-    );
+    const outbound = sender.write(destinations, all);
     await writeTogether(db, [
       ...events.writes(all),
       ...transactionWrites(room.roomId, ready.flatMap(transactionOf)),

@@ -7,8 +7,11 @@ import type { Write } from '../database/writes.ts';
 
 /** The way out to other servers. */
 export interface Sender {
-  /** Queues events together with storing them, so that a crash loses neither; undefined when nobody is to get them. */
-  write(destinations: readonly string[], pdus: readonly Pdu[], version: RoomVersion): Write | undefined;
+  /**
+   * Queues events together with storing them, so that a crash loses neither; undefined when nobody is to get them. They are
+   * read when they are sent: what is redacted while a server is down does not reach it.
+   */
+  write(destinations: readonly string[], events: readonly { eventId: string }[]): Write | undefined;
   /** Starts sending what was committed. */
   flush(destinations: readonly string[]): void;
   /**

@@ -267,7 +267,7 @@ export class Timeline {
         writes.push(...merged.writes, ...derived.writes, rooms.write({ ...room, ...next }));
       }
       const destinations = await this.#destinations(addition);
-      const outbound = sender.write(destinations, [pdu], room.version);
+      const outbound = sender.write(destinations, [event]);
       if (outbound) writes.push(outbound);
       if (serversChange) members.changing(room.roomId);
       await writeTogether(db, writes);

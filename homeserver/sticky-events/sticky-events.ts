@@ -99,13 +99,7 @@ export class StickyEvents {
       [Date.now(), roomId, `:${serverName}`, MAX_PER_ROOM],
     );
     const events = await rooms.events(rows.map((row) => row.event_id).reverse());
-    const version = await rooms.version(roomId);
-    if (events.size === 0 || !version) return;
-    const write = sender.write(
-      [server],
-      [...events.values()].map((own) => own.pdu),
-      version,
-    );
+    const write = sender.write([server], [...events.values()]);
     if (write) await writeTogether(db, [write]);
     sender.flush([server]);
   }

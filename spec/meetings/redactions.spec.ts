@@ -129,6 +129,36 @@ describe('What was deleted', () => {
     }
   });
 
+  it('does not reach a server that was down when it was deleted (U2)', async () => {
+    const peer = await Peer.start(federation);
+    try {
+      await anna.must('PUT', room('state/m.room.join_rules/'), { join_rule: 'public' });
+      await peer.join(hamburg.serverName, roomId, peer.userId('mallory'));
+      // It refuses everything until the message is deleted.
+      const text = await send(anna, { msgtype: 'm.text', body: SECRET_TEXT });
+      await eventually(
+        () => Promise.resolve(peer.asked),
+        (asked) => asked.some((path) => path.includes('/v1/send/')),
+      );
+      await redact(anna, text);
+      const sent: string[] = [];
+      peer.answer = (path, body) => {
+        if (!path.includes('/v1/send/')) return undefined;
+        sent.push(JSON.stringify(body));
+        return { pdus: {} };
+      };
+      await eventually(
+        () => Promise.resolve(sent.join()),
+        (all) => all.includes('m.room.redaction'),
+        30_000,
+      );
+      expect(sent.join()).toContain('m.room.message');
+      expect(sent.join()).not.toContain(SECRET_TEXT);
+    } finally {
+      await peer.close();
+    }
+  }, 60_000);
+
   it('stays deleted when the deletion comes before the message (U2)', async () => {
     const peer = await Peer.start(federation);
     try {

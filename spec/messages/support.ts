@@ -144,7 +144,7 @@ export async function startServer(name: string): Promise<TestServer> {
   // Only `request` is used of the client.
   const client = plainClient(name, key) as FederationClient;
   const keyring = new KeyRing({ serverName: name, ownKeys: [key], client, store: sqlKeyStore(db) });
-  const queue = new OutboundQueue({ store: sqlQueueStore(db), send: sendTransaction(client, name), log });
+  const queue = new OutboundQueue({ store: sqlQueueStore(db), send: sendTransaction(client, name, () => rooms), log });
   const sender = new QueueSender(db, queue);
   const rooms = await Rooms.open({
     db,
