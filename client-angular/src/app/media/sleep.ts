@@ -3,9 +3,10 @@
 const TICK_MS = 1_000;
 /**
  * A pause of this length is taken for sleep, in ms. Browsers slow down the timers of a tab in the background to one a
- * second as long as it has a connection or a live track; only sleep, or a frozen browser, makes longer pauses.
+ * second as long as it has a connection or a live track, and an overloaded computer may stand still for some seconds;
+ * longer pauses are made by sleep, or by a frozen browser.
  */
-export const ASLEEP_MS = 10_000;
+export const ASLEEP_MS = 20_000;
 
 /**
  * @param onWake called as soon as the computer is awake again, with the ms that it was asleep
