@@ -9,6 +9,9 @@ export interface ClientStats {
   readonly pairs: { remoteAddress: string; state: string }[];
 }
 
+/** How long a person waits for what shall be on the page, in ms. */
+const PATIENCE_MS = 90_000;
+
 export const BROWSER_OPTIONS = {
   executablePath: '/usr/bin/chromium',
   args: [
@@ -32,6 +35,8 @@ export function launchBrowser(): Promise<Browser> {
 /** A new person with an own browser profile, on the page of an organisation. */
 export async function openPage(browser: Browser, url: string): Promise<Page> {
   const context = await browser.newContext({ permissions: ['camera', 'microphone'], locale: 'en' });
+  // What takes a moment takes much longer where two cores do everything else as well.
+  context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   await page.goto(url);
   return page;
