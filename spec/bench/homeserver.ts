@@ -1,21 +1,29 @@
 /**
- * Our homeserver beside Synapse: `npm run bench -- homeserver [rounds] [members] [ours]`.
+ * Our homeserver beside Synapse: `npm run bench -- homeserver [rounds] [members] [ours] [--against folder]`.
  *
  * Two servers of each kind run all the time, each a process of its own on the same durable PostgreSQL, with TLS between
  * those that federate and without limits of rates. In each round all loads go first to the one and then to the other
  * kind; the order changes from round to round. The medians of the rounds count (of deliveries: the percentiles of all).
- * The last line is JSON. With the word `ours`, Synapse is left out, to see what a change does.
+ * The last line is JSON. With the word `ours`, Synapse is left out; with `--against`, another checkout of this repository
+ * takes part as `before`, to see what a change does.
  */
 import { availableParallelism, cpus } from 'node:os';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 import { startContenders } from './homeserver/contenders.ts';
 import type { Contender } from './homeserver/contenders.ts';
 import { each } from './homeserver/http.ts';
 import type { User } from './homeserver/http.ts';
 import { deliveriesMs, joinsPerSecond, publicRoom, remoteJoinMs, sendsPerSecond } from './homeserver/loads.ts';
 
-const ROUNDS = positive(process.argv[2], 3);
-const MEMBERS = positive(process.argv[3], 1000);
-const ONLY_OURS = process.argv[4] === 'ours';
+const { positionals, values } = parseArgs({ allowPositionals: true, options: { against: { type: 'string' } } });
+const ROUNDS = positive(positionals[0], 3);
+const MEMBERS = positive(positionals[1], 1000);
+const KINDS = [
+  'ours' as const,
+  ...(values.against === undefined ? [] : ['before' as const]),
+  ...(positionals[2] === 'ours' ? [] : ['synapse' as const]),
+];
 const SENDERS = 20;
 const SEND_MS = 5_000;
 const DELIVERIES = 100;
@@ -42,7 +50,8 @@ interface People {
 }
 
 async function main(): Promise<void> {
-  const { kinds, close } = await startContenders(ONLY_OURS ? ['ours'] : ['ours', 'synapse']);
+  const against = values.against === undefined ? undefined : resolve(values.against);
+  const { kinds, close } = await startContenders(KINDS, against);
   try {
     const figures = new Map<Contender, Figures>();
     const people = new Map<Contender, People>();
@@ -101,13 +110,16 @@ async function measure(kind: Contender, { near, far }: People, figures: Figures)
 }
 
 function report(all: readonly ({ name: string } & Figures)[]): void {
-  const [ours, synapse] = all;
+  const [ours, ...others] = all;
   if (!ours) return;
   const row = (name: string, figure: (figures: Figures) => number): Record<string, number> => ({
     ...Object.fromEntries(all.map((kind) => [`${kind.name}_${name}`, rounded(figure(kind))])),
-    ...(synapse
-      ? { [`ratio_${name.replace(/_(ms|per_second|mib)$/, '')}`]: rounded(figure(ours) / figure(synapse)) }
-      : {}),
+    ...Object.fromEntries(
+      others.map((other) => [
+        `ratio_${other.name === 'synapse' ? '' : `${other.name}_`}${name.replace(/_(ms|per_second|mib)$/, '')}`,
+        rounded(figure(ours) / figure(other)),
+      ]),
+    ),
   });
   const result = {
     bench: 'homeserver',

@@ -1,12 +1,16 @@
-/** The two that are compared: a pair of our homeservers and a pair of Synapse, each with a database of its own. */
+/**
+ * Those that are compared: a pair of our homeservers, one of another state of them, and one of Synapse. Each server has a
+ * database of its own.
+ */
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { demoCertificates } from '../../../deploy/demo-authority.ts';
 import type { DemoCertificate } from '../../../deploy/demo-authority.ts';
 import { ManagedProcess } from '../../../deploy/quickstart/managed-process.ts';
-import { SMALL_HEAP } from '../../../deploy/quickstart/node-options.ts';
+import type * as ownOptions from '../../../deploy/quickstart/node-options.ts';
 import { startPostgres } from '../../../deploy/postgres/embedded-postgres.ts';
 import { startSynapse } from '../../interop/synapse.ts';
 import { freePorts } from '../../support/homeservers.ts';
@@ -20,7 +24,7 @@ export interface Server {
 
 /** Two servers of the same make that federate with each other. */
 export interface Contender {
-  readonly name: 'ours' | 'synapse';
+  readonly name: 'ours' | 'before' | 'synapse';
   readonly first: Server;
   readonly second: Server;
 }
@@ -43,8 +47,13 @@ interface Running extends Server {
 const ROOT = join(import.meta.dirname, '../../..');
 const CONNECTIONS = 64;
 
-/** Starts two servers of each kind. PostgreSQL is durable: what is acknowledged is on disk. @throws Error */
-export async function startContenders(names: readonly Contender['name'][]): Promise<Contenders> {
+/**
+ * Starts two servers of each kind. PostgreSQL is durable: what is acknowledged is on disk.
+ *
+ * @param against the folder of another checkout of this repository, with its packages, which is `before`
+ * @throws Error
+ */
+export async function startContenders(names: readonly Contender['name'][], against = ROOT): Promise<Contenders> {
   const folder = mkdtempSync(join(tmpdir(), 'hansetag-bench-'));
   chmodSync(folder, 0o755);
   const undo: (() => Promise<void> | void)[] = [() => rmSync(folder, { recursive: true, force: true })];
@@ -70,7 +79,8 @@ export async function startContenders(names: readonly Contender['name'][]): Prom
       return server;
     };
     const runs = {
-      ours: (database: string) => startOurs(files, postgres.url, database),
+      ours: (database: string) => startOurs(files, postgres.url, database, ROOT),
+      before: (database: string) => startOurs(files, postgres.url, database, against),
       synapse: (database: string) => startTheirs(files, join(folder, 'socket'), database),
     };
     const kinds: Contender[] = [];
@@ -84,14 +94,19 @@ export async function startContenders(names: readonly Contender['name'][]): Prom
   }
 }
 
-/** One of ours, as docs/configuration.md says. */
-async function startOurs({ folder, caFile, certificate }: Files, postgresUrl: string, name: string): Promise<Running> {
+/** One of ours, as docs/configuration.md of its checkout says. */
+async function startOurs(
+  { folder, caFile, certificate }: Files,
+  postgresUrl: string,
+  name: string,
+  root: string,
+): Promise<Running> {
   const [federationPort = 0, clientPort = 0] = await freePorts(2);
   const url = `http://127.0.0.1:${String(clientPort)}`;
   const server = new ManagedProcess({
     name,
-    cwd: ROOT,
-    args: [...nodeOptions(name), 'homeserver/main.ts'],
+    cwd: root,
+    args: [...(await nodeOptions(root, name)), 'homeserver/main.ts'],
     env: {
       NODE_COMPILE_CACHE: join(folder, 'compile-cache'),
       ...(process.env['PATH'] === undefined ? {} : { PATH: process.env['PATH'] }),
@@ -133,7 +148,10 @@ async function startOurs({ folder, caFile, certificate }: Files, postgresUrl: st
 }
 
 /** Those of docs/configuration.md, and more to look for what costs time: HANSETAG_BENCH_NODE_OPTIONS. */
-function nodeOptions(name: string): string[] {
+async function nodeOptions(root: string, name: string): Promise<string[]> {
+  const { SMALL_HEAP } = (await import(
+    pathToFileURL(join(root, 'deploy/quickstart/node-options.ts')).href
+  )) as typeof ownOptions;
   const given = process.env['HANSETAG_BENCH_NODE_OPTIONS'] ?? '';
   const more = given.split(' ').filter((option) => option !== '');
   return [...SMALL_HEAP, ...more.map((option) => option.replace('%s', name))];
