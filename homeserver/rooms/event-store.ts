@@ -32,13 +32,14 @@ interface Row {
   version: string | null;
 }
 
-const CACHED_EVENTS = 20_000;
+/** How much text the cached events may have together. Read, an event takes some four times the bytes of its text. */
+const CACHED_CHARACTERS = 4 * 1024 * 1024;
 const COLUMNS = `event_id, room_id, position, json, rejected, soft_failed, outlier, redacted_by, state_before, state_after,
   CASE WHEN redacted_by IS NOT NULL THEN (SELECT version FROM rooms WHERE rooms.room_id = events.room_id) END AS version`;
 
 export class EventStore {
   readonly #db: Database;
-  readonly #cache = new Lru<string, StoredEvent>(CACHED_EVENTS);
+  readonly #cache = new Lru<string, StoredEvent>(CACHED_CHARACTERS, ({ pdu }) => JSON.stringify(pdu).length);
   /** Grows with each redaction: what was read before one may be out of date, and is not kept. */
   #redactions = 0;
 

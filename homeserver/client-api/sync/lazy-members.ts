@@ -7,16 +7,19 @@ import { splitStateKey, stateKey } from '../../../federation/auth-rules.ts';
 import type { StateKey } from '../../../federation/auth-rules.ts';
 import { Lru } from '../../rooms/lru.ts';
 
-/** Devices whose memberships are remembered, and memberships of each. What is forgotten is told again. */
-const DEVICES = 1_000;
-const MEMBERS = 5_000;
+/** Devices whose memberships are remembered, and memberships of all of them. What is forgotten is told again. */
+const DEVICES = 10_000;
+const MEMBERS = 100_000;
 
 export class LazyMembers {
-  readonly #told = new Lru<string, Lru<string, string>>(DEVICES);
+  /** Event ids by the number of what a device has got since its first sync, the room and the user. */
+  readonly #told = new Lru<string, string>(MEMBERS);
+  readonly #lives = new Lru<string, number>(DEVICES);
+  #lastLife = 0;
 
   /** The first sync of a device: it has nothing yet. */
   forget(device: string): void {
-    this.#told.delete(device);
+    this.#lives.delete(device);
   }
 
   /**
@@ -34,7 +37,8 @@ export class LazyMembers {
     whole: ReadonlyMap<StateKey, string>,
     options: { readonly redundant: boolean; readonly keep: (key: StateKey) => boolean },
   ): Map<StateKey, string> {
-    const told = this.#of(device);
+    const life = this.#lifeOf(device);
+    const nameOf = (userId: string): string => `${String(life)} ${roomId} ${userId}`;
     const selected = new Map<StateKey, string>();
     for (const [key, id] of state) {
       if (splitStateKey(key)[0] !== 'm.room.member' || options.keep(key)) selected.set(key, id);
@@ -44,21 +48,21 @@ export class LazyMembers {
       const changed = state.get(key);
       const id = changed ?? whole.get(key);
       if (id === undefined) continue;
-      const known = told.get(`${roomId}\0${userId}`) === id;
+      const known = this.#told.get(nameOf(userId)) === id;
       if (changed !== undefined || !known || options.redundant) selected.set(key, id);
     }
     for (const [key, id] of selected) {
       const [type, userId] = splitStateKey(key);
-      if (type === 'm.room.member') told.set(`${roomId}\0${userId}`, id);
+      if (type === 'm.room.member') this.#told.set(nameOf(userId), id);
     }
     return selected;
   }
 
-  #of(device: string): Lru<string, string> {
-    const known = this.#told.get(device);
-    if (known) return known;
-    const fresh = new Lru<string, string>(MEMBERS);
-    this.#told.set(device, fresh);
-    return fresh;
+  #lifeOf(device: string): number {
+    const known = this.#lives.get(device);
+    if (known !== undefined) return known;
+    this.#lastLife += 1;
+    this.#lives.set(device, this.#lastLife);
+    return this.#lastLife;
   }
 }
