@@ -65,7 +65,7 @@ export interface ClientAppOptions
   /** Messages of the server itself. */
   readonly notices?: ServerNotices;
   /** The OAuth 2.0 API, where there is a way to log in. */
-  readonly oauth?: OauthProvider;
+  readonly oauth?: () => Promise<OauthProvider>;
   /** Without it nobody logs in by a browser. */
   readonly provider?: IdentityProvider;
   readonly requireSession: RequestHandler;

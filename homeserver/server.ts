@@ -14,7 +14,7 @@ import { ProfileAnnouncer } from './accounts/announce-profile.ts';
 import { RoomLeaver } from './accounts/leave-rooms.ts';
 import { LoginTokens } from './accounts/login-tokens.ts';
 import { IdentityProvider } from './accounts/oidc.ts';
-import { cleanUpOauth, oauthProvider } from './accounts/oauth/provider.ts';
+import { cleanUpOauth } from './accounts/oauth/store.ts';
 import { OpenIdTokens } from './accounts/openid-tokens.ts';
 import { PasswordLogin } from './accounts/password-login.ts';
 import { Passwords } from './accounts/passwords.ts';
@@ -40,6 +40,7 @@ import { federationApi, isRefusal, sendTransaction } from './federation-api/inde
 import { sqlKeyStore } from './federation-api/key-store.ts';
 import { QueueSender, sqlQueueStore } from './federation-api/sender.ts';
 import { federationApp } from './federation-app.ts';
+import { lazy } from './lazy.ts';
 import { mediaRepository } from './media/index.ts';
 import { meetingsRouters } from './meetings/index.ts';
 import { messages } from './messages/index.ts';
@@ -149,7 +150,10 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
   const oauth =
     config.oidc === undefined && !passwords.login
       ? undefined
-      : await oauthProvider({ db, accounts, sessions, issuer: publicUrl + OAUTH_PATH, log });
+      : lazy(async () => {
+          const { oauthProvider } = await import('./accounts/oauth/provider.ts');
+          return oauthProvider({ db, accounts, sessions, issuer: publicUrl + OAUTH_PATH, log });
+        });
   if (oauth) opened.push(every(CLEAN_UP_MS, () => cleanUpOauth(db), log));
   const positions = await Positions.open(db);
   const notifier = new Notifier();

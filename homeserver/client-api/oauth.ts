@@ -1,14 +1,12 @@
 /** The OAuth 2.0 API: what a client has to know about it, and the steps that people see. */
 import express from 'express';
 import type { Request, RequestHandler, Response, Router } from 'express';
-import { errors } from 'oidc-provider';
 import type { Provider } from 'oidc-provider';
 import { z } from 'zod';
 import type { Accounts } from '../accounts/accounts.ts';
 import { ExpiringMap } from '../accounts/expiring-map.ts';
-import { consentPage, failedPage, passwordPage } from '../accounts/oauth/pages.ts';
+import { consentPage, failedPage, INTERACTION_PATH, passwordPage } from '../accounts/oauth/pages.ts';
 import type { Page } from '../accounts/oauth/pages.ts';
-import { INTERACTION_PATH } from '../accounts/oauth/provider.ts';
 import { deviceOf, grantable } from '../accounts/oauth/scopes.ts';
 import { chooseLanguage } from '../accounts/pages.ts';
 import { MAX_PASSWORD } from '../accounts/passwords.ts';
@@ -17,6 +15,7 @@ import { newSecret } from '../accounts/secrets.ts';
 import { namedUser } from '../accounts/user-identifier.ts';
 import { methods } from '../errors.ts';
 import { allowAnyOrigin } from '../http.ts';
+import { lazy } from '../lazy.ts';
 import { ACCOUNT_ACTIONS, ACCOUNT_PATH } from './account-page.ts';
 import { queryText } from './parse.ts';
 
@@ -43,7 +42,8 @@ export class OauthLogins {
 
 export interface OauthRouterOptions {
   readonly publicUrl: string;
-  readonly provider: Provider;
+  /** Loads it first. */
+  readonly provider: () => Promise<Provider>;
   readonly accounts: Accounts;
   readonly passwordLogin: PasswordLogin;
   /** Whether people may log in with a password. */
@@ -110,15 +110,17 @@ export function oauthRouter(options: OauthRouterOptions): Router {
     ],
   });
 
-  const answer = provider.callback();
+  const answer = lazy(async () => (await provider()).callback());
   const { host, protocol } = new URL(publicUrl);
-  router.use(OAUTH_PATH, limitLogin, (request, response) => {
+  router.use(OAUTH_PATH, limitLogin, async (request, response) => {
     // The provider makes addresses of what it is asked by; ours is the public one, whatever proxies have said.
     request.headers.host = host;
     request.headers['x-forwarded-proto'] = protocol.slice(0, -1);
     delete request.headers['x-forwarded-host'];
     if (request.path === '/auth') forgetPerson(request);
-    return answer(request, response);
+    await (
+      await answer()
+    )(request, response);
   });
   return router;
 }
@@ -135,6 +137,7 @@ function guarded(handler: (request: Request, response: Response) => Promise<void
     try {
       await handler(request, response);
     } catch (error) {
+      const { errors } = await import('oidc-provider');
       if (!(error instanceof errors.OIDCProviderError)) throw error;
       show(response, 400, failedPage(chooseLanguage(request)));
     }
@@ -142,7 +145,8 @@ function guarded(handler: (request: Request, response: Response) => Promise<void
 }
 
 async function showStep(options: OauthRouterOptions, request: Request, response: Response): Promise<void> {
-  const { provider, passwords, logins, logInAtOrganisation } = options;
+  const { passwords, logins, logInAtOrganisation } = options;
+  const provider = await options.provider();
   const { uid, prompt, params, session } = await provider.interactionDetails(request, response);
   const language = chooseLanguage(request);
   const deviceId = deviceOf(textOf(params['scope']));
@@ -155,7 +159,7 @@ async function showStep(options: OauthRouterOptions, request: Request, response:
   }
   if (prompt.name === 'login') {
     const userId = logins.take(uid, queryText(request, 'login') ?? '');
-    if (userId !== undefined) await finishLogin(options, request, response, userId);
+    if (userId !== undefined) await finishLogin(provider, request, response, userId);
     else if (logInAtOrganisation && (!passwords || queryText(request, 'organisation') === '1')) {
       await logInAtOrganisation(request, response, uid);
     } else show(response, 200, passwordPage(language, false, logInAtOrganisation && TO_ORGANISATION));
@@ -175,7 +179,8 @@ async function showStep(options: OauthRouterOptions, request: Request, response:
 }
 
 async function takeStep(options: OauthRouterOptions, request: Request, response: Response): Promise<void> {
-  const { provider, accounts, passwords, passwordLogin, logInAtOrganisation } = options;
+  const { accounts, passwords, passwordLogin, logInAtOrganisation } = options;
+  const provider = await options.provider();
   const { prompt, params, session } = await provider.interactionDetails(request, response);
   if (prompt.name === 'login') {
     const typed = passwords ? passwordForm.safeParse(request.body) : undefined;
@@ -188,7 +193,7 @@ async function takeStep(options: OauthRouterOptions, request: Request, response:
       show(response, 403, passwordPage(chooseLanguage(request), true, logInAtOrganisation && TO_ORGANISATION));
       return;
     }
-    await finishLogin(options, request, response, account.userId);
+    await finishLogin(provider, request, response, account.userId);
     return;
   }
   const decision = decisionForm.safeParse(request.body).data?.decision;
@@ -209,12 +214,7 @@ async function takeStep(options: OauthRouterOptions, request: Request, response:
   await provider.interactionFinished(request, response, { consent: { grantId } }, { mergeWithLastSubmission: true });
 }
 
-async function finishLogin(
-  { provider }: OauthRouterOptions,
-  request: Request,
-  response: Response,
-  userId: string,
-): Promise<void> {
+async function finishLogin(provider: Provider, request: Request, response: Response, userId: string): Promise<void> {
   await provider.interactionFinished(request, response, { login: { accountId: userId, remember: false } });
 }
 

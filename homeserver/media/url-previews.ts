@@ -5,7 +5,6 @@ import { TooLargeError } from './blobs.ts';
 import type { Blobs, Received } from './blobs.ts';
 import { cleanContentType } from './headers.ts';
 import type { Media } from './media.ts';
-import { decodePage, pageSummary } from './page-summary.ts';
 import { pictureSize } from './pictures.ts';
 import { brokeOff, FetchError, single } from './safe-fetch.ts';
 import type { Fetched, SafeFetch } from './safe-fetch.ts';
@@ -77,6 +76,8 @@ export class UrlPreviews {
     const contentType = cleanContentType(single(answer.headers['content-type']));
     if (/^image\//i.test(contentType)) return { ...(await this.#picture(answer)) };
     if (!/^(?:text\/html|application\/xhtml\+xml)\b/i.test(contentType)) return {};
+    // The parser stays in memory: most servers look at no pages.
+    const { decodePage, pageSummary } = await import('./page-summary.ts');
     const { properties, image } = pageSummary(decodePage(await readStart(answer), contentType));
     const picture =
       image === undefined || !URL.canParse(image, answer.url) ? {} : await this.#pictureAt(image, answer.url);

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { cleanUpOauth } from '../../homeserver/accounts/oauth/provider.ts';
+import { cleanUpOauth } from '../../homeserver/accounts/oauth/store.ts';
 import { Browser } from './identity-provider.ts';
 import { SERVER_NAME, startHome } from './support.ts';
 import type { Answer, TestHome } from './support.ts';

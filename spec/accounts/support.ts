@@ -121,7 +121,7 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
   });
   const app = clientApp({
     wellKnown: { server: undefined, supportEmail: undefined, supportPage: undefined },
-    oauth,
+    oauth: () => Promise.resolve(oauth),
     passwordLogin,
     passwords,
     uia,

@@ -2,6 +2,9 @@
 import { escapeHtml, pageHtml } from '../pages.ts';
 import type { Language } from '../pages.ts';
 
+/** Below the address of the provider: where people log in and allow. */
+export const INTERACTION_PATH = '/interaction';
+
 const TEXTS = {
   de: {
     loginTitle: 'Anmelden',

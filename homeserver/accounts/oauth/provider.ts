@@ -1,5 +1,5 @@
 /**
- * The OAuth 2.0 provider: clients register themselves, people log in with a password or at the organisation's identity
+ * The OAuth 2.0 provider, which is loaded when somebody asks for it: clients register themselves, people log in with a password or at the organisation's identity
  * provider, and every client gets one device.
  *
  * @see Matrix specification, client-server API, "OAuth 2.0 API"
@@ -15,7 +15,7 @@ import type { Accounts } from '../accounts.ts';
 import { chooseLanguage } from '../pages.ts';
 import type { Sessions } from '../sessions.ts';
 import { wrongAddress } from './client-metadata.ts';
-import { codeConfirmPage, codePage, connectedPage, failedPage } from './pages.ts';
+import { codeConfirmPage, codePage, connectedPage, failedPage, INTERACTION_PATH } from './pages.ts';
 import type { Page } from './pages.ts';
 import { grantable } from './scopes.ts';
 import { OauthStore } from './store.ts';
@@ -34,16 +34,11 @@ export interface OauthProviderOptions {
 const MINUTE_S = 60;
 const HOUR_S = 60 * MINUTE_S;
 const YEAR_S = 365 * 24 * HOUR_S;
-/** How long an expired access token is remembered, in ms: so long the client is told to refresh. */
-const KEEP_EXPIRED_MS = 30 * 24 * HOUR_S * 1000;
 
 /** Metadata by which anybody could make us ask any address. */
 const FETCHED = ['sector_identifier_uri', 'jwks_uri', 'request_uris'] as const;
 
 const storedKey = z.looseObject({ kty: z.literal('EC'), crv: z.literal('P-256'), d: z.string(), kid: z.string() });
-
-/** Below the address of the provider: where people log in and allow. */
-export const INTERACTION_PATH = '/interaction';
 
 export async function oauthProvider(options: OauthProviderOptions): Promise<Provider> {
   const { db, accounts, sessions, issuer, log } = options;
@@ -142,12 +137,6 @@ export async function oauthProvider(options: OauthProviderOptions): Promise<Prov
   provider.proxy = true;
   provider.on('server_error', (_context, error) => log.warn({ err: error }, 'the OAuth 2.0 API failed'));
   return provider;
-}
-
-/** Removes what has expired. */
-export async function cleanUpOauth(db: Database, now = Date.now()): Promise<void> {
-  await db.query(`DELETE FROM oauth_items WHERE expires_at <= $1 AND model <> 'AccessToken'`, [now]);
-  await db.query('DELETE FROM oauth_items WHERE expires_at <= $1', [now - KEEP_EXPIRED_MS]);
 }
 
 function show(context: KoaContextWithOIDC, { html, policy }: Page): void {

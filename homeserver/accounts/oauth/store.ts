@@ -23,6 +23,8 @@ interface Row {
   device_id: string | null;
 }
 
+/** How long an expired access token is remembered, in ms: so long the client is told to refresh. */
+const KEEP_EXPIRED_MS = 30 * 24 * 60 * 60 * 1000;
 /** Those by which the API is used; they belong to a device. */
 const TOKENS = new Set(['AccessToken', 'RefreshToken']);
 /** Found by something else than their id, so that they have to say it themselves. They live for minutes. */
@@ -171,4 +173,10 @@ export class OauthStore implements Adapter {
 function payloadOf({ payload }: Row): JsonObject {
   const value = parseStrict(payload);
   return isJsonObject(value) ? value : {};
+}
+
+/** Removes what has expired. */
+export async function cleanUpOauth(db: Database, now = Date.now()): Promise<void> {
+  await db.query(`DELETE FROM oauth_items WHERE expires_at <= $1 AND model <> 'AccessToken'`, [now]);
+  await db.query('DELETE FROM oauth_items WHERE expires_at <= $1', [now - KEEP_EXPIRED_MS]);
 }
