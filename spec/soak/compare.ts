@@ -155,6 +155,15 @@ async function letAnHourPass({ database }: SoakServer): Promise<void> {
   await database.query('DELETE FROM event_failed_pull_attempts');
 }
 
+/**
+ * Whether Synapse has given up to complete a room that it entered without its members, because a line was cut at that
+ * moment: until its next start nobody is told the state of that room.
+ */
+export async function hasGivenUp({ kind, database }: SoakServer): Promise<boolean> {
+  if (kind !== 'synapse') return false;
+  return (await database.query('SELECT room_id FROM partial_state_rooms')).rows.length > 0;
+}
+
 /** The first of them who is in the room, as their own server has it. */
 export async function firstMember(
   server: SoakServer | undefined,

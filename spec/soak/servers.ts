@@ -48,7 +48,7 @@ const ERROR_LEVEL = 50;
 /**
  * What Synapse does wrong whatever it is sent. Before it enters a room that it was in before, it forgets where the room
  * ends; until it is inside, requests of its own people and of others about the room fail. And when lines are cut while it
- * completes a room, it gives up with an error, and tries again later. After an outage it sends the end of each room first,
+ * completes a room, it gives up with an error until its next start. After an outage it sends the end of each room first,
  * and does not find that where it is a redaction that redacts nothing, which it hides from itself as well.
  */
 const OWN_ERRORS = [

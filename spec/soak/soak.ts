@@ -11,14 +11,14 @@ import { acknowledge, found, live } from './actions.ts';
 import type { Room, Town } from './actions.ts';
 import { inRoom, register } from './client.ts';
 import type { Person } from './client.ts';
-import { compare, firstMember } from './compare.ts';
+import { compare, firstMember, hasGivenUp } from './compare.ts';
 import type { Comparison } from './compare.ts';
 import { Journal } from './journal.ts';
 import { Random } from './random.ts';
 import { record } from './record.ts';
 import { replay } from './replay.ts';
 import { startServers } from './servers.ts';
-import type { SoakServers } from './servers.ts';
+import type { SoakServer, SoakServers } from './servers.ts';
 import { trouble } from './trouble.ts';
 import type { Troubles } from './trouble.ts';
 
@@ -116,13 +116,21 @@ async function heal(all: SoakServers, town: Town): Promise<Comparison[]> {
   let comparisons: Comparison[] = [];
   for (let round = 0, deadline = Date.now() + HEALING_MS; ; round += 1) {
     // Loose ends of a room are tied by its next event; until then each server may resolve them against others.
-    if (round % CLOSING_WORDS_EVERY === 0) for (const one of town.rooms) await closingWords(all, town, one, round);
+    if (round % CLOSING_WORDS_EVERY === 0) {
+      for (const server of all.servers) if (await hasGivenUp(server)) await startAgain(server);
+      for (const one of town.rooms) await closingWords(all, town, one, round);
+    }
     await new Promise((resolve) => setTimeout(resolve, BETWEEN_COMPARISONS_MS));
     comparisons = [];
     for (const one of town.rooms) comparisons.push(await compare(all.servers, town, one));
     const isOver = Date.now() > deadline && round >= COMPARISONS;
     if (isOver || comparisons.every(({ differences }) => differences.length === 0)) return comparisons;
   }
+}
+
+async function startAgain(server: SoakServer): Promise<void> {
+  await server.kill();
+  await server.start();
 }
 
 /** Somebody of each server says something; of a server that has nobody in the room, somebody tries to come in. */
