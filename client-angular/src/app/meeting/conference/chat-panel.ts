@@ -44,8 +44,8 @@ export class ChatPanel {
 
   /** The list stands at its end and goes on with it. */
   #atEnd = true;
-  /** Where this panel, and not the person, has scrolled to. */
-  #ownTop: number | undefined;
+  /** Where the list stood when it was last looked at: what lies between there and now was passed by scrolling. */
+  #lastTop = 0;
 
   constructor() {
     let first = true;
@@ -66,18 +66,23 @@ export class ChatPanel {
 
   protected onScroll(): void {
     this.#atEnd = this.#standsAtEnd();
-    // Whoever scrolls down to the end has passed everything.
-    const own = this.list().nativeElement.scrollTop === this.#ownTop;
-    if (this.#atEnd && !own && !document.hidden) this.chat.seen(this.chat.unseen());
-    this.#look();
+    const { scrollTop, clientHeight } = this.list().nativeElement;
+    // A browser also scrolls by itself, to keep in place what is read while something comes above it.
+    const [from, to] = [Math.min(this.#lastTop, scrollTop), Math.max(this.#lastTop, scrollTop) + clientHeight];
+    this.#lastTop = scrollTop;
+    if (this.chat.unseen().size === 0 || document.hidden) return;
+    const passed = this.#articles().filter((article) => {
+      const top = this.#topOf(article);
+      return top + article.offsetHeight > from && top < to;
+    });
+    this.chat.seen(passed.map(({ dataset }) => dataset['eventId'] ?? ''));
   }
 
   /** Brings the first message that was not seen into view, wherever it stands. */
   protected showUnseen(): void {
     const unseen = this.chat.unseen();
     const first = this.#articles().find(({ dataset }) => unseen.has(dataset['eventId'] ?? ''));
-    const list = this.list().nativeElement;
-    if (first) this.#scrollTo(first.offsetTop - list.offsetTop - 8);
+    if (first) this.#scrollTo(this.#topOf(first) - 8);
     this.#look();
   }
 
@@ -93,7 +98,7 @@ export class ChatPanel {
   #scrollTo(top: number): void {
     const list = this.list().nativeElement;
     list.scrollTop = top;
-    this.#ownTop = list.scrollTop;
+    this.#lastTop = list.scrollTop;
     this.#atEnd = this.#standsAtEnd();
   }
 
@@ -112,6 +117,11 @@ export class ChatPanel {
       return place.bottom > top && place.top < bottom;
     });
     this.chat.seen(inView.map(({ dataset }) => dataset['eventId'] ?? ''));
+  }
+
+  /** Where a message begins inside the list. */
+  #topOf(article: HTMLElement): number {
+    return article.offsetTop - this.list().nativeElement.offsetTop;
   }
 
   #articles(): HTMLElement[] {
