@@ -31,6 +31,19 @@ interface Ended {
 const ROOT = join(import.meta.dirname, '../..');
 const NODE = join(ROOT, 'node_modules/.bin/node');
 const KEPT_OUTPUT = 200_000;
+/**
+ * Commands that make a network of its own usable: loopback, and an address with a default route, without which Firefox
+ * gathers no ICE candidates. Nothing is at the other end: what goes out of this network is lost.
+ */
+const OWN_NETWORK = [
+  'ip link set lo up',
+  'ip link add hansetag0 type veth peer name hansetag1',
+  'ip address add 10.99.0.1/24 dev hansetag0',
+  'ip link set hansetag0 up',
+  'ip link set hansetag1 up',
+  'ip route add default dev hansetag0',
+].join(' && ');
+
 const countsSchema = z.object({ passed: z.int().min(0), failed: z.int().min(0) });
 
 const { values, positionals } = parseArgs({
@@ -123,19 +136,6 @@ async function componentSpecs(): Promise<Counts> {
   if (!ok && failed === 0) return { passed: executed, failed: 1 };
   return { passed: executed - failed, failed };
 }
-
-/**
- * Commands that make a network of its own usable: loopback, and an address with a default route, without which Firefox
- * gathers no ICE candidates. Nothing is at the other end: what goes out of this network is lost.
- */
-const OWN_NETWORK = [
-  'ip link set lo up',
-  'ip link add hansetag0 type veth peer name hansetag1',
-  'ip address add 10.99.0.1/24 dev hansetag0',
-  'ip link set hansetag0 up',
-  'ip link set hansetag1 up',
-  'ip route add default dev hansetag0',
-].join(' && ');
 
 /** In a network of their own, where specs may count and lose packets; without the rights for that those are pending. */
 async function endToEnd(): Promise<Counts> {
