@@ -108,6 +108,7 @@ describe('Coming into a meeting and out of it', () => {
     const card = bert.getByTestId('meeting-card').filter({ hasText: 'Elbquerung' });
     const roomId = await card.getAttribute('data-room-id');
     await card.getByTestId('join-meeting').click();
+    await bert.waitForURL('**/lobby');
     await enter(bert);
     await bert.getByTestId('conference-invite').click();
     await bert.locator('mat-dialog-container').waitFor();
