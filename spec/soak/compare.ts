@@ -140,7 +140,8 @@ function stateOn(server: number, key: string, eventId: string | undefined, graph
 /** Whether the rules want a server not to show an event. */
 async function mayBeHidden(server: number, eventId: string, graph: RoomGraph): Promise<boolean> {
   if (graph.standing(server, eventId) === 'soft-failed' && (await graph.hadToSoftFail(server, eventId))) return true;
-  return (await graph.isIdleRedaction(server, eventId)) || graph.isKeptBySynapse(server, eventId);
+  if (await graph.isIdleRedaction(server, eventId)) return true;
+  return (await graph.isKeptBySynapse(server, eventId)) || graph.isSkippedBySynapse(server, eventId);
 }
 
 function isHiddenBySynapse(server: SoakServer | undefined, eventId: string, graph: RoomGraph): boolean {

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { powerLevelOf, powerLevels, stateViewOf } from '../../federation/auth-rules.ts';
 import { isCreate, redactsOf, serverOf } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
-import { parseStrict } from '../../federation/json.ts';
+import { canonicalJson, parseStrict } from '../../federation/json.ts';
 import { roomVersion } from '../../federation/room-versions.ts';
 import type { StateMap } from '../../federation/state-resolution.ts';
 import type { SoakServer } from './servers.ts';
@@ -50,6 +50,9 @@ export async function arrivals({ kind, database }: SoakServer, roomId: string): 
     .parse(rows)
     .map(({ event_id: eventId, ...rest }) => ({ eventId, ...rest }));
 }
+
+/** How much an event says: less when it is redacted. */
+const said = ({ content, redacts }: Pdu): number => canonicalJson(content).length + (redacts === undefined ? 0 : 1);
 
 const isUnplaced = (standing: Standing | undefined): boolean => standing === undefined || standing === 'outlier';
 
@@ -101,7 +104,10 @@ export class RoomGraph {
     for (const ones of all) {
       // It is compared, and was checked by the server that has stored it.
       for (const { eventId, json } of ones) {
-        if (!graph.#events.has(eventId)) graph.#events.set(eventId, parseStrict(json) as Pdu);
+        const event = parseStrict(json) as Pdu;
+        const known = graph.#events.get(eventId);
+        // Some servers have it redacted.
+        if (!known || said(event) > said(known)) graph.#events.set(eventId, event);
       }
       graph.#arrivals.push(ones);
       graph.#standings.push(new Map(ones.map(({ eventId, standing }) => [eventId, standing])));
@@ -216,6 +222,28 @@ export class RoomGraph {
       for (const previous of this.#events.get(id)?.prev_events ?? []) seen.add(previous);
     }
     return false;
+  }
+
+  /**
+   * Whether Synapse does not look for an event, or does not show it for want of that. What history it lacks it finds out
+   * by depth alone, so that it misses what stands beside an event that it has. It hides a redaction of what it lacks, and
+   * one that it got when that was redacted itself.
+   *
+   * @throws IncompleteGraphError
+   */
+  async isSkippedBySynapse(server: number, eventId: string): Promise<boolean> {
+    const event = this.#events.get(eventId);
+    if (this.#kinds[server] !== 'synapse' || !event) return false;
+    if (event.type === 'm.room.redaction' && this.standing(server, eventId) === 'accepted') {
+      const stored = this.#arrivals[server]?.find(({ eventId: id }) => id === eventId)?.json ?? '{}';
+      if (redactsOf(parseStrict(stored) as Pdu, this.#version) === undefined) return true;
+      const target = redactsOf(event, this.#version) ?? '';
+      return this.#events.get(target)?.type !== 'm.room.redaction' && this.isSkippedBySynapse(server, target);
+    }
+    if (!isUnplaced(this.standing(server, eventId)) || !(await this.#isBeforeTimeOf(server, eventId))) return false;
+    return (this.#arrivals[server] ?? []).some(
+      ({ eventId: id, standing }) => standing === 'accepted' && this.#events.get(id)?.depth === event.depth,
+    );
   }
 
   /** Whether nobody of a server was in the room when something happened, so that nobody had to tell it. */
