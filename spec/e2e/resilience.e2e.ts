@@ -122,7 +122,8 @@ describe('A meeting in which something dies', () => {
     await anna.getByTestId('chat-toggle').click();
     await until(async () => (await messages(anna)) === ACKNOWLEDGED + 2, 10_000);
     for (const page of [bert, anna]) {
-      const all = await page.getByTestId('chat-message').locator('p').allTextContents();
+      const shown = await page.getByTestId('chat-message').locator('ht-message-text').allTextContents();
+      const all = shown.map((text) => text.trim());
       expect(all.filter((text) => text.startsWith('before the wave')).length).toBe(ACKNOWLEDGED);
       expect(new Set(all).size).toBe(ACKNOWLEDGED + 2);
     }
