@@ -238,9 +238,16 @@ export const requests = {
   'media.pause': { params: z.object({ source: sourceSchema }), result: empty },
   'media.resume': { params: z.object({ source: sourceSchema }), result: empty },
   'media.unpublish': { params: z.object({ source: sourceSchema }), result: empty },
-  /** Declares the whole set of wanted sources. Consumers come as `consumer.added` when the media is there. */
+  /**
+   * Declares the whole set of sources wanted over a transport to receive. Consumers come as `consumer.added` when the
+   * media is there. `not-found`: the participant's transports are others by now; what they want is declared for them.
+   */
   'media.watch': {
-    params: z.object({ rtpCapabilities: rtpCapabilitiesSchema, watch: z.array(watchSchema).max(100) }),
+    params: z.object({
+      transportId: idSchema,
+      rtpCapabilities: rtpCapabilitiesSchema,
+      watch: z.array(watchSchema).max(100),
+    }),
     result: empty,
   },
   /** The client has made its consumers; the server resumes them (server consumers start paused). */

@@ -131,20 +131,18 @@ describe('A meeting in which something dies', () => {
   });
 
   for (const side of ['luebeck', 'hamburg'] as const) {
-    // After a killed worker mostly 1 to 2 s; now and then the viewer at home waits longer than 12 s, which is a fault
-    // that is still to be found: its bound is to be that of the SFU again.
-    for (const [what, boundMs, kill] of [
-      ['a media worker', 40_000, (organisation: Organisation) => killWorkers(organisation)],
-      ['the SFU', 5_000, (organisation: Organisation) => organisation.sfu.kill('SIGKILL')],
+    for (const [what, kill] of [
+      ['a media worker', (organisation: Organisation) => killWorkers(organisation)],
+      ['the SFU', (organisation: Organisation) => organisation.sfu.kill('SIGKILL')],
     ] as const) {
-      it(`has its media back within ${String(boundMs / 1_000)} s when ${what} of ${side} was killed`, async () => {
+      it(`has its media back within 5 s when ${what} of ${side} was killed`, async () => {
         const watching = silences([bert, anna], WATCHED_MS);
         kill(pair[side]);
         const silent = await watching;
         console.log(`  ${what} of ${side}: longest silence ${silent.join(' and ')} ms`);
-        expect(Math.max(...silent)).toBeLessThan(boundMs);
-        await both(boundMs);
-      }, 90_000);
+        expect(Math.max(...silent)).toBeLessThan(5_000);
+        await both(5_000);
+      });
     }
   }
 });

@@ -81,6 +81,15 @@ export class SeatMedia {
     await this.#sfu.request('transport.connect', params);
   }
 
+  /**
+   * Declares what is wanted over the transport to receive. A client that still has older transports could not take the
+   * consumers, and none is brought twice.
+   */
+  watch({ conference, local }: Seat, { transportId, rtpCapabilities, watch }: Params<'media.watch'>): void {
+    if (transportId !== local.receiveTransportId) throw noTransport();
+    conference.watch(local, rtpCapabilities, watch);
+  }
+
   async restartIce({ local }: Seat, params: Params<'media.restart-ice'>) {
     checkTransport(local, params.transportId);
     return this.#sfu.request('transport.restartIce', params);
@@ -93,7 +102,7 @@ export class SeatMedia {
     still: StillSeated,
   ): Promise<string> {
     const { transportId, source, rtpParameters, paused } = params;
-    if (transportId !== local.sendTransportId) throw new SfuError('not-found', 'No such transport.');
+    if (transportId !== local.sendTransportId) throw noTransport();
     if (!rtpParameters.codecs.every((codec) => codec.mimeType.startsWith(`${KIND_OF_SOURCE[source]}/`))) {
       throw new SfuError('bad-request', 'The codecs do not fit the source.');
     }
@@ -163,6 +172,10 @@ export class SeatMedia {
 /** A client may name its own transports only. */
 function checkTransport(local: LocalParticipant, transportId: string): void {
   if (transportId !== local.sendTransportId && transportId !== local.receiveTransportId) {
-    throw new SfuError('not-found', 'No such transport.');
+    throw noTransport();
   }
+}
+
+function noTransport(): SfuError {
+  return new SfuError('not-found', 'No such transport.');
 }

@@ -62,9 +62,9 @@ export function requestHandlers({ conferences, chat, limitSending }: RequestDeps
         return {};
       }),
 
-    'media.watch': (session, { rtpCapabilities, watch }) =>
-      seats.change(session, async ({ conference, local }) => {
-        conference.watch(local, rtpCapabilities, watch);
+    'media.watch': (session, params) =>
+      seats.change(session, async (seat) => {
+        media.watch(seat, params);
         return {};
       }),
 

@@ -110,6 +110,7 @@ export class SessionClient {
 
   watch(participantIds: readonly string[], source: Source = 'microphone'): Promise<Outcome> {
     return this.ask('media.watch', {
+      transportId: this.media?.receive.id ?? '',
       rtpCapabilities: this.media?.rtpCapabilities ?? {},
       watch: participantIds.map((participantId) => ({ participantId, source })),
     });

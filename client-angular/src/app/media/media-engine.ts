@@ -241,7 +241,7 @@ export class MediaEngine {
     this.#watched = fingerprint;
     if (watch.some(({ source }) => KIND_OF_SOURCE[source] === 'video')) markFirst('firstWatch');
     const rtpCapabilities = rtpCapabilitiesSchema.parse(open.device.recvRtpCapabilities);
-    this.#request('media.watch', { rtpCapabilities, watch }).catch(() => {
+    this.#request('media.watch', { transportId: open.receive.id, rtpCapabilities, watch }).catch(() => {
       if (this.#watched === fingerprint) this.#watched = undefined;
     });
   }
