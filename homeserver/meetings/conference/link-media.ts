@@ -38,6 +38,8 @@ export class LinkMedia {
   #linkId: string | undefined;
   /** Settles when the SFU has proven the peer's address and may send. */
   #connected: Promise<void> = Promise.resolve();
+  /** Ends the waits for a link that is not in use any more: its SFU may be dead, and never answer. */
+  #replaced = Promise.withResolvers<void>();
   /** How many of our participants want each source. */
   readonly #demand = new Map<SourceKey, number>();
   readonly #received = new Map<SourceKey, Received>();
@@ -61,6 +63,7 @@ export class LinkMedia {
   use(linkId: string, connected: Promise<void>, old: boolean): void {
     this.#linkId = linkId;
     this.#connected = connected;
+    this.#endWaits();
     this.#asked = '';
     this.#sending.clear();
     for (const key of [...this.#received.keys()]) this.#drop(key, old);
@@ -73,6 +76,7 @@ export class LinkMedia {
   /** There is no link now. What came over it has ended with it. */
   disuse(): void {
     this.#linkId = undefined;
+    this.#endWaits();
     this.#sending.clear();
     this.#asked = '';
     for (const key of [...this.#received.keys()]) this.#drop(key, true);
@@ -99,7 +103,18 @@ export class LinkMedia {
 
   stop(): void {
     this.#stopped = true;
+    this.#endWaits();
     clearTimeout(this.#again);
+  }
+
+  #endWaits(): void {
+    this.#replaced.resolve();
+    this.#replaced = Promise.withResolvers();
+  }
+
+  /** Settles when the link in use is connected, or is not in use any more. */
+  #settled(): Promise<void> {
+    return Promise.race([this.#connected, this.#replaced.promise]);
   }
 
   // ---- what we want ----
@@ -175,7 +190,7 @@ export class LinkMedia {
     for (const key of [...this.#received.keys()]) if (!wanted.has(key)) this.#drop(key);
     const names = keys.map((key) => `${key} ${conference.remoteSource(key)?.id ?? ''}`).join('\n');
     if (names === this.#asked) return;
-    await this.#connected;
+    await this.#settled();
     if (this.#linkId !== linkId || this.#stopped) return;
     const offers = await peers.wants(server, conference.roomId, linkId, keys);
     this.#failures = 0;
@@ -236,7 +251,7 @@ export class LinkMedia {
   /** The other side says what it wants of our sources: starts and stops sending accordingly. */
   async serve(linkId: string, keys: readonly SourceKey[]): Promise<Offer[]> {
     this.#checkLink(linkId);
-    await this.#connected.catch(() => {
+    await this.#settled().catch(() => {
       throw new LinkError('unknown-link', 'the link was not connected');
     });
     this.#checkLink(linkId);
