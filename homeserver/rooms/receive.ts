@@ -102,7 +102,7 @@ export class Receiver {
     let stored = 0;
     for (const { id, pdu, position } of placed.reverse()) {
       try {
-        const stateBefore = await this.#stateBefore(room, pdu, id, origin);
+        const stateBefore = await this.#stateBeforeHistory(room, pdu, id, origin);
         await this.#fetchAuthEvents(room, pdu, origin);
         const verdict = await this.#deps.timeline.judge(room, pdu, id, stateBefore);
         const placing = { room, pdu, stateBefore, verdict: { ...verdict, softFailed: false }, known: known.get(id) };
@@ -248,15 +248,28 @@ export class Receiver {
     const missing = await this.#missing(pdu.prev_events);
     if (missing.length === 0) return this.#deps.timeline.stateBefore(room, pdu.prev_events);
     const groups = new Set<number>();
-    for (const prev of missing) groups.add((await this.#remoteStateAfter(room, prev, origin)).group);
+    for (const prev of missing) groups.add((await this.#remoteState(room, prev, origin, 'after')).group);
     const known = pdu.prev_events.filter((prev) => !missing.includes(prev));
     if (known.length > 0) groups.add((await this.#deps.timeline.stateBefore(room, known)).group);
     if (groups.size === 0) throw new UnknownPlaceError(`The state before ${id} is unknown.`);
     return this.#deps.timeline.merge(room, [...groups]);
   }
 
-  /** The state after an event that we do not have, as another server gives it, with every event of it checked. */
-  async #remoteStateAfter(room: Room, id: string, origin: string): Promise<State> {
+  /**
+   * The state before an event of the history. Who came in by it knows that, but nothing of what came before, and the
+   * others need not let us see it any more.
+   */
+  async #stateBeforeHistory(room: Room, pdu: Pdu, id: string, origin: string): Promise<State> {
+    try {
+      return await this.#stateBefore(room, pdu, id, origin);
+    } catch (error) {
+      if (!(error instanceof UnknownPlaceError)) throw error;
+      return this.#remoteState(room, id, origin, 'before');
+    }
+  }
+
+  /** The state before or after an event, as another server gives it, with every event of it checked. */
+  async #remoteState(room: Room, id: string, origin: string, when: 'before' | 'after'): Promise<State> {
     const { remote } = this.#deps;
     const servers = await this.#serversToAsk(room, origin);
     let given;
@@ -266,7 +279,7 @@ export class Receiver {
       this.#deps.log.info({ err: error, roomId: room.roomId, eventId: id }, 'no server gave the state at a gap');
       throw new UnknownPlaceError(`The state before ${id} is unknown.`);
     }
-    const own = await remote().event(id, servers, room.version);
+    const own = when === 'after' ? await remote().event(id, servers, room.version) : undefined;
     await this.storeOutliers(room, [...given.authChain, ...given.state, ...(own ? [own] : [])]);
     return this.stateOf(
       room,

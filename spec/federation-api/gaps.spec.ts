@@ -3,6 +3,7 @@ import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import { at, eventually, startHomeservers } from '../support/homeservers.ts';
 import type { TestFederation, TestHomeserver, TestUser } from '../support/homeservers.ts';
+import { HostedRoom } from '../support/peer-host.ts';
 import { Peer } from '../support/peer.ts';
 import type { PeerRoom } from '../support/peer.ts';
 
@@ -125,5 +126,20 @@ describe('A gap in the history of a room', () => {
     peer.answer = (asked) =>
       asked.includes(`v=${encodeURIComponent(idOf(hidden))}`) ? answers('backfill', asked, [hidden, first]) : undefined;
     expect(await bodies()).toEqual(['newest', 'first']);
+  });
+
+  it('is filled as far as somebody knows the state, who need not have what came before', async () => {
+    const hosted = HostedRoom.make(peer);
+    const say = (body: string): string =>
+      hosted.id(hosted.say({ type: 'm.room.message', sender: hosted.creator, content: { msgtype: 'm.text', body } }));
+    const secret = say('secret');
+    const first = say('first');
+    peer.answer = async (asked, body) => {
+      if (asked.includes('/backfill/')) return { pdus: [hosted.events.get(first) as Pdu] };
+      return asked.includes(encodeURIComponent(secret)) ? undefined : hosted.answer(asked, body);
+    };
+    roomId = hosted.roomId;
+    await bert.must('POST', `client/v3/join/${encodeURIComponent(roomId)}?via=${peer.serverName}`, {});
+    expect(await bodies()).toEqual(['first']);
   });
 });
