@@ -57,10 +57,11 @@ export class Person {
   }
 
   async ask(method: string, path: string, body?: object): Promise<Reply> {
+    const began = Date.now();
     const reply = await ask(this.#url, this.#token, method, path, body);
-    if (method !== 'GET') {
-      const { status } = reply;
-      this.#journal.note({ who: this.userId, method, path, body, status, answer: reply.body });
+    const { status } = reply;
+    if (method !== 'GET' || status === 0) {
+      this.#journal.note({ who: this.userId, method, path, body, status, answer: reply.body, ms: Date.now() - began });
     }
     return reply;
   }

@@ -1,76 +1,112 @@
 /** Whether the servers agree about a room, as their people see it. */
 import { at } from '../support/homeservers.ts';
-import type { Room, Town } from './actions.ts';
+import type { Acknowledged, Room, Town } from './actions.ts';
 import { inRoom } from './client.ts';
 import type { Person } from './client.ts';
 import { splitStateKey } from '../../federation/auth-rules.ts';
+import { excuse } from './excuses.ts';
+import type { Excuse, View } from './excuses.ts';
 import { extremities, RoomGraph } from './graph.ts';
 import type { SoakServer } from './servers.ts';
 
-export interface Comparison {
-  /** Servers with somebody in the room. */
-  readonly servers: number;
-  readonly stateEvents: number;
-  readonly historyEvents: number;
-  /** Events that a server had to hide. */
-  readonly softFailed: number;
+/** What is known of a room when it is judged. */
+export interface Evidence {
+  readonly graph: RoomGraph;
+  /** One for each server that has somebody in the room who can look. */
+  readonly views: readonly View[];
+  /** Where the room ends for each server. */
+  readonly ends: readonly (readonly string[])[];
+  /** Of each server, its members whom Synapse lets see nothing. */
+  readonly shutOut: readonly (readonly string[])[];
+  readonly acknowledged: readonly Omit<Acknowledged, 'roomId'>[];
+}
+
+export interface Verdict {
   /** Pairs of servers that have lost each other, see `haveParted`. */
   readonly parted: number;
+  /** Events that a server does not show, by what excuses it. */
+  readonly excused: ReadonlyMap<Excuse, number>;
   /** Nothing, when all is well. */
   readonly differences: readonly string[];
 }
 
+export interface Comparison extends Verdict {
+  readonly roomId: string;
+  readonly views: readonly View[];
+  readonly shutOut: readonly (readonly string[])[];
+}
+
 const MAX_PAGES = 200;
-/** Synapse joins loose ends of a room by such events and never shows its own or others' to anybody. */
-const HIDDEN_BY_SYNAPSE = 'org.matrix.dummy_event';
 
 /** Compares what members on different servers see of the state and of the whole history of a room. Does not throw. */
 export async function compare(servers: readonly SoakServer[], town: Town, room: Room): Promise<Comparison> {
-  const differences: string[] = [];
   const views: View[] = [];
-  let softFailed = 0;
-  let parted = 0;
+  const shutOut: string[][] = [];
+  let verdict: Verdict;
   try {
     for (const server of servers) if (server.kind === 'synapse') await letAnHourPass(server);
     for (const [server, people] of town.people.entries()) {
       const member = await firstMember(servers[server], people, room);
       if (member) views.push({ server, ...(await view(member, room)) });
     }
+    const ends: string[][] = [];
+    for (const server of servers) {
+      ends.push(await extremities(server, room.roomId));
+      shutOut.push(await shutOutBySynapse(server, room));
+    }
     const graph = await RoomGraph.read(servers, room.roomId, room.version);
-    const pairs = views.flatMap((one, index) => views.slice(index + 1).map((other) => [one, other] as const));
-    const together = pairs.filter((pair) => !haveParted(...pair, graph));
-    parted = pairs.length - together.length;
-    differences.push(...unlikeStates(together, graph), ...(await wrongStates(servers, views, room, graph)));
-    const alone = views.map((one) => [one, one] as const);
-    for (const { server, eventId } of notShown([...together, ...alone], town, room)) {
-      if (await mayBeHidden(server, eventId, graph)) softFailed += 1;
-      else if (isHiddenBySynapse(servers[server], eventId, graph)) continue;
-      else differences.push(`history: server ${String(server)} does not show ${graph.describe(eventId)}`);
-    }
-    for (const [server] of servers.entries()) {
-      for (const eventId of await graph.misjudged(server)) {
-        differences.push(`verdict: server ${String(server)} misjudges ${graph.describe(eventId)}`);
-      }
-    }
-    differences.push(...twice(graph));
+    const acknowledged = town.acknowledged.filter(({ roomId }) => roomId === room.roomId);
+    verdict = await judge({ graph, views, ends, shutOut, acknowledged });
   } catch (error) {
     // It may be on its way still: somebody is thrown out between two questions, or an event is nowhere yet.
-    differences.push(`it can not be compared: ${error instanceof Error ? error.message : String(error)}`);
+    const reason = error instanceof Error ? error.message : String(error);
+    verdict = { parted: 0, excused: new Map(), differences: [`it can not be compared: ${reason}`] };
   }
-  return {
-    servers: views.length,
-    stateEvents: new Set(views.flatMap(({ state }) => [...state.keys()])).size,
-    historyEvents: new Set(views.flatMap(({ history }) => [...history])).size,
-    softFailed,
-    parted,
-    differences: differences.map((difference) => `${room.roomId} (version ${room.version}) ${difference}`),
-  };
+  const { roomId, version } = room;
+  const differences = verdict.differences.map((difference) => `${roomId} (version ${version}) ${difference}`);
+  return { ...verdict, roomId, views, shutOut, differences };
+}
+
+/** What is wrong with a room. @throws IncompleteGraphError */
+export async function judge(evidence: Evidence): Promise<Verdict> {
+  const { graph, views, ends } = evidence;
+  const differences: string[] = [];
+  const excused = new Map<Excuse, number>();
+  const pairs = views.flatMap((one, index) => views.slice(index + 1).map((other) => [one, other] as const));
+  const together = pairs.filter((pair) => !haveParted(...pair, graph));
+  differences.push(...unlikeStates(together, graph), ...(await wrongStates(evidence)));
+  for (const { view: lacking, eventId, isOwed } of notShown(pairs, together, evidence)) {
+    const why =
+      isOwed || !(await graph.isBeforeTimeOf(lacking.server, eventId))
+        ? await excuse(lacking, eventId, graph, views)
+        : 'parted';
+    if (why !== undefined) excused.set(why, (excused.get(why) ?? 0) + 1);
+    else differences.push(`history: server ${String(lacking.server)} does not show ${graph.describe(eventId)}`);
+  }
+  for (const server of graph.servers) {
+    for (const eventId of await graph.misjudged(server)) {
+      differences.push(`verdict: server ${String(server)} misjudges ${graph.describe(eventId)}`);
+    }
+    if (views.some((one) => one.server === server)) continue;
+    const state = await graph.stateAfter(ends[server] ?? []);
+    const shown = evidence.shutOut[server] ?? [];
+    for (const userId of graph.membersOf(server, state.values())) {
+      if (!shown.includes(userId)) differences.push(`state: server ${String(server)} does not let ${userId} look`);
+    }
+  }
+  for (const { server, eventId } of evidence.acknowledged) {
+    if (graph.standing(server, eventId) === undefined) {
+      differences.push(`history: server ${String(server)} has lost ${graph.describe(eventId)}`);
+    }
+  }
+  differences.push(...twice(graph));
+  return { parted: pairs.length - together.length, excused, differences };
 }
 
 /**
  * Whether by the state of one of two servers nobody of the other is in the room. When rules change on one side of a cut
  * while somebody enters on the other, servers may come to different states by the rules, and who is outside by one of
- * them is told nothing from there any more: no more can be asked of these two.
+ * them is told nothing from there any more. What happened while they were inside must nevertheless be there.
  */
 function haveParted(one: View, other: View, graph: RoomGraph): boolean {
   return !graph.isInside(other.server, one.state.values()) || !graph.isInside(one.server, other.state.values());
@@ -78,19 +114,24 @@ function haveParted(one: View, other: View, graph: RoomGraph): boolean {
 
 type Pairs = readonly (readonly [View, View])[];
 
-/** Events that one server shows, or has acknowledged, and another one does not show. */
-function notShown(pairs: Pairs, town: Town, room: Room): { server: number; eventId: string }[] {
-  const found = new Map<string, { server: number; eventId: string }>();
-  for (const [one, other] of pairs) {
-    for (const [from, to] of [[one, other] as const, [other, one] as const]) {
-      const acknowledged = town.acknowledged.filter(
-        ({ roomId, server }) => roomId === room.roomId && server === from.server,
-      );
-      for (const eventId of [...from.history, ...acknowledged.map((event) => event.eventId)]) {
-        for (const { server, history } of [from, to]) {
-          if (!history.has(eventId)) found.set(`${String(server)} ${eventId}`, { server, eventId });
-        }
-      }
+interface NotShown {
+  readonly view: View;
+  readonly eventId: string;
+  /** Whether the servers have not parted, or it is its own. */
+  readonly isOwed: boolean;
+}
+
+/** Events that one server shows, or has acknowledged, and another one or itself does not show. */
+function notShown(pairs: Pairs, together: Pairs, { views, acknowledged }: Evidence): NotShown[] {
+  const found = new Map<string, NotShown>();
+  const both = pairs.flatMap(([one, other]) => [[one, other] as const, [other, one] as const]);
+  for (const [from, view] of [...both, ...views.map((one) => [one, one] as const)]) {
+    const isOwed = from === view || together.some((pair) => pair.includes(from) && pair.includes(view));
+    const own = acknowledged.flatMap(({ server, eventId }) => (server === from.server ? [eventId] : []));
+    for (const eventId of [...from.history, ...own]) {
+      const key = `${String(view.server)} ${eventId}`;
+      if (!view.history.has(eventId))
+        found.set(key, { view, eventId, isOwed: isOwed || found.get(key)?.isOwed === true });
     }
   }
   return [...found.values()];
@@ -109,23 +150,15 @@ function unlikeStates(pairs: Pairs, graph: RoomGraph): string[] {
 }
 
 /** State of ours that is not what the rules make of the end of the room. */
-async function wrongStates(
-  servers: readonly SoakServer[],
-  views: readonly View[],
-  room: Room,
-  graph: RoomGraph,
-): Promise<string[]> {
+async function wrongStates({ views, graph, ends }: Evidence): Promise<string[]> {
   const found: string[] = [];
-  for (const { server: index, state } of views) {
-    const server = servers[index];
-    if (server?.kind !== 'ours') continue;
+  for (const { server, state } of views) {
+    if (graph.kind(server) !== 'ours') continue;
     const right = new Map<string, string>();
-    for (const [key, id] of await graph.stateAfter(await extremities(server, room.roomId))) {
-      right.set(nameOf(...splitStateKey(key)), id);
-    }
+    for (const [key, id] of await graph.stateAfter(ends[server] ?? [])) right.set(nameOf(...splitStateKey(key)), id);
     for (const key of new Set([...right.keys(), ...state.keys()])) {
       if (right.get(key) === state.get(key)) continue;
-      found.push(`${stateOn(index, key, state.get(key), graph)} instead of ${right.get(key) ?? 'none'}`);
+      found.push(`${stateOn(server, key, state.get(key), graph)} instead of ${right.get(key) ?? 'none'}`);
     }
   }
   return found;
@@ -135,17 +168,6 @@ const nameOf = (type: string, key: string): string => `${type} [${key}]`;
 
 function stateOn(server: number, key: string, eventId: string | undefined, graph: RoomGraph): string {
   return `state: ${key} on server ${String(server)}: ${eventId === undefined ? 'none' : graph.describe(eventId)}`;
-}
-
-/** Whether the rules want a server not to show an event. */
-async function mayBeHidden(server: number, eventId: string, graph: RoomGraph): Promise<boolean> {
-  if (graph.standing(server, eventId) === 'soft-failed' && (await graph.hadToSoftFail(server, eventId))) return true;
-  if (await graph.isIdleRedaction(server, eventId)) return true;
-  return (await graph.isKeptBySynapse(server, eventId)) || graph.isSkippedBySynapse(server, eventId);
-}
-
-function isHiddenBySynapse(server: SoakServer | undefined, eventId: string, graph: RoomGraph): boolean {
-  return server?.kind === 'synapse' && graph.event(eventId)?.type === HIDDEN_BY_SYNAPSE;
 }
 
 /**
@@ -171,7 +193,7 @@ export async function firstMember(
   people: readonly Person[],
   room: Room,
 ): Promise<Person | undefined> {
-  const shutOut = server?.kind === 'synapse' ? await shutOutBySynapse(server, room) : [];
+  const shutOut = server ? await shutOutBySynapse(server, room) : [];
   for (const person of people) {
     if (shutOut.includes(person.userId)) continue;
     const joined = at((await person.askAgain('GET', 'joined_rooms')).body, 'joined_rooms');
@@ -184,22 +206,15 @@ export async function firstMember(
  * Members whom Synapse lets see nothing. An invitation that crosses the join of whom it invites is no part of the state,
  * but Synapse notes it as the membership of its user, who is refused from then on and can not join again either.
  */
-async function shutOutBySynapse({ database }: SoakServer, { roomId }: Room): Promise<string[]> {
+async function shutOutBySynapse({ kind, database }: SoakServer, { roomId }: Room): Promise<string[]> {
+  if (kind !== 'synapse') return [];
   const { rows } = await database.query<{ user_id: string }>(
     `SELECT user_id FROM local_current_membership own
      JOIN current_state_events state ON state.room_id = own.room_id AND state.state_key = own.user_id
-     WHERE own.room_id = $1 AND type = 'm.room.member' AND state.membership = 'join' AND own.membership <> 'join'`,
+     WHERE own.room_id = $1 AND type = 'm.room.member' AND state.membership = 'join' AND own.membership = 'invite'`,
     [roomId],
   );
   return rows.map((row) => row.user_id);
-}
-
-interface View {
-  readonly server: number;
-  /** Event ids by type and state key. */
-  readonly state: ReadonlyMap<string, string>;
-  /** Event ids. */
-  readonly history: ReadonlySet<string>;
 }
 
 async function view(member: Person, room: Room): Promise<Omit<View, 'server'>> {

@@ -4,11 +4,12 @@
  * events than the others do.
  */
 import { z } from 'zod';
-import { powerLevelOf, powerLevels, stateViewOf } from '../../federation/auth-rules.ts';
-import { isCreate, redactsOf, serverOf } from '../../federation/event.ts';
+import { stateViewOf } from '../../federation/auth-rules.ts';
+import { isCreate, serverOf } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
 import { canonicalJson, parseStrict } from '../../federation/json.ts';
 import { roomVersion } from '../../federation/room-versions.ts';
+import type { RoomVersion } from '../../federation/room-versions.ts';
 import type { StateMap } from '../../federation/state-resolution.ts';
 import type { SoakServer } from './servers.ts';
 import { Truth } from './truth.ts';
@@ -53,8 +54,6 @@ export async function arrivals({ kind, database }: SoakServer, roomId: string): 
 
 /** How much an event says: less when it is redacted. */
 const said = ({ content, redacts }: Pdu): number => canonicalJson(content).length + (redacts === undefined ? 0 : 1);
-
-const isUnplaced = (standing: Standing | undefined): boolean => standing === undefined || standing === 'outlier';
 
 /** The forward extremities of a room. */
 const ENDS = {
@@ -115,6 +114,37 @@ export class RoomGraph {
     return graph;
   }
 
+  get version(): RoomVersion {
+    return this.#version;
+  }
+
+  /** The numbers of the servers. */
+  get servers(): number[] {
+    return [...this.#names.keys()];
+  }
+
+  kind(server: number): SoakServer['kind'] | undefined {
+    return this.#kinds[server];
+  }
+
+  nameOf(server: number): string | undefined {
+    return this.#names[server];
+  }
+
+  serverNamed(name: string): number | undefined {
+    const index = this.#names.indexOf(name);
+    return index < 0 ? undefined : index;
+  }
+
+  /** What a server has, in its order. */
+  arrivals(server: number): readonly Arrival[] {
+    return this.#arrivals[server] ?? [];
+  }
+
+  arrival(server: number, eventId: string): Arrival | undefined {
+    return this.arrivals(server).find((one) => one.eventId === eventId);
+  }
+
   event(eventId: string): Pdu | undefined {
     return this.#events.get(eventId);
   }
@@ -126,6 +156,12 @@ export class RoomGraph {
   /** What a server thinks of an event; `undefined` when it does not have it. */
   standing(server: number, eventId: string): Standing | undefined {
     return this.#standings[server]?.get(eventId);
+  }
+
+  /** Whether a server does not have an event, or does not know its place in the history. */
+  isUnplaced(server: number, eventId: string): boolean {
+    const standing = this.standing(server, eventId);
+    return standing === undefined || standing === 'outlier';
   }
 
   /** What each server thinks of it, in words. */
@@ -144,7 +180,7 @@ export class RoomGraph {
    */
   async misjudged(server: number): Promise<string[]> {
     const wrong: string[] = [];
-    for (const { eventId, standing } of this.#arrivals[server] ?? []) {
+    for (const { eventId, standing } of this.arrivals(server)) {
       if (standing === 'outlier') continue;
       if ((await this.#truth.rejected(eventId)) !== (standing === 'rejected')) wrong.push(eventId);
     }
@@ -158,12 +194,16 @@ export class RoomGraph {
 
   /** Whether somebody of a server is in the room by a state. @param eventIds of the state */
   isInside(server: number, eventIds: Iterable<string>): boolean {
-    for (const id of eventIds) {
+    return this.membersOf(server, eventIds).length > 0;
+  }
+
+  /** Who of a server is in the room by a state. @param eventIds of the state */
+  membersOf(server: number, eventIds: Iterable<string>): string[] {
+    return Array.from(eventIds).flatMap((id) => {
       const event = this.#events.get(id);
-      if (event?.type !== 'm.room.member' || event.content['membership'] !== 'join') continue;
-      if (serverOf(event.sender) === this.#names[server]) return true;
-    }
-    return false;
+      if (event?.type !== 'm.room.member' || event.content['membership'] !== 'join') return [];
+      return serverOf(event.sender) === this.#names[server] ? [event.sender] : [];
+    });
   }
 
   /**
@@ -173,7 +213,7 @@ export class RoomGraph {
    * @see Matrix specification, server-server API, "Soft failure"
    */
   async hadToSoftFail(server: number, eventId: string): Promise<boolean> {
-    for (const state of await this.#statesOnArrival(server, eventId)) {
+    for (const state of await this.statesOnArrival(server, eventId)) {
       if (this.#truth.whyForbidden(eventId, state) !== undefined) return true;
       // Where nobody of Synapse is left it forgets the current state, which then allows nothing.
       if (this.#kinds[server] === 'synapse' && !this.isInside(server, state.values())) return true;
@@ -181,73 +221,13 @@ export class RoomGraph {
     return false;
   }
 
-  /**
-   * Whether a redaction redacts nothing on a server: its sender has neither the level for it nor is of the server of what
-   * it names. Clients are not told of it then.
-   *
-   * @throws IncompleteGraphError
-   * @see room version 3, "Handling redactions"
-   */
-  async isIdleRedaction(server: number, eventId: string): Promise<boolean> {
-    const event = this.#events.get(eventId);
-    const target = event?.type === 'm.room.redaction' ? redactsOf(event, this.#version) : undefined;
-    const redacted = this.#events.get(target ?? '');
-    if (!event || !redacted || serverOf(redacted.sender) === serverOf(event.sender)) return false;
-    // Whether the state at the redaction counts or the current one, the specification does not say.
-    const states = [await this.#truth.before(eventId), ...(await this.#statesOnArrival(server, eventId))];
-    return states.some((state) => {
-      const view = this.#view(state);
-      return powerLevelOf(event.sender, this.#version, view) < powerLevels(view).redact;
-    });
-  }
-
-  /**
-   * Whether a Synapse can not get an event because of another one, which it asks alone. That gives nobody a redaction that
-   * redacts nothing, be it asked for by its id, nor the state there, so that what comes right after it is not to be had
-   * from there either; and of history from before the time of both it has no more itself.
-   *
-   * @throws IncompleteGraphError
-   */
-  async isKeptBySynapse(server: number, eventId: string): Promise<boolean> {
-    const others = [...this.#kinds.keys()].filter((index) => this.#kinds[index] === 'synapse' && index !== server);
-    if (this.#kinds[server] !== 'synapse' || others.length === 0) return false;
-    const isHistory = await this.#isBeforeTimeOf(server, eventId);
-    const seen = new Set([eventId]);
-    for (const id of seen) {
-      if (!isUnplaced(this.standing(server, id))) continue;
-      if (id !== eventId && (await this.isIdleRedaction(server, id))) return true;
-      for (const other of isHistory && (await this.#isBeforeTimeOf(server, id)) ? others : []) {
-        if (isUnplaced(this.standing(other, id)) && (await this.#isBeforeTimeOf(other, id))) return true;
-      }
-      for (const previous of this.#events.get(id)?.prev_events ?? []) seen.add(previous);
-    }
-    return false;
-  }
-
-  /**
-   * Whether Synapse does not look for an event, or does not show it for want of that. What history it lacks it finds out
-   * by depth alone, so that it misses what stands beside an event that it has. It hides a redaction of what it lacks, and
-   * one that it got when that was redacted itself.
-   *
-   * @throws IncompleteGraphError
-   */
-  async isSkippedBySynapse(server: number, eventId: string): Promise<boolean> {
-    const event = this.#events.get(eventId);
-    if (this.#kinds[server] !== 'synapse' || !event) return false;
-    if (event.type === 'm.room.redaction' && this.standing(server, eventId) === 'accepted') {
-      const stored = this.#arrivals[server]?.find(({ eventId: id }) => id === eventId)?.json ?? '{}';
-      if (redactsOf(parseStrict(stored) as Pdu, this.#version) === undefined) return true;
-      const target = redactsOf(event, this.#version) ?? '';
-      return this.#events.get(target)?.type !== 'm.room.redaction' && this.isSkippedBySynapse(server, target);
-    }
-    if (!isUnplaced(this.standing(server, eventId)) || !(await this.#isBeforeTimeOf(server, eventId))) return false;
-    return (this.#arrivals[server] ?? []).some(
-      ({ eventId: id, standing }) => standing === 'accepted' && this.#events.get(id)?.depth === event.depth,
-    );
+  /** The state before an event by the rules. @throws IncompleteGraphError */
+  async stateBefore(eventId: string): Promise<StateMap> {
+    return this.#truth.before(eventId);
   }
 
   /** Whether nobody of a server was in the room when something happened, so that nobody had to tell it. */
-  async #isBeforeTimeOf(server: number, eventId: string): Promise<boolean> {
+  async isBeforeTimeOf(server: number, eventId: string): Promise<boolean> {
     return !this.isInside(server, (await this.#truth.before(eventId)).values());
   }
 
@@ -256,11 +236,11 @@ export class RoomGraph {
    * judges some time before it numbers what it stores, so that each may count that it had since it had what came before
    * the event; where it never had that, it takes the state at the event as well.
    */
-  async #statesOnArrival(server: number, eventId: string): Promise<StateMap[]> {
+  async statesOnArrival(server: number, eventId: string): Promise<StateMap[]> {
     const missing = new Set(this.#events.get(eventId)?.prev_events);
     const states: StateMap[] = [];
     let ends: string[] = [];
-    for (const { eventId: id, position, standing } of this.#arrivals[server] ?? []) {
+    for (const { eventId: id, position, standing } of this.arrivals(server)) {
       if (id === eventId) break;
       if (position === null || position <= 0 || standing === 'outlier') continue;
       missing.delete(id);
@@ -288,7 +268,8 @@ export class RoomGraph {
     return !this.isInside(server, (await this.#truth.after(ends)).values());
   }
 
-  #view(state: StateMap): ReturnType<typeof stateViewOf> {
+  /** A state as the rules look at it. */
+  view(state: StateMap): ReturnType<typeof stateViewOf> {
     return stateViewOf(
       [...state.values()].flatMap((id) => this.#events.get(id) ?? []),
       [...this.#events.values()].find(isCreate),

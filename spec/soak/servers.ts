@@ -10,6 +10,8 @@ import { startPostgres } from '../../deploy/postgres/embedded-postgres.ts';
 import { startSynapse } from '../interop/synapse.ts';
 import { freePorts } from '../support/homeservers.ts';
 import { Line, listenFor, listenForAll } from './lines.ts';
+import { errorsIn } from './synapse-log.ts';
+import type { LoggedError } from './synapse-log.ts';
 
 export interface SoakServer {
   readonly kind: 'ours' | 'synapse';
@@ -24,8 +26,8 @@ export interface SoakServer {
   kill(): Promise<void>;
   start(): Promise<void>;
   stop(): Promise<void>;
-  /** What it did wrong by itself: that it ended, and internal errors in its log. */
-  faults(): string[];
+  /** What it did wrong: that it ended, and internal errors in its log. */
+  faults(): LoggedError[];
 }
 
 export interface SoakServers {
@@ -45,20 +47,6 @@ const SHOWN_FAULTS = 20;
 const WHOLE_LOG = 100_000_000;
 /** pino's number of the level `error`. */
 const ERROR_LEVEL = 50;
-/**
- * What Synapse does wrong whatever it is sent. Before it enters a room that it was in before, it forgets where the room
- * ends; until it is inside, requests of its own people and of others about the room fail. And when lines are cut while it
- * completes a room, it gives up with an error until its next start. After an outage it sends the end of each room first,
- * and does not find that where it is a redaction that redacts nothing, which it hides from itself as well. And its counters
- * are changed by one thread while another one reads them.
- */
-const OWN_ERRORS = [
-  /_txn_perf_counters\.interval[^]*RuntimeError: dictionary changed size during iteration\s*$/,
-  / synapse\.federation\.sender\.per_destination_queue ERROR [^]*AssertionError: No events retrieved when we asked for \['[^']+'\]\. This should not happen\.\s*$/,
-  /AssertionError: Attempting to create an event with no prev_events\s*$/,
-  / sync_partial_state_room-\d+ Failed to get state for .* because ERROR 403: We can't get valid state history\., giving up!/,
-  /Background process 'sync_partial_state_room' threw an exception\n[^]*FederationError: ERROR 403: We can't get valid state history\.\s*$/,
-];
 const LogLine = z.object({ level: z.number(), msg: z.string().optional(), err: z.unknown() });
 
 /** Starts them. @param kinds in their order @throws Error */
@@ -130,8 +118,8 @@ export async function startServers(kinds: readonly Kind[]): Promise<SoakServers>
           },
           stop: () => synapse.close(),
           faults: () => [
-            ...(shall.live && synapse.pid === undefined ? ['it has ended'] : []),
-            ...synapseErrors(synapse.logEnd(WHOLE_LOG)),
+            ...(shall.live && synapse.pid === undefined ? [{ text: 'it has ended', eventIds: [] }] : []),
+            ...errorsIn(synapse.logEnd(WHOLE_LOG)),
           ],
         };
       } else {
@@ -254,7 +242,7 @@ function ours(plan: OurPlan & { kinds: readonly Kind[] }): SoakServer & { port: 
     },
     start: () => process.start(),
     stop: () => process.stop(),
-    faults: () => [...crashes, ...ourErrors(logFile)],
+    faults: () => [...crashes, ...ourErrors(logFile)].map((text) => ({ text, eventIds: [] })),
   };
 }
 
@@ -269,21 +257,6 @@ function ourErrors(logFile: string): string[] {
       return parsed.data.level < ERROR_LEVEL ? [] : [`${parsed.data.msg ?? ''} ${JSON.stringify(parsed.data.err)}`];
     });
   return errors.slice(0, SHOWN_FAULTS);
-}
-
-/** Errors in a log of Synapse, but those that it is known to make by itself. */
-function synapseErrors(log: string): string[] {
-  // Twisted writes one entry to say that an error comes, and another one for the error.
-  const whole = log.replace(
-    / Unhandled error in Deferred:\s*\n\S+ \S+ twisted CRITICAL \S* *\n/g,
-    ' Unhandled error\n',
-  );
-  const entries = whole.split(/\n(?=\d{4}-\d\d-\d\d )/).filter((entry) => /^\S+ \S+ \S+ (ERROR|CRITICAL) /.test(entry));
-  const faults = entries.filter((entry) => !OWN_ERRORS.some((known) => known.test(entry)));
-  return faults.slice(0, SHOWN_FAULTS).map((entry) => {
-    const lines = entry.trimEnd().split('\n');
-    return `${(lines[0] ?? '').slice(0, 300)}${lines.length > 1 ? ` … ${(lines.at(-1) ?? '').slice(0, 300)}` : ''}`;
-  });
 }
 
 function jsonOf(line: string): unknown {

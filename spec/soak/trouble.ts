@@ -25,7 +25,7 @@ export async function trouble(all: SoakServers, seed: number, until: number, jou
       counts.cuts += 1;
       journal.note(details);
     }),
-    killServers(all, new Random(seed, 'kills'), until, (details) => {
+    killServers(all, new Random(seed, 'kills'), until, journal, (details) => {
       counts.kills += 1;
       journal.note(details);
     }),
@@ -61,7 +61,13 @@ async function cutLines(all: SoakServers, random: Random, until: number, count: 
   for (const from of numbers) for (const to of numbers) if (from !== to) all.line(from, to).set('open');
 }
 
-async function killServers(all: SoakServers, random: Random, until: number, count: Count): Promise<void> {
+async function killServers(
+  all: SoakServers,
+  random: Random,
+  until: number,
+  journal: Journal,
+  count: Count,
+): Promise<void> {
   for (;;) {
     const wait = random.whole(BETWEEN_KILLS_MS.least, BETWEEN_KILLS_MS.most);
     const server = random.of(all.servers);
@@ -72,6 +78,7 @@ async function killServers(all: SoakServers, random: Random, until: number, coun
     await server.kill();
     await pause(dead);
     await server.start();
+    journal.note({ started: server.name });
   }
 }
 

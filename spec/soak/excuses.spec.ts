@@ -1,0 +1,157 @@
+import { judge } from './compare.ts';
+import { excuse } from './excuses.ts';
+import type { View } from './excuses.ts';
+import type { RoomGraph } from './graph.ts';
+import { ANNA, BERT, EVE, Sketch } from './sketch.ts';
+import { errorsIn, isItsOwn } from './synapse-log.ts';
+
+const MIXED = ['ours', 'synapse', 'synapse'] as const;
+const OURS = ['ours', 'ours', 'ours'] as const;
+
+describe('What a soak excuses', () => {
+  const room = new Sketch();
+  const { create, anna, levels, rules, bert, eve } = room;
+  const said = (by: string, after: string, membership: string): string =>
+    room.event(by, [after], room.message, [create, levels, membership]);
+  const view = (server: number, members: readonly string[], shown: readonly string[] = []): View => ({
+    server,
+    state: new Map([create, levels, rules, ...members].map((id) => [id, id])),
+    history: new Set(shown),
+  });
+  const views = [0, 1, 2].map((server) => view(server, [anna, bert, eve]));
+  const why = (server: number, eventId: string, graph: RoomGraph, among = views): ReturnType<typeof excuse> =>
+    excuse(among[server] ?? view(server, []), eventId, graph, among);
+
+  it('nothing excuses a server of ours that lacks a message', async () => {
+    const message = said(ANNA, eve, anna);
+    const graph = room.graph(OURS, [[message, 'accepted']], [], [[message, 'outlier']]);
+    expect(await why(1, message, graph)).toBeUndefined();
+    expect(await why(2, message, graph)).toBeUndefined();
+  });
+
+  it('a redaction that redacts nothing may be hidden, and be lacked where it is of a Synapse', async () => {
+    const message = said(ANNA, eve, anna);
+    const idle = room.event(BERT, [message], room.redaction(message), [create, levels, bert]);
+    const both = [message, idle].map((id) => [id, 'accepted'] as const);
+    const lacking = [[message, 'accepted']] as const;
+    expect(await why(0, idle, room.graph(OURS, both, both, both))).toBe('idle_redaction');
+    expect(await why(0, idle, room.graph(OURS, lacking, both, both))).toBeUndefined();
+    expect(await why(0, idle, room.graph(MIXED, lacking, both, both))).toBe('idle_redaction_withheld_by_synapse');
+    // Another one of ours would have given it.
+    expect(await why(0, idle, room.graph(['ours', 'synapse', 'ours'], lacking, both, both))).toBeUndefined();
+  });
+
+  it('Synapse may hide a redaction of what it lacks, ours may not lack it', async () => {
+    const message = said(EVE, eve, eve);
+    const redaction = room.event(ANNA, [eve], room.redaction(message), [create, levels, anna]);
+    const both = [message, redaction].map((id) => [id, 'accepted'] as const);
+    const graph = room.graph(MIXED, both, [[redaction, 'accepted']], both);
+    expect(await why(1, redaction, graph)).toBe('early_redaction');
+    expect(await why(1, message, graph)).toBeUndefined();
+    expect(await why(0, redaction, room.graph(MIXED, [], both, both))).toBeUndefined();
+  });
+
+  it('what Synapse lacks for want of another Synapse is only excused where it asks that first', async () => {
+    const message = said(BERT, eve, bert);
+    const idle = room.event(EVE, [message], room.redaction(message), [create, levels, eve]);
+    const after = said(EVE, idle, eve);
+    const all = [message, idle, after].map((id) => [id, 'accepted'] as const);
+    const graph = room.graph(MIXED, all, [[message, 'accepted']], all);
+    expect(await why(1, after, graph)).toBeUndefined();
+    const again = room.event(ANNA, [eve], room.member(ANNA, 'join'), [create, levels, rules, anna]);
+    const later = views.map(({ server }) => view(server, [again, bert, eve]));
+    const known = [...all, [again, 'accepted'] as const];
+    expect(await why(1, after, room.graph(MIXED, known, [[message, 'accepted']], all), later)).toBe(
+      'history_asked_of_synapse',
+    );
+  });
+
+  it('what rests on an event that a Synapse took with it is excused, but not while anybody has that', async () => {
+    const lost = said(EVE, eve, eve);
+    const after = said(ANNA, lost, anna);
+    const all = [lost, after].map((id) => [id, 'accepted'] as const);
+    const present = views.slice(0, 2);
+    expect(await why(1, after, room.graph(MIXED, [[after, 'accepted']], [], all), present)).toBe('rests_on_lost');
+    expect(await why(1, after, room.graph(MIXED, all, [], all), present)).toBeUndefined();
+    expect(await why(1, after, room.graph(MIXED, [[after, 'accepted']], [], all), views)).toBeUndefined();
+    expect(await why(1, after, room.graph(OURS, [[after, 'accepted']], [], all), present)).toBeUndefined();
+  });
+
+  it('servers that have parted still owe each other what was said before', async () => {
+    const before = said(ANNA, eve, anna);
+    const ban = room.event(ANNA, [before], room.member(BERT, 'ban'), [create, anna, levels, bert]);
+    const after = said(ANNA, ban, anna);
+    const all = [before, ban, after];
+    const graph = room.graph(
+      OURS,
+      all.map((id) => [id, 'accepted'] as const),
+      [],
+    );
+    const { differences, excused, parted } = await judge({
+      graph,
+      views: [view(0, [anna, ban, eve], all), view(1, [anna, bert, eve])],
+      ends: [[after], [eve], []],
+      shutOut: [],
+      acknowledged: [],
+    });
+    expect(parted).toBe(1);
+    expect([...excused]).toEqual([['parted', 1]]);
+    const missing = differences.filter((difference) => difference.startsWith('history: server 1'));
+    expect(missing.map((difference) => all.findIndex((id) => difference.includes(id)))).toEqual([0, 1]);
+  });
+
+  it('a server that has lost what it acknowledged, or lets nobody in the room look, is reported', async () => {
+    const graph = room.graph(OURS, [], [], []);
+    const lost = said(BERT, eve, bert);
+    const { differences } = await judge({
+      graph,
+      views: [],
+      ends: [[], [eve], []],
+      shutOut: [],
+      acknowledged: [{ server: 1, eventId: lost }],
+    });
+    expect(differences).toEqual([
+      `state: server 1 does not let ${BERT} look`,
+      jasmine.stringContaining(`server 1 has lost ${lost}`) as unknown as string,
+    ]);
+  });
+
+  describe('in the log of Synapse', () => {
+    const entry = (text: string): string => `2026-01-01 10:00:00,000 ${text}`;
+    const givenUp = (reason: string): string =>
+      [
+        entry(
+          'synapse.handlers.federation ERROR sync_partial_state_room-3 Failed to get state for !a at <b> because c, giving up!',
+        ),
+        entry(
+          "synapse.metrics ERROR sync_partial_state_room-3 Background process 'sync_partial_state_room' threw an exception",
+        ),
+        'Traceback (most recent call last):',
+        `synapse.api.errors.${reason}`,
+        "synapse.api.errors.FederationError: ERROR 403: We can't get valid state history.",
+      ].join('\n');
+
+    it('that it gave up a room because it reached nobody, and not because of what it was answered', () => {
+      const known = (log: string): (string | undefined)[] => errorsIn(log).map((error) => error.known);
+      expect(known(givenUp('RequestSendFailed: cut'))).toEqual(['completion_given_up', 'completion_given_up']);
+      expect(known(givenUp('HttpResponseException: 404: Not Found'))).toEqual([undefined, undefined]);
+    });
+
+    it('that it does not find an event to send, when that is a redaction that redacts nothing', async () => {
+      const message = said(ANNA, eve, anna);
+      const idle = room.event(BERT, [message], room.redaction(message), [create, levels, bert]);
+      const right = room.event(ANNA, [message], room.redaction(message), [create, levels, anna]);
+      const all = [message, idle, right].map((id) => [id, 'accepted'] as const);
+      const graphs = [room.graph(MIXED, all, all, all)];
+      const own = async (id: string): Promise<boolean[]> => {
+        const log = entry(
+          `synapse.federation.sender.per_destination_queue ERROR x y\nAssertionError: No events retrieved when we asked for ['${id}']. This should not happen.\n`,
+        );
+        return Promise.all(errorsIn(log).map((error) => isItsOwn(1, error, graphs)));
+      };
+      expect(await own(idle)).toEqual([true]);
+      expect(await own(right)).toEqual([false]);
+      expect(await own('$unknown')).toEqual([false]);
+    });
+  });
+});

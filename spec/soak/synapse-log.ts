@@ -1,0 +1,113 @@
+/**
+ * Errors in a log of Synapse. Some it makes by itself, whatever it is sent: each of them is known by its cause, which has to
+ * stand in the log and, where it names events, in these.
+ */
+import { isIdleRedaction } from './excuses.ts';
+import type { RoomGraph } from './graph.ts';
+
+export interface LoggedError {
+  /** One line. */
+  readonly text: string;
+  /** What it is known as, when Synapse makes it by itself. */
+  readonly known?: string;
+  /** The events of which it speaks, each of which has to bear that out. */
+  readonly eventIds: readonly string[];
+}
+
+interface OwnError {
+  readonly name: string;
+  /** Of a whole entry. Its group `events` names those of which it speaks. */
+  readonly pattern: RegExp;
+  readonly bearsOut?: (server: number, eventId: string, graph: RoomGraph) => boolean | Promise<boolean>;
+}
+
+const OWN_ERRORS: readonly OwnError[] = [
+  {
+    // Its counters are changed by one thread while another one reads them.
+    name: 'counters_read_while_changed',
+    pattern: /_txn_perf_counters\.interval[^]*RuntimeError: dictionary changed size during iteration\s*$/,
+  },
+  {
+    // After an outage it sends the end of each room first, and does not find that where it is a redaction that redacts
+    // nothing, which it hides from itself as well.
+    name: 'idle_redaction_not_found',
+    pattern:
+      / synapse\.federation\.sender\.per_destination_queue ERROR [^]*AssertionError: No events retrieved when we asked for \[(?<events>'[^\]]+')\]\. This should not happen\.\s*$/,
+    bearsOut: isIdleRedaction,
+  },
+  {
+    // Before it enters a room that it was in before, it forgets where the room ends; until it is inside, requests of its
+    // own people and of others about the room fail.
+    name: 'end_of_left_room_forgotten',
+    pattern: /AssertionError: Attempting to create an event with no prev_events\s*$/,
+  },
+  {
+    // Likewise it forgets the state of such a room, and stumbles over that when it still lets somebody in by itself.
+    name: 'state_of_left_room_forgotten',
+    pattern: /in _calculate_sliding_sync_table_changes\n\s*assert delta_state\.no_longer_in_room\nAssertionError\s*$/,
+  },
+  {
+    // It gives up to complete a room when it does not reach the one server that it asks.
+    name: 'completion_given_up',
+    pattern:
+      /Background process 'sync_partial_state_room' threw an exception\n(?![^]*HttpResponseException)[^]*(?:RequestSendFailed|NotRetryingDestination)[^]*FederationError: ERROR 403: We can't get valid state history\.\s*$/,
+  },
+  {
+    // An event comes while it completes the room and is stored right after that: it says so, and tries again.
+    name: 'room_completed_meanwhile',
+    pattern:
+      / synapse\.storage\.databases\.main\.events ERROR persist_events-[^]*is not present in table "partial_state_rooms"[^]*PartialStateConflictError: 409: Cannot persist partial state event in un-partial stated room\s*$/,
+  },
+  {
+    // When it learns by history alone that somebody of its own was thrown out, it does not know the state at that event,
+    // and asks for it when they do.
+    name: 'state_at_outlier_leave',
+    pattern:
+      /RuntimeError: No state group for unknown or outlier event (?<events>\S+)\n[^]*in get_room_data\n[^]*KeyError: '\k<events>'\s*$/,
+    bearsOut: (server, eventId, graph) => {
+      const event = graph.event(eventId);
+      const isOut = ['leave', 'ban'].includes(String(event?.content['membership']));
+      return event?.type === 'm.room.member' && isOut && graph.nameOf(server) === homeOf(event.state_key);
+    },
+  },
+];
+/** That Synapse gives up comes before the error that says why, in the same task. */
+const GIVING_UP = / ERROR (?<task>sync_partial_state_room-\d+) Failed to get state for .*, giving up!/;
+
+/** Errors in a log, as whole entries. */
+export function errorsIn(log: string): LoggedError[] {
+  // Twisted writes one entry to say that an error comes, and another one for the error.
+  const whole = log.replace(
+    / Unhandled error in Deferred:\s*\n\S+ \S+ twisted CRITICAL \S* *\n/g,
+    ' Unhandled error\n',
+  );
+  const entries = whole.split(/\n(?=\d{4}-\d\d-\d\d )/).filter((entry) => /^\S+ \S+ \S+ (ERROR|CRITICAL) /.test(entry));
+  return entries.map((entry) => {
+    const task = GIVING_UP.exec(entry)?.groups?.['task'];
+    const reason = task === undefined ? undefined : entries.find((one) => one.includes(` ERROR ${task} Background`));
+    for (const { name, pattern } of OWN_ERRORS) {
+      const match = pattern.exec(reason ?? entry);
+      if (!match) continue;
+      return { text: inOneLine(entry), known: name, eventIds: match.groups?.['events']?.match(/\$[\w-]+/g) ?? [] };
+    }
+    return { text: inOneLine(entry), eventIds: [] };
+  });
+}
+
+/** Whether Synapse made an error by itself. @param graphs of all rooms @throws IncompleteGraphError */
+export async function isItsOwn(server: number, error: LoggedError, graphs: readonly RoomGraph[]): Promise<boolean> {
+  const own = OWN_ERRORS.find(({ name }) => name === error.known);
+  if (!own) return false;
+  for (const eventId of own.bearsOut ? error.eventIds : []) {
+    const graph = graphs.find((one) => one.event(eventId));
+    if (!graph || !(await own.bearsOut?.(server, eventId, graph))) return false;
+  }
+  return true;
+}
+
+function inOneLine(entry: string): string {
+  const lines = entry.trimEnd().split('\n');
+  return `${(lines[0] ?? '').slice(0, 300)}${lines.length > 1 ? ` … ${(lines.at(-1) ?? '').slice(0, 300)}` : ''}`;
+}
+
+const homeOf = (userId: string | undefined): string | undefined => userId?.slice(userId.indexOf(':') + 1);
