@@ -26,7 +26,7 @@ export async function record(
   comparisons: readonly Comparison[],
   result: object,
 ): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), 'hansetag-soak-failed-'));
+  const folder = mkdtempSync(join(tmpdir(), 'hansetag-soak-kept-'));
   writeFileSync(join(folder, 'result.json'), `${JSON.stringify(result, undefined, 2)}\n`);
   writeFileSync(join(folder, 'journal.jsonl'), lines(journal.entries));
   writeFileSync(join(folder, 'acknowledged.jsonl'), lines(town?.acknowledged ?? []));
