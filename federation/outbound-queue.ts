@@ -78,6 +78,7 @@ const EDU_LIFETIME_MS = 60_000;
 const FIRST_DELAY_MS = 1_000;
 const MAX_DELAY_MS = 3_600_000;
 const CLOSE_WAIT_MS = 2_000;
+const FLUSH_WAIT_MS = 3_000;
 
 /**
  * Sends events to other servers in order, one transaction per server at a time. What is in the store is sent until the
@@ -126,6 +127,19 @@ export class OutboundQueue {
     else this.#resume(server, lane);
   }
 
+  /**
+   * Sends at once what waits for a server, although we hold back, and waits for that, but not for long: before a question
+   * whose answer depends on what we have to say.
+   */
+  async flush(destination: string): Promise<void> {
+    if (this.#closed) return;
+    const lane = this.#lane(destination);
+    clearTimeout(lane.timer);
+    lane.timer = undefined;
+    this.#start(destination, lane);
+    if (lane.running) await settled(lane.running, FLUSH_WAIT_MS);
+  }
+
   /** Ends all attempts. Waits for transactions under way, but not for long; what they carry is sent again next time. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -135,10 +149,7 @@ export class OutboundQueue {
       if (lane.running !== undefined) running.push(lane.running);
     }
     this.#lanes.clear();
-    const { promise: enough, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, CLOSE_WAIT_MS);
-    await Promise.race([Promise.all(running), enough]);
-    clearTimeout(timer);
+    await settled(Promise.all(running), CLOSE_WAIT_MS);
   }
 
   #lane(destination: string): Lane {
@@ -256,6 +267,14 @@ export class OutboundQueue {
     lane.timer = undefined;
     this.#start(destination, lane);
   }
+}
+
+/** Waits until something is over, or for some time. */
+async function settled(running: Promise<unknown>, limitMs: number): Promise<void> {
+  const { promise: enough, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, limitMs);
+  await Promise.race([running, enough]);
+  clearTimeout(timer);
 }
 
 function newBatch(items: readonly Sent[]): Batch {

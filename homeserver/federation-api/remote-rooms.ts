@@ -7,6 +7,7 @@ import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
 import { isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
 import type { KeyLookup } from '../../federation/keyring.ts';
+import type { OutboundQueue } from '../../federation/outbound-queue.ts';
 import { roomVersion, SUPPORTED_ROOM_VERSIONS } from '../../federation/room-versions.ts';
 import type { RoomVersion } from '../../federation/room-versions.ts';
 import type { SigningKey } from '../../federation/signing.ts';
@@ -60,6 +61,7 @@ export interface RemoteRoomsDeps {
   readonly key: SigningKey;
   readonly keyring: KeyLookup;
   readonly client: FederationClient;
+  readonly queue: Pick<OutboundQueue, 'flush'>;
   readonly rooms: Rooms;
 }
 
@@ -260,6 +262,8 @@ export class FederatedRooms implements RemoteRooms {
     content: JsonObject,
     query: string,
   ): Promise<{ pdu: Pdu; version: RoomVersion }> {
+    // Who of ours has left, or banned whom, may not have got there yet: the answer would undo that for us.
+    await this.#deps.queue.flush(server);
     const answer = await this.#ask(server, {
       method: 'GET',
       path: `${V1}/${kind}/${encodeURIComponent(roomId)}/${encodeURIComponent(userId)}${query}`,

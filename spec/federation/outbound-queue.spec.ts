@@ -257,6 +257,28 @@ describe('the outbound queue', () => {
     world.queue.destinationIsUp('unknown.example');
   });
 
+  it('sends at once before a question, whatever it holds back, and waits for that but not for long', async () => {
+    world.network = 'down';
+    world.put('pdu', ['a', 'b']);
+    world.queue.wake(PEER);
+    await settle();
+    await world.pass(30 * SECOND);
+    const before = world.attempts.length;
+    await world.queue.flush(PEER);
+    expect(world.attempts.length).toBe(before + 1);
+    world.network = 'up';
+    await world.queue.flush(PEER);
+    expect(world.waiting.get(PEER)).toEqual([]);
+    world.network = 'by hand';
+    world.put('pdu', ['c']);
+    const flushed = world.queue.flush(PEER);
+    await settle();
+    await world.pass(MINUTE);
+    await flushed;
+    expect(names(world.attempt(-1).pdus)).toEqual(['c']);
+    await world.queue.flush('unknown.example');
+  });
+
   it('sends messages of the moment along, without the store', async () => {
     world.put('pdu', ['a']);
     world.queue.edu(PEER, { name: 'typing' });
