@@ -61,7 +61,9 @@ export const unknownPath: RequestHandler = () => {
 /** Turns errors into answers. What we did not foresee gets a reference that finds it in the log. */
 export function errorHandler(log: Logger): ErrorRequestHandler {
   // Express recognises error handlers by their four parameters.
-  return (error: unknown, _request, response, _next) => {
+  return (error: unknown, request, response, _next) => {
+    // Who asked was cut off in the middle of the question: nobody waits for an answer, and nothing failed here.
+    if (request.destroyed && !request.complete) return;
     if (response.headersSent) {
       response.end();
       return;
