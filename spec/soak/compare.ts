@@ -4,7 +4,7 @@ import type { Acknowledged, Room, Town } from './actions.ts';
 import { inRoom } from './client.ts';
 import type { Person } from './client.ts';
 import { splitStateKey } from '../../federation/auth-rules.ts';
-import { excuse } from './excuses.ts';
+import { excuse, excuseOfParted } from './excuses.ts';
 import type { Excuse, View } from './excuses.ts';
 import { extremities, RoomGraph } from './graph.ts';
 import type { SoakServer } from './servers.ts';
@@ -76,10 +76,8 @@ export async function judge(evidence: Evidence): Promise<Verdict> {
   const together = pairs.filter((pair) => !haveParted(...pair, graph));
   differences.push(...unlikeStates(together, graph), ...(await wrongStates(evidence)));
   for (const { view: lacking, eventId, isOwed } of notShown(pairs, together, evidence)) {
-    const why =
-      isOwed || !(await graph.isBeforeTimeOf(lacking.server, eventId))
-        ? await excuse(lacking, eventId, graph, views)
-        : 'parted';
+    const parted = isOwed ? undefined : await excuseOfParted(lacking, eventId, graph, views);
+    const why = parted ?? (await excuse(lacking, eventId, graph, views));
     if (why !== undefined) excused.set(why, (excused.get(why) ?? 0) + 1);
     else differences.push(`history: server ${String(lacking.server)} does not show ${graph.describe(eventId)}`);
   }

@@ -100,6 +100,28 @@ describe('What a soak excuses', () => {
     expect(missing.map((difference) => all.findIndex((id) => difference.includes(id)))).toEqual([0, 1]);
   });
 
+  it('a Synapse that has parted from a server does not owe it what it said before, and ours does', async () => {
+    const message = said(BERT, eve, bert);
+    const kick = room.event(ANNA, [message], room.member(EVE, 'leave'), [create, anna, levels, eve]);
+    const all = [message, kick].map((id) => [id, 'accepted'] as const);
+    const evidence = {
+      views: [
+        view(0, [anna, bert], [message, kick]),
+        view(1, [anna, bert], [message, kick]),
+        view(2, [anna, bert, eve]),
+      ],
+      ends: [[kick], [kick], [eve]],
+      shutOut: [],
+      acknowledged: [],
+    };
+    const missing = async (kinds: typeof MIXED | typeof OURS): Promise<string[]> =>
+      (await judge({ ...evidence, graph: room.graph(kinds, all, all, []) })).differences.filter((difference) =>
+        difference.startsWith('history: server 2'),
+      );
+    expect(await missing(MIXED)).toEqual([jasmine.stringContaining(kick) as unknown as string]);
+    expect(await missing(OURS)).toHaveSize(2);
+  });
+
   it('a server that has lost what it acknowledged, or lets nobody in the room look, is reported', async () => {
     const graph = room.graph(OURS, [], [], []);
     const lost = said(BERT, eve, bert);

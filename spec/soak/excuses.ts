@@ -38,6 +38,8 @@ export const EXCUSES = [
   'rests_on_lost',
   /** Two servers are no more in the room for each other, and were not when it happened. */
   'parted',
+  /** A Synapse that parted from a server while that was cut off does not send again what it said before, nor let it ask. */
+  'undelivered_by_synapse',
 ] as const;
 export type Excuse = (typeof EXCUSES)[number];
 
@@ -67,6 +69,25 @@ export async function excuse(
   if (graph.kind(server) === 'ours') return undefined;
   if (await isAskedOfSynapse(server, state, eventId, graph)) return 'history_asked_of_synapse';
   return (await isBesideOther(server, eventId, graph)) ? 'history_beside_other' : undefined;
+}
+
+/**
+ * Why a server need not have an event that another one shows from which it has parted.
+ *
+ * @param views of all servers that have somebody in the room
+ * @throws IncompleteGraphError
+ */
+export async function excuseOfParted(
+  { server }: View,
+  eventId: string,
+  graph: RoomGraph,
+  views: readonly View[],
+): Promise<Excuse | undefined> {
+  if (await graph.isBeforeTimeOf(server, eventId)) return 'parted';
+  const home = graph.serverNamed(serverOf(graph.event(eventId)?.sender ?? ''));
+  if (home === undefined || graph.kind(home) !== 'synapse' || !graph.isUnplaced(server, eventId)) return undefined;
+  const there = views.find((one) => one.server === home)?.state.values() ?? [];
+  return graph.isInside(server, there) ? undefined : 'undelivered_by_synapse';
 }
 
 /**
