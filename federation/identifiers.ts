@@ -10,6 +10,8 @@ export class IdentifierError extends Error {
 export const MAX_IDENTIFIER_BYTES = 255;
 
 const DNS_NAME = /^[A-Za-z0-9.-]{1,230}$/;
+/** Ends in a label that is no number, and has no encoded one: most hosts, of which the URL standard changes nothing. */
+const PLAIN_HOST = /^(?!.*xn--)(?:.*\.)?[a-z][a-z0-9-]*$/i;
 const LOCALPART = /^[^:\0]*$/;
 const OPAQUE = /^[A-Za-z0-9_-]{43}$/;
 
@@ -36,8 +38,21 @@ export function parseServerName(name: string): ServerNameParts {
     if (!isIPv6(ipv6)) throw new IdentifierError('Not an IPv6 address.');
     return { host: ipv6, port, isIp: true };
   }
-  if (host === undefined || !DNS_NAME.test(host)) throw new IdentifierError('Not a host name.');
+  if (host === undefined || !DNS_NAME.test(host) || !isReadAsWritten(host))
+    throw new IdentifierError('Not a host name.');
   return { host, port, isIp: isIP(host) !== 0 };
+}
+
+/**
+ * Whether the URL standard reads a host as it is written. One host must not have several names, of which a list names
+ * only one: `example.org.` is `example.org`, `127.1` and `0x7f000001` are `127.0.0.1`.
+ *
+ * @see https://url.spec.whatwg.org/#host-parsing
+ */
+function isReadAsWritten(host: string): boolean {
+  if (PLAIN_HOST.test(host)) return true;
+  if (host.endsWith('.') || !URL.canParse(`http://${host}/`)) return false;
+  return new URL(`http://${host}/`).hostname === host.toLowerCase();
 }
 
 /** Whether the text is a server name. */

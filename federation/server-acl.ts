@@ -21,9 +21,15 @@ export function serverAllowed(content: JsonObject | undefined, server: string): 
   }
   if (parts.isIp && member(content, 'allow_ip_literals') === false) return false;
   // Lists are about hosts; as in server names, an IPv6 address stands in brackets.
-  const host = (parts.host.includes(':') ? `[${parts.host}]` : parts.host).toLowerCase();
-  if (globs(content, 'deny').some((glob) => matches(glob, host))) return false;
-  return globs(content, 'allow').some((glob) => matches(glob, host));
+  const hosts = namesOf((parts.host.includes(':') ? `[${parts.host}]` : parts.host).toLowerCase());
+  const isIn = (list: readonly string[]): boolean => list.some((glob) => hosts.some((host) => matches(glob, host)));
+  return !isIn(globs(content, 'deny')) && isIn(globs(content, 'allow'));
+}
+
+/** A host as it is written and, where that is another form of it, as the URL standard writes it. */
+function namesOf(host: string): string[] {
+  if (!host.startsWith('[')) return [host];
+  return [host, new URL(`http://${host}/`).hostname];
 }
 
 function globs(content: JsonObject, name: string): string[] {

@@ -17,7 +17,12 @@ function isServerName(text: string): boolean {
   const [, host = '', port] = match;
   if (port !== undefined && (!PORT.test(port) || Number(port) < 1 || Number(port) > 65_535)) return false;
   if (host.startsWith('[')) return URL.canParse(`http://${host}/`);
-  return host.length <= 230 && host.split('.').every((label) => LABEL.test(label));
+  return host.length <= 230 && host.split('.').every((label) => LABEL.test(label)) && isReadAsWritten(host);
+}
+
+/** Whether the URL standard reads a host as it is written: `127.1` is another form of an address. */
+function isReadAsWritten(host: string): boolean {
+  return URL.canParse(`http://${host}/`) && new URL(`http://${host}/`).hostname === host.toLowerCase();
 }
 
 /** Whether somebody can be invited by this text: `@localpart:server`. */
