@@ -30,11 +30,14 @@ export function describeError(error: unknown, causes = 0): Record<string, unknow
   };
 }
 
+/** Parts of a path after which a secret stands: who knows it may act. Routers do not look at capitals. */
+const BEFORE_SECRETS = /\/(links|join|delayed_events)\/[^/]+/gi;
+
 /**
  * The part of a request's address that may be logged: without the query, where tokens of a log-in stand, and without
- * the secret of a guest link.
+ * the secret of a guest link or a delayed event.
  */
 export function loggablePath(url: string): string {
   const path = url.split('?', 1)[0] ?? '';
-  return path.replace(/\/(links|join)\/[^/]+/g, '/$1/-').slice(0, 1000);
+  return path.replace(BEFORE_SECRETS, '/$1/-').slice(0, 1000);
 }
