@@ -56,6 +56,21 @@ describe('The log-in of this browser', () => {
     expect(await login(TestBed.inject(Auth))).toBe('/');
   });
 
+  it('is finished only by the tab that has started it, and once', () => {
+    const auth = TestBed.inject(Auth);
+    expect(auth.isOwnLogin(undefined)).withContext('nothing was started').toBeFalse();
+    const back = new URL(auth.loginReturn());
+    const attempt = back.searchParams.get('attempt') ?? '';
+    expect(back.pathname).toMatch(/\/login$/);
+    expect(attempt.length).toBeGreaterThan(15);
+    expect(auth.isOwnLogin('somebody else')).toBeFalse();
+    expect(auth.isOwnLogin(attempt)).withContext('a wrong one ends it').toBeFalse();
+    const again = new URL(auth.loginReturn()).searchParams.get('attempt') ?? '';
+    expect(again).not.toBe(attempt);
+    expect(auth.isOwnLogin(again)).toBeTrue();
+    expect(auth.isOwnLogin(again)).withContext('twice').toBeFalse();
+  });
+
   it('renews a refused token once, also for requests at the same time', async () => {
     const auth = TestBed.inject(Auth);
     await login(auth);

@@ -9,6 +9,8 @@ import { requestJson, type RequestOptions } from './request.ts';
 
 const STORAGE_KEY = 'hansetag-session';
 const AFTER_LOGIN_KEY = 'hansetag-after-login';
+/** What the log-in that this tab has started is known by when it comes back. */
+const LOGIN_KEY = 'hansetag-login';
 const GUEST_LINK_KEY = 'hansetag-guest-link';
 /** What the person has written and not sent, in sessionStorage: it stays when a session runs out and goes with a log-out. */
 export const UNSENT_KEY = 'hansetag-unsent';
@@ -87,8 +89,26 @@ export class Auth {
   /** Leaves the page for the identity provider; `login` finishes what comes back. */
   startLogin(then: string): void {
     sessionStorage.setItem(AFTER_LOGIN_KEY, then);
-    const back = new URL('login', document.baseURI).href;
-    location.assign(`/_matrix/client/v3/login/sso/redirect?redirectUrl=${encodeURIComponent(back)}`);
+    location.assign(`/_matrix/client/v3/login/sso/redirect?redirectUrl=${encodeURIComponent(this.loginReturn())}`);
+  }
+
+  /** The address to come back to from a log-in that is started now: only this tab can finish it. */
+  loginReturn(): string {
+    const attempt = Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join('');
+    sessionStorage.setItem(LOGIN_KEY, attempt);
+    const back = new URL('login', document.baseURI);
+    back.searchParams.set('attempt', attempt);
+    return back.href;
+  }
+
+  /**
+   * Whether this tab has started the log-in that comes back; once. A token that somebody else has sent here would log the
+   * person in with that other one's account, without their noticing.
+   */
+  isOwnLogin(attempt: string | undefined): boolean {
+    const started = sessionStorage.getItem(LOGIN_KEY);
+    sessionStorage.removeItem(LOGIN_KEY);
+    return started !== null && started === attempt;
   }
 
   /**

@@ -24,6 +24,8 @@ export class Login implements OnInit {
   /** Query parameters: where to go afterwards, and the token that the identity provider sent back. */
   readonly then = input<string>();
   readonly loginToken = input<string>();
+  /** By what the log-in that comes back is known in this tab. */
+  readonly attempt = input<string>();
   protected readonly info = this.#api.info;
   /** What the person hears about why this page has come. */
   protected readonly ended = computed(() => {
@@ -52,14 +54,23 @@ export class Login implements OnInit {
   async #finish(token: string): Promise<void> {
     this.busy.set(true);
     try {
+      if (!this.#auth.isOwnLogin(this.attempt())) return await this.#startAgain(notStartedHere());
       const then = await this.#auth.finishLogin(token);
       await this.#router.navigateByUrl(then, { replaceUrl: true });
     } catch (error) {
-      this.failure.set(errorText(error));
-      this.busy.set(false);
-      // The token is spent: it does not stay in the address. The place that the person wanted to go to does.
-      const then = this.#auth.afterLogin();
-      await this.#router.navigate(['/login'], { replaceUrl: true, queryParams: then === '/' ? {} : { then } });
+      await this.#startAgain(errorText(error));
     }
   }
+
+  /** The token is spent or not to be used: it does not stay in the address. The place that the person wanted does. */
+  async #startAgain(failure: string): Promise<void> {
+    this.failure.set(failure);
+    this.busy.set(false);
+    const then = this.#auth.afterLogin();
+    await this.#router.navigate(['/login'], { replaceUrl: true, queryParams: then === '/' ? {} : { then } });
+  }
+}
+
+function notStartedHere(): string {
+  return $localize`:@@login.notStartedHere:This log-in was not started in this window, so it was not used. Log in here again.`;
 }
