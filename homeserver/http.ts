@@ -9,11 +9,6 @@ import type { JsonValue } from '../federation/json.ts';
 import { MatrixError } from './errors.ts';
 import { describeError, loggablePath } from './log.ts';
 
-/** The largest body of the client API, in bytes. */
-export const CLIENT_BODY_LIMIT = 1024 * 1024;
-/** The largest body of a request that needs neither log-in nor signature, in bytes. */
-export const ANONYMOUS_BODY_LIMIT = 64 * 1024;
-
 export interface BodyRules {
   /** In bytes. */
   readonly limit: number;

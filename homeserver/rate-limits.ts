@@ -4,6 +4,19 @@ import type { Request, RequestHandler, Response } from 'express';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import type { Requester } from './accounts/sessions.ts';
 import { MatrixError } from './errors.ts';
+import {
+  ANONYMOUS_RATE,
+  GUEST_WRITING_RATE,
+  LOGIN_RATE,
+  SENDING_RATE,
+  TO_DEVICE_RATE,
+  UNKNOWN_WRITING_RATE,
+  UNPROVEN_RATE,
+  UPLOAD_RATE,
+  UPLOADED_BYTES_RATE,
+  WRITING_RATE,
+} from './limits.ts';
+import type { Rate } from './limits.ts';
 
 export interface RateLimits {
   /** Requests without log-in, by address. */
@@ -16,6 +29,16 @@ export interface RateLimits {
   readonly takeSending: (userId: string) => Promise<void>;
   /** Files and previews of pages, by user; needs `requireSession` before. */
   readonly uploads: RequestHandler;
+  /** Messages to devices, by user; needs `requireSession` before. */
+  readonly toDevice: RequestHandler;
+  /** Counts a file. @throws MatrixError 429 when the user has sent too much lately */
+  readonly takeUploaded: (userId: string, bytes: number) => Promise<void>;
+  /**
+   * Counts whatever changes something: by user, or by address for who is not logged in.
+   *
+   * @throws MatrixError 429
+   */
+  readonly takeWriting: (requester: Requester | undefined, request: Request, response: Response) => Promise<void>;
 }
 
 /** How much an address may ask for without proof of who asks. */
@@ -26,37 +49,42 @@ export interface UnprovenLimit {
   demand(request: Request): Promise<void>;
 }
 
-/** Many people of one authority may share an address. */
-const ANONYMOUS = { points: 600, seconds: 60 };
-const LOGIN = { points: 200, seconds: 60 };
-const SENDING = { points: 200, seconds: 10 };
-const UPLOADS = { points: 120, seconds: 60 };
-const UNPROVEN = { points: 30, seconds: 60 };
-
 /** @param factor every limit is multiplied by it; 0 turns them off */
 export function rateLimits(factor: number): RateLimits {
   const requester = (_request: Request, response: Response): string =>
     (response.locals['requester'] as Requester).userId;
-  const sending = limiter(SENDING, factor);
+  const sending = limiter(SENDING_RATE, factor);
+  const uploaded = limiter(UPLOADED_BYTES_RATE, factor);
+  const [writing, guests, unknown] = [WRITING_RATE, GUEST_WRITING_RATE, UNKNOWN_WRITING_RATE].map((rate) =>
+    limiter(rate, factor),
+  );
   return {
-    anonymous: limited(limiter(ANONYMOUS, factor), (request) => addressKey(request.ip)),
-    login: limited(limiter(LOGIN, factor), (request) => addressKey(request.ip)),
+    anonymous: limited(limiter(ANONYMOUS_RATE, factor), (request) => addressKey(request.ip)),
+    login: limited(limiter(LOGIN_RATE, factor), (request) => addressKey(request.ip)),
     sending: limited(sending, requester),
     takeSending: async (userId) => {
       await sending?.(userId);
     },
-    uploads: limited(limiter(UPLOADS, factor), requester),
+    uploads: limited(limiter(UPLOAD_RATE, factor), requester),
+    toDevice: limited(limiter(TO_DEVICE_RATE, factor), requester),
+    takeUploaded: async (userId, bytes) => {
+      await uploaded?.(userId, undefined, bytes);
+    },
+    takeWriting: async (asker, request, response) => {
+      if (!asker) await unknown?.(addressKey(request.ip), response);
+      else await (asker.guest ? guests : writing)?.(asker.userId, response);
+    },
   };
 }
 
-/** Counts one for a key; undefined where there is no limit. @throws MatrixError 429, which the response is told of */
-type Take = ((key: string, response?: Response) => Promise<void>) | undefined;
+/** Counts for a key; undefined where there is no limit. @throws MatrixError 429, which the response is told of */
+type Take = ((key: string, response?: Response, count?: number) => Promise<void>) | undefined;
 
-function limiter({ points, seconds }: { points: number; seconds: number }, factor: number): Take {
+function limiter({ points, seconds }: Rate, factor: number): Take {
   if (factor === 0) return undefined;
   const memory = new RateLimiterMemory({ points: Math.max(1, Math.floor(points * factor)), duration: seconds });
-  return async (key, response) => {
-    await memory.consume(key).catch((error: unknown) => {
+  return async (key, response, count = 1) => {
+    await memory.consume(key, count).catch((error: unknown) => {
       throw tooMany(error, response);
     });
   };
@@ -79,8 +107,8 @@ function limited(take: Take, key: (request: Request, response: Response) => stri
 export function unprovenLimit(factor: number): UnprovenLimit {
   if (factor === 0) return { count: () => Promise.resolve(), demand: () => Promise.resolve() };
   const limiter = new RateLimiterMemory({
-    points: Math.max(1, Math.floor(UNPROVEN.points * factor)),
-    duration: UNPROVEN.seconds,
+    points: Math.max(1, Math.floor(UNPROVEN_RATE.points * factor)),
+    duration: UNPROVEN_RATE.seconds,
   });
   return {
     async count(request) {

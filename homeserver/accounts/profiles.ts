@@ -7,12 +7,12 @@ import { canonicalJsonWithAnyNumbers, parseWithAnyNumbers } from '../../federati
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
 import type { Database, Tx } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
+import { PROFILE_BYTES } from '../limits.ts';
 import { GUEST_FIELD } from '../names.ts';
 import type { Accounts } from './accounts.ts';
 
 /** Bounds of the specification, in bytes. */
 const MAX_KEY_BYTES = 255;
-const MAX_PROFILE_BYTES = 64 * 1024;
 const MAX_AVATAR_URL = 1000;
 
 /** Told after a profile has changed, before the request is answered. */
@@ -97,7 +97,7 @@ export class Profiles {
       [localpart, field],
       tx,
     );
-    if ((sum?.bytes ?? 0) + Buffer.byteLength(field + json) + 4 > MAX_PROFILE_BYTES) {
+    if ((sum?.bytes ?? 0) + Buffer.byteLength(field + json) + 4 > PROFILE_BYTES) {
       throw new MatrixError(400, 'M_PROFILE_TOO_LARGE', 'The profile would be larger than 64 KiB.');
     }
     await this.#db.query(

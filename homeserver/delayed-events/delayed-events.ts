@@ -10,6 +10,7 @@ import { canonicalJson, isJsonObject, parseStrict } from '../../federation/json.
 import type { JsonObject } from '../../federation/json.ts';
 import type { Database } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
+import { DELAY_MS, DELAYED_EVENTS } from '../limits.ts';
 import type { NewEvent, Rooms, StoredEvent } from '../rooms/rooms.ts';
 
 export interface DelayedEvent {
@@ -50,8 +51,6 @@ interface Row {
   send_at: number;
 }
 
-const MAX_DELAY_MS = 24 * 60 * 60 * 1000;
-const MAX_PER_USER = 100;
 /** When sending failed for a reason that may pass. */
 const RETRY_MS = 5_000;
 /** Most events sent before others get their turn. */
@@ -104,8 +103,8 @@ export class DelayedEvents {
     const { db, rooms } = this.#options;
     const earlier = await this.#earlier(roomId, userId, event);
     if (earlier !== undefined) return earlier;
-    if (delayMs > MAX_DELAY_MS) {
-      throw refused('M_MAX_DELAY_EXCEEDED', 'The delay is too long.', { 'org.matrix.msc4140.max_delay': MAX_DELAY_MS });
+    if (delayMs > DELAY_MS) {
+      throw refused('M_MAX_DELAY_EXCEEDED', 'The delay is too long.', { 'org.matrix.msc4140.max_delay': DELAY_MS });
     }
     if ((await rooms.membership(roomId, userId)) !== 'join') {
       throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
@@ -114,7 +113,7 @@ export class DelayedEvents {
       'SELECT count(*) AS count FROM delayed_events WHERE user_id = $1',
       [userId],
     );
-    if ((counted?.count ?? 0) >= MAX_PER_USER) {
+    if ((counted?.count ?? 0) >= DELAYED_EVENTS) {
       throw refused('M_MAX_DELAYED_EVENTS_EXCEEDED', 'You have too many delayed events.');
     }
     this.#used = true;

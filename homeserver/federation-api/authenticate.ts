@@ -8,6 +8,7 @@ import { checkable, claimOf, verifyClaim, XMatrixError } from '../../federation/
 import { MatrixError } from '../errors.ts';
 import { bodyLength, readBody } from '../http.ts';
 import type { BodyRules } from '../http.ts';
+import { EVENTS_BODY_BYTES, SERVER_BODY_BYTES } from '../limits.ts';
 import type { UnprovenLimit } from '../rate-limits.ts';
 
 export interface SignedRequestOptions {
@@ -24,8 +25,6 @@ export interface SignedRequestOptions {
 const HOLDS_EVENTS = /^\/_matrix\/federation\/v[12]\/(send|send_join|send_leave|send_knock|invite)\//;
 /** One bad event of a transaction must not spoil the others. */
 const TRANSACTION = /^\/_matrix\/federation\/v1\/send\//;
-const EVENTS_LIMIT = 10 * 1024 * 1024;
-const OTHER_LIMIT = 1024 * 1024;
 /** A body up to this length costs little, whoever sends it, in bytes. */
 const CHEAP_BODY = 64 * 1024;
 
@@ -81,7 +80,7 @@ async function authenticated(options: SignedRequestOptions, request: Request, re
 }
 
 function rulesOf(uri: string): BodyRules {
-  const limit = HOLDS_EVENTS.test(uri) ? EVENTS_LIMIT : OTHER_LIMIT;
+  const limit = HOLDS_EVENTS.test(uri) ? EVENTS_BODY_BYTES : SERVER_BODY_BYTES;
   return { limit, maxDepth: DEPTH.stored, anyNumbers: TRANSACTION.test(uri) };
 }
 

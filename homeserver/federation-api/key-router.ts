@@ -14,7 +14,8 @@ import type { KeyRing } from '../../federation/keyring.ts';
 import { signJson } from '../../federation/signing.ts';
 import type { SigningKey } from '../../federation/signing.ts';
 import { methods, MatrixError } from '../errors.ts';
-import { ANONYMOUS_BODY_LIMIT, readBody } from '../http.ts';
+import { readBody } from '../http.ts';
+import { ANONYMOUS_BODY_BYTES } from '../limits.ts';
 
 export interface KeyRouterOptions {
   readonly serverName: string;
@@ -65,7 +66,7 @@ export function keyRouter({ serverName, key, keyring, isTrusted }: KeyRouterOpti
   }
   methods(router, '/_matrix/key/v2/query', {
     post: async (request, response) => {
-      const { value } = await readBody(request, response, { limit: ANONYMOUS_BODY_LIMIT, maxDepth: DEPTH.written });
+      const { value } = await readBody(request, response, { limit: ANONYMOUS_BODY_BYTES, maxDepth: DEPTH.written });
       const parsed = querySchema.safeParse(value);
       if (!parsed.success) throw new MatrixError(400, 'M_BAD_JSON', 'The question for keys is malformed.');
       const asked = Object.entries(parsed.data.server_keys).map(([server, keys]): [string, number] => [

@@ -27,6 +27,7 @@ import type { KeyLookup } from '../../federation/keyring.ts';
 import type { Database } from '../database/database.ts';
 import { roomVersion } from '../../federation/room-versions.ts';
 import { MatrixError } from '../errors.ts';
+import { TRANSACTION_EDUS, TRANSACTION_PDUS } from '../limits.ts';
 import { UnknownPlaceError } from '../rooms/receive.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 import { Serial } from '../rooms/serial.ts';
@@ -34,19 +35,17 @@ import { checkedEvent } from './checked-events.ts';
 import type { Edus } from './edus.ts';
 import { UnplacedEvents } from './unplaced-events.ts';
 
-const MAX_PDUS = 50;
-const MAX_EDUS = 100;
 /** How long an answer is kept for a server that did not get it, in ms. */
 const REMEMBERED_MS = 24 * 60 * 60 * 1000;
 
 const transactionSchema = z.looseObject({
   pdus: z
     .array(z.custom<JsonValue>(() => true))
-    .max(MAX_PDUS)
+    .max(TRANSACTION_PDUS)
     .default([]),
   edus: z
     .array(z.custom<JsonValue>(() => true))
-    .max(MAX_EDUS)
+    .max(TRANSACTION_EDUS)
     .default([]),
 });
 const eduSchema = z.looseObject({

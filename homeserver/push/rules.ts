@@ -4,15 +4,13 @@ import { canonicalJsonWithAnyNumbers, isJsonObject } from '../../federation/json
 import type { JsonObject } from '../../federation/json.ts';
 import type { AccountData } from '../account-data/account-data.ts';
 import { MatrixError } from '../errors.ts';
+import { PUSH_RULES as MAX_RULES, PUSH_RULES_BYTES as MAX_BYTES } from '../limits.ts';
 import { Lru } from '../rooms/lru.ts';
 import { defaultRules, KINDS, MASTER } from './default-rules.ts';
 import type { PushRule, RuleKind, RuleSet } from './default-rules.ts';
 
 /** Under this type the rules stand in the account data; in a form of our own, which clients do not get. */
 export const PUSH_RULES = 'm.push_rules';
-const MAX_RULES = 1_000;
-/** Everything that a user changed of the rules, as canonical JSON, in bytes: each new event is held against it. */
-const MAX_BYTES = 64 * 1024;
 const CACHED = 10_000;
 
 const action = z.union([z.string().max(255), z.custom<JsonObject>(isJsonObject)]);

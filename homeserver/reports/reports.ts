@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { Database } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
+import { REPORTS_A_DAY } from '../limits.ts';
 
 /** What is reported: an event of a room, a room, or somebody. */
 export interface NewReport {
@@ -40,7 +41,6 @@ interface Row {
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
-const MAX_A_DAY = 200;
 
 export class Reports {
   readonly #db: Database;
@@ -58,7 +58,7 @@ export class Reports {
       'SELECT count(*) AS count FROM reports WHERE reporter = $1 AND reported_at > $2',
       [reporter, now - DAY_MS],
     );
-    if ((counted?.count ?? 0) >= MAX_A_DAY) {
+    if ((counted?.count ?? 0) >= REPORTS_A_DAY) {
       throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'You have reported a lot today.', { retry_after_ms: DAY_MS });
     }
     await this.#db.query(

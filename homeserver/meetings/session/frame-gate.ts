@@ -2,11 +2,12 @@
  * How fast a client may ask. Frames are counted before they are read; what is too fast waits, and who owes too much is
  * cut off. A WebSocket library hands over all frames of a packet at once, whatever was paused meanwhile.
  */
+import { SESSION_RATE } from '../../limits.ts';
 import type { RawData, WebSocket } from 'ws';
 
-/** Requests per second that may go on, and how many may come at once. */
-const RATE = 40;
+/** How many requests may come at once; SESSION_RATE is what may go on. */
 const BURST = 150;
+const PER_SECOND = SESSION_RATE.points / SESSION_RATE.seconds;
 /** Requests that may be under way at the same time. */
 const MAX_UNDER_WAY = 32;
 /** What may wait: frames, and bytes of them. */
@@ -23,9 +24,9 @@ export class Allowance {
   /** Takes one request. @returns the ms to wait first; 0 when it was taken */
   take(): number {
     const now = performance.now();
-    this.#left = Math.min(BURST, this.#left + ((now - this.#refilledAt) * RATE) / 1000);
+    this.#left = Math.min(BURST, this.#left + ((now - this.#refilledAt) * PER_SECOND) / 1000);
     this.#refilledAt = now;
-    if (this.#left < 1) return Math.ceil(((1 - this.#left) * 1000) / RATE);
+    if (this.#left < 1) return Math.ceil(((1 - this.#left) * 1000) / PER_SECOND);
     this.#left -= 1;
     return 0;
   }

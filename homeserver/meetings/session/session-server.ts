@@ -14,6 +14,7 @@ import {
 import { displayName } from '../../../protocol/display-text.ts';
 import type { Sessions } from '../../accounts/sessions.ts';
 import { localpartOf } from '../people.ts';
+import { SESSIONS_OF_DEVICE } from '../../limits.ts';
 import type { Conferences } from '../conference/conferences.ts';
 import { ProtocolFailure, protocolError } from './failure.ts';
 import { Allowance, FrameGate } from './frame-gate.ts';
@@ -26,8 +27,6 @@ export const SESSION_PATH = '/_hansetag/client/v1/session';
 const HELLO_MS = 10_000;
 /** Liveness: a ping each interval; one without an answer closes the connection, in ms. */
 const PING_MS = 4_000;
-/** Sessions of one device at the same time: tabs, and those that wait for a client to come back. */
-const MAX_SESSIONS = 16;
 
 interface SessionServerOptions extends RequestDeps {
   sessions: Sessions;
@@ -178,7 +177,7 @@ export class SessionServer {
     const key = deviceKey(session.owner);
     const others = [...this.#live.values()].filter(({ owner }) => deviceKey(owner) === key);
     const [oldest] = others;
-    if (oldest && others.length >= MAX_SESSIONS) {
+    if (oldest && others.length >= SESSIONS_OF_DEVICE) {
       oldest.close(4001, 'too many sessions');
       void this.#expired(oldest);
     }

@@ -10,14 +10,9 @@ import {
   type ProtocolError,
   SESSION_GRACE_MS,
 } from '../../../protocol/session.ts';
+import { KEPT_NOTIFICATION_BYTES, KEPT_NOTIFICATIONS, UNREAD_BYTES } from '../../limits.ts';
 import type { Notifier } from '../conference/local-participant.ts';
 import { type Notification, notification } from '../conference/notification.ts';
-
-/** Notifications kept for a client that comes back, by number and by bytes; it joins anew when older ones are missing. */
-const KEPT = 500;
-const KEPT_BYTES = 256 * 1024;
-/** A client that is this many bytes behind in reading is cut off. */
-const MAX_BUFFERED = 1024 * 1024;
 
 export interface SessionOwner {
   userId: string;
@@ -90,7 +85,7 @@ export class Session implements Notifier {
     this.#seq += 1;
     this.#kept.push({ seq: this.#seq, notification: told });
     this.#keptBytes += told.bytes;
-    while (this.#kept.length > KEPT || this.#keptBytes > KEPT_BYTES) {
+    while (this.#kept.length > KEPT_NOTIFICATIONS || this.#keptBytes > KEPT_NOTIFICATION_BYTES) {
       this.#keptBytes -= this.#kept.shift()?.notification.bytes ?? 0;
     }
     this.#write(frameOf(this.#seq, told));
@@ -107,7 +102,7 @@ export class Session implements Notifier {
   #write(frame: string): void {
     const socket = this.#socket;
     if (socket?.readyState !== socket?.OPEN || !socket) return;
-    if (socket.bufferedAmount > MAX_BUFFERED) socket.terminate();
+    if (socket.bufferedAmount > UNREAD_BYTES) socket.terminate();
     else socket.send(frame);
   }
 
