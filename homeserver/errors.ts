@@ -22,6 +22,11 @@ export class MatrixError extends Error {
 /** One item of a list; undefined when the asker may not know of it any more, so that it is left out of the list. */
 export async function unlessInvisible<T>(item: Promise<T>): Promise<T | undefined> {
   try {
+/** Somebody keeps as many things as they may. @see Matrix specification, client-server API, "Common error codes" */
+export function tooMuchKept(message: string): MatrixError {
+  return new MatrixError(403, 'M_RESOURCE_LIMIT_EXCEEDED', message);
+}
+
     return await item;
   } catch (error) {
     if (error instanceof MatrixError && (error.status === 403 || error.status === 404)) return undefined;

@@ -25,7 +25,9 @@ export function accountDataPart(accountData: AccountData): SyncPart {
       for (const item of items) {
         const inFilter = filter.room?.account_data;
         if (!wants(inFilter, { type: item.type }) || !wantsRoom(inFilter, item.roomId)) continue;
-        byRoom.set(item.roomId, [...(byRoom.get(item.roomId) ?? []), eventOf(item)]);
+        const events = byRoom.get(item.roomId);
+        if (events) events.push(eventOf(item));
+        else byRoom.set(item.roomId, [eventOf(item)]);
       }
       for (const [roomId, events] of byRoom) addToJoinedRoom(answer, roomId, 'account_data', events);
     },

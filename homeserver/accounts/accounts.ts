@@ -1,7 +1,8 @@
 /** People of this homeserver: who they are at the identity provider, those with a password, and guests. */
 import { displayName as shownName } from '../../protocol/display-text.ts';
 import type { Database } from '../database/database.ts';
-import { MatrixError } from '../errors.ts';
+import { MatrixError, tooMuchKept } from '../errors.ts';
+import { FILTERS_BYTES } from '../limits.ts';
 import { GUEST_PREFIX, MAX_LOCALPART_BYTES, toLocalpart } from './localpart.ts';
 import { randomBase32 } from './secrets.ts';
 
@@ -289,14 +290,28 @@ export class Accounts {
    * Stores a filter for `/sync`.
    *
    * @returns its id; the same for the same filter
+   * @throws MatrixError 403 when the user has stored too many
    */
   async addFilter(userId: string, json: string): Promise<string> {
-    const [row] = await this.#db.query<{ filter_id: number }>(
-      `INSERT INTO filters (localpart, json) VALUES ($1, $2)
-       ON CONFLICT (localpart, json) DO UPDATE SET json = excluded.json RETURNING filter_id`,
-      [this.localpart(userId) ?? '', json],
-    );
-    return String(row?.filter_id);
+    const localpart = this.localpart(userId) ?? '';
+    return this.#db.transaction(async (tx) => {
+      await this.#db.query('SELECT 1 FROM users WHERE localpart = $1 FOR UPDATE', [localpart], tx);
+      const [kept] = await this.#db.query<{ bytes: number }>(
+        `SELECT coalesce(sum(octet_length(json)), 0)::bigint AS bytes FROM filters WHERE localpart = $1 AND json <> $2`,
+        [localpart, json],
+        tx,
+      );
+      if ((kept?.bytes ?? 0) + Buffer.byteLength(json) > FILTERS_BYTES) {
+        throw tooMuchKept('Too many filters are stored.');
+      }
+      const [row] = await this.#db.query<{ filter_id: number }>(
+        `INSERT INTO filters (localpart, json) VALUES ($1, $2)
+         ON CONFLICT (localpart, json) DO UPDATE SET json = excluded.json RETURNING filter_id`,
+        [localpart, json],
+        tx,
+      );
+      return String(row?.filter_id);
+    });
   }
 
   /** The JSON text of a filter. */

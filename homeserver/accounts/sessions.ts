@@ -1,6 +1,7 @@
 /** Sessions: the devices that people are logged in with and the tokens of these. */
 import type { Database, Tx } from '../database/database.ts';
-import { MatrixError } from '../errors.ts';
+import { MatrixError, tooMuchKept } from '../errors.ts';
+import { DEVICES, GUEST_DEVICES } from '../limits.ts';
 import type { Accounts } from './accounts.ts';
 import { hashSecret, newSecret, randomBase32 } from './secrets.ts';
 import { TokenCache } from './token-cache.ts';
@@ -156,17 +157,27 @@ export class Sessions {
     };
   }
 
-  /** Makes a device for a token that is kept elsewhere, unless it is there already. */
+  /**
+   * Makes a device for a token that is kept elsewhere, unless it is there already.
+   *
+   * @throws MatrixError 403 when the user has too many
+   */
   async attach(userId: string, deviceId: string, displayName: string | undefined): Promise<void> {
-    const [device] = await this.#db.query(
-      `INSERT INTO devices (localpart, device_id, display_name, created_at, last_seen_at) VALUES ($1, $2, $3, $4, $4)
-       ON CONFLICT DO NOTHING RETURNING device_id`,
-      [this.#localpart(userId), deviceId, displayName ?? null, this.#now()],
-    );
+    const localpart = this.#localpart(userId);
+    const device = await this.#db.transaction(async (tx) => {
+      const [made] = await this.#db.query(
+        `INSERT INTO devices (localpart, device_id, display_name, created_at, last_seen_at) VALUES ($1, $2, $3, $4, $4)
+         ON CONFLICT DO NOTHING RETURNING device_id`,
+        [localpart, deviceId, displayName ?? null, this.#now()],
+        tx,
+      );
+      if (made) await this.#requireRoom(tx, localpart, DEVICES);
+      return made;
+    });
     if (device) await this.#deviceChanged(userId, deviceId, 'new');
   }
 
-  /** Logs a local user in. */
+  /** Logs a local user in. @throws MatrixError 403 when the user has too many devices */
   async create(userId: string, options: NewSession = {}): Promise<Tokens & { deviceId: string }> {
     const localpart = this.#localpart(userId);
     const guest = await this.#accounts.isGuest(userId);
@@ -182,6 +193,7 @@ export class Sessions {
         tx,
       );
       isNew = device?.is_new ?? false;
+      if (isNew) await this.#requireRoom(tx, localpart, guest ? GUEST_DEVICES : DEVICES);
       for (const table of ['tokens', 'oauth_items']) {
         await this.#db.query(`DELETE FROM ${table} WHERE localpart = $1 AND device_id = $2`, [localpart, deviceId], tx);
       }
@@ -289,6 +301,16 @@ export class Sessions {
   onEnd(listener: EndListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** @throws MatrixError 403, which takes back the device that was made in the transaction */
+  async #requireRoom(tx: Tx, localpart: string, most: number): Promise<void> {
+    const [kept] = await this.#db.query<{ count: number }>(
+      'SELECT count(*) AS count FROM devices WHERE localpart = $1',
+      [localpart],
+      tx,
+    );
+    if ((kept?.count ?? 0) > most) throw tooMuchKept('You have too many devices. Log some of them out first.');
   }
 
   async #own(hash: Buffer): Promise<RequesterRow> {

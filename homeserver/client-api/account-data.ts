@@ -3,8 +3,10 @@ import express from 'express';
 import type { Request, RequestHandler, Response, Router } from 'express';
 import { isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
+import { SERVER_TYPES } from '../account-data/account-data.ts';
 import type { AccountData } from '../account-data/account-data.ts';
 import { methods, MatrixError } from '../errors.ts';
+import { TAG_BYTES } from '../limits.ts';
 import { parameter, requesterOf } from './parse.ts';
 
 export interface AccountDataRouterOptions {
@@ -14,10 +16,7 @@ export interface AccountDataRouterOptions {
   readonly requireSession: RequestHandler;
 }
 
-/** Only the server writes these. */
-const SERVER_TYPES = ['m.push_rules', 'm.fully_read'];
 const TAGS = 'm.tag';
-const MAX_TAG = 255;
 
 const PATHS = ['/user/:userId/account_data/:type', '/user/:userId/rooms/:roomId/account_data/:type'];
 
@@ -78,7 +77,7 @@ export function accountDataRouter({ accountData, pushRules, requireSession }: Ac
       async (request, response) => {
         const userId = ownerOf(request, response);
         const [tag, content] = [parameter(request, 'tag'), contentOf(request)];
-        if (Buffer.byteLength(tag) > MAX_TAG) throw new MatrixError(400, 'M_INVALID_PARAM', 'The tag is too long.');
+        if (Buffer.byteLength(tag) > TAG_BYTES) throw new MatrixError(400, 'M_INVALID_PARAM', 'The tag is too long.');
         await accountData.update(userId, roomOf(request), TAGS, (data) => ({
           ...data,
           tags: { ...tagsOf(data), [tag]: content },

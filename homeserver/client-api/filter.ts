@@ -5,6 +5,7 @@ import { isUserId } from '../../federation/identifiers.ts';
 import { canonicalJson, isJsonObject, parseStrict } from '../../federation/json.ts';
 import type { Accounts } from '../accounts/accounts.ts';
 import { methods, MatrixError } from '../errors.ts';
+import { FILTER_CHARACTERS } from '../limits.ts';
 import { parameter, parseBody, requesterOf } from './parse.ts';
 import { filterSchema } from './sync/filter.ts';
 import type { Filter, SectionFilter } from './sync/filter.ts';
@@ -13,8 +14,6 @@ export interface FilterRouterOptions {
   readonly accounts: Accounts;
   readonly requireSession: RequestHandler;
 }
-
-const MAX_FILTER_CHARACTERS = 20_000;
 
 /** Mounted at `/_matrix/client/v3`. */
 export function filterRouter({ accounts, requireSession }: FilterRouterOptions): Router {
@@ -32,7 +31,7 @@ export function filterRouter({ accounts, requireSession }: FilterRouterOptions):
       if (!isJsonObject(body)) throw new MatrixError(400, 'M_BAD_JSON', 'A filter must be an object.');
       requireIds(parseBody(filterSchema, body));
       const json = canonicalJson(body);
-      if (json.length > MAX_FILTER_CHARACTERS) throw new MatrixError(413, 'M_TOO_LARGE', 'This filter is too long.');
+      if (json.length > FILTER_CHARACTERS) throw new MatrixError(413, 'M_TOO_LARGE', 'This filter is too long.');
       response.json({ filter_id: await accounts.addFilter(requesterOf(response).userId, json) });
     },
   });

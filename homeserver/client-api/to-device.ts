@@ -13,12 +13,14 @@ import { parameter, parseBody, requesterOf } from './parse.ts';
 export interface ToDeviceRouterOptions {
   readonly toDevice: ToDevice;
   readonly requireSession: RequestHandler;
+  /** Rate limit by user; after `requireSession`. */
+  readonly limitToDevice: RequestHandler;
 }
 
 /** Mounted at `/_matrix/client/v3`. */
-export function toDeviceRouter({ toDevice, requireSession }: ToDeviceRouterOptions): Router {
+export function toDeviceRouter({ toDevice, requireSession, limitToDevice }: ToDeviceRouterOptions): Router {
   const router = express.Router();
-  router.use('/sendToDevice', requireSession);
+  router.use('/sendToDevice', requireSession, limitToDevice);
 
   methods(router, '/sendToDevice/:eventType/:transactionId', {
     put: async (request, response) => {

@@ -6,7 +6,8 @@
 import { canonicalJson, isJsonObject, parseStrict } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import type { Database, Tx } from '../database/database.ts';
-import { MatrixError } from '../errors.ts';
+import { MatrixError, tooMuchKept } from '../errors.ts';
+import { ONE_TIME_KEYS } from '../limits.ts';
 import type { KeyClaim, Upload } from './schemas.ts';
 
 /** Clients look at the count of this algorithm even when there are none of its keys. */
@@ -40,7 +41,8 @@ export class DeviceKeys {
    *
    * @param changed stores, in the same transaction, that the identity keys of the device are others now
    * @returns whether the identity keys are others now
-   * @throws MatrixError 400 for identity keys of somebody else, or a one-time key whose id is taken by another key
+   * @throws MatrixError 400 for identity keys of somebody else, or a one-time key whose id is taken by another key; 403
+   *   for too many one-time keys
    */
   async upload(
     userId: string,
@@ -197,6 +199,14 @@ export class DeviceKeys {
       [userId, deviceId, algorithms, ids, texts],
       tx,
     );
+    const [kept] = await this.#db.query<{ count: number }>(
+      'SELECT count(*) AS count FROM one_time_keys WHERE user_id = $1 AND device_id = $2',
+      [userId, deviceId],
+      tx,
+    );
+    if (ids.length > 0 && (kept?.count ?? 0) > ONE_TIME_KEYS) {
+      throw tooMuchKept(`A device may keep at most ${String(ONE_TIME_KEYS)} one-time keys here.`);
+    }
     if (other) {
       throw new MatrixError(
         400,

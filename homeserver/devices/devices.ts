@@ -35,6 +35,8 @@ export interface DevicesOptions {
   readonly sender: Sender;
   readonly client: Pick<FederationClient, 'request'>;
   readonly sessions: Sessions;
+  /** Whether a local user is suspended. */
+  readonly isSuspended: (userId: string) => Promise<boolean>;
   readonly log: Logger;
   /** Whether other servers are told what people call their devices; not unless it is switched on. */
   readonly tellNames?: boolean;

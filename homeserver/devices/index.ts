@@ -18,6 +18,8 @@ export interface EncryptionOptions extends DevicesOptions {
   /** Asks a user to prove once more who they are. */
   readonly confirm: (userId: string, request: UiaRequest) => Promise<void>;
   readonly requireSession: RequestHandler;
+  /** Rate limit for messages to devices, by user; after `requireSession`. */
+  readonly limitToDevice: RequestHandler;
   /** Lets only signed requests of other servers pass. */
   readonly signed: RequestHandler;
 }
@@ -36,7 +38,7 @@ export interface Encryption {
 }
 
 export function encryption(options: EncryptionOptions): Encryption {
-  const { sessions, edus, confirm, requireSession, signed } = options;
+  const { sessions, edus, confirm, requireSession, limitToDevice, signed } = options;
   const devices = new Devices(options);
   const { toDevice, changes, keys, remote, backups } = devices;
   const silence = sessions.onDeviceChange((userId, deviceId, change) =>
@@ -50,7 +52,7 @@ export function encryption(options: EncryptionOptions): Encryption {
     matrix: [
       keysRouter({ devices, confirm, requireSession }),
       keyBackupRouter({ backups, requireSession }),
-      toDeviceRouter({ toDevice, requireSession }),
+      toDeviceRouter({ toDevice, requireSession, limitToDevice }),
     ],
     matrixRoot: [dehydratedDeviceRouter({ dehydrated: devices.dehydrated, requireSession })],
     federation: deviceRouter({ devices, signed }),

@@ -3,13 +3,17 @@
  *
  * @see Matrix specification, client-server API, "Server-side key backups"
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import { canonicalJson, isJsonObject, parseStrict } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import type { Database, Tx } from '../database/database.ts';
-import { MatrixError } from '../errors.ts';
+import { MatrixError, tooMuchKept } from '../errors.ts';
+import { BACKUP_AUTH_BYTES, KEY_BACKUP_BYTES, KEY_BACKUPS } from '../limits.ts';
 
 const MAX_ID = 255;
+/** Others get their turn after so many keys were read. */
+const KEYS_AT_ONCE = 200;
 const id = z
   .string()
   .max(MAX_ID)
@@ -20,7 +24,10 @@ const opaque = z.union([z.string(), z.custom<JsonObject>(isJsonObject)]);
 
 export const versionSchema = z.looseObject({
   algorithm: id,
-  auth_data: opaque,
+  auth_data: opaque.refine(
+    (data) => Buffer.byteLength(JSON.stringify(data)) <= BACKUP_AUTH_BYTES,
+    `has more than ${String(BACKUP_AUTH_BYTES)} bytes`,
+  ),
   version: z.string().max(20).nullish(),
 });
 export type NewVersion = z.output<typeof versionSchema>;
@@ -67,10 +74,16 @@ export class KeyBackups {
     this.#db = db;
   }
 
-  /** Begins a new backup. @returns its version */
+  /** Begins a new backup. @returns its version @throws MatrixError 403 when the user has too many */
   async create(userId: string, { algorithm, auth_data: authData }: NewVersion): Promise<string> {
     return this.#db.transaction(async (tx) => {
       await this.#lock(tx, userId);
+      const [kept] = await this.#db.query<{ count: number }>(
+        'SELECT count(*) AS count FROM key_backups WHERE user_id = $1 AND NOT deleted',
+        [userId],
+        tx,
+      );
+      if ((kept?.count ?? 0) >= KEY_BACKUPS) throw tooMuchKept('There are too many backups. Delete older ones first.');
       const [row] = await this.#db.query<{ version: number }>(
         `INSERT INTO key_backups (user_id, version, algorithm, auth_data, etag, deleted)
          SELECT $1, coalesce(max(version), 0) + 1, $2, $3, 0, false FROM key_backups WHERE user_id = $1
@@ -116,7 +129,7 @@ export class KeyBackups {
     await this.#db.transaction(async (tx) => {
       await this.#lock(tx, userId);
       const [row] = await this.#db.query<{ version: number }>(
-        'UPDATE key_backups SET deleted = true WHERE user_id = $1 AND version = $2 RETURNING version',
+        `UPDATE key_backups SET deleted = true, auth_data = '{}' WHERE user_id = $1 AND version = $2 RETURNING version`,
         [userId, number],
         tx,
       );
@@ -129,7 +142,8 @@ export class KeyBackups {
    * Stores keys. A key that is there already is replaced by a better one only.
    *
    * @returns `count` and `etag`
-   * @throws MatrixError 404 when there is no backup, 403 M_WRONG_ROOM_KEYS_VERSION when it is not the newest
+   * @throws MatrixError 404 when there is no backup, 403 M_WRONG_ROOM_KEYS_VERSION when it is not the newest, 413 when
+   *   all keys of the user together would be too many
    */
   async put(userId: string, version: string, backup: Backup): Promise<JsonObject> {
     return this.#db.transaction(async (tx) => {
@@ -165,15 +179,34 @@ export class KeyBackups {
         ],
         tx,
       );
+      if (changed.length > 0) await this.#requireRoom(tx, userId);
       return this.#state(tx, userId, current.version, changed.length > 0);
     });
+  }
+
+  /** @throws MatrixError 413, which takes back what was stored in the transaction */
+  async #requireRoom(tx: Tx, userId: string): Promise<void> {
+    const [kept] = await this.#db.query<{ bytes: number }>(
+      `SELECT sum(octet_length(session_data) + octet_length(room_id) + octet_length(session_id))::bigint AS bytes
+       FROM backed_up_keys WHERE user_id = $1`,
+      [userId],
+      tx,
+    );
+    if ((kept?.bytes ?? 0) <= KEY_BACKUP_BYTES) return;
+    throw new MatrixError(
+      413,
+      'M_TOO_LARGE',
+      `All keys in backups may have at most ${String(KEY_BACKUP_BYTES)} bytes. Delete older backups first.`,
+    );
   }
 
   /** Keys of a backup. @throws MatrixError 404 when there is no such backup */
   async get(userId: string, version: string, part: Part): Promise<Backup> {
     const row = await this.#find(userId, version);
     const backup: Backup = {};
-    for (const key of await this.#keys(userId, row.version, part)) {
+    for (const [index, key] of (await this.#keys(userId, row.version, part)).entries()) {
+      // There may be tens of thousands.
+      if (index % KEYS_AT_ONCE === KEYS_AT_ONCE - 1) await nextTurn();
       const sessions = (backup[key.room_id] ??= {});
       sessions[key.session_id] = {
         first_message_index: key.first_message_index,

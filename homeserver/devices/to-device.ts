@@ -10,6 +10,7 @@ import { canonicalJsonWithAnyNumbers, parseWithAnyNumbers } from '../../federati
 import type { JsonObject } from '../../federation/json.ts';
 import type { Database, Tx } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
+import { TO_DEVICE_BYTES, TO_DEVICE_WAITING, TO_DEVICE_WAITING_BYTES, TO_DEVICE_WAITING_OF_SENDER } from '../limits.ts';
 import type { Sender } from '../rooms/ports.ts';
 import type { Notifier } from '../stream/notifier.ts';
 import type { Positions } from '../stream/positions.ts';
@@ -23,6 +24,8 @@ export interface ToDeviceOptions {
   readonly notifier: Notifier;
   readonly sender: Sender;
   readonly devices: LocalDevices;
+  /** Whether a local user is suspended, and speaks to none but their own devices. */
+  readonly isSuspended: (userId: string) => Promise<boolean>;
 }
 
 /** Contents by user and device; `*` stands for all devices of the user. */
@@ -37,10 +40,6 @@ interface Row {
 
 /** Messages in one answer of `/sync`. */
 const MAX_AT_ONCE = 100;
-/** One message to another server, in bytes. A transaction of a hundred fits into what servers take. */
-const MAX_EDU_BYTES = 64 * 1024;
-/** More than this many messages do not wait for a device that does not come, lest another server fill the database. */
-const MAX_WAITING = 50_000;
 /** How long repetitions are recognised, in ms. */
 const REMEMBERED_MS = 24 * 60 * 60 * 1000;
 /** Servers try again for much longer than clients do. */
@@ -56,7 +55,7 @@ export class ToDevice {
   /**
    * Sends messages of a local device. The same transaction id sends once.
    *
-   * @throws MatrixError 413 for a message that is too large for other servers
+   * @throws MatrixError 413 for a message that is too large, 403 for somebody suspended who writes to others
    */
   async send(
     from: { readonly userId: string; readonly deviceId: string },
@@ -65,6 +64,13 @@ export class ToDevice {
     messages: Messages,
   ): Promise<void> {
     const { db, serverName, sender } = this.#options;
+    // To verify devices of their own is left to those who are suspended.
+    if (
+      Object.keys(messages).some((userId) => userId !== from.userId) &&
+      (await this.#options.isSuspended(from.userId))
+    ) {
+      throw new MatrixError(403, 'M_USER_SUSPENDED', 'Your account is suspended: you can read, but not write.');
+    }
     const local: Messages = {};
     const remote = new Map<string, Messages>();
     for (const [userId, devices] of Object.entries(messages)) {
@@ -85,6 +91,7 @@ export class ToDevice {
         },
       })),
     );
+    for (const devices of Object.values(local)) for (const content of Object.values(devices)) sizeOf(content);
     const sent = await this.#deliver(from.userId, type, local, async (tx) => {
       const fresh = await db.query(
         `INSERT INTO to_device_sent (user_id, device_id, scope, created_at) VALUES ($1, $2, $3, $4)
@@ -110,21 +117,15 @@ export class ToDevice {
     for (const [userId, devices] of Object.entries(messages)) {
       if (isUserId(userId) && serverOf(userId) === serverName) local[userId] = devices;
     }
-    await this.#deliver(
-      sender,
-      type,
-      local,
-      async (tx) => {
-        const fresh = await db.query(
-          `INSERT INTO to_device_received (origin, message_id, received_at) VALUES ($1, $2, $3)
+    await this.#deliver(sender, type, local, async (tx) => {
+      const fresh = await db.query(
+        `INSERT INTO to_device_received (origin, message_id, received_at) VALUES ($1, $2, $3)
            ON CONFLICT DO NOTHING RETURNING origin`,
-          [origin, messageId, Date.now()],
-          tx,
-        );
-        return fresh.length > 0;
-      },
-      MAX_WAITING,
-    );
+        [origin, messageId, Date.now()],
+        tx,
+      );
+      return fresh.length > 0;
+    });
   }
 
   /**
@@ -182,7 +183,8 @@ export class ToDevice {
   }
 
   /**
-   * Stores messages for devices of this server and wakes their users.
+   * Stores messages for devices of this server and wakes their users. Above what may wait for a device that does not
+   * come a message is dropped, lest anybody fill the database; no sender can be told of that.
    *
    * @param first runs in the same transaction; when it answers false nothing is stored
    * @returns what `first` answered
@@ -192,7 +194,6 @@ export class ToDevice {
     type: string,
     messages: Messages,
     first: (tx: Tx) => Promise<boolean>,
-    maxWaiting?: number,
   ): Promise<boolean> {
     const { db, positions, notifier } = this.#options;
     const columns: [string[], string[], string[]] = [[], [], []];
@@ -209,17 +210,16 @@ export class ToDevice {
       db.transaction(async (tx) => {
         if (!(await first(tx))) return false;
         if (columns[0].length === 0) return true;
-        const room =
-          maxWaiting === undefined
-            ? ''
-            : `WHERE NOT EXISTS (
-          SELECT 1 FROM to_device full_one WHERE full_one.user_id = new.user_id AND full_one.device_id = new.device_id
-          ORDER BY full_one.position OFFSET ${String(maxWaiting)} LIMIT 1)`;
         await db.query(
           `INSERT INTO to_device (user_id, device_id, position, sender, type, content)
            SELECT new.user_id, new.device_id, $1, $2, $3, new.content
-           FROM unnest($4::text[], $5::text[], $6::text[]) AS new (user_id, device_id, content) ${room}`,
-          [position, sender, type, ...columns],
+           FROM unnest($4::text[], $5::text[], $6::text[]) AS new (user_id, device_id, content)
+           CROSS JOIN LATERAL (
+             SELECT count(*) AS messages, count(*) FILTER (WHERE sender = $2) AS of_sender,
+               coalesce(sum(octet_length(content)), 0) AS bytes
+             FROM to_device w WHERE w.user_id = new.user_id AND w.device_id = new.device_id) AS waiting
+           WHERE messages < $7 AND of_sender < $8 AND bytes + octet_length(new.content) <= $9`,
+          [position, sender, type, ...columns, TO_DEVICE_WAITING, TO_DEVICE_WAITING_OF_SENDER, TO_DEVICE_WAITING_BYTES],
           tx,
         );
         return true;
@@ -279,9 +279,8 @@ function inParts(messages: Messages): Messages[] {
   let bytes = 0;
   for (const [userId, devices] of Object.entries(messages)) {
     for (const [deviceId, content] of Object.entries(devices)) {
-      const size = Buffer.byteLength(canonicalJsonWithAnyNumbers(content)) + userId.length + deviceId.length;
-      if (size > MAX_EDU_BYTES) throw new MatrixError(413, 'M_TOO_LARGE', 'A message to a device is too large.');
-      if (bytes + size > MAX_EDU_BYTES) {
+      const size = sizeOf(content) + userId.length + deviceId.length;
+      if (bytes + size > TO_DEVICE_BYTES) {
         parts.push(part);
         part = {};
         bytes = 0;
@@ -292,4 +291,11 @@ function inParts(messages: Messages): Messages[] {
   }
   if (bytes > 0) parts.push(part);
   return parts;
+}
+
+/** The bytes of a message. @throws MatrixError 413 for too many */
+function sizeOf(content: JsonObject): number {
+  const bytes = Buffer.byteLength(canonicalJsonWithAnyNumbers(content));
+  if (bytes <= TO_DEVICE_BYTES) return bytes;
+  throw new MatrixError(413, 'M_TOO_LARGE', `A message to a device may have at most ${String(TO_DEVICE_BYTES)} bytes.`);
 }

@@ -9,7 +9,7 @@ import { mediaRouter as federationMediaRouter } from '../federation-api/media-ro
 import { Blobs } from './blobs.ts';
 import { MediaAdmin } from './media-admin.ts';
 import { Media } from './media.ts';
-import type { MediaLimits } from './media.ts';
+import type { MediaLimits, MediaOptions } from './media.ts';
 import { RemoteMedia } from './remote-media.ts';
 import { SafeFetch } from './safe-fetch.ts';
 import { UrlPreviews } from './url-previews.ts';
@@ -25,7 +25,7 @@ export interface MediaConfig extends MediaLimits {
   readonly urlPreviews: boolean;
 }
 
-export interface MediaRepositoryOptions {
+export interface MediaRepositoryOptions extends Pick<MediaOptions, 'isGuest' | 'takeUploaded'> {
   readonly serverName: string;
   readonly config: MediaConfig;
   readonly db: Database;
@@ -64,6 +64,7 @@ const PREVIEW_TIMEOUT_MS = 10_000;
 /** @throws the system's error when the data folder can not be used */
 export async function mediaRepository(options: MediaRepositoryOptions): Promise<MediaRepository> {
   const { serverName, config, db, client, requireSession, signed, limitUploads, limitAnonymous, log } = options;
+  const { isGuest, takeUploaded } = options;
   const { ca, ...reach } = options.web;
   const web = { ...reach, ...(ca === undefined ? {} : { ca }) };
   const blobs = await Blobs.open(config.folder);
@@ -73,7 +74,7 @@ export async function mediaRepository(options: MediaRepositoryOptions): Promise<
     fetch: new SafeFetch({ ...web, timeoutMs: FILE_TIMEOUT_MS }),
     maxBytes: config.maxBytes,
   });
-  const media = new Media({ ...config, serverName, db, blobs, remote });
+  const media = new Media({ ...config, serverName, db, blobs, remote, isGuest, takeUploaded });
   const fetch = new SafeFetch({ ...web, timeoutMs: PREVIEW_TIMEOUT_MS });
   const previews = config.urlPreviews ? { previews: new UrlPreviews({ serverName, media, blobs, fetch }) } : {};
   const { unauthenticated } = config;

@@ -5,6 +5,7 @@ import { isServerName } from '../../federation/identifiers.ts';
 import { isForeignKeyViolation } from '../database/database.ts';
 import type { Database, Tx } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
+import { ANNOUNCED_FILES, GUEST_FILES_BYTES } from '../limits.ts';
 import { TooLargeError } from './blobs.ts';
 import type { Blobs, Received } from './blobs.ts';
 import { MediaStore } from './media-store.ts';
@@ -26,6 +27,10 @@ export interface MediaOptions extends MediaLimits {
   readonly db: Database;
   readonly blobs: Blobs;
   readonly remote: Pick<RemoteMedia, 'fetch'>;
+  /** Whether a local user is a guest, who may send less. */
+  readonly isGuest: (userId: string) => Promise<boolean>;
+  /** Counts what a user sends. @throws MatrixError 429 when it was too much lately */
+  readonly takeUploaded: (userId: string, bytes: number) => Promise<void>;
 }
 
 export interface FindOptions {
@@ -39,7 +44,6 @@ export interface FindOptions {
 
 /** How long a promise holds, in ms. */
 const PROMISE_MS = 24 * 60 * 60_000;
-const MAX_PROMISES = 20;
 /** Files of others that nobody looks at for so long are removed, in ms. */
 const UNUSED_MS = 90 * 24 * 60 * 60_000;
 /** How far what is kept of others may grow beyond its bound, as a part of it. */
@@ -73,12 +77,12 @@ export class Media {
   /**
    * Takes a file of somebody of this server and answers its media id.
    *
-   * @throws MatrixError 413 M_TOO_LARGE, or 403 M_FORBIDDEN when the person has sent too much already
+   * @throws MatrixError 413 M_TOO_LARGE, 403 M_FORBIDDEN when the person has sent too much already, or 429
    */
   async upload(uploader: string, source: AsyncIterable<Uint8Array>, info: MediaInfo): Promise<string> {
     const mediaId = newMediaId();
     const { serverName: origin } = this.#options;
-    await this.#receive(source, (file) =>
+    await this.#receive(uploader, source, (file) =>
       this.store.add({ ...info, origin, mediaId, uploader, cached: false }, file, this.#quota(uploader, file)),
     );
     return mediaId;
@@ -98,7 +102,7 @@ export class Media {
    * @throws MatrixError 429 M_LIMIT_EXCEEDED when somebody has promised too many
    */
   async create(uploader: string): Promise<{ mediaId: string; expiresAt: number }> {
-    if ((await this.store.promises(uploader)) >= MAX_PROMISES) {
+    if ((await this.store.promises(uploader)) >= ANNOUNCED_FILES) {
       throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'Too many files are announced and not sent.', {
         retry_after_ms: 60_000,
       });
@@ -113,7 +117,7 @@ export class Media {
    * Takes a file that was promised.
    *
    * @throws MatrixError 404 M_NOT_FOUND, 403 M_FORBIDDEN when somebody else promised it, 409 M_CANNOT_OVERWRITE_MEDIA,
-   *   413 M_TOO_LARGE
+   *   413 M_TOO_LARGE, 429
    */
   async complete(
     uploader: string,
@@ -129,7 +133,7 @@ export class Media {
     if (row.expiresAt === undefined || row.expiresAt < Date.now()) {
       throw new MatrixError(404, 'M_NOT_FOUND', 'The file was announced too long ago.');
     }
-    await this.#receive(source, async (file) => {
+    await this.#receive(uploader, source, async (file) => {
       const check = this.#quota(uploader, file);
       if (!(await this.store.fulfil(origin, mediaId, info, file, check))) throw alreadyThere();
     });
@@ -259,13 +263,21 @@ export class Media {
     return media !== undefined && (await this.#options.blobs.has(media.sha256)) ? media : undefined;
   }
 
-  async #receive(source: AsyncIterable<Uint8Array>, keep: (file: Received) => Promise<void>): Promise<void> {
-    const { blobs, maxBytes } = this.#options;
+  async #receive(
+    uploader: string,
+    source: AsyncIterable<Uint8Array>,
+    keep: (file: Received) => Promise<void>,
+  ): Promise<void> {
+    const { blobs, isGuest, takeUploaded } = this.#options;
+    const maxBytes = (await isGuest(uploader)) ? Math.min(GUEST_FILES_BYTES, this.maxBytes) : this.maxBytes;
     const file = await blobs.receive(source, maxBytes).catch((error: unknown) => {
       if (!(error instanceof TooLargeError)) throw error;
       throw new MatrixError(413, 'M_TOO_LARGE', `A file may have at most ${String(maxBytes)} bytes.`);
     });
-    await this.#settled(file, () => keep(file));
+    await this.#settled(file, async () => {
+      await takeUploaded(uploader, file.size);
+      await keep(file);
+    });
   }
 
   /** Nothing stays of a file that was not kept. */
@@ -278,8 +290,8 @@ export class Media {
   }
 
   #quota(uploader: string, file: Received): (tx: Tx) => Promise<void> {
-    const { quotaBytes } = this.#options;
     return async (tx) => {
+      const quotaBytes = (await this.#options.isGuest(uploader)) ? GUEST_FILES_BYTES : this.#options.quotaBytes;
       if (quotaBytes === 0 || (await this.store.usage(uploader, tx)) + file.size <= quotaBytes) return;
       throw new MatrixError(403, 'M_FORBIDDEN', 'You have sent as much as you may. Older files must be removed first.');
     };

@@ -3,6 +3,8 @@ import { z } from 'zod';
 import { canonicalJson, isJsonObject, parseStrict } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import type { Database } from '../database/database.ts';
+import { tooMuchKept } from '../errors.ts';
+import { PUSHERS } from '../limits.ts';
 import type { Positions } from '../stream/positions.ts';
 
 /** What a client says of a pusher. */
@@ -52,7 +54,10 @@ export class Pushers {
     this.#serverName = serverName;
   }
 
-  /** @param alone whether pushers of other users at the same place end */
+  /**
+   * @param alone whether pushers of other users at the same place end
+   * @throws MatrixError 403 when the user has too many
+   */
   async put(userId: string, deviceId: string, data: PusherData, alone: boolean): Promise<void> {
     this.#makers.add(userId);
     await this.#db.transaction(async (tx) => {
@@ -63,6 +68,14 @@ export class Pushers {
           tx,
         );
       }
+      await this.#db.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 33))', [userId], tx);
+      const [kept] = await this.#db.query<{ count: number }>(
+        `SELECT count(*) AS count FROM pushers p
+         WHERE user_id = $2 AND ${ALIVE} AND NOT (app_id = $3 AND pushkey = $4)`,
+        [this.#serverName, userId, data.app_id, data.pushkey],
+        tx,
+      );
+      if ((kept?.count ?? 0) >= PUSHERS) throw tooMuchKept('Too many places are to be told of notices.');
       await this.#db.query(
         `INSERT INTO pushers (user_id, app_id, pushkey, device_id, json, position, pushed_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7)

@@ -70,6 +70,8 @@ export interface PersonalOptions {
   readonly isListed: (roomId: string) => Promise<boolean>;
   /** Parts of other subjects. */
   readonly parts: readonly SyncPart[];
+  /** Whether a local user is a guest, who may keep less. */
+  readonly isGuest: (userId: string) => Promise<boolean>;
   /** The JSON text of a stored filter. */
   readonly storedFilter: (userId: string, filterId: string) => Promise<string | undefined>;
   readonly requireSession: RequestHandler;
@@ -107,7 +109,7 @@ function gateway({ push }: PersonalOptions): Post {
 
 export function personal(options: PersonalOptions): Personal {
   const { db, rooms, positions, notifier, requireSession } = options;
-  const accountData = new AccountData({ db, positions, notifier });
+  const accountData = new AccountData({ db, positions, notifier, isGuest: options.isGuest });
   const clientEvents = new ClientEvents(db, rooms, options.bundles);
   const ignored = (userId: string): Promise<ReadonlySet<string>> => accountData.ignored(userId);
   const permissions = new InvitePermissions(db);

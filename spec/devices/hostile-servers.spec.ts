@@ -93,6 +93,7 @@ describe('Devices, against other servers', () => {
       },
       sessions,
       log: createLog('silent'),
+      isSuspended: () => Promise.resolve(false),
       retryMs: 20,
     });
 

@@ -127,6 +127,8 @@ export async function startServer(
     client,
     web: { allowedRanges, hostOverrides: overrides, ca },
     requireSession: requireSession(sessions),
+    isGuest: (userId) => accounts.isGuest(userId),
+    takeUploaded: () => Promise.resolve(),
     signed: signedRequest({
       serverName: name,
       keyring,
