@@ -18,6 +18,7 @@ import type { AccountRouterOptions } from './client-api/account.ts';
 import { capabilitiesRouter } from './client-api/capabilities.ts';
 import type { CapabilitiesRouterOptions } from './client-api/capabilities.ts';
 import { devicesRouter } from './client-api/devices.ts';
+import { frontDoor } from './client-api/front-door.ts';
 import { filterRouter } from './client-api/filter.ts';
 import { loginRouter } from './client-api/login.ts';
 import type { GuestAccess } from './client-api/guest-access.ts';
@@ -32,16 +33,8 @@ import type { ServicesRouterOptions } from './client-api/services.ts';
 import { browserLogin, ssoRouter } from './client-api/sso.ts';
 import type { PasswordConfig } from './config.ts';
 import { errorHandler, MatrixError, unknownPath } from './errors.ts';
-import {
-  allowAnyOrigin,
-  ANONYMOUS_BODY_LIMIT,
-  bodyLength,
-  CLIENT_BODY_LIMIT,
-  jsonBody,
-  plainJson,
-  requestLog,
-  securityHeaders,
-} from './http.ts';
+import { allowAnyOrigin, bodyLength, jsonBody, plainJson, requestLog, securityHeaders } from './http.ts';
+import { ANONYMOUS_BODY_BYTES, CLIENT_BODY_BYTES } from './limits.ts';
 import type { RateLimits } from './rate-limits.ts';
 
 export interface ClientAppOptions
@@ -60,8 +53,6 @@ export interface ClientAppOptions
   readonly passwords: PasswordConfig;
   readonly uia: Uia;
   readonly guestAccess?: GuestAccess;
-  /** What stands before all at `/_matrix/client/v3`. */
-  readonly guards?: readonly Router[];
   /** Messages of the server itself. */
   readonly notices?: ServerNotices;
   /** The OAuth 2.0 API, where there is a way to log in. */
@@ -131,14 +122,13 @@ export function clientApp(options: ClientAppOptions): Express {
       }),
     );
   }
-  app.use(['/_matrix', '/_synapse', '/_hansetag'], bodies(options.sessions));
+  app.use(['/_matrix', '/_synapse', '/_hansetag'], frontDoor(options.sessions, limits), bodies(options.sessions));
   app.use(capabilitiesRouter(options));
   if (options.provider) app.use(ssoRouter({ ...own, provider: options.provider, oauthLogins, visits }));
   const { adminSecret } = options.passwords;
   if (adminSecret !== undefined) app.use(sharedSecretRouter({ ...own, secret: adminSecret }));
   if (options.notices) app.use(serverNoticesRouter({ notices: options.notices, requireSession }));
   const versioned = [
-    ...(options.guards ?? []),
     loginRouter(own),
     registerRouter(own),
     accountRouter(own),
@@ -172,9 +162,9 @@ const READS_ITSELF = /^\/_matrix\/(media|key|federation)\//;
 /** Reads JSON bodies. A long one is read only of somebody who is logged in. */
 function bodies(sessions: Sessions): RequestHandler {
   const read = jsonBody(async (request) => {
-    const isLong = bodyLength(request) > ANONYMOUS_BODY_LIMIT;
+    const isLong = bodyLength(request) > ANONYMOUS_BODY_BYTES;
     return {
-      limit: isLong && (await isLoggedIn(request, sessions)) ? CLIENT_BODY_LIMIT : ANONYMOUS_BODY_LIMIT,
+      limit: isLong && (await isLoggedIn(request, sessions)) ? CLIENT_BODY_BYTES : ANONYMOUS_BODY_BYTES,
       maxDepth: DEPTH.written,
       // What is no part of an event may have any numbers: the places of tags are fractions.
       anyNumbers: UNSIGNED.test(request.path),

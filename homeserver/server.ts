@@ -21,6 +21,7 @@ import { Passwords } from './accounts/passwords.ts';
 import { Profiles } from './accounts/profiles.ts';
 import { remoteProfile } from './accounts/remote-profile.ts';
 import { requireSession } from './accounts/require-session.ts';
+import { Standing } from './accounts/standing.ts';
 import { ServerNotices } from './accounts/server-notices.ts';
 import { Sessions } from './accounts/sessions.ts';
 import { Uia } from './accounts/uia.ts';
@@ -28,7 +29,6 @@ import { clientApp } from './client-app.ts';
 import { roomsRouter } from './client-api/rooms.ts';
 import { ACCOUNT_PATH } from './client-api/account-page.ts';
 import { GuestAccess } from './client-api/guest-access.ts';
-import { suspensionGuard } from './client-api/restrictions.ts';
 import { OAUTH_PATH } from './client-api/oauth.ts';
 import { CALLBACK_PATH } from './client-api/sso.ts';
 import type { Address, Config } from './config.ts';
@@ -135,6 +135,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
 
   const accounts = new Accounts(db, serverName);
   const sessions = new Sessions(db, accounts);
+  const standing = new Standing(accounts);
   const profiles = new Profiles(db, accounts);
   const { rateLimitFactor, passwords } = config;
   const limits = rateLimits(rateLimitFactor);
@@ -165,6 +166,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     positions,
     notifier,
     profile: (userId) => profiles.membership(userId),
+    rights: standing,
     log,
   });
   opened.push(() => rooms.close());
@@ -232,6 +234,8 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     requireSession: sessionRequired,
     signed: federation.signedRequest,
     limitUploads: limits.uploads,
+    isGuest: (userId) => standing.isGuest(userId),
+    takeUploaded: limits.takeUploaded,
     limitAnonymous: limits.anonymous,
     log,
   });
@@ -251,6 +255,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
       rooms,
       accounts,
       sessions,
+      standing,
       sender,
       edus: federation.edus,
       client,
@@ -277,6 +282,8 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     sessions,
     edus: federation.edus,
     tellNames: config.federatedDeviceNames,
+    isSuspended: (userId) => standing.isSuspended(userId),
+    limitToDevice: limits.toDevice,
     confirm: (userId, request) => uia.confirm(userId, request),
     requireSession: sessionRequired,
     signed: federation.signedRequest,
@@ -299,6 +306,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     presence: config.presence,
     push: { allowedRanges: config.pushAllowedRanges, hosts: config.federation.hosts, ca },
     parts: [...encrypted.parts, ...found.syncParts],
+    isGuest: (userId) => standing.isGuest(userId),
     storedFilter: (userId, filterId) => accounts.filter(userId, filterId),
     requireSession: sessionRequired,
     log,
@@ -322,7 +330,6 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     uia,
     ...(oauth ? { oauth } : {}),
     guestAccess,
-    guards: [suspensionGuard(rooms, sessionRequired)],
     notices: await ServerNotices.open({ db, accounts, rooms, organisation: config.organisation }),
     leaveRooms: (userId) => leaver.leave(userId),
     ...(config.oidc

@@ -20,7 +20,6 @@ export interface GuestAccessOptions {
   readonly log: Logger;
 }
 
-const FORBIDDEN = ['/createRoom', '/rooms/:roomId/invite', '/rooms/:roomId/upgrade', '/knock/:roomId'];
 const GUEST_RULE = '/rooms/:roomId/state/m.room.guest_access{/:key}';
 
 export class GuestAccess {
@@ -49,10 +48,7 @@ export class GuestAccess {
   guard(): Router {
     const { requireSession } = this.#options;
     const router = express.Router();
-    router.post(FORBIDDEN, requireSession, (_request, response, next) => {
-      if (requesterOf(response).guest) throw forbidden();
-      next();
-    });
+    // Of what another server has named or decided nothing is known here, and guests do not make us ask for it.
     router.post(['/join/:room', '/rooms/:room/join'], requireSession, async (request, response, next) => {
       if (requesterOf(response).guest && !(await this.#letsGuestsIn(parameter(request, 'room')))) throw forbidden();
       next();

@@ -1,6 +1,5 @@
 /**
- * Accounts that administrators have locked or suspended. Who is locked can do nothing but log out; who is suspended can
- * read, leave and take back what they wrote.
+ * Administrators lock and suspend accounts. What is left to those is said in accounts/standing.ts.
  *
  * @see Matrix specification, client-server API, "Account locking" and "Account suspension"
  */
@@ -10,7 +9,6 @@ import { z } from 'zod';
 import type { Account, Accounts, Restriction } from '../accounts/accounts.ts';
 import type { Sessions } from '../accounts/sessions.ts';
 import { methods, MatrixError } from '../errors.ts';
-import type { Rooms } from '../rooms/rooms.ts';
 import { parameter, parseBody, requesterOf } from './parse.ts';
 
 export interface RestrictionsRouterOptions {
@@ -67,57 +65,4 @@ export function restrictionsRouter({ accounts, sessions, requireSession }: Restr
   }
 
   return router;
-}
-
-const REFUSED = {
-  post: [
-    '/createRoom',
-    '/join/:room',
-    '/knock/:room',
-    '/rooms/:room/join',
-    '/rooms/:room/invite',
-    '/rooms/:room/kick',
-    '/rooms/:room/ban',
-    '/rooms/:room/unban',
-    '/rooms/:room/upgrade',
-    '/rooms/:room/send/:type',
-  ],
-  put: ['/rooms/:room/send/:type/:id', '/profile/:userId/:field', '/directory/room/:alias', '/directory/list/room/:id'],
-  delete: ['/profile/:userId/:field', '/directory/room/:alias'],
-};
-
-/** Keeps suspended people from what changes anything for others. Mounted at `/_matrix/client/v3`, before the rest. */
-export function suspensionGuard(rooms: Rooms, requireSession: RequestHandler): Router {
-  const router = express.Router();
-  const refuse: RequestHandler = (_request, response, next) => {
-    if (requesterOf(response).suspended) throw suspended();
-    next();
-  };
-  router.post(REFUSED.post, requireSession, refuse);
-  router.put(REFUSED.put, requireSession, refuse);
-  router.delete(REFUSED.delete, requireSession, refuse);
-  router.put(
-    ['/rooms/:room/state/:type', '/rooms/:room/state/:type/:key'],
-    requireSession,
-    (request, response, next) => {
-      const { userId, suspended: is } = requesterOf(response);
-      const { type, key } = request.params;
-      const body: unknown = request.body;
-      const leaves = type === 'm.room.member' && key === userId && leavingSchema.safeParse(body).success;
-      if (is && !leaves) throw suspended();
-      next();
-    },
-  );
-  router.put('/rooms/:room/redact/:eventId/:id', requireSession, async (request, response, next) => {
-    const { userId, suspended: is } = requesterOf(response);
-    if (is && (await rooms.event(parameter(request, 'eventId')))?.pdu.sender !== userId) throw suspended();
-    next();
-  });
-  return router;
-}
-
-const leavingSchema = z.looseObject({ membership: z.literal('leave') });
-
-function suspended(): MatrixError {
-  return new MatrixError(403, 'M_USER_SUSPENDED', 'Your account is suspended: you can read, but not write.');
 }

@@ -11,7 +11,11 @@ import {
 } from '../../protocol/client-api.ts';
 import type { Meeting, MeetingDetails } from '../../protocol/client-api.ts';
 import type { Accounts } from '../accounts/accounts.ts';
-import type { Requester, Sessions } from '../accounts/sessions.ts';
+import { cookie } from '../accounts/cookies.ts';
+import { newSecret } from '../accounts/secrets.ts';
+import type { Sessions } from '../accounts/sessions.ts';
+import type { Standing } from '../accounts/standing.ts';
+import { parameter, parseBody, requesterOf } from '../client-api/parse.ts';
 import { MatrixError } from '../errors.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { letsGuestsIn } from './conference/admission.ts';
@@ -28,6 +32,7 @@ export interface MeetingsRouterOptions {
   links: GuestLinks;
   rooms: Rooms;
   accounts: Accounts;
+  standing: Pick<Standing, 'isGood'>;
   sessions: Sessions;
   organisations: Organisations;
   publicUrl: string;
@@ -47,6 +52,7 @@ function requester(response: Response): Requester {
   return response.locals['requester'] as Requester;
 }
 
+    standing,
 function parameter(request: Request, name: string): string {
   const value = request.params[name];
   if (typeof value !== 'string') throw new MatrixError(404, 'M_NOT_FOUND', 'Not found.');
@@ -71,7 +77,10 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
 
   const foundLink = async (token: string): Promise<GuestLink> => {
     const link = token.length <= 64 ? await links.find(token) : undefined;
-    if (!link) throw new MatrixError(404, 'M_NOT_FOUND', 'This link is not valid (any more). Ask for a new one.');
+    // It lets people in by the right of who made it.
+    if (!link || !(await standing.isGood(link.createdBy))) {
+      throw new MatrixError(404, 'M_NOT_FOUND', 'This link is not valid (any more). Ask for a new one.');
+    }
     return link;
   };
 

@@ -8,6 +8,7 @@ import type { FederationClient } from '../../federation/client.ts';
 import type { SfuClient } from '../../sfu/client.ts';
 import type { Accounts } from '../accounts/accounts.ts';
 import type { Sessions } from '../accounts/sessions.ts';
+import type { Standing } from '../accounts/standing.ts';
 import type { Database } from '../database/database.ts';
 import type { Edus } from '../federation-api/edus.ts';
 import { CALL_MEMBER, CONFERENCE_EDU } from '../names.ts';
@@ -39,6 +40,7 @@ export interface MeetingsOptions {
   rooms: Rooms;
   accounts: Accounts;
   sessions: Sessions;
+  standing: Standing;
   sender: Sender;
   edus: Edus;
   client: FederationClient;
@@ -71,6 +73,7 @@ export function meetingsRouters(options: MeetingsOptions): MeetingsParts {
   const conferences = new Conferences({
     serverName,
     rooms,
+    rights: options.standing,
     sfu,
     sender,
     organisations,

@@ -1,16 +1,19 @@
 /** Events of our own users: built on the current state, signed, checked, stored and sent. */
 import { citedHashes, eventId, hashAndSign } from '../../federation/event.ts';
 import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
-import { BadEventError, MAX_PREV_EVENTS, parsePdu, wireForm } from '../../federation/event.ts';
+import { BadEventError, MAX_PREV_EVENTS, parsePdu, serverOf, wireForm } from '../../federation/event.ts';
+import { member } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import type { SigningKey } from '../../federation/signing.ts';
 import { HASHES_ASIDE } from '../../federation/wire-form.ts';
 import { MatrixError } from '../errors.ts';
 import type { Database } from '../database/database.ts';
+import { CALL_MEMBER } from '../names.ts';
 import { STICKY } from '../sticky-events/sticky.ts';
 import { transactionScope } from './client-transactions.ts';
-import { checkOwner } from './owned-state.ts';
+import { checkOwner, vouched } from './owned-state.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
+import type { LocalRights, RoomAct } from './ports.ts';
 import type { Room } from './room.ts';
 import type { Timeline } from './timeline.ts';
 
@@ -29,6 +32,17 @@ export interface NewEvent {
   readonly deviceId?: string;
 }
 
+export interface LocalEventsDeps {
+  readonly db: Database;
+  readonly timeline: Timeline;
+  readonly events: EventStore;
+  readonly serverName: string;
+  readonly key: SigningKey;
+  readonly rights: LocalRights;
+  /** Name and picture of a local user, and whether it is a guest, as they stand in a membership. */
+  readonly profile: (userId: string) => Promise<JsonObject>;
+}
+
 /** Where the next event of a room goes. */
 export interface RoomEnd {
   readonly prevEvents: readonly string[];
@@ -44,17 +58,29 @@ export class LocalEvents {
   readonly #events: EventStore;
   readonly #serverName: string;
   readonly #key: SigningKey;
+  readonly #rights: LocalRights;
+  readonly #profile: (userId: string) => Promise<JsonObject>;
 
-  constructor(deps: { db: Database; timeline: Timeline; events: EventStore; serverName: string; key: SigningKey }) {
+  constructor(deps: LocalEventsDeps) {
     this.#db = deps.db;
+    this.#rights = deps.rights;
+    this.#profile = deps.profile;
     this.#timeline = deps.timeline;
     this.#events = deps.events;
     this.#serverName = deps.serverName;
     this.#key = deps.key;
   }
 
-  /** Builds an event at the end of the room, without signing it. @param end where that is, if not where it was */
-  async draft(room: Room, sender: string, event: NewEvent, end?: RoomEnd): Promise<UnsignedPdu> {
+  /**
+   * Builds an event at the end of the room, without signing it. Whatever this server writes for its users passes here:
+   * their accounts must allow it, and what it says of them is what their accounts say.
+   *
+   * @param end where the end of the room is, if not where it was
+   * @throws MatrixError 403 when the account of the sender may not do this
+   */
+  async draft(room: Room, sender: string, wanted: NewEvent, end?: RoomEnd): Promise<UnsignedPdu> {
+    await this.#requireRight(sender, wanted);
+    const event = { ...wanted, content: await vouched(sender, wanted, this.#serverName, this.#profile) };
     const { prevEvents: prev, depth } = end ?? (await this.end(room));
     const draft = {
       type: event.type,
@@ -75,6 +101,19 @@ export class LocalEvents {
     draft.auth_events = this.#timeline.authEvents(room, room.state.map, draft as Pdu);
     if (room.version.eventIds === 'given') draft[HASHES_ASIDE] = await this.#citedHashes(room, draft);
     return draft;
+  }
+
+  async #requireRight(sender: string, event: NewEvent): Promise<void> {
+    if (serverOf(sender) !== this.#serverName || (await this.#takesBack(sender, event))) return;
+    await this.#rights.require(sender, actOf(sender, event));
+  }
+
+  /** Whether somebody goes or unsays something of their own, which everybody may. */
+  async #takesBack(sender: string, { type, stateKey, content, redacts }: NewEvent): Promise<boolean> {
+    if (type === 'm.room.member') return stateKey === sender && member(content, 'membership') === 'leave';
+    if (type === CALL_MEMBER && stateKey !== undefined) return Object.keys(content).length === 0;
+    if (type !== 'm.room.redaction' || redacts === undefined) return false;
+    return (await this.#events.get(redacts))?.pdu.sender === sender;
   }
 
   async #citedHashes(room: Room, { auth_events: auth, prev_events: prev }: UnsignedPdu): Promise<JsonObject> {
@@ -146,4 +185,10 @@ export class LocalEvents {
     );
     return row && this.#events.get(row.event_id);
   }
+}
+
+function actOf(sender: string, { type, stateKey, content }: NewEvent): RoomAct {
+  const membership = type === 'm.room.member' ? member(content, 'membership') : undefined;
+  if (membership === 'invite' || membership === 'knock') return membership;
+  return membership === 'join' && stateKey === sender ? 'enter' : 'write';
 }

@@ -18,7 +18,8 @@ import type { IncompleteRooms } from './incomplete-rooms.ts';
 import type { Invitation, Invitations } from './invitations.ts';
 import type { LocalEvents, NewEvent } from './local-events.ts';
 import type { Members } from './members.ts';
-import type { RemoteRooms } from './ports.ts';
+import type { LocalRights, RemoteRooms } from './ports.ts';
+import { namedByAccount } from './owned-state.ts';
 import { authoriser } from './restricted.ts';
 import { currentId } from './room.ts';
 import type { Room } from './room.ts';
@@ -45,6 +46,9 @@ export interface MembershipsDeps {
   readonly whole: (roomId: string) => Promise<void>;
   /** Name and picture of a local user, as they stand in a membership. */
   readonly profile: (userId: string) => Promise<JsonObject>;
+  readonly rights: LocalRights;
+  /** Whether a room lets guests take part. */
+  readonly letsGuestsIn: (roomId: string) => Promise<boolean>;
   /** From whom our users want to be invited. */
   readonly permissions: InvitePermissions;
   /** Tells of a membership that is no event of a room of ours. */
@@ -89,11 +93,16 @@ export class Memberships {
     options: { via?: readonly string[]; content?: JsonObject } = {},
   ): Promise<void> {
     const { serverName, members, invitations } = this.#deps;
-    const content: JsonObject = {
-      ...withoutAuthoriser(options.content ?? {}),
-      ...(await this.#deps.profile(userId)),
-      membership: 'join',
-    };
+    const { guest } = await this.#deps.rights.require(userId, 'enter');
+    // What another server has decided about its room is not known here.
+    if (guest && !(await this.#deps.letsGuestsIn(roomId))) {
+      throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'This room does not let guests in.');
+    }
+    const profile = await this.#deps.profile(userId);
+    const content = namedByAccount(
+      { ...withoutAuthoriser(options.content ?? {}), ...profile, membership: 'join' },
+      profile,
+    );
     const via = new Set(options.via);
     const servers = await members.servers(roomId);
     if (this.#deps.incomplete.lacksMembers(roomId)) {
@@ -171,6 +180,7 @@ export class Memberships {
   /** Asks to be let in. @throws MatrixError 403 when the room takes no knocks */
   async knock(userId: string, roomId: string, options: { via?: readonly string[]; reason?: string }): Promise<void> {
     const { serverName, members, inTurn, local } = this.#deps;
+    await this.#deps.rights.require(userId, 'knock');
     const content: JsonObject = {
       ...(options.reason === undefined ? {} : { reason: options.reason }),
       ...(await this.#deps.profile(userId)),

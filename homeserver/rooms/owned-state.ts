@@ -1,6 +1,9 @@
 /** State that names a user in its key and is that user's alone, where the auth rules of the room do not say so. */
+import { serverOf } from '../../federation/event.ts';
+import { member } from '../../federation/json.ts';
+import type { JsonObject } from '../../federation/json.ts';
 import { MatrixError } from '../errors.ts';
-import { CALL_MEMBER } from '../names.ts';
+import { CALL_MEMBER, GUEST_FIELD } from '../names.ts';
 
 /**
  * Memberships in a call have keys such as `_@user:server_DEVICE_m.call`, which everybody may write who may send events
@@ -13,4 +16,44 @@ export function checkOwner(sender: string, { type, stateKey }: { type: string; s
   const named = /^_?(@.*)$/s.exec(stateKey)?.[1];
   if (named === undefined || named === sender || named.startsWith(`${sender}_`)) return;
   throw new MatrixError(403, 'M_FORBIDDEN', 'This is the place of somebody else.');
+}
+
+/** What a membership says of a person, and guests can not choose: others know them only by what the door has noted. */
+const NAMES = ['displayname', 'avatar_url'];
+
+/**
+ * The content of an event with what this server vouches for: whether one of its users is a guest, and the names of its
+ * guests. Those come from the account only, whoever writes the event and by whatever way.
+ */
+export async function vouched(
+  sender: string,
+  { type, stateKey, content }: { type: string; stateKey?: string; content: JsonObject },
+  serverName: string,
+  profileOf: (userId: string) => Promise<JsonObject>,
+): Promise<JsonObject> {
+  if (stateKey === undefined) return content;
+  if (type === CALL_MEMBER && serverOf(sender) === serverName && Object.keys(content).length > 0) {
+    return withGuest(content, await profileOf(sender));
+  }
+  if (type !== 'm.room.member' || !isOf(stateKey, serverName)) return content;
+  return namedByAccount(content, await profileOf(stateKey));
+}
+
+/** The content of a membership of a local user; the profile wins where the user is a guest. */
+export function namedByAccount(content: JsonObject, profile: JsonObject): JsonObject {
+  const plain = withGuest(content, profile);
+  if (profile[GUEST_FIELD] !== true) return plain;
+  const rest = Object.fromEntries(Object.entries(plain).filter(([name]) => !NAMES.includes(name)));
+  // Who has left or was shut out needs no name.
+  const membership = member(content, 'membership');
+  return membership === 'leave' || membership === 'ban' ? rest : { ...rest, ...profile };
+}
+
+function withGuest(content: JsonObject, profile: JsonObject): JsonObject {
+  const { [GUEST_FIELD]: _said, ...rest } = content;
+  return profile[GUEST_FIELD] === true ? { ...rest, [GUEST_FIELD]: true } : rest;
+}
+
+function isOf(userId: string, serverName: string): boolean {
+  return userId.startsWith('@') && userId.endsWith(`:${serverName}`) && serverOf(userId) === serverName;
 }

@@ -24,6 +24,15 @@ export interface Sender {
   edu(destinations: Iterable<string>, type: string, content: JsonObject): void;
 }
 
+/** What somebody of this server is about to do in a room. */
+export type RoomAct = 'write' | 'enter' | 'knock' | 'invite' | 'create';
+
+/** What the accounts of this server may do, whatever rights they have in a room. */
+export interface LocalRights {
+  /** @throws MatrixError 403 */
+  require(userId: string, act: RoomAct): Promise<{ readonly guest: boolean }>;
+}
+
 /** State of a room at one point and the events that authorise it. */
 export interface RemoteState {
   readonly state: Pdu[];

@@ -19,7 +19,6 @@ import { displayName, displayTitle } from '../../protocol/display-text.ts';
 import { InvitePermissions } from '../account-data/invite-permissions.ts';
 import type { Database } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
-import { GUEST_FIELD } from '../names.ts';
 import type { Notifier } from '../stream/notifier.ts';
 import type { Positions } from '../stream/positions.ts';
 import { readToken } from '../stream/tokens.ts';
@@ -43,7 +42,7 @@ import { Members } from './members.ts';
 import { Memberships } from './memberships.ts';
 import { MessageBatches } from './message-batches.ts';
 import type { MemberOf } from './members.ts';
-import type { RemoteRooms, Sender } from './ports.ts';
+import type { LocalRights, RemoteRooms, Sender } from './ports.ts';
 import { readPage } from './pages.ts';
 import type { Page, PageQuery } from './pages.ts';
 import { Receiver } from './receive.ts';
@@ -82,6 +81,7 @@ export interface RoomsOptions {
   readonly notifier: Notifier;
   /** Name and picture of a local user, and whether it is a guest, as they stand in a membership. */
   readonly profile: (userId: string) => Promise<JsonObject>;
+  readonly rights: LocalRights;
   readonly log: Logger;
 }
 
@@ -151,7 +151,8 @@ export class Rooms {
       log,
     };
     this.#timeline = new Timeline(shared);
-    this.#local = new LocalEvents({ ...shared, timeline: this.#timeline, key });
+    const { rights, profile } = options;
+    this.#local = new LocalEvents({ ...shared, timeline: this.#timeline, key, rights, profile });
     this.#batches = new MessageBatches({
       ...shared,
       timeline: this.#timeline,
@@ -198,7 +199,12 @@ export class Rooms {
           if (!(await this.#members.servers(roomId)).has(serverName)) await task();
         }),
       whole: (roomId) => this.whole(roomId),
-      profile: options.profile,
+      profile,
+      rights,
+      letsGuestsIn: async (roomId) => {
+        const event = await this.stateEvent(roomId, 'm.room.guest_access', '');
+        return member(event?.pdu.content, 'guest_access') === 'can_join';
+      },
       permissions: new InvitePermissions(db),
       emitInvitation: (invitation) => this.#emitInvitation(invitation),
     });
@@ -258,6 +264,7 @@ export class Rooms {
   async create(sender: string, options: CreateRoomOptions): Promise<string> {
     const version = roomVersion(options.roomVersion ?? DEFAULT_ROOM_VERSION);
     if (!version) throw new MatrixError(400, 'M_UNSUPPORTED_ROOM_VERSION', 'This room version is not supported.');
+    await this.#options.rights.require(sender, 'create');
     for (const userId of options.invite ?? []) {
       if (!isUserId(userId)) throw new MatrixError(400, 'M_INVALID_PARAM', `${userId} is not a user id.`);
     }
@@ -295,13 +302,6 @@ export class Rooms {
   /** Sends an event of a local user. @throws MatrixError 403 when the room's rules forbid it, 404 for no such room */
   async send(roomId: string, sender: string, event: NewEvent): Promise<StoredEvent> {
     checkShown(event);
-    if (event.type === 'm.room.member' && event.stateKey === sender) {
-      // What this server says of its people is not theirs to change.
-      const { [GUEST_FIELD]: _said, ...content } = event.content;
-      const { [GUEST_FIELD]: guest } = await this.#options.profile(sender);
-      const vouched = guest === undefined ? content : { ...content, [GUEST_FIELD]: guest };
-      return this.#inTurn(roomId, async (room) => this.#local.send(room, sender, { ...event, content: vouched }));
-    }
     if (this.#batches.takes(event)) return this.#batches.send(roomId, sender, event);
     return this.#inTurn(roomId, async (room) => this.#local.send(room, sender, event));
   }
@@ -505,7 +505,9 @@ export class Rooms {
     if (target && target.roomId !== roomId) {
       throw new MatrixError(400, 'M_INVALID_PARAM', 'This event is in another room.');
     }
-    if (!target || target.pdu.sender === userId) return true;
+    if (target?.pdu.sender === userId) return true;
+    await this.#options.rights.require(userId, 'write');
+    if (!target) return true;
     const levels = await this.stateEvent(roomId, 'm.room.power_levels', '');
     const needed = readLevel(member(levels && signedForm(levels).content, 'redact')) ?? 50;
     return (await this.powerLevel(roomId, userId)) >= needed;

@@ -1,3 +1,4 @@
+import { Standing } from '../../homeserver/accounts/standing.ts';
 import { generateSeed, createSigningKey } from '../../federation/signing.ts';
 import { ProfileAnnouncer } from '../../homeserver/accounts/announce-profile.ts';
 import { createLog } from '../../homeserver/log.ts';
@@ -27,6 +28,7 @@ describe('A changed profile', () => {
       positions: await Positions.open(home.db),
       notifier: new Notifier(),
       profile: (userId) => home.profiles.membership(userId),
+      rights: new Standing(home.accounts),
       log: createLog('silent'),
     });
     announcer = new ProfileAnnouncer(rooms, home.profiles, createLog('silent'));

@@ -1,3 +1,4 @@
+import { Standing } from '../../homeserver/accounts/standing.ts';
 import { createSigningKey, generateSeed } from '../../federation/signing.ts';
 import { RoomLeaver } from '../../homeserver/accounts/leave-rooms.ts';
 import { createLog } from '../../homeserver/log.ts';
@@ -23,6 +24,7 @@ describe('Somebody whose account has ended', () => {
       positions: await Positions.open(home.db),
       notifier: new Notifier(),
       profile: (userId) => home.profiles.membership(userId),
+      rights: new Standing(home.accounts),
       log: createLog('silent'),
     });
     const [anna, bert] = [

@@ -15,6 +15,7 @@ import { signRequest } from '../../federation/x-matrix.ts';
 import { Accounts } from '../../homeserver/accounts/accounts.ts';
 import { requireSession } from '../../homeserver/accounts/require-session.ts';
 import { Sessions } from '../../homeserver/accounts/sessions.ts';
+import { Standing } from '../../homeserver/accounts/standing.ts';
 import { roomsRouter } from '../../homeserver/client-api/rooms.ts';
 import { migrate, openDatabase } from '../../homeserver/database/database.ts';
 import type { Database } from '../../homeserver/database/database.ts';
@@ -154,6 +155,7 @@ export async function startServer(name: string): Promise<TestServer> {
     positions,
     notifier,
     profile: async (userId) => ({ displayname: await accounts.displayName(userId) }),
+    rights: new Standing(accounts),
     log,
   });
   const federation = federationApi({
@@ -196,6 +198,7 @@ export async function startServer(name: string): Promise<TestServer> {
     bundles: parts.relations,
     isListed: (roomId) => parts.publicRooms.listed(roomId),
     parts: parts.syncParts,
+    isGuest: (userId) => accounts.isGuest(userId),
     storedFilter: () => Promise.resolve(undefined),
     requireSession: sessionRequired,
     log,

@@ -7,6 +7,7 @@ import type { StoredEvent } from '../../homeserver/rooms/rooms.ts';
 import { Notifier } from '../../homeserver/stream/notifier.ts';
 import { Positions } from '../../homeserver/stream/positions.ts';
 import { testDatabase } from '../support/database.ts';
+import { EVERYTHING } from '../support/rights.ts';
 
 const BERT = '@bert:luebeck.example';
 const CLARA = '@clara:luebeck.example';
@@ -34,6 +35,7 @@ describe('Messages of one room that come at the same time', () => {
       positions: await Positions.open(db),
       notifier: new Notifier(),
       profile: () => Promise.resolve({}),
+      rights: EVERYTHING,
       log: pino({ level: 'silent' }),
     });
     roomId = await rooms.create(BERT, {});

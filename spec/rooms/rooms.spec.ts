@@ -6,6 +6,7 @@ import { Rooms } from '../../homeserver/rooms/rooms.ts';
 import { Notifier } from '../../homeserver/stream/notifier.ts';
 import { Positions } from '../../homeserver/stream/positions.ts';
 import { testDatabase } from '../support/database.ts';
+import { EVERYTHING } from '../support/rights.ts';
 
 const BERT = '@bert:luebeck.example';
 const CLARA = '@clara:luebeck.example';
@@ -30,6 +31,7 @@ describe('Rooms', () => {
       positions: await Positions.open(db),
       notifier: new Notifier(),
       profile: (userId) => Promise.resolve({ displayname: userId.slice(1, userId.indexOf(':')) }),
+      rights: EVERYTHING,
       log: pino({ level: 'silent' }),
     });
   }

@@ -9,6 +9,7 @@ import { createSigningKey, generateSeed } from '../../federation/signing.ts';
 import { Accounts } from '../../homeserver/accounts/accounts.ts';
 import { requireSession } from '../../homeserver/accounts/require-session.ts';
 import { Sessions } from '../../homeserver/accounts/sessions.ts';
+import { Standing } from '../../homeserver/accounts/standing.ts';
 import { filterRouter } from '../../homeserver/client-api/filter.ts';
 import { roomsRouter } from '../../homeserver/client-api/rooms.ts';
 import { migrate, openDatabase } from '../../homeserver/database/database.ts';
@@ -104,6 +105,7 @@ export async function startServer(options: Partial<PersonalOptions> = {}): Promi
     positions,
     notifier,
     profile: async (userId) => ({ displayname: await accounts.displayName(userId) }),
+    rights: new Standing(accounts),
     log,
   });
   const unused = (): never => {
@@ -136,6 +138,7 @@ export async function startServer(options: Partial<PersonalOptions> = {}): Promi
     bundles: found.relations,
     isListed: (roomId) => found.publicRooms.listed(roomId),
     parts: [],
+    isGuest: (userId) => accounts.isGuest(userId),
     storedFilter: (userId, filterId) => accounts.filter(userId, filterId),
     requireSession: sessionRequired,
     log,

@@ -3,9 +3,17 @@
  * changes in one of these respects.
  */
 import { MatrixError } from '../../errors.ts';
+import type { LocalRights } from '../../rooms/ports.ts';
 import type { Rooms } from '../../rooms/rooms.ts';
 
 type RoomFacts = Pick<Rooms, 'membership' | 'stateEvent' | 'serverAllowed'>;
+
+export interface AdmissionDeps {
+  readonly rooms: RoomFacts;
+  /** What the account of a person still allows. */
+  readonly rights: LocalRights;
+  readonly serverName: string;
+}
 
 export interface Admitted {
   readonly userId: string;
@@ -27,11 +35,11 @@ export async function letsGuestsIn(rooms: Pick<Rooms, 'stateEvent'>, roomId: str
 
 /** @throws MatrixError 403 when this person of the server may not be in the conference now */
 export async function checkAdmission(
-  rooms: RoomFacts,
-  serverName: string,
+  { rooms, rights, serverName }: AdmissionDeps,
   roomId: string,
   { userId, guest }: Admitted,
 ): Promise<void> {
+  await rights.require(userId, 'write');
   const [membership, serverAllowed, tombstone, guestsAllowed] = await Promise.all([
     rooms.membership(roomId, userId),
     rooms.serverAllowed(roomId, serverName),

@@ -13,7 +13,7 @@ import type { SfuClient } from '../../../sfu/client.ts';
 import type { SfuSnapshot } from '../../../sfu/protocol.ts';
 import { MatrixError } from '../../errors.ts';
 import { CALL_MEMBER, CONFERENCE_EDU, GUEST_FIELD } from '../../names.ts';
-import type { Sender } from '../../rooms/ports.ts';
+import type { LocalRights, Sender } from '../../rooms/ports.ts';
 import type { Rooms, StoredEvent } from '../../rooms/rooms.ts';
 import { Serial } from '../../rooms/serial.ts';
 import type { Organisations } from '../organisations.ts';
@@ -50,6 +50,8 @@ const FOLLOWED = new Set(['m.room.name', 'm.room.member', 'm.room.power_levels',
 export interface ConferencesOptions {
   serverName: string;
   rooms: Rooms;
+  /** What the accounts of our people allow. */
+  rights: LocalRights;
   sfu: SfuClient;
   sender: Sender;
   organisations: Organisations;
@@ -88,7 +90,7 @@ export class Conferences {
       log,
       current: (roomId) => this.#conferences.get(roomId),
       open: (roomId) => this.#open(roomId),
-      check: (roomId, joiner) => checkAdmission(rooms, serverName, roomId, joiner),
+      check: (roomId, joiner) => checkAdmission(options, roomId, joiner),
       person: (roomId, userId, guest) => this.#person(roomId, userId, guest),
       vacated: (conference) => this.#closeIfEmpty(conference),
     });
@@ -156,7 +158,7 @@ export class Conferences {
   async join(roomId: string, joiner: Joiner, keep?: KeptMedia): Promise<ConferenceSnapshot> {
     const { rooms, organisations, serverName } = this.#options;
     if ((await rooms.membership(roomId, joiner.userId)) === 'invite') await rooms.join(joiner.userId, roomId);
-    await checkAdmission(rooms, serverName, roomId, joiner);
+    await checkAdmission(this.#options, roomId, joiner);
     await rooms.whole(roomId);
     const { conference, local, isNew, media } = await this.seats.join(roomId, joiner, keep);
     local.canInvite = await rooms.mayInvite(roomId, joiner.userId);
@@ -396,13 +398,13 @@ export class Conferences {
 
   /** A rule of the room that decides who may be here has changed: who may not is out at once. */
   async #checkEverybody(conference: Conference): Promise<void> {
-    const { rooms, serverName } = this.#options;
+    const { rooms } = this.#options;
     const { roomId } = conference;
     const removals: Promise<void>[] = [];
     const tombstone = await rooms.stateEvent(roomId, 'm.room.tombstone', '');
     for (const local of conference.seats()) {
       try {
-        await checkAdmission(rooms, serverName, roomId, local);
+        await checkAdmission(this.#options, roomId, local);
       } catch (error) {
         if (!(error instanceof MatrixError)) throw error;
         removals.push(this.seats.remove({ conference, local }, tombstone ? 'ended' : 'removed'));
