@@ -108,6 +108,7 @@ export class Relations {
     userId: string,
     query: { from?: string; limit: number; participated: boolean },
   ): Promise<{ events: StoredEvent[]; nextBatch?: string }> {
+    await this.#rooms.requireStanding(roomId, userId);
     const before = query.from === undefined ? Number.MAX_SAFE_INTEGER : readToken(query.from);
     const rows = await this.#db.query<{ parent_id: string; latest: number }>(
       `SELECT r.parent_id, max(e.position) AS latest FROM event_relations r

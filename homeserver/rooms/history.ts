@@ -90,7 +90,7 @@ export class History {
   /**
    * Whether a user may see an event.
    *
-   * @param now the user's present membership, and the stream position of it
+   * @param now the user's present membership, and up to which stream position they may look unless they are inside
    * @see Matrix specification, client-server API, "Room History Visibility"
    */
   async visibleToUser(
@@ -105,13 +105,16 @@ export class History {
     const after = (await this.#states.read(event.stateAfter)).map;
     const memberships = [await this.#membership(before, userId), await this.#membership(after, userId)];
     if (memberships.includes('join')) return true;
+    const isLater = now.membership !== undefined && now.membership !== 'join' && event.position > now.position;
     const visibilities = [await this.#visibility(before)];
     // A change of the rule itself is seen by whom the old or the new one lets see.
     if (event.pdu.type === 'm.room.history_visibility') visibilities.push(await this.#visibility(after));
     if (visibilities.includes('world_readable')) return true;
     if (memberships.includes('ban')) return event.pdu.state_key === userId;
-    if (visibilities.includes('invited') && memberships.includes('invite')) return true;
     if (event.pdu.type === 'm.room.member' && event.pdu.state_key === userId) return true;
+    // What came after somebody went out is not theirs, even if they are invited again.
+    if (isLater) return false;
+    if (visibilities.includes('invited') && memberships.includes('invite')) return true;
     if (!visibilities.includes('shared')) return false;
     // Who is outside may never have been inside: from before their time they see nothing.
     return now.membership === 'join';

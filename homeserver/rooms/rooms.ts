@@ -68,7 +68,7 @@ export type EventListener = (event: StoredEvent, info: { live: boolean }) => voi
 export interface Standing {
   /** undefined for somebody who was never in a room that is open to all. */
   readonly membership: string | undefined;
-  /** Stream position of the membership. */
+  /** Stream position up to which they may look: where they went out, if they are not inside. */
   readonly position: number;
 }
 
@@ -85,6 +85,8 @@ export interface RoomsOptions {
   readonly log: Logger;
 }
 
+/** Changes of one membership that are looked at together. */
+const CHANGES_AT_ONCE = 50;
 /** How long somebody waits who asks for the members of a room that is still being completed, in ms. */
 const WHOLE_PATIENCE_MS = 60_000;
 
@@ -262,9 +264,9 @@ export class Rooms {
 
   /** Creates a room and sends the invitations. @returns the room id @throws MatrixError */
   async create(sender: string, options: CreateRoomOptions): Promise<string> {
+    await this.#options.rights.require(sender, 'create');
     const version = roomVersion(options.roomVersion ?? DEFAULT_ROOM_VERSION);
     if (!version) throw new MatrixError(400, 'M_UNSUPPORTED_ROOM_VERSION', 'This room version is not supported.');
-    await this.#options.rights.require(sender, 'create');
     for (const userId of options.invite ?? []) {
       if (!isUserId(userId)) throw new MatrixError(400, 'M_INVALID_PARAM', `${userId} is not a user id.`);
     }
@@ -356,8 +358,8 @@ export class Rooms {
   }
 
   /**
-   * The state that a user may see: the current one of a room they are in, that of when they left, or the current one of
-   * a room whose history is open to the world.
+   * The state that a user may see: the current one of a room they are in, that of when they were inside last, or the
+   * current one of a room whose history is open to the world.
    *
    * @param at a pagination token: the state at that time, as far as the user may see it
    * @throws MatrixError 403 for anybody else
@@ -411,17 +413,36 @@ export class Rooms {
   }
 
   /**
-   * How a user stands to a room now; undefined for somebody outside a room that is not open to all. That may change at
-   * any time: whoever tells of many rooms leaves out those that have become invisible.
+   * How a user stands to a room now; undefined for somebody outside a room that is not open to all. Only who is or was
+   * inside may look: an invitation, a knock, or the end of either opens nothing. That may change at any time: whoever
+   * tells of many rooms leaves out those that have become invisible.
    */
   async standing(roomId: string, userId: string): Promise<Standing | undefined> {
     const row = await this.memberOf(roomId, userId);
-    if (row && (row.membership === 'join' || row.membership === 'leave' || row.membership === 'ban')) return row;
+    if (row?.membership === 'join') return row;
+    const wentOut = row && (await this.#wentOut(roomId, userId));
+    const isFormer = wentOut !== undefined && (row?.membership === 'leave' || row?.membership === 'ban');
+    if (isFormer) return { membership: row.membership, position: wentOut };
     const visibility = await this.stateEvent(roomId, 'm.room.history_visibility', '');
     if (member(visibility?.pdu.content, 'history_visibility') === 'world_readable') {
       return { membership: undefined, position: this.position };
     }
-    return row;
+    return wentOut === undefined ? undefined : { membership: 'leave', position: wentOut };
+  }
+
+  /** Where a user was inside last; undefined for who never was. */
+  async #wentOut(roomId: string, userId: string): Promise<number | undefined> {
+    for (let before = Number.MAX_SAFE_INTEGER; ;) {
+      const changes = await this.changes.ofMemberBefore(roomId, userId, before, CHANGES_AT_ONCE);
+      const ids = changes.flatMap(({ eventId: id, previous }) => [id, previous]).filter((id) => id !== undefined);
+      const events = await this.#events.getMany(ids);
+      const isInside = (id: string | undefined): boolean =>
+        id !== undefined && member(events.get(id)?.pdu.content, 'membership') === 'join';
+      const last = changes.find((change) => isInside(change.previous) && !isInside(change.eventId));
+      if (last) return last.position;
+      if (changes.length < CHANGES_AT_ONCE) return undefined;
+      before = changes.at(-1)?.position ?? 0;
+    }
   }
 
   /** For what is asked of one room. @throws MatrixError 403 for somebody outside a room that is not open to all */
@@ -498,7 +519,7 @@ export class Rooms {
   /**
    * Whether a user may redact an event: their own, or any with the level for it. One that we do not have may be.
    *
-   * @throws MatrixError 400 for an event of another room
+   * @throws MatrixError 400 for an event of another room, 403 when the account allows no more than to take back one's own
    */
   async mayRedact(roomId: string, userId: string, targetId: string): Promise<boolean> {
     const target = await this.#events.get(targetId);

@@ -104,6 +104,17 @@ export class StateChanges {
     return rows.map(read);
   }
 
+  /** Changes of a user's membership of one room before a position, the newest first. */
+  async ofMemberBefore(roomId: string, userId: string, before: number, limit: number): Promise<StateChange[]> {
+    const rows = await this.#db.query<Row>(
+      `SELECT position, room_id, type, state_key, event_id, previous FROM state_changes
+       WHERE type = 'm.room.member' AND state_key = $2 AND room_id = $1 AND position < $3
+       ORDER BY position DESC LIMIT $4`,
+      [roomId, userId, before, limit],
+    );
+    return rows.map(read);
+  }
+
   /** The state events that these events replaced, by their ids. */
   async replacedBy(eventIds: readonly string[]): Promise<Map<string, string>> {
     if (eventIds.length === 0) return new Map();

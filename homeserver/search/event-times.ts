@@ -59,9 +59,12 @@ export class EventTimes {
       ids.map((id) => events.get(id)).filter((event) => event !== undefined),
     );
     const own = visible && { eventId: visible.eventId, at: visible.pdu.origin_server_ts };
-    const found = (await this.#mayBeElsewhere(roomId, at, dir, own))
-      ? closer(at, own, await this.#elsewhere(roomId, at, dir))
-      : own;
+    // Of what others have, only who is inside may see whatever there is.
+    const isInside = standing.membership === 'join';
+    const found =
+      isInside && (await this.#mayBeElsewhere(roomId, at, dir, own))
+        ? closer(at, own, await this.#elsewhere(roomId, at, dir))
+        : own;
     if (!found) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no event before or after this time.');
     return found;
   }
