@@ -104,6 +104,22 @@ export const linkSchema = z.object({
 });
 export type Link = z.infer<typeof linkSchema>;
 
+/** `GET /meetings/:roomId/links`: the links that let people in, for those who may make links. Their secrets are not kept. */
+export const linkListSchema = z.object({
+  links: listOf(
+    z.object({
+      linkId: z.string(),
+      /** User id of who made it. */
+      createdBy: z.string(),
+      createdAt: timeSchema.catch(0),
+      expiresAt: shownTimeSchema,
+      /** Guests who came in by it. */
+      guests: z.number().int().min(0).catch(0),
+    }),
+  ),
+});
+export type LinkList = z.infer<typeof linkListSchema>;
+
 /** `GET /links/:token`, no authentication: what the guest sees before entering. */
 export const linkPreviewSchema = z.object({
   roomId: z.string(),

@@ -9,7 +9,7 @@ import {
   newLinkSchema,
   newMeetingSchema,
 } from '../../protocol/client-api.ts';
-import type { Meeting, MeetingDetails } from '../../protocol/client-api.ts';
+import type { LinkList, Meeting, MeetingDetails } from '../../protocol/client-api.ts';
 import type { Accounts } from '../accounts/accounts.ts';
 import { cookie } from '../accounts/cookies.ts';
 import { newSecret } from '../accounts/secrets.ts';
@@ -41,23 +41,8 @@ export interface MeetingsRouterOptions {
   limitAnonymous: RequestHandler;
 }
 
-function parse<S extends z.ZodType>(schema: S, body: unknown): z.output<S> {
-  const parsed = schema.safeParse(body ?? {});
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new MatrixError(400, 'M_BAD_JSON', `${issue?.path.join('.') || 'body'}: ${issue?.message ?? 'malformed'}`);
-}
-
-function requester(response: Response): Requester {
-  return response.locals['requester'] as Requester;
-}
-
-    standing,
-function parameter(request: Request, name: string): string {
-  const value = request.params[name];
-  if (typeof value !== 'string') throw new MatrixError(404, 'M_NOT_FOUND', 'Not found.');
-  return value;
-}
+/** By what a browser is known again whose guest was banned. */
+const BROWSER_COOKIE = 'hansetag_guest';
 
 export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
   const {
@@ -147,6 +132,21 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
     });
   });
 
+  router.get('/meetings/:roomId/links', requireSession, async (request, response) => {
+    const roomId = parameter(request, 'roomId');
+    await requireInvite(requesterOf(response).userId, roomId);
+    const list: LinkList = {
+      links: (await links.list(roomId)).map(({ linkId, createdBy, createdAt, expiresAt, guests }) => ({
+        linkId,
+        createdBy,
+        createdAt,
+        guests,
+        ...(expiresAt === undefined ? {} : { expiresAt }),
+      })),
+    };
+    response.json(list);
+  });
+
   router.delete('/meetings/:roomId/links/:linkId', requireSession, async (request, response) => {
     const roomId = parameter(request, 'roomId');
     await requireInvite(requester(response).userId, roomId);
@@ -169,12 +169,24 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
     throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'This meeting does not let guests in.');
   };
 
+  /**
+   * Who was banned as a guest does not come in anew with the same browser. Another browser is another person to us: a
+   * link is for whoever has it, and only its end shuts everybody out.
+   */
+  const requireNoBan = async (roomId: string, browser: string | undefined): Promise<void> => {
+    if (browser === undefined) return;
+    for (const userId of await links.ofBrowser(roomId, browser)) {
+      if ((await rooms.membership(roomId, userId)) !== 'ban') continue;
+      throw new MatrixError(403, 'M_FORBIDDEN', 'You have been removed from this meeting.');
+    }
+  };
+
   /** Enters by link: the link's maker invites, so that the room's own rules let the person in. */
-  const enter = async (link: GuestLink, userId: string): Promise<void> => {
+  const enter = async (link: GuestLink, userId: string, browser?: string): Promise<void> => {
     const guest = await accounts.isGuest(userId);
     if (guest) {
       await requireGuestsIn(link.roomId);
-      await links.noteEntry(link.linkId, userId);
+      await links.noteEntry(link.linkId, userId, browser);
     }
     if ((await rooms.membership(link.roomId, userId)) === 'join') return;
     if ((await rooms.membership(link.roomId, userId)) !== 'invite') {
@@ -198,8 +210,18 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
     if (!displayName) throw new MatrixError(400, 'M_MISSING_PARAM', 'Please say your name.');
     // No account is made for somebody whom the meeting does not let in.
     await requireGuestsIn(link.roomId);
+    const known = cookie(request, BROWSER_COOKIE);
+    const browser = known !== undefined && /^[A-Za-z0-9_-]{22,64}$/.test(known) ? known : newSecret('');
+    await requireNoBan(link.roomId, browser);
+    // For as long as the browser is open, and for links only.
+    response.cookie(BROWSER_COOKIE, browser, {
+      httpOnly: true,
+      sameSite: 'strict',
+      secure: publicUrl.startsWith('https:'),
+      path: '/_hansetag/client/v1/links',
+    });
     const userId = await accounts.createGuest(displayName);
-    await enter(link, userId);
+    await enter(link, userId, browser);
     const session = await sessions.create(userId, { displayName: 'Guest' });
     response.json({
       roomId: link.roomId,
