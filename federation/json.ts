@@ -284,6 +284,14 @@ const DIGIT_0 = 0x30;
 /** Integers of up to this many digits need no further look. */
 const SAFE_DIGITS = 15;
 
+/**
+ * The prototype of all objects that are read. They inherit nothing under any name, so that each name can be a member. To
+ * be compared with a number where one was expected they must have some primitive value: without, that throws.
+ */
+const PLAIN: object = Object.freeze(
+  Object.create(null, { [Symbol.toPrimitive]: { value: () => '[object]' } }) as object,
+);
+
 /** Reads with a stack of its own, so that it can stop anywhere and no depth of nesting overflows that of the engine. */
 class Parser {
   readonly #text: string;
@@ -350,7 +358,7 @@ class Parser {
     switch (this.#text[this.#at]) {
       case '{': {
         this.#enter();
-        const object = Object.create(null) as JsonObject;
+        const object = Object.create(PLAIN) as JsonObject;
         if (this.#closes('}')) return object;
         const opened = { kind: 'object' as const, object, key: '', members: 0 };
         opened.key = this.#memberName(opened);

@@ -2,6 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import type { ErrorRequestHandler, Request, RequestHandler, Response, Router } from 'express';
 import type { Logger } from 'pino';
+import { IdentifierError } from '../federation/identifiers.ts';
+import { CanonicalJsonError } from '../federation/json.ts';
+import { isUnstorable } from './database/database.ts';
 
 /** An error that the asker is told. @see Matrix specification, client-server API, "Standard error response" */
 export class MatrixError extends Error {
@@ -19,19 +22,32 @@ export class MatrixError extends Error {
   }
 }
 
-/** One item of a list; undefined when the asker may not know of it any more, so that it is left out of the list. */
-export async function unlessInvisible<T>(item: Promise<T>): Promise<T | undefined> {
-  try {
 /** Somebody keeps as many things as they may. @see Matrix specification, client-server API, "Common error codes" */
 export function tooMuchKept(message: string): MatrixError {
   return new MatrixError(403, 'M_RESOURCE_LIMIT_EXCEEDED', message);
 }
 
+/** One item of a list; undefined when the asker may not know of it any more, so that it is left out of the list. */
+export async function unlessInvisible<T>(item: Promise<T>): Promise<T | undefined> {
+  try {
     return await item;
   } catch (error) {
     if (error instanceof MatrixError && (error.status === 403 || error.status === 404)) return undefined;
     throw error;
   }
+}
+
+/**
+ * What some errors below the routers mean: the asker has sent something that no identifier, no event or no text of the
+ * database can be. Schemas catch most of it; what they let through is still not this server's fault.
+ */
+export function asRefusal(error: unknown): MatrixError | undefined {
+  if (error instanceof MatrixError) return error;
+  if (error instanceof URIError) return new MatrixError(400, 'M_INVALID_PARAM', 'The address is malformed.');
+  if (error instanceof IdentifierError) return new MatrixError(400, 'M_INVALID_PARAM', error.message);
+  if (error instanceof CanonicalJsonError) return new MatrixError(400, 'M_BAD_JSON', error.message);
+  if (isUnstorable(error)) return new MatrixError(400, 'M_BAD_JSON', 'There is a character that can not be stored.');
+  return undefined;
 }
 
 type Handler = (request: Request, response: Response) => unknown;
@@ -73,12 +89,9 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
       response.end();
       return;
     }
-    if (error instanceof MatrixError) {
-      response.status(error.status).json({ errcode: error.errcode, error: error.message, ...error.extra });
-      return;
-    }
-    if (error instanceof URIError) {
-      response.status(400).json({ errcode: 'M_INVALID_PARAM', error: 'The address is malformed.' });
+    const refusal = asRefusal(error);
+    if (refusal) {
+      response.status(refusal.status).json({ errcode: refusal.errcode, error: refusal.message, ...refusal.extra });
       return;
     }
     const reference = randomBytes(4).toString('hex');

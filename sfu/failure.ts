@@ -20,6 +20,8 @@ function codeOf(error: unknown): SfuErrorCode {
   if (error instanceof mediasoupErrors.NotFoundError) return 'not-found';
   if (error instanceof mediasoupErrors.UnsupportedError) return 'unsupported';
   if (error instanceof z.ZodError || error instanceof TypeError) return 'bad-request';
+  // The worker tells its refusals apart only by their texts: two producers of a transport with one SSRC, for instance.
+  if (error instanceof Error && /\balready (exists|in use)\b/.test(error.message)) return 'conflict';
   return 'internal';
 }
 

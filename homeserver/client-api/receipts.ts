@@ -11,7 +11,11 @@ export interface ReceiptsRouterOptions {
   readonly requireSession: RequestHandler;
 }
 
-const eventId = z.string().max(255).optional();
+const eventId = z
+  .string()
+  .max(255)
+  .regex(/^[^\0]*$/, 'has a NUL')
+  .optional();
 const markersSchema = z.looseObject({ 'm.fully_read': eventId, 'm.read': eventId, 'm.read.private': eventId });
 const receiptSchema = z.looseObject({ thread_id: z.unknown().optional() });
 const KINDS: readonly string[] = ['m.read', 'm.read.private'] satisfies ReceiptKind[];
@@ -31,7 +35,7 @@ export function receiptsRouter({ receipts, requireSession }: ReceiptsRouterOptio
           parameter(request, 'eventId'),
         ];
         const { thread_id: threadId } = parseBody(receiptSchema, request.body);
-        if (threadId !== undefined && (typeof threadId !== 'string' || threadId === '' || threadId.length > 255)) {
+        if (threadId !== undefined && (typeof threadId !== 'string' || !/^[^\0]{1,255}$/.test(threadId))) {
           throw new MatrixError(400, 'M_INVALID_PARAM', 'thread_id must be text that is not empty.');
         }
         if (kind === 'm.fully_read') {

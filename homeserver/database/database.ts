@@ -23,6 +23,8 @@ const MIGRATIONS = 'migrations';
 const POOL_SIZE = 16;
 const FOREIGN_KEY_VIOLATION = '23503';
 const UNIQUE_VIOLATION = '23505';
+/** character_not_in_repertoire and untranslatable_character. */
+const UNSTORABLE: readonly string[] = ['22021', '22P05'];
 const ANY_CONNECTION = { type: 'write' } as const;
 /** How long to wait for a connection at start, in ms: PostgreSQL may be starting at the same time. */
 const START_PATIENCE_MS = 30_000;
@@ -119,6 +121,11 @@ export function isForeignKeyViolation(error: unknown): boolean {
 /** Whether a statement failed because what it adds is there already. */
 export function isUniqueViolation(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === UNIQUE_VIOLATION;
+}
+
+/** Whether a statement failed because of a character that the database keeps in no text, such as NUL. */
+export function isUnstorable(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && UNSTORABLE.includes(error.code ?? '');
 }
 
 /** The connection of a transaction; its types do not tell of it. @throws Error when the transaction is over */

@@ -1,7 +1,6 @@
 /** `/_hansetag/client/v1/meetings` and `/links`: parse, call, answer. The rules are in meetings.ts and guest-links.ts. */
 import express from 'express';
-import type { ErrorRequestHandler, Request, RequestHandler, Response, Router } from 'express';
-import type { z } from 'zod';
+import type { ErrorRequestHandler, RequestHandler, Router } from 'express';
 import {
   answerSchema,
   inviteSchema,
@@ -32,8 +31,8 @@ export interface MeetingsRouterOptions {
   links: GuestLinks;
   rooms: Rooms;
   accounts: Accounts;
-  standing: Pick<Standing, 'isGood'>;
   sessions: Sessions;
+  standing: Pick<Standing, 'isGood'>;
   organisations: Organisations;
   publicUrl: string;
   requireSession: RequestHandler;
@@ -53,6 +52,7 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
     rooms,
     accounts,
     sessions,
+    standing,
     organisations,
     publicUrl,
     requireSession,
@@ -76,13 +76,13 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
   };
 
   router.get('/meetings', requireSession, async (_request, response) => {
-    response.json({ meetings: await meetings.list(requester(response).userId) });
+    response.json({ meetings: await meetings.list(requesterOf(response).userId) });
   });
 
   router.post('/meetings', requireSession, async (request, response) => {
-    const { userId, guest } = requester(response);
+    const { userId, guest } = requesterOf(response);
     if (guest) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests can not create meetings.');
-    const { invite, transactionId, ...plan } = parse(newMeetingSchema, request.body);
+    const { invite, transactionId, ...plan } = parseBody(newMeetingSchema, request.body);
     const roomId = await transactions.once(userId, transactionId, () => meetings.create(userId, plan));
     const invitations = await inviting.invite(userId, roomId, invite);
     const meeting: Meeting = await meetings.details(userId, roomId);
@@ -90,7 +90,7 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
   });
 
   router.get('/meetings/:roomId', requireSession, async (request, response) => {
-    const { userId } = requester(response);
+    const { userId } = requesterOf(response);
     const roomId = parameter(request, 'roomId');
     const invitations = inviting.late(userId, roomId);
     const details: MeetingDetails = { ...(await meetings.details(userId, roomId)), invitations };
@@ -98,17 +98,17 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
   });
 
   router.post('/meetings/:roomId/invitations', requireSession, async (request, response) => {
-    const { userId } = requester(response);
+    const { userId } = requesterOf(response);
     const roomId = parameter(request, 'roomId');
-    const { userIds } = parse(inviteSchema, request.body);
+    const { userIds } = parseBody(inviteSchema, request.body);
     await requireInvite(userId, roomId);
     response.json({ results: await inviting.invite(userId, roomId, userIds) });
   });
 
   router.post('/meetings/:roomId/answer', requireSession, async (request, response) => {
-    const { userId } = requester(response);
+    const { userId } = requesterOf(response);
     const roomId = parameter(request, 'roomId');
-    const { answer } = parse(answerSchema, request.body);
+    const { answer } = parseBody(answerSchema, request.body);
     if ((await rooms.membership(roomId, userId)) !== 'invite') {
       throw new MatrixError(404, 'M_NOT_FOUND', 'There is no invitation to answer.');
     }
@@ -120,9 +120,9 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
   });
 
   router.post('/meetings/:roomId/links', requireSession, async (request, response) => {
-    const { userId } = requester(response);
+    const { userId } = requesterOf(response);
     const roomId = parameter(request, 'roomId');
-    const { expiresAt } = parse(newLinkSchema, request.body);
+    const { expiresAt } = parseBody(newLinkSchema, request.body);
     await requireInvite(userId, roomId);
     const link = await links.create(roomId, userId, expiresAt);
     response.json({
@@ -149,7 +149,7 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
 
   router.delete('/meetings/:roomId/links/:linkId', requireSession, async (request, response) => {
     const roomId = parameter(request, 'roomId');
-    await requireInvite(requester(response).userId, roomId);
+    await requireInvite(requesterOf(response).userId, roomId);
     const linkId = parameter(request, 'linkId');
     if (!(await links.revoke(roomId, linkId))) {
       throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such link.');
@@ -201,7 +201,7 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
 
   router.post('/links/:token/join', limitAnonymous, async (request, response, next) => {
     const link = await foundLink(parameter(request, 'token'));
-    const { displayName } = parse(joinLinkSchema, request.body);
+    const { displayName } = parseBody(joinLinkSchema, request.body);
     if (request.headers.authorization !== undefined) {
       response.locals['link'] = link;
       next();
@@ -235,7 +235,7 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
   });
   router.post('/links/:token/join', requireSession, async (_request, response) => {
     const link = response.locals['link'] as GuestLink;
-    await enter(link, requester(response).userId);
+    await enter(link, requesterOf(response).userId);
     response.json({ roomId: link.roomId });
   });
 

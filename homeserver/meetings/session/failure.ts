@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { ErrorCode, ProtocolError } from '../../../protocol/session.ts';
 import { SfuError } from '../../../sfu/client.ts';
-import { MatrixError } from '../../errors.ts';
+import { asRefusal } from '../../errors.ts';
 import { SeatError } from '../conference/seats.ts';
 
 /** A request that was refused for a reason that the client can tell a person. */
@@ -25,16 +25,14 @@ function codeOf(error: unknown): ErrorCode {
     if (error.code === 'not-found' || error.code === 'conflict' || error.code === 'bad-request') return error.code;
     return error.code === 'unsupported' ? 'bad-request' : 'internal';
   }
-  if (error instanceof MatrixError) {
-    if (error.status === 401) return 'unauthorised';
-    if (error.status === 403) return 'forbidden';
-    if (error.status === 404) return 'not-found';
-    if (error.status === 413) return 'too-large';
-    if (error.status === 429) return 'too-many-requests';
-    if (error.status === 502 || error.status === 504) return 'organisation-unreachable';
-    return error.status < 500 ? 'bad-request' : 'internal';
-  }
-  return 'internal';
+  const status = asRefusal(error)?.status ?? 500;
+  if (status === 401) return 'unauthorised';
+  if (status === 403) return 'forbidden';
+  if (status === 404) return 'not-found';
+  if (status === 413) return 'too-large';
+  if (status === 429) return 'too-many-requests';
+  if (status === 502 || status === 504) return 'organisation-unreachable';
+  return status < 500 ? 'bad-request' : 'internal';
 }
 
 /**
@@ -52,7 +50,8 @@ export function protocolError(
     const [issue] = error.issues;
     return { code, message: `Malformed request: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`, reference };
   }
-  const message = code === 'internal' || !(error instanceof Error) ? 'Internal error.' : error.message;
+  const message =
+    code === 'internal' || !(error instanceof Error) ? 'Internal error.' : (asRefusal(error) ?? error).message;
   const { organisation, retry_after_ms: retryAfterMs } = detailsOf(error);
   return {
     code,
@@ -65,5 +64,5 @@ export function protocolError(
 
 function detailsOf(error: unknown): Readonly<Record<string, unknown>> {
   if (error instanceof ProtocolFailure) return { organisation: error.organisation };
-  return error instanceof MatrixError ? error.extra : {};
+  return asRefusal(error)?.extra ?? {};
 }

@@ -11,10 +11,11 @@ import {
   SESSION_MAX_FRAME,
   SESSION_VERSION,
 } from '../../../protocol/session.ts';
+import { DEPTH, parseWithAnyNumbers } from '../../../federation/json.ts';
 import { displayName } from '../../../protocol/display-text.ts';
 import type { Sessions } from '../../accounts/sessions.ts';
-import { localpartOf } from '../people.ts';
 import { SESSIONS_OF_DEVICE } from '../../limits.ts';
+import { localpartOf } from '../people.ts';
 import type { Conferences } from '../conference/conferences.ts';
 import { ProtocolFailure, protocolError } from './failure.ts';
 import { Allowance, FrameGate } from './frame-gate.ts';
@@ -273,7 +274,7 @@ function parseFrame(data: RawData, binary: boolean): { id: number; method: Metho
   if (binary) throw new ProtocolFailure('bad-request', 'Frames are text.');
   let json: unknown;
   try {
-    json = JSON.parse((data as Buffer).toString('utf8'));
+    json = parseWithAnyNumbers((data as Buffer).toString('utf8'), DEPTH.written);
   } catch {
     throw new ProtocolFailure('bad-request', 'The frame is not JSON.');
   }
