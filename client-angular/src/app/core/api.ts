@@ -9,6 +9,8 @@ import {
   type JoinLinkResult,
   joinLinkResultSchema,
   type Link,
+  type LinkList,
+  linkListSchema,
   type LinkPreview,
   linkPreviewSchema,
   linkSchema,
@@ -84,6 +86,18 @@ export class Api {
       method: 'POST',
       body: {},
     });
+  }
+
+  /** Links that let guests in, the newest first. */
+  async links(roomId: string): Promise<LinkList['links']> {
+    const path = `${BASE}/meetings/${encodeURIComponent(roomId)}/links`;
+    return (await this.#auth.request(linkListSchema, path)).links;
+  }
+
+  /** Ends a link; guests who came by it leave. */
+  async endLink(roomId: string, linkId: string): Promise<void> {
+    const path = `${BASE}/meetings/${encodeURIComponent(roomId)}/links/${encodeURIComponent(linkId)}`;
+    await this.#auth.request(z.unknown(), path, { method: 'DELETE' });
   }
 
   async linkPreview(token: string): Promise<LinkPreview> {

@@ -23,6 +23,7 @@ import {
 import { Api } from '../core/api.ts';
 import { errorText } from '../core/error-text.ts';
 import { OrganisationNames } from '../core/organisation-names.ts';
+import { GuestLinks } from './guest-links.ts';
 import { Icon } from './icon.ts';
 import { InvitePeople } from './invite-people.ts';
 import { Notice } from './notice.ts';
@@ -36,7 +37,7 @@ export interface InviteDialogData {
 
 @Component({
   selector: 'ht-invite-dialog',
-  imports: [MatButton, MatDialogActions, MatDialogContent, MatDialogTitle, Icon, InvitePeople, Notice],
+  imports: [MatButton, MatDialogActions, MatDialogContent, MatDialogTitle, GuestLinks, Icon, InvitePeople, Notice],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './invite-dialog.html',
   styleUrl: './dialog.scss',
@@ -49,6 +50,7 @@ export class InviteDialog {
   readonly #destroyed = inject(DestroyRef);
   readonly #names = inject(OrganisationNames);
   protected readonly field = viewChild<ElementRef<HTMLInputElement>>('field');
+  protected readonly links = viewChild(GuestLinks);
   protected readonly dialog = inject<MatDialogRef<InviteDialog>>(MatDialogRef);
   protected readonly data = inject<InviteDialogData>(MAT_DIALOG_DATA);
   protected readonly busy = signal(false);
@@ -66,6 +68,7 @@ export class InviteDialog {
     this.failure.set(undefined);
     try {
       this.url.set((await this.#api.createLink(this.data.roomId)).url);
+      void this.links()?.load();
       // The link takes the place of the button that was pressed.
       if (!this.#destroyed.destroyed)
         afterNextRender({ read: () => this.field()?.nativeElement.focus() }, { injector: this.#injector });
