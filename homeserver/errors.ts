@@ -47,7 +47,10 @@ export function asRefusal(error: unknown): MatrixError | undefined {
   if (error instanceof IdentifierError) return new MatrixError(400, 'M_INVALID_PARAM', error.message);
   if (error instanceof CanonicalJsonError) return new MatrixError(400, 'M_BAD_JSON', error.message);
   if (isUnstorable(error)) return new MatrixError(400, 'M_BAD_JSON', 'There is a character that can not be stored.');
-  return undefined;
+  // As the parsers of Express throw them: a form that is too long, or none.
+  const status = error instanceof Error && 'status' in error ? error.status : undefined;
+  if (typeof status !== 'number' || status < 400 || status > 499) return undefined;
+  return new MatrixError(status, status === 413 ? 'M_TOO_LARGE' : 'M_INVALID_PARAM', 'The request is malformed.');
 }
 
 type Handler = (request: Request, response: Response) => unknown;
@@ -83,8 +86,9 @@ export const unknownPath: RequestHandler = () => {
 export function errorHandler(log: Logger): ErrorRequestHandler {
   // Express recognises error handlers by their four parameters.
   return (error: unknown, request, response, _next) => {
-    // Who asked was cut off in the middle of the question: nobody waits for an answer, and nothing failed here.
-    if (request.destroyed && !request.complete) return;
+    // Who asked was cut off in the question, or after it and before we had read it: nobody waits for an answer, and
+    // nothing failed here.
+    if (request.socket.destroyed || (request.destroyed && !request.complete)) return;
     if (response.headersSent) {
       response.end();
       return;

@@ -57,7 +57,9 @@ export class GuestAccess {
     router.put(GUEST_RULE, (request, response, next) => {
       const json = response.json.bind(response);
       response.json = (body) => {
-        void (this.#removals.get(parameter(request, 'roomId')) ?? Promise.resolve()).then(() => json(body));
+        // Whatever the answer is, it is given: also that the room's id is malformed.
+        const removal = this.#removals.get(String(request.params['roomId'])) ?? Promise.resolve();
+        void removal.then(() => json(body));
         return response;
       };
       next();
