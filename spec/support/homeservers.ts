@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Logger } from 'pino';
 import { demoCertificates } from '../../deploy/demo-authority.ts';
 import { loadConfig } from '../../homeserver/config.ts';
 import { createLog } from '../../homeserver/log.ts';
@@ -57,6 +58,7 @@ export async function startHomeservers(
   count: number,
   settings: Settings | ((index: number) => Settings) = {},
   hosts: readonly ('localhost' | '127.0.0.1')[] = [],
+  log: Logger = createLog('silent'),
 ): Promise<TestFederation> {
   const folder = mkdtempSync(join(tmpdir(), 'hansetag-servers-'));
   const address = '127.0.0.1';
@@ -91,7 +93,6 @@ export async function startHomeservers(
       DATABASE_URL: database.url,
       ...(typeof settings === 'function' ? settings(index) : settings),
     });
-    const log = createLog('silent');
     let running: Homeserver | undefined = await startHomeserver(config, log);
     servers.push({
       serverName,

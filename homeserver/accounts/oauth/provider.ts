@@ -5,6 +5,7 @@
  * @see Matrix specification, client-server API, "OAuth 2.0 API"
  */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import type { EventEmitter } from 'node:events';
 import { errors, Provider } from 'oidc-provider';
 import type { JWK, KoaContextWithOIDC } from 'oidc-provider';
 import type { Logger } from 'pino';
@@ -135,6 +136,18 @@ export async function oauthProvider(options: OauthProviderOptions): Promise<Prov
   });
   // The handler in front sets these headers itself.
   provider.proxy = true;
+  provider.use(async (context: KoaContextWithOIDC, next) => {
+    try {
+      await next();
+    } catch (error) {
+      // A form that comes without the session of its page: oidc-provider 9.13 has refused it, and fails at saving that session.
+      if (!(error instanceof TypeError) || context.oidc.session?.exp !== undefined) throw error;
+      if (context.body === undefined) throw error;
+    }
+  });
+  // A browser that has gone away; without this Koa writes it to the console.
+  const events: EventEmitter = provider;
+  events.on('error', (error: unknown) => log.info({ err: error }, 'an answer of the OAuth 2.0 API was not sent'));
   provider.on('server_error', (_context, error) => log.warn({ err: error }, 'the OAuth 2.0 API failed'));
   return provider;
 }
