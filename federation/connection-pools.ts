@@ -23,7 +23,7 @@ interface Found extends Connection {
 const MAX_SERVERS = 200;
 const CONNECTIONS_PER_SERVER = 6;
 const LOCATION_LIFETIME_MS = 5 * 60_000;
-const CONNECT_TIMEOUT_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 3_000;
 const KEEP_ALIVE_MS = 30_000;
 
 /** Keeps connections open for further requests: few per server, and to a limited number of servers. */
