@@ -1,5 +1,6 @@
 /**
- * What `npm start`, `npm test`, `npm run bench` and `npm run soak` run: sets up whatever is missing, then starts the program.
+ * What `npm start`, `npm test`, `npm run bench`, `npm run soak` and `npm run fuzz` run: sets up whatever is missing, then
+ * starts the program.
  *
  * Plain JavaScript for Node 20 without dependencies, because on a clean clone there is nothing else yet. Every step is
  * skipped when it is done already and can be interrupted at any point.
@@ -17,7 +18,9 @@ import { areInstalled, installNpmPackages } from './npm-packages.mjs';
 import { duration, SetUpError, step } from './progress.mjs';
 import { endPrograms } from './program.mjs';
 
-const COMMANDS = ['start', 'test', 'bench', 'soak'];
+const COMMANDS = ['start', 'test', 'bench', 'soak', 'fuzz'];
+/** What needs neither a browser nor a network of its own. */
+const NEEDS_LITTLE = ['start', 'soak', 'fuzz'];
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 const LOWEST_NODE = 20;
 const PARENT_CHECK_MS = 1_000;
@@ -42,9 +45,9 @@ async function setUp(forCommand) {
   const varDir = join(ROOT, 'var');
   const unlock = await lockFolder(varDir);
   try {
-    const needsBrowser = !['start', 'soak'].includes(forCommand) && process.env.CHROME_BIN === undefined;
+    const needsBrowser = !NEEDS_LITTLE.includes(forCommand) && process.env.CHROME_BIN === undefined;
     // Only root can make the network in which packets are counted and lost.
-    const needsNetwork = !['start', 'soak'].includes(forCommand) && process.getuid?.() === 0;
+    const needsNetwork = !NEEDS_LITTLE.includes(forCommand) && process.getuid?.() === 0;
     // Firefox has media in such a network only; a display that nobody sees lets it share a screen.
     const needsFirefox = forCommand === 'test' && needsNetwork;
     await debianPackages([

@@ -4,6 +4,8 @@ import { connect, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { SfuConfig } from '../../../sfu/config.ts';
 import type { SfuSnapshot } from '../../../sfu/protocol.ts';
 import { startSfu, type RunningSfu } from '../../../sfu/server.ts';
 import { SECRET, silent, workerBin } from '../../sfu/support.ts';
@@ -14,37 +16,37 @@ const BASE_PORT = 12_000 + (process.pid % 70) * 100;
 export class MediaServer {
   readonly running: RunningSfu;
   readonly address: string;
+  readonly config: SfuConfig;
   readonly line: SlowLine;
   readonly #folder: string;
 
-  private constructor(running: RunningSfu, address: string, line: SlowLine, folder: string) {
+  private constructor(running: RunningSfu, config: SfuConfig, line: SlowLine, folder: string) {
     this.running = running;
-    this.address = address;
+    this.config = config;
+    this.address = config.listenIp;
     this.line = line;
     this.#folder = folder;
   }
 
   /** @param address on loopback, one for each media server of a spec */
-  static async start(address = '127.0.0.2'): Promise<MediaServer> {
+  static async start(address = '127.0.0.2', log: Logger = silent): Promise<MediaServer> {
     const folder = mkdtempSync(join(tmpdir(), 'hansetag-media-'));
     const path = join(folder, 'sfu.sock');
-    const running = await startSfu(
-      {
-        control: { path },
-        secret: SECRET,
-        listenIp: address,
-        announcedAddress: undefined,
-        clientIps: [],
-        webRtcPort: BASE_PORT,
-        probePort: BASE_PORT + 1,
-        linkPorts: { min: BASE_PORT + 10, max: BASE_PORT + 99 },
-        workers: 1,
-        workerBin: await workerBin(),
-        logLevel: 'silent',
-      },
-      silent,
-    );
-    return new MediaServer(running, address, await SlowLine.open(path, join(folder, 'line.sock')), folder);
+    const config: SfuConfig = {
+      control: { path },
+      secret: SECRET,
+      listenIp: address,
+      announcedAddress: undefined,
+      clientIps: [],
+      webRtcPort: BASE_PORT,
+      probePort: BASE_PORT + 1,
+      linkPorts: { min: BASE_PORT + 10, max: BASE_PORT + 99 },
+      workers: 1,
+      workerBin: await workerBin(),
+      logLevel: 'silent',
+    };
+    const running = await startSfu(config, log);
+    return new MediaServer(running, config, await SlowLine.open(path, join(folder, 'line.sock')), folder);
   }
 
   /** For a homeserver that uses it. */

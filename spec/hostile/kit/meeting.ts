@@ -81,17 +81,9 @@ export class MeetingPlace {
     });
   }
 
-  /** Makes an administrator as the tools of Synapse do. @returns the access token */
+  /** Makes an administrator. @returns the access token */
   async registerAdmin(): Promise<string> {
-    const url = `${this.server.url}/_synapse/admin/v1/register`;
-    const { nonce } = (await (await fetch(url)).json()) as { nonce: string };
-    const user = { username: 'root', password: 'a long enough password' };
-    const mac = createHmac('sha1', ADMIN_SECRET)
-      .update([nonce, user.username, user.password, 'admin'].join('\0'))
-      .digest('hex');
-    const body = JSON.stringify({ ...user, nonce, admin: true, mac });
-    const made: unknown = await (await fetch(url, { method: 'POST', body })).json();
-    return String(at(made, 'access_token'));
+    return registerAdmin(this.server.url, ADMIN_SECRET);
   }
 
   async member(user: TestUser): Promise<Member> {
@@ -146,4 +138,17 @@ export class MeetingPlace {
     await this.federation.close();
     await this.media.close();
   }
+}
+
+/** Makes an administrator as the tools of Synapse do. @returns the access token */
+export async function registerAdmin(serverUrl: string, secret: string): Promise<string> {
+  const url = `${serverUrl}/_synapse/admin/v1/register`;
+  const { nonce } = (await (await fetch(url)).json()) as { nonce: string };
+  const user = { username: 'root', password: 'a long enough password' };
+  const mac = createHmac('sha1', secret)
+    .update([nonce, user.username, user.password, 'admin'].join('\0'))
+    .digest('hex');
+  const body = JSON.stringify({ ...user, nonce, admin: true, mac });
+  const made: unknown = await (await fetch(url, { method: 'POST', body })).json();
+  return String(at(made, 'access_token'));
 }
