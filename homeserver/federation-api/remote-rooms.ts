@@ -145,18 +145,26 @@ export class FederatedRooms implements RemoteRooms {
         min_depth: 0,
       },
       holdsEvents: true,
+      ...within(query.timeoutMs),
     });
     const given = parse(missingSchema, answer, query.server).events.slice(0, query.limit);
     return checkedEvents(given, query.version, this.#deps.keyring);
   }
 
-  async stateAt(roomId: string, id: string, servers: readonly string[], version: RoomVersion): Promise<RemoteState> {
+  async stateAt(
+    roomId: string,
+    id: string,
+    servers: readonly string[],
+    version: RoomVersion,
+    timeoutMs = JOIN_TIMEOUT_MS,
+  ): Promise<RemoteState> {
     const { rooms, keyring } = this.#deps;
+    const patiently = { ...WHOLE_STATE, timeoutMs };
     return firstThatAnswers(servers, async (server) => {
       const query = `${encodeURIComponent(roomId)}?event_id=${encodeURIComponent(id)}`;
       const ids = parse(
         stateIdsSchema,
-        await this.#ask(server, { method: 'GET', path: `${V1}/state_ids/${query}`, ...WHOLE_STATE }),
+        await this.#ask(server, { method: 'GET', path: `${V1}/state_ids/${query}`, ...patiently }),
         server,
       );
       const known = await rooms.events([...ids.pdu_ids, ...ids.auth_chain_ids]);
@@ -166,14 +174,16 @@ export class FederatedRooms implements RemoteRooms {
       if (wanted.length > FETCH_ONE_BY_ONE) {
         const whole = parse(
           stateSchema,
-          await this.#ask(server, { method: 'GET', path: `${V1}/state/${query}`, ...WHOLE_STATE }),
+          await this.#ask(server, { method: 'GET', path: `${V1}/state/${query}`, ...patiently }),
           server,
         );
         const { good, unchecked } = await sortedEvents([...whole.auth_chain, ...whole.pdus], version, keyring);
         for (const pdu of good) fetched.set(eventId(pdu, version), pdu);
         missing = unchecked;
       } else {
-        const given = await Promise.all(wanted.map((eventIdHere) => this.event(eventIdHere, [server], version)));
+        const given = await Promise.all(
+          wanted.map((eventIdHere) => this.#given(eventIdHere, server, version, timeoutMs).catch(unlessBroken)),
+        );
         for (const pdu of given) if (pdu) fetched.set(eventId(pdu, version), pdu);
         missing = given.filter((pdu) => pdu === undefined).length;
       }
@@ -188,18 +198,32 @@ export class FederatedRooms implements RemoteRooms {
     });
   }
 
-  async event(id: string, servers: readonly string[], version: RoomVersion): Promise<Pdu | undefined> {
+  async event(
+    id: string,
+    servers: readonly string[],
+    version: RoomVersion,
+    timeoutMs?: number,
+  ): Promise<Pdu | undefined> {
+    let failure: MatrixError | undefined;
     for (const server of servers) {
       try {
-        const answer = await this.#ask(server, { method: 'GET', path: `${V1}/event/${encodeURIComponent(id)}` });
-        const [value] = parse(pdusSchema, answer, server).pdus;
-        const [pdu] = value === undefined ? [] : await checkedEvents([value], version, this.#deps.keyring);
-        if (pdu && eventId(pdu, version) === id) return pdu;
+        const pdu = await this.#given(id, server, version, timeoutMs);
+        if (pdu) return pdu;
       } catch (error) {
         if (!(error instanceof MatrixError)) throw error;
+        if (error.status === 502) failure = error;
       }
     }
+    if (failure) throw failure;
     return undefined;
+  }
+
+  async #given(id: string, server: string, version: RoomVersion, timeoutMs?: number): Promise<Pdu | undefined> {
+    const path = `${V1}/event/${encodeURIComponent(id)}`;
+    const answer = await this.#ask(server, { method: 'GET', path, ...within(timeoutMs) });
+    const [value] = parse(pdusSchema, answer, server).pdus;
+    const [pdu] = value === undefined ? [] : await checkedEvents([value], version, this.#deps.keyring);
+    return pdu && eventId(pdu, version) === id ? pdu : undefined;
   }
 
   async backfill(
@@ -208,6 +232,7 @@ export class FederatedRooms implements RemoteRooms {
     servers: readonly string[],
     limit: number,
     version: RoomVersion,
+    timeoutMs?: number,
   ): Promise<Pdu[]> {
     const query = new URLSearchParams(from.map((id): [string, string] => ['v', id]));
     query.set('limit', String(limit));
@@ -216,6 +241,7 @@ export class FederatedRooms implements RemoteRooms {
         method: 'GET',
         path: `${V1}/backfill/${encodeURIComponent(roomId)}?${query}`,
         holdsEvents: true,
+        ...within(timeoutMs),
       });
       const given = parse(pdusSchema, answer, server).pdus.slice(0, limit + from.length);
       return checkedEvents(given, version, this.#deps.keyring, { anyNumberOfReferences: true });
@@ -325,6 +351,15 @@ export class FederatedRooms implements RemoteRooms {
       });
     }
   }
+}
+
+function within(timeoutMs: number | undefined): { timeoutMs?: number } {
+  return timeoutMs === undefined ? {} : { timeoutMs };
+}
+
+/** What one request of many came to is nothing when the other server failed. */
+function unlessBroken(error: unknown): undefined {
+  if (!(error instanceof MatrixError)) throw error;
 }
 
 /** Asks one server after the other until one gives what was asked for. @throws the last failure */

@@ -1,6 +1,7 @@
 /**
  * Transactions of other servers: the same one is processed once, those of one server one after another, and one bad
- * event never fails the rest.
+ * event never fails the rest. Events of one room are taken in their order; what one of them waits for holds up no other
+ * room and no other server.
  *
  * @see Matrix specification, server-server API, "Transactions"
  */
@@ -28,13 +29,16 @@ import type { Database } from '../database/database.ts';
 import { roomVersion } from '../../federation/room-versions.ts';
 import { MatrixError } from '../errors.ts';
 import { TRANSACTION_EDUS, TRANSACTION_PDUS } from '../limits.ts';
-import { UnknownPlaceError } from '../rooms/receive.ts';
+import type { Urgency } from '../rooms/receive.ts';
+import { UnknownPlaceError } from '../rooms/supply.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 import { Serial } from '../rooms/serial.ts';
 import { checkedEvent } from './checked-events.ts';
 import type { Edus } from './edus.ts';
 import { UnplacedEvents } from './unplaced-events.ts';
 
+/** Rooms whose events are taken side by side: those of each in their order. */
+const ROOMS_AT_ONCE = 5;
 /** How long an answer is kept for a server that did not get it, in ms. */
 const REMEMBERED_MS = 24 * 60 * 60 * 1000;
 
@@ -78,7 +82,11 @@ export class Transactions {
   constructor(deps: TransactionsDeps) {
     this.#deps = deps;
     const { db, log } = deps;
-    this.#unplaced = new UnplacedEvents({ db, log, take: (roomId, pdu, origin) => this.#take(roomId, pdu, origin) });
+    this.#unplaced = new UnplacedEvents({
+      db,
+      log,
+      take: (roomId, pdu, origin) => this.#take(roomId, pdu, origin, 'again'),
+    });
     this.#unplaced.start();
   }
 
@@ -121,14 +129,22 @@ export class Transactions {
   }
 
   async #events(origin: string, pdus: readonly JsonValue[]): Promise<JsonObject> {
+    const rooms = [...Map.groupBy(pdus, roomIdIn)];
     const results: JsonObject = {};
-    for (const value of pdus) {
-      const result = await this.#event(origin, value);
-      if (result) {
-        const { id, ...outcome } = result;
-        results[id] = { ...outcome };
+    const takeRooms = async (): Promise<void> => {
+      for (let next = rooms.shift(); next !== undefined; next = rooms.shift()) {
+        const [roomId, values] = next;
+        if (roomId === undefined) continue;
+        for (const value of values) {
+          const result = await this.#event(origin, roomId, value);
+          if (result) {
+            const { id, ...outcome } = result;
+            results[id] = { ...outcome };
+          }
+        }
       }
-    }
+    };
+    await Promise.all(Array.from({ length: ROOMS_AT_ONCE }, takeRooms));
     return results;
   }
 
@@ -155,18 +171,16 @@ export class Transactions {
   }
 
   /** Takes an event whose signatures are checked. @throws MatrixError 403 for a server that may not take part any more */
-  async #take(roomId: string, pdu: Pdu, origin: string): Promise<StoredEvent> {
+  async #take(roomId: string, pdu: Pdu, origin: string, urgency: Urgency): Promise<StoredEvent> {
     const { rooms } = this.#deps;
     if (!(await rooms.serverAllowed(roomId, origin))) {
       throw new MatrixError(403, 'M_FORBIDDEN', 'The server is banned from the room.');
     }
-    return rooms.receive(roomId, pdu, origin);
+    return rooms.receive(roomId, pdu, origin, urgency);
   }
 
-  async #event(origin: string, value: JsonValue): Promise<Result | undefined> {
+  async #event(origin: string, roomId: string, value: JsonValue): Promise<Result | undefined> {
     const { rooms, keyring, log } = this.#deps;
-    const roomId = isJsonObject(value) ? member(value, 'room_id') : undefined;
-    if (typeof roomId !== 'string' || roomId.length > 255 || roomId.includes('\0')) return undefined;
     await this.#deps.joined(roomId);
     const version = await rooms.version(roomId);
     if (!version) return this.#outside(origin, roomId, value);
@@ -178,7 +192,7 @@ export class Transactions {
       if (!(await rooms.serverAllowed(roomId, origin)))
         return { id, errcode: 'M_FORBIDDEN', error: 'The server is banned from the room.' };
       checked = await checkEventSignaturesAndHash(pdu, version, keyring);
-      const stored = await this.#take(roomId, checked, origin);
+      const stored = await this.#take(roomId, checked, origin, 'now');
       return stored.rejected ? { id, error: 'The event was rejected: the rules of the room forbid it.' } : { id };
     } catch (error) {
       // An error would be the last word on the event, although what is missing may be to be had later.
@@ -193,6 +207,12 @@ export class Transactions {
       return id === undefined ? undefined : { id, error: known ? error.message : 'Internal error.' };
     }
   }
+}
+
+/** The room that an event says it is of; undefined for what can be no room. */
+function roomIdIn(value: JsonValue): string | undefined {
+  const roomId = isJsonObject(value) ? member(value, 'room_id') : undefined;
+  return typeof roomId === 'string' && roomId.length <= 255 && !roomId.includes('\0') ? roomId : undefined;
 }
 
 /** The body was read with numbers of any kind: see `parseLong`. */

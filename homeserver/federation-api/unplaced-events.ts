@@ -1,20 +1,25 @@
 /**
- * Events that other servers sent while what came before them was not to be had. Who sent one counts it as delivered, and
- * it may be long until somebody says something in the room again: the deepest of each server, which comes after its
- * others, is tried again with growing pauses.
+ * Events that other servers sent while what they need was not to be had. Who sent one counts it as delivered, and it may be
+ * long until somebody says something in the room again: the deepest of each server in a room are tried again with growing
+ * pauses, the deepest first, because it may come after the others.
  */
 import type { Logger } from 'pino';
+import { BadEventError } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
 import { canonicalJson, parseStrict } from '../../federation/json.ts';
 import type { Database } from '../database/database.ts';
-import { UnknownPlaceError } from '../rooms/receive.ts';
+import { MatrixError } from '../errors.ts';
 
 /** Between the first tries, in ms; each time twice as long, up to the last. */
 const FIRST_PAUSE_MS = 5_000;
 const LAST_PAUSE_MS = 60 * 60 * 1000;
 /** Then what came before an event counts as gone: about two days. */
 const TRIES = 56;
-const AT_ONCE = 50;
+/** Of one server in a room. */
+const KEPT = 20;
+/** Servers in rooms of which one event is tried in a run, and how many of these side by side. */
+const READ_AT_ONCE = 50;
+const TRIED_AT_ONCE = 5;
 
 export interface UnplacedEventsDeps {
   readonly db: Database;
@@ -43,6 +48,7 @@ export class UnplacedEvents {
   readonly #deps: UnplacedEventsDeps;
   #timer: NodeJS.Timeout | undefined;
   #due = Number.POSITIVE_INFINITY;
+  #isRunning = false;
   #closed = false;
 
   constructor(deps: UnplacedEventsDeps) {
@@ -65,10 +71,14 @@ export class UnplacedEvents {
     await this.#deps.db.query(
       `INSERT INTO unplaced_events (room_id, origin, event_id, depth, json, tries, next_try)
        VALUES ($1, $2, $3, $4, $5, 1, $6)
-       ON CONFLICT (room_id, origin) DO UPDATE SET event_id = excluded.event_id, depth = excluded.depth,
-         json = excluded.json, tries = 1, next_try = excluded.next_try
-       WHERE unplaced_events.depth < excluded.depth`,
+       ON CONFLICT DO NOTHING`,
       [roomId, origin, eventId, pdu.depth, canonicalJson(pdu), next],
+    );
+    await this.#deps.db.query(
+      `DELETE FROM unplaced_events WHERE room_id = $1 AND origin = $2 AND event_id IN (
+         SELECT event_id FROM unplaced_events WHERE room_id = $1 AND origin = $2
+         ORDER BY depth DESC, event_id OFFSET ${String(KEPT)})`,
+      [roomId, origin],
     );
     this.#wakeAt(next);
   }
@@ -85,40 +95,69 @@ export class UnplacedEvents {
   async #run(): Promise<void> {
     const { db, log } = this.#deps;
     this.#due = Number.POSITIVE_INFINITY;
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    let next = Date.now() + FIRST_PAUSE_MS;
     try {
       const rows = await db.query<Row>(
-        `SELECT room_id, origin, event_id, json, tries FROM unplaced_events WHERE next_try <= $1
-         ORDER BY next_try LIMIT ${String(AT_ONCE)}`,
+        `SELECT DISTINCT ON (room_id, origin) room_id, origin, event_id, json, tries FROM unplaced_events
+         WHERE next_try <= $1 ORDER BY room_id, origin, depth DESC LIMIT ${String(READ_AT_ONCE)}`,
         [Date.now()],
       );
-      for (const row of rows) if (!this.#closed) await this.#try(row);
+      const tryRows = async (): Promise<void> => {
+        for (let row = rows.shift(); row !== undefined && !this.#closed; row = rows.shift()) await this.#try(row);
+      };
+      await Promise.all(Array.from({ length: TRIED_AT_ONCE }, tryRows));
       const [first] = await db.query<{ next: number | null }>('SELECT min(next_try) AS next FROM unplaced_events');
-      if (typeof first?.next === 'number') this.#wakeAt(first.next);
+      next = first?.next ?? Number.POSITIVE_INFINITY;
     } catch (error) {
-      if (this.#closed) return;
-      log.warn({ err: error }, 'kept events could not be tried again');
-      this.#wakeAt(Date.now() + FIRST_PAUSE_MS);
+      if (!this.#closed) log.warn({ err: error }, 'kept events could not be tried again');
+    } finally {
+      this.#isRunning = false;
     }
+    this.#wakeAt(next);
   }
 
   async #try({ room_id: roomId, origin, event_id: eventId, json, tries }: Row): Promise<void> {
     const { db, take, log } = this.#deps;
-    const key = [roomId, origin, eventId];
     try {
       await take(roomId, parseStrict(json) as Pdu, origin);
       log.info({ roomId, eventId, origin, tries }, 'an event was taken after all');
     } catch (error) {
-      if (error instanceof UnknownPlaceError && tries < TRIES) {
-        const pause = Math.min(LAST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(tries, 20));
-        await db.query(
-          `UPDATE unplaced_events SET tries = tries + 1, next_try = $4
-           WHERE room_id = $1 AND origin = $2 AND event_id = $3`,
-          [...key, Date.now() + pause],
-        );
+      if (this.#closed) return;
+      if (!isFinal(error) && tries < TRIES) {
+        await this.#postpone(roomId, origin, eventId, tries);
         return;
       }
       log.info({ err: error, roomId, eventId, origin }, 'a kept event was given up');
     }
-    await db.query('DELETE FROM unplaced_events WHERE room_id = $1 AND origin = $2 AND event_id = $3', key);
+    await db.query('DELETE FROM unplaced_events WHERE room_id = $1 AND origin = $2 AND event_id = $3', [
+      roomId,
+      origin,
+      eventId,
+    ]);
+    // What came before it is in its place now.
+    await db.query('UPDATE unplaced_events SET next_try = $3 WHERE room_id = $1 AND origin = $2', [
+      roomId,
+      origin,
+      Date.now(),
+    ]);
   }
+
+  /** The next of the same server is tried a little later: it may need the same. */
+  async #postpone(roomId: string, origin: string, eventId: string, tries: number): Promise<void> {
+    const pause = Math.min(LAST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(tries, 20));
+    await this.#deps.db.query(
+      `UPDATE unplaced_events
+       SET tries = tries + CASE WHEN event_id = $3 THEN 1 ELSE 0 END,
+         next_try = CASE WHEN event_id = $3 THEN $4 ELSE greatest(next_try, $5) END
+       WHERE room_id = $1 AND origin = $2`,
+      [roomId, origin, eventId, Date.now() + pause, Date.now() + FIRST_PAUSE_MS],
+    );
+  }
+}
+
+/** Whether trying again can not change the failure. */
+function isFinal(error: unknown): boolean {
+  return error instanceof BadEventError || (error instanceof MatrixError && error.status < 500);
 }

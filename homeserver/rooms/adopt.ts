@@ -14,7 +14,7 @@ import type { IncompleteRoom, IncompleteRooms } from './incomplete-rooms.ts';
 import type { Invitations } from './invitations.ts';
 import type { Members } from './members.ts';
 import type { Positions } from '../stream/positions.ts';
-import type { Receiver } from './receive.ts';
+import type { Outliers } from './outliers.ts';
 import type { Room, RoomTable } from './room.ts';
 import { differences } from './state-changes.ts';
 import type { StateChanges } from './state-changes.ts';
@@ -55,7 +55,7 @@ export interface AdoptDeps {
   readonly changes: StateChanges;
   readonly incomplete: IncompleteRooms;
   readonly positions: Positions;
-  readonly receiver: Receiver;
+  readonly outliers: Outliers;
   readonly timeline: Timeline;
   readonly emit: (event: StoredEvent, info: { live: boolean }) => void;
 }
@@ -68,14 +68,14 @@ export interface AdoptDeps {
  */
 export async function adoptJoin(deps: AdoptDeps, adopted: AdoptedJoin): Promise<void> {
   const { roomId, version, join, state, authChain } = adopted;
-  const { db, events, states, rooms, invitations, incomplete, positions, receiver, timeline } = deps;
+  const { db, events, states, rooms, invitations, incomplete, positions, outliers, timeline } = deps;
   const create = [...state, ...authChain].find((pdu) => isCreate(pdu) && roomIdOf(pdu, version) === roomId);
   if (!create) throw new MatrixError(502, 'M_UNKNOWN', 'The other server gave a state without the create event.');
   if ((member(create.content, 'room_version') ?? '1') !== version.id) {
     throw new MatrixError(502, 'M_UNKNOWN', 'The other server gave a create event of another room version.');
   }
   const createId = eventId(create, version);
-  await receiver.storeOutliers({ roomId, version, create }, [create, ...authChain, ...state]);
+  await outliers.store({ roomId, version, create }, [create, ...authChain, ...state]);
 
   const before = new Map<StateKey, string>([[stateKey('m.room.create', ''), createId]]);
   const put = (event: StoredEvent): void => {

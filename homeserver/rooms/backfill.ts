@@ -7,17 +7,19 @@ import { Lru } from './lru.ts';
 import type { Members } from './members.ts';
 import type { RemoteRooms } from './ports.ts';
 import type { Receiver } from './receive.ts';
-import type { Room } from './room.ts';
+import type { RoomTable } from './room.ts';
+import { isSilence } from './supply.ts';
+import type { Askers } from './supply.ts';
 
 export interface BackfillDeps {
   readonly serverName: string;
   readonly events: EventStore;
   readonly members: Members;
   readonly receiver: Receiver;
+  readonly askers: Askers;
   /** undefined as long as there is no way to other servers. */
   readonly remote: () => RemoteRooms | undefined;
-  /** Runs a task in the room's turn. @throws MatrixError 404 for an unknown room */
-  readonly inTurn: <T>(roomId: string, task: (room: Room) => Promise<T>) => Promise<T>;
+  readonly rooms: RoomTable;
   readonly log: Logger;
 }
 
@@ -27,8 +29,8 @@ export type Fetched = 'filled' | 'none' | 'failed';
 const LIMIT = 100;
 /** Events before which history is asked for at once. */
 const MAX_FROM = 20;
-/** Servers asked in turn. */
-const SERVERS_TO_ASK = 5;
+/** How long one server may take to answer, in ms. */
+const ANSWER_MS = 10_000;
 /** History that nobody has is not asked for again so soon, in ms. */
 const NONE_RETRY_MS = 60_000;
 const KNOWN_ENDS = 1000;
@@ -48,13 +50,21 @@ export class Backfill {
     this.#firstPosition = firstPosition;
   }
 
-  /** Fetches what came before an event. What failed is tried again whenever it is asked for. */
-  async before(event: StoredEvent): Promise<Fetched> {
+  /**
+   * Fetches what came before an event. What failed is tried again whenever it is asked for.
+   *
+   * @param until who waits for it does so until then, Unix time in ms; what takes longer is there the next time
+   */
+  async before(event: StoredEvent, until: number): Promise<Fetched> {
     const { eventId: id } = event;
     if ((this.#ends.get(id) ?? 0) > Date.now()) return 'none';
-    const fetched = await this.#once(event);
-    if (fetched === 'none') this.#ends.set(id, Date.now() + NONE_RETRY_MS);
-    return fetched;
+    const { promise: late, resolve } = Promise.withResolvers<Fetched>();
+    const timer = setTimeout(() => resolve('failed'), Math.max(0, until - Date.now()));
+    try {
+      return await Promise.race([this.#once(event), late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** Fetches some of what came before the oldest event that we have. @returns false when nothing was to be had */
@@ -66,30 +76,35 @@ export class Backfill {
   /** However many ask, other servers are asked once. */
   #once(event: StoredEvent): Promise<Fetched> {
     const { eventId: id } = event;
-    const running = this.#running.get(id) ?? this.#fetch(event).finally(() => void this.#running.delete(id));
+    const running = this.#running.get(id) ?? this.#noted(event).finally(() => void this.#running.delete(id));
     this.#running.set(id, running);
     return running;
   }
 
+  async #noted(event: StoredEvent): Promise<Fetched> {
+    const fetched = await this.#fetch(event);
+    if (fetched === 'none') this.#ends.set(event.eventId, Date.now() + NONE_RETRY_MS);
+    return fetched;
+  }
+
   async #fetch(event: StoredEvent): Promise<Fetched> {
-    const { serverName, events, members, receiver, inTurn, log } = this.#deps;
+    const { serverName, events, members, receiver, askers, rooms, log } = this.#deps;
     const { roomId } = event;
     const from = (await gapsBefore(events, event)).slice(0, MAX_FROM);
     const servers = [...(await members.servers(roomId))].filter((name) => name !== serverName);
     const remote = this.#deps.remote();
-    if (servers.length === 0 || !remote || from.length === 0) return 'none';
+    const room = await rooms.find(roomId);
+    if (servers.length === 0 || !remote || !room || from.length === 0) return 'none';
     let fetched: Fetched = 'none';
     // Who came in late may have no more than we have: then the next one is asked.
-    for (const server of servers.slice(0, SERVERS_TO_ASK)) {
+    for (const server of askers.order(servers)) {
       try {
-        const { version } = await inTurn(roomId, (room) => Promise.resolve(room));
-        const pdus = await remote.backfill(roomId, from, [server], LIMIT, version);
-        const stored = await inTurn(roomId, (room) =>
-          receiver.storeHistory(room, pdus, server, () => --this.#firstPosition),
-        );
+        const pdus = await remote.backfill(roomId, from, [server], LIMIT, room.version, ANSWER_MS);
+        const stored = await receiver.storeHistory(room, pdus, server, () => --this.#firstPosition);
         if (stored > 0) return 'filled';
       } catch (error) {
         fetched = 'failed';
+        if (isSilence(error)) askers.silent(server);
         log.info({ err: error, roomId, server }, 'older history could not be fetched');
       }
     }

@@ -14,8 +14,8 @@ import type { Positions } from '../stream/positions.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import type { IncompleteRoom, IncompleteRooms } from './incomplete-rooms.ts';
 import type { Members } from './members.ts';
+import type { Outliers } from './outliers.ts';
 import type { RemoteRooms, RemoteState, Sender } from './ports.ts';
-import type { Receiver } from './receive.ts';
 import type { Room, RoomTable } from './room.ts';
 import type { State } from './state-store.ts';
 import { signedForm } from './stored-event.ts';
@@ -26,8 +26,6 @@ const FIRST_PAUSE_MS = 1_000;
 const LAST_PAUSE_MS = 60 * 60 * 1000;
 /** Then events that nobody gives, or whose keys nobody has, count as gone: about two days. */
 const TRIES = 60;
-/** Events of a state that are stored in one turn of the room; others may have theirs in between. */
-const STORED_AT_ONCE = 500;
 const READ_AT_ONCE = 500;
 const SERVERS_TO_ASK = 5;
 
@@ -39,7 +37,7 @@ export interface CompletionDeps {
   readonly members: Members;
   readonly incomplete: IncompleteRooms;
   readonly positions: Positions;
-  readonly receiver: Receiver;
+  readonly outliers: Outliers;
   readonly timeline: Timeline;
   readonly sender: Sender;
   readonly remote: () => RemoteRooms;
@@ -109,7 +107,7 @@ export class Completion {
 
   /** @param last whether what is missing is given up @returns whether nothing is left to do */
   async #complete(roomId: string, last: boolean): Promise<boolean> {
-    const { incomplete, rooms, events, receiver, inTurn, log } = this.#deps;
+    const { incomplete, rooms, events, outliers, inTurn, log } = this.#deps;
     const entry = incomplete.find(roomId);
     const room = await rooms.find(roomId);
     const join = entry && (await events.get(entry.joinEvent));
@@ -117,10 +115,7 @@ export class Completion {
     const before = await this.#fetch(room, entry, join.pdu);
     if (this.#closed) return false;
     const pdus = before.flatMap(({ given, pdu }) => [...given.authChain, ...given.state, ...(pdu ? [pdu] : [])]);
-    for (let at = 0; at < pdus.length; at += STORED_AT_ONCE) {
-      const some = pdus.slice(at, at + STORED_AT_ONCE);
-      await inTurn(roomId, (present) => receiver.storeOutliers(present, some));
-    }
+    await outliers.storeInTurns(room.version, pdus, (task) => inTurn(roomId, task));
     const missing = before.reduce((sum, { given, pdu }) => sum + given.missing + (pdu ? 0 : 1), 0);
     if (missing > 0) log.info({ roomId, missing }, 'some events of a room can not be checked');
     const wasReplaced = await inTurn(roomId, async (present) => {
@@ -142,19 +137,29 @@ export class Completion {
       join.prev_events.map(async (id) => {
         const given = await remote().stateAt(room.roomId, id, servers, room.version);
         const stored = (await this.#deps.events.get(id))?.pdu;
-        return { id, given, pdu: stored ?? (await remote().event(id, servers, room.version)) };
+        return { id, given, pdu: stored ?? (await this.#event(room, id, servers)) };
       }),
     );
   }
 
+  /** What nobody gives now is missing, and asked for again. */
+  async #event({ version, roomId }: Room, id: string, servers: readonly string[]): Promise<Pdu | undefined> {
+    try {
+      return await this.#deps.remote().event(id, servers, version);
+    } catch (error) {
+      this.#deps.log.info({ err: error, roomId, eventId: id }, 'an event before our join was not given');
+      return undefined;
+    }
+  }
+
   /** Puts the state under our join and judges all that came after it. In the room's turn. */
   async #apply(room: Room, entry: IncompleteRoom, before: readonly Before[], isComplete: boolean): Promise<void> {
-    const { db, events, rooms, members, incomplete, positions, receiver, timeline } = this.#deps;
+    const { db, events, rooms, members, incomplete, positions, outliers, timeline } = this.#deps;
     const { roomId } = room;
     const states: State[] = [];
     for (const { id, given, pdu } of before) {
       const ids = given.state.map((event) => eventId(event, room.version));
-      states.push(await receiver.stateOf(room, ids, pdu && { id, pdu }));
+      states.push(await outliers.stateOf(room, ids, pdu && { id, pdu }));
     }
     const reviewed = await this.#review(room, entry, states);
     let end = await this.#end(room, reviewed);

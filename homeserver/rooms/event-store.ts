@@ -36,7 +36,6 @@ interface Row {
 const CACHED_CHARACTERS = 4 * 1024 * 1024;
 const COLUMNS = `event_id, room_id, position, json, rejected, soft_failed, outlier, redacted_by, state_before, state_after,
   CASE WHEN redacted_by IS NOT NULL THEN (SELECT version FROM rooms WHERE rooms.room_id = events.room_id) END AS version`;
-
 export class EventStore {
   readonly #db: Database;
   readonly #cache = new Lru<string, StoredEvent>(CACHED_CHARACTERS, ({ pdu }) => JSON.stringify(pdu).length);
@@ -70,6 +69,12 @@ export class EventStore {
       }
     }
     return found;
+  }
+
+  /** Of these events, those whose place in the history we do not know. */
+  async withoutPlace(eventIds: readonly string[]): Promise<string[]> {
+    const found = await this.getMany(eventIds);
+    return eventIds.filter((id) => found.get(id)?.stateAfter === undefined);
   }
 
   /** Stores an event, or gives an outlier its place in the history. */

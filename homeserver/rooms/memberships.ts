@@ -22,6 +22,7 @@ import type { LocalRights, RemoteRooms } from './ports.ts';
 import { namedByAccount } from './owned-state.ts';
 import { authoriser } from './restricted.ts';
 import { currentId } from './room.ts';
+import type { Whose } from './room-turns.ts';
 import type { Room } from './room.ts';
 import type { Timeline } from './timeline.ts';
 import { mayEnd } from './withdrawal.ts';
@@ -39,7 +40,7 @@ export interface MembershipsDeps {
   readonly history: History;
   readonly remote: () => RemoteRooms;
   /** Runs a task in the room's turn. @throws MatrixError 404 for an unknown room */
-  readonly inTurn: <T>(roomId: string, task: (room: Room) => Promise<T>) => Promise<T>;
+  readonly inTurn: <T>(roomId: string, task: (room: Room) => Promise<T>, whose?: Whose) => Promise<T>;
   /** Runs a task in the turn of a room that this server is not in; does nothing for one that it is in by then. */
   readonly outside: (roomId: string, task: () => Promise<void>) => Promise<void>;
   /** Waits until the members of a room are known. @throws MatrixError 503 */
@@ -330,17 +331,21 @@ export class Memberships {
       throw new MatrixError(404, 'M_NOT_FOUND', 'This server is not in the room.');
     }
     this.#refuseWhileIncomplete(roomId);
-    return inTurn(roomId, async (room) => {
-      const vouching = membership === 'join' ? await authoriser(this.#deps, room, userId) : undefined;
-      const event = await local.draft(room, userId, {
-        type: 'm.room.member',
-        stateKey: userId,
-        content: { membership, ...(vouching === undefined ? {} : { join_authorised_via_users_server: vouching }) },
-      });
-      const trial = hashAndSign(event, room.version, serverName, key);
-      await timeline.authorise(room, room.state.map, trial, eventId(trial, room.version));
-      return { event, version: room.version };
-    });
+    return inTurn(
+      roomId,
+      async (room) => {
+        const vouching = membership === 'join' ? await authoriser(this.#deps, room, userId) : undefined;
+        const event = await local.draft(room, userId, {
+          type: 'm.room.member',
+          stateKey: userId,
+          content: { membership, ...(vouching === undefined ? {} : { join_authorised_via_users_server: vouching }) },
+        });
+        const trial = hashAndSign(event, room.version, serverName, key);
+        await timeline.authorise(room, room.state.map, trial, eventId(trial, room.version));
+        return { event, version: room.version };
+      },
+      'foreign',
+    );
   }
 
   /**
@@ -355,11 +360,15 @@ export class Memberships {
     if (typeof vouching !== 'string' || !isUserId(vouching) || serverOf(vouching) !== serverName) {
       throw new MatrixError(400, 'M_UNKNOWN', 'The join is authorised by a user of another server.');
     }
-    return inTurn(roomId, async (room) => {
-      if (!room.version.restrictedJoins) return pdu;
-      await authoriser(this.#deps, room, pdu.sender);
-      return addSignature(pdu, room.version, serverName, key);
-    });
+    return inTurn(
+      roomId,
+      async (room) => {
+        if (!room.version.restrictedJoins) return pdu;
+        await authoriser(this.#deps, room, pdu.sender);
+        return addSignature(pdu, room.version, serverName, key);
+      },
+      'foreign',
+    );
   }
 
   /**
@@ -372,36 +381,40 @@ export class Memberships {
   async accept(roomId: string, pdu: Pdu, origin: string, omitMembers = false): Promise<AcceptedMembership> {
     const { events, timeline, history } = this.#deps;
     if (member(pdu.content, 'membership') !== 'leave') this.#refuseWhileIncomplete(roomId);
-    return this.#deps.inTurn(roomId, async (room) => {
-      const id = eventId(pdu, room.version);
-      const existing = await events.get(id);
-      if (existing && existing.roomId !== roomId) {
-        throw new MatrixError(400, 'M_BAD_JSON', 'The id of the event is taken in another room.');
-      }
-      let event = existing?.outlier === false ? existing : undefined;
-      if (!event) {
-        const known = await events.getMany(pdu.prev_events);
-        if (pdu.prev_events.some((prev) => known.get(prev)?.stateAfter === undefined)) {
-          throw new MatrixError(400, 'M_BAD_STATE', 'The event cites events that this server does not have.');
+    return this.#deps.inTurn(
+      roomId,
+      async (room) => {
+        const id = eventId(pdu, room.version);
+        const existing = await events.get(id);
+        if (existing && existing.roomId !== roomId) {
+          throw new MatrixError(400, 'M_BAD_JSON', 'The id of the event is taken in another room.');
         }
-        const stateBefore = await timeline.stateBefore(room, pdu.prev_events);
-        const verdict = await timeline.judge(room, pdu, id, stateBefore);
-        if (verdict.rejected || verdict.softFailed) {
-          throw new MatrixError(403, 'M_FORBIDDEN', verdict.reason ?? 'The rules of the room forbid it.');
+        let event = existing?.outlier === false ? existing : undefined;
+        if (!event) {
+          const known = await events.getMany(pdu.prev_events);
+          if (pdu.prev_events.some((prev) => known.get(prev)?.stateAfter === undefined)) {
+            throw new MatrixError(400, 'M_BAD_STATE', 'The event cites events that this server does not have.');
+          }
+          const stateBefore = await timeline.stateBefore(room, pdu.prev_events);
+          const verdict = await timeline.judge(room, pdu, id, stateBefore);
+          if (verdict.rejected || verdict.softFailed) {
+            throw new MatrixError(403, 'M_FORBIDDEN', verdict.reason ?? 'The rules of the room forbid it.');
+          }
+          event = await timeline.add({ room, pdu, stateBefore, verdict, fanOut: { except: [origin] } });
         }
-        event = await timeline.add({ room, pdu, stateBefore, verdict, fanOut: { except: [origin] } });
-      }
-      const map = (await history.stateBefore(event)) ?? new Map<StateKey, string>();
-      const ids = omitMembers ? await this.#withoutMembers(roomId, map) : [...map.values()];
-      const state = await events.getMany(ids);
-      const chain = await history.authChain([...ids, id]);
-      return {
-        event,
-        state: [...state.values()],
-        authChain: [...chain.values()].filter((cited) => !omitMembers || !state.has(cited.eventId)),
-        servers: await this.#serversBefore(room, event, map),
-      };
-    });
+        const map = (await history.stateBefore(event)) ?? new Map<StateKey, string>();
+        const ids = omitMembers ? await this.#withoutMembers(roomId, map) : [...map.values()];
+        const state = await events.getMany(ids);
+        const chain = await history.authChain([...ids, id]);
+        return {
+          event,
+          state: [...state.values()],
+          authChain: [...chain.values()].filter((cited) => !omitMembers || !state.has(cited.eventId)),
+          servers: await this.#serversBefore(room, event, map),
+        };
+      },
+      'foreign',
+    );
   }
 
   /** The servers in a room but for that of a user who has come in as the first of theirs. */

@@ -50,7 +50,10 @@ export interface Knocked {
   readonly state: Pdu[];
 }
 
-/** What other servers of a room can be asked. Answers are parsed, bounded, and their signatures are checked. */
+/**
+ * What other servers of a room can be asked. Answers are parsed, bounded, and their signatures are checked. Never to be
+ * used within a room's turn. `timeoutMs` is for each request, where the usual time is too long.
+ */
 export interface RemoteRooms {
   join(userId: string, roomId: string, via: readonly string[], content: JsonObject): Promise<void>;
   /** @returns the event with the signature of the invited user's server added */
@@ -59,14 +62,27 @@ export interface RemoteRooms {
   leave(roomId: string, userId: string, via: readonly string[], content: JsonObject): Promise<Pdu>;
   knock(userId: string, roomId: string, via: readonly string[], content: JsonObject): Promise<Knocked>;
   missingEvents(query: MissingEventsQuery): Promise<Pdu[]>;
-  stateAt(roomId: string, eventId: string, servers: readonly string[], version: RoomVersion): Promise<RemoteState>;
-  event(eventId: string, servers: readonly string[], version: RoomVersion): Promise<Pdu | undefined>;
+  stateAt(
+    roomId: string,
+    eventId: string,
+    servers: readonly string[],
+    version: RoomVersion,
+    timeoutMs?: number,
+  ): Promise<RemoteState>;
+  /** @returns undefined when no server has it @throws MatrixError 502 when one that may have it did not answer */
+  event(
+    eventId: string,
+    servers: readonly string[],
+    version: RoomVersion,
+    timeoutMs?: number,
+  ): Promise<Pdu | undefined>;
   backfill(
     roomId: string,
     from: readonly string[],
     servers: readonly string[],
     limit: number,
     version: RoomVersion,
+    timeoutMs?: number,
   ): Promise<Pdu[]>;
 }
 
@@ -77,4 +93,5 @@ export interface MissingEventsQuery {
   readonly earliest: readonly string[];
   readonly latest: readonly string[];
   readonly limit: number;
+  readonly timeoutMs?: number;
 }

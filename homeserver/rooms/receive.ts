@@ -1,27 +1,26 @@
 /**
- * Events from other servers: gaps before them are filled, then each is judged and stored. Format, hash and signatures
- * were checked by whoever fetched or received them.
+ * Events from other servers. Format, hash and signatures were checked by whoever fetched or received them. What an event
+ * lacks is fetched outside the room's turn; in the turn it is looked at again, judged and stored.
  *
  * @see Matrix specification, server-server API, "Checks performed on receipt of a PDU"
  */
-import { AuthError, checkAuth, checkAuthEventsSelection, stateKey, stateViewOf } from '../../federation/auth-rules.ts';
-import type { StateKey } from '../../federation/auth-rules.ts';
-import { BadEventError, eventId, isCreate, roomIdOf } from '../../federation/event.ts';
-import type { Pdu } from '../../federation/event.ts';
 import type { Logger } from 'pino';
-import type { Database } from '../database/database.ts';
-import { writeTogether } from '../database/writes.ts';
-import { MatrixError } from '../errors.ts';
+import { stateKey } from '../../federation/auth-rules.ts';
+import { BadEventError, eventId } from '../../federation/event.ts';
+import type { Pdu } from '../../federation/event.ts';
 import type { EventStore } from './event-store.ts';
+import { HeldBack } from './held-back.ts';
 import type { IncompleteRooms } from './incomplete-rooms.ts';
 import type { Members } from './members.ts';
-import type { RemoteRooms } from './ports.ts';
-import type { EarlyRedactions } from './redactions.ts';
+import type { Outliers } from './outliers.ts';
+import { takenElsewhere } from './placing.ts';
+import type { Need, Placing, Site } from './placing.ts';
+import type { RemoteRooms, RemoteState } from './ports.ts';
 import type { Room } from './room.ts';
-import type { State, StateStore } from './state-store.ts';
-import { redactedEvent, signedForm } from './stored-event.ts';
+import type { StateStore } from './state-store.ts';
 import type { StoredEvent } from './stored-event.ts';
-import type { Timeline } from './timeline.ts';
+import { REQUESTS_AT_ONCE, Supply, UnknownPlaceError } from './supply.ts';
+import type { Askers } from './supply.ts';
 
 /** Most events asked for at once to fill the gap before an event; others cap it there. */
 const GAP_LIMIT = 20;
@@ -31,63 +30,81 @@ const BACKFILL_LIMIT = 100;
 const MAX_BACKFILL_FROM = 20;
 /** Most auth events fetched one by one for one event. */
 const AUTH_FETCH_LIMIT = 100;
-/** Servers asked in turn for what the sending one does not give. */
-const SERVERS_TO_ASK = 4;
-/** Events of a state that are written at once. */
-const STORED_AT_ONCE = 500;
+/** How often an event is looked at in the room's turn: once, and after each kind of what it may lack. */
+const LOOKS = 5;
+/** How long other servers are asked, in ms: for an event that has come just now, and for one that is tried again. */
+const PATIENCE_MS = { now: 10_000, again: 60_000 };
+/** For a page of history, in ms. */
+const HISTORY_PATIENCE_MS = 30_000;
 
 export interface ReceiverDeps {
-  readonly db: Database;
   readonly serverName: string;
   readonly events: EventStore;
   readonly states: StateStore;
   readonly members: Members;
   readonly incomplete: IncompleteRooms;
-  readonly redactions: EarlyRedactions;
-  readonly timeline: Timeline;
+  readonly outliers: Outliers;
+  readonly placing: Placing;
+  readonly askers: Askers;
   readonly remote: () => RemoteRooms;
+  /** Runs a task in the room's turn, after what our own people do. @throws MatrixError 404 for an unknown room */
+  readonly inTurn: <T>(roomId: string, task: (room: Room) => Promise<T>) => Promise<T>;
   readonly log: Logger;
 }
 
-/** Thrown for an event whose place in the history could not be found out. */
-export class UnknownPlaceError extends Error {
-  override readonly name = 'UnknownPlaceError';
-}
+/** `now`: what the last event of the server needed may have been asked for a moment ago; `again`: patiently. */
+export type Urgency = 'now' | 'again';
 
 export class Receiver {
   readonly #deps: ReceiverDeps;
+  readonly #heldBack = new HeldBack();
 
   constructor(deps: ReceiverDeps) {
     this.#deps = deps;
   }
 
   /**
-   * Stores an event of another server. To be called in the room's turn.
+   * Stores an event of another server. Not to be called in the room's turn.
    *
    * @param origin the server that sent it, asked first for what is missing
    * @returns the event as stored; look at `rejected` and `softFailed`
+   * @throws UnknownPlaceError when what it needs is not to be had now
    */
-  async receive(room: Room, pdu: Pdu, origin: string): Promise<StoredEvent> {
+  async receive(room: Room, pdu: Pdu, origin: string, urgency: Urgency): Promise<StoredEvent> {
+    const { roomId } = room;
+    const isHeld = urgency === 'now' && this.#heldBack.has(roomId, origin);
+    const supply = await this.#supply(room, origin, PATIENCE_MS[urgency], isHeld);
+    try {
+      const stored = await this.#receive(room, pdu, supply);
+      if (supply.hasAsked) this.#heldBack.succeeded(roomId, origin);
+      return stored;
+    } catch (error) {
+      if (error instanceof UnknownPlaceError && supply.hasAsked) this.#heldBack.failed(roomId, origin);
+      throw error;
+    }
+  }
+
+  async #receive(room: Room, pdu: Pdu, supply: Supply): Promise<StoredEvent> {
+    const { events } = this.#deps;
     const id = eventId(pdu, room.version);
-    const known = await this.#deps.events.get(id);
-    // Where servers give the ids, two events may have the same.
-    if (known && known.roomId !== room.roomId) throw new BadEventError(`The id ${id} is taken in another room.`);
-    if (known && !known.outlier) return known;
+    const known = await events.get(id);
+    if (known?.outlier === false && known.roomId === room.roomId) return known;
+    if (known && known.roomId !== room.roomId) throw takenElsewhere(id);
     // What was said before we came in, or while we did, is put in its place without the history that led to it: that is
     // no news, and is fetched when somebody looks for it.
-    const hasGap = (await this.#missing(pdu.prev_events)).length > 0;
+    const hasGap = (await events.withoutPlace(pdu.prev_events)).length > 0;
     if (hasGap && pdu.depth > (await this.#floor(room))) {
-      const older = await this.#fillGap(room, pdu, id, origin);
+      const older = await this.#fillGap(room, pdu, id, supply);
       // Who sends an event has to have what came before it. To take it without would let anybody cut our history.
-      if ((await this.#missing(pdu.prev_events)).some((prev) => !older.has(prev))) {
+      if ((await events.withoutPlace(pdu.prev_events)).some((prev) => !older.has(prev))) {
         throw new UnknownPlaceError(`What came before ${id} was not given.`);
       }
     }
-    return this.#place(room, pdu, id, origin, known);
+    return this.#place(room, pdu, { kind: 'news' }, supply);
   }
 
   /**
-   * Stores history from before the oldest event that we have. To be called in the room's turn.
+   * Stores history from before the oldest event that we have. Not to be called in the room's turn.
    *
    * @param pdus as another server gave them
    * @param nextPosition gives ever lower positions
@@ -97,26 +114,101 @@ export class Receiver {
     for (const pdu of pdus) fresh.set(eventId(pdu, room.version), pdu);
     const known = await this.#deps.events.getMany(fresh.keys());
     for (const [id, event] of known) if (!event.outlier) fresh.delete(id);
-    const newestFirst = [...fresh].sort(([, a], [, b]) => b.depth - a.depth);
-    const placed = newestFirst.map(([id, pdu]) => ({ id, pdu, position: nextPosition() }));
+    const newestFirst = [...fresh.values()].sort((a, b) => b.depth - a.depth);
+    const placed = newestFirst.map((pdu) => ({ pdu, position: nextPosition() }));
+    const supply = await this.#supply(room, origin, HISTORY_PATIENCE_MS, false);
     let stored = 0;
-    for (const { id, pdu, position } of placed.reverse()) {
+    for (const { pdu, position } of placed.reverse()) {
       try {
-        const stateBefore = await this.#stateBeforeHistory(room, pdu, id, origin);
-        await this.#fetchAuthEvents(room, pdu, origin);
-        const verdict = await this.#deps.timeline.judge(room, pdu, id, stateBefore);
-        const placing = { room, pdu, stateBefore, verdict: { ...verdict, softFailed: false }, known: known.get(id) };
-        await this.#deps.timeline.addHistory(placing, position);
+        await this.#place(room, pdu, { kind: 'history', position }, supply);
         stored += 1;
       } catch (error) {
-        if (!(error instanceof UnknownPlaceError)) throw error;
+        if (!(error instanceof UnknownPlaceError || error instanceof BadEventError)) throw error;
       }
     }
     return stored;
   }
 
-  async #emptyState(room: Room): Promise<State> {
-    return this.#deps.db.transaction((tx) => this.#deps.states.derive(tx, room.roomId, undefined, new Map()));
+  async #supply(room: Room, origin: string, patienceMs: number, heldBack: boolean): Promise<Supply> {
+    const { members, serverName, remote, log } = this.#deps;
+    const others = [...(await members.servers(room.roomId))].filter((server) => server !== serverName);
+    const { askers } = this.#deps;
+    const servers = askers.order([origin, ...others]);
+    return new Supply({ room, remote, askers, servers, patienceMs, heldBack, log });
+  }
+
+  /** Puts an event in its place, with what it needs for that fetched between the turns. */
+  async #place(room: Room, pdu: Pdu, site: Site, supply: Supply): Promise<StoredEvent> {
+    const { inTurn, placing } = this.#deps;
+    for (let look = 0; look < LOOKS; look += 1) {
+      const placed = await inTurn(room.roomId, (present) => placing.place(present, pdu, site, supply));
+      if ('stored' in placed) return placed.stored;
+      if (site.kind === 'history' && placed.need.kind === 'states') {
+        await this.#historicState(room, eventId(pdu, room.version), placed.need, supply);
+      } else await this.#get(room, placed.need, supply);
+    }
+    throw new UnknownPlaceError('What it needs changed again and again.');
+  }
+
+  /**
+   * The states after what comes before an event of the history, or the one before it. Who came in by the event knows that,
+   * but nothing of what came before, and the others need not let us see it any more.
+   */
+  async #historicState(room: Room, id: string, need: Need, supply: Supply): Promise<void> {
+    try {
+      await this.#get(room, need, supply);
+    } catch (error) {
+      if (!(error instanceof UnknownPlaceError)) throw error;
+      supply.before.set(id, { eventIds: await this.#storeState(room, await supply.stateBefore(id)) });
+    }
+  }
+
+  /** @returns the ids of its events */
+  async #storeState(room: Room, { state, authChain }: RemoteState, own?: Pdu): Promise<string[]> {
+    await this.#storeOutliers(room, [...authChain, ...state, ...(own ? [own] : [])]);
+    return state.map((event) => eventId(event, room.version));
+  }
+
+  /** @throws UnknownPlaceError when it is not to be had */
+  async #get(room: Room, need: Need, supply: Supply): Promise<void> {
+    switch (need.kind) {
+      case 'states':
+        for (const id of need.after) {
+          const given = await supply.stateBefore(id);
+          const own = await supply.event(id);
+          supply.after.set(id, { eventIds: await this.#storeState(room, given, own), own });
+        }
+        return;
+      case 'authority': {
+        await this.#storeOutliers(room, await this.#authority(need.eventIds, supply));
+        const cited = await this.#deps.events.getMany(need.eventIds);
+        if (need.eventIds.some((id) => !cited.has(id))) {
+          throw new UnknownPlaceError('Some of the events that authorise it were not given.');
+        }
+      }
+    }
+  }
+
+  /** Some events that authorise another, and what authorises these. */
+  async #authority(eventIds: readonly string[], supply: Supply): Promise<Pdu[]> {
+    const fetched: Pdu[] = [];
+    const seen = new Set<string>();
+    let wanted = [...eventIds];
+    while (wanted.length > 0 && seen.size < AUTH_FETCH_LIMIT) {
+      const some = wanted.splice(0, REQUESTS_AT_ONCE);
+      for (const id of some) seen.add(id);
+      const given = await Promise.all(some.map((id) => supply.event(id)));
+      const pdus = given.filter((pdu) => pdu !== undefined);
+      fetched.push(...pdus);
+      const cited = new Set([...wanted, ...pdus.flatMap((pdu) => pdu.auth_events)].filter((id) => !seen.has(id)));
+      const stored = await this.#deps.events.getMany(cited);
+      wanted = [...cited].filter((id) => !stored.has(id));
+    }
+    return fetched;
+  }
+
+  async #storeOutliers({ roomId, version }: Room, pdus: readonly Pdu[]): Promise<void> {
+    await this.#deps.outliers.storeInTurns(version, pdus, (task) => this.#deps.inTurn(roomId, task));
   }
 
   /**
@@ -124,33 +216,19 @@ export class Receiver {
    *
    * @returns events that are from before we came in, and were not stored
    */
-  async #fillGap(room: Room, pdu: Pdu, id: string, origin: string): Promise<Set<string>> {
+  async #fillGap(room: Room, pdu: Pdu, id: string, supply: Supply): Promise<Set<string>> {
     const fetched = new Map<string, Pdu>();
-    const answering = new Set(await this.#serversToAsk(room, origin));
-    for (const server of answering) {
-      try {
-        const events = await this.#deps.remote().missingEvents({
-          roomId: room.roomId,
-          server,
-          version: room.version,
-          earliest: room.extremities,
-          latest: [id],
-          limit: GAP_LIMIT,
-        });
-        for (const event of events) fetched.set(eventId(event, room.version), event);
-      } catch (error) {
-        // One that does not answer now is not asked again; another may only not know the event.
-        if (!(error instanceof MatrixError) || error.status === 502) answering.delete(server);
-        this.#deps.log.info({ err: error, roomId: room.roomId, server }, 'missing events were not given');
-      }
+    for (const server of supply.servers) {
+      const events = await supply.missingEvents(server, room.extremities, id, GAP_LIMIT);
+      for (const event of events) fetched.set(eventId(event, room.version), event);
       // Who sends an event need not have all that came before it.
       if ((await this.#open(room, [pdu, ...fetched.values()], fetched)).length === 0) break;
     }
-    await this.#fetchFurther(room, pdu, fetched, answering);
+    await this.#fetchFurther(room, pdu, fetched, supply);
     const floor = await this.#floor(room);
     const older = new Set<string>();
     const news = new Set<string>();
-    for (const [eventIdHere, event] of [...fetched].sort(([, a], [, b]) => a.depth - b.depth)) {
+    for (const [eventIdHere, event] of before(pdu, fetched)) {
       if (event.depth > pdu.depth) continue;
       const isNews = event.prev_events.some((prev) => news.has(prev)) || (await this.#isNews(room, eventIdHere, event));
       if (isNews) news.add(eventIdHere);
@@ -158,13 +236,14 @@ export class Receiver {
         older.add(eventIdHere);
         continue;
       }
-      const known = await this.#deps.events.get(eventIdHere);
-      if (known && !known.outlier) continue;
       try {
-        await this.#place(room, event, eventIdHere, origin, known);
+        await this.#place(room, event, { kind: 'gap' }, supply);
       } catch (error) {
-        if (!(error instanceof UnknownPlaceError)) throw error;
-        this.#deps.log.info({ roomId: room.roomId, eventId: eventIdHere }, 'an event of a gap was left out');
+        if (!(error instanceof UnknownPlaceError || error instanceof BadEventError)) throw error;
+        this.#deps.log.info(
+          { err: error, roomId: room.roomId, eventId: eventIdHere },
+          'an event of a gap was left out',
+        );
       }
     }
     return older;
@@ -196,14 +275,14 @@ export class Receiver {
     const floor = await this.#floor(room);
     const later = pdus.filter(({ depth }) => depth > floor + 1);
     const cited = new Set(later.flatMap((event) => event.prev_events));
-    return this.#missing([...cited].filter((prev) => !fetched.has(prev)));
+    return this.#deps.events.withoutPlace([...cited].filter((prev) => !fetched.has(prev)));
   }
 
   /** After a long outage the gap is larger than one answer: goes on to what we know, but not to before we came in. */
-  async #fetchFurther(room: Room, pdu: Pdu, fetched: Map<string, Pdu>, servers: Iterable<string>): Promise<void> {
+  async #fetchFurther(room: Room, pdu: Pdu, fetched: Map<string, Pdu>, supply: Supply): Promise<void> {
     for (let round = 0; round < BACKFILL_ROUNDS; round++) {
       const wanted = (await this.#open(room, [pdu, ...fetched.values()], fetched)).slice(0, MAX_BACKFILL_FROM);
-      if (wanted.length === 0 || !(await this.#fetchOlder(room, wanted, fetched, servers))) return;
+      if (wanted.length === 0 || !(await this.#fetchOlder(room, wanted, fetched, supply))) return;
     }
   }
 
@@ -212,224 +291,30 @@ export class Receiver {
     room: Room,
     wanted: readonly string[],
     fetched: Map<string, Pdu>,
-    servers: Iterable<string>,
+    supply: Supply,
   ): Promise<boolean> {
-    const { events, remote } = this.#deps;
     const floor = await this.#floor(room);
     const before = fetched.size;
-    for (const server of servers) {
-      try {
-        for (const event of await remote().backfill(room.roomId, wanted, [server], BACKFILL_LIMIT, room.version)) {
-          const id = eventId(event, room.version);
-          if (event.depth > floor && (await events.get(id))?.outlier !== false) fetched.set(id, event);
-        }
-      } catch (error) {
-        this.#deps.log.info({ err: error, roomId: room.roomId, server }, 'a long gap could not be filled');
+    for (const server of supply.servers) {
+      for (const event of await supply.backfill(server, wanted, BACKFILL_LIMIT)) {
+        const id = eventId(event, room.version);
+        if (event.depth > floor && (await this.#deps.events.get(id))?.outlier !== false) fetched.set(id, event);
       }
       if (fetched.size > before) return true;
     }
     return false;
   }
-
-  /** @param known the event where it is stored as an outlier */
-  async #place(room: Room, pdu: Pdu, id: string, origin: string, known: StoredEvent | undefined): Promise<StoredEvent> {
-    const stateBefore = await this.#stateBefore(room, pdu, id, origin);
-    await this.#fetchAuthEvents(room, pdu, origin);
-    const verdict = await this.#deps.timeline.judge(room, pdu, id, stateBefore);
-    if (verdict.reason !== undefined) {
-      this.#deps.log.info({ roomId: room.roomId, eventId: id, ...verdict }, 'a remote event was not accepted');
-    }
-    return this.#deps.timeline.add({ room, pdu, stateBefore, verdict, known });
-  }
-
-  async #stateBefore(room: Room, pdu: Pdu, id: string, origin: string): Promise<State> {
-    // A gap can reach back to the beginning of the room.
-    if (isCreate(pdu)) return this.#emptyState(room);
-    const missing = await this.#missing(pdu.prev_events);
-    if (missing.length === 0) return this.#deps.timeline.stateBefore(room, pdu.prev_events);
-    const groups = new Set<number>();
-    for (const prev of missing) groups.add((await this.#remoteState(room, prev, origin, 'after')).group);
-    const known = pdu.prev_events.filter((prev) => !missing.includes(prev));
-    if (known.length > 0) groups.add((await this.#deps.timeline.stateBefore(room, known)).group);
-    if (groups.size === 0) throw new UnknownPlaceError(`The state before ${id} is unknown.`);
-    return this.#deps.timeline.merge(room, [...groups]);
-  }
-
-  /**
-   * The state before an event of the history. Who came in by it knows that, but nothing of what came before, and the
-   * others need not let us see it any more.
-   */
-  async #stateBeforeHistory(room: Room, pdu: Pdu, id: string, origin: string): Promise<State> {
-    try {
-      return await this.#stateBefore(room, pdu, id, origin);
-    } catch (error) {
-      if (!(error instanceof UnknownPlaceError)) throw error;
-      return this.#remoteState(room, id, origin, 'before');
-    }
-  }
-
-  /** The state before or after an event, as another server gives it, with every event of it checked. */
-  async #remoteState(room: Room, id: string, origin: string, when: 'before' | 'after'): Promise<State> {
-    const { remote } = this.#deps;
-    const servers = await this.#serversToAsk(room, origin);
-    let given;
-    try {
-      given = await remote().stateAt(room.roomId, id, servers, room.version);
-    } catch (error) {
-      this.#deps.log.info({ err: error, roomId: room.roomId, eventId: id }, 'no server gave the state at a gap');
-      throw new UnknownPlaceError(`The state before ${id} is unknown.`);
-    }
-    const own = when === 'after' ? await remote().event(id, servers, room.version) : undefined;
-    await this.storeOutliers(room, [...given.authChain, ...given.state, ...(own ? [own] : [])]);
-    return this.stateOf(
-      room,
-      given.state.map((event) => eventId(event, room.version)),
-      own && { id, pdu: own },
-    );
-  }
-
-  /**
-   * The state that consists of some stored events.
-   *
-   * @param last replaces what was there before it, if it is a state event
-   */
-  async stateOf(room: Room, ids: readonly string[], last?: { id: string; pdu: Pdu }): Promise<State> {
-    const { db, events, states } = this.#deps;
-    const all = last?.pdu.state_key === undefined ? ids : [...ids, last.id];
-    const stored = await events.getMany(all);
-    const map: Map<StateKey, string> = new Map();
-    for (const id of all) {
-      const event = stored.get(id);
-      const key = event?.pdu.state_key;
-      if (event && key !== undefined && !event.rejected) map.set(stateKey(event.pdu.type, key), id);
-    }
-    return db.transaction((tx) => states.derive(tx, room.roomId, room.state, map));
-  }
-
-  /** Stores events that others cite, each checked against its own auth events, which must be among them or stored. */
-  async storeOutliers(room: Pick<Room, 'roomId' | 'version' | 'create'>, pdus: readonly Pdu[]): Promise<void> {
-    const { db, events, redactions } = this.#deps;
-    const byId = new Map<string, Pdu>();
-    for (const pdu of pdus) {
-      if (roomIdOf(pdu, room.version) === room.roomId) byId.set(eventId(pdu, room.version), pdu);
-    }
-    const known = await events.getMany(byId.keys());
-    for (const id of known.keys()) byId.delete(id);
-    const elsewhere = new Set([...byId.values()].flatMap((pdu) => pdu.auth_events).filter((id) => !byId.has(id)));
-    const found = await events.getMany(elsewhere);
-    for (const [id, event] of known) found.set(id, event);
-    const early = await redactions.of(
-      room.roomId,
-      [...byId].map(([id, { sender }]) => ({ id, sender })),
-    );
-    let fresh: StoredEvent[] = [];
-    const store = async (): Promise<void> => {
-      await writeTogether(db, events.writes(fresh));
-      for (const event of fresh) events.committed(event);
-      fresh = [];
-    };
-    for (const id of causalOrder(byId)) {
-      const pdu = byId.get(id);
-      if (!pdu) continue;
-      const cited = pdu.auth_events.map((citedId) => found.get(citedId)).filter((event) => event !== undefined);
-      // Without what it rests on nothing can be said of it, and nothing may rest on it.
-      if (cited.length < pdu.auth_events.length) continue;
-      const whole: StoredEvent = {
-        eventId: id,
-        roomId: room.roomId,
-        pdu,
-        position: 0,
-        rejected: !allowedBy(room, pdu, id, cited),
-        softFailed: false,
-        outlier: true,
-      };
-      const by = early.get(id);
-      const event = by === undefined ? whole : redactedEvent(whole, by, room.version);
-      found.set(id, event);
-      fresh.push(event);
-      if (fresh.length >= STORED_AT_ONCE) await store();
-    }
-    await store();
-  }
-
-  async #fetchAuthEvents(room: Room, pdu: Pdu, origin: string): Promise<void> {
-    const wanted = [...pdu.auth_events];
-    const fetched: Pdu[] = [];
-    const seen = new Set<string>();
-    while (wanted.length > 0 && seen.size < AUTH_FETCH_LIMIT) {
-      const id = wanted.pop();
-      if (id === undefined || seen.has(id)) continue;
-      seen.add(id);
-      if (await this.#deps.events.get(id)) continue;
-      const servers = await this.#serversToAsk(room, origin);
-      const event = await this.#deps.remote().event(id, servers, room.version);
-      if (!event) continue;
-      fetched.push(event);
-      wanted.push(...event.auth_events);
-    }
-    if (fetched.length > 0) await this.storeOutliers(room, fetched);
-    const cited = await this.#deps.events.getMany(pdu.auth_events);
-    if (pdu.auth_events.some((id) => !cited.has(id))) {
-      throw new UnknownPlaceError('Some of the events that authorise it were not given.');
-    }
-  }
-
-  /** Of these events, those whose place in the history we do not know. */
-  async #missing(ids: readonly string[]): Promise<string[]> {
-    const found = await this.#deps.events.getMany(ids);
-    return ids.filter((id) => found.get(id)?.stateAfter === undefined);
-  }
-
-  async #serversToAsk(room: Room, origin: string): Promise<string[]> {
-    const servers = await this.#deps.members.servers(room.roomId);
-    servers.delete(this.#deps.serverName);
-    servers.delete(origin);
-    return [origin, ...servers].slice(0, SERVERS_TO_ASK);
-  }
 }
 
-function allowedBy(
-  room: Pick<Room, 'version' | 'create'>,
-  pdu: Pdu,
-  id: string,
-  cited: readonly StoredEvent[],
-): boolean {
-  try {
-    checkAuthEventsSelection(
-      pdu,
-      room.version,
-      cited.map((event) => ({ eventId: event.eventId, event: signedForm(event), rejected: event.rejected })),
-    );
-    checkAuth(pdu, id, room.version, stateViewOf(cited.map(signedForm), room.create));
-    return true;
-  } catch (error) {
-    if (error instanceof AuthError) return false;
-    throw error;
+/** Those of some events that come before an event, with their ids, oldest first. */
+function before(pdu: Pdu, fetched: ReadonlyMap<string, Pdu>): [string, Pdu][] {
+  const found = new Map<string, Pdu>();
+  const edge = [...pdu.prev_events];
+  for (let id = edge.pop(); id !== undefined; id = edge.pop()) {
+    const event = fetched.get(id);
+    if (!event || found.has(id)) continue;
+    found.set(id, event);
+    edge.push(...event.prev_events);
   }
-}
-
-/** Orders events so that each comes after those among them that it cites as auth events. */
-function causalOrder(events: ReadonlyMap<string, Pdu>): string[] {
-  const order: string[] = [];
-  const state = new Map<string, 'open' | 'done'>();
-  for (const start of events.keys()) {
-    const stack = [start];
-    while (stack.length > 0) {
-      const id = stack.at(-1) ?? '';
-      const pdu = events.get(id);
-      if (pdu === undefined || state.get(id) === 'done') {
-        stack.pop();
-        continue;
-      }
-      if (state.get(id) === 'open') {
-        state.set(id, 'done');
-        order.push(id);
-        stack.pop();
-        continue;
-      }
-      state.set(id, 'open');
-      for (const cited of pdu.auth_events) if (events.has(cited) && !state.has(cited)) stack.push(cited);
-    }
-  }
-  return order;
+  return [...found].sort(([, a], [, b]) => a.depth - b.depth);
 }

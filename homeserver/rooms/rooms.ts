@@ -42,17 +42,22 @@ import { Members } from './members.ts';
 import { Memberships } from './memberships.ts';
 import { MessageBatches } from './message-batches.ts';
 import type { MemberOf } from './members.ts';
+import { Outliers } from './outliers.ts';
 import type { LocalRights, RemoteRooms, Sender } from './ports.ts';
 import { readPage } from './pages.ts';
 import type { Page, PageQuery } from './pages.ts';
+import { Placing } from './placing.ts';
 import { Receiver } from './receive.ts';
+import type { Urgency } from './receive.ts';
 import { EarlyRedactions } from './redactions.ts';
 import { currentId, RoomTable } from './room.ts';
 import type { Room } from './room.ts';
-import { Serial } from './serial.ts';
+import { RoomTurns } from './room-turns.ts';
+import type { Whose } from './room-turns.ts';
 import { StateChanges } from './state-changes.ts';
 import { StateStore } from './state-store.ts';
 import { signedForm } from './stored-event.ts';
+import { Askers, UnknownPlaceError } from './supply.ts';
 import { Timeline } from './timeline.ts';
 import { upgradeRoom } from './upgrade.ts';
 import type { UpgradeOptions } from './upgrade.ts';
@@ -87,12 +92,14 @@ export interface RoomsOptions {
 
 /** Changes of one membership that are looked at together. */
 const CHANGES_AT_ONCE = 50;
+/** How long somebody waits who reads a page whose history has to be fetched, in ms. */
+const HISTORY_PATIENCE_MS = 10_000;
 /** How long somebody waits who asks for the members of a room that is still being completed, in ms. */
 const WHOLE_PATIENCE_MS = 60_000;
 
 export class Rooms {
   readonly #options: RoomsOptions;
-  readonly #serial = new Serial();
+  readonly #turns = new RoomTurns();
   readonly #listeners = new Set<EventListener>();
   readonly #serverListeners = new Set<(roomId: string, servers: readonly string[]) => void>();
   readonly #memberListeners = new Set<(roomId: string) => void>();
@@ -161,23 +168,26 @@ export class Rooms {
       local: this.#local,
       inTurn: (roomId, task) => this.#inTurn(roomId, task),
     });
-    this.#receiver = new Receiver({ ...shared, timeline: this.#timeline, remote: () => this.#requireRemote() });
-    this.#backfill = new Backfill(
-      {
-        ...shared,
-        receiver: this.#receiver,
-        remote: () => this.#remote,
-        inTurn: (roomId, task) => this.#inTurn(roomId, task),
-      },
-      first,
-    );
-    this.#adoptDeps = { ...shared, receiver: this.#receiver, timeline: this.#timeline };
+    const outliers = new Outliers(shared);
+    const askers = new Askers();
+    const others = <T>(roomId: string, task: (room: Room) => Promise<T>): Promise<T> =>
+      this.#inTurn(roomId, task, 'foreign');
+    this.#receiver = new Receiver({
+      ...shared,
+      outliers,
+      askers,
+      placing: new Placing({ ...shared, outliers, timeline: this.#timeline }),
+      remote: () => this.#requireRemote(),
+      inTurn: others,
+    });
+    this.#backfill = new Backfill({ ...shared, receiver: this.#receiver, askers, remote: () => this.#remote }, first);
+    this.#adoptDeps = { ...shared, outliers, timeline: this.#timeline };
     this.#completion = new Completion({
       ...shared,
-      receiver: this.#receiver,
+      outliers,
       timeline: this.#timeline,
       remote: () => this.#requireRemote(),
-      inTurn: (roomId, task) => this.#inTurn(roomId, task),
+      inTurn: others,
       wake: async (roomId) => {
         options.notifier.wakeRooms([roomId]);
         options.notifier.wakeUsers(await this.joinedLocalUsers(roomId));
@@ -195,9 +205,9 @@ export class Rooms {
       local: this.#local,
       history: this.history,
       remote: () => this.#requireRemote(),
-      inTurn: (roomId, task) => this.#inTurn(roomId, task),
+      inTurn: (roomId, task, whose) => this.#inTurn(roomId, task, whose),
       outside: (roomId, task) =>
-        this.#serial.run(roomId, async () => {
+        this.#turns.run(roomId, 'own', async () => {
           if (!(await this.#members.servers(roomId)).has(serverName)) await task();
         }),
       whole: (roomId) => this.whole(roomId),
@@ -284,7 +294,7 @@ export class Rooms {
     } as UnsignedPdu);
     const createId = eventId(create, version);
     const roomId = version.hashRoomIds ? `!${createId.slice(1)}` : opaque;
-    await this.#serial.run(roomId, async () => {
+    await this.#turns.run(roomId, 'own', async () => {
       const room = await this.#begin(roomId, version, create, createId);
       await this.#local.send(room, sender, {
         type: 'm.room.member',
@@ -512,7 +522,8 @@ export class Rooms {
   /** A page of what a user may see; fetches history from other servers where ours has gaps. */
   async messages(roomId: string, userId: string, query: PageQuery): Promise<Page> {
     const now = await this.requireStanding(roomId, userId);
-    const deps = { events: this.#events, fillGap: (event: StoredEvent) => this.#backfill.before(event) };
+    const until = Date.now() + HISTORY_PATIENCE_MS;
+    const deps = { events: this.#events, fillGap: (event: StoredEvent) => this.#backfill.before(event, until) };
     return readPage(deps, roomId, query, this.position, (event) => this.history.visibleToUser(event, userId, now));
   }
 
@@ -635,25 +646,30 @@ export class Rooms {
   /**
    * Takes an event of another server; format, hash and signatures are checked by the caller.
    *
+   * @param urgency `now` for one that has just come: what it needs is asked for 10 s at most, and not while the last
+   *   event of the server in this room waits for what was not to be had
    * @throws MatrixError for a room that we do not have
+   * @throws UnknownPlaceError when what it needs is not to be had now: it is to be tried `again`
    */
-  async receive(roomId: string, pdu: Pdu, origin: string): Promise<StoredEvent> {
-    return this.#inTurn(roomId, (room) => this.#receiver.receive(room, pdu, origin));
+  async receive(roomId: string, pdu: Pdu, origin: string, urgency: Urgency = 'now'): Promise<StoredEvent> {
+    return this.#receiver.receive(await this.#require(roomId), pdu, origin, urgency);
   }
 
   /** Makes a room ours that another server let us into. @throws MatrixError 403 or 502 */
   async adoptJoin(join: AdoptedJoin): Promise<void> {
     const { roomId } = join;
-    await this.#serial.run(roomId, async () => {
+    const followed = await this.#turns.run(roomId, 'own', async () => {
       const room = await this.#rooms.find(roomId);
-      if (room && (await this.#isFollowed(room, join.join))) {
-        // Another server let the user in because nobody of ours could: the join is an event like any other.
-        const { rejected, softFailed } = await this.#receiver.receive(room, join.join, join.resident);
-        if (rejected || softFailed) throw new MatrixError(403, 'M_FORBIDDEN', 'The rules of the room forbid it.');
-      } else {
-        await adoptJoin(this.#adoptDeps, join);
-      }
+      if (room && (await this.#isFollowed(room, join.join))) return room;
+      await adoptJoin(this.#adoptDeps, join);
+      return undefined;
     });
+    if (followed) {
+      // Another server let the user in because nobody of ours could: the join is an event like any other.
+      const stored = await this.#receiver.receive(followed, join.join, join.resident, 'again').catch(asUnreachable);
+      if (stored.rejected || stored.softFailed)
+        throw new MatrixError(403, 'M_FORBIDDEN', 'The rules of the room forbid it.');
+    }
     this.#completion.begin(roomId);
   }
 
@@ -764,8 +780,8 @@ export class Rooms {
     return state;
   }
 
-  async #inTurn<T>(roomId: string, task: (room: Room) => Promise<T>): Promise<T> {
-    return this.#serial.run(roomId, async () => task(await this.#require(roomId)));
+  #inTurn<T>(roomId: string, task: (room: Room) => Promise<T>, whose: Whose = 'own'): Promise<T> {
+    return this.#turns.run(roomId, whose, async () => task(await this.#require(roomId)));
   }
 
   async #require(roomId: string): Promise<Room> {
@@ -810,6 +826,12 @@ export class Rooms {
       { live: true },
     );
   }
+}
+
+/** @throws MatrixError 502 where an event can not be put in its place now */
+function asUnreachable(error: unknown): never {
+  if (!(error instanceof UnknownPlaceError)) throw error;
+  throw new MatrixError(502, 'M_UNKNOWN', 'The other servers did not say what came before the join.');
 }
 
 /** @throws MatrixError 400 for a name or a title that nobody can see */

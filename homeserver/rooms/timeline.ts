@@ -1,6 +1,6 @@
 /**
  * Puts events into a room: decides about each, stores it with the state around it, moves the current state on and
- * tells those who listen. Every call for a room runs inside its turn (`Serial`).
+ * tells those who listen. Every call for a room runs inside its turn (`RoomTurns`).
  *
  * @see Matrix specification, server-server API, "Checks performed on receipt of a PDU"
  */
@@ -302,7 +302,7 @@ export class Timeline {
   }
 
   /** Stores an event of history from before what we had: it changes neither the current state nor the extremities. */
-  async addHistory(addition: Addition, position: number): Promise<void> {
+  async addHistory(addition: Addition, position: number): Promise<StoredEvent> {
     const { db, events } = this.#deps;
     const { room, pdu, stateBefore, verdict } = addition;
     const id = eventId(pdu, room.version);
@@ -329,6 +329,7 @@ export class Timeline {
     ]);
     events.committed(event);
     if (redaction?.target !== undefined) events.redacted(redaction.target);
+    return event;
   }
 
   /** The index of the memberships of a whole state, for a room that is entered through another server. */

@@ -1,0 +1,33 @@
+import { Lru } from './lru.ts';
+
+/** After the first failure, in ms; each time twice as long, up to the last. */
+const FIRST_PAUSE_MS = 2_000;
+const LAST_PAUSE_MS = 60_000;
+const REMEMBERED = 10_000;
+
+/**
+ * Servers for whose events of a room nobody is asked at the moment, because what the last one needed was not to be had:
+ * its events that need nothing are taken as ever, the others are kept and tried again later.
+ */
+export class HeldBack {
+  readonly #failures = new Lru<string, { count: number; until: number }>(REMEMBERED);
+
+  has(roomId: string, origin: string): boolean {
+    return (this.#failures.get(keyOf(roomId, origin))?.until ?? 0) > Date.now();
+  }
+
+  failed(roomId: string, origin: string): void {
+    const key = keyOf(roomId, origin);
+    const count = (this.#failures.get(key)?.count ?? 0) + 1;
+    const pause = Math.min(LAST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(count - 1, 20));
+    this.#failures.set(key, { count, until: Date.now() + pause });
+  }
+
+  succeeded(roomId: string, origin: string): void {
+    this.#failures.delete(keyOf(roomId, origin));
+  }
+}
+
+function keyOf(roomId: string, origin: string): string {
+  return `${roomId}\n${origin}`;
+}
