@@ -4,6 +4,8 @@
 export const CALL_MEMBER = 'org.matrix.msc3401.call.member';
 /** Transport type in a membership: media through the participant's own instance. */
 export const SFU_TRANSPORT = 'org.hansetag.sfu';
+/** Event that says nothing and makes one of many ends of a room, as Synapse names it. Nobody is shown it. */
+export const DUMMY_EVENT = 'org.matrix.dummy_event';
 /** State event that makes a room a meeting: planned times and settings. */
 export const MEETING = 'org.hansetag.meeting';
 /** EDU with transient facts of a conference: sources, mute states, requests to repeat them. */

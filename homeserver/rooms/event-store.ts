@@ -6,6 +6,7 @@ import type { RoomVersion } from '../../federation/room-versions.ts';
 import type { Database, Tx } from '../database/database.ts';
 import { writeTogether } from '../database/writes.ts';
 import type { Write } from '../database/writes.ts';
+import { DUMMY_EVENT } from '../names.ts';
 import { relationWrite } from '../relations/index-relation.ts';
 import { wordsWrites } from '../search/index-words.ts';
 import { stickyWrite } from '../sticky-events/sticky.ts';
@@ -36,6 +37,9 @@ interface Row {
 const CACHED_CHARACTERS = 4 * 1024 * 1024;
 const COLUMNS = `event_id, room_id, position, json, rejected, soft_failed, outlier, redacted_by, state_before, state_after,
   CASE WHEN redacted_by IS NOT NULL THEN (SELECT version FROM rooms WHERE rooms.room_id = events.room_id) END AS version`;
+/** What is for people. */
+const SHOWN = `NOT rejected AND NOT soft_failed AND NOT outlier AND type <> '${DUMMY_EVENT}'`;
+
 export class EventStore {
   readonly #db: Database;
   readonly #cache = new Lru<string, StoredEvent>(CACHED_CHARACTERS, ({ pdu }) => JSON.stringify(pdu).length);
@@ -180,7 +184,7 @@ export class EventStore {
   ): Promise<StoredEvent[]> {
     const rows = await this.#db.query<Row>(
       `SELECT ${COLUMNS} FROM events
-       WHERE room_id = $1 AND position > $2 AND position < $3 AND NOT rejected AND NOT soft_failed AND NOT outlier
+       WHERE room_id = $1 AND position > $2 AND position < $3 AND ${SHOWN}
        ORDER BY position ${range.newestFirst ? 'DESC' : 'ASC'} LIMIT $4`,
       [roomId, range.after ?? Number.MIN_SAFE_INTEGER, range.before ?? Number.MAX_SAFE_INTEGER, range.limit],
     );
@@ -197,7 +201,7 @@ export class EventStore {
     const params: unknown[] = [roomId, range.limit];
     const rows = await this.#db.query<Row>(
       `SELECT ${COLUMNS} FROM events
-       WHERE room_id = $1 AND NOT outlier AND NOT rejected AND NOT soft_failed
+       WHERE room_id = $1 AND ${SHOWN}
          AND ${besidePlace('', 'after', after, params)} AND ${besidePlace('', 'before', before, params)}
        ORDER BY depth ${order}, position ${order} LIMIT $2`,
       params,

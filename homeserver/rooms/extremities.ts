@@ -3,12 +3,20 @@
  * the past of one that came before it, and past events that were rejected or failed softly: were it to count as an end
  * of the room all the same, the current state would be resolved with one from long ago.
  */
+import { MAX_PREV_EVENTS } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
 import type { Database } from '../database/database.ts';
 import type { Write } from '../database/writes.ts';
 import { isHidden } from './event-store.ts';
 import type { EventStore } from './event-store.ts';
 import type { Room } from './room.ts';
+
+/**
+ * From so many ends on they are merged by an event of our own, and where nobody here may send one, no event is taken that
+ * would be another: the current state is resolved from that at each end, so that each makes every event dearer. As many
+ * as one event can cite.
+ */
+export const MAX_ENDS = MAX_PREV_EVENTS;
 
 export interface NewEnds {
   readonly extremities: readonly string[];
@@ -39,6 +47,13 @@ export class Extremities {
       extremities: wasMissing ? others : [...others, id],
       writes: [...(wasMissing ? [foundWrite(room.roomId, id)] : []), ...missingWrites(room.roomId, missing)],
     };
+  }
+
+  /** Whether an event would be one more end where there are `limit` already. */
+  async overflow(room: Room, id: string, pdu: Pdu, limit = MAX_ENDS): Promise<boolean> {
+    if (room.extremities.length < limit) return false;
+    const { extremities } = await this.with(room, id, pdu, true);
+    return extremities.length > room.extremities.length;
   }
 
   /** What is to be written with an event that stands before accepted ones: by which we come in, or history. */

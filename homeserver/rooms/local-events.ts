@@ -158,7 +158,12 @@ export class LocalEvents {
     }
   }
 
-  async #sendNew(room: Room, sender: string, event: NewEvent): Promise<StoredEvent> {
+  /** As `send`, but other servers get it only when they ask for what comes before a later event. */
+  async keep(room: Room, sender: string, event: NewEvent): Promise<StoredEvent> {
+    return this.#sendNew(room, sender, event, false);
+  }
+
+  async #sendNew(room: Room, sender: string, event: NewEvent, isTold = true): Promise<StoredEvent> {
     const pdu = this.sign(room, await this.draft(room, sender, event));
     await this.#timeline.authorise(room, room.state.map, pdu, eventId(pdu, room.version));
     const { deviceId, transactionId } = event;
@@ -167,7 +172,7 @@ export class LocalEvents {
       pdu,
       stateBefore: await this.#timeline.stateBefore(room, pdu.prev_events),
       verdict: { rejected: false, softFailed: false },
-      fanOut: 'all',
+      ...(isTold ? { fanOut: 'all' } : {}),
       ...(deviceId === undefined || transactionId === undefined
         ? {}
         : { transaction: { userId: sender, deviceId, transactionId } }),

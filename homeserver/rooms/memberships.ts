@@ -13,6 +13,7 @@ import type { InvitePermissions } from '../account-data/invite-permissions.ts';
 import { MatrixError } from '../errors.ts';
 import type { Positions } from '../stream/positions.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
+import type { Extremities } from './extremities.ts';
 import type { History } from './history.ts';
 import type { IncompleteRooms } from './incomplete-rooms.ts';
 import type { Invitation, Invitations } from './invitations.ts';
@@ -31,6 +32,7 @@ export interface MembershipsDeps {
   readonly serverName: string;
   readonly key: SigningKey;
   readonly events: EventStore;
+  readonly extremities: Extremities;
   readonly members: Members;
   readonly invitations: Invitations;
   readonly incomplete: IncompleteRooms;
@@ -399,6 +401,13 @@ export class Memberships {
           const verdict = await timeline.judge(room, pdu, id, stateBefore);
           if (verdict.rejected || verdict.softFailed) {
             throw new MatrixError(403, 'M_FORBIDDEN', verdict.reason ?? 'The rules of the room forbid it.');
+          }
+          if (await this.#deps.extremities.overflow(room, id, pdu)) {
+            throw new MatrixError(
+              400,
+              'M_BAD_STATE',
+              'The event cites too old events of the room. Ask for a new template.',
+            );
           }
           event = await timeline.add({ room, pdu, stateBefore, verdict, fanOut: { except: [origin] } });
         }

@@ -7,10 +7,13 @@ import type { Pdu } from '../../federation/event.ts';
 import type { Logger } from 'pino';
 import type { Database } from '../database/database.ts';
 import type { EventStore } from './event-store.ts';
+import { MAX_ENDS } from './extremities.ts';
+import type { Extremities } from './extremities.ts';
 import type { Outliers } from './outliers.ts';
 import type { Room } from './room.ts';
 import type { State, StateStore } from './state-store.ts';
 import type { StoredEvent } from './stored-event.ts';
+import { UnknownPlaceError } from './supply.ts';
 import type { GivenStates } from './supply.ts';
 import type { Timeline, Verdict } from './timeline.ts';
 
@@ -18,6 +21,7 @@ export interface PlacingDeps {
   readonly db: Database;
   readonly events: EventStore;
   readonly states: StateStore;
+  readonly extremities: Extremities;
   readonly outliers: Outliers;
   readonly timeline: Timeline;
   readonly log: Logger;
@@ -60,9 +64,10 @@ export class Placing {
   /**
    * @param given states, as other servers gave them
    * @returns the event as stored, now or before, or what is missing
+   * @throws UnknownPlaceError when the room has as many ends as it may have
    */
   async place(room: Room, pdu: Pdu, site: Site, given: GivenStates): Promise<Placed> {
-    const { events, timeline } = this.#deps;
+    const { events, timeline, extremities } = this.#deps;
     const id = eventId(pdu, room.version);
     const known = await events.get(id);
     if (known && known.roomId !== room.roomId) throw takenElsewhere(id);
@@ -73,6 +78,10 @@ export class Placing {
     if (site.kind === 'history') {
       const addition = { room, pdu, stateBefore, verdict: { ...verdict, softFailed: false }, known };
       return { stored: await timeline.addHistory(addition, site.position) };
+    }
+    // What stands in a gap is no end for long; without it what comes after it could not be taken.
+    if (await extremities.overflow(room, id, pdu, site.kind === 'gap' ? MAX_ENDS * 5 : MAX_ENDS)) {
+      throw new UnknownPlaceError('The room has too many ends that nobody here may merge.');
     }
     if (verdict.reason !== undefined) {
       this.#deps.log.info({ roomId: room.roomId, eventId: id, ...verdict }, 'a remote event was not accepted');

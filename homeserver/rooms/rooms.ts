@@ -40,6 +40,7 @@ import { LocalEvents } from './local-events.ts';
 import type { NewEvent } from './local-events.ts';
 import { Members } from './members.ts';
 import { Memberships } from './memberships.ts';
+import { MergedEnds } from './merged-ends.ts';
 import { MessageBatches } from './message-batches.ts';
 import type { MemberOf } from './members.ts';
 import { Outliers } from './outliers.ts';
@@ -111,6 +112,7 @@ export class Rooms {
   readonly #timeline: Timeline;
   readonly #local: LocalEvents;
   readonly #batches: MessageBatches;
+  readonly #ends: MergedEnds;
   readonly #receiver: Receiver;
   readonly #backfill: Backfill;
   readonly #adoptDeps: AdoptDeps;
@@ -168,6 +170,7 @@ export class Rooms {
       local: this.#local,
       inTurn: (roomId, task) => this.#inTurn(roomId, task),
     });
+    this.#ends = new MergedEnds({ ...shared, local: this.#local });
     const outliers = new Outliers(shared);
     const askers = new Askers();
     const others = <T>(roomId: string, task: (room: Room) => Promise<T>): Promise<T> =>
@@ -780,8 +783,16 @@ export class Rooms {
     return state;
   }
 
+  /** Runs a task in the turn of a room, which leaves it with no more ends than one event can cite. */
   #inTurn<T>(roomId: string, task: (room: Room) => Promise<T>, whose: Whose = 'own'): Promise<T> {
-    return this.#turns.run(roomId, whose, async () => task(await this.#require(roomId)));
+    return this.#turns.run(roomId, whose, async () => {
+      const room = await this.#require(roomId);
+      try {
+        return await task(room);
+      } finally {
+        await this.#ends.merge(room);
+      }
+    });
   }
 
   async #require(roomId: string): Promise<Room> {
