@@ -189,6 +189,8 @@ export class Transactions {
     try {
       const pdu = parsePdu(value, version);
       id = eventId(pdu, version);
+      // Without a place in the room there is no state to judge it by.
+      if (pdu.prev_events.length === 0) throw new BadEventError('The event cites nothing before it.');
       if (!(await rooms.serverAllowed(roomId, origin)))
         return { id, errcode: 'M_FORBIDDEN', error: 'The server is banned from the room.' };
       checked = await checkEventSignaturesAndHash(pdu, version, keyring);

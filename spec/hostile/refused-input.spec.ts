@@ -1,7 +1,9 @@
 /** What fuzz has found: malformed input that was answered as if the fault were ours. */
 import { pino } from 'pino';
+import type { UnsignedPdu } from '../../federation/event.ts';
 import { at, startHomeservers } from '../support/homeservers.ts';
 import type { TestFederation, TestHomeserver } from '../support/homeservers.ts';
+import { Peer } from '../support/peer.ts';
 
 describe('malformed input at the pages and the client API', () => {
   let federation: TestFederation;
@@ -41,6 +43,24 @@ describe('malformed input at the pages and the client API', () => {
       expect([400, 403]).withContext(name).toContain(answer.status);
     }
     expect(errors).toEqual([]);
+  });
+
+  it('is refused where an event of another server cites nothing before it', async () => {
+    const emil = await server.register('emil');
+    const roomId = String(at(await emil.must('POST', 'client/v3/createRoom', { preset: 'public_chat' }), 'room_id'));
+    const peer = await Peer.start(federation);
+    try {
+      const mallory = peer.userId('mallory');
+      const room = await peer.join(server.serverName, roomId, mallory);
+      const event = peer.event(room, { sender: mallory, type: 'm.room.message', content: { body: 'x' } });
+      const { hashes: _hashes, signatures: _signatures, ...rest } = event;
+      const placeless = peer.sign({ ...rest, prev_events: [] } as unknown as UnsignedPdu, room.version);
+      const [result] = Object.values(await peer.send(server.serverName, [placeless]));
+      expect(at(result, 'error')).toMatch(/cites nothing/);
+      expect(errors).toEqual([]);
+    } finally {
+      await peer.close();
+    }
   });
 
   it('is answered as JSON where the id of a room is too long', async () => {
