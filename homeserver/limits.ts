@@ -32,6 +32,8 @@ export const UPLOAD_RATE: Rate = { points: 120, seconds: 60 };
 export const UPLOADED_BYTES_RATE: Rate = { points: 2 * 1024 ** 3, seconds: 3_600 };
 /** Requests of other servers that failed before their sender was proven, by address. */
 export const UNPROVEN_RATE: Rate = { points: 30, seconds: 60 };
+/** Look-ups of servers that only a request names: so many at a time for one address. */
+export const LOOK_UPS_AT_ONCE = 10;
 /** Requests of one device over its session; more at once wait. */
 export const SESSION_RATE: Rate = { points: 40, seconds: 1 };
 

@@ -11,6 +11,7 @@ import {
   SENDING_RATE,
   TO_DEVICE_RATE,
   UNKNOWN_WRITING_RATE,
+  LOOK_UPS_AT_ONCE,
   UNPROVEN_RATE,
   UPLOAD_RATE,
   UPLOADED_BYTES_RATE,
@@ -47,6 +48,13 @@ export interface UnprovenLimit {
   count(request: Request): Promise<void>;
   /** Counts something that costs us much before anything is proven. @throws MatrixError 429 when it was too much */
   demand(request: Request): Promise<void>;
+  /**
+   * Looks something up at a server that only the request names. Of one address few such look-ups are under way at a
+   * time, so that names that lead to silence hold up their sender alone.
+   *
+   * @throws MatrixError 429 when there are too many already
+   */
+  lookUp<T>(request: Request, task: () => Promise<T>): Promise<T>;
 }
 
 /** @param factor every limit is multiplied by it; 0 turns them off */
@@ -105,7 +113,10 @@ function limited(take: Take, key: (request: Request, response: Response) => stri
  * @param factor as for `rateLimits`
  */
 export function unprovenLimit(factor: number): UnprovenLimit {
-  if (factor === 0) return { count: () => Promise.resolve(), demand: () => Promise.resolve() };
+  if (factor === 0) {
+    return { count: () => Promise.resolve(), demand: () => Promise.resolve(), lookUp: (_request, task) => task() };
+  }
+  const underWay = new Map<string, number>();
   const limiter = new RateLimiterMemory({
     points: Math.max(1, Math.floor(UNPROVEN_RATE.points * factor)),
     duration: UNPROVEN_RATE.seconds,
@@ -117,6 +128,21 @@ export function unprovenLimit(factor: number): UnprovenLimit {
     async demand(request) {
       const spent = await limiter.get(addressKey(request.ip));
       if (spent !== null && spent.remainingPoints <= 0) throw tooMany(spent, request.res);
+    },
+    async lookUp(request, task) {
+      const key = addressKey(request.ip);
+      const before = underWay.get(key) ?? 0;
+      if (before >= LOOK_UPS_AT_ONCE) {
+        throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'Too many names are being looked up for your address.');
+      }
+      underWay.set(key, before + 1);
+      try {
+        return await task();
+      } finally {
+        const left = (underWay.get(key) ?? 1) - 1;
+        if (left > 0) underWay.set(key, left);
+        else underWay.delete(key);
+      }
     },
   };
 }

@@ -62,8 +62,10 @@ async function authenticated(options: SignedRequestOptions, request: Request, re
     throw new MatrixError(403, 'M_FORBIDDEN', 'This organisation does not federate with your server.');
   }
   const known = await Promise.all(claim.signatures.map(({ keyId }) => keyring.knows(claim.origin, keyId)));
-  if (!known.every(Boolean)) await unproven.demand(request);
-  const withKeys = await checkable(claim, keyring);
+  const isKnown = known.every(Boolean);
+  if (!isKnown) await unproven.demand(request);
+  const look = () => checkable(claim, keyring);
+  const withKeys = await (isKnown ? look() : unproven.lookUp(request, look));
   const rules = rulesOf(request.originalUrl);
   if (bodyLength(request) > CHEAP_BODY) await unproven.demand(request);
   const { text, value } = await readBody(request, response, rules);
