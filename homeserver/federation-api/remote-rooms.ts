@@ -1,4 +1,5 @@
 /** What other servers are asked about rooms. Every answer is parsed, bounded and checked before it is given on. */
+import { setTimeout } from 'node:timers/promises';
 import { z } from 'zod';
 import { FederationError } from '../../federation/client.ts';
 import type { FederationClient, FederationRequest } from '../../federation/client.ts';
@@ -22,6 +23,9 @@ const V1 = '/_matrix/federation/v1';
 const V2 = '/_matrix/federation/v2';
 /** A big room takes its time; the person sees that it is being entered. In ms. */
 const JOIN_TIMEOUT_MS = 60_000;
+/** How often a server is asked that has not yet taken what we told it, and how long it has for that each time. */
+const TEMPLATE_ATTEMPTS = 4;
+const TEMPLATE_PAUSE_MS = 1_000;
 /** The state of a room with a hundred thousand members has some sixty million bytes. */
 const WHOLE_STATE = { timeoutMs: JOIN_TIMEOUT_MS, maxBytes: 64 * 1024 * 1024, holdsEvents: true };
 /** From here on the whole state in one answer is cheaper than event by event. */
@@ -55,6 +59,20 @@ const stateIdsSchema = z.looseObject({ pdu_ids: eventIds, auth_chain_ids: eventI
 
 /** The room versions that we support, as the query of a question for a template. */
 const VERSIONS = new URLSearchParams(SUPPORTED_ROOM_VERSIONS.map((id): [string, string] => ['ver', id])).toString();
+
+type TemplateQuestion = readonly [
+  server: string,
+  kind: 'make_join' | 'make_knock' | 'make_leave',
+  roomId: string,
+  userId: string,
+  content: JsonObject,
+  query: string,
+];
+
+interface Template {
+  readonly pdu: Pdu;
+  readonly version: RoomVersion;
+}
 
 export interface RemoteRoomsDeps {
   readonly serverName: string;
@@ -279,17 +297,34 @@ export class FederatedRooms implements RemoteRooms {
     });
   }
 
-  /** Fetches the template of a membership, checks that it is what was asked for, and signs it. */
-  async #template(
-    server: string,
-    kind: 'make_join' | 'make_knock' | 'make_leave',
-    roomId: string,
-    userId: string,
-    content: JsonObject,
-    query: string,
-  ): Promise<{ pdu: Pdu; version: RoomVersion }> {
-    // Who of ours has left, or banned whom, may not have got there yet: the answer would undo that for us.
+  /**
+   * Fetches the template of a membership. Who of ours has left, or banned whom, may not have got there yet, and the answer
+   * would undo that for us: what waits is sent first, and a server that takes it later is asked again.
+   */
+  async #template(...asked: TemplateQuestion): Promise<Template> {
+    const [server, , roomId, userId] = asked;
     await this.#deps.queue.flush(server);
+    for (let attempt = 1; ; attempt += 1) {
+      const template = await this.#oneTemplate(...asked);
+      if (attempt === TEMPLATE_ATTEMPTS || !(await this.#isBehind(template.pdu, roomId, userId))) return template;
+      await setTimeout(TEMPLATE_PAUSE_MS);
+    }
+  }
+
+  /** Whether a template rests on a membership that we know to be replaced by the present one. */
+  async #isBehind({ auth_events: cited }: Pdu, roomId: string, userId: string): Promise<boolean> {
+    const { rooms } = this.#deps;
+    const own = await rooms.stateEvent(roomId, 'm.room.member', userId);
+    if (!own || cited.includes(own.eventId)) return false;
+    const known = await rooms.events(cited);
+    return own.pdu.auth_events.some((id) => {
+      const before = known.get(id)?.pdu;
+      return before?.type === 'm.room.member' && before.state_key === userId;
+    });
+  }
+
+  /** Checks that the template is what was asked for, and signs it. */
+  async #oneTemplate(...[server, kind, roomId, userId, content, query]: TemplateQuestion): Promise<Template> {
     const answer = await this.#ask(server, {
       method: 'GET',
       path: `${V1}/${kind}/${encodeURIComponent(roomId)}/${encodeURIComponent(userId)}${query}`,
