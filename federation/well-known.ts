@@ -48,7 +48,11 @@ export class WellKnownCache {
     }
     const answered = this.#ask(host);
     const entry: Entry = { delegated: answered.then(({ delegated }) => delegated), expiresAt: Infinity };
-    void answered.then(({ lifetime }) => (entry.expiresAt = this.#now() + lifetime));
+    answered.then(
+      ({ lifetime }) => (entry.expiresAt = this.#now() + lifetime),
+      // Whoever waits for the answer gets the error; it is asked for again at once.
+      () => (entry.expiresAt = this.#now()),
+    );
     this.#entries.set(host, entry);
     return entry.delegated;
   }

@@ -17,6 +17,15 @@ export function createLog(level: LogLevel, destination?: DestinationStream): Log
   return destination === undefined ? pino(options) : pino(options, destination);
 }
 
+/**
+ * For work in the background that deals with its errors itself: one that gets out all the same is logged, and does not
+ * end the process.
+ * @param what that was not done, for the log
+ */
+export function unexpected(log: Logger, what: string): (error: unknown) => void {
+  return (error) => log.error({ err: error }, what);
+}
+
 /** What the log says of an error. */
 export function describeError(error: unknown, causes = 0): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error };

@@ -17,7 +17,9 @@ function end(reason: string, exitCode: number): void {
   ending = true;
   log.info({ reason }, 'the homeserver ends');
   setTimeout(() => process.exit(exitCode || 1), END_PATIENCE_MS).unref();
-  void stop().finally(() => process.exit(exitCode));
+  stop()
+    .catch((error: unknown) => log.error({ err: error }, 'the end was not orderly'))
+    .finally(() => process.exit(exitCode));
 }
 
 process.on('SIGTERM', () => end('SIGTERM', 0));

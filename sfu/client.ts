@@ -134,7 +134,9 @@ export class SfuClient {
       handshakeTimeout: REQUEST_TIMEOUT_MS,
     });
     this.#socket = socket;
-    socket.on('open', () => void this.#greet(socket));
+    socket.on('open', () => {
+      this.#greet(socket).catch((error: unknown) => this.#options.log.warn({ err: error }, 'sfu client: no greeting'));
+    });
     socket.on('message', (data, isBinary) => {
       if (socket === this.#socket && !isBinary) this.#receive(data);
     });

@@ -111,7 +111,9 @@ export class ControlServer {
     socket.on('pong', () => (alive = true));
     socket.on('message', (data, isBinary) => {
       alive = true;
-      void this.#receive(socket, data, isBinary);
+      this.#receive(socket, data, isBinary).catch((error: unknown) => {
+        log.error({ err: error }, 'control: a message was not handled');
+      });
     });
     socket.on('error', (error) => log.warn({ err: error }, 'control: connection failed'));
     socket.on('close', () => {

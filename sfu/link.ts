@@ -116,7 +116,10 @@ export class Link {
       this.#asking = asking;
       this.#connected = true;
       this.#tell('connected');
-      this.#watch = setInterval(() => void this.#look(asking), PROBE_EVERY_MS);
+      this.#watch = setInterval(() => {
+        // What cannot be looked at now is looked at again with the next question.
+        this.#look(asking).catch(() => undefined);
+      }, PROBE_EVERY_MS);
     } finally {
       this.#connecting = false;
     }

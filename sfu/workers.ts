@@ -109,7 +109,7 @@ export class WorkerPool {
       log.error({ err: error, pid: worker.pid, index }, 'worker died');
       this.#workers[index] = undefined;
       this.#options.onLost(entry);
-      void this.#replace(index);
+      this.#replace(index).catch((failed: unknown) => log.error({ err: failed, index }, 'worker not replaced'));
     });
     this.#workers[index] = entry;
     this.#wake();

@@ -5,7 +5,8 @@ import { startIdentityProvider } from './server.ts';
 try {
   const running = await startIdentityProvider(loadProviderConfig(process.env));
   const end = (): void => {
-    void running.close().finally(() => process.exit(0));
+    const exit = (): never => process.exit(0);
+    running.close().then(exit, exit);
   };
   process.on('SIGTERM', end);
   process.on('SIGINT', end);

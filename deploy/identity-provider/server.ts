@@ -38,7 +38,7 @@ export async function startIdentityProvider(config: ProviderConfig): Promise<Run
       interact(provider, config, request, response).catch((error: unknown) => fail(request, response, error));
     } else {
       if (request.url?.startsWith('/auth') === true) forgetPerson(request);
-      void answer(request, response);
+      answer(request, response).catch((error: unknown) => fail(request, response, error));
     }
   });
   await new Promise<void>((listening, failed) => {

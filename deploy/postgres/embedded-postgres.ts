@@ -219,7 +219,10 @@ async function isServerOf(pid: number, dataDir: string): Promise<boolean> {
 /** Waits until the server answers, and makes the database if it is not there. */
 async function untilReady(socketDir: string, ended: Promise<void>): Promise<void> {
   let over = false;
-  void ended.then(() => (over = true));
+  const end = (): void => {
+    over = true;
+  };
+  ended.then(end, end);
   for (const deadline = Date.now() + START_PATIENCE_MS; ; await pause()) {
     const client = new pg.Client({ host: socketDir, user: ROLE, database: 'postgres' });
     // Without a listener, a server that ends now would end this process.

@@ -181,15 +181,16 @@ async function keepPostgres(options: {
   let stopping = false;
   let restarting: Promise<void> = Promise.resolve();
   const keep = ({ ended }: Postgres): void => {
-    void ended.then(() => {
+    const restart = (): void => {
       if (stopping) return;
       options.onRestart();
+      // Without its data an organisation can do nothing: where this fails it is as if this process had failed.
       restarting = startPostgres(options).then((next) => {
         running = next;
         keep(next);
       });
-      // Without its data an organisation can do nothing: it is as if this process had failed.
-    });
+    };
+    ended.then(restart, restart);
   };
   keep(running);
   return {

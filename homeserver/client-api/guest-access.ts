@@ -59,7 +59,8 @@ export class GuestAccess {
       response.json = (body) => {
         // Whatever the answer is, it is given: also that the room's id is malformed.
         const removal = this.#removals.get(String(request.params['roomId'])) ?? Promise.resolve();
-        void removal.then(() => json(body));
+        const answer = (): void => void json(body);
+        removal.then(answer, answer);
         return response;
       };
       next();

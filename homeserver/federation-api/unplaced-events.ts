@@ -9,6 +9,7 @@ import type { Pdu } from '../../federation/event.ts';
 import { canonicalJson, parseStrict } from '../../federation/json.ts';
 import type { Database } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
+import { unexpected } from '../log.ts';
 
 /** Between the first tries, in ms; each time twice as long, up to the last. */
 const FIRST_PAUSE_MS = 5_000;
@@ -87,7 +88,12 @@ export class UnplacedEvents {
     if (this.#closed || time >= this.#due) return;
     clearTimeout(this.#timer);
     this.#due = time;
-    this.#timer = setTimeout(() => void this.#run(), Math.max(0, time - Date.now()));
+    this.#timer = setTimeout(
+      () => {
+        this.#run().catch(unexpected(this.#deps.log, 'events without a place were not tried again'));
+      },
+      Math.max(0, time - Date.now()),
+    );
     this.#timer.unref();
   }
 

@@ -11,6 +11,7 @@ import type { Accounts } from '../accounts/accounts.ts';
 import { MatrixError } from '../errors.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { Organisations } from './organisations.ts';
+import { unexpected } from '../log.ts';
 
 /** People are answered after this time at the latest, in ms. */
 const ANSWER_MS = 5_000;
@@ -60,9 +61,11 @@ export class Inviting {
   readonly #queue: (() => void)[] = [];
   #busy = 0;
   #closed = false;
+  readonly #unexpected: (error: unknown) => void;
 
   constructor(options: InvitingOptions) {
     this.#options = options;
+    this.#unexpected = unexpected(options.log, 'invitations were not delivered');
   }
 
   /** Invites people. @returns one result for each, in the order of the ids, after some seconds at most */
@@ -84,7 +87,7 @@ export class Inviting {
         return { typed: text, job: found };
       }),
     );
-    for (const [server, jobs] of byServer) void this.#deliver(server, jobs, FIRST_RETRY_MS);
+    for (const [server, jobs] of byServer) this.#deliver(server, jobs, FIRST_RETRY_MS).catch(this.#unexpected);
     const timeout = new Promise<undefined>((resolve) => {
       this.#after(ANSWER_MS, () => resolve(undefined));
     });
@@ -171,7 +174,9 @@ export class Inviting {
       else this.#settle(job, left.finding);
     }
     if (retried.length === 0) return;
-    this.#after(retryMs, () => void this.#deliver(server, retried, Math.min(retryMs * 2, LONGEST_RETRY_MS)));
+    this.#after(retryMs, () => {
+      this.#deliver(server, retried, Math.min(retryMs * 2, LONGEST_RETRY_MS)).catch(this.#unexpected);
+    });
   }
 
   /** Never rejects. */

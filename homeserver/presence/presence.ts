@@ -73,7 +73,9 @@ export class Presence {
   constructor(options: PresenceOptions) {
     this.#options = options;
     if (options.mode === 'off') return;
-    const timer = setInterval(() => void this.#sweep(), SWEEP_MS).unref();
+    const timer = setInterval(() => {
+      this.#sweep().catch(() => undefined);
+    }, SWEEP_MS).unref();
     this.#stop.push(() => clearInterval(timer));
     if (options.mode !== 'federated') return;
     options.edus.on('m.presence', (origin, content) => this.#fromServer(origin, content));

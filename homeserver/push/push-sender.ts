@@ -11,6 +11,7 @@ import type { JsonObject } from '../../federation/json.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 import type { Notice, Notifications } from './notifications.ts';
 import type { Pusher, Pushers } from './pushers.ts';
+import { unexpected } from '../log.ts';
 
 /** Sends JSON to an address that a client named. @returns status and body @throws when there is no answer */
 export type Post = (url: string, body: JsonObject) => Promise<{ readonly status: number; readonly body: string }>;
@@ -68,16 +69,15 @@ export class PushSender {
         continue;
       }
       this.#busy.set(userId, false);
-      const run = this.#run(userId).catch((error: unknown) => {
-        this.#options.log.warn({ err: error }, 'notices were not pushed');
-      });
+      const run = this.#run(userId)
+        .catch(unexpected(this.#options.log, 'notices were not pushed'))
+        .finally(() => {
+          this.#running.delete(run);
+          const again = this.#busy.get(userId);
+          this.#busy.delete(userId);
+          if (again === true) this.wake([userId]);
+        });
       this.#running.add(run);
-      void run.finally(() => {
-        this.#running.delete(run);
-        const again = this.#busy.get(userId);
-        this.#busy.delete(userId);
-        if (again === true) this.wake([userId]);
-      });
     }
   }
 

@@ -87,15 +87,14 @@ export class Completion {
 
   #try(roomId: string, count: number): void {
     const { log } = this.#deps;
-    void this.#complete(roomId, count >= TRIES)
-      .catch((error: unknown) => {
-        if (!this.#closed) log.info({ err: error, roomId, count }, 'a room could not be completed yet');
-        return false;
-      })
-      .then((done) => {
-        if (done || this.#closed) this.#running.delete(roomId);
-        else this.#tryLater(roomId, count);
-      });
+    const next = (done: boolean): void => {
+      if (done || this.#closed) this.#running.delete(roomId);
+      else this.#tryLater(roomId, count);
+    };
+    this.#complete(roomId, count >= TRIES).then(next, (error: unknown) => {
+      if (!this.#closed) log.info({ err: error, roomId, count }, 'a room could not be completed yet');
+      next(false);
+    });
   }
 
   #tryLater(roomId: string, count: number): void {

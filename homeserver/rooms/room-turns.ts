@@ -37,7 +37,8 @@ export class RoomTurns {
       const fresh: Line = { own: [], foreign: [], ownInARow: 0 };
       fresh[whose].push(turn);
       this.#lines.set(roomId, fresh);
-      void this.#work(roomId, fresh);
+      // Nobody waits for the line as a whole.
+      this.#work(roomId, fresh).catch(reject);
     }
     return promise;
   }

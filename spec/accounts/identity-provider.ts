@@ -56,9 +56,9 @@ export async function startProvider(callbackUrl: string, port = 0): Promise<Test
       const person = test.person;
       if (person) people.set(person.sub, person);
       const result = person ? { login: { accountId: person.sub } } : { error: 'access_denied' };
-      void provider.interactionFinished(request, response, result);
+      provider.interactionFinished(request, response, result).catch(() => response.destroy());
     } else {
-      void answer(request, response);
+      answer(request, response).catch(() => response.destroy());
     }
   });
   return test;

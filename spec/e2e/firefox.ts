@@ -124,7 +124,9 @@ export async function logIn(
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE_MS);
   // The page asks before a reload leaves a meeting; a spec that reloads means it.
-  page.on('dialog', (dialog) => void dialog.accept());
+  page.on('dialog', (dialog) => {
+    dialog.accept().catch(() => undefined);
+  });
   await page.goto(`${url}/en/`);
   await press(page, 'login-button');
   await page.locator('[name=login]').fill(user);

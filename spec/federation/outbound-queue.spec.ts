@@ -354,9 +354,10 @@ describe('the outbound queue', () => {
     world.queue.wake(PEER);
     await settle();
     let closed = false;
-    void world.queue.close().then(() => (closed = true));
+    const closing = world.queue.close().then(() => (closed = true));
     await world.pass(3 * SECOND);
     expect(closed).toBeTrue();
+    await closing;
     world.attempt(0).answer();
     await settle();
     expect(world.waiting.get(PEER)?.length).toBe(1);

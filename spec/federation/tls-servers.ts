@@ -50,10 +50,12 @@ export class TlsServers {
     const [cert, key] = await Promise.all([readFile(certificate.certFile), readFile(certificate.keyFile)]);
     const seen: SeenRequest[] = [];
     const server = createServer({ cert, key }, (request, response) => {
-      void noted(request).then((note) => {
-        seen.push(note);
-        handler(note, response);
-      });
+      noted(request)
+        .then((note) => {
+          seen.push(note);
+          handler(note, response);
+        })
+        .catch(() => response.destroy());
     });
     // A client that does not like the certificate hangs up.
     server.on('tlsClientError', () => undefined);

@@ -121,7 +121,7 @@ describe('A1: the media of who may not be there (any more)', () => {
     await listener.join(roomId);
     const session = await jens.session();
     place.media.line.hold();
-    void session.ask('conference.join', { roomId });
+    const joining = session.ask('conference.join', { roomId });
     await eventually(
       () => place.memberships(anna, roomId),
       (keys) => keys.includes(membershipKey(jens.user.userId, jens.deviceId)),
@@ -134,6 +134,7 @@ describe('A1: the media of who may not be there (any more)', () => {
       () => place.memberships(anna, roomId),
       (keys) => !keys.includes(membershipKey(jens.user.userId, jens.deviceId)),
     );
+    await joining;
     await listener.close();
   });
 

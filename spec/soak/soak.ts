@@ -242,6 +242,9 @@ function positive(text: string): number {
 
 let current: SoakServers | undefined;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void (current?.close() ?? Promise.resolve()).finally(() => process.exit(130)));
+  process.once(signal, () => {
+    const exit = (): never => process.exit(130);
+    (current?.close() ?? Promise.resolve()).then(exit, exit);
+  });
 }
 await main();

@@ -74,7 +74,9 @@ export class Peer {
       request.setEncoding('utf8').on('data', (chunk: string) => {
         text += chunk;
       });
-      request.on('end', () => void reply());
+      request.on('end', () => {
+        reply().catch(() => response.destroy());
+      });
       const reply = async (): Promise<void> => {
         const path = request.url ?? '';
         peer.asked.push(`${request.method ?? ''} ${path}`);

@@ -39,6 +39,7 @@ import { Reachability } from './reachability.ts';
 import { SeatMedia } from './seat-media.ts';
 import { type Joiner, type KeptMedia, Seats } from './seats.ts';
 import { closeStrays, restoreLinks, restoreMedia } from './sfu-snapshot.ts';
+import { unexpected } from '../../log.ts';
 
 /** How long clients have to come back after a restart of the homeserver, in ms. */
 const RESTART_GRACE_MS = 20_000;
@@ -556,7 +557,9 @@ export class Conferences {
       restoreMedia(this.#media, seat, snapshot);
       local.presence = 'reconnecting';
       this.seats.restore(seat, person);
-      local.graceTimer = setTimeout(() => void this.seats.leave(seat, 'lost'), RESTART_GRACE_MS);
+      local.graceTimer = setTimeout(() => {
+        this.seats.leave(seat, 'lost').catch(unexpected(this.#options.log, 'a seat was not given up'));
+      }, RESTART_GRACE_MS);
     }
     restoreLinks(this.#options.sfu, snapshot, this.#conferences);
     for (const conference of this.#conferences.values()) conference.ensureLinks();

@@ -4,6 +4,7 @@ import type { RtpCapabilities } from '../../../protocol/media.ts';
 import type { Watch } from '../../../protocol/session.ts';
 import type { SfuClient } from '../../../sfu/client.ts';
 import { type LocalParticipant, type SourceKey, spatialLayerFor } from './local-participant.ts';
+import { unexpected } from '../../log.ts';
 
 export interface ConsumersDeps {
   readonly sfu: SfuClient;
@@ -24,7 +25,7 @@ export class Consumers {
     local.dirty = true;
     if (local.reconciling) return;
     local.reconciling = true;
-    void this.#rounds(local);
+    this.#rounds(local).catch(unexpected(this.#deps.log, 'consumers were not brought up to date'));
   }
 
   /** Never rejects. */

@@ -162,7 +162,9 @@ export class LinkMedia {
     if (this.#flushing) return;
     this.#flushing = true;
     // Wants that change in one turn go out as one request.
-    queueMicrotask(() => void this.#rounds());
+    queueMicrotask(() => {
+      this.#rounds().catch(this.#options.failed);
+    });
   }
 
   /** Never rejects. */

@@ -16,6 +16,7 @@ import { LinkMedia } from './link-media.ts';
 import type { SourceKey } from './local-participant.ts';
 import type { Discovery, LinkHalf, Offer } from './messages.ts';
 import type { Reachability } from './reachability.ts';
+import { unexpected } from '../../log.ts';
 
 /** Times to wait before opening a link again, in ms; the last one repeats. */
 const RETRY_MS = [250, 500, 1_000, 2_000, 5_000, 10_000];
@@ -139,7 +140,7 @@ export class Link {
   /** Opens the link if it is ours to open and not open yet, or asks the other side. */
   ensure(): void {
     if (this.#closed || this.#linkId || this.#opening || this.#retry) return;
-    if (this.#opener) void this.#open();
+    if (this.#opener) this.#go(this.#open());
     else this.#retryLater(PATIENCE_MS);
   }
 
@@ -199,7 +200,7 @@ export class Link {
       });
       made = true;
       if (this.#closed) throw new LinkError('closed', 'the conference has ended here');
-      void this.#connectAccepted(linkId, this.#connect(linkId, discovery, half));
+      this.#go(this.#connectAccepted(linkId, this.#connect(linkId, discovery, half)));
       return { port: own.port, srtp: own.srtp, probe_key: own.probeKey };
     } catch (error) {
       if (made) this.#closeHalf(linkId);
@@ -260,6 +261,11 @@ export class Link {
     this.#media.disuse();
   }
 
+  /** What goes on in the background; it deals with its errors itself. */
+  #go(work: Promise<void>): void {
+    work.catch(unexpected(this.#conference.log, 'link: it did not go on'));
+  }
+
   #closeHalf(linkId: string): void {
     this.#deps.sfu.request('link.close', { linkId }).catch(() => undefined);
   }
@@ -271,8 +277,7 @@ export class Link {
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
       if (this.#closed || this.#opening || this.#linkId) return;
-      if (this.#opener) void this.#open();
-      else void this.#askToOpen();
+      this.#go(this.#opener ? this.#open() : this.#askToOpen());
     }, delay ?? backOff);
   }
 
@@ -298,12 +303,12 @@ export class Link {
     if (!this.#opener || this.#opening || this.#closed || this.#retry) return;
     const wait = this.#openedAt + REOPEN_GAP_MS - performance.now();
     if (wait <= 0) {
-      void this.#open();
+      this.#go(this.#open());
       return;
     }
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
-      if (!this.#closed && !this.#opening) void this.#open();
+      if (!this.#closed && !this.#opening) this.#go(this.#open());
     }, wait);
   }
 
@@ -364,7 +369,7 @@ export class Link {
   #checkLater(delay: number): void {
     clearTimeout(this.#check);
     if (this.#closed) return;
-    this.#check = setTimeout(() => void this.#checkNow(), delay);
+    this.#check = setTimeout(() => this.#go(this.#checkNow()), delay);
   }
 
   /** Never rejects. */

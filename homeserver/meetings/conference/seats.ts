@@ -24,6 +24,7 @@ import {
 } from './membership.ts';
 import type { Places } from './places.ts';
 import type { Seat, SeatMedia, StillSeated } from './seat-media.ts';
+import { unexpected } from '../../log.ts';
 
 /** Changes of one seat that may wait for their turn; a client that asks for more is refused. */
 const MAX_WAITING = 40;
@@ -88,9 +89,11 @@ export class Seats {
   readonly #owed = new Map<string, Place>();
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
+  readonly #unexpected: (error: unknown) => void;
 
   constructor(deps: SeatsDeps) {
     this.#deps = deps;
+    this.#unexpected = unexpected(deps.log, 'conference: a seat was not ended as it should be');
   }
 
   /** The seat that a session holds, once its participant is in the conference. */
@@ -118,7 +121,7 @@ export class Seats {
         return { ...seat, isNew, media: await this.#enter(seat, joiner, isNew, keep) };
       } catch (error) {
         const refused = error instanceof MatrixError && error.status === 403;
-        if (isNew || refused) void this.#giveUp(seat, refused ? 'removed' : 'left');
+        if (isNew || refused) this.#giveUp(seat, refused ? 'removed' : 'left').catch(this.#unexpected);
         throw error;
       }
     });
@@ -139,7 +142,7 @@ export class Seats {
       there.notifier.notify('conference.ended', { reason: 'joined-elsewhere' });
     }
     const other = this.#byHolder.get(holder);
-    if (other && other.local !== local) void this.#giveUp(other, 'left');
+    if (other && other.local !== local) this.#giveUp(other, 'left').catch(this.#unexpected);
     clearTimeout(local.graceTimer);
     local.notifier = holder;
     if (!there) conference.entering.set(participantId, local);
@@ -336,7 +339,7 @@ export class Seats {
     if (this.#closed || this.#retry) return;
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
-      void this.#pay();
+      this.#pay().catch(this.#unexpected);
     }, RETRY_MS);
   }
 

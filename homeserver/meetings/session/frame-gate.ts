@@ -86,10 +86,11 @@ export class FrameGate {
       if (!frame) break;
       this.#waitingBytes -= sizeOf(frame.data);
       this.#underWay += 1;
-      void this.#handle(frame.data, frame.binary).finally(() => {
+      const done = (): void => {
         this.#underWay -= 1;
         this.#drain();
-      });
+      };
+      this.#handle(frame.data, frame.binary).then(done, done);
     }
     if (this.#waiting.length > 0) this.#socket.pause();
     else if (this.#socket.isPaused) this.#socket.resume();

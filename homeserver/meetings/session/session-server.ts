@@ -21,6 +21,7 @@ import { ProtocolFailure, protocolError } from './failure.ts';
 import { Allowance, FrameGate } from './frame-gate.ts';
 import { requestHandlers, type RequestDeps } from './requests.ts';
 import { Session } from './session.ts';
+import { unexpected } from '../../log.ts';
 
 export const SESSION_PATH = '/_hansetag/client/v1/session';
 
@@ -54,10 +55,15 @@ export class SessionServer {
     this.#upgrade(request, socket, head);
   };
 
+  readonly #unexpected: (error: unknown) => void;
+
   constructor(options: SessionServerOptions) {
     this.#options = options;
+    this.#unexpected = unexpected(options.log, 'session: it was not ended as it should be');
     this.#handlers = requestHandlers(options);
-    this.#stopListening = options.sessions.onEnd((userId, deviceId) => void this.#signedOut(userId, deviceId));
+    this.#stopListening = options.sessions.onEnd((userId, deviceId) => {
+      this.#signedOut(userId, deviceId).catch(this.#unexpected);
+    });
   }
 
   attach(server: Server): void {
@@ -148,7 +154,9 @@ export class SessionServer {
         old.canResume(params.resume?.lastSeq ?? Infinity);
       const session = resumable
         ? old
-        : new Session({ userId, deviceId, guest }, (expired) => void this.#expired(expired));
+        : new Session({ userId, deviceId, guest }, (expired) => {
+            this.#expired(expired).catch(this.#unexpected);
+          });
       if (!resumable) this.#add(session);
       session.attach(socket);
       session.answer(id, {
@@ -180,7 +188,7 @@ export class SessionServer {
     const [oldest] = others;
     if (oldest && others.length >= SESSIONS_OF_DEVICE) {
       oldest.close(4001, 'too many sessions');
-      void this.#expired(oldest);
+      this.#expired(oldest).catch(this.#unexpected);
     }
     this.#live.set(session.sessionId, session);
   }
@@ -247,7 +255,7 @@ export class SessionServer {
       this.#forget(session);
       session.close(4003, 'signed out');
       // A place on the way in may not have been found by its device yet.
-      void this.#options.conferences.seats.leaveAs(session, 'left');
+      this.#options.conferences.seats.leaveAs(session, 'left').catch(this.#unexpected);
     }
     await removed;
   }

@@ -34,7 +34,7 @@ let peakRss = 0;
 setInterval(() => (peakRss = Math.max(peakRss, process.memoryUsage.rss())), PEAK_EVERY_MS).unref();
 process.on('disconnect', () => process.exit());
 process.on('message', (order: TargetOrder) => {
-  if (order === 'end') void end();
+  if (order === 'end') end().catch(() => process.exit(1));
   else answer(order);
 });
 
