@@ -3,7 +3,15 @@ import { setTimeout } from 'node:timers/promises';
 import { z } from 'zod';
 import { FederationError } from '../../federation/client.ts';
 import type { FederationClient, FederationRequest } from '../../federation/client.ts';
-import { eventId, hashAndSign, isServerName, serverOf, wireForm } from '../../federation/event.ts';
+import {
+  BadEventError,
+  BadSignatureError,
+  eventId,
+  hashAndSign,
+  isServerName,
+  serverOf,
+  wireForm,
+} from '../../federation/event.ts';
 import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
 import { isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
@@ -278,7 +286,13 @@ export class FederatedRooms implements RemoteRooms {
     });
     const given = parse(sendJoinSchema, answer, server);
     // A restricted join comes back with the signature of the server that vouches for it.
-    const join = given.event === undefined ? pdu : await checkedEvent(given.event, version, keyring);
+    const join =
+      given.event === undefined
+        ? pdu
+        : await checkedEvent(given.event, version, keyring).catch((error: unknown) => {
+            if (!(error instanceof BadEventError || error instanceof BadSignatureError)) throw error;
+            throw badAnswer(server, error.message);
+          });
     if (eventId(join, version) !== id) throw badAnswer(server, 'it gave another join than ours');
     const [state, authChain] = await Promise.all([
       sortedEvents(given.state, version, keyring),
