@@ -1,4 +1,5 @@
 /** Whether the servers agree about a room, as their people see it. */
+import { readFileSync } from 'node:fs';
 import { at } from '../support/homeservers.ts';
 import type { Acknowledged, Room, Town } from './actions.ts';
 import { inRoom } from './client.ts';
@@ -8,6 +9,7 @@ import { excuse, excuseOfParted } from './excuses.ts';
 import type { Excuse, View } from './excuses.ts';
 import { extremities, RoomGraph } from './graph.ts';
 import type { SoakServer } from './servers.ts';
+import { droppedIn } from './synapse-log.ts';
 
 /** What is known of a room when it is judged. */
 export interface Evidence {
@@ -19,6 +21,8 @@ export interface Evidence {
   /** Of each server, its members whom Synapse lets see nothing. */
   readonly shutOut: readonly (readonly string[])[];
   readonly acknowledged: readonly Omit<Acknowledged, 'roomId'>[];
+  /** Of each server, what it has thrown away, see `droppedIn`. */
+  readonly dropped: readonly ReadonlySet<string>[];
 }
 
 export interface Verdict {
@@ -56,7 +60,10 @@ export async function compare(servers: readonly SoakServer[], town: Town, room: 
     }
     const graph = await RoomGraph.read(servers, room.roomId, room.version);
     const acknowledged = town.acknowledged.filter(({ roomId }) => roomId === room.roomId);
-    verdict = await judge({ graph, views, ends, shutOut, acknowledged });
+    const dropped = servers.map(({ kind, logFile }) =>
+      droppedIn(kind === 'synapse' ? readFileSync(logFile, 'utf8') : ''),
+    );
+    verdict = await judge({ graph, views, ends, shutOut, acknowledged, dropped });
   } catch (error) {
     // It may be on its way still: somebody is thrown out between two questions, or an event is nowhere yet.
     const reason = error instanceof Error ? error.message : String(error);
@@ -76,7 +83,8 @@ export async function judge(evidence: Evidence): Promise<Verdict> {
   const together = pairs.filter((pair) => !haveParted(...pair, graph));
   differences.push(...unlikeStates(together, graph), ...(await wrongStates(evidence)));
   for (const { view: lacking, eventId, isOwed } of notShown(pairs, together, evidence)) {
-    const parted = isOwed ? undefined : await excuseOfParted(lacking, eventId, graph, views);
+    const dropped = evidence.dropped[lacking.server] ?? new Set();
+    const parted = isOwed ? undefined : await excuseOfParted(lacking, eventId, graph, views, dropped);
     const why = parted ?? (await excuse(lacking, eventId, graph, views));
     if (why !== undefined) excused.set(why, (excused.get(why) ?? 0) + 1);
     else differences.push(`history: server ${String(lacking.server)} does not show ${graph.describe(eventId)}`);

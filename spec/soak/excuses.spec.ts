@@ -3,7 +3,7 @@ import { excuse } from './excuses.ts';
 import type { View } from './excuses.ts';
 import type { RoomGraph } from './graph.ts';
 import { ANNA, BERT, EVE, Sketch } from './sketch.ts';
-import { errorsIn, isItsOwn } from './synapse-log.ts';
+import { droppedIn, errorsIn, isItsOwn } from './synapse-log.ts';
 
 const MIXED = ['ours', 'synapse', 'synapse'] as const;
 const OURS = ['ours', 'ours', 'ours'] as const;
@@ -93,6 +93,7 @@ describe('What a soak excuses', () => {
       ends: [[after], [eve], []],
       shutOut: [],
       acknowledged: [],
+      dropped: [],
     });
     expect(parted).toBe(1);
     expect([...excused]).toEqual([['parted', 1]]);
@@ -113,6 +114,7 @@ describe('What a soak excuses', () => {
       ends: [[kick], [kick], [eve]],
       shutOut: [],
       acknowledged: [],
+      dropped: [],
     };
     const missing = async (kinds: typeof MIXED | typeof OURS): Promise<string[]> =>
       (await judge({ ...evidence, graph: room.graph(kinds, all, all, []) })).differences.filter((difference) =>
@@ -120,6 +122,14 @@ describe('What a soak excuses', () => {
       );
     expect(await missing(MIXED)).toEqual([jasmine.stringContaining(kick) as unknown as string]);
     expect(await missing(OURS)).toHaveSize(2);
+    // What it says to have thrown away was delivered.
+    const log = `WARNING x Error handling PDU ${kick}: ERROR 403: Your server isn't divulging details about prev_events referenced`;
+    const told = { ...evidence, dropped: [new Set<string>(), new Set<string>(), droppedIn(log)] };
+    const { excused } = await judge({ ...told, graph: room.graph(MIXED, all, all, []) });
+    expect([...excused].sort()).toEqual([
+      ['dropped_by_synapse', 1],
+      ['undelivered_by_synapse', 1],
+    ]);
   });
 
   it('a server that has lost what it acknowledged, or lets nobody in the room look, is reported', async () => {
@@ -131,6 +141,7 @@ describe('What a soak excuses', () => {
       ends: [[], [eve], []],
       shutOut: [],
       acknowledged: [{ server: 1, eventId: lost }],
+      dropped: [],
     });
     expect(differences).toEqual([
       `state: server 1 does not let ${BERT} look`,

@@ -40,6 +40,8 @@ export const EXCUSES = [
   'parted',
   /** A Synapse that parted from a server while that was cut off does not send again what it said before, nor let it ask. */
   'undelivered_by_synapse',
+  /** A Synapse threw it away when it was given it, and was not let ask for it after they had parted. */
+  'dropped_by_synapse',
 ] as const;
 export type Excuse = (typeof EXCUSES)[number];
 
@@ -75,6 +77,7 @@ export async function excuse(
  * Why a server need not have an event that another one shows from which it has parted.
  *
  * @param views of all servers that have somebody in the room
+ * @param dropped what the server has thrown away, if it is a Synapse
  * @throws IncompleteGraphError
  */
 export async function excuseOfParted(
@@ -82,8 +85,10 @@ export async function excuseOfParted(
   eventId: string,
   graph: RoomGraph,
   views: readonly View[],
+  dropped: ReadonlySet<string>,
 ): Promise<Excuse | undefined> {
   if (await graph.isBeforeTimeOf(server, eventId)) return 'parted';
+  if (dropped.has(eventId) && graph.isUnplaced(server, eventId)) return 'dropped_by_synapse';
   const home = graph.serverNamed(serverOf(graph.event(eventId)?.sender ?? ''));
   if (home === undefined || graph.kind(home) !== 'synapse' || !graph.isUnplaced(server, eventId)) return undefined;
   const there = views.find((one) => one.server === home)?.state.values() ?? [];

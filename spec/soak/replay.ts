@@ -12,6 +12,7 @@ import { isIdleRedaction } from './excuses.ts';
 import { STANDINGS, RoomGraph } from './graph.ts';
 import type { Arrival } from './graph.ts';
 import type { SoakServer } from './servers.ts';
+import { droppedIn } from './synapse-log.ts';
 
 const Event = z.object({
   roomId: z.string(),
@@ -40,6 +41,7 @@ interface Kept {
   readonly kind: SoakServer['kind'];
   readonly events: readonly z.infer<typeof Event>[];
   readonly places: readonly z.infer<typeof Place>[];
+  readonly dropped: ReadonlySet<string>;
 }
 
 /** @param folder as `record` wrote it @returns what was not right, one line each */
@@ -80,6 +82,7 @@ export async function replay(folder: string): Promise<string[]> {
       ends: servers.map(({ places }) => places.find((one) => one.roomId === roomId)?.extremities ?? []),
       shutOut: shutOut.find((one) => one.roomId === roomId)?.shutOut ?? [],
       acknowledged: acknowledged.filter((one) => one.roomId === roomId),
+      dropped: servers.map((one) => one.dropped),
     });
     wrong.push(...differences.map((difference) => `${roomId} ${difference}`));
     for (const [name, count] of excused) console.error(`${roomId} excused: ${String(count)} by ${name}`);
@@ -92,6 +95,7 @@ function read(folder: string, kind: SoakServer['kind']): Kept {
     kind,
     events: z.array(Event).parse(linesOf(join(folder, 'events.jsonl'))),
     places: z.array(Place).parse(linesOf(join(folder, 'rooms.jsonl'))),
+    dropped: droppedIn(kind === 'synapse' ? readFileSync(join(folder, 'log'), 'utf8') : ''),
   };
 }
 

@@ -94,6 +94,15 @@ export function errorsIn(log: string): LoggedError[] {
   });
 }
 
+/**
+ * Events that Synapse was given and threw away, because it could not ask for what came before them at that moment. Who
+ * sent them was told that it had taken them.
+ */
+export function droppedIn(log: string): Set<string> {
+  const pattern = / Error handling PDU (\$[\w-]+): ERROR 403: Your server isn't divulging details about prev_events/g;
+  return new Set(Array.from(log.matchAll(pattern), ([, eventId = '']) => eventId));
+}
+
 /** Whether Synapse made an error by itself. @param graphs of all rooms @throws IncompleteGraphError */
 export async function isItsOwn(server: number, error: LoggedError, graphs: readonly RoomGraph[]): Promise<boolean> {
   const own = OWN_ERRORS.find(({ name }) => name === error.known);
