@@ -14,6 +14,7 @@ import { MatrixError } from '../errors.ts';
 import type { Positions } from '../stream/positions.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import type { Extremities } from './extremities.ts';
+import type { ForkBudget } from './fork-budget.ts';
 import type { History } from './history.ts';
 import type { IncompleteRooms } from './incomplete-rooms.ts';
 import type { Invitation, Invitations } from './invitations.ts';
@@ -33,6 +34,7 @@ export interface MembershipsDeps {
   readonly key: SigningKey;
   readonly events: EventStore;
   readonly extremities: Extremities;
+  readonly forks: ForkBudget;
   readonly members: Members;
   readonly invitations: Invitations;
   readonly incomplete: IncompleteRooms;
@@ -381,7 +383,7 @@ export class Memberships {
    * @throws MatrixError 403 when the rules forbid it
    */
   async accept(roomId: string, pdu: Pdu, origin: string, omitMembers = false): Promise<AcceptedMembership> {
-    const { events, timeline, history } = this.#deps;
+    const { events, timeline, history, forks } = this.#deps;
     if (member(pdu.content, 'membership') !== 'leave') this.#refuseWhileIncomplete(roomId);
     return this.#deps.inTurn(
       roomId,
@@ -402,6 +404,14 @@ export class Memberships {
           if (verdict.rejected || verdict.softFailed) {
             throw new MatrixError(403, 'M_FORBIDDEN', verdict.reason ?? 'The rules of the room forbid it.');
           }
+          const cost = forks.cost(room, stateBefore);
+          if (cost > 0 && forks.isUsedUp(roomId, origin)) {
+            throw new MatrixError(
+              429,
+              'M_LIMIT_EXCEEDED',
+              'Your server has made too many forks of the history for now.',
+            );
+          }
           if (await this.#deps.extremities.overflow(room, id, pdu)) {
             throw new MatrixError(
               400,
@@ -409,6 +419,7 @@ export class Memberships {
               'The event cites too old events of the room. Ask for a new template.',
             );
           }
+          forks.use(roomId, origin, cost);
           event = await timeline.add({ room, pdu, stateBefore, verdict, fanOut: { except: [origin] } });
         }
         const map = (await history.stateBefore(event)) ?? new Map<StateKey, string>();

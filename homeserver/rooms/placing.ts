@@ -9,6 +9,7 @@ import type { Database } from '../database/database.ts';
 import type { EventStore } from './event-store.ts';
 import { MAX_ENDS } from './extremities.ts';
 import type { Extremities } from './extremities.ts';
+import type { ForkBudget } from './fork-budget.ts';
 import type { Outliers } from './outliers.ts';
 import type { Room } from './room.ts';
 import type { State, StateStore } from './state-store.ts';
@@ -22,6 +23,7 @@ export interface PlacingDeps {
   readonly events: EventStore;
   readonly states: StateStore;
   readonly extremities: Extremities;
+  readonly forks: ForkBudget;
   readonly outliers: Outliers;
   readonly timeline: Timeline;
   readonly log: Logger;
@@ -38,8 +40,8 @@ export type Placed = { readonly stored: StoredEvent } | { readonly need: Need };
 
 /** Where an event belongs: at the live end of the room, before such an event, or before all that we have. */
 export type Site =
-  | { readonly kind: 'news' }
-  | { readonly kind: 'gap' }
+  /** With the server that sent what is placed, or what it comes before. */
+  | { readonly kind: 'news' | 'gap'; readonly origin: string }
   /** With the position that it gets in the stream. */
   | { readonly kind: 'history'; readonly position: number };
 
@@ -54,6 +56,10 @@ export function takenElsewhere(id: string): BadEventError {
   return new BadEventError(`The id ${id} is taken in another room.`);
 }
 
+export function tooManyForks(): UnknownPlaceError {
+  return new UnknownPlaceError('The server has made too many forks of the history for now.');
+}
+
 export class Placing {
   readonly #deps: PlacingDeps;
 
@@ -64,10 +70,10 @@ export class Placing {
   /**
    * @param given states, as other servers gave them
    * @returns the event as stored, now or before, or what is missing
-   * @throws UnknownPlaceError when the room has as many ends as it may have
+   * @throws UnknownPlaceError when the room has as many ends, or the server made as much work, as it may
    */
   async place(room: Room, pdu: Pdu, site: Site, given: GivenStates): Promise<Placed> {
-    const { events, timeline, extremities } = this.#deps;
+    const { events, timeline, extremities, forks } = this.#deps;
     const id = eventId(pdu, room.version);
     const known = await events.get(id);
     if (known && known.roomId !== room.roomId) throw takenElsewhere(id);
@@ -79,10 +85,13 @@ export class Placing {
       const addition = { room, pdu, stateBefore, verdict: { ...verdict, softFailed: false }, known };
       return { stored: await timeline.addHistory(addition, site.position) };
     }
+    const cost = forks.cost(room, stateBefore);
+    if (site.kind === 'news' && cost > 0 && forks.isUsedUp(room.roomId, site.origin)) throw tooManyForks();
     // What stands in a gap is no end for long; without it what comes after it could not be taken.
     if (await extremities.overflow(room, id, pdu, site.kind === 'gap' ? MAX_ENDS * 5 : MAX_ENDS)) {
       throw new UnknownPlaceError('The room has too many ends that nobody here may merge.');
     }
+    forks.use(room.roomId, site.origin, cost);
     if (verdict.reason !== undefined) {
       this.#deps.log.info({ roomId: room.roomId, eventId: id, ...verdict }, 'a remote event was not accepted');
     }

@@ -9,11 +9,12 @@ import { stateKey } from '../../federation/auth-rules.ts';
 import { BadEventError, eventId } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
 import type { EventStore } from './event-store.ts';
+import type { ForkBudget } from './fork-budget.ts';
 import { HeldBack } from './held-back.ts';
 import type { IncompleteRooms } from './incomplete-rooms.ts';
 import type { Members } from './members.ts';
 import type { Outliers } from './outliers.ts';
-import { takenElsewhere } from './placing.ts';
+import { takenElsewhere, tooManyForks } from './placing.ts';
 import type { Need, Placing, Site } from './placing.ts';
 import type { RemoteRooms, RemoteState } from './ports.ts';
 import type { Room } from './room.ts';
@@ -45,6 +46,7 @@ export interface ReceiverDeps {
   readonly incomplete: IncompleteRooms;
   readonly outliers: Outliers;
   readonly placing: Placing;
+  readonly forks: ForkBudget;
   readonly askers: Askers;
   readonly remote: () => RemoteRooms;
   /** Runs a task in the room's turn, after what our own people do. @throws MatrixError 404 for an unknown room */
@@ -75,7 +77,7 @@ export class Receiver {
     const isHeld = urgency === 'now' && this.#heldBack.has(roomId, origin);
     const supply = await this.#supply(room, origin, PATIENCE_MS[urgency], isHeld);
     try {
-      const stored = await this.#receive(room, pdu, supply);
+      const stored = await this.#receive(room, pdu, origin, supply);
       if (supply.hasAsked) this.#heldBack.succeeded(roomId, origin);
       return stored;
     } catch (error) {
@@ -84,7 +86,7 @@ export class Receiver {
     }
   }
 
-  async #receive(room: Room, pdu: Pdu, supply: Supply): Promise<StoredEvent> {
+  async #receive(room: Room, pdu: Pdu, origin: string, supply: Supply): Promise<StoredEvent> {
     const { events } = this.#deps;
     const id = eventId(pdu, room.version);
     const known = await events.get(id);
@@ -94,13 +96,14 @@ export class Receiver {
     // no news, and is fetched when somebody looks for it.
     const hasGap = (await events.withoutPlace(pdu.prev_events)).length > 0;
     if (hasGap && pdu.depth > (await this.#floor(room))) {
-      const older = await this.#fillGap(room, pdu, id, supply);
+      if (this.#deps.forks.isUsedUp(room.roomId, origin)) throw tooManyForks();
+      const older = await this.#fillGap(room, pdu, id, origin, supply);
       // Who sends an event has to have what came before it. To take it without would let anybody cut our history.
       if ((await events.withoutPlace(pdu.prev_events)).some((prev) => !older.has(prev))) {
         throw new UnknownPlaceError(`What came before ${id} was not given.`);
       }
     }
-    return this.#place(room, pdu, { kind: 'news' }, supply);
+    return this.#place(room, pdu, { kind: 'news', origin }, supply);
   }
 
   /**
@@ -216,7 +219,7 @@ export class Receiver {
    *
    * @returns events that are from before we came in, and were not stored
    */
-  async #fillGap(room: Room, pdu: Pdu, id: string, supply: Supply): Promise<Set<string>> {
+  async #fillGap(room: Room, pdu: Pdu, id: string, origin: string, supply: Supply): Promise<Set<string>> {
     const fetched = new Map<string, Pdu>();
     for (const server of supply.servers) {
       const events = await supply.missingEvents(server, room.extremities, id, GAP_LIMIT);
@@ -237,7 +240,7 @@ export class Receiver {
         continue;
       }
       try {
-        await this.#place(room, event, { kind: 'gap' }, supply);
+        await this.#place(room, event, { kind: 'gap', origin }, supply);
       } catch (error) {
         if (!(error instanceof UnknownPlaceError || error instanceof BadEventError)) throw error;
         this.#deps.log.info(

@@ -32,6 +32,7 @@ import { EventStore } from './event-store.ts';
 import type { StoredEvent } from './event-store.ts';
 import { Extremities } from './extremities.ts';
 import { firstBreak } from './gaps.ts';
+import { ForkBudget } from './fork-budget.ts';
 import { History } from './history.ts';
 import { IncompleteRooms } from './incomplete-rooms.ts';
 import { Invitations } from './invitations.ts';
@@ -154,6 +155,7 @@ export class Rooms {
       members: this.#members,
       invitations: this.#invitations,
       changes: this.changes,
+      forks: new ForkBudget(),
       incomplete,
       redactions,
       positions,

@@ -225,4 +225,31 @@ describe('A23: a server that makes forks of the history of a room', () => {
     },
     LONG_TEST_MS,
   );
+
+  it(
+    'is made to wait where each of them costs much, and holds up nobody else',
+    async () => {
+      const keys = 500;
+      await enter({ events: { [FORK]: 0 } });
+      const old = [room.last];
+      const { depth } = room;
+      for (let index = 0; index < keys; index += 1) {
+        await bert.must('PUT', path(`state/org.example.state/${String(index)}`), { index });
+      }
+      const all = forks(300, old, depth + 1);
+      await send(all);
+      const before = await taken();
+      expect(before).withContext('what is within its share').toBeGreaterThan(100);
+      expect(before).withContext('what is taken at once').toBeLessThan(all.length);
+
+      const message = await said();
+      [room.last, room.depth] = [idOf(message), message.depth];
+      const next = peer.event(room, { sender: mallory, type: 'm.room.message', content: { body: 'at the end' } });
+      await send([next]);
+      expect((await bert.ask('GET', path(`event/${encodeURIComponent(idOf(next))}`))).status).toBe(200);
+      const later = await eventually(taken, (count) => count > before, 30_000);
+      expect(later).withContext('what is taken later').toBeGreaterThan(before);
+    },
+    LONG_TEST_MS,
+  );
 });
