@@ -110,7 +110,7 @@ export class History {
     // A change of the rule itself is seen by whom the old or the new one lets see.
     if (event.pdu.type === 'm.room.history_visibility') visibilities.push(await this.#visibility(after));
     if (visibilities.includes('world_readable')) return true;
-    if (memberships.includes('ban')) return event.pdu.state_key === userId;
+    if (memberships.includes('ban') && now.membership !== 'join') return event.pdu.state_key === userId;
     if (event.pdu.type === 'm.room.member' && event.pdu.state_key === userId) return true;
     // What came after somebody went out is not theirs, even if they are invited again.
     if (isLater) return false;

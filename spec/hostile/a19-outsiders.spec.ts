@@ -160,4 +160,19 @@ describe('A19: somebody outside a room', () => {
     await user.must('POST', `client/v3/join/${roomId}`, {});
     expect((await user.ask('GET', `client/v3/rooms/${roomId}/state`)).status).toBe(200);
   });
+
+  it('sees what was said while they were banned when they are let in again where history is shared', async () => {
+    const { roomId } = await room();
+    const user = await stranger();
+    const path = `client/v3/rooms/${roomId}/`;
+    await anna.must('POST', `${path}invite`, { user_id: user.userId });
+    await user.must('POST', `client/v3/join/${roomId}`, {});
+    await anna.must('POST', `${path}ban`, { user_id: user.userId });
+    const said = await send(roomId, 'said meanwhile');
+    await anna.must('POST', `${path}unban`, { user_id: user.userId });
+    expect((await user.ask('GET', `${path}event/${said}`)).status).not.toBe(200);
+    await anna.must('POST', `${path}invite`, { user_id: user.userId });
+    await user.must('POST', `client/v3/join/${roomId}`, {});
+    expect((await user.ask('GET', `${path}event/${said}`)).status).toBe(200);
+  });
 });
