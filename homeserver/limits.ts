@@ -120,3 +120,15 @@ export const SERVER_BODY_BYTES = 1024 * 1024;
 export const TRANSACTION_PDUS = 50;
 /** Ephemeral messages of a transaction. */
 export const TRANSACTION_EDUS = 100;
+/** Requests to other servers so that one event gets its place. */
+export const EVENT_REQUESTS = 100;
+/** Those to one server. */
+export const EVENT_REQUESTS_TO_ONE = 60;
+/** Such requests at the same time for all events of a room. */
+export const ROOM_REQUESTS_AT_ONCE = 24;
+/** How long other servers are asked for one event, in ms, before it is kept to be tried again. */
+export const EVENT_PATIENCE_MS = 10_000;
+/** State keys in which a server's events after old ones may differ from a room's current state, at once. */
+export const FORKED_STATE_KEYS = 100_000;
+/** What comes back of these each second. */
+export const FORKED_STATE_KEYS_A_SECOND = 2_000;

@@ -1,11 +1,9 @@
 import { Lru } from './lru.ts';
+import { FORKED_STATE_KEYS, FORKED_STATE_KEYS_A_SECOND } from '../limits.ts';
 import type { Room } from './room.ts';
 import { differences } from './state-changes.ts';
 import type { State } from './state-store.ts';
 
-/** What a server may use at once in a room, in state keys, and what comes back of it each second. */
-const MOST = 100_000;
-const PER_SECOND = 2_000;
 const REMEMBERED = 10_000;
 
 /**
@@ -33,8 +31,8 @@ export class ForkBudget {
 
   #of(roomId: string, server: string): number {
     const entry = this.#left.get(keyOf(roomId, server));
-    if (entry === undefined) return MOST;
-    return Math.min(MOST, entry.keys + ((Date.now() - entry.at) / 1000) * PER_SECOND);
+    if (entry === undefined) return FORKED_STATE_KEYS;
+    return Math.min(FORKED_STATE_KEYS, entry.keys + ((Date.now() - entry.at) / 1000) * FORKED_STATE_KEYS_A_SECOND);
   }
 }
 

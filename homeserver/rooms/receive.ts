@@ -5,6 +5,7 @@
  * @see Matrix specification, server-server API, "Checks performed on receipt of a PDU"
  */
 import type { Logger } from 'pino';
+import { EVENT_PATIENCE_MS } from '../limits.ts';
 import { stateKey } from '../../federation/auth-rules.ts';
 import { BadEventError, eventId } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
@@ -34,7 +35,7 @@ const AUTH_FETCH_LIMIT = 100;
 /** How often an event is looked at in the room's turn: once, and after each kind of what it may lack. */
 const LOOKS = 5;
 /** How long other servers are asked, in ms: for an event that has come just now, and for one that is tried again. */
-const PATIENCE_MS = { now: 10_000, again: 60_000 };
+const PATIENCE_MS = { now: EVENT_PATIENCE_MS, again: 60_000 };
 /** For a page of history, in ms. */
 const HISTORY_PATIENCE_MS = 30_000;
 

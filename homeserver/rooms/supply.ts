@@ -3,6 +3,7 @@
  * limited number of requests, and nobody again who did not answer.
  */
 import type { Logger } from 'pino';
+import { EVENT_REQUESTS, EVENT_REQUESTS_TO_ONE, ROOM_REQUESTS_AT_ONCE } from '../limits.ts';
 import { eventId } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
 import type { RoomVersion } from '../../federation/room-versions.ts';
@@ -17,12 +18,8 @@ export class UnknownPlaceError extends Error {
 
 /** Servers asked in turn for what the sending one does not give, itself among them. */
 const SERVERS_TO_ASK = 4;
-/** Requests for one event, to all servers and to one of them. */
-const MAX_REQUESTS = 100;
-const MAX_REQUESTS_TO_ONE = 60;
-/** Requests side by side for one event, and for all events of a room. */
+/** Requests side by side for one event. */
 export const REQUESTS_AT_ONCE = 3;
-const REQUESTS_FOR_ROOM = 24;
 /** So long one that did not answer is asked after all others, in ms. */
 const SILENCE_MS = 60_000;
 const SILENT_SERVERS = 1_000;
@@ -51,7 +48,7 @@ export class Askers {
   /** @returns false when as much is under way for the room as may be */
   begin(roomId: string): boolean {
     const count = this.#requests.get(roomId) ?? 0;
-    if (count >= REQUESTS_FOR_ROOM) return false;
+    if (count >= ROOM_REQUESTS_AT_ONCE) return false;
     this.#requests.set(roomId, count + 1);
     return true;
   }
@@ -162,7 +159,12 @@ export class Supply implements GivenStates {
     this.#deadline ??= Date.now() + patienceMs;
     const left = this.#deadline - Date.now();
     const asked = this.#asked.get(server) ?? 0;
-    if (left <= 0 || this.#requests >= MAX_REQUESTS || asked >= MAX_REQUESTS_TO_ONE || !this.#answering.has(server)) {
+    if (
+      left <= 0 ||
+      this.#requests >= EVENT_REQUESTS ||
+      asked >= EVENT_REQUESTS_TO_ONE ||
+      !this.#answering.has(server)
+    ) {
       return undefined;
     }
     this.#requests += 1;
