@@ -62,7 +62,16 @@ export interface FederationClientOptions {
   readonly timeoutMs?: number;
   /** Whether we talk to a server at all. */
   readonly isAllowed?: (server: string) => boolean;
+  /** Judges requests that are made for people. Rejects with what they are told when a server is not asked for them. */
+  readonly requireMayAsk?: (server: string, matter: Exclude<Matter, 'server'>) => Promise<void>;
 }
+
+/**
+ * Whose matter a request is, whoever's act led to it: `server` for what a server owes to its rooms, links and
+ * deliveries; `room` for what people need of the others in their rooms, such as files; `person` for anything else that
+ * somebody wants to know.
+ */
+export type Matter = 'server' | 'room' | 'person';
 
 export interface FederationRequest {
   /** Name of the server. */
@@ -70,6 +79,8 @@ export interface FederationRequest {
   readonly method: string;
   /** Path and query with percent-encoding, as it goes onto the wire. */
   readonly path: string;
+  /** `person` unless said otherwise, so that a new question is judged before anybody has thought of it. */
+  readonly matter?: Matter;
   readonly body?: JsonObject;
   readonly timeoutMs?: number;
   /** False for the few requests that need no proof of who asks. */
@@ -116,7 +127,7 @@ export class FederationClient {
   /**
    * Sends a request and answers the JSON object that comes back.
    *
-   * @throws FederationError
+   * @throws FederationError; or what `requireMayAsk` rejects with
    * @throws CanonicalJsonError when the body has no canonical form
    */
   async request(request: FederationRequest): Promise<JsonObject> {
@@ -150,7 +161,8 @@ export class FederationClient {
     accept: string,
     read: (answer: Dispatcher.ResponseData) => Promise<T>,
   ): Promise<T> {
-    const { destination, method, path, timeoutMs = this.#options.timeoutMs ?? TIMEOUT_MS } = request;
+    const { destination, method, path, matter = 'person' } = request;
+    const { timeoutMs = this.#options.timeoutMs ?? TIMEOUT_MS } = request;
     if (this.#closed) throw new FederationError('CLOSED', destination, 'The client is closed.');
     const { serverName, isAllowed } = this.#options;
     if (destination === serverName || isAllowed?.(destination) === false) {
@@ -159,6 +171,7 @@ export class FederationClient {
     if (!isServerName(destination)) {
       throw new FederationError('NOT_FOUND', destination, 'The destination is not a server name.');
     }
+    if (matter !== 'server') await this.#options.requireMayAsk?.(destination, matter);
     const signal = AbortSignal.timeout(timeoutMs);
     const headers = this.#headers(request);
     const body = request.body === undefined ? undefined : canonicalJsonWithAnyNumbers(request.body);

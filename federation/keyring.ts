@@ -217,6 +217,7 @@ export class KeyRing implements KeyLookup {
         const answer = await this.#options.client.request({
           destination: notary,
           method: 'GET',
+          matter: 'server',
           path: `/_matrix/key/v2/query/${encodeURIComponent(server)}`,
           signed: false,
           timeoutMs: FETCH_TIMEOUT_MS,
@@ -251,6 +252,7 @@ export class KeyRing implements KeyLookup {
     const document = await this.#options.client.request({
       destination: server,
       method: 'GET',
+      matter: 'server',
       path: '/_matrix/key/v2/server',
       signed: false,
       timeoutMs: FETCH_TIMEOUT_MS,

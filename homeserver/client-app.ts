@@ -5,6 +5,7 @@ import type { Provider as OauthProvider } from 'oidc-provider';
 import type { Logger } from 'pino';
 import { DEPTH } from '../federation/json.ts';
 import type { Accounts } from './accounts/accounts.ts';
+import type { Askers } from './accounts/askers.ts';
 import type { LoginTokens } from './accounts/login-tokens.ts';
 import type { IdentityProvider } from './accounts/oidc.ts';
 import { bearerToken } from './accounts/require-session.ts';
@@ -48,6 +49,8 @@ export interface ClientAppOptions
   readonly proxies: readonly string[];
   readonly accounts: Accounts;
   readonly sessions: Sessions;
+  /** Left out where everybody may have other servers asked. */
+  readonly askers?: Askers;
   readonly loginTokens: LoginTokens;
   readonly passwordLogin: PasswordLogin;
   readonly passwords: PasswordConfig;
@@ -122,7 +125,7 @@ export function clientApp(options: ClientAppOptions): Express {
       }),
     );
   }
-  app.use(['/_matrix', '/_synapse', '/_hansetag'], frontDoor(options.sessions, limits), bodies(options.sessions));
+  app.use(['/_matrix', '/_synapse', '/_hansetag'], frontDoor(options), bodies(options.sessions));
   app.use(capabilitiesRouter(options));
   if (options.provider) app.use(ssoRouter({ ...own, provider: options.provider, oauthLogins, visits }));
   const { adminSecret } = options.passwords;

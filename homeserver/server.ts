@@ -10,6 +10,7 @@ import { OutboundQueue } from '../federation/outbound-queue.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { SfuClient } from '../sfu/client.ts';
 import { Accounts } from './accounts/accounts.ts';
+import { Askers } from './accounts/askers.ts';
 import { ProfileAnnouncer } from './accounts/announce-profile.ts';
 import { RoomLeaver } from './accounts/leave-rooms.ts';
 import { LoginTokens } from './accounts/login-tokens.ts';
@@ -108,12 +109,14 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
 
   const isTrusted = (server: string): boolean =>
     config.federation.trust === 'open' || config.federation.trustedServers.has(server);
+  const askers = new Askers({ sharesRoomWith: (userId, server) => rooms.sharesRoomWith(userId, server) });
   const client = new FederationClient({
     serverName,
     signingKey: key,
     discovery: { hostOverrides: config.federation.hosts, allowedRanges: config.federation.allowedRanges },
     ...(ca === undefined ? {} : { ca }),
     isAllowed: isTrusted,
+    requireMayAsk: (server, matter) => askers.require(server, matter),
   });
   opened.push(() => client.close());
   const keyring = new KeyRing({
@@ -235,6 +238,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     signed: federation.signedRequest,
     limitUploads: limits.uploads,
     isGuest: (userId) => standing.isGuest(userId),
+    requireMayAskWeb: () => askers.require(undefined, 'person'),
     takeUploaded: limits.takeUploaded,
     limitAnonymous: limits.anonymous,
     log,
@@ -283,6 +287,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     edus: federation.edus,
     tellNames: config.federatedDeviceNames,
     isSuspended: (userId) => standing.isSuspended(userId),
+    requireMayReach: (server) => askers.require(server, 'room'),
     limitToDevice: limits.toDevice,
     confirm: (userId, request) => uia.confirm(userId, request),
     requireSession: sessionRequired,
@@ -324,6 +329,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     },
     accounts,
     sessions,
+    askers,
     loginTokens: new LoginTokens(),
     passwordLogin,
     passwords,

@@ -207,6 +207,6 @@ function suspended(): MatrixError {
   return new MatrixError(403, 'M_USER_SUSPENDED', 'Your account is suspended: you can read, but not write.');
 }
 
-function notForGuests(): MatrixError {
+export function notForGuests(): MatrixError {
   return new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests can not do this.');
 }

@@ -37,6 +37,8 @@ export interface DevicesOptions {
   readonly sessions: Sessions;
   /** Whether a local user is suspended. */
   readonly isSuspended: (userId: string) => Promise<boolean>;
+  /** @throws MatrixError when nobody of that server is to hear of whoever is served now */
+  readonly requireMayReach: (server: string) => Promise<void>;
   readonly log: Logger;
   /** Whether other servers are told what people call their devices; not unless it is switched on. */
   readonly tellNames?: boolean;

@@ -12,6 +12,7 @@ import type { FederationClient } from '../../federation/client.ts';
 import { isUserId, serverOf } from '../../federation/identifiers.ts';
 import { isJsonObject } from '../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
+import { MatrixError } from '../errors.ts';
 import { publicKeyOf } from './cross-signing.ts';
 import type { CrossSigning, SignedTarget, SigningKeys } from './cross-signing.ts';
 import type { DeviceKeys } from './device-keys.ts';
@@ -67,7 +68,7 @@ export class KeyQueries {
           await this.#ofServer(server, users, userId, timeoutMs, answer);
         } catch (error) {
           this.#options.log.info({ err: error, server }, 'keys of another server could not be had');
-          failures[server] = unreachable(server);
+          failures[server] = failure(server, error);
         }
       }),
     );
@@ -129,7 +130,7 @@ export class KeyQueries {
           Object.assign(claimed, checkedClaim(answer, users));
         } catch (error) {
           log.info({ err: error, server }, 'one-time keys of another server could not be had');
-          failures[server] = unreachable(server);
+          failures[server] = failure(server, error);
         }
       }),
     );
@@ -168,7 +169,7 @@ export class KeyQueries {
     await Promise.all(
       asked.map(async (userId) => {
         try {
-          await remote.ask(userId, timeoutMs);
+          await remote.ask(userId, { timeoutMs });
           fetched.push(userId);
         } catch (error) {
           if (error instanceof FederationError && error.code !== 'REFUSED' && error.code !== 'BAD_ANSWER') throw error;
@@ -307,6 +308,8 @@ function patience(timeout: number | null | undefined): number {
   return Math.min(Math.max(timeout ?? DEFAULT_TIMEOUT_MS, 1), MAX_TIMEOUT_MS);
 }
 
-function unreachable(server: string): JsonValue {
+function failure(server: string, error: unknown): JsonValue {
+  // It was not asked at all.
+  if (error instanceof MatrixError) return { status: error.status, errcode: error.errcode, message: error.message };
   return { status: 503, errcode: 'M_UNREACHABLE', message: `${server} can not be reached or failed.` };
 }

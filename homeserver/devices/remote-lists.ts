@@ -6,7 +6,7 @@
  */
 import type { Logger } from 'pino';
 import { LIST_BYTES } from '../../federation/client.ts';
-import type { FederationClient } from '../../federation/client.ts';
+import type { FederationClient, FederationRequest } from '../../federation/client.ts';
 import { serverOf } from '../../federation/identifiers.ts';
 import { canonicalJson } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
@@ -119,10 +119,10 @@ export class RemoteLists {
   }
 
   /** Asks for a user's whole list and keeps it. @throws FederationError, or Error for an answer that makes no sense */
-  async ask(userId: string, timeoutMs?: number): Promise<void> {
+  async ask(userId: string, how: Pick<FederationRequest, 'timeoutMs' | 'matter'> = {}): Promise<void> {
     const running = this.#asking.get(userId);
     if (running) return running;
-    const asked = this.#ask(userId, timeoutMs).finally(() => {
+    const asked = this.#ask(userId, how).finally(() => {
       this.#asking.delete(userId);
       this.#heard.delete(userId);
     });
@@ -180,14 +180,14 @@ export class RemoteLists {
     );
   }
 
-  async #ask(userId: string, timeoutMs: number | undefined): Promise<void> {
+  async #ask(userId: string, how: Pick<FederationRequest, 'timeoutMs' | 'matter'>): Promise<void> {
     const { client, db, positions, crossSigning, lists } = this.#options;
     const since = positions.current;
     const answer = await client.request({
       destination: serverOf(userId),
       method: 'GET',
       path: `/_matrix/federation/v1/user/devices/${encodeURIComponent(userId)}`,
-      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...how,
       maxBytes: LIST_BYTES,
     });
     const parsed = remoteListSchema.safeParse(answer);
@@ -337,7 +337,7 @@ export class RemoteLists {
 
   async #repairOne({ user_id: userId, attempts }: ListRow): Promise<void> {
     try {
-      await this.ask(userId);
+      await this.ask(userId, { matter: 'server' });
     } catch (error) {
       if (this.#closed) return;
       const delay = Math.min(this.#retryMs * 2 ** Math.min(attempts, 20), MAX_RETRY_MS);

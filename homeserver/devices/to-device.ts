@@ -26,6 +26,8 @@ export interface ToDeviceOptions {
   readonly devices: LocalDevices;
   /** Whether a local user is suspended, and speaks to none but their own devices. */
   readonly isSuspended: (userId: string) => Promise<boolean>;
+  /** @throws MatrixError when nobody of that server is to hear of whoever is served now */
+  readonly requireMayReach: (server: string) => Promise<void>;
 }
 
 /** Contents by user and device; `*` stands for all devices of the user. */
@@ -55,7 +57,8 @@ export class ToDevice {
   /**
    * Sends messages of a local device. The same transaction id sends once.
    *
-   * @throws MatrixError 413 for a message that is too large, 403 for somebody suspended who writes to others
+   * @throws MatrixError 413 for a message that is too large, 403 for somebody suspended who writes to others, or a
+   *   guest who writes to servers with which they share no room
    */
   async send(
     from: { readonly userId: string; readonly deviceId: string },
@@ -80,6 +83,7 @@ export class ToDevice {
       ofServer[userId] = devices;
       if (ofServer !== local) remote.set(server, ofServer);
     }
+    await Promise.all([...remote.keys()].map((server) => this.#options.requireMayReach(server)));
     const edus = [...remote].flatMap(([server, content]) =>
       inParts(content).map((part) => ({
         server,

@@ -153,6 +153,7 @@ export class FederatedRooms implements RemoteRooms {
       const answer = await this.#ask(server, {
         method: 'PUT',
         path: `${V1}/send_knock/${encodeURIComponent(roomId)}/${encodeURIComponent(eventId(pdu, version))}`,
+        matter: 'person',
         body: wireForm(pdu, version),
       });
       const { knock_room_state: state } = parse(knockSchema, answer, server);
@@ -281,6 +282,7 @@ export class FederatedRooms implements RemoteRooms {
     const answer = await this.#ask(server, {
       method: 'PUT',
       path: `${V2}/send_join/${encodeURIComponent(roomId)}/${encodeURIComponent(id)}?omit_members=true`,
+      matter: 'person',
       body: wireForm(pdu, version),
       ...WHOLE_STATE,
     });
@@ -342,6 +344,7 @@ export class FederatedRooms implements RemoteRooms {
     const answer = await this.#ask(server, {
       method: 'GET',
       path: `${V1}/${kind}/${encodeURIComponent(roomId)}/${encodeURIComponent(userId)}${query}`,
+      matter: kind === 'make_leave' ? 'server' : 'person',
     });
     const template = parse(templateSchema, answer, server);
     const version = roomVersion(template.room_version);
@@ -386,9 +389,10 @@ export class FederatedRooms implements RemoteRooms {
     return { pdu: hashAndSign(draft as UnsignedPdu, version, serverName, key), version };
   }
 
+  /** Entering and knocking are wishes of somebody; all else the server does for rooms in which it has people. */
   async #ask(server: string, request: Omit<FederationRequest, 'destination'>): Promise<JsonObject> {
     try {
-      return await this.#deps.client.request({ destination: server, ...request });
+      return await this.#deps.client.request({ destination: server, matter: 'server', ...request });
     } catch (error) {
       if (!(error instanceof FederationError)) throw error;
       const { status, errcode } = error;

@@ -36,6 +36,8 @@ export interface MediaRepositoryOptions extends Pick<MediaOptions, 'isGuest' | '
     readonly hostOverrides: ReadonlyMap<string, string>;
     readonly ca: string | undefined;
   };
+  /** @throws MatrixError when the web is not looked at for whoever is served now */
+  readonly requireMayAskWeb: () => Promise<void>;
   readonly requireSession: RequestHandler;
   /** Lets only signed requests of other servers pass. */
   readonly signed: RequestHandler;
@@ -75,7 +77,7 @@ export async function mediaRepository(options: MediaRepositoryOptions): Promise<
     maxBytes: config.maxBytes,
   });
   const media = new Media({ ...config, serverName, db, blobs, remote, isGuest, takeUploaded });
-  const fetch = new SafeFetch({ ...web, timeoutMs: PREVIEW_TIMEOUT_MS });
+  const fetch = new SafeFetch({ ...web, timeoutMs: PREVIEW_TIMEOUT_MS, requireMayAsk: options.requireMayAskWeb });
   const previews = config.urlPreviews ? { previews: new UrlPreviews({ serverName, media, blobs, fetch }) } : {};
   const { unauthenticated } = config;
   const admin = new MediaAdmin(db, serverName, media.store);

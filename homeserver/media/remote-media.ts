@@ -64,7 +64,15 @@ export class RemoteMedia {
   }
 
   async #open(server: string, path: string, signed = true): Promise<FederationAnswer> {
-    return this.#options.client.open({ destination: server, method: 'GET', path, signed, timeoutMs: TIMEOUT_MS });
+    const request = {
+      destination: server,
+      method: 'GET',
+      matter: 'room',
+      path,
+      signed,
+      timeoutMs: TIMEOUT_MS,
+    } as const;
+    return this.#options.client.open(request);
   }
 
   async #multipart({ status, headers, body }: FederationAnswer): Promise<RemoteFile> {

@@ -34,6 +34,8 @@ export interface SafeFetchOptions {
   readonly ca?: string;
   /** For all of it, redirections and body. */
   readonly timeoutMs: number;
+  /** Rejects with what people are told for whom nothing is fetched. */
+  readonly requireMayAsk?: () => Promise<void>;
 }
 
 /** The answer in the end; valid while the function that it was given to runs. */
@@ -66,9 +68,10 @@ export class SafeFetch {
    * to the address that was checked.
    *
    * @param read reads the answer, which must have status 200; it bounds the length
-   * @throws FetchError; or what `read` throws
+   * @throws FetchError; or what `read` throws, or `requireMayAsk`
    */
   async get<T>(address: string, accept: string, read: (answer: Fetched) => Promise<T>): Promise<T> {
+    await this.#options.requireMayAsk?.();
     const signal = AbortSignal.timeout(this.#options.timeoutMs);
     let url = webAddress(address, undefined);
     for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {

@@ -155,6 +155,17 @@ export class Members {
     return rows.map((row) => row.user_id);
   }
 
+  /** Whether a user is in a room together with somebody of a server. */
+  async sharesRoomWith(userId: string, server: string): Promise<boolean> {
+    const [found] = await this.#db.query(
+      `SELECT 1 FROM room_members own
+       JOIN room_members other ON other.room_id = own.room_id AND other.server = $2 AND other.membership = 'join'
+       WHERE own.user_id = $1 AND own.membership = 'join' LIMIT 1`,
+      [userId, server],
+    );
+    return found !== undefined;
+  }
+
   /** Rooms of a user, or one of them, without those that the user has forgotten. */
   async roomsOf(userId: string, memberships: readonly string[], roomId?: string): Promise<MemberOf[]> {
     const one = (column: string): string => (roomId === undefined ? '' : ` AND ${column} = $3`);

@@ -504,6 +504,11 @@ export class Rooms {
     return this.#members.sharedWith(userId);
   }
 
+  /** Whether a user is in a room together with somebody of a server. */
+  async sharesRoomWith(userId: string, server: string): Promise<boolean> {
+    return this.#members.sharesRoomWith(userId, server);
+  }
+
   /** Level of a user in the current state; infinite for creators of a version 12 room. */
   async powerLevel(roomId: string, userId: string): Promise<number> {
     const room = await this.#require(roomId);

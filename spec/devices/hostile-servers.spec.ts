@@ -77,6 +77,7 @@ describe('Devices, against other servers', () => {
         joinedServers: () => Promise.resolve(new Set<string>()),
         movedAfter: () => true,
       },
+      requireMayReach: () => Promise.resolve(),
       positions,
       notifier: new Notifier(),
       sender: {

@@ -128,6 +128,7 @@ export async function startServer(
     web: { allowedRanges, hostOverrides: overrides, ca },
     requireSession: requireSession(sessions),
     isGuest: (userId) => accounts.isGuest(userId),
+    requireMayAskWeb: () => Promise.resolve(),
     takeUploaded: () => Promise.resolve(),
     signed: signedRequest({
       serverName: name,

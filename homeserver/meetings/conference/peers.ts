@@ -1,5 +1,5 @@
 /** Requests about conferences to other instances: signed, parsed, bounded. The other side is in router.ts. */
-import { FederationError, type FederationErrorCode } from '../../../federation/client.ts';
+import { FederationError, type FederationErrorCode, type Matter } from '../../../federation/client.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import { CONFERENCE_EDU } from '../../names.ts';
 import type { Sender } from '../../rooms/ports.ts';
@@ -20,6 +20,7 @@ interface Requester {
   request(options: {
     destination: string;
     method: string;
+    matter: Matter;
     path: string;
     body?: JsonObject;
     timeoutMs?: number;
@@ -46,6 +47,7 @@ export function linkPeers(client: Requester, sender: Sender, organisations: Orga
       const answer = await client.request({
         destination: server,
         method: 'PUT',
+        matter: 'server',
         path: linkPath(roomId, linkId),
         body: { port: half.port, srtp: { ...half.srtp }, probe_key: half.probe_key },
         timeoutMs: TIMEOUT_MS,
@@ -57,6 +59,7 @@ export function linkPeers(client: Requester, sender: Sender, organisations: Orga
       await client.request({
         destination: server,
         method: 'GET',
+        matter: 'server',
         path: linkPath(roomId, linkId),
         timeoutMs: CHECK_TIMEOUT_MS,
         maxBytes: MAX_HALF_BYTES,
@@ -71,6 +74,7 @@ export function linkPeers(client: Requester, sender: Sender, organisations: Orga
       const answer = await client.request({
         destination: server,
         method: 'PUT',
+        matter: 'server',
         path: `${linkPath(roomId, linkId)}/wants`,
         body: { wants },
         timeoutMs: TIMEOUT_MS,
@@ -82,6 +86,7 @@ export function linkPeers(client: Requester, sender: Sender, organisations: Orga
       await client.request({
         destination: server,
         method: 'DELETE',
+        matter: 'server',
         path: linkPath(roomId, linkId),
         timeoutMs: TIMEOUT_MS,
         maxBytes: MAX_HALF_BYTES,
