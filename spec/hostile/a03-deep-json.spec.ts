@@ -3,13 +3,7 @@ import { at, eventually, startHomeservers } from '../support/homeservers.ts';
 import type { TestFederation, TestHomeserver, TestUser } from '../support/homeservers.ts';
 import { Peer } from '../support/peer.ts';
 import type { PeerRoom } from '../support/peer.ts';
-
-/** So many objects inside one another. */
-function nested(depth: number): Record<string, unknown> {
-  let value: Record<string, unknown> = {};
-  for (let level = 1; level < depth; level += 1) value = { a: value };
-  return value;
-}
+import { nested } from './kit/dear-inputs.ts';
 
 describe('A3: deeply nested JSON', () => {
   let federation: TestFederation;

@@ -1,27 +1,12 @@
 /** Nothing is read of who has proven nothing: neither long bodies nor names that lead to silence cost others their time. */
-import { readFileSync } from 'node:fs';
-import { request as requestPlain } from 'node:http';
-import { request as requestTls } from 'node:https';
-import { at, startHomeservers } from '../support/homeservers.ts';
+import { startHomeservers } from '../support/homeservers.ts';
 import type { TestFederation, TestHomeserver, TestUser } from '../support/homeservers.ts';
 import { Peer } from '../support/peer.ts';
+import { LONG_BODIES } from './kit/dear-inputs.ts';
+import { forged as forgedFor, sendLong } from './kit/strangers.ts';
+import type { Reply } from './kit/strangers.ts';
 
 const MIB = 1024 * 1024;
-
-/** Bodies of a length whose reading costs much. */
-const BODIES: Readonly<Record<string, (bytes: number) => string>> = {
-  numbers: (bytes) => `{"pdus":[${'1.5,'.repeat(bytes / 4)}1]}`,
-  objects: (bytes) => `{"pdus":[${'{},'.repeat(bytes / 3)}{}]}`,
-  'one string': (bytes) => `{"pdus":["${'a'.repeat(bytes)}",1.5]}`,
-  brackets: (bytes) => '['.repeat(bytes),
-};
-
-interface Reply {
-  readonly status: number;
-  readonly errcode: unknown;
-  /** How much of the body was taken before the answer came, in bytes. */
-  readonly sent: number;
-}
 
 describe('A4: a long body without proof of its sender', () => {
   let federation: TestFederation;
@@ -40,49 +25,11 @@ describe('A4: a long body without proof of its sender', () => {
     await federation.close();
   };
 
-  const port = (face: 'client' | 'federation'): number =>
-    Number(face === 'client' ? new URL(server.url).port : server.serverName.split(':')[1]);
-
-  /** Writes a body piece by piece until it is through or the answer has come. */
-  function send(face: 'client' | 'federation', path: string, body: string, authorization?: string): Promise<Reply> {
-    return new Promise((resolve, reject) => {
-      let sent = 0;
-      let reply: Reply | undefined;
-      const headers = {
-        'content-length': String(Buffer.byteLength(body)),
-        ...(authorization === undefined ? {} : { authorization }),
-      };
-      const options = { host: '127.0.0.1', port: port(face), method: 'PUT', path, headers, agent: false as const };
-      const request =
-        face === 'client'
-          ? requestPlain(options)
-          : requestTls({ ...options, servername: 'localhost', ca: readFileSync(federation.tls.caFile) });
-      request.on('response', (response) => {
-        let text = '';
-        response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-        response.on('end', () => {
-          reply = { status: response.statusCode ?? 0, errcode: at(JSON.parse(text), 'errcode'), sent };
-          request.destroy();
-          resolve(reply);
-        });
-      });
-      request.on('error', (error) => {
-        if (reply === undefined) reject(error);
-      });
-      const more = (): void => {
-        while (sent < body.length && reply === undefined) {
-          const chunk = body.slice(sent, sent + 65_536);
-          sent += chunk.length;
-          if (!request.write(chunk)) return void request.once('drain', more);
-        }
-        if (reply === undefined) request.end();
-      };
-      more();
-    });
-  }
-
-  const forged = (origin: string): string =>
-    `X-Matrix origin="${origin}",destination="${server.serverName}",key="${peer.key.keyId}",sig="${'A'.repeat(86)}"`;
+  const send = (face: 'client' | 'federation', path: string, body: string, authorization?: string): Promise<Reply> => {
+    const proof = authorization === undefined ? {} : { authorization };
+    return sendLong({ ...server, tls: federation.tls }, { face, path, body, ...proof });
+  };
+  const forged = (origin: string): string => forgedFor(origin, server.serverName, peer.key.keyId);
 
   describe('without limits of rates', () => {
     beforeAll(() => begin('off'));
@@ -115,7 +62,7 @@ describe('A4: a long body without proof of its sender', () => {
       expect((await send('client', path, '[]'.repeat(MIB), `Bearer ${clara.token}`)).status).toBe(413);
     });
 
-    for (const [kind, body] of Object.entries(BODIES)) {
+    for (const [kind, body] of Object.entries(LONG_BODIES)) {
       it(`with a wrong signature in the name of a known server stalls nobody and is refused: ${kind}`, async () => {
         // The server knows the key now.
         expect((await peer.ask(server.serverName, 'GET', 'v1/query/directory?room_alias=%23a:b')).ok).toBeFalse();

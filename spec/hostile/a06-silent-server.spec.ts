@@ -7,6 +7,7 @@ import type { TestFederation, TestHomeserver, TestUser } from '../support/homese
 import { HostedRoom } from '../support/peer-host.ts';
 import { Peer } from '../support/peer.ts';
 import type { PeerRoom } from '../support/peer.ts';
+import { changedEvent, unconnected as unconnectedEvent, unfounded as unfoundedEvent } from './kit/hostile-events.ts';
 
 /** More than an answer takes on a busy machine, and less than a server has that is asked. */
 const SOON_MS = 7_000;
@@ -63,23 +64,15 @@ describe('A6: a server that sends events and does not answer what it is asked ab
 
   const path = (rest: string): string => `client/v3/rooms/${encodeURIComponent(roomId)}/${rest}`;
   const idOf = (pdu: Pdu): string => eventId(pdu, room.version);
-  const unknown = (): string => `$${Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString('base64url')}`;
-  const message = (body: string, change: Partial<UnsignedPdu> = {}): Pdu => {
-    const content = { msgtype: 'm.text', body };
-    const {
-      signatures: _signatures,
-      hashes: _hashes,
-      ...draft
-    } = silent.event(room, { sender: mallory, type: 'm.room.message', content });
-    return silent.sign({ ...draft, ...change } as UnsignedPdu, room.version);
-  };
-  /** What rests on three events that nobody has. */
-  const unfounded = (body: string): Pdu => {
-    const { auth_events: auth } = message(body);
-    return message(body, { auth_events: [...auth, unknown(), unknown(), unknown()] });
-  };
-  /** What comes after events that nobody has. */
-  const unconnected = (body: string): Pdu => message(body, { prev_events: [unknown(), unknown()], depth: 99 });
+  const said = (body: string): { sender: string; type: string; content: JsonObject } => ({
+    sender: mallory,
+    type: 'm.room.message',
+    content: { msgtype: 'm.text', body },
+  });
+  const message = (body: string, change: Partial<UnsignedPdu> = {}): Pdu =>
+    changedEvent(silent, room, said(body), change);
+  const unfounded = (body: string): Pdu => unfoundedEvent(silent, room, said(body));
+  const unconnected = (body: string): Pdu => unconnectedEvent(silent, room, said(body));
   const bodies = async (): Promise<unknown[]> => {
     const chunk = at(await bert.must('GET', path('messages?dir=b&limit=50')), 'chunk') as unknown[];
     return chunk.map((event) => at(event, 'content', 'body')).filter(Boolean);

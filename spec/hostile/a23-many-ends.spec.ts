@@ -6,6 +6,7 @@ import { at, eventually, startHomeservers } from '../support/homeservers.ts';
 import type { TestFederation, TestHomeserver, TestUser } from '../support/homeservers.ts';
 import { Peer } from '../support/peer.ts';
 import type { PeerRoom } from '../support/peer.ts';
+import { changedEvent, forks as forksOf } from './kit/hostile-events.ts';
 
 const FORKS = 90;
 const LONG_TEST_MS = 90_000;
@@ -51,16 +52,8 @@ describe('A23: a server that makes forks of the history of a room', () => {
     roomId = String(at(created, 'room_id'));
     room = await peer.join(server.serverName, roomId, mallory);
   }
-  /** State events that all come after the same event. */
   const forks = (count: number, previous = [room.last], depth = room.depth + 1): Pdu[] =>
-    Array.from({ length: count }, (_, index) => {
-      const {
-        signatures: _signatures,
-        hashes: _hashes,
-        ...draft
-      } = peer.event(room, { sender: mallory, type: FORK, state_key: `${depth}.${index}`, content: { index } });
-      return peer.sign({ ...draft, prev_events: previous, depth } as UnsignedPdu, room.version);
-    });
+    forksOf(peer, room, { sender: mallory, type: FORK }, count, { previous, depth });
   async function send(pdus: readonly Pdu[]): Promise<void> {
     for (let from = 0; from < pdus.length; from += 50) {
       await peer.send(server.serverName, pdus.slice(from, from + 50));
@@ -214,12 +207,8 @@ describe('A23: a server that makes forks of the history of a room', () => {
         ((await bert.must('GET', path('state'))) as unknown[]).map((event) => String(at(event, 'event_id'))),
       );
       const ends = all.map(idOf).filter((id) => shown.has(id));
-      const {
-        signatures: _signatures,
-        hashes: _hashes,
-        ...draft
-      } = peer.event(room, { sender: mallory, type: 'm.room.message', content: { body: 'merged' } });
-      await send([peer.sign({ ...draft, prev_events: ends, depth: room.depth + 2 } as UnsignedPdu, room.version)]);
+      const said = { sender: mallory, type: 'm.room.message', content: { body: 'merged' } };
+      await send([changedEvent(peer, room, said, { prev_events: ends, depth: room.depth + 2 })]);
       const later = await eventually(taken, (count) => count > before, 30_000);
       expect(later).toBeGreaterThan(before);
     },

@@ -2,8 +2,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import sharp from 'sharp';
+import type { Sharp } from 'sharp';
 import { makeThumbnail } from '../../homeserver/media/pictures.ts';
+import { INTERLACED, picture } from './kit/dear-inputs.ts';
 
 describe('A24: a large picture', () => {
   let folder: string;
@@ -12,9 +13,7 @@ describe('A24: a large picture', () => {
   });
   afterAll(() => rm(folder, { recursive: true }));
 
-  const picture = (size: number): ReturnType<typeof sharp> =>
-    sharp({ create: { width: size, height: size, channels: 4, background: 'teal' } });
-  const thumbnail = async (large: ReturnType<typeof sharp>): Promise<string> => {
+  const thumbnail = async (large: Sharp): Promise<string> => {
     const path = join(folder, 'picture');
     await large.toFile(path);
     try {
@@ -25,10 +24,9 @@ describe('A24: a large picture', () => {
   };
 
   it('whose lines are interlaced is refused when it takes too much memory', async () => {
-    const interlaced = { progressive: true, compressionLevel: 1 };
-    expect(await thumbnail(picture(5_100).png(interlaced))).toBe('M_TOO_LARGE');
-    expect(await thumbnail(picture(3_700).toColourspace('rgb16').png(interlaced))).toBe('M_TOO_LARGE');
-    expect(await thumbnail(picture(1_000).png(interlaced))).toBe('image/png');
+    expect(await thumbnail(picture(5_100).png(INTERLACED))).toBe('M_TOO_LARGE');
+    expect(await thumbnail(picture(3_700).toColourspace('rgb16').png(INTERLACED))).toBe('M_TOO_LARGE');
+    expect(await thumbnail(picture(1_000).png(INTERLACED))).toBe('image/png');
   });
 
   it('that is made smaller line by line is taken', async () => {
