@@ -1,4 +1,5 @@
 /** Looks at every new event for the users of this server who are in its room. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { InviteRule } from '../account-data/invite-permissions.ts';
 import type { Logger } from 'pino';
 import { serverOf } from '../../federation/event.ts';
@@ -33,6 +34,8 @@ const MAX_STEPS = 3;
 const DEFAULT_NOTIFY_LEVEL = 50;
 /** Events that are looked at together. */
 const BATCH = 100;
+/** How long others wait at most for what is looked at: rules may be dear, and there may be many users, in ms. */
+const TURN_MS = 10;
 
 type Shared = Omit<PushSubject, 'displayName'>;
 
@@ -54,6 +57,8 @@ export class Evaluator {
   /** How many events it was told of, and how many of them it has looked at. */
   #told = 0;
   #seen = 0;
+  /** When others were last let in between. */
+  #turnBegan = 0;
   #settled: { readonly upTo: number; readonly resolve: () => void }[] = [];
 
   constructor(options: EvaluatorOptions) {
@@ -136,6 +141,10 @@ export class Evaluator {
     const shared = this.#shared(event, counts);
     for (const userId of await this.#usersFor(event, users)) {
       if (userId === sender) continue;
+      if (performance.now() - this.#turnBegan > TURN_MS) {
+        await nextTurn();
+        this.#turnBegan = performance.now();
+      }
       const outcome = this.#actions(event, userId, shared);
       const actions = outcome instanceof Promise ? await outcome : outcome;
       if (actions?.includes('notify') !== true) continue;
