@@ -78,6 +78,8 @@ const pduSchema = z.looseObject({
 export interface ParsePduOptions {
   /** Events of `/backfill` answers may cite more events than the limits allow today. */
   readonly anyNumberOfReferences?: boolean;
+  /** Invitations, and what ends them, are kept without the room; they need no place in it. */
+  readonly outsideRoom?: boolean;
 }
 
 /**
@@ -96,6 +98,10 @@ export function parsePdu(value: JsonValue, version: RoomVersion, options: ParseP
   const pdu = kept as Pdu;
   checkLimits(pdu, version, options);
   if (!isUserId(pdu.sender)) throw new BadEventError('The sender is not a user id.');
+  // Without a place in the room there is no state to judge it by.
+  if (options.outsideRoom !== true && pdu.prev_events.length === 0 && !isCreate(pdu)) {
+    throw new BadEventError('The event cites nothing before it.');
+  }
   if (version.eventIds === 'given' && !isGivenEventId(pdu.event_id)) throw new BadEventError('The event has no id.');
   if (version.hashRoomIds && isCreate(pdu)) {
     if (pdu.room_id !== undefined) throw new BadEventError('A create event of this room version has no room_id.');

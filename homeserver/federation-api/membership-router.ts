@@ -13,7 +13,7 @@ import {
   serverOf,
   wireForm,
 } from '../../federation/event.ts';
-import type { Pdu } from '../../federation/event.ts';
+import type { ParsePduOptions, Pdu } from '../../federation/event.ts';
 import { isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
 import type { KeyLookup } from '../../federation/keyring.ts';
@@ -151,7 +151,7 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
         room_version: body.room_version,
       });
     }
-    const pdu = await verified(parsed(body.event, version), version, keyring);
+    const pdu = await verified(parsed(body.event, version, { outsideRoom: true }), version, keyring);
     const target = pdu.state_key ?? '';
     if (
       pdu.type !== 'm.room.member' ||
@@ -169,7 +169,7 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
     await memberships.checkWanted(target, pdu.sender);
     const countersigned = addSignature(pdu, version, serverName, key);
     if (!(await rooms.joinedServers(roomId)).has(serverName)) {
-      const given = await checkedEvents(body.invite_room_state, version, keyring);
+      const given = await checkedEvents(body.invite_room_state, version, keyring, { outsideRoom: true });
       const state = given.filter((event) => roomIdOf(event, version) === roomId);
       // From version 12 on the room id is the hash of the create event: nothing else proves what the room is.
       if (version.hashRoomIds && !state.some(isCreate)) {
@@ -224,9 +224,9 @@ function strippedEvents(values: readonly JsonValue[]): Pdu[] {
   });
 }
 
-function parsed(value: JsonValue, version: RoomVersion): Pdu {
+function parsed(value: JsonValue, version: RoomVersion, options?: ParsePduOptions): Pdu {
   try {
-    return parsePdu(value, version);
+    return parsePdu(value, version, options);
   } catch (error) {
     if (error instanceof BadEventError) throw new MatrixError(400, error.code, error.message);
     throw error;

@@ -9,6 +9,7 @@ import {
   eventId,
   hashAndSign,
   isServerName,
+  parsePdu,
   serverOf,
   wireForm,
 } from '../../federation/event.ts';
@@ -132,7 +133,7 @@ export class FederatedRooms implements RemoteRooms {
     if (!isJsonObject(theirs)) throw badAnswer(server, 'it did not sign the invitation');
     const signed = { ...wireForm(pdu, version), signatures: { ...pdu.signatures, [server]: theirs } };
     // Only the signatures are taken over; that they fit this very event is checked with the server's keys.
-    return checkedEvent(signed, version, this.#deps.keyring);
+    return this.#checked(server, signed, version);
   }
 
   async leave(roomId: string, userId: string, via: readonly string[], content: JsonObject): Promise<Pdu> {
@@ -288,13 +289,7 @@ export class FederatedRooms implements RemoteRooms {
     });
     const given = parse(sendJoinSchema, answer, server);
     // A restricted join comes back with the signature of the server that vouches for it.
-    const join =
-      given.event === undefined
-        ? pdu
-        : await checkedEvent(given.event, version, keyring).catch((error: unknown) => {
-            if (!(error instanceof BadEventError || error instanceof BadSignatureError)) throw error;
-            throw badAnswer(server, error.message);
-          });
+    const join = given.event === undefined ? pdu : await this.#checked(server, given.event, version);
     if (eventId(join, version) !== id) throw badAnswer(server, 'it gave another join than ours');
     const [state, authChain] = await Promise.all([
       sortedEvents(given.state, version, keyring),
@@ -386,7 +381,22 @@ export class FederatedRooms implements RemoteRooms {
     const draft = keptForm(wire, version);
     if (!draft) throw badAnswer(server, 'its template is malformed');
     const { serverName, key } = this.#deps;
-    return { pdu: hashAndSign(draft as UnsignedPdu, version, serverName, key), version };
+    const pdu = hashAndSign(draft as UnsignedPdu, version, serverName, key);
+    try {
+      parsePdu(wireForm(pdu, version), version, { outsideRoom: kind !== 'make_join' });
+    } catch (error) {
+      if (!(error instanceof BadEventError)) throw error;
+      throw badAnswer(server, `its template is malformed: ${error.message}`);
+    }
+    return { pdu, version };
+  }
+
+  /** An event of ours that a server gave back with its signature. @throws MatrixError 502 */
+  async #checked(server: string, value: JsonValue, version: RoomVersion): Promise<Pdu> {
+    return checkedEvent(value, version, this.#deps.keyring).catch((error: unknown) => {
+      if (!(error instanceof BadEventError || error instanceof BadSignatureError)) throw error;
+      throw badAnswer(server, error.message);
+    });
   }
 
   /** Entering and knocking are wishes of somebody; all else the server does for rooms in which it has people. */

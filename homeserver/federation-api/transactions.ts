@@ -158,7 +158,7 @@ export class Transactions {
     // Without the room its version is unknown, and without that the id of the event.
     if (!invitation || !version) return undefined;
     try {
-      const pdu = await checkedEvent(value, version, keyring);
+      const pdu = await checkedEvent(value, version, keyring, { outsideRoom: true });
       const membership = member(pdu.content, 'membership');
       if (pdu.type !== 'm.room.member' || (membership !== 'leave' && membership !== 'ban')) return undefined;
       const id = eventId(pdu, version);
@@ -189,8 +189,6 @@ export class Transactions {
     try {
       const pdu = parsePdu(value, version);
       id = eventId(pdu, version);
-      // Without a place in the room there is no state to judge it by.
-      if (pdu.prev_events.length === 0) throw new BadEventError('The event cites nothing before it.');
       if (!(await rooms.serverAllowed(roomId, origin)))
         return { id, errcode: 'M_FORBIDDEN', error: 'The server is banned from the room.' };
       checked = await checkEventSignaturesAndHash(pdu, version, keyring);

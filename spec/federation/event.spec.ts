@@ -35,7 +35,7 @@ function message(changes: Record<string, JsonValue> = {}): UnsignedPdu {
     room_id: `!${'A'.repeat(43)}`,
     content: { body: 'hello' },
     auth_events: [],
-    prev_events: [],
+    prev_events: ['$before'],
     depth: 7,
     origin_server_ts: 1_700_000_000_000,
     ...changes,
@@ -231,6 +231,10 @@ describe('the format of an event', () => {
     expect(refusal({ prev_events: ids })).toBe('M_BAD_JSON');
     expect(refusal({ auth_events: ids.slice(0, 11) })).toBe('M_BAD_JSON');
     expect(refusal({ prev_events: ids.slice(0, 20), auth_events: ids.slice(0, 10) })).toBe('accepted');
+    // Only the first event of a room has nothing before it; what is kept without the room needs no place in it.
+    expect(refusal({ prev_events: [] })).toBe('M_BAD_JSON');
+    const aside = sign({ prev_events: [] });
+    expect(parsePdu(aside, V12, { outsideRoom: true })).toBe(aside);
     const old = sign({ prev_events: ids, auth_events: ids });
     expect(parsePdu(old, V12, { anyNumberOfReferences: true })).toBe(old);
   });
