@@ -386,6 +386,8 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
   // What became due meanwhile is sent before clients look, and when other servers can already ask for our keys.
   await found.start();
   await listen(clientServer, config.clientListen, opened);
+  // First of all: the connections of its sessions keep the server of people from closing.
+  if (meetings) opened.push(() => meetings.close());
   if (measured && config.metricsListen) await listen(measured.server, config.metricsListen, opened);
   // Now others can ask for our keys, which they need to take what waits for them.
   await queue.wakeAll();

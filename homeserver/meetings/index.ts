@@ -64,6 +64,7 @@ export interface MeetingsParts {
   federation: Router;
   /** Takes the session WebSocket from the client server. */
   attach(server: Server): void;
+  /** Ends all sessions and conferences here; may be called again. */
   close(): Promise<void>;
 }
 
@@ -159,6 +160,14 @@ export function meetingsRouters(options: MeetingsOptions): MeetingsParts {
   });
   options.edus.on(CONFERENCE_EDU, (origin, content) => conferences.onEdu(origin, content));
 
+  let closing: Promise<void> | undefined;
+  async function close(): Promise<void> {
+    stopListening();
+    inviting.close();
+    conferences.close();
+    await sessionServer.close();
+  }
+
   return {
     client: meetingsClientRouter({
       ...options,
@@ -175,11 +184,6 @@ export function meetingsRouters(options: MeetingsOptions): MeetingsParts {
       signedRequest: options.signedRequest,
     }),
     attach: (server) => sessionServer.attach(server),
-    async close() {
-      stopListening();
-      inviting.close();
-      conferences.close();
-      await sessionServer.close();
-    },
+    close: () => (closing ??= close()),
   };
 }

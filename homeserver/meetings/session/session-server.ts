@@ -1,6 +1,7 @@
 /** The WebSocket endpoint of the session protocol: hello, resumption, request frames, rate and liveness. */
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import {
@@ -29,6 +30,8 @@ export const SESSION_PATH = '/_hansetag/client/v1/session';
 const HELLO_MS = 10_000;
 /** Liveness: a ping each interval; one without an answer closes the connection, in ms. */
 const PING_MS = 4_000;
+/** So long the end waits for requests that are being answered. */
+const CLOSE_MS = 5_000;
 
 interface SessionServerOptions extends RequestDeps {
   sessions: Sessions;
@@ -55,6 +58,8 @@ export class SessionServer {
     this.#upgrade(request, socket, head);
   };
 
+  /** Requests that are being answered. */
+  readonly #underWay = new Set<Promise<void>>();
   readonly #unexpected: (error: unknown) => void;
 
   constructor(options: SessionServerOptions) {
@@ -112,9 +117,13 @@ export class SessionServer {
           clearTimeout(hello);
           session = made;
           if (socket.readyState !== socket.OPEN) return this.#dropped(made, socket);
-          gate = new FrameGate(socket, this.#allowanceOf(made), (frame, isBinary) =>
-            this.#onFrame(made, frame, isBinary, socket),
-          );
+          gate = new FrameGate(socket, this.#allowanceOf(made), (frame, isBinary) => {
+            const answered = this.#onFrame(made, frame, isBinary, socket).finally(() =>
+              this.#underWay.delete(answered),
+            );
+            this.#underWay.add(answered);
+            return answered;
+          });
         },
         () => socket.close(4003, 'refused'),
       );
@@ -260,6 +269,7 @@ export class SessionServer {
     await removed;
   }
 
+  /** Ends all sessions. Requests that are under way get some seconds to be done. */
   async close(): Promise<void> {
     this.#stopListening();
     for (const server of this.#servers) server.off('upgrade', this.#onUpgrade);
@@ -269,6 +279,8 @@ export class SessionServer {
     await new Promise<void>((resolve) => {
       this.#sockets.close(() => resolve());
     });
+    // What they need is closed next.
+    await Promise.race([Promise.allSettled(this.#underWay), pause(CLOSE_MS, undefined, { ref: false })]);
   }
 }
 
