@@ -159,8 +159,8 @@ export class Conference {
 
   /** Says it as well: the focus need not be on the button. */
   #turn(kind: LocalKind): void {
-    // The keys are still heard on the page that says that the meeting is over.
-    if (this.phase().name !== 'in') return;
+    // The keys are still heard on the page that says that the meeting is over. On the way in they count already.
+    if (!this.#inside()) return;
     const on = !this.#local.source(kind)().on;
     void this.#local.turn(kind, on);
     const texts = {
