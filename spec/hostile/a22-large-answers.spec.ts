@@ -43,13 +43,15 @@ describe('A22: questions to other servers', () => {
       initial_state: [{ type: 'm.room.guest_access', state_key: '', content: { guest_access: 'can_join' } }],
     });
     roomId = String(at(room, 'room_id'));
+    neighbour.answer = (path) => (path.includes('/v1/send/') ? { pdus: {} } : undefined);
     await neighbour.join(server.serverName, roomId, neighbour.userId('nele'));
     await guest.must('POST', `client/v3/rooms/${encodeURIComponent(roomId)}/join`, {});
   });
   beforeEach(() => {
     for (const peer of [neighbour, stranger]) {
       peer.asked.length = 0;
-      peer.answer = () => undefined;
+      // What is delivered is taken: a queue that had to wait would be late in these specs.
+      peer.answer = (path) => (path.includes('/v1/send/') ? { pdus: {} } : undefined);
     }
     visits.length = 0;
   });
@@ -145,7 +147,8 @@ describe('A22: questions to other servers', () => {
         }
       }
     }
-    expect([...stranger.asked, ...neighbour.asked, ...visits]).toEqual([]);
+    const isQuestion = (asked: string): boolean => !asked.includes('/v1/send/');
+    expect([...stranger.asked, ...neighbour.asked, ...visits].filter(isQuestion)).toEqual([]);
     // It was not for want of a way there.
     await anna.ask('GET', `client/v1/media/preview_url?url=${encodeURIComponent(address)}`);
     await anna.ask('GET', `client/v1/media/download/${stranger.serverName}/file`);
