@@ -95,6 +95,8 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
     }
     const refusal = asRefusal(error);
     if (refusal) {
+      const waitMs = refusal.extra?.['retry_after_ms'];
+      if (typeof waitMs === 'number') response.setHeader('Retry-After', Math.ceil(waitMs / 1000));
       response.status(refusal.status).json({ errcode: refusal.errcode, error: refusal.message, ...refusal.extra });
       return;
     }

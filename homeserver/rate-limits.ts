@@ -19,6 +19,9 @@ import {
 } from './limits.ts';
 import type { Rate } from './limits.ts';
 
+/** A look-up ends within seconds: then there is room for the next. */
+const LOOK_UP_WAIT_MS = 3_000;
+
 export interface RateLimits {
   /** Requests without log-in, by address. */
   readonly anonymous: RequestHandler;
@@ -39,7 +42,7 @@ export interface RateLimits {
    *
    * @throws MatrixError 429
    */
-  readonly takeWriting: (requester: Requester | undefined, request: Request, response: Response) => Promise<void>;
+  readonly takeWriting: (requester: Requester | undefined, request: Request) => Promise<void>;
 }
 
 /** How much an address may ask for without proof of who asks. */
@@ -76,24 +79,24 @@ export function rateLimits(factor: number): RateLimits {
     uploads: limited(limiter(UPLOAD_RATE, factor), requester),
     toDevice: limited(limiter(TO_DEVICE_RATE, factor), requester),
     takeUploaded: async (userId, bytes) => {
-      await uploaded?.(userId, undefined, bytes);
+      await uploaded?.(userId, bytes);
     },
-    takeWriting: async (asker, request, response) => {
-      if (!asker) await unknown?.(addressKey(request.ip), response);
-      else await (asker.guest ? guests : writing)?.(asker.userId, response);
+    takeWriting: async (asker, request) => {
+      if (!asker) await unknown?.(addressKey(request.ip));
+      else await (asker.guest ? guests : writing)?.(asker.userId);
     },
   };
 }
 
-/** Counts for a key; undefined where there is no limit. @throws MatrixError 429, which the response is told of */
-type Take = ((key: string, response?: Response, count?: number) => Promise<void>) | undefined;
+/** Counts for a key; undefined where there is no limit. @throws MatrixError 429 */
+type Take = ((key: string, count?: number) => Promise<void>) | undefined;
 
 function limiter({ points, seconds }: Rate, factor: number): Take {
   if (factor === 0) return undefined;
   const memory = new RateLimiterMemory({ points: Math.max(1, Math.floor(points * factor)), duration: seconds });
-  return async (key, response, count = 1) => {
+  return async (key, count = 1) => {
     await memory.consume(key, count).catch((error: unknown) => {
-      throw tooMany(error, response);
+      throw tooMany(error);
     });
   };
 }
@@ -101,7 +104,7 @@ function limiter({ points, seconds }: Rate, factor: number): Take {
 function limited(take: Take, key: (request: Request, response: Response) => string): RequestHandler {
   if (!take) return (_request, _response, next) => next();
   return async (request, response, next) => {
-    await take(key(request, response), response);
+    await take(key(request, response));
     next();
   };
 }
@@ -127,13 +130,15 @@ export function unprovenLimit(factor: number): UnprovenLimit {
     },
     async demand(request) {
       const spent = await limiter.get(addressKey(request.ip));
-      if (spent !== null && spent.remainingPoints <= 0) throw tooMany(spent, request.res);
+      if (spent !== null && spent.remainingPoints <= 0) throw tooMany(spent);
     },
     async lookUp(request, task) {
       const key = addressKey(request.ip);
       const before = underWay.get(key) ?? 0;
       if (before >= LOOK_UPS_AT_ONCE) {
-        throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'Too many names are being looked up for your address.');
+        throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'Too many names are being looked up for your address.', {
+          retry_after_ms: LOOK_UP_WAIT_MS,
+        });
       }
       underWay.set(key, before + 1);
       try {
@@ -148,12 +153,10 @@ export function unprovenLimit(factor: number): UnprovenLimit {
 }
 
 /** @returns the error for the asker, or what else went wrong */
-function tooMany(reason: unknown, response: Response | undefined): unknown {
+function tooMany(reason: unknown): unknown {
   if (!(reason instanceof RateLimiterRes)) return reason;
-  const waitMs = Math.max(1, reason.msBeforeNext);
-  response?.setHeader('Retry-After', Math.ceil(waitMs / 1000));
   return new MatrixError(429, 'M_LIMIT_EXCEEDED', 'Too many requests. Please wait a moment.', {
-    retry_after_ms: waitMs,
+    retry_after_ms: Math.max(1, reason.msBeforeNext),
   });
 }
 

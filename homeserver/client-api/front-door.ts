@@ -22,7 +22,7 @@ export interface FrontDoorOptions {
 
 /** Mounted at `/_matrix`, `/_synapse` and `/_hansetag`. */
 export function frontDoor({ sessions, askers, limits }: FrontDoorOptions): RequestHandler {
-  return async (request, response, next) => {
+  return async (request, _response, next) => {
     if (OF_SERVERS.test(request.originalUrl)) {
       next();
       return;
@@ -31,10 +31,10 @@ export function frontDoor({ sessions, askers, limits }: FrontDoorOptions): Reque
     if (isWrite(request.method)) {
       const origin = { ip: request.ip, userAgent: request.headers['user-agent'] };
       const requester = await requesterOf(token, sessions, origin);
-      await limits.takeWriting(requester, request, response);
+      await limits.takeWriting(requester, request);
       if (requester) requireMayRequest(requester, request.method, request.originalUrl);
     }
-    // What goes on for long, such as a queue that was woken, must not keep the request.
+    // The asker holds the token alone: what goes on for long, such as a queue that was woken, does not keep the request.
     if (askers) askers.run(() => requesterOf(token, sessions), next);
     else next();
   };

@@ -1,5 +1,5 @@
-import { Lru } from './lru.ts';
 import { FORKED_STATE_KEYS, FORKED_STATE_KEYS_A_SECOND } from '../limits.ts';
+import { Lru } from './lru.ts';
 import type { Room } from './room.ts';
 import { differences } from './state-changes.ts';
 import type { State } from './state-store.ts';
@@ -17,6 +17,11 @@ export class ForkBudget {
   /** Whether a server has to wait. */
   isUsedUp(roomId: string, server: string): boolean {
     return this.#of(roomId, server) <= 0;
+  }
+
+  /** How long a server has to wait then, in ms. */
+  waitMs(roomId: string, server: string): number {
+    return Math.max(1, Math.ceil((-this.#of(roomId, server) / FORKED_STATE_KEYS_A_SECOND) * 1000));
   }
 
   /** How many state keys differ between a state and the current one of the room. */

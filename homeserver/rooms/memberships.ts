@@ -410,6 +410,7 @@ export class Memberships {
               429,
               'M_LIMIT_EXCEEDED',
               'Your server has made too many forks of the history for now.',
+              { retry_after_ms: forks.waitMs(roomId, origin) },
             );
           }
           if (await this.#deps.extremities.overflow(room, id, pdu)) {
