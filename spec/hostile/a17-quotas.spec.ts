@@ -48,21 +48,6 @@ describe('A17: what is kept for one account', () => {
   });
 
   const somebody = (): Promise<TestUser> => server.register(`person-${String(people++)}`);
-  async function guest(): Promise<TestUser> {
-    const { body } = await server.ask('POST', 'client/v3/register?kind=guest', {});
-    const token = String(at(body, 'access_token'));
-    const ask: TestUser['ask'] = (method, path, content) => server.ask(method, path, content, token);
-    return {
-      userId: String(at(body, 'user_id')),
-      token,
-      ask,
-      must: async (method, path, content) => {
-        const answer = await ask(method, path, content);
-        if (answer.status !== 200) throw new Error(`${path}: ${JSON.stringify(answer)}`);
-        return answer.body;
-      },
-    };
-  }
   const outcome = ({ status, body }: Answer): unknown[] => [status, at(body, 'errcode')];
   async function upload(user: TestUser, bytes: number): Promise<Answer> {
     const response = await fetch(`${server.url}/_matrix/media/v3/upload`, {
@@ -101,7 +86,7 @@ describe('A17: what is kept for one account', () => {
   });
 
   it('is small for guests, in account data, files and devices, and pushers and backups are not for them', async () => {
-    const visitor = await guest();
+    const visitor = await server.registerGuest();
     const { ask, userId } = visitor;
     const put = (n: number, bytes: number): Promise<Answer> =>
       ask('PUT', `client/v3/user/${userId}/account_data/n${String(n)}`, { text: 'x'.repeat(bytes) });

@@ -37,7 +37,7 @@ describe('A22: questions to other servers', () => {
     });
     await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve));
     anna = await server.register('anna');
-    guest = await registerGuest();
+    guest = await server.registerGuest();
     const room = await anna.must('POST', 'client/v3/createRoom', {
       preset: 'public_chat',
       initial_state: [{ type: 'm.room.guest_access', state_key: '', content: { guest_access: 'can_join' } }],
@@ -60,22 +60,6 @@ describe('A22: questions to other servers', () => {
     await Promise.all([neighbour.close(), stranger.close()]);
     await new Promise((resolve) => web.close(resolve));
   });
-
-  async function registerGuest(): Promise<TestUser> {
-    const { body } = await server.ask('POST', 'client/v3/register?kind=guest', {});
-    const token = String(at(body, 'access_token'));
-    const ask: TestUser['ask'] = (method, path, content) => server.ask(method, path, content, token);
-    return {
-      userId: String(at(body, 'user_id')),
-      token,
-      ask,
-      must: async (method, path, content) => {
-        const { status, body: answer } = await ask(method, path, content);
-        if (status !== 200) throw new Error(`${method} ${path}: ${String(status)} ${JSON.stringify(answer)}`);
-        return answer;
-      },
-    };
-  }
 
   /** What makes us ask a server, as method, path and body. */
   function questionsTo(peer: Peer): [method: string, path: string, body?: object][] {

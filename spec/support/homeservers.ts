@@ -36,6 +36,7 @@ export interface TestHomeserver {
   /** Asks without log-in. */
   ask(method: string, path: string, body?: unknown, token?: string): Promise<Answer>;
   register(localpart: string): Promise<TestUser>;
+  registerGuest(): Promise<TestUser>;
   stop(): Promise<void>;
   /** Starts it again after `stop`, with the same data. */
   start(): Promise<void>;
@@ -121,32 +122,35 @@ export async function startHomeservers(
 }
 
 /** Ways to ask a homeserver of whatever make as its clients do. */
-export function clientOf(url: string): Pick<TestHomeserver, 'ask' | 'register'> {
+export function clientOf(url: string): Pick<TestHomeserver, 'ask' | 'register' | 'registerGuest'> {
   const ask = (method: string, path: string, body?: unknown, token?: string): Promise<Answer> =>
     request(`${url}/_matrix/${path}`, method, body, token);
+  const registered = async (path: string, body: object): Promise<TestUser> => {
+    const { status, body: made } = await ask('POST', path, body);
+    if (status !== 200) throw new Error(`Somebody could not be registered: ${JSON.stringify(made)}`);
+    const { user_id: userId, access_token: token } = made as { user_id: string; access_token: string };
+    return {
+      userId,
+      token,
+      ask: (method, asked, content) => ask(method, asked, content, token),
+      must: async (method, asked, content) => {
+        const answer = await ask(method, asked, content, token);
+        if (answer.status !== 200) {
+          throw new Error(`${method} ${asked}: ${String(answer.status)} ${JSON.stringify(answer.body)}`);
+        }
+        return answer.body;
+      },
+    };
+  };
   return {
     ask,
-    register: async (localpart) => {
-      const { status, body } = await ask('POST', 'client/v3/register', {
+    register: (localpart) =>
+      registered('client/v3/register', {
         username: localpart,
         password: 'a long enough password',
         auth: { type: 'm.login.dummy' },
-      });
-      if (status !== 200) throw new Error(`${localpart} could not be registered: ${JSON.stringify(body)}`);
-      const { user_id: userId, access_token: token } = body as { user_id: string; access_token: string };
-      return {
-        userId,
-        token,
-        ask: (method, path, content) => ask(method, path, content, token),
-        must: async (method, path, content) => {
-          const answer = await ask(method, path, content, token);
-          if (answer.status !== 200) {
-            throw new Error(`${method} ${path}: ${String(answer.status)} ${JSON.stringify(answer.body)}`);
-          }
-          return answer.body;
-        },
-      };
-    },
+      }),
+    registerGuest: () => registered('client/v3/register?kind=guest', {}),
   };
 }
 
