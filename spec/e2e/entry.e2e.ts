@@ -114,7 +114,7 @@ describe('Coming into a meeting and out of it', () => {
     await bert.locator('mat-dialog-container').waitFor();
     await endSession(bert);
     await bert.getByTestId('session-ended').waitFor();
-    await bert.locator('mat-dialog-container').waitFor({ state: 'detached' });
+    await bert.locator('mat-dialog-container').waitFor({ state: 'detached', timeout: 5_000 });
     await bert.getByTestId('login-button').click();
     const lobby = bert.getByTestId('lobby-join');
     await lobby.or(bert.locator('[name=login]')).first().waitFor();
