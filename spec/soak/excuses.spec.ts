@@ -151,23 +151,66 @@ describe('What a soak excuses', () => {
 
   describe('in the log of Synapse', () => {
     const entry = (text: string): string => `2026-01-01 10:00:00,000 ${text}`;
-    const givenUp = (reason: string): string =>
+    /** As Synapse 1.163.2 of Eve writes it, which in its task asks one after the other. */
+    const givenUp = (task: string, answers: readonly (readonly [from: string, reason: string])[]): string =>
       [
-        entry(
-          'synapse.handlers.federation ERROR sync_partial_state_room-3 Failed to get state for !a at <b> because c, giving up!',
+        ...answers.map(([from, reason]) =>
+          entry(
+            `synapse.handlers.federation_event WARNING ${task}-$join _compute_event_context_with_maybe_missing_prevs(event_id=$join): Error attempting to resolve state from ${from} for missing prev_events: ${reason}`,
+          ),
         ),
         entry(
-          "synapse.metrics ERROR sync_partial_state_room-3 Background process 'sync_partial_state_room' threw an exception",
+          `synapse.handlers.federation ERROR ${task} Failed to get state for !room:a.example at <Event event_id=$join, type=m.room.member, state_key=${EVE}, membership=join> from ${answers.at(-1)?.[0] ?? ''} because ERROR 403: We can't get valid state history., giving up!`,
+        ),
+        entry(
+          `synapse.metrics.background_process_metrics ERROR ${task} Background process 'sync_partial_state_room' threw an exception`,
         ),
         'Traceback (most recent call last):',
-        `synapse.api.errors.${reason}`,
+        'synapse.api.errors.HttpResponseException: 404: Not Found',
+        '',
+        'During handling of the above exception, another exception occurred:',
+        '',
+        'Traceback (most recent call last):',
         "synapse.api.errors.FederationError: ERROR 403: We can't get valid state history.",
       ].join('\n');
 
-    it('that it gave up a room because it reached nobody, and not because of what it was answered', () => {
-      const known = (log: string): (string | undefined)[] => errorsIn(log).map((error) => error.known);
-      expect(known(givenUp('RequestSendFailed: cut'))).toEqual(['completion_given_up', 'completion_given_up']);
-      expect(known(givenUp('HttpResponseException: 404: Not Found'))).toEqual([undefined, undefined]);
+    it('that it gave up a room because another Synapse did not have it, and not because of what ours answered', async () => {
+      const graphs = [room.graph(MIXED, [], [], [])];
+      const own = async (log: string): Promise<boolean[]> =>
+        Promise.all(errorsIn(log).map((error) => isItsOwn(2, error, graphs)));
+      const task = 'sync_partial_state_room-1';
+      const [ours, other, itself] = ['a.example', 'b.example', 'c.example'];
+      const notFound = '404: Not Found';
+      const closed = 'Failed to send request: ConnectionDone: Connection was closed cleanly.';
+      const justTried = `Not retrying server ${ours} because we tried it recently retry_last_ts=1795748086636 and we won't check for another retry_interval=1000ms.`;
+      const reached = [
+        [ours, justTried],
+        [other, notFound],
+      ] as const;
+      expect(await own(givenUp(task, reached))).toEqual([true, true]);
+      expect(await own(givenUp(task, [[ours, closed], ...reached.slice(1), [itself, closed]]))).toEqual([true, true]);
+      expect(await own(givenUp(task, [[ours, notFound]]))).toEqual([false, false]);
+      expect(
+        await own(
+          givenUp(task, [
+            [ours, notFound],
+            [other, closed],
+          ]),
+        ),
+      ).toEqual([false, false]);
+      expect(await own(givenUp(task, [['elsewhere.example', notFound]]))).toEqual([false, false]);
+      expect(await own(givenUp(task, []))).toEqual([false, false]);
+      // What another task was answered, or one of the same number before a start, is no reason.
+      const before = [givenUp(task, [[ours, notFound]]), givenUp('sync_partial_state_room-2', reached)].join('\n');
+      const start = entry('synapse.config.logger WARNING main ***** STARTING SERVER *****');
+      expect(await own([before, start, givenUp(task, reached)].join('\n'))).toEqual([
+        ...[false, false, true, true],
+        ...[true, true],
+      ]);
+      expect(await own([givenUp(task, reached), start, givenUp(task, [])].join('\n'))).toEqual([
+        ...[true, true],
+        ...[false, false],
+      ]);
     });
 
     it('that it does not find an event to send, when that is a redaction that redacts nothing', async () => {

@@ -12,14 +12,26 @@ export interface LoggedError {
   readonly known?: string;
   /** The events of which it speaks, each of which has to bear that out. */
   readonly eventIds: readonly string[];
+  /** When it gave up to complete a room: what it got from whom it asked, all of which has to bear that out. */
+  readonly answers?: readonly Answer[];
+}
+
+/** Why Synapse did not get a state from a server. */
+export interface Answer {
+  /** The name of the server. */
+  readonly from: string;
+  readonly reason: string;
 }
 
 interface OwnError {
   readonly name: string;
   /** Of a whole entry. Its group `events` names those of which it speaks. */
   readonly pattern: RegExp;
-  readonly bearsOut?: (server: number, eventId: string, graph: RoomGraph) => boolean | Promise<boolean>;
+  readonly bearsOut?: (server: number, error: LoggedError, graphs: readonly RoomGraph[]) => boolean | Promise<boolean>;
 }
+
+/** Nothing came back, or nothing was sent as nothing had come back just before. */
+const UNREACHED = /^(?:Failed to send request: |Not retrying server )/;
 
 const OWN_ERRORS: readonly OwnError[] = [
   {
@@ -33,7 +45,7 @@ const OWN_ERRORS: readonly OwnError[] = [
     name: 'idle_redaction_not_found',
     pattern:
       / synapse\.federation\.sender\.per_destination_queue ERROR [^]*AssertionError: No events retrieved when we asked for \[(?<events>'[^\]]+')\]\. This should not happen\.\s*$/,
-    bearsOut: isIdleRedaction,
+    bearsOut: ofEachEvent(isIdleRedaction),
   },
   {
     // Before it enters a room that it was in before, it forgets where the room ends; until it is inside, requests of its
@@ -47,10 +59,17 @@ const OWN_ERRORS: readonly OwnError[] = [
     pattern: /in _calculate_sliding_sync_table_changes\n\s*assert delta_state\.no_longer_in_room\nAssertionError\s*$/,
   },
   {
-    // It gives up to complete a room when it does not reach the one server that it asks.
+    // It gives up to complete a room when all whom it asks, each once, are cut off or do not have what came before: a
+    // Synapse may not, ours have to.
     name: 'completion_given_up',
     pattern:
-      /Background process 'sync_partial_state_room' threw an exception\n(?![^]*HttpResponseException)[^]*(?:RequestSendFailed|NotRetryingDestination)[^]*FederationError: ERROR 403: We can't get valid state history\.\s*$/,
+      / ERROR sync_partial_state_room-\d+ (?:Failed to get state for .*, giving up!|Background process 'sync_partial_state_room' threw an exception\n[^]*FederationError: ERROR 403: We can't get valid state history\.)\s*$/,
+    bearsOut: (_server, { answers = [] }, [graph]) =>
+      answers.length > 0 &&
+      answers.every(({ from, reason }) => {
+        const index = graph?.serverNamed(from);
+        return index !== undefined && (graph?.kind(index) === 'synapse' || UNREACHED.test(reason));
+      }),
   },
   {
     // An event comes while it completes the room and is stored right after that: it says so, and tries again.
@@ -64,15 +83,16 @@ const OWN_ERRORS: readonly OwnError[] = [
     name: 'state_at_outlier_leave',
     pattern:
       /RuntimeError: No state group for unknown or outlier event (?<events>\S+)\n[^]*in get_room_data\n[^]*KeyError: '\k<events>'\s*$/,
-    bearsOut: (server, eventId, graph) => {
+    bearsOut: ofEachEvent((server, eventId, graph) => {
       const event = graph.event(eventId);
       const isOut = ['leave', 'ban'].includes(String(event?.content['membership']));
       return event?.type === 'm.room.member' && isOut && graph.nameOf(server) === homeOf(event.state_key);
-    },
+    }),
   },
 ];
-/** That Synapse gives up comes before the error that says why, in the same task. */
-const GIVING_UP = / ERROR (?<task>sync_partial_state_room-\d+) Failed to get state for .*, giving up!/;
+/** For which event it gives up. The error that says what happened last comes right after it, in the same task. */
+const GIVING_UP = / ERROR (?<task>sync_partial_state_room-\d+) Failed to get state for .* event_id=(?<event>\$[\w-]+),/;
+const STARTING = ' ***** STARTING SERVER *****';
 
 /** Errors in a log, as whole entries. */
 export function errorsIn(log: string): LoggedError[] {
@@ -81,16 +101,36 @@ export function errorsIn(log: string): LoggedError[] {
     / Unhandled error in Deferred:\s*\n\S+ \S+ twisted CRITICAL \S* *\n/g,
     ' Unhandled error\n',
   );
-  const entries = whole.split(/\n(?=\d{4}-\d\d-\d\d )/).filter((entry) => /^\S+ \S+ \S+ (ERROR|CRITICAL) /.test(entry));
-  return entries.map((entry) => {
-    const task = GIVING_UP.exec(entry)?.groups?.['task'];
-    const reason = task === undefined ? undefined : entries.find((one) => one.includes(` ERROR ${task} Background`));
+  const entries = whole.split(/\n(?=\d{4}-\d\d-\d\d )/);
+  return entries.flatMap((entry, at) => {
+    if (!/^\S+ \S+ \S+ (ERROR|CRITICAL) /.test(entry)) return [];
+    const error = { text: inOneLine(entry), eventIds: [] };
     for (const { name, pattern } of OWN_ERRORS) {
-      const match = pattern.exec(reason ?? entry);
+      const match = pattern.exec(entry);
       if (!match) continue;
-      return { text: inOneLine(entry), known: name, eventIds: match.groups?.['events']?.match(/\$[\w-]+/g) ?? [] };
+      const eventIds = match.groups?.['events']?.match(/\$[\w-]+/g) ?? [];
+      return { ...error, known: name, eventIds, answers: answersBefore(entries.slice(0, at + 1)) };
     }
-    return { text: inOneLine(entry), eventIds: [] };
+    return error;
+  });
+}
+
+/** What Synapse got from whom it asked for the state at an event. @param entries up to that it gave up, or why */
+function answersBefore(entries: readonly string[]): Answer[] {
+  const task = / ERROR (sync_partial_state_room-\d+) /.exec(entries.at(-1) ?? '')?.[1];
+  if (task === undefined) return [];
+  // Tasks are numbered anew after a start.
+  const began = entries.findLastIndex((entry) => entry.includes(STARTING));
+  const own = entries.slice(began + 1);
+  const event = own.map((entry) => GIVING_UP.exec(entry)?.groups).findLast((one) => one?.['task'] === task)?.['event'];
+  if (event === undefined) return [];
+  const asked = ` WARNING ${task}-${event} `;
+  return own.flatMap((entry) => {
+    const [, from, reason] =
+      / Error attempting to resolve state from (\S+) for missing prev_events: (.*)/.exec(
+        entry.includes(asked) ? entry : '',
+      ) ?? [];
+    return from === undefined || reason === undefined ? [] : [{ from, reason }];
   });
 }
 
@@ -106,12 +146,20 @@ export function droppedIn(log: string): Set<string> {
 /** Whether Synapse made an error by itself. @param graphs of all rooms @throws IncompleteGraphError */
 export async function isItsOwn(server: number, error: LoggedError, graphs: readonly RoomGraph[]): Promise<boolean> {
   const own = OWN_ERRORS.find(({ name }) => name === error.known);
-  if (!own) return false;
-  for (const eventId of own.bearsOut ? error.eventIds : []) {
-    const graph = graphs.find((one) => one.event(eventId));
-    if (!graph || !(await own.bearsOut?.(server, eventId, graph))) return false;
-  }
-  return true;
+  return own !== undefined && (await (own.bearsOut?.(server, error, graphs) ?? true));
+}
+
+/** Looks at each of the events of which an error speaks. */
+function ofEachEvent(
+  bearsOut: (server: number, eventId: string, graph: RoomGraph) => boolean | Promise<boolean>,
+): OwnError['bearsOut'] {
+  return async (server, { eventIds }, graphs) => {
+    for (const eventId of eventIds) {
+      const graph = graphs.find((one) => one.event(eventId));
+      if (!graph || !(await bearsOut(server, eventId, graph))) return false;
+    }
+    return true;
+  };
 }
 
 function inOneLine(entry: string): string {
