@@ -2,7 +2,6 @@ import type { Readable } from 'node:stream';
 import type { SecureContext } from 'node:tls';
 import type { Dispatcher } from 'undici';
 import { ConnectionPools } from './connection-pools.ts';
-import type { Connection } from './connection-pools.ts';
 import { Discovery, DiscoveryError } from './discovery.ts';
 import type { DiscoveryOptions } from './discovery.ts';
 import { isServerName } from './identifiers.ts';
@@ -11,6 +10,7 @@ import type { JsonObject } from './json.ts';
 import { trustedRoots } from './pinned-connector.ts';
 import { BodyError, readBounded } from './read-bounded.ts';
 import type { SigningKey } from './signing.ts';
+import { untilAborted } from './until-aborted.ts';
 import { signRequest } from './x-matrix.ts';
 
 export type FederationErrorCode =
@@ -176,7 +176,7 @@ export class FederationClient {
     const headers = this.#headers(request);
     const body = request.body === undefined ? undefined : canonicalJsonWithAnyNumbers(request.body);
     try {
-      const connection = await settled(this.#pools.connectionTo(destination), signal);
+      const connection = await untilAborted(this.#pools.connectionTo(destination), signal);
       const answer = await connection.pool.request({
         method: method as Dispatcher.HttpMethod,
         path,
@@ -253,17 +253,5 @@ function errcodeOf(text: string): string | undefined {
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;
-  }
-}
-
-/** Waits for a promise, but not beyond the signal. */
-async function settled(promise: Promise<Connection>, signal: AbortSignal): Promise<Connection> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const abort = (): void => reject(signal.reason as Error);
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', abort);
   }
 }

@@ -23,7 +23,6 @@ interface Found extends Connection {
 const MAX_SERVERS = 200;
 const CONNECTIONS_PER_SERVER = 6;
 const LOCATION_LIFETIME_MS = 5 * 60_000;
-const CONNECT_TIMEOUT_MS = 3_000;
 const KEEP_ALIVE_MS = 30_000;
 
 /** Keeps connections open for further requests: few per server, and to a limited number of servers. */
@@ -87,7 +86,7 @@ export class ConnectionPools {
     if (before?.location === text) return before;
     if (before !== undefined) this.#retire(before.pool);
     const { host, servername, targets } = location;
-    const connect = pinnedConnector({ targets, servername, roots: this.#roots, timeoutMs: CONNECT_TIMEOUT_MS });
+    const connect = pinnedConnector({ targets, servername, roots: this.#roots });
     // Where connections go is the connector's business, and the Host header comes with each request: not every server
     // name makes a URL that says the same.
     const pool = new Pool('https://server.invalid', {

@@ -62,7 +62,8 @@ const DEFAULT_PORT = 8448;
 const SRV_SERVICES = ['_matrix-fed._tcp', '_matrix._tcp'];
 const MAX_TARGETS = 8;
 const WELL_KNOWN_MAX_BYTES = 50 * 1024;
-const WELL_KNOWN_TIMEOUT_MS = 10_000;
+/** With its redirections. It leaves half of the time in which keys must come for finding and asking the server itself. */
+const WELL_KNOWN_TIMEOUT_MS = 5_000;
 const SRV_TIMEOUT_MS = 2_000;
 const SRV_TRIES = 2;
 

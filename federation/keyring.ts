@@ -52,6 +52,8 @@ export interface KeyRingOptions {
   readonly ownOldKeys?: readonly OldKey[];
   readonly client: Pick<FederationClient, 'request'>;
   readonly store: KeyStore;
+  /** Whether a server is in a room with us. Strangers can not keep us from such a server, even if its keys are unknown. */
+  readonly isNeighbour?: (server: string) => Promise<boolean>;
   /** Servers that are believed about the keys of those that can not be reached, for events only. */
   readonly notaries?: readonly string[];
   /** Milliseconds since 1970. */
@@ -65,12 +67,18 @@ interface Entry {
   notBefore: number;
 }
 
+/** What a server is to us: in a room with us, known by its keys alone, or nothing yet. */
+type Standing = 'neighbour' | 'acquaintance' | 'stranger';
+
 /** However long a server says its keys are valid, we ask again after this. @see room versions, 5 */
 const MAX_VALIDITY_MS = 7 * 24 * 60 * 60_000;
 // Strangers decide which servers and which keys we look for: few fetches at a time, few per server, little memory.
 const MAX_SERVERS = 1000;
-const MAX_FETCHES = 100;
+// Fetches at the same time. Anybody can make us look for a stranger; the others must not have to wait for that.
+const MAX_NEIGHBOURS = 50;
+const MAX_ACQUAINTANCES = 50;
 const MAX_STRANGERS = 50;
+const SLOTS = { neighbour: MAX_NEIGHBOURS, acquaintance: MAX_ACQUAINTANCES, stranger: MAX_STRANGERS };
 const MIN_INTERVAL_MS = 10_000;
 const FIRST_RETRY_MS = 5_000;
 const MAX_RETRY_MS = 10 * 60_000;
@@ -109,8 +117,8 @@ export class KeyRing implements KeyLookup {
   /** The server that was asked about longest ago comes first. */
   readonly #entries = new Map<string, Entry>();
   readonly #fetches = new Map<string, Promise<void>>();
-  /** How many fetches are for servers of which no key is known. */
-  #strangers = 0;
+  /** How many fetches are under way for servers of each standing. */
+  readonly #taken: Record<Standing, number> = { neighbour: 0, acquaintance: 0, stranger: 0 };
 
   constructor(options: KeyRingOptions) {
     this.#options = options;
@@ -153,21 +161,30 @@ export class KeyRing implements KeyLookup {
 
   /** Fetches the keys of a server, unless that was tried a moment ago. */
   async #refresh(server: string, entry: Entry): Promise<void> {
-    if (!this.#fetches.has(server)) {
-      if (this.#now() < entry.notBefore || this.#fetches.size >= MAX_FETCHES) return;
-      // Anybody can make us look for a stranger; servers that we know must not have to wait for that.
-      const isStranger = Object.keys(entry.known.keys).length === 0;
-      if (isStranger && this.#strangers >= MAX_STRANGERS) return;
-      if (isStranger) this.#strangers++;
-      this.#fetches.set(
-        server,
-        this.#fetch(server, entry).finally(() => {
-          this.#fetches.delete(server);
-          if (isStranger) this.#strangers--;
-        }),
-      );
+    let fetch = this.#fetches.get(server);
+    if (fetch === undefined) {
+      if (this.#now() < entry.notBefore) return;
+      fetch = this.#fetchInSlot(server, entry).finally(() => this.#fetches.delete(server));
+      this.#fetches.set(server, fetch);
     }
-    await this.#fetches.get(server);
+    await fetch;
+  }
+
+  /** Fetches the keys of a server, unless too many are fetched for servers of its standing already. */
+  async #fetchInSlot(server: string, entry: Entry): Promise<void> {
+    const standing = await this.#standing(server, entry);
+    if (this.#taken[standing] >= SLOTS[standing]) return;
+    this.#taken[standing]++;
+    try {
+      await this.#fetch(server, entry);
+    } finally {
+      this.#taken[standing]--;
+    }
+  }
+
+  async #standing(server: string, { known }: Entry): Promise<Standing> {
+    if (await this.#options.isNeighbour?.(server)) return 'neighbour';
+    return Object.keys(known.keys).length > 0 ? 'acquaintance' : 'stranger';
   }
 
   #find({ keys }: StoredKeys, keyId: string, validAt: number | 'now'): string | undefined {

@@ -8,6 +8,9 @@ export interface Target {
   readonly port: number;
 }
 
+/** For each address, to the end of the TLS handshake. */
+const CONNECT_TIMEOUT_MS = 3_000;
+
 /** What certificates are checked against: the roots that Node has and further ones (PEM). */
 export function trustedRoots(ca?: string): SecureContext {
   return createSecureContext({ ca: [...getCACertificates('default'), ...(ca === undefined ? [] : [ca])] });
@@ -17,16 +20,17 @@ export function trustedRoots(ca?: string): SecureContext {
  * Makes an undici connector that goes to given addresses, one after the other until one answers, whatever the URL says.
  *
  * @param options `servername` is the name for SNI and for the check of the certificate; undefined for an IP literal,
- *   where the certificate must be for the address. `timeoutMs` is for each address.
+ *   where the certificate must be for the address. Further addresses are tried
+ *   until `signal` is aborted; undefined where a time limit of the requests alone is enough.
  */
 export function pinnedConnector(options: {
   readonly targets: readonly Target[];
   readonly servername: string | undefined;
   readonly roots: SecureContext;
-  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
 }): buildConnector.connector {
-  const { targets, servername, roots, timeoutMs } = options;
-  const connect = buildConnector({ secureContext: roots, timeout: timeoutMs, allowH2: false });
+  const { targets, servername, roots, signal } = options;
+  const connect = buildConnector({ secureContext: roots, timeout: CONNECT_TIMEOUT_MS, allowH2: false });
   return (request, callback) => {
     const attempt = (index: number): void => {
       const target = targets[index];
@@ -35,7 +39,8 @@ export function pinnedConnector(options: {
       const { servername: _servername, host: _host, ...rest } = request;
       const to = { ...rest, hostname: target.address, port: String(target.port) };
       connect(servername === undefined ? to : { ...to, servername }, (...result) => {
-        if (result[0] === null || index + 1 >= targets.length) callback(...result);
+        const isLast = index + 1 >= targets.length || signal?.aborted === true;
+        if (result[0] === null || isLast) callback(...result);
         else attempt(index + 1);
       });
     };

@@ -124,6 +124,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     ownKeys: [key],
     client,
     store: sqlKeyStore(db),
+    isNeighbour: (server) => rooms.isNeighbour(server),
     notaries: config.federation.notaries,
   });
   const measured = config.metricsListen && metrics();

@@ -7,6 +7,7 @@ import { Client } from 'undici';
 import { AddressPolicy } from '../../federation/address-policy.ts';
 import { pinnedConnector, trustedRoots } from '../../federation/pinned-connector.ts';
 import { readBounded } from '../../federation/read-bounded.ts';
+import { untilAborted } from '../../federation/until-aborted.ts';
 
 export type FetchErrorCode =
   /** The address is none, or leads to where we must not go. */
@@ -48,7 +49,6 @@ export interface Fetched {
 
 const MAX_REDIRECTS = 5;
 const MAX_TARGETS = 4;
-const CONNECT_TIMEOUT_MS = 5_000;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 export class SafeFetch {
@@ -75,7 +75,7 @@ export class SafeFetch {
     const signal = AbortSignal.timeout(this.#options.timeoutMs);
     let url = webAddress(address, undefined);
     for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
-      const client = await this.#client(url);
+      const client = await this.#client(url, signal);
       try {
         const { statusCode, headers, body } = await client
           .request({
@@ -112,7 +112,8 @@ export class SafeFetch {
    */
   async post(address: string, json: string, maxBytes: number): Promise<{ status: number; body: string }> {
     const url = webAddress(address, undefined);
-    const client = await this.#client(url);
+    const signal = AbortSignal.timeout(this.#options.timeoutMs);
+    const client = await this.#client(url, signal);
     try {
       const { statusCode, body } = await client
         .request({
@@ -120,7 +121,7 @@ export class SafeFetch {
           path: url.pathname + url.search,
           headers: { 'content-type': 'application/json', 'user-agent': 'Hansetag' },
           body: json,
-          signal: AbortSignal.timeout(this.#options.timeoutMs),
+          signal,
         })
         .catch((error: unknown) => {
           throw new FetchError('FAILED', 'There is no answer.', error);
@@ -132,32 +133,32 @@ export class SafeFetch {
     }
   }
 
-  async #client(url: URL): Promise<Client> {
+  async #client(url: URL, signal: AbortSignal): Promise<Client> {
     const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
     const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80));
-    const addresses = await this.#addresses(host);
+    const addresses = await this.#addresses(host, signal);
     const connect = pinnedConnector({
       targets: addresses.map((address) => ({ address, port })),
       servername: isIP(host) === 0 ? host : undefined,
       roots: this.#roots,
-      timeoutMs: CONNECT_TIMEOUT_MS,
+      signal,
     });
     return new Client(url.origin, { connect, headersTimeout: 0, bodyTimeout: 0, maxHeaderSize: 32 * 1024 });
   }
 
-  async #addresses(host: string): Promise<string[]> {
-    const all = await this.#allAddresses(host);
+  async #addresses(host: string, signal: AbortSignal): Promise<string[]> {
+    const all = await this.#allAddresses(host, signal);
     const allowed = all.filter((address) => this.#policy.allows(address));
     if (allowed.length === 0) throw new FetchError('FORBIDDEN', 'The address is not public.');
     return allowed.slice(0, MAX_TARGETS);
   }
 
-  async #allAddresses(host: string): Promise<string[]> {
+  async #allAddresses(host: string, signal: AbortSignal): Promise<string[]> {
     if (isIP(host) !== 0) return [host];
     const override = this.#options.hostOverrides?.get(host.toLowerCase().replace(/\.$/, ''));
     if (override !== undefined) return [override];
     try {
-      return (await lookup(host, { all: true })).map(({ address }) => address);
+      return (await untilAborted(lookup(host, { all: true }), signal)).map(({ address }) => address);
     } catch (error) {
       throw new FetchError('FAILED', 'The host has no address.', error);
     }

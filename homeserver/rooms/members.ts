@@ -166,6 +166,20 @@ export class Members {
     return found !== undefined;
   }
 
+  /** Whether two servers are in a room together, as far as is known of rooms whose members are still to come. */
+  async shareRoom(server: string, other: string): Promise<boolean> {
+    const [found] = await this.#db.query(
+      `SELECT 1 FROM room_members theirs
+       JOIN room_members own ON own.room_id = theirs.room_id AND own.server = $1 AND own.membership = 'join'
+       WHERE theirs.server = $2 AND theirs.membership = 'join'
+       UNION ALL
+       SELECT 1 FROM incomplete_rooms WHERE $2 = ANY(servers) AND open AND members_omitted
+       LIMIT 1`,
+      [server, other],
+    );
+    return found !== undefined;
+  }
+
   /** Rooms of a user, or one of them, without those that the user has forgotten. */
   async roomsOf(userId: string, memberships: readonly string[], roomId?: string): Promise<MemberOf[]> {
     const one = (column: string): string => (roomId === undefined ? '' : ` AND ${column} = $3`);

@@ -509,6 +509,11 @@ export class Rooms {
     return this.#members.sharesRoomWith(userId, server);
   }
 
+  /** Whether a server is in a room together with this server. */
+  async isNeighbour(server: string): Promise<boolean> {
+    return this.#members.shareRoom(this.#options.serverName, server);
+  }
+
   /** Level of a user in the current state; infinite for creators of a version 12 room. */
   async powerLevel(roomId: string, userId: string): Promise<number> {
     const room = await this.#require(roomId);

@@ -8,7 +8,7 @@ import type { StoredKeys } from '../../federation/keyring.ts';
 import { trustedRoots } from '../../federation/pinned-connector.ts';
 import { createSigningKey, generateSeed } from '../../federation/signing.ts';
 import { signRequest, verifyRequest, XMatrixError } from '../../federation/x-matrix.ts';
-import { keysOf, rejection } from './support.ts';
+import { blackHole, keysOf, rejection } from './support.ts';
 import { answer, TlsServers } from './tls-servers.ts';
 import type { Handler } from './tls-servers.ts';
 
@@ -323,6 +323,34 @@ describe('the federation client', () => {
       expect(await redirecting('https://[::1]/end')).toMatch(/forbidden: ::1/);
       expect(await redirecting('https://inside.example/end')).toMatch(/forbidden: inside/);
       expect(await redirecting('/start')).toMatch(/too many/);
+    });
+
+    it('gives up an address that takes no connection after three seconds, long before its time is over', async () => {
+      const hole = await blackHole();
+      try {
+        const began = performance.now();
+        const error = await rejection(
+          httpsGet(`https://peer.example:${hole.port}/`, { ...options(), timeoutMs: 30_000 }),
+        );
+        expect(error instanceof Error && 'code' in error && error.code).toBe('UND_ERR_CONNECT_TIMEOUT');
+        expect(performance.now() - began).toBeGreaterThan(2_000);
+        // Undici looks at its clock twice a second; the rest is for a busy machine.
+        expect(performance.now() - began).toBeLessThan(9_000);
+      } finally {
+        await hole.close();
+      }
+    }, 30_000);
+
+    it('has one time limit for all redirections together, and for the look-up of addresses', async () => {
+      const { port, seen } = await servers.listen('peer.example', (_, response) => {
+        setTimeout(() => response.writeHead(307, { location: '/on' }).end(), 400);
+      });
+      const slow = await rejection(httpsGet(`https://peer.example:${port}/`, { ...options(), timeoutMs: 1_000 }));
+      expect(slow instanceof Error && slow.name).toBe('TimeoutError');
+      expect(seen.length).toBeLessThan(4);
+      const never = { addresses: () => new Promise<string[]>(() => undefined), timeoutMs: 200 };
+      const silent = await rejection(httpsGet(`https://peer.example:${port}/`, { ...options(), ...never }));
+      expect(silent instanceof Error && silent.name).toBe('TimeoutError');
     });
 
     it('gives up when the document is too long', async () => {

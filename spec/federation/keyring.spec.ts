@@ -1,3 +1,4 @@
+import { setImmediate as idle } from 'node:timers/promises';
 import { FederationError } from '../../federation/client.ts';
 import type { FederationRequest } from '../../federation/client.ts';
 import type { JsonObject } from '../../federation/json.ts';
@@ -20,6 +21,9 @@ class World {
   now = START;
   /** What the other server answers; undefined when it is down. */
   document: JsonObject | undefined;
+  /** Whether all others say nothing at all. */
+  silence = false;
+  neighbours: readonly string[] = [];
   readonly requests: FederationRequest[] = [];
   readonly stored = new Map<string, StoredKeys>();
   ring: KeyRing;
@@ -37,6 +41,7 @@ class World {
       client: {
         request: (request) => {
           this.requests.push(request);
+          if (this.silence && request.destination !== 'peer.example') return new Promise(() => undefined);
           return this.document === undefined || request.destination !== 'peer.example'
             ? Promise.reject(new FederationError('UNREACHABLE', request.destination, 'down'))
             : Promise.resolve(this.document);
@@ -49,6 +54,7 @@ class World {
           return Promise.resolve();
         },
       },
+      isNeighbour: (server) => Promise.resolve(this.neighbours.includes(server)),
       now: () => this.now,
     });
     return this.ring;
@@ -70,6 +76,11 @@ class World {
   key(keyId: string, validAt: number | 'now' = 'now'): Promise<string | undefined> {
     return this.ring.key('peer.example', keyId, validAt);
   }
+}
+
+/** Asks for the keys of two hundred servers, and waits for none. */
+function flood(ring: KeyRing): void {
+  for (let i = 0; i < 200; i++) ring.key(`s${i}.example`, 'ed25519:1', 'now').catch(() => undefined);
 }
 
 describe('the document of our keys', () => {
@@ -264,6 +275,34 @@ describe('the key ring', () => {
     const asked = Array.from({ length: 200 }, (_, i) => world.ring.key(`s${i}.example`, 'ed25519:1', 'now'));
     await Promise.all(asked);
     expect(world.requests.length).toBeLessThanOrEqual(50);
+  });
+
+  it('strangers who are silent keep out strangers, and nobody who is in a room with us or whose keys we have', async () => {
+    const world = new World();
+    world.publish({}, [FIRST], HOUR);
+    expect(await world.key('ed25519:1')).toBe(FIRST.publicKey);
+    world.now += 2 * HOUR;
+    world.publish();
+    world.silence = true;
+    flood(world.ring);
+    await idle();
+    const atStart = world.requests.length;
+    expect(atStart).toBe(51);
+    expect(await world.ring.key('late.example', 'ed25519:1', 'now')).toBeUndefined();
+    expect(world.requests.length).toBe(atStart);
+    expect(await world.key('ed25519:1'))
+      .withContext('its key is out of date')
+      .toBe(FIRST.publicKey);
+
+    const anew = new World();
+    anew.publish();
+    anew.silence = true;
+    anew.neighbours = ['peer.example'];
+    flood(anew.ring);
+    await idle();
+    expect(await anew.key('ed25519:1'))
+      .withContext('it is in a room with us')
+      .toBe(FIRST.publicKey);
   });
 });
 

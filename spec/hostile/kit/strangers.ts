@@ -1,7 +1,7 @@
 /** Requests whose sender has proven nothing: long bodies, and names that lead to silence. */
 import { readFileSync } from 'node:fs';
 import { request as requestPlain } from 'node:http';
-import { request as requestTls } from 'node:https';
+import { createServer as createTlsServer, request as requestTls } from 'node:https';
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { at } from '../../support/homeservers.ts';
@@ -114,6 +114,31 @@ export async function silentName(): Promise<SilentName> {
     close: () => {
       for (const socket of sockets) socket.destroy();
       server.close();
+    },
+  };
+}
+
+/** A server that shakes hands, takes every request and answers none. */
+export interface MuteServer extends SilentName {
+  /** How many requests it has taken. */
+  readonly taken: number;
+}
+
+export async function muteServer(tls: { readonly certFile: string; readonly keyFile: string }): Promise<MuteServer> {
+  let taken = 0;
+  const server = createTlsServer(
+    { cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) },
+    () => (taken += 1),
+  );
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    name: `localhost:${String((server.address() as AddressInfo).port)}`,
+    get taken() {
+      return taken;
+    },
+    close: () => {
+      server.close();
+      server.closeAllConnections();
     },
   };
 }
