@@ -107,6 +107,22 @@ describe('A link to another organisation', () => {
       .toBeTrue();
     await session.close();
   }, 40_000);
+
+  it('is taken although the media server has lost the conference and no client has asked for media yet', async () => {
+    const { roomId } = await meetingWith('the peer');
+    const session = await anna.session();
+    await session.join(roomId);
+    place.media.killWorkerOf(roomId);
+    await eventually(
+      async () => session.heard('media.restart'),
+      (told) => told.length > 0,
+    );
+    const answer = await peer.askLink(place.server.serverName, 'PUT', roomId, 'early-1', peer.half());
+    expect('body' in answer)
+      .withContext(JSON.stringify(answer))
+      .toBeTrue();
+    await session.close();
+  }, 40_000);
 });
 
 describe('A link whose other homeserver dies', () => {

@@ -10,6 +10,7 @@
 import { randomUUID } from 'node:crypto';
 import type { LinkState } from '../../../protocol/session.ts';
 import type { SfuClient } from '../../../sfu/client.ts';
+import type { SfuResult } from '../../../sfu/protocol.ts';
 import type { Conference } from './conference.ts';
 import { LinkError } from './link-error.ts';
 import { LinkMedia } from './link-media.ts';
@@ -146,14 +147,14 @@ export class Link {
 
   /** Never rejects. */
   async #open(): Promise<void> {
-    const { sfu, peers } = this.#deps;
+    const { peers } = this.#deps;
     const { roomId } = this.#conference;
     this.#opening = true;
     this.#openedAt = performance.now();
     const linkId = randomUUID();
     this.#hop = 'media';
     try {
-      const half = await sfu.request('link.create', { conferenceId: roomId, linkId, peer: this.server });
+      const half = await this.#createHalf(linkId);
       this.#hop = 'federation';
       const [discovery, answer] = await Promise.all([
         peers.discovery(this.server),
@@ -185,7 +186,7 @@ export class Link {
   async accept(linkId: string, half: LinkHalf): Promise<LinkHalf> {
     if (this.#closed) throw new LinkError('closed', 'the conference has ended here');
     if (this.#accepting >= MAX_ACCEPTING) throw new LinkError('closed', 'too many links are being opened');
-    const { sfu, peers } = this.#deps;
+    const { peers } = this.#deps;
     this.#accepting += 1;
     this.#hop = 'federation';
     let made = false;
@@ -193,11 +194,7 @@ export class Link {
       const discovery = await peers.discovery(this.server);
       this.#hop = 'media';
       checkPort(discovery, half.port);
-      const own = await sfu.request('link.create', {
-        conferenceId: this.#conference.roomId,
-        linkId,
-        peer: this.server,
-      });
+      const own = await this.#createHalf(linkId);
       made = true;
       if (this.#closed) throw new LinkError('closed', 'the conference has ended here');
       this.#go(this.#connectAccepted(linkId, this.#connect(linkId, discovery, half)));
@@ -226,6 +223,15 @@ export class Link {
       this.#interrupted('media');
       this.#retryLater();
     }
+  }
+
+  /** Our half. An SFU that was started anew, or that no client has asked for media yet, has no conference so far. */
+  async #createHalf(linkId: string): Promise<SfuResult<'link.create'>> {
+    const { sfu } = this.#deps;
+    const conferenceId = this.#conference.roomId;
+    await sfu.request('conference.open', { conferenceId });
+    if (this.#closed) throw new LinkError('closed', 'the link is not needed any more');
+    return sfu.request('link.create', { conferenceId, linkId, peer: this.server });
   }
 
   async #connect(linkId: string, discovery: Discovery, half: LinkHalf): Promise<void> {
@@ -312,10 +318,12 @@ export class Link {
     }, wait);
   }
 
-  /** Our SFU has lost the conference: a new link is needed. */
+  /** Our SFU has lost the conference: a new link is needed, and everybody waits for it. Only the first is not put off. */
   mediaLost(): void {
     this.#forgetLink();
-    this.#startAgain();
+    const delay = this.#failures === 0 ? 0 : undefined;
+    if (delay === 0) this.#failures = 1;
+    this.#startAgain(delay);
   }
 
   /** The other side has closed this link; if both still need one, it is opened again. */
@@ -327,10 +335,11 @@ export class Link {
     this.#startAgain();
   }
 
-  #startAgain(): void {
+  /** @param delay in ms; without it, longer with each failure */
+  #startAgain(delay?: number): void {
     if (this.state.state !== 'interrupted') this.#setState('connecting');
     this.#limitConnecting();
-    this.#retryLater();
+    this.#retryLater(delay);
   }
 
   // ---- how it is ----

@@ -69,6 +69,13 @@ export class MediaServer {
     return conference ? (await conference.router.dump()).transportIds.length : 0;
   }
 
+  /** Kills the media worker of a conference, as the kernel does when memory runs out. */
+  killWorkerOf(roomId: string): void {
+    const conference = this.running.sfu.conferences.get(roomId);
+    if (!conference) throw new Error('The media server has no such conference.');
+    process.kill(conference.worker.worker.pid, 'SIGKILL');
+  }
+
   async close(): Promise<void> {
     await this.line.close();
     await this.running.close();
