@@ -1,4 +1,5 @@
 /** The homeserver process: settings from the environment, start, and an orderly end. */
+import { flushCompileCache } from 'node:module';
 import { ConfigError, loadConfig } from './config.ts';
 import { createLog } from './log.ts';
 import { startHomeserver } from './server.ts';
@@ -37,6 +38,8 @@ if (config.exitWithParent) {
 try {
   const homeserver = await startHomeserver(config, log);
   stop = () => homeserver.close();
+  // What was compiled is kept now: who is killed writes nothing at the end, and people wait for the next start.
+  flushCompileCache();
 } catch (error) {
   log.fatal({ err: error }, 'the homeserver could not be started');
   process.exit(1);

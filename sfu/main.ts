@@ -1,4 +1,5 @@
 /** The SFU process. Settings come from the environment (config.ts); it ends with SIGTERM or SIGINT, and its workers too. */
+import { flushCompileCache } from 'node:module';
 import { pino } from 'pino';
 import { SfuConfigError, readSfuConfig, type SfuConfig } from './config.ts';
 import { startSfu } from './server.ts';
@@ -56,6 +57,8 @@ process.on('uncaughtException', (error) => {
 try {
   await starting;
   const { listenIp, webRtcPort, linkPorts, probePort, workers } = config;
+  // What was compiled is kept now: who is killed writes nothing at the end, and a meeting waits for the next start.
+  flushCompileCache();
   if (!stopping) log.info({ listenIp, webRtcPort, linkPorts, probePort, workers }, 'sfu ready');
 } catch (error) {
   log.fatal({ err: error }, 'sfu can not start');
