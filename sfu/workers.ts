@@ -45,7 +45,7 @@ export class WorkerPool {
   static async start(options: WorkerPoolOptions): Promise<WorkerPool> {
     const pool = new WorkerPool(options);
     try {
-      for (let index = 0; index < options.config.workers; index += 1) await pool.#start(index);
+      await Promise.all(Array.from({ length: options.config.workers }, (_, index) => pool.#start(index)));
     } catch (error) {
       await pool.close();
       throw error;
