@@ -16,9 +16,8 @@ import {
 
 export { SfuError } from './errors.ts';
 
-const FIRST_RETRY_MS = 100;
-/** On the same machine an attempt costs next to nothing, and a meeting waits for it. */
-const LAST_RETRY_MS = 400;
+/** Next to an SFU an attempt costs next to nothing, and a meeting waits for it. */
+const RETRY_MS = 100;
 /** The slowest request, `link.connect`, gives up after five seconds. */
 const REQUEST_TIMEOUT_MS = 15_000;
 const MAX_MESSAGE_BYTES = 67_108_864;
@@ -70,9 +69,10 @@ export class SfuClient {
   #socket: WebSocket | undefined;
   #hello: SfuResult<'hello'> | undefined;
   #nextId = 1;
-  #retryMs = FIRST_RETRY_MS;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
+  /** Whether the log knows of this outage. */
+  #failureTold = false;
 
   /** @throws TypeError when neither a path nor an address is given */
   constructor(options: SfuClientOptions) {
@@ -140,7 +140,7 @@ export class SfuClient {
     socket.on('message', (data, isBinary) => {
       if (socket === this.#socket && !isBinary) this.#receive(data);
     });
-    socket.on('error', (error) => this.#options.log.info({ err: error }, 'sfu client: the line failed'));
+    socket.on('error', (error) => this.#failed(error));
     socket.on('close', () => {
       if (socket === this.#socket) this.#lost();
     });
@@ -150,7 +150,7 @@ export class SfuClient {
     try {
       const hello = await this.#ask('hello', { version: SFU_PROTOCOL_VERSION });
       if (socket !== this.#socket) return;
-      this.#retryMs = FIRST_RETRY_MS;
+      this.#failureTold = false;
       this.#hello = hello;
       this.#tellState({ connected: true, hello });
     } catch (error) {
@@ -209,8 +209,14 @@ export class SfuClient {
     this.#failPending();
     if (wasConnected) this.#tellState({ connected: false });
     if (this.#closed) return;
-    this.#retry = setTimeout(() => this.#connect(), this.#retryMs);
-    this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
+    this.#retry = setTimeout(() => this.#connect(), RETRY_MS);
+  }
+
+  /** A long outage is one line of the log, not one for each attempt. */
+  #failed(error: Error): void {
+    if (this.#failureTold) return;
+    this.#failureTold = true;
+    this.#options.log.info({ err: error }, 'sfu client: the line failed, and is tried again until it is there');
   }
 
   #failPending(): void {
