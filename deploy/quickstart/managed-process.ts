@@ -27,7 +27,7 @@ const READY_PATIENCE_MS = 60_000;
 const POLL_MS = 100;
 const STOP_PATIENCE_MS = 12_000;
 /** Wait before a dead process is started again, in ms; doubled each time up to the second figure. */
-const BACKOFF_MS = { first: 200, most: 30_000 };
+const BACKOFF_MS = { first: 50, most: 30_000 };
 /** Who has run this long has recovered, in ms. */
 const RECOVERED_MS = 30_000;
 const MAX_LOG_BYTES = 20_000_000;

@@ -63,7 +63,7 @@ describe('A process of the demonstration', () => {
     while (program.pid === before) await pause(20);
     await program.ready();
     expect(program.pid).not.toBe(before);
-    expect(messages[0]).toBe('The program has ended (SIGKILL); it is started again in 0.2 s.');
+    expect(messages[0]).toBe('The program has ended (SIGKILL); it is started again in 0.05 s.');
   });
 
   it('stays dead when that is wished, until it is restarted', async () => {
