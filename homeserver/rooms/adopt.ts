@@ -130,7 +130,7 @@ export async function adoptJoin(deps: AdoptDeps, adopted: AdoptedJoin): Promise<
       };
       await events.put(stored, tx);
       const entered: Room = { roomId, version, create, createId, extremities: [joinId], state: stateAfter };
-      await rooms.put(entered, tx);
+      await rooms.enter(entered, joinId, tx);
       await writeTogether(db, await deps.extremities.writes(roomId, joinId, join), tx);
       await writeTogether(db, await timeline.indexAll(entered, position, { id: joinId, pdu: join }), tx);
       // Somebody of ours may be inside already. To everybody else the room is new, and they get the whole state.

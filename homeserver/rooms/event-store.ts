@@ -218,13 +218,22 @@ export class EventStore {
     return row && stored(row);
   }
 
-  /** The first event of the live history: the create event, or the join that brought us in. */
+  /** The first event of the live history: the create event, or the join that brought us in first. */
   async first(roomId: string): Promise<StoredEvent | undefined> {
     const [row] = await this.#db.query<Row>(
       `SELECT ${COLUMNS} FROM events WHERE room_id = $1 AND position > 0 AND NOT outlier ORDER BY position LIMIT 1`,
       [roomId],
     );
     return row && stored(row);
+  }
+
+  /** The event by which we are in a room: the create event, or the join that brought us in last. */
+  async entry(roomId: string): Promise<StoredEvent | undefined> {
+    const [row] = await this.#db.query<Row>(
+      `SELECT ${COLUMNS} FROM events WHERE event_id = (SELECT entered_by FROM rooms WHERE room_id = $1)`,
+      [roomId],
+    );
+    return row ? stored(row) : this.first(roomId);
   }
 
   /** The lowest position of backfilled history, 0 when there is none. */

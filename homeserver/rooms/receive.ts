@@ -262,16 +262,20 @@ export class Receiver {
     const { events, states, incomplete } = this.#deps;
     // As long as memberships are missing there, that they are says nothing.
     if (incomplete.find(roomId)) return false;
-    const first = await events.first(roomId);
-    if (key === undefined || first?.stateBefore === undefined || depth >= first.pdu.depth) return false;
-    const then = (await states.read(first.stateBefore)).map.get(stateKey(type, key));
+    const entry = await events.entry(roomId);
+    if (key === undefined || entry?.stateBefore === undefined || depth >= entry.pdu.depth) return false;
+    const then = (await states.read(entry.stateBefore)).map.get(stateKey(type, key));
     if (then === undefined || then === id) return then === undefined;
     return ((await events.get(then))?.pdu.depth ?? 0) < depth;
   }
 
-  /** The depth at which our live history begins: that of the create event, or of the join that brought us in. */
+  /**
+   * The depth at which what is news to us begins: that of the create event, or of the join that brought us in. Where all
+   * of ours had left, it is the join by which we came back: what was said meanwhile is history like what was said before
+   * we came in first. Judged by the state now, much of it would be hidden, and its ends would change that state.
+   */
   async #floor({ roomId }: Room): Promise<number> {
-    return (await this.#deps.events.first(roomId))?.pdu.depth ?? 0;
+    return (await this.#deps.events.entry(roomId))?.pdu.depth ?? 0;
   }
 
   /** What some events cite and nobody has given yet, but not from before we came in. */

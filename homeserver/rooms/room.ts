@@ -67,9 +67,15 @@ export class RoomTable {
     return loaded;
   }
 
-  /** Writes a new room, or one that is entered again with the state that another server gave. */
+  /** Writes a new room. */
   async put(room: Room, tx: Tx): Promise<void> {
     await writeTogether(this.#db, [this.write(room)], tx);
+  }
+
+  /** Writes a room that is entered, for the first time or again, with the state that another server gave. */
+  async enter(room: Room, joinId: string, tx: Tx): Promise<void> {
+    await this.put(room, tx);
+    await this.#db.query('UPDATE rooms SET entered_by = $2 WHERE room_id = $1', [room.roomId, joinId], tx);
   }
 
   /** What `put` writes. */
@@ -82,7 +88,7 @@ export class RoomTable {
     };
   }
 
-  /** To be called after the commit of `put`. */
+  /** To be called after the commit of `put` or `enter`. */
   committed(room: Room): void {
     this.#cache.set(room.roomId, room);
   }

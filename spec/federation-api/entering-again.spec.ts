@@ -1,5 +1,6 @@
-import type { Pdu } from '../../federation/event.ts';
+import type { Pdu, UnsignedPdu } from '../../federation/event.ts';
 import { HostedRoom } from '../support/peer-host.ts';
+import type { HostedEvent } from '../support/peer-host.ts';
 import { at, eventually, startHomeservers } from '../support/homeservers.ts';
 import type { TestFederation, TestHomeserver } from '../support/homeservers.ts';
 import { Peer } from '../support/peer.ts';
@@ -73,5 +74,44 @@ describe('A room that all of ours have left', () => {
     const join = room.events.get(String(cited));
     const memberships = join?.auth_events.map((id) => room.events.get(id)?.content['membership']);
     expect(memberships).toContain('leave');
+  });
+
+  it('shows who enters it again what was said meanwhile by people who have left since', async () => {
+    const [dora, emil] = await Promise.all([ours.register('dora'), ours.register('emil')]);
+    const message = (sender: string, body: string): HostedEvent => {
+      return { type: 'm.room.message', sender, content: { msgtype: 'm.text', body } };
+    };
+    /** An event that ends a fork of the room, or joins some. */
+    const after = (previous: readonly string[], event: HostedEvent): Pdu => {
+      const { signatures: _signatures, hashes: _hashes, ...draft } = room.say(event);
+      const pdu = peer.sign({ ...draft, prev_events: [...previous] } as UnsignedPdu, room.version);
+      room.add(pdu);
+      return pdu;
+    };
+    const eve = room.enter('eve');
+    await dora.must('POST', enter(), {});
+    await dora.must('POST', path('leave'), {});
+    await eventually(
+      () => Promise.resolve(room.events.get(room.current('m.room.member', dora.userId))?.content['membership']),
+      (membership) => membership === 'leave',
+    );
+    const said = room.say(message(eve, 'said meanwhile'));
+    const fork = room.say(message(room.creator, 'said beside'));
+    const gone = { type: 'm.room.member', sender: eve, state_key: eve, content: { membership: 'leave' } };
+    const leave = after([room.id(said)], gone);
+    await emil.must('POST', enter(), {});
+    // Who is there is known then.
+    await emil.must('GET', path('members'));
+    const { answer } = peer;
+    peer.answer = async (asked, body, method) => {
+      if (asked.includes('/get_missing_events/')) return { events: [said, fork] };
+      if (asked.includes('/backfill/')) return { pdus: [leave, fork, said] };
+      return answer(asked, body, method);
+    };
+    const newest = after([room.last, room.id(fork)], message(room.creator, 'newest'));
+    expect(JSON.stringify(await peer.send(ours.serverName, [newest]))).toBe(JSON.stringify({ [room.id(newest)]: {} }));
+    const chunk = at(await emil.must('GET', path('messages?dir=b&limit=50')), 'chunk') as unknown[];
+    const bodies = chunk.map((event) => at(event, 'content', 'body')).filter(Boolean);
+    expect(bodies).toEqual(['newest', 'said beside', 'said meanwhile']);
   });
 });
