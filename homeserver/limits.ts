@@ -86,6 +86,12 @@ export const TO_DEVICE_WAITING = 50_000;
 export const TO_DEVICE_WAITING_OF_SENDER = 5_000;
 /** Messages that wait for one device, together. */
 export const TO_DEVICE_WAITING_BYTES = 64 * 1024 * 1024;
+/** What a dehydrated device keeps of itself. */
+export const DEHYDRATED_DATA_BYTES = 64 * 1024;
+/** Threads of a room of which it is kept how far a user has read; of more, those read longest ago are forgotten. */
+export const THREAD_RECEIPTS = 1_000;
+/** Threads that an account follows, or has ceased to follow. */
+export const THREAD_SUBSCRIPTIONS = 10_000;
 /** Files of a guest, together; those of an account are bounded by HANSETAG_MEDIA_QUOTA_BYTES. */
 export const GUEST_FILES_BYTES = 10 * 1024 * 1024;
 /** Files that somebody has announced and not sent. */

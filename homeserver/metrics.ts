@@ -9,6 +9,8 @@ export interface Metrics {
   measure(server: 'client' | 'federation'): RequestHandler;
   /** Counts an event or a message that another server refused for good. */
   countDropped(kind: 'pdu' | 'edu'): void;
+  /** Counts messages for devices of ours that have too many waiting. */
+  countUndelivered(messages: number): void;
   /** Answers `GET /metrics`; the caller lets it listen and closes it. */
   readonly server: Server;
 }
@@ -32,7 +34,13 @@ export function metrics(): Metrics {
     labelNames: ['kind'],
     registers: [registry],
   });
+  const undelivered = new Counter({
+    name: 'hansetag_to_device_messages_dropped_total',
+    help: 'Messages for devices of this server that had too many waiting.',
+    registers: [registry],
+  });
   return {
+    countUndelivered: (messages) => undelivered.inc(messages),
     countDropped: (kind) => dropped.inc({ kind }),
     measure: (server) => (request, response, next) => {
       const end = durations.startTimer({ server, method: request.method });

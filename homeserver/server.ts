@@ -289,6 +289,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     tellNames: config.federatedDeviceNames,
     isSuspended: (userId) => standing.isSuspended(userId),
     requireMayReach: (server) => askers.require(server, 'room'),
+    onDropped: (messages) => measured?.countUndelivered(messages),
     limitToDevice: limits.toDevice,
     confirm: (userId, request) => uia.confirm(userId, request),
     requireSession: sessionRequired,

@@ -9,6 +9,7 @@ import type { JsonObject } from '../../federation/json.ts';
 import type { Sessions } from '../accounts/sessions.ts';
 import type { Database, Tx } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
+import { DEHYDRATED_DATA_BYTES } from '../limits.ts';
 import { readObject } from './device-keys.ts';
 import type { DehydratedUpload, Upload } from './schemas.ts';
 import type { ToDevice } from './to-device.ts';
@@ -27,12 +28,16 @@ export class DehydratedDevices {
     this.#options = options;
   }
 
-  /** Stores the dehydrated device of a user in place of the one before. @throws MatrixError 400 */
+  /** Stores the dehydrated device of a user in place of the one before. @throws MatrixError 400, or 413 for too large */
   async put(userId: string, upload: DehydratedUpload): Promise<void> {
     const { db, sessions, uploadKeys } = this.#options;
     const { device_id: deviceId, device_data: data, device_keys: keys } = upload;
     if (keys.user_id !== userId || keys.device_id !== deviceId) {
       throw new MatrixError(400, 'M_INVALID_PARAM', 'The device keys are those of another user or device.');
+    }
+    const text = canonicalJson(data);
+    if (Buffer.byteLength(text) > DEHYDRATED_DATA_BYTES) {
+      throw new MatrixError(413, 'M_TOO_LARGE', 'The dehydrated device is too large.');
     }
     const old = await this.find(userId);
     const devices = await sessions.devices(userId);
@@ -47,7 +52,7 @@ export class DehydratedDevices {
       await db.query(
         `INSERT INTO dehydrated_devices (user_id, device_id, data) VALUES ($1, $2, $3)
          ON CONFLICT (user_id) DO UPDATE SET device_id = excluded.device_id, data = excluded.data`,
-        [userId, deviceId, canonicalJson(data)],
+        [userId, deviceId, text],
       );
     } catch (error) {
       await sessions.end(userId, deviceId);

@@ -39,6 +39,8 @@ export interface DevicesOptions {
   readonly isSuspended: (userId: string) => Promise<boolean>;
   /** @throws MatrixError when nobody of that server is to hear of whoever is served now */
   readonly requireMayReach: (server: string) => Promise<void>;
+  /** Told of messages for devices that have too many waiting. */
+  readonly onDropped?: (messages: number) => void;
   readonly log: Logger;
   /** Whether other servers are told what people call their devices; not unless it is switched on. */
   readonly tellNames?: boolean;

@@ -28,6 +28,8 @@ export interface ToDeviceOptions {
   readonly isSuspended: (userId: string) => Promise<boolean>;
   /** @throws MatrixError when nobody of that server is to hear of whoever is served now */
   readonly requireMayReach: (server: string) => Promise<void>;
+  /** Told of messages for devices that have too many waiting. */
+  readonly onDropped?: (messages: number) => void;
 }
 
 /** Contents by user and device; `*` stands for all devices of the user. */
@@ -188,7 +190,7 @@ export class ToDevice {
 
   /**
    * Stores messages for devices of this server and wakes their users. Above what may wait for a device that does not
-   * come a message is dropped, lest anybody fill the database; no sender can be told of that.
+   * come a message is dropped and counted, lest anybody fill the database; no sender can be told of that.
    *
    * @param first runs in the same transaction; when it answers false nothing is stored
    * @returns what `first` answered
@@ -210,11 +212,12 @@ export class ToDevice {
         columns[2].push(canonicalJsonWithAnyNumbers(content));
       }
     }
+    let dropped = 0;
     const done = await positions.with((position) =>
       db.transaction(async (tx) => {
         if (!(await first(tx))) return false;
         if (columns[0].length === 0) return true;
-        await db.query(
+        const stored = await db.query(
           `INSERT INTO to_device (user_id, device_id, position, sender, type, content)
            SELECT new.user_id, new.device_id, $1, $2, $3, new.content
            FROM unnest($4::text[], $5::text[], $6::text[]) AS new (user_id, device_id, content)
@@ -222,13 +225,16 @@ export class ToDevice {
              SELECT count(*) AS messages, count(*) FILTER (WHERE sender = $2) AS of_sender,
                coalesce(sum(octet_length(content)), 0) AS bytes
              FROM to_device w WHERE w.user_id = new.user_id AND w.device_id = new.device_id) AS waiting
-           WHERE messages < $7 AND of_sender < $8 AND bytes + octet_length(new.content) <= $9`,
+           WHERE messages < $7 AND of_sender < $8 AND bytes + octet_length(new.content) <= $9
+           RETURNING position`,
           [position, sender, type, ...columns, TO_DEVICE_WAITING, TO_DEVICE_WAITING_OF_SENDER, TO_DEVICE_WAITING_BYTES],
           tx,
         );
+        dropped = columns[0].length - stored.length;
         return true;
       }),
     );
+    if (dropped > 0) this.#options.onDropped?.(dropped);
     if (done) notifier.wakeUsers(new Set(columns[0]));
     return done;
   }

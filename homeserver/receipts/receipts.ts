@@ -8,6 +8,7 @@ import type { JsonObject } from '../../federation/json.ts';
 import type { AccountData } from '../account-data/account-data.ts';
 import type { Database } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
+import { THREAD_RECEIPTS } from '../limits.ts';
 import type { Sender } from '../rooms/ports.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { Notifier } from '../stream/notifier.ts';
@@ -120,9 +121,20 @@ export class Receipts {
       );
     });
     if (rows.length === 0) return false;
+    if (receipt.threadId !== undefined) await this.#forgetOldest(receipt);
     if (receipt.kind === 'm.read') notifier.wakeRooms([receipt.roomId]);
     else notifier.wakeUsers([receipt.userId]);
     return true;
+  }
+
+  /** Who has read very many threads of a room loses the places of those read longest ago. */
+  async #forgetOldest({ roomId, userId, kind }: Receipt): Promise<void> {
+    await this.#options.db.query(
+      `DELETE FROM receipts WHERE room_id = $1 AND user_id = $2 AND kind = $3 AND thread_id <> '' AND position <= (
+         SELECT position FROM receipts WHERE room_id = $1 AND user_id = $2 AND kind = $3 AND thread_id <> ''
+         ORDER BY position DESC OFFSET $4 LIMIT 1)`,
+      [roomId, userId, kind, THREAD_RECEIPTS],
+    );
   }
 
   /** Receipts of rooms that a user may know of, in the order of their changes; `since` exclusive. */

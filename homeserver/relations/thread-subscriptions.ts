@@ -1,7 +1,8 @@
 /** Which threads people follow. @see MSC4306, MSC4308 */
 import type { JsonObject } from '../../federation/json.ts';
 import type { Database } from '../database/database.ts';
-import { MatrixError } from '../errors.ts';
+import { MatrixError, tooMuchKept } from '../errors.ts';
+import { THREAD_SUBSCRIPTIONS } from '../limits.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { Notifier } from '../stream/notifier.ts';
 import type { Positions } from '../stream/positions.ts';
@@ -57,7 +58,7 @@ export class ThreadSubscriptions {
    *
    * @param cause for a client that does so by itself: the event of the thread that made it
    * @throws MatrixError 404 for no such event, 400 when the cause is not in the thread, 409 when the user stopped
-   *   following the thread after the cause
+   *   following the thread after the cause, 403 when the user follows too many
    */
   async subscribe(userId: string, roomId: string, rootId: string, cause: string | undefined): Promise<void> {
     const { rooms } = this.#options;
@@ -118,15 +119,19 @@ export class ThreadSubscriptions {
 
   async #put(userId: string, roomId: string, rootId: string, subscribed: boolean, automatic: boolean): Promise<void> {
     const { db, positions, notifier } = this.#options;
-    await positions.with((position) =>
+    const rows = await positions.with((position) =>
       db.query(
         `INSERT INTO thread_subscriptions (user_id, room_id, root_id, subscribed, automatic, position)
-         VALUES ($1, $2, $3, $4, $5, $6)
+         SELECT $1, $2, $3, $4, $5, $6
+         WHERE EXISTS (SELECT FROM thread_subscriptions WHERE user_id = $1 AND room_id = $2 AND root_id = $3)
+           OR (SELECT count(*) FROM thread_subscriptions WHERE user_id = $1) < $7
          ON CONFLICT (user_id, room_id, root_id) DO UPDATE SET subscribed = excluded.subscribed,
-           automatic = excluded.automatic, position = excluded.position`,
-        [userId, roomId, rootId, subscribed, automatic, position],
+           automatic = excluded.automatic, position = excluded.position
+         RETURNING position`,
+        [userId, roomId, rootId, subscribed, automatic, position, THREAD_SUBSCRIPTIONS],
       ),
     );
+    if (rows.length === 0) throw tooMuchKept('You follow too many threads.');
     notifier.wakeUsers([userId]);
   }
 }

@@ -1,10 +1,12 @@
 /** What one account, or a guest, may have this server keep and do. */
 import { readFile } from 'node:fs/promises';
+import { freeBasePort } from '../../deploy/quickstart/layout.ts';
 import { openDatabase } from '../../homeserver/database/database.ts';
 import type { Database } from '../../homeserver/database/database.ts';
 import { MatrixError } from '../../homeserver/errors.ts';
 import {
   ACCOUNT_DATA_BYTES,
+  DEHYDRATED_DATA_BYTES,
   DEVICES,
   FILTERS_BYTES,
   GUEST_ACCOUNT_DATA_BYTES,
@@ -14,6 +16,8 @@ import {
   KEY_BACKUPS,
   ONE_TIME_KEYS,
   PUSHERS,
+  THREAD_RECEIPTS,
+  THREAD_SUBSCRIPTIONS,
   TO_DEVICE_WAITING_BYTES,
   TO_DEVICE_WAITING_OF_SENDER,
   UPLOADED_BYTES_RATE,
@@ -31,11 +35,14 @@ describe('A17: what is kept for one account', () => {
   let server: TestHomeserver;
   let database: TestDatabase;
   let db: Database;
+  /** Where the figures of the server are. */
+  let metrics: string;
   let people = 0;
 
   beforeAll(async () => {
     database = await testDatabase();
-    federation = await startHomeservers(1, { DATABASE_URL: database.url });
+    metrics = `127.0.0.1:${String(await freeBasePort())}`;
+    federation = await startHomeservers(1, { DATABASE_URL: database.url, HANSETAG_METRICS_LISTEN: metrics });
     db = await openDatabase(database.url);
     const [first] = federation.servers;
     if (!first) throw new Error('There is no server.');
@@ -161,6 +168,61 @@ describe('A17: what is kept for one account', () => {
     expect(outcome(await oneTime(ONE_TIME_KEYS, 1))).toEqual([403, 'M_RESOURCE_LIMIT_EXCEEDED']);
   });
 
+  it('is bounded for dehydrated devices, for threads that are followed and for threads that were read', async () => {
+    const { ask, must, userId } = await somebody();
+    const large = await ask('PUT', 'client/unstable/org.matrix.msc3814.v1/dehydrated_device', {
+      device_id: 'LEFT',
+      device_data: { algorithm: 'a', device_pickle: 'x'.repeat(DEHYDRATED_DATA_BYTES) },
+      device_keys: {
+        user_id: userId,
+        device_id: 'LEFT',
+        algorithms: ['a'],
+        keys: { 'ed25519:LEFT': 'key' },
+        signatures: {},
+      },
+    });
+    expect(outcome(large)).toEqual([413, 'M_TOO_LARGE']);
+
+    const roomId = String(at(await must('POST', 'client/v3/createRoom', {}), 'room_id'));
+    const say = async (): Promise<string> =>
+      String(
+        at(
+          await must('POST', `client/v3/rooms/${roomId}/send/m.room.message`, { msgtype: 'm.text', body: 'x' }),
+          'event_id',
+        ),
+      );
+    const [first, second] = [await say(), await say()];
+    const path = (eventId: string): string =>
+      `client/unstable/io.element.msc4306/rooms/${roomId}/thread/${eventId}/subscription`;
+    await must('PUT', path(first), {});
+    await db.query(
+      `INSERT INTO thread_subscriptions (user_id, room_id, root_id, subscribed, automatic, position)
+       SELECT $1, $2, '$x' || n, true, false, 0 FROM generate_series(2, $3::int) AS n`,
+      [userId, roomId, THREAD_SUBSCRIPTIONS],
+    );
+    expect(outcome(await ask('PUT', path(second), {}))).toEqual([403, 'M_RESOURCE_LIMIT_EXCEEDED']);
+    await must('DELETE', path(first));
+
+    await db.query(
+      `INSERT INTO receipts (room_id, user_id, kind, thread_id, event_id, at, position)
+       SELECT $1, $2, 'm.read', 't' || n, $3, 0, n - $4::int FROM generate_series(1, $4::int) AS n`,
+      [roomId, userId, first, THREAD_RECEIPTS],
+    );
+    await must('POST', `client/v3/rooms/${roomId}/receipt/m.read/${second}`, {});
+    for (const thread of ['main', first]) {
+      await must('POST', `client/v3/rooms/${roomId}/receipt/m.read/${second}`, { thread_id: thread });
+    }
+    const rows = await db.query<{ thread_id: string }>(
+      'SELECT thread_id FROM receipts WHERE user_id = $1 ORDER BY position',
+      [userId],
+    );
+    const threads = rows.map(({ thread_id: id }) => id).filter((id) => id !== '');
+    expect([threads.length, threads[0], threads.at(-1)]).toEqual([THREAD_RECEIPTS, 't3', first]);
+    expect(rows.length)
+      .withContext('that of the whole room stays')
+      .toBe(THREAD_RECEIPTS + 1);
+  });
+
   it('is bounded for messages that wait for a device, by size, by number and by sender', async () => {
     const [sender, other, target] = [await somebody(), await somebody(), await somebody()];
     const device = String(at(await target.must('GET', 'client/v3/account/whoami'), 'device_id'));
@@ -192,6 +254,9 @@ describe('A17: what is kept for one account', () => {
     const before = await waiting(other);
     expect((await send(other, { text: 'x'.repeat(60_000) })).status).toBe(200);
     expect(await waiting(other)).toBe(before);
+    expect(await (await fetch(`http://${metrics}/metrics`)).text()).toMatch(
+      /^hansetag_to_device_messages_dropped_total 3$/m,
+    );
     await db.query('DELETE FROM to_device WHERE user_id = $1', [target.userId]);
     expect((await send(sender, { n: 1 })).status).toBe(200);
     expect(await waiting(sender)).toBe(1);
