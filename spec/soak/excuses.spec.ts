@@ -213,11 +213,13 @@ describe('What a soak excuses', () => {
       ]);
     });
 
-    it('that it does not find an event to send, when that is a redaction that redacts nothing', async () => {
+    it('that it does not find an event to send, when that is a redaction that redacts nothing, or nothing yet', async () => {
       const message = said(ANNA, eve, anna);
       const idle = room.event(BERT, [message], room.redaction(message), [create, levels, bert]);
       const right = room.event(ANNA, [message], room.redaction(message), [create, levels, anna]);
-      const all = [message, idle, right].map((id) => [id, 'accepted'] as const);
+      const late = said(ANNA, eve, anna);
+      const early = room.event(ANNA, [message], room.redaction(late), [create, levels, anna]);
+      const all = [message, idle, right, early, late].map((id) => [id, 'accepted'] as const);
       const graphs = [room.graph(MIXED, all, all, all)];
       const own = async (id: string): Promise<boolean[]> => {
         const log = entry(
@@ -226,6 +228,7 @@ describe('What a soak excuses', () => {
         return Promise.all(errorsIn(log).map((error) => isItsOwn(1, error, graphs)));
       };
       expect(await own(idle)).toEqual([true]);
+      expect(await own(early)).toEqual([true]);
       expect(await own(right)).toEqual([false]);
       expect(await own('$unknown')).toEqual([false]);
     });

@@ -125,6 +125,15 @@ function isEarlyRedaction(server: number, eventId: string, graph: RoomGraph): bo
   return target !== undefined && graph.isUnplaced(server, target);
 }
 
+/** Whether a server took a redaction before what it redacts, or has that as outlier or as history only. */
+export function isBeforeItsTarget(server: number, eventId: string, graph: RoomGraph): boolean {
+  const target = targetOf(graph.event(eventId), graph);
+  const own = graph.arrival(server, eventId)?.position;
+  if (target === undefined || own === undefined || own === null) return false;
+  const of = graph.arrival(server, target);
+  return of === undefined || of.standing === 'outlier' || (of.position ?? -1) < 0 || (of.position ?? -1) > own;
+}
+
 /** Whether Synapse got a redaction when that was redacted itself, so that it does not know what it redacts. */
 function isRedactedRedaction(server: number, eventId: string, graph: RoomGraph): boolean {
   const stored = graph.arrival(server, eventId)?.json;

@@ -2,7 +2,7 @@
  * Errors in a log of Synapse. Some it makes by itself, whatever it is sent: each of them is known by its cause, which has to
  * stand in the log and, where it names events, in these.
  */
-import { isIdleRedaction } from './excuses.ts';
+import { isBeforeItsTarget, isIdleRedaction } from './excuses.ts';
 import type { RoomGraph } from './graph.ts';
 
 export interface LoggedError {
@@ -41,11 +41,14 @@ const OWN_ERRORS: readonly OwnError[] = [
   },
   {
     // After an outage it sends the end of each room first, and does not find that where it is a redaction that redacts
-    // nothing, which it hides from itself as well.
-    name: 'idle_redaction_not_found',
+    // nothing, or nothing yet, which it hides from itself as well.
+    name: 'redaction_not_found',
     pattern:
       / synapse\.federation\.sender\.per_destination_queue ERROR [^]*AssertionError: No events retrieved when we asked for \[(?<events>'[^\]]+')\]\. This should not happen\.\s*$/,
-    bearsOut: ofEachEvent(isIdleRedaction),
+    bearsOut: ofEachEvent(
+      async (server, eventId, graph) =>
+        isBeforeItsTarget(server, eventId, graph) || (await isIdleRedaction(server, eventId, graph)),
+    ),
   },
   {
     // Before it enters a room that it was in before, it forgets where the room ends; until it is inside, requests of its
