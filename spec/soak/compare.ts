@@ -209,15 +209,16 @@ export async function firstMember(
 }
 
 /**
- * Members whom Synapse lets see nothing. An invitation that crosses the join of whom it invites is no part of the state,
- * but Synapse notes it as the membership of its user, who is refused from then on and can not join again either.
+ * Members whom Synapse lets see nothing: by the state of the room they are in it, but what it has noted of its own user
+ * says something else. It notes what is no part of the state, such as an invitation that crosses the join of whom it
+ * invites, and an event that it fetches to judge others. Who is concerned is refused from then on, and can not join again.
  */
 async function shutOutBySynapse({ kind, database }: SoakServer, { roomId }: Room): Promise<string[]> {
   if (kind !== 'synapse') return [];
   const { rows } = await database.query<{ user_id: string }>(
     `SELECT user_id FROM local_current_membership own
      JOIN current_state_events state ON state.room_id = own.room_id AND state.state_key = own.user_id
-     WHERE own.room_id = $1 AND type = 'm.room.member' AND state.membership = 'join' AND own.membership = 'invite'`,
+     WHERE own.room_id = $1 AND type = 'm.room.member' AND state.membership = 'join' AND own.membership <> 'join'`,
     [roomId],
   );
   return rows.map((row) => row.user_id);
