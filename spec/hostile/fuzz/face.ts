@@ -1,6 +1,7 @@
 /** What a face of Hansetag is to the attacker: something that takes inputs, which come from a seed. */
 import type { Random } from '../../soak/random.ts';
 import type { Target } from './target-process.ts';
+import type { Targets } from './targets.ts';
 
 /** What came of one input. */
 export interface Answered {
@@ -31,7 +32,7 @@ export interface AnyFace {
 export interface Attack {
   /** How many inputs are under way at a time. */
   readonly atOnce: number;
-  open(): Promise<{ readonly target: Target; readonly face: AnyFace }>;
+  open(targets: Targets): Promise<{ readonly target: Target; readonly face: AnyFace }>;
 }
 
 export function anyFace<Input>(face: Face<Input>): AnyFace {

@@ -9,8 +9,7 @@ import { mediaFace } from './faces/media.ts';
 import { sessionFace } from './faces/session.ts';
 import { sfuControlFace } from './faces/sfu-control.ts';
 import type { TargetKind } from './target-messages.ts';
-import { Target } from './target-process.ts';
-import { SETTINGS } from './world.ts';
+import type { Target } from './target-process.ts';
 
 export const FACES = {
   client: on('homeserver', 8, clientFace),
@@ -21,8 +20,8 @@ export const FACES = {
   media: on('sfu', 1, mediaFace),
   idp: {
     atOnce: 4,
-    open: async () => {
-      const { target, face } = await openIdp();
+    open: async (targets) => {
+      const { target, face } = await openIdp(targets);
       return { target, face: anyFace(face) };
     },
   },
@@ -40,14 +39,9 @@ export function isFaceName(name: string): name is FaceName {
 function on<Input>(kind: TargetKind, atOnce: number, open: (target: Target) => Promise<Face<Input>>): Attack {
   return {
     atOnce,
-    open: async () => {
-      const target = await Target.start(kind, SETTINGS);
-      try {
-        return { target, face: anyFace(await open(target)) };
-      } catch (error) {
-        await target.close();
-        throw error;
-      }
+    open: async (targets) => {
+      const target = await targets.shared(kind);
+      return { target, face: anyFace(await open(target)) };
     },
   };
 }

@@ -6,6 +6,8 @@
 import { parseArgs } from 'node:util';
 import { FACES, isFaceName } from './faces.ts';
 import { fuzz } from './run.ts';
+import type { Finding } from './run.ts';
+import { Targets } from './targets.ts';
 
 const { values } = parseArgs({
   options: {
@@ -27,13 +29,19 @@ if (!isFaceName(face) || isWrong) {
   console.error(`Faces are: ${Object.keys(FACES).join(', ')}.`);
   process.exitCode = 2;
 } else {
-  const report = await fuzz({
-    face,
-    seed,
-    forMs: minutes * 60_000,
-    ...(from === undefined ? {} : { only: { from: Number(from), to: Number(to ?? from) } }),
-    onFinding: (finding) => console.log(JSON.stringify(finding)),
-  });
-  console.log(JSON.stringify(report));
-  if (!report.ok) process.exitCode = 1;
+  const targets = new Targets();
+  try {
+    const options = {
+      face,
+      seed,
+      forMs: minutes * 60_000,
+      ...(from === undefined ? {} : { only: { from: Number(from), to: Number(to ?? from) } }),
+      onFinding: (finding: Finding) => console.log(JSON.stringify(finding)),
+    };
+    const report = await fuzz(options, targets);
+    console.log(JSON.stringify(report));
+    if (!report.ok) process.exitCode = 1;
+  } finally {
+    await targets.close();
+  }
 }

@@ -7,12 +7,15 @@ import type { FaceName } from './faces.ts';
 import { MAX_STALL_MS } from './stalls.ts';
 import type { Usage } from './target-messages.ts';
 import type { Target, Trouble } from './target-process.ts';
+import type { Targets } from './targets.ts';
 
 export interface FuzzOptions {
   readonly face: FaceName;
   readonly seed: number;
   /** How long inputs are sent, in ms. */
   readonly forMs: number;
+  /** On a busy machine they are sent for longer, until that is so. */
+  readonly isEnough?: (inputs: number, kindsOfAnswers: readonly string[]) => boolean;
   /** Only these numbers, to see a finding again. */
   readonly only?: { readonly from: number; readonly to: number };
   /** Told of each finding as it is made. */
@@ -62,15 +65,18 @@ const LOOK_EVERY_MS = 2_000;
 const SHOWN_INPUT = 1_500;
 const ANSWER_WITHIN_MS = 45_000;
 
-/** @throws Error when the face could not be opened */
-export async function fuzz(options: FuzzOptions): Promise<Report> {
+/**
+ * @param targets has the target that is attacked, or starts it
+ * @throws Error when the face could not be opened
+ */
+export async function fuzz(options: FuzzOptions, targets: Targets): Promise<Report> {
   const attack: Attack = FACES[options.face];
-  const { target, face } = await attack.open();
+  const { target, face } = await attack.open(targets);
   try {
     return await new Run(options, attack.atOnce, target, face).report();
   } finally {
     await face.close();
-    await target.close();
+    await targets.release(target);
   }
 }
 
@@ -133,8 +139,11 @@ class Run {
   }
 
   async #sendOneByOne(until: number): Promise<void> {
-    const { seed, face, only } = this.#options;
-    while (performance.now() < until && !this.#target.hasEnded) {
+    const { seed, face, only, isEnough } = this.#options;
+    const isOver = (): boolean =>
+      this.#target.hasEnded ||
+      (performance.now() > until && isEnough?.(this.#next, [...this.#answers.keys()]) !== false);
+    while (!isOver()) {
       if (only && this.#next > only.to) return;
       if (this.#next % MEND_EVERY === MEND_EVERY - 1) {
         this.#mending ??= this.#face.mend().finally(() => (this.#mending = undefined));

@@ -22,7 +22,6 @@ export class World {
   readonly tokens = new Map<string, string>();
   readonly #target: Target;
   readonly #people = new Map<string, TestUser>();
-  #count = 0;
 
   constructor(target: Target) {
     this.#target = target;
@@ -42,7 +41,8 @@ export class World {
       const known = this.#people.get(name);
       if (known && (await known.ask('GET', 'client/v3/account/whoami')).status === 200) continue;
       const { register } = clientOf(this.#target.homeserver.url);
-      const person = await register(`${name}${String((this.#count += 1))}`);
+      // Others who attack the same target have people of these names too.
+      const person = await register(`${name}-${randomUUID()}`);
       this.#people.set(name, person);
       this.tokens.set(name, person.token);
       this.names.set(name, person.userId);
@@ -54,7 +54,7 @@ export class World {
   }
 
   async admin(): Promise<void> {
-    this.tokens.set('admin', await registerAdmin(this.#target.homeserver.url, ADMIN_SECRET));
+    this.tokens.set('admin', await registerAdmin(this.#target.homeserver.url, ADMIN_SECRET, `root-${randomUUID()}`));
   }
 
   /** A room of the first of them that the others are in. @returns its id */

@@ -10,8 +10,11 @@ import type { SfuSnapshot } from '../../../sfu/protocol.ts';
 import { startSfu, type RunningSfu } from '../../../sfu/server.ts';
 import { SECRET, silent, workerBin } from '../../sfu/support.ts';
 
-/** Below the ports that the system gives out, and apart from those of another run at the same time. */
-const BASE_PORT = 12_000 + (process.pid % 70) * 100;
+/** Blocks of a hundred ports, below those that the system gives out. */
+const FIRST_PORT = 12_000;
+const BLOCKS = 70;
+/** Another process may have the block that one tries first. */
+const TRIES = 3;
 
 export class MediaServer {
   readonly running: RunningSfu;
@@ -30,6 +33,17 @@ export class MediaServer {
 
   /** @param address on loopback, one for each media server of a spec */
   static async start(address = '127.0.0.2', log: Logger = silent): Promise<MediaServer> {
+    for (let tries = 1; ; tries += 1) {
+      const block = (process.pid + tries * 17) % BLOCKS;
+      try {
+        return await MediaServer.#startAt(FIRST_PORT + block * 100, address, log);
+      } catch (error) {
+        if (tries === TRIES) throw error;
+      }
+    }
+  }
+
+  static async #startAt(basePort: number, address: string, log: Logger): Promise<MediaServer> {
     const folder = mkdtempSync(join(tmpdir(), 'hansetag-media-'));
     const path = join(folder, 'sfu.sock');
     const config: SfuConfig = {
@@ -38,9 +52,9 @@ export class MediaServer {
       listenIp: address,
       announcedAddress: undefined,
       clientIps: [],
-      webRtcPort: BASE_PORT,
-      probePort: BASE_PORT + 1,
-      linkPorts: { min: BASE_PORT + 10, max: BASE_PORT + 99 },
+      webRtcPort: basePort,
+      probePort: basePort + 1,
+      linkPorts: { min: basePort + 10, max: basePort + 99 },
       workers: 1,
       workerBin: await workerBin(),
       logLevel: 'silent',

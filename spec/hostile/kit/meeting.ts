@@ -141,10 +141,10 @@ export class MeetingPlace {
 }
 
 /** Makes an administrator as the tools of Synapse do. @returns the access token */
-export async function registerAdmin(serverUrl: string, secret: string): Promise<string> {
+export async function registerAdmin(serverUrl: string, secret: string, username = 'root'): Promise<string> {
   const url = `${serverUrl}/_synapse/admin/v1/register`;
   const { nonce } = (await (await fetch(url)).json()) as { nonce: string };
-  const user = { username: 'root', password: 'a long enough password' };
+  const user = { username, password: 'a long enough password' };
   const mac = createHmac('sha1', secret)
     .update([nonce, user.username, user.password, 'admin'].join('\0'))
     .digest('hex');

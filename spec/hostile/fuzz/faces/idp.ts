@@ -10,8 +10,8 @@ import { answerHostilely } from '../hostile-answers.ts';
 import { Sender } from '../http.ts';
 import type { Reply } from '../http.ts';
 import { jsonText, mutate, mutateText } from '../mutate.ts';
-import { Target } from '../target-process.ts';
-import { SETTINGS } from '../world.ts';
+import type { Target } from '../target-process.ts';
+import type { Targets } from '../targets.ts';
 
 interface LogInInput {
   /** Claims of the ID token as text, in which `{{nonce}}` and the like stand for what they should be. */
@@ -168,12 +168,11 @@ function logInInput(random: Random): LogInInput {
 }
 
 /** With a target of its own, which knows this provider. */
-export async function openIdp(): Promise<{ target: Target; face: Face<LogInInput> }> {
+export async function openIdp(targets: Targets): Promise<{ target: Target; face: Face<LogInInput> }> {
   const provider = await Provider.start();
   let target: Target;
   try {
-    target = await Target.start('homeserver', {
-      ...SETTINGS,
+    target = await targets.own('homeserver', {
       HANSETAG_OIDC_ISSUER: provider.issuer,
       HANSETAG_OIDC_CLIENT_ID: CLIENT_ID,
       HANSETAG_OIDC_CLIENT_SECRET: CLIENT_SECRET,
