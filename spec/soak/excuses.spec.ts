@@ -66,6 +66,22 @@ describe('What a soak excuses', () => {
     );
   });
 
+  it('what Synapse lacks for want of another Synapse is excused as well where who came before that has parted from it', async () => {
+    const old = [rules].map((id) => [id, 'outlier'] as const);
+    const graph = room.graph(MIXED, [], old, [...old, [bert, 'outlier']]);
+    expect(await why(2, bert, graph)).toBeUndefined();
+    const ban = room.event(ANNA, [eve], room.member(EVE, 'ban'), [create, anna, levels, eve]);
+    const parted = [view(0, [anna, bert, ban]), ...views.slice(1)];
+    const after = room.graph(MIXED, [[ban, 'accepted']], old, [...old, [bert, 'outlier']]);
+    expect(await why(2, bert, after, parted)).toBe('history_asked_of_synapse');
+    // Where the other one has it all, it gives it.
+    const known = room.graph(MIXED, [[ban, 'accepted']], [], [...old, [bert, 'outlier']]);
+    expect(await why(2, bert, known, parted)).toBeUndefined();
+    // One of ours may not believe the first who answers.
+    const ours = room.graph(['ours', 'synapse', 'ours'], [[ban, 'accepted']], old, [...old, [bert, 'outlier']]);
+    expect(await why(2, bert, ours, parted)).toBeUndefined();
+  });
+
   it('what rests on an event that a Synapse took with it is excused, but not while anybody has that', async () => {
     const lost = said(EVE, eve, eve);
     const after = said(ANNA, lost, anna);

@@ -69,7 +69,7 @@ export async function excuse(
   if (await isWithheldBySynapse(server, eventId, graph)) return 'idle_redaction_withheld_by_synapse';
   if (restsOnLost(server, eventId, graph, views)) return 'rests_on_lost';
   if (graph.kind(server) === 'ours') return undefined;
-  if (await isAskedOfSynapse(server, state, eventId, graph)) return 'history_asked_of_synapse';
+  if (await isAskedOfSynapse(server, state, eventId, graph, views)) return 'history_asked_of_synapse';
   return (await isBesideOther(server, eventId, graph)) ? 'history_beside_other' : undefined;
 }
 
@@ -160,9 +160,10 @@ async function isWithheldBySynapse(server: number, eventId: string, graph: RoomG
  * Whether a Synapse can not get an event because it believes the first who answers, whom it asks in the order in which
  * they came into the room, and that is another Synapse. That gives nobody a redaction that redacts nothing, nor the state
  * there, so that what comes right after it is not to be had from there either; and of history from before the time of both
- * it has no more itself.
+ * it has no more itself. Who has parted from it does not answer.
  *
  * @param state of the room for that Synapse
+ * @param views of all servers that have somebody in the room
  * @throws IncompleteGraphError
  */
 async function isAskedOfSynapse(
@@ -170,8 +171,10 @@ async function isAskedOfSynapse(
   state: View['state'],
   eventId: string,
   graph: RoomGraph,
+  views: readonly View[],
 ): Promise<boolean> {
-  const first = longestInside(server, state, graph);
+  const refusing = views.filter((one) => !graph.isInside(server, one.state.values())).map((one) => one.server);
+  const first = longestInside(server, state, graph, refusing);
   if (first === undefined || graph.kind(first) !== 'synapse') return false;
   const isHistory = await graph.isBeforeTimeOf(server, eventId);
   const seen = new Set([eventId]);
@@ -184,14 +187,19 @@ async function isAskedOfSynapse(
   return false;
 }
 
-/** The other server whose oldest member came first. */
-function longestInside(server: number, state: View['state'], graph: RoomGraph): number | undefined {
+/** The other server whose oldest member came first. @param refusing servers that are passed over */
+function longestInside(
+  server: number,
+  state: View['state'],
+  graph: RoomGraph,
+  refusing: readonly number[],
+): number | undefined {
   let first: { readonly index: number; readonly depth: number } | undefined;
   for (const id of state.values()) {
     const event = graph.event(id);
     if (event?.type !== 'm.room.member' || event.content['membership'] !== 'join') continue;
     const index = graph.serverNamed(serverOf(event.sender));
-    if (index === undefined || index === server) continue;
+    if (index === undefined || index === server || refusing.includes(index)) continue;
     if (!first || event.depth < first.depth) first = { index, depth: event.depth };
   }
   return first?.index;

@@ -82,10 +82,13 @@ export class Sketch {
     return { type: 'm.room.redaction', content: { redacts: target } };
   }
 
-  /** What servers make of events that they get in some order after the common ones. */
+  /** What servers make of events that they get in some order after the common ones, but for those of them in the order. */
   graph(kinds: readonly SoakServer['kind'][], ...orders: readonly Order[]): RoomGraph {
     const common = [this.create, this.anna, this.levels, this.rules, this.bert, this.eve];
-    const all = orders.map((order) => [...common.map((id) => [id, 'accepted'] as const), ...order]);
+    const all = orders.map((order) => {
+      const taken = common.filter((id) => order.every(([other]) => other !== id));
+      return [...taken.map((id) => [id, 'accepted'] as const), ...order];
+    });
     return RoomGraph.of(
       all.map((order) =>
         order.map(([id, standing], index): Arrival => {
