@@ -216,6 +216,23 @@ describe('What a soak excuses', () => {
       ).toEqual([false, false]);
       expect(await own(givenUp(task, [['elsewhere.example', notFound]]))).toEqual([false, false]);
       expect(await own(givenUp(task, []))).toEqual([false, false]);
+      // It does not say why it has no event, but others of its tasks say that they do not ask for any.
+      const unable = givenUp(task, [
+        [ours, 'Unable to get missing prev_event $said'],
+        [other, '403: Forbidden'],
+      ]);
+      const missed = entry(
+        `synapse.handlers.federation_event WARNING ${task}-$join-$said-$said Server ${ours} didn't return event $said`,
+      );
+      const passedOver = (tried: number): string =>
+        entry(
+          `synapse.handlers.federation_event WARNING other-task Failed to get prev_events: Not retrying server ${ours} because we tried it recently retry_last_ts=${String(tried)} and we won't check for another retry_interval=1000ms.`,
+        );
+      const now = Date.parse('2026-01-01T10:00:00.000');
+      expect(await own([missed, passedOver(now - 900), unable].join('\n'))).toEqual([true, true]);
+      expect(await own([missed, passedOver(now - 1100), unable].join('\n'))).toEqual([false, false]);
+      expect(await own([missed, unable].join('\n'))).toEqual([false, false]);
+      expect(await own([passedOver(now - 900), unable].join('\n'))).toEqual([false, false]);
       // What another task was answered, or one of the same number before a start, is no reason.
       const before = [givenUp(task, [[ours, notFound]]), givenUp('sync_partial_state_room-2', reached)].join('\n');
       const start = entry('synapse.config.logger WARNING main ***** STARTING SERVER *****');

@@ -20,7 +20,8 @@ export interface LoggedError {
 export interface Answer {
   /** The name of the server. */
   readonly from: string;
-  readonly reason: string;
+  /** Whether nothing came back, or nothing was sent as nothing had come back just before. */
+  readonly isUnreached: boolean;
 }
 
 interface OwnError {
@@ -30,7 +31,6 @@ interface OwnError {
   readonly bearsOut?: (server: number, error: LoggedError, graphs: readonly RoomGraph[]) => boolean | Promise<boolean>;
 }
 
-/** Nothing came back, or nothing was sent as nothing had come back just before. */
 const UNREACHED = /^(?:Failed to send request: |Not retrying server )/;
 
 const OWN_ERRORS: readonly OwnError[] = [
@@ -69,9 +69,9 @@ const OWN_ERRORS: readonly OwnError[] = [
       / ERROR sync_partial_state_room-\d+ (?:Failed to get state for .*, giving up!|Background process 'sync_partial_state_room' threw an exception\n[^]*FederationError: ERROR 403: We can't get valid state history\.)\s*$/,
     bearsOut: (_server, { answers = [] }, [graph]) =>
       answers.length > 0 &&
-      answers.every(({ from, reason }) => {
+      answers.every(({ from, isUnreached }) => {
         const index = graph?.serverNamed(from);
-        return index !== undefined && (graph?.kind(index) === 'synapse' || UNREACHED.test(reason));
+        return index !== undefined && (graph?.kind(index) === 'synapse' || isUnreached);
       }),
   },
   {
@@ -133,9 +133,28 @@ function answersBefore(entries: readonly string[]): Answer[] {
       / Error attempting to resolve state from (\S+) for missing prev_events: (.*)/.exec(
         entry.includes(asked) ? entry : '',
       ) ?? [];
-    return from === undefined || reason === undefined ? [] : [{ from, reason }];
+    if (from === undefined || reason === undefined) return [];
+    return { from, isUnreached: UNREACHED.test(reason) || isPassedOver(own, `${task}-${event}-`, from, reason) };
   });
 }
+
+/** Whether it knew the state by its ids, but did not get an event while the log says that it did not ask the server. */
+function isPassedOver(entries: readonly string[], task: string, server: string, reason: string): boolean {
+  const [, eventId] = /^Unable to get missing prev_event (\S+)/.exec(reason) ?? [];
+  const missed = entries.findLast(
+    (entry) => entry.includes(` WARNING ${task}`) && entry.includes(` Server ${server} didn't return event ${eventId}`),
+  );
+  if (eventId === undefined || missed === undefined) return false;
+  const at = timeOf(missed);
+  return entries.some((entry) => {
+    const [, name, last, interval] =
+      / Not retrying server (\S+) because .* retry_last_ts=(\d+) .* retry_interval=(\d+)ms/.exec(entry) ?? [];
+    return name === server && at >= Number(last) && at <= Number(last) + Number(interval);
+  });
+}
+
+/** When an entry was written, in ms since 1970. It says so in the time of this machine. */
+const timeOf = (entry: string): number => Date.parse(entry.slice(0, 23).replace(' ', 'T').replace(',', '.'));
 
 /**
  * Events that Synapse was given and threw away, because it could not ask for what came before them at that moment. Who
