@@ -212,13 +212,16 @@ export async function firstMember(
  * Members whom Synapse lets see nothing: by the state of the room they are in it, but what it has noted of its own user
  * says something else. It notes what is no part of the state, such as an invitation that crosses the join of whom it
  * invites, and an event that it fetches to judge others. Who is concerned is refused from then on, and can not join again.
+ * With such an invitation it also takes itself to be outside when its other people leave, and forgets the state.
  */
 async function shutOutBySynapse({ kind, database }: SoakServer, { roomId }: Room): Promise<string[]> {
   if (kind !== 'synapse') return [];
   const { rows } = await database.query<{ user_id: string }>(
     `SELECT user_id FROM local_current_membership own
-     JOIN current_state_events state ON state.room_id = own.room_id AND state.state_key = own.user_id
-     WHERE own.room_id = $1 AND type = 'm.room.member' AND state.membership = 'join' AND own.membership <> 'join'`,
+     LEFT JOIN current_state_events state
+       ON state.room_id = own.room_id AND state.state_key = own.user_id AND state.type = 'm.room.member'
+     WHERE own.room_id = $1
+       AND (own.membership = 'invite' OR own.membership <> 'join' AND state.membership = 'join')`,
     [roomId],
   );
   return rows.map((row) => row.user_id);

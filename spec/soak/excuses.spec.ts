@@ -82,6 +82,16 @@ describe('What a soak excuses', () => {
     expect(await why(2, bert, ours, parted)).toBeUndefined();
   });
 
+  it('the leave of the last member of a Synapse is excused where nobody else has heard of it, and no other leave', async () => {
+    const leave = room.event(BERT, [eve], room.member(BERT, 'leave'), [create, levels, bert]);
+    const kept = [[leave, 'accepted']] as const;
+    expect(await why(0, leave, room.graph(MIXED, [], kept, []))).toBe('last_leave_kept_by_synapse');
+    expect(await why(0, leave, room.graph(MIXED, [], kept, kept))).toBeUndefined();
+    expect(await why(0, leave, room.graph(OURS, [], kept, []))).toBeUndefined();
+    const said = room.event(BERT, [eve], room.message, [create, levels, bert]);
+    expect(await why(0, said, room.graph(MIXED, [], [[said, 'accepted']], []))).toBeUndefined();
+  });
+
   it('what rests on an event that a Synapse took with it is excused, but not while anybody has that', async () => {
     const lost = said(EVE, eve, eve);
     const after = said(ANNA, lost, anna);

@@ -40,6 +40,8 @@ export const EXCUSES = [
   'parted',
   /** A Synapse that parted from a server while that was cut off does not send again what it said before, nor let it ask. */
   'undelivered_by_synapse',
+  /** A Synapse whose last member left while it was cut off tells nobody, and comes in again as if nothing had been. */
+  'last_leave_kept_by_synapse',
   /** A Synapse threw it away when it was given it, and was not let ask for it after they had parted. */
   'dropped_by_synapse',
 ] as const;
@@ -67,6 +69,7 @@ export async function excuse(
     return isRedactedRedaction(server, eventId, graph) ? 'redacted_redaction' : undefined;
   }
   if (await isWithheldBySynapse(server, eventId, graph)) return 'idle_redaction_withheld_by_synapse';
+  if (await isLastLeaveOfSynapse(eventId, graph)) return 'last_leave_kept_by_synapse';
   if (restsOnLost(server, eventId, graph, views)) return 'rests_on_lost';
   if (graph.kind(server) === 'ours') return undefined;
   if (await isAskedOfSynapse(server, state, eventId, graph, views)) return 'history_asked_of_synapse';
@@ -154,6 +157,22 @@ async function isWithheldBySynapse(server: number, eventId: string, graph: RoomG
   if (!(await isIdleRedaction(server, eventId, graph))) return false;
   const ours = graph.servers.filter((index) => index !== server && graph.kind(index) === 'ours');
   return graph.kind(server) === 'synapse' || ours.every((index) => graph.isUnplaced(index, eventId));
+}
+
+/**
+ * Whether an event is the leave of the last member of a Synapse, of which nobody else has heard. What it could not deliver
+ * it makes good by telling the newest event of each room, which after another member has entered by way of another server
+ * is what happened there since.
+ *
+ * @throws IncompleteGraphError
+ */
+async function isLastLeaveOfSynapse(eventId: string, graph: RoomGraph): Promise<boolean> {
+  const event = graph.event(eventId);
+  const home = event ? graph.serverNamed(serverOf(event.sender)) : undefined;
+  if (home === undefined || graph.kind(home) !== 'synapse') return false;
+  if (event?.type !== 'm.room.member' || event.content['membership'] !== 'leave') return false;
+  if (graph.servers.some((other) => other !== home && !graph.isUnplaced(other, eventId))) return false;
+  return !graph.isInside(home, (await graph.stateAfter([eventId])).values());
 }
 
 /**
