@@ -4,6 +4,7 @@
  * unparsed reaches the media worker.
  */
 import { z } from 'zod';
+import { dictionaryOf } from './values.ts';
 
 /** What a participant sends. */
 export const sourceSchema = z.enum(['microphone', 'camera', 'screen', 'screen-audio']);
@@ -21,7 +22,11 @@ export const KIND_OF_SOURCE: Readonly<Record<Source, 'audio' | 'video'>> = {
 export const idSchema = z.string().regex(/^[A-Za-z0-9_.:-]{1,128}$/);
 
 const token = z.string().min(1).max(64);
-const fmtpParameters = z.record(z.string().max(64), z.union([z.string().max(512), z.number(), z.boolean(), z.null()]));
+const fmtpParameters = dictionaryOf(
+  z.string().max(64),
+  z.union([z.string().max(512), z.number(), z.boolean(), z.null()]),
+  64,
+);
 const rtcpFeedback = z.object({ type: token, parameter: z.string().max(64).optional() });
 const ssrc = z.number().int().min(0).max(0xffffffff);
 

@@ -3,6 +3,7 @@ import { WebSocket, type RawData } from 'ws';
 import { z } from 'zod';
 import { SfuError } from './errors.ts';
 import {
+  MAX_REQUEST_BYTES,
   SFU_PROTOCOL_VERSION,
   sfuErrorSchema,
   sfuNotifications,
@@ -162,6 +163,11 @@ export class SfuClient {
   #ask<M extends SfuMethod>(method: M, params: SfuParams<M>): Promise<SfuResult<M>> {
     const id = this.#nextId;
     this.#nextId += 1;
+    const text = JSON.stringify({ id, method, params });
+    // The SFU would cut the line for it, and all conferences have that one.
+    if (Buffer.byteLength(text) > MAX_REQUEST_BYTES) {
+      return Promise.reject(new SfuError('bad-request', `the parameters of ${method} are too long`));
+    }
     return new Promise<SfuResult<M>>((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#pending.delete(id);
@@ -177,7 +183,7 @@ export class SfuClient {
           else reject(new SfuError('internal', `the SFU gave a malformed answer to ${method}`));
         },
       });
-      this.#socket?.send(JSON.stringify({ id, method, params }), () => undefined);
+      this.#socket?.send(text, () => undefined);
     });
   }
 

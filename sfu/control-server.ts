@@ -16,9 +16,9 @@ import type { ControlAddress } from './address.ts';
 import type { Notify } from './conference.ts';
 import { SfuError } from './errors.ts';
 import { toErrorBody } from './failure.ts';
+import { MAX_REQUEST_BYTES } from './protocol.ts';
 import { requestSchema } from './requests.ts';
 
-const MAX_MESSAGE_BYTES = 1_048_576;
 /** A homeserver that reads nothing must not fill our memory: it is cut off and repairs its state when it is back. */
 const MAX_UNSENT_BYTES = 16_777_216;
 /** A line that is silent for so long is checked, and cut when the check is not answered, in milliseconds. */
@@ -38,7 +38,13 @@ export interface ControlServerOptions {
 export class ControlServer {
   readonly #options: ControlServerOptions;
   readonly #http: Server = createServer((_request, response) => response.writeHead(404).end());
-  readonly #sockets = new WebSocketServer({ noServer: true, maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false });
+  readonly #sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: MAX_REQUEST_BYTES,
+    perMessageDeflate: false,
+    // Else all requests of a packet are handled before anything else.
+    allowSynchronousEvents: false,
+  });
   #current: WebSocket | undefined;
   /** Whether the current connection has said hello; before that it gets no notifications. */
   #greeted = false;

@@ -19,8 +19,14 @@ import {
   srtpParametersSchema,
   transportOptionsSchema,
 } from '../protocol/media.ts';
+import { SESSION_MAX_FRAME } from '../protocol/session.ts';
 
 export const SFU_PROTOCOL_VERSION = 1;
+/**
+ * A request may be this long, in bytes: twice a frame of a client, whose parameters are what is longest in it. All of it
+ * is parsed at once, while media of others waits to be set up.
+ */
+export const MAX_REQUEST_BYTES = 2 * SESSION_MAX_FRAME;
 /** How long media goes on without a homeserver, in milliseconds. */
 export const ORPHAN_GRACE_MS = 60_000;
 

@@ -7,11 +7,14 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import { canonicalJson, isJsonObject, parseStrict } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
+import { dictionaryOf } from '../../protocol/values.ts';
 import type { Database, Tx } from '../database/database.ts';
 import { MatrixError, tooMuchKept } from '../errors.ts';
 import { BACKUP_AUTH_BYTES, KEY_BACKUP_BYTES, KEY_BACKUPS } from '../limits.ts';
 
 const MAX_ID = 255;
+/** Rooms of one request, and sessions of one room: more than fit into a body. */
+const MAX_ENTRIES = 10_000;
 /** Others get their turn after so many keys were read. */
 const KEYS_AT_ONCE = 200;
 const id = z
@@ -38,8 +41,8 @@ export const sessionSchema = z.looseObject({
   is_verified: z.boolean(),
   session_data: opaque,
 });
-export const sessionsSchema = z.looseObject({ sessions: z.record(id, sessionSchema) });
-export const backupSchema = z.looseObject({ rooms: z.record(id, sessionsSchema) });
+export const sessionsSchema = z.looseObject({ sessions: dictionaryOf(id, sessionSchema, MAX_ENTRIES) });
+export const backupSchema = z.looseObject({ rooms: dictionaryOf(id, sessionsSchema, MAX_ENTRIES) });
 
 export type Session = z.output<typeof sessionSchema>;
 /** Sessions by room and id. */

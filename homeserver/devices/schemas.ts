@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { isUserId } from '../../federation/identifiers.ts';
 import { isJsonObject } from '../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
+import { dictionaryOf } from '../../protocol/values.ts';
 
 /** Text of one key or signature: far more than any algorithm of today needs. */
 const MAX_KEY = 8192;
@@ -34,15 +35,9 @@ const keyIdSchema = name(512).min(1);
 const keyTextSchema = name(MAX_KEY);
 const valueSchema = z.custom<JsonValue>((value) => value !== undefined);
 
-function entriesUpTo(max: number): (value: object) => boolean {
-  return (value) => Object.keys(value).length <= max;
-}
+const signaturesSchema = dictionaryOf(name(255), dictionaryOf(keyIdSchema, keyTextSchema, MAX_SIGNERS), MAX_SIGNERS);
 
-const signaturesSchema = z
-  .record(name(255), z.record(keyIdSchema, keyTextSchema).refine(entriesUpTo(MAX_SIGNERS), 'has too many entries'))
-  .refine(entriesUpTo(MAX_SIGNERS), 'has too many entries');
-
-const keysSchema = z.record(keyIdSchema, keyTextSchema).refine(entriesUpTo(MAX_SIGNERS), 'has too many entries');
+const keysSchema = dictionaryOf(keyIdSchema, keyTextSchema, MAX_SIGNERS);
 
 /** Identity keys of a device. */
 export const deviceKeysSchema = z.looseObject({
@@ -58,9 +53,11 @@ const signedKeySchema = z.union([
   keyTextSchema,
   z.looseObject({ key: keyTextSchema, signatures: signaturesSchema.optional() }),
 ]);
-const namedKeysSchema = z
-  .record(keyIdSchema.regex(/^[^:]+:./s, 'is not an algorithm and a key id'), signedKeySchema)
-  .refine(entriesUpTo(MAX_KEYS), 'has too many entries');
+const namedKeysSchema = dictionaryOf(
+  keyIdSchema.regex(/^[^:]+:./s, 'is not an algorithm and a key id'),
+  signedKeySchema,
+  MAX_KEYS,
+);
 
 export const uploadSchema = z.looseObject({
   device_keys: deviceKeysSchema.nullish(),
@@ -94,26 +91,21 @@ export const signingUploadSchema = z.looseObject({
 });
 export type SigningUpload = z.output<typeof signingUploadSchema>;
 
-export const signaturesUploadSchema = z
-  .record(
-    name(255),
-    z.record(keyIdSchema, z.custom<JsonObject>(isJsonObject)).refine(entriesUpTo(MAX_DEVICES), 'has too many entries'),
-  )
-  .refine(entriesUpTo(MAX_DEVICES), 'has too many entries');
+export const signaturesUploadSchema = dictionaryOf(
+  name(255),
+  dictionaryOf(keyIdSchema, z.custom<JsonObject>(isJsonObject), MAX_DEVICES),
+  MAX_DEVICES,
+);
 export type SignaturesUpload = z.output<typeof signaturesUploadSchema>;
 
 export const querySchema = z.looseObject({
-  device_keys: z
-    .record(name(255), z.array(name(255)).max(MAX_DEVICES))
-    .refine(entriesUpTo(MAX_USERS), 'has too many entries'),
+  device_keys: dictionaryOf(name(255), z.array(name(255)).max(MAX_DEVICES), MAX_USERS),
   timeout: z.number().int().nonnegative().nullish(),
 });
 export type KeyQuestion = z.output<typeof querySchema>;
 
 export const claimSchema = z.looseObject({
-  one_time_keys: z
-    .record(name(255), z.record(name(255), name(255)).refine(entriesUpTo(MAX_DEVICES), 'has too many entries'))
-    .refine(entriesUpTo(MAX_USERS), 'has too many entries'),
+  one_time_keys: dictionaryOf(name(255), dictionaryOf(name(255), name(255), MAX_DEVICES), MAX_USERS),
   timeout: z.number().int().nonnegative().nullish(),
 });
 export type KeyClaim = z.output<typeof claimSchema>;
@@ -138,13 +130,17 @@ export type RemoteList = z.output<typeof remoteListSchema>;
 
 /** What another server answers to a question for keys. Entries are looked at one by one. */
 export const remoteKeysSchema = z.looseObject({
-  device_keys: z.record(z.string(), z.record(z.string(), valueSchema)).optional(),
-  master_keys: z.record(z.string(), valueSchema).optional(),
-  self_signing_keys: z.record(z.string(), valueSchema).optional(),
+  device_keys: dictionaryOf(z.string(), dictionaryOf(z.string(), valueSchema, MAX_DEVICES), MAX_USERS).optional(),
+  master_keys: dictionaryOf(z.string(), valueSchema, MAX_USERS).optional(),
+  self_signing_keys: dictionaryOf(z.string(), valueSchema, MAX_USERS).optional(),
 });
 
 export const remoteClaimSchema = z.looseObject({
-  one_time_keys: z.record(z.string(), z.record(z.string(), z.record(z.string(), valueSchema))).optional(),
+  one_time_keys: dictionaryOf(
+    z.string(),
+    dictionaryOf(z.string(), dictionaryOf(z.string(), valueSchema, MAX_KEYS), MAX_DEVICES),
+    MAX_USERS,
+  ).optional(),
 });
 
 /** @see Matrix specification, server-server API, "Device Management" */
@@ -171,14 +167,17 @@ export const directToDeviceSchema = z.looseObject({
   sender: userIdSchema,
   type: name(255),
   message_id: name(255),
-  messages: z.record(
+  messages: dictionaryOf(
     name(255),
-    z.record(name(255), z.custom<JsonObject>(isJsonObject)).refine(entriesUpTo(MAX_DEVICES), 'has too many entries'),
+    dictionaryOf(name(255), z.custom<JsonObject>(isJsonObject), MAX_DEVICES),
+    MAX_USERS,
   ),
 });
 
 export const sendToDeviceSchema = z.looseObject({
-  messages: z
-    .record(name(255), z.record(name(255), z.custom<JsonObject>(isJsonObject)))
-    .refine(entriesUpTo(MAX_USERS), 'has too many entries'),
+  messages: dictionaryOf(
+    name(255),
+    dictionaryOf(name(255), z.custom<JsonObject>(isJsonObject), MAX_DEVICES),
+    MAX_USERS,
+  ),
 });

@@ -13,6 +13,7 @@ import { serverKeysDocument } from '../../federation/keyring.ts';
 import type { KeyRing } from '../../federation/keyring.ts';
 import { signJson } from '../../federation/signing.ts';
 import type { SigningKey } from '../../federation/signing.ts';
+import { dictionaryOf } from '../../protocol/values.ts';
 import { methods, MatrixError } from '../errors.ts';
 import { readBody } from '../http.ts';
 import { ANONYMOUS_BODY_BYTES } from '../limits.ts';
@@ -29,14 +30,14 @@ export interface KeyRouterOptions {
 const KEY_VALID_MS = 24 * 60 * 60 * 1000;
 /** Most servers of one question; each may cost us a request to it. */
 const MAX_SERVERS = 20;
+const MAX_KEYS = 1_000;
 
 const querySchema = z.looseObject({
-  server_keys: z
-    .record(
-      z.string().max(255),
-      z.record(z.string().max(255), z.looseObject({ minimum_valid_until_ts: z.number().int().optional() })),
-    )
-    .refine((servers) => Object.keys(servers).length <= MAX_SERVERS, 'has too many servers'),
+  server_keys: dictionaryOf(
+    z.string().max(255),
+    dictionaryOf(z.string().max(255), z.looseObject({ minimum_valid_until_ts: z.number().int().optional() }), MAX_KEYS),
+    MAX_SERVERS,
+  ),
 });
 
 /** Mounted at the root. */

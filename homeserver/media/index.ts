@@ -78,7 +78,7 @@ export async function mediaRepository(options: MediaRepositoryOptions): Promise<
   });
   const media = new Media({ ...config, serverName, db, blobs, remote, isGuest, takeUploaded });
   const fetch = new SafeFetch({ ...web, timeoutMs: PREVIEW_TIMEOUT_MS, requireMayAsk: options.requireMayAskWeb });
-  const previews = config.urlPreviews ? { previews: new UrlPreviews({ serverName, media, blobs, fetch }) } : {};
+  const previews = config.urlPreviews ? { previews: await UrlPreviews.open({ serverName, media, blobs, fetch }) } : {};
   const { unauthenticated } = config;
   const admin = new MediaAdmin(db, serverName, media.store);
   const cleaning = setInterval(() => {

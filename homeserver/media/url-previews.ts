@@ -5,6 +5,7 @@ import { TooLargeError } from './blobs.ts';
 import type { Blobs, Received } from './blobs.ts';
 import { cleanContentType } from './headers.ts';
 import type { Media } from './media.ts';
+import type * as PageSummary from './page-summary.ts';
 import { pictureSize } from './pictures.ts';
 import { brokeOff, FetchError, single } from './safe-fetch.ts';
 import type { Fetched, SafeFetch } from './safe-fetch.ts';
@@ -27,13 +28,22 @@ const MAX_KNOWN = 1_000;
 const MAX_RUNNING = 16;
 const ACCEPT = 'text/html, application/xhtml+xml, image/*;q=0.9, */*;q=0.1';
 
+type Parser = typeof PageSummary;
+
 export class UrlPreviews {
   readonly #options: UrlPreviewsOptions;
+  readonly #parser: Parser;
   readonly #known = new ExpiringMap<UrlPreview>({ lifeMs: LIFE_MS, maxSize: MAX_KNOWN });
   readonly #running = new Map<string, Promise<UrlPreview>>();
 
-  constructor(options: UrlPreviewsOptions) {
+  private constructor(options: UrlPreviewsOptions, parser: Parser) {
     this.#options = options;
+    this.#parser = parser;
+  }
+
+  /** Loads the parser of pages: most servers look at none, and whoever does should not stand still at the first. */
+  static async open(options: UrlPreviewsOptions): Promise<UrlPreviews> {
+    return new UrlPreviews(options, await import('./page-summary.ts'));
   }
 
   /**
@@ -76,8 +86,7 @@ export class UrlPreviews {
     const contentType = cleanContentType(single(answer.headers['content-type']));
     if (/^image\//i.test(contentType)) return { ...(await this.#picture(answer)) };
     if (!/^(?:text\/html|application\/xhtml\+xml)\b/i.test(contentType)) return {};
-    // The parser stays in memory: most servers look at no pages.
-    const { decodePage, pageSummary } = await import('./page-summary.ts');
+    const { decodePage, pageSummary } = this.#parser;
     const { properties, image } = pageSummary(decodePage(await readStart(answer), contentType));
     const picture =
       image === undefined || !URL.canParse(image, answer.url) ? {} : await this.#pictureAt(image, answer.url);

@@ -1,6 +1,7 @@
+import { z } from 'zod';
 import { meetingListSchema, meetingSchema, newMeetingSchema } from '../../protocol/client-api.ts';
 import { conferenceSnapshotSchema } from '../../protocol/session.ts';
-import { isTime, MAX_TIME } from '../../protocol/values.ts';
+import { dictionaryOf, isTime, MAX_TIME } from '../../protocol/values.ts';
 
 const luebeck = { serverName: 'luebeck.example', displayName: 'Lübeck', colour: '#aa3333' };
 const meeting = {
@@ -73,5 +74,38 @@ describe('Values of other servers', () => {
     expect(snapshot.links).toEqual([
       jasmine.objectContaining({ organisation: 'hamburg.example', since: 0, roundTripMs: undefined }),
     ]);
+  });
+});
+
+describe('An object with any keys', () => {
+  const looked: unknown[] = [];
+  const value = z.custom<number>((one) => {
+    looked.push(one);
+    return typeof one === 'number';
+  });
+  const schema = z.object({ inside: dictionaryOf(z.string().max(3), value, 3) });
+  const issues = (inside: unknown) =>
+    schema.safeParse({ inside }).error?.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
+  beforeEach(() => looked.splice(0));
+
+  it('is read when it has not too many entries', () => {
+    expect(schema.parse({ inside: { a: 1, b: 2, c: 3 } })).toEqual({ inside: { a: 1, b: 2, c: 3 } });
+    expect(schema.extend({ inside: schema.shape.inside.optional() }).parse({})).toEqual({});
+  });
+
+  it('has none of its entries read when they are too many', () => {
+    expect(issues({ a: 1, b: 2, c: 3, d: 4 })).toEqual(['inside: has too many entries']);
+    expect(looked).toEqual([]);
+  });
+
+  it('is read up to the first bad entry, which is named', () => {
+    expect(issues({ a: 1, b: 'x', c: 'y' })).toEqual([jasmine.stringMatching(/^inside\.b: /)]);
+    expect(looked).toEqual([1, 'x']);
+    expect(issues({ long1: 1 })).toEqual([jasmine.stringMatching(/^inside: /)]);
+  });
+
+  it('is an object, and sets no prototype', () => {
+    for (const wrong of [undefined, null, [], 'x', 1]) expect(issues(wrong)).toEqual(['inside: is no object']);
+    expect(Object.keys(schema.parse(JSON.parse('{"inside":{"__proto__":1,"a":2}}')).inside)).toEqual(['a']);
   });
 });

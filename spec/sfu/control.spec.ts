@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { statSync } from 'node:fs';
 import { WebSocket } from 'ws';
 import { SfuError, type SfuClient } from '../../sfu/client.ts';
+import { MAX_REQUEST_BYTES, sfuRequests } from '../../sfu/protocol.ts';
 import { startSfu } from '../../sfu/server.ts';
 import { BUILD_TIMEOUT, Instance, SECRET, connect, eventually, silent, workerBin } from './support.ts';
 
@@ -72,6 +73,53 @@ describe('the control line of the SFU', () => {
     expect(await ask(socket, { id: 1, method: 'hello', params: { version: 1 } })).toEqual(
       jasmine.objectContaining({ id: 1, result: jasmine.anything() }),
     );
+  });
+
+  it('lets others have their turn between requests that come at once', async () => {
+    const socket = await open();
+    const order: string[] = [];
+    let greeted = (): void => undefined;
+    const hello = new Promise<void>((resolve) => (greeted = resolve));
+    socket.on('message', () => greeted());
+    socket.send(JSON.stringify({ id: 1, method: 'hello', params: { version: 1 } }));
+    await hello;
+    // In this process: it sees which parameters are read, and turns between that.
+    const parse = sfuRequests.stats.params.parse.bind(sfuRequests.stats.params);
+    spyOn(sfuRequests.stats.params, 'parse').and.callFake((value) => {
+      order.push('request');
+      return parse(value);
+    });
+    const turn = (): void => {
+      order.push('turn');
+      if (order.filter((what) => what === 'request').length < 20) setImmediate(turn);
+    };
+    socket.pause();
+    for (let id = 2; id < 22; id += 1) socket.send(JSON.stringify({ id, method: 'stats', params: {} }));
+    socket.resume();
+    setImmediate(turn);
+    await eventually(() => order.filter((what) => what === 'request').length === 20);
+    expect(order.join(' ')).not.toContain('request request');
+  });
+
+  it('closes the line for a request that is too long, which the homeserver does not send', async () => {
+    const params = {
+      conferenceId: CONFERENCE,
+      participantId: 'x'.repeat(MAX_REQUEST_BYTES),
+      direction: 'send' as const,
+    };
+    await eventually(() => instance.client.hello !== undefined);
+    let error: unknown;
+    try {
+      await instance.client.request('transport.create', params);
+    } catch (caught) {
+      error = caught;
+    }
+    expect(error instanceof SfuError && error.code).toBe('bad-request');
+    expect((await instance.client.request('stats', {})).links).toEqual([]);
+    const socket = await open();
+    socket.send(JSON.stringify({ id: 1, method: 'hello', params }));
+    const [code] = await once(socket, 'close');
+    expect(code).toBe(1009);
   });
 
   it('answers nothing before hello, and refuses another version', async () => {

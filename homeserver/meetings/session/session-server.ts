@@ -51,7 +51,12 @@ export class SessionServer {
   /** What each device may still ask, while it has a session. */
   readonly #allowances = new Map<string, Allowance>();
   readonly #greetings = new Set<Set<string>>();
-  readonly #sockets = new WebSocketServer({ noServer: true, maxPayload: SESSION_MAX_FRAME });
+  readonly #sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: SESSION_MAX_FRAME,
+    // Else all frames of a packet are read before anybody else is served.
+    allowSynchronousEvents: false,
+  });
   readonly #stopListening: () => void;
   readonly #servers = new Set<Server>();
   readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
