@@ -243,6 +243,14 @@ describe('What a soak excuses', () => {
       expect(await own([missed, passedOver(now - 1100), unable].join('\n'))).toEqual([false, false]);
       expect(await own([missed, unable].join('\n'))).toEqual([false, false]);
       expect(await own([passedOver(now - 900), unable].join('\n'))).toEqual([false, false]);
+      // It was refused, rightly where it had left meanwhile.
+      const refused = givenUp(task, [[ours, '403: Forbidden']]).replaceAll('$join', eve);
+      expect(await own(refused)).toEqual([false, false]);
+      const leave = room.event(EVE, [eve], room.member(EVE, 'leave'), [create, levels, eve]);
+      graphs[0] = room.graph(MIXED, [[leave, 'accepted']], [], [[leave, 'accepted']]);
+      expect(await own(refused)).toEqual([true, true]);
+      graphs[0] = room.graph(MIXED, [], [], [[leave, 'accepted']]);
+      expect(await own(refused)).toEqual([false, false]);
       // What another task was answered, or one of the same number before a start, is no reason.
       const before = [givenUp(task, [[ours, notFound]]), givenUp('sync_partial_state_room-2', reached)].join('\n');
       const start = entry('synapse.config.logger WARNING main ***** STARTING SERVER *****');

@@ -197,6 +197,19 @@ export class RoomGraph {
     return this.membersOf(server, eventIds).length > 0;
   }
 
+  /** Whether a server saw that, after a join, nobody of another one was in the room. @throws IncompleteGraphError */
+  async sawLeave(server: number, other: number, joinId: string): Promise<boolean> {
+    const arrivals = this.arrivals(server);
+    const since = arrivals.slice(arrivals.findIndex((one) => one.eventId === joinId) + 1);
+    for (const { eventId } of since) {
+      const { type, content, state_key: userId = '' } = this.#events.get(eventId) ?? {};
+      if (type !== 'm.room.member' || content?.['membership'] === 'join') continue;
+      if (this.isUnplaced(server, eventId) || serverOf(userId) !== this.#names[other]) continue;
+      if (!this.isInside(other, (await this.#truth.after([eventId])).values())) return true;
+    }
+    return false;
+  }
+
   /** Who of a server is in the room by a state. @param eventIds of the state */
   membersOf(server: number, eventIds: Iterable<string>): string[] {
     return Array.from(eventIds).flatMap((id) => {

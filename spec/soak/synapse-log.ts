@@ -22,6 +22,10 @@ export interface Answer {
   readonly from: string;
   /** Whether nothing came back, or nothing was sent as nothing had come back just before. */
   readonly isUnreached: boolean;
+  /** Whether the server said that it may not know. */
+  readonly isForbidden: boolean;
+  /** The join by which Synapse came into the room. */
+  readonly joinId: string;
 }
 
 interface OwnError {
@@ -63,16 +67,20 @@ const OWN_ERRORS: readonly OwnError[] = [
   },
   {
     // It gives up to complete a room when all whom it asks, each once, are cut off or do not have what came before: a
-    // Synapse may not, ours have to.
+    // Synapse may not, ours have to. It also tries to when it has left the room meanwhile, and may not know any more.
     name: 'completion_given_up',
     pattern:
       / ERROR sync_partial_state_room-\d+ (?:Failed to get state for .*, giving up!|Background process 'sync_partial_state_room' threw an exception\n[^]*FederationError: ERROR 403: We can't get valid state history\.)\s*$/,
-    bearsOut: (_server, { answers = [] }, [graph]) =>
-      answers.length > 0 &&
-      answers.every(({ from, isUnreached }) => {
-        const index = graph?.serverNamed(from);
-        return index !== undefined && (graph?.kind(index) === 'synapse' || isUnreached);
-      }),
+    bearsOut: async (server, { answers = [] }, graphs) => {
+      for (const { from, isUnreached, isForbidden, joinId } of answers) {
+        const asked = graphs[0]?.serverNamed(from);
+        if (asked === undefined) return false;
+        if (isUnreached || graphs[0]?.kind(asked) === 'synapse') continue;
+        const graph = graphs.find((one) => one.event(joinId));
+        if (!isForbidden || !graph || !(await graph.sawLeave(asked, server, joinId))) return false;
+      }
+      return answers.length > 0;
+    },
   },
   {
     // An event comes while it completes the room and is stored right after that: it says so, and tries again.
@@ -134,7 +142,13 @@ function answersBefore(entries: readonly string[]): Answer[] {
         entry.includes(asked) ? entry : '',
       ) ?? [];
     if (from === undefined || reason === undefined) return [];
-    return { from, isUnreached: UNREACHED.test(reason) || isPassedOver(own, `${task}-${event}-`, from, reason) };
+    const isForbidden = reason.trim() === '403: Forbidden';
+    return {
+      from,
+      isForbidden,
+      joinId: event,
+      isUnreached: UNREACHED.test(reason) || isPassedOver(own, `${task}-${event}-`, from, reason),
+    };
   });
 }
 
