@@ -22,6 +22,7 @@ function codeOf(error: unknown): SfuErrorCode {
   if (error instanceof z.ZodError || error instanceof TypeError) return 'bad-request';
   // The worker tells its refusals apart only by their texts: two producers of a transport with one SSRC, for instance.
   if (error instanceof Error && /\balready (exists|in use)\b/.test(error.message)) return 'conflict';
+  if (error instanceof Error && /^no more available ports\b/.test(error.message)) return 'exhausted';
   return 'internal';
 }
 

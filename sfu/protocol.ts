@@ -252,7 +252,7 @@ export type SfuNotificationData<N extends SfuNotificationName> = z.infer<(typeof
 
 /** Errors by code: what the homeserver can react to. */
 export const sfuErrorSchema = z.object({
-  code: z.enum(['bad-request', 'not-found', 'conflict', 'unsupported', 'worker-lost', 'internal']),
+  code: z.enum(['bad-request', 'not-found', 'conflict', 'unsupported', 'worker-lost', 'exhausted', 'internal']),
   message: z.string().max(1024),
 });
 export type SfuErrorBody = z.infer<typeof sfuErrorSchema>;

@@ -262,4 +262,15 @@ describe('a link between two SFUs', () => {
       'bad-request',
     );
   });
+
+  it('is refused as one too many when no port is left, and a port that is free again is taken', async () => {
+    const { min, max } = luebeck.config.linkPorts;
+    const create = (linkId: string) =>
+      luebeck.client.request('link.create', { conferenceId: CONFERENCE, linkId, peer: 'hamburg.example' });
+    const ids = Array.from({ length: max - min + 1 }, () => randomUUID());
+    await Promise.all(ids.map(create));
+    await fails(create(randomUUID()), 'exhausted');
+    await luebeck.client.request('link.close', { linkId: ids[0] ?? '' });
+    await create(randomUUID());
+  });
 });

@@ -21,7 +21,7 @@ function codeOf(error: unknown): ErrorCode {
   if (error instanceof ProtocolFailure || error instanceof SeatError) return error.code;
   if (error instanceof z.ZodError) return 'bad-request';
   if (error instanceof SfuError) {
-    if (error.code === 'worker-lost') return 'sfu-unavailable';
+    if (error.code === 'worker-lost' || error.code === 'exhausted') return 'sfu-unavailable';
     if (error.code === 'not-found' || error.code === 'conflict' || error.code === 'bad-request') return error.code;
     return error.code === 'unsupported' ? 'bad-request' : 'internal';
   }
