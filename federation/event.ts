@@ -8,7 +8,7 @@ import { redactFields } from './redaction.ts';
 import type { RoomVersion } from './room-versions.ts';
 import { signJson } from './signing.ts';
 import type { SigningKey } from './signing.ts';
-import { keptForm, wireForm } from './wire-form.ts';
+import { keptForm, MAX_CITED, wireForm } from './wire-form.ts';
 
 export { isEventId, isHashRoomId, isRoomAlias, isRoomId, isServerName, isUserId, serverOf } from './identifiers.ts';
 export { citedHashes, contentHash, eventId } from './event-hash.ts';
@@ -58,21 +58,48 @@ export const MAX_PREV_EVENTS = 20;
 export const MAX_AUTH_EVENTS = 10;
 const MAX_FIELD = 255;
 
-const eventReference = z.string().max(MAX_FIELD).startsWith('$');
-const pduSchema = z.looseObject({
+const MAX_SIGNERS = 1_000;
+const MAX_SIGNATURES = 100;
+
+/** What an event cites. The first that is none ends the reading: a schema of elements tells of each of a million. */
+const citedEvents = z.custom<string[]>(
+  (value) => Array.isArray(value) && value.length <= MAX_CITED && value.every(isEventReference),
+  'must be a list of event ids',
+);
+const signaturesSchema = z.custom<Record<string, Record<string, string>>>(
+  (value) => hasEntries(value, MAX_SIGNERS, (keys) => hasEntries(keys, MAX_SIGNATURES, isSignature)),
+  'must be signatures by server and key',
+);
+/** What else an event has is not looked at, and costs nothing. */
+const pduSchema = z.object({
   type: z.string(),
   sender: z.string(),
   room_id: z.string().optional(),
   state_key: z.string().optional(),
   content: z.custom<JsonObject>(isJsonObject, 'must be an object'),
-  auth_events: z.array(eventReference),
-  prev_events: z.array(eventReference),
+  auth_events: citedEvents,
+  prev_events: citedEvents,
   depth: z.int().nonnegative(),
   origin_server_ts: z.int(),
-  hashes: z.looseObject({ sha256: z.string().max(100) }),
-  signatures: z.record(z.string(), z.record(z.string(), z.string().max(MAX_FIELD))),
+  hashes: z.object({ sha256: z.string().max(100) }),
+  signatures: signaturesSchema,
   unsigned: z.custom<JsonObject>(isJsonObject, 'must be an object').optional(),
 });
+
+function isEventReference(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= MAX_FIELD && value.startsWith('$') && !value.includes('\0');
+}
+
+function isSignature(value: unknown): boolean {
+  return typeof value === 'string' && value.length <= MAX_FIELD;
+}
+
+/** Whether it is an object of so many entries at most, all of them good. */
+function hasEntries(value: unknown, most: number, isGood: (entry: unknown) => boolean): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const entries = Object.values(value);
+  return entries.length <= most && entries.every(isGood);
+}
 
 /** How strictly `parsePdu` looks. */
 export interface ParsePduOptions {
@@ -137,7 +164,7 @@ export function redact(pdu: Pdu, version: RoomVersion): Pdu {
  */
 export function redactsOf(pdu: Pdu, version: RoomVersion): string | undefined {
   const target = version.redactsInContent ? pdu.content['redacts'] : pdu.redacts;
-  return typeof target === 'string' ? target : undefined;
+  return isEventReference(target) ? target : undefined;
 }
 
 /** Adds the content hash and the first signature to a new event, and its id where it is not made of the hash. */

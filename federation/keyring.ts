@@ -90,8 +90,8 @@ const KEY_ID = /^ed25519:[a-zA-Z0-9_]{1,100}$/;
 
 function keysSchema<T extends z.ZodType>(entry: T, limit: number) {
   return z
-    .record(z.string(), entry)
-    .refine((keys) => Object.keys(keys).length <= limit, `more than ${limit} keys`)
+    .custom<object>((keys) => isJsonObject(keys) && Object.keys(keys).length <= limit, `more than ${limit} keys`)
+    .pipe(z.record(z.string(), entry))
     .transform((keys) => Object.entries(keys).filter(([keyId]) => KEY_ID.test(keyId)));
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isJsonObject } from './json.ts';
 import type { JsonObject, JsonValue } from './json.ts';
 import type { RoomVersion } from './room-versions.ts';
 
@@ -10,7 +11,20 @@ export const HASHES_ASIDE = 'reference_hashes';
 
 const CITING = ['auth_events', 'prev_events'] as const;
 
-const pairs = z.array(z.tuple([z.string(), z.record(z.string().max(32), z.string().max(100))]));
+/** More events than fit into one that cites them; old ones cite many. */
+export const MAX_CITED = 2_000;
+const MAX_HASHES = 20;
+
+const pairs = z
+  .array(
+    z.tuple([
+      z.string(),
+      z
+        .custom<object>((hashes) => isJsonObject(hashes) && Object.keys(hashes).length <= MAX_HASHES)
+        .pipe(z.record(z.string().max(32), z.string().max(100))),
+    ]),
+  )
+  .max(MAX_CITED);
 const aside = z.object({
   auth_events: z.array(z.record(z.string(), z.string())),
   prev_events: z.array(z.record(z.string(), z.string())),

@@ -1,5 +1,6 @@
 /** Receipts of other servers' users. @see Matrix specification, server-server API, "Receipts" */
 import { z } from 'zod';
+import { isJsonObject } from '../../federation/json.ts';
 import { serverOf } from '../../federation/event.ts';
 import type { Edus } from '../federation-api/edus.ts';
 import type { Rooms } from '../rooms/rooms.ts';
@@ -12,9 +13,9 @@ const receiptSchema = z.looseObject({
   }),
   event_ids: z.array(z.string().regex(/^\$/).max(255)).min(1).max(100),
 });
-const roomSchema = z.looseObject({ 'm.read': z.record(z.string().max(255), z.unknown()).optional() });
 const MAX_ROOMS = 500;
 const MAX_USERS = 1_000;
+const roomSchema = z.object({ 'm.read': z.custom<object>(isJsonObject).optional() });
 
 export function receiptsFromServers(edus: Edus, rooms: Rooms, receipts: Receipts): void {
   edus.on('m.receipt', async (origin, content) => {

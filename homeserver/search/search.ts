@@ -13,7 +13,7 @@ export const KEYS = ['content.body', 'content.name', 'content.topic'] as const;
 /** The `room_events` of a search. @see Matrix specification, client-server API, "Server Side Search" */
 export const criteriaSchema = z.looseObject({
   search_term: z.string().max(1000),
-  keys: z.array(z.enum(KEYS)).nullish(),
+  keys: z.array(z.enum(KEYS)).max(100).nullish(),
   filter: eventFilterSchema.nullish(),
   order_by: z.enum(['recent', 'rank']).nullish(),
   event_context: z

@@ -158,6 +158,9 @@ describe('redaction', () => {
     expect(redactsOf(sign({ type: 'm.room.redaction', redacts: '$a', content: {} }), version('10'))).toBe('$a');
     expect(redactsOf(sign({ type: 'm.room.redaction', redacts: '$a', content: {} }), V12)).toBeUndefined();
     expect(redactsOf(sign({ type: 'm.room.redaction', content: { redacts: '$a' } }), V12)).toBe('$a');
+    for (const redacts of ['', '\0', '$a\0', 'a', `$${'a'.repeat(255)}`, ['$a']]) {
+      expect(redactsOf(sign({ type: 'm.room.redaction', content: { redacts } }), V12)).toBeUndefined();
+    }
   });
 
   it('does not change the event id in any room version', () => {
@@ -193,6 +196,8 @@ describe('the format of an event', () => {
       { content: 'x' },
       { auth_events: {} },
       { prev_events: [['$a', {}]] },
+      { prev_events: ['$a\0'] },
+      { auth_events: ['a'] },
       { depth: -1 },
       { depth: '1' },
       { origin_server_ts: 'now' },
@@ -237,6 +242,30 @@ describe('the format of an event', () => {
     expect(parsePdu(aside, V12, { outsideRoom: true })).toBe(aside);
     const old = sign({ prev_events: ids, auth_events: ids });
     expect(parsePdu(old, V12, { anyNumberOfReferences: true })).toBe(old);
+  });
+
+  it('is refused at the first of very many things in it that are wrong, or that are too many', () => {
+    const reason = (changes: Record<string, JsonValue>, v = V12): string => {
+      try {
+        return parsePdu({ ...sign(), ...changes }, v).type;
+      } catch (error) {
+        return error instanceof BadEventError ? error.message : 'another error';
+      }
+    };
+    const many = 100_000;
+    const keys = Object.fromEntries(Array.from({ length: many }, (_, n) => [`k${String(n)}`, n]));
+    const wrong: Record<string, JsonValue>[] = [
+      { auth_events: Array.from({ length: many }, () => 1) },
+      { prev_events: Array.from({ length: many }, () => '$a') },
+      { signatures: keys },
+      { signatures: { 'hs.example': keys } },
+    ];
+    for (const changes of wrong) {
+      expect(reason(changes).length).withContext(Object.keys(changes).join()).toBeLessThan(100);
+    }
+    const pairs = Array.from({ length: many }, (): JsonValue => ['$a:hs.example', { sha256: 'x' }]);
+    expect(reason({ auth_events: pairs, prev_events: [] }, version('2'))).toContain('pairs');
+    expect(reason({ auth_events: [['$a:hs.example', keys]], prev_events: [] }, version('2'))).toContain('pairs');
   });
 
   it('wants no room_id in a create event of version 12, and one in every other event', () => {

@@ -3,10 +3,11 @@
  * Field names are snake_case, as in Matrix.
  */
 import { z } from 'zod';
-import { MAX_TIME } from '../../../protocol/values.ts';
+import { dictionaryOf, MAX_TIME } from '../../../protocol/values.ts';
 import { idSchema, rtpParametersSchema, sourceSchema, srtpParametersSchema } from '../../../protocol/media.ts';
 
 const port = z.number().int().min(1024).max(65535);
+const MAX_SIGNATURES = 100;
 const userId = z.string().min(3).max(255).startsWith('@');
 const deviceId = z.string().min(1).max(255);
 
@@ -21,7 +22,7 @@ export const discoverySchema = z.object({
   /** Both by the clock of the server: what counts is the time between them. */
   issued_ts: z.number().int().min(0).max(MAX_TIME).optional(),
   valid_until_ts: z.number().int().min(0).max(MAX_TIME),
-  signatures: z.record(z.string(), z.record(z.string(), z.string())),
+  signatures: dictionaryOf(z.string(), dictionaryOf(z.string(), z.string(), MAX_SIGNATURES), MAX_SIGNATURES),
 });
 export type Discovery = z.infer<typeof discoverySchema>;
 
