@@ -18,6 +18,14 @@ const MAX_AVATAR_URL = 1000;
 /** Told after a profile has changed, before the request is answered. */
 export type ProfileListener = (userId: string, field: string) => void | Promise<void>;
 
+interface Row {
+  display_name: string | null;
+  guest: boolean;
+  active: boolean;
+  field: string | null;
+  json: string | null;
+}
+
 export class Profiles {
   readonly #db: Database;
   readonly #accounts: Accounts;
@@ -30,28 +38,34 @@ export class Profiles {
 
   /** The whole profile; undefined when nobody here has this id. */
   async get(userId: string): Promise<JsonObject | undefined> {
-    const localpart = this.#accounts.localpart(userId);
-    if (localpart === undefined) return undefined;
-    const rows = await this.#db.query<{ display_name: string | null; field: string | null; json: string | null }>(
-      `SELECT u.display_name, f.field, f.json FROM users u LEFT JOIN profile_fields f USING (localpart)
-       WHERE localpart = $1 AND u.deactivated_at IS NULL ORDER BY f.field`,
-      [localpart],
-    );
-    const [first] = rows;
-    if (!first) return undefined;
-    const profile: JsonObject = first.display_name === null ? {} : { displayname: first.display_name };
-    for (const { field, json } of rows) if (field !== null && json !== null) profile[field] = parseWithAnyNumbers(json);
-    return profile;
+    return (await this.#read(userId))?.profile;
   }
 
   /** What stands in a membership: `displayname` and `avatar_url`, and that it is a guest, for whom nobody vouches. */
   async membership(userId: string): Promise<JsonObject> {
-    const { displayname, avatar_url: avatarUrl } = (await this.get(userId)) ?? {};
+    const { profile, guest = false } = (await this.#read(userId)) ?? {};
+    const { displayname, avatar_url: avatarUrl } = profile ?? {};
     return {
       ...(displayname === undefined ? {} : { displayname }),
       ...(avatarUrl === undefined ? {} : { avatar_url: avatarUrl }),
-      ...((await this.#accounts.isGuest(userId)) ? { [GUEST_FIELD]: true } : {}),
+      ...(guest ? { [GUEST_FIELD]: true } : {}),
     };
+  }
+
+  /** The profile of somebody whose account has ended is not there any more, but a guest stays a guest. */
+  async #read(userId: string): Promise<{ profile: JsonObject | undefined; guest: boolean } | undefined> {
+    const localpart = this.#accounts.localpart(userId);
+    if (localpart === undefined) return undefined;
+    const rows = await this.#db.query<Row>(
+      `SELECT u.display_name, u.guest, u.deactivated_at IS NULL AS active, f.field, f.json
+       FROM users u LEFT JOIN profile_fields f USING (localpart) WHERE localpart = $1 ORDER BY f.field`,
+      [localpart],
+    );
+    const [first] = rows;
+    if (!first?.active) return first && { profile: undefined, guest: first.guest };
+    const profile: JsonObject = first.display_name === null ? {} : { displayname: first.display_name };
+    for (const { field, json } of rows) if (field !== null && json !== null) profile[field] = parseWithAnyNumbers(json);
+    return { profile, guest: first.guest };
   }
 
   /**

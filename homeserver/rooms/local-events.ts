@@ -80,7 +80,8 @@ export class LocalEvents {
    */
   async draft(room: Room, sender: string, wanted: NewEvent, end?: RoomEnd): Promise<UnsignedPdu> {
     await this.#requireRight(sender, wanted);
-    const event = { ...wanted, content: await vouched(sender, wanted, this.#serverName, this.#profile) };
+    const accounts = { isGuest: (userId: string) => this.#rights.isGuest(userId), profile: this.#profile };
+    const event = { ...wanted, content: await vouched(sender, wanted, this.#serverName, accounts) };
     const { prevEvents: prev, depth } = end ?? (await this.end(room));
     const draft = {
       type: event.type,

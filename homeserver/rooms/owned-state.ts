@@ -29,29 +29,35 @@ export async function vouched(
   sender: string,
   { type, stateKey, content }: { type: string; stateKey?: string; content: JsonObject },
   serverName: string,
-  profileOf: (userId: string) => Promise<JsonObject>,
+  accounts: {
+    readonly isGuest: (userId: string) => Promise<boolean>;
+    readonly profile: (userId: string) => Promise<JsonObject>;
+  },
 ): Promise<JsonObject> {
   if (stateKey === undefined) return content;
   if (type === CALL_MEMBER && serverOf(sender) === serverName && Object.keys(content).length > 0) {
-    return withGuest(content, await profileOf(sender));
+    return withGuest(content, await accounts.isGuest(sender));
   }
   if (type !== 'm.room.member' || !isOf(stateKey, serverName)) return content;
-  return namedByAccount(content, await profileOf(stateKey));
+  // Others choose their names themselves.
+  if (!(await accounts.isGuest(stateKey))) return withGuest(content, false);
+  return namedByAccount(content, await accounts.profile(stateKey));
 }
 
 /** The content of a membership of a local user; the profile wins where the user is a guest. */
 export function namedByAccount(content: JsonObject, profile: JsonObject): JsonObject {
-  const plain = withGuest(content, profile);
-  if (profile[GUEST_FIELD] !== true) return plain;
+  const isGuest = profile[GUEST_FIELD] === true;
+  const plain = withGuest(content, isGuest);
+  if (!isGuest) return plain;
   const rest = Object.fromEntries(Object.entries(plain).filter(([name]) => !NAMES.includes(name)));
   // Who has left or was shut out needs no name.
   const membership = member(content, 'membership');
   return membership === 'leave' || membership === 'ban' ? rest : { ...rest, ...profile };
 }
 
-function withGuest(content: JsonObject, profile: JsonObject): JsonObject {
+function withGuest(content: JsonObject, isGuest: boolean): JsonObject {
   const { [GUEST_FIELD]: _said, ...rest } = content;
-  return profile[GUEST_FIELD] === true ? { ...rest, [GUEST_FIELD]: true } : rest;
+  return isGuest ? { ...rest, [GUEST_FIELD]: true } : rest;
 }
 
 function isOf(userId: string, serverName: string): boolean {

@@ -31,6 +31,8 @@ export type RoomAct = 'write' | 'enter' | 'knock' | 'invite' | 'create';
 export interface LocalRights {
   /** @throws MatrixError 403 */
   require(userId: string, act: RoomAct): Promise<{ readonly guest: boolean }>;
+  /** Whether a local user is a guest; false for anybody else. */
+  isGuest(userId: string): Promise<boolean>;
 }
 
 /** State of a room at one point and the events that authorise it. */
