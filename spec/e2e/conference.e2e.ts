@@ -93,6 +93,7 @@ describe('In a meeting', () => {
     expect(await tileOf(anna, '@guest').getAttribute('aria-label')).toContain('(guest)');
     expect(await tileOf(anna, '@bert').getByTestId('guest-mark').count()).toBe(0);
     await anna.getByTestId('people-toggle').click();
+    await anna.locator('[data-testid=person]').getByTestId('guest-mark').first().waitFor();
     expect(await anna.locator('[data-testid=person]').getByTestId('guest-mark').count()).toBe(1);
     await guest.getByTestId('chat-toggle').click();
     await say(guest, 'Moin');

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { RtpCapabilities } from '../../protocol/media.ts';
+import { handleRequest, requestHandlers } from '../../sfu/requests.ts';
 import { BUILD_TIMEOUT, CAMERA, Instance, MICROPHONE, eventually, workerBin } from './support.ts';
 
 const CONFERENCE = '!media:luebeck.example';
@@ -218,10 +219,14 @@ describe('media of the participants', () => {
     const { client, running } = instance;
     const transport = { conferenceId: CONFERENCE, participantId: BERT, direction: 'send' as const };
     const produce = { transportId: sendId, source: 'camera' as const, rtpParameters: CAMERA, paused: false };
-    const requests = [client.request('transport.create', transport), client.request('producer.create', produce)];
-    const close = client.request('participant.close', { conferenceId: CONFERENCE, participantId: BERT });
-    const outcomes = await Promise.allSettled(requests);
-    await close;
+    // In one turn: what comes over the line has a turn for each request.
+    const handlers = requestHandlers(running.sfu);
+    const requests = [
+      handleRequest(handlers, 'transport.create', transport),
+      handleRequest(handlers, 'producer.create', produce),
+      handleRequest(handlers, 'participant.close', { conferenceId: CONFERENCE, participantId: BERT }),
+    ];
+    const outcomes = (await Promise.allSettled(requests)).slice(0, 2);
     expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
     const { transportIds } = await running.sfu.conference(CONFERENCE).router.dump();
     expect(conference().producers).toEqual([]);
@@ -233,9 +238,10 @@ describe('media of the participants', () => {
   it('do not come into being when the conference is closed before it is there; the next one is another', async () => {
     const { client, running } = instance;
     const conferenceId = '!brief:luebeck.example';
-    const opening = client.request('conference.open', { conferenceId });
-    const closing = client.request('conference.close', { conferenceId });
-    const again = client.request('conference.open', { conferenceId });
+    const handlers = requestHandlers(running.sfu);
+    const opening = handleRequest(handlers, 'conference.open', { conferenceId });
+    const closing = handleRequest(handlers, 'conference.close', { conferenceId });
+    const again = handleRequest(handlers, 'conference.open', { conferenceId });
     await expectAsync(opening).toBeRejected();
     await Promise.all([closing, again]);
     expect(running.sfu.conference(conferenceId).ended).toBeFalse();
