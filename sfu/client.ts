@@ -136,7 +136,7 @@ export class SfuClient {
     });
     this.#socket = socket;
     socket.on('open', () => {
-      this.#greet(socket).catch((error: unknown) => this.#options.log.warn({ err: error }, 'sfu client: no greeting'));
+      this.#greet(socket).catch((error: unknown) => this.#failed(error));
     });
     socket.on('message', (data, isBinary) => {
       if (socket === this.#socket && !isBinary) this.#receive(data);
@@ -155,7 +155,7 @@ export class SfuClient {
       this.#hello = hello;
       this.#tellState({ connected: true, hello });
     } catch (error) {
-      this.#options.log.warn({ err: error }, 'sfu client: no greeting');
+      this.#failed(error);
       socket.terminate();
     }
   }
@@ -219,10 +219,10 @@ export class SfuClient {
   }
 
   /** A long outage is one line of the log, not one for each attempt. */
-  #failed(error: Error): void {
+  #failed(error: unknown): void {
     if (this.#failureTold) return;
     this.#failureTold = true;
-    this.#options.log.info({ err: error }, 'sfu client: the line failed, and is tried again until it is there');
+    this.#options.log.warn({ err: error }, 'sfu client: the line failed, and is tried again until it is there');
   }
 
   #failPending(): void {

@@ -149,9 +149,9 @@ export class ControlServer {
       if (method === 'hello' && socket === this.#current) this.#greeted = true;
     } catch (error) {
       const body = toErrorBody(error);
-      if (body.code === 'exhausted')
-        this.#options.log.warn({ method, reason: body.message }, 'control: no room for more');
-      if (body.code === 'internal') this.#options.log.error({ err: error, method }, 'control: request failed');
+      const { log } = this.#options;
+      if (body.code === 'exhausted') log.warn({ method, reason: body.message }, 'control: no room for more');
+      if (body.code === 'internal') log.error({ err: error, method }, 'control: request failed');
       this.#send(socket, { id, error: body });
     }
   }

@@ -1,5 +1,6 @@
 /** Receipts of other servers' users. @see Matrix specification, server-server API, "Receipts" */
 import { z } from 'zod';
+import { isUserId } from '../../federation/identifiers.ts';
 import { isJsonObject } from '../../federation/json.ts';
 import { serverOf } from '../../federation/event.ts';
 import type { Edus } from '../federation-api/edus.ts';
@@ -9,9 +10,16 @@ import type { Receipts } from './receipts.ts';
 const receiptSchema = z.looseObject({
   data: z.looseObject({
     ts: z.number().int().min(0).catch(0),
-    thread_id: z.string().min(1).max(255).optional().catch(undefined),
+    thread_id: z
+      .string()
+      .regex(/^[^\0]{1,255}$/)
+      .optional()
+      .catch(undefined),
   }),
-  event_ids: z.array(z.string().regex(/^\$/).max(255)).min(1).max(100),
+  event_ids: z
+    .array(z.string().regex(/^\$[^\0]{0,254}$/))
+    .min(1)
+    .max(100),
 });
 const MAX_ROOMS = 500;
 const MAX_USERS = 1_000;
@@ -21,10 +29,10 @@ export function receiptsFromServers(edus: Edus, rooms: Rooms, receipts: Receipts
   edus.on('m.receipt', async (origin, content) => {
     for (const [roomId, room] of Object.entries(content).slice(0, MAX_ROOMS)) {
       const parsed = roomSchema.safeParse(room);
-      if (!parsed.success || !(await rooms.serverAllowed(roomId, origin))) continue;
+      if (!parsed.success || roomId.includes('\0') || !(await rooms.serverAllowed(roomId, origin))) continue;
       for (const [userId, value] of Object.entries(parsed.data['m.read'] ?? {}).slice(0, MAX_USERS)) {
         const receipt = receiptSchema.safeParse(value);
-        if (!receipt.success || serverOf(userId) !== origin) continue;
+        if (!receipt.success || !isUserId(userId) || serverOf(userId) !== origin) continue;
         if (!(await rooms.isInside(roomId, userId))) continue;
         const [eventId] = receipt.data.event_ids;
         if (eventId === undefined) continue;

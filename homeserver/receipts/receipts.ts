@@ -99,7 +99,7 @@ export class Receipts {
     if (eventPosition !== undefined && serverOf(receipt.userId) === serverName) await onRead?.(receipt, eventPosition);
     const rows = await positions.with((position) => {
       this.#newest.note(position);
-      return db.query(
+      return db.query<{ added: boolean }>(
         `INSERT INTO receipts (room_id, user_id, kind, thread_id, event_id, event_position, at, position)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
          ON CONFLICT (room_id, user_id, kind, thread_id) DO UPDATE SET event_id = excluded.event_id,
@@ -107,7 +107,7 @@ export class Receipts {
          WHERE receipts.event_id <> excluded.event_id
            AND (receipts.event_position IS NULL OR excluded.event_position IS NULL
              OR receipts.event_position < excluded.event_position)
-         RETURNING room_id`,
+         RETURNING xmax = 0 AS added`,
         [
           receipt.roomId,
           receipt.userId,
@@ -121,7 +121,7 @@ export class Receipts {
       );
     });
     if (rows.length === 0) return false;
-    if (receipt.threadId !== undefined) await this.#forgetOldest(receipt);
+    if (receipt.threadId !== undefined && rows[0]?.added === true) await this.#forgetOldest(receipt);
     if (receipt.kind === 'm.read') notifier.wakeRooms([receipt.roomId]);
     else notifier.wakeUsers([receipt.userId]);
     return true;
