@@ -225,7 +225,7 @@ export class ConferenceClient {
   }
 
   readonly #handlers: { [N in NotificationName]?: (data: NotificationData<N>) => void } = {
-    'consumer.added': (data) => void this.#engine.added(data),
+    'consumer.added': (data) => void this.#engine.added(data, this.#store.comesByLink(data.participantId)),
     'consumer.removed': ({ consumerId }) => this.#engine.removed(consumerId),
     'consumer.layers': ({ consumerId, layers }) => this.#engine.layers(consumerId, layers === null),
     'media.restart': () => void this.#openMedia(),

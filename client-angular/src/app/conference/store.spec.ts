@@ -41,6 +41,11 @@ describe('The state of the conference', () => {
 
   const names = (): string[] => store.participants().map(({ displayName }) => displayName);
 
+  it('knows whose media comes over a link', () => {
+    expect([anna, bert].map(({ participantId }) => store.comesByLink(participantId))).toEqual([true, false]);
+    expect(store.comesByLink('@nobody:kiel.example|D')).toBeFalse();
+  });
+
   it('has the own person first and the others in the order of joining, wherever a change comes', () => {
     store.apply('participant.joined', person('jens', 'hamburg.example', 30));
     store.apply('participant.changed', { ...anna, sources: [{ source: 'camera', paused: false }] });

@@ -55,6 +55,12 @@ export class ConferenceStore {
     return this.#links().get(serverName);
   }
 
+  /** Whether somebody's media comes from another organisation, over the link between the two. */
+  comesByLink(participantId: string): boolean {
+    const there = this.participant(participantId)?.organisation;
+    return there !== undefined && there !== this.participant(this.me())?.organisation;
+  }
+
   load(snapshot: ConferenceSnapshot): void {
     this.roomId.set(snapshot.roomId);
     this.title.set(snapshot.title);

@@ -20,6 +20,11 @@ import { StreamIds } from './stream-ids.ts';
 const HEAL_MS = 2_000;
 /** So many ICE restarts in a row, then new transports. */
 const MAX_ICE_RESTARTS = 2;
+/**
+ * What came over a link is played this late, in ms. The browser plans for retransmissions on its own line only; on the
+ * link a lost packet may be missed as late as with the next picture, 50 ms after. What comes later than planned is lost.
+ */
+const LINK_JITTER_BUFFER_MS = 100;
 
 export type Requester = <M extends Exclude<Method, 'hello'>>(method: M, params: Params<M>) => Promise<Result<M>>;
 
@@ -246,7 +251,8 @@ export class MediaEngine {
     });
   }
 
-  async added(data: NotificationData<'consumer.added'>): Promise<void> {
+  /** @param byLink whether it comes from another organisation */
+  async added(data: NotificationData<'consumer.added'>, byLink: boolean): Promise<void> {
     const open = this.#open;
     if (!open) return;
     markFirst('firstConsumer');
@@ -268,6 +274,7 @@ export class MediaEngine {
       consumer.close();
       return;
     }
+    if (byLink && consumer.rtpReceiver) consumer.rtpReceiver.jitterBufferTarget = LINK_JITTER_BUFFER_MS;
     const key = mediaKey(participantId, source);
     this.#consumers.get(key)?.consumer.close();
     this.#consumers.set(key, {
