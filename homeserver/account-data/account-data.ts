@@ -4,12 +4,12 @@
  * @see Matrix specification, client-server API, "Client Config", "Room Tagging", "Ignoring Users"
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { LRUCache } from 'lru-cache';
 import { DEPTH, isJsonObject, member, parseLong, parseWithAnyNumbers } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import type { Database, Tx } from '../database/database.ts';
 import { MatrixError } from '../errors.ts';
 import { ACCOUNT_DATA_BYTES, ACCOUNT_DATA_ENTRY_BYTES, GUEST_ACCOUNT_DATA_BYTES } from '../limits.ts';
-import { Lru } from '../rooms/lru.ts';
 import type { Notifier } from '../stream/notifier.ts';
 import { Newest } from '../stream/newest.ts';
 import type { Positions } from '../stream/positions.ts';
@@ -50,7 +50,7 @@ export class AccountData {
   readonly #db: Database;
   readonly #positions: Positions;
   readonly #notifier: Notifier;
-  readonly #ignored = new Lru<string, ReadonlySet<string>>(CACHED_IGNORED);
+  readonly #ignored = new LRUCache<string, ReadonlySet<string>>({ max: CACHED_IGNORED });
   readonly #newest: Newest;
   readonly #isGuest: (userId: string) => Promise<boolean>;
   /** What was read before the last change is not kept. */

@@ -6,8 +6,8 @@
  *
  * @see Matrix specification, client-server API, "Account locking", "Account suspension", "Guest Access"
  */
+import { LRUCache } from 'lru-cache';
 import { MatrixError } from '../errors.ts';
-import { Lru } from '../rooms/lru.ts';
 import type { LocalRights, RoomAct } from '../rooms/ports.ts';
 import type { Account, Accounts } from './accounts.ts';
 
@@ -18,7 +18,7 @@ const NOT_FOR_GUESTS: ReadonlySet<RoomAct> = new Set(['create', 'invite', 'knock
 
 export class Standing implements LocalRights {
   readonly #accounts: Accounts;
-  readonly #known = new Lru<string, Flags>(CACHED);
+  readonly #known = new LRUCache<string, Flags>({ max: CACHED });
   /** What was read before the last change is not kept. */
   #generation = 0;
 

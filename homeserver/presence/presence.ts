@@ -3,11 +3,11 @@
  *
  * @see Matrix specification, client-server API, "Presence"; server-server API, "Presence"
  */
+import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import { isUserId, serverOf } from '../../federation/event.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import type { Edus } from '../federation-api/edus.ts';
-import { Lru } from '../rooms/lru.ts';
 import type { Sender } from '../rooms/ports.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 import type { Notifier } from '../stream/notifier.ts';
@@ -61,9 +61,9 @@ const eduSchema = z.looseObject({
 
 export class Presence {
   readonly #options: PresenceOptions;
-  readonly #users = new Lru<string, UserPresence>(USERS);
+  readonly #users = new LRUCache<string, UserPresence>({ max: USERS });
   /** What servers said of users who are in no room that we know: it may come before the room that somebody enters. */
-  readonly #early = new Lru<string, Omit<UserPresence, 'position'>>(EARLY);
+  readonly #early = new LRUCache<string, Omit<UserPresence, 'position'>>({ max: EARLY });
   /** Positions of changes, so that a sync need not look at everybody. */
   #changes: { position: number; userId: string }[] = [];
   /** When local users were last seen to sync, and whether a request of theirs waits now. */

@@ -3,11 +3,11 @@
  *
  * @see Matrix specification, client-server API, "Push Rules", "Conditions"
  */
+import { LRUCache } from 'lru-cache';
 import { isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
 import { isImpartial } from './default-rules.ts';
 import type { PushRule, RuleSet } from './default-rules.ts';
-import { Lru } from '../rooms/lru.ts';
 import { matchesWhole, matchesWords, MAX_PATTERN, newBudget } from './glob.ts';
 import type { Budget } from './glob.ts';
 
@@ -164,7 +164,7 @@ export function property(event: JsonObject, path: string): JsonValue | undefined
   return value;
 }
 
-const parsed = new Lru<string, readonly string[]>(1_000);
+const parsed = new LRUCache<string, readonly string[]>({ max: 1_000 });
 
 function names(path: string): readonly string[] {
   const known = parsed.get(path);

@@ -1,11 +1,11 @@
 /** The push rules of users: what they changed of the rules that everybody has, and their own. */
+import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import { canonicalJsonWithAnyNumbers, isJsonObject } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import type { AccountData } from '../account-data/account-data.ts';
 import { MatrixError } from '../errors.ts';
 import { PUSH_RULES as MAX_RULES, PUSH_RULES_BYTES as MAX_BYTES } from '../limits.ts';
-import { Lru } from '../rooms/lru.ts';
 import { defaultRules, KINDS, MASTER } from './default-rules.ts';
 import type { PushRule, RuleKind, RuleSet } from './default-rules.ts';
 
@@ -40,7 +40,7 @@ export interface NewRule {
 
 export class PushRules {
   readonly #accountData: AccountData;
-  readonly #cache = new Lru<string, RuleSet>(CACHED);
+  readonly #cache = new LRUCache<string, RuleSet>({ max: CACHED });
   /** What was read before the last change is not kept. */
   #generation = 0;
 

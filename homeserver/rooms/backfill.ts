@@ -1,9 +1,9 @@
 /** Fetches history that we lack from the other servers of a room when somebody looks for it. */
+import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import { isCreate } from '../../federation/event.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import { gapsBefore } from './gaps.ts';
-import { Lru } from './lru.ts';
 import type { Members } from './members.ts';
 import type { RemoteRooms } from './ports.ts';
 import type { Receiver } from './receive.ts';
@@ -38,7 +38,7 @@ const KNOWN_ENDS = 1000;
 export class Backfill {
   readonly #deps: BackfillDeps;
   /** Events before which nobody has more, and until when nobody is asked for it. */
-  readonly #ends = new Lru<string, number>(KNOWN_ENDS);
+  readonly #ends = new LRUCache<string, number>({ max: KNOWN_ENDS });
   /** What is being fetched, by the event before which it belongs. */
   readonly #running = new Map<string, Promise<Fetched>>();
   /** The lowest position of history. */

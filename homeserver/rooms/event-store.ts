@@ -1,4 +1,5 @@
 /** Events as they are stored: the signed text, the three flags, and the state groups around each. */
+import { LRUCache } from 'lru-cache';
 import type { Pdu } from '../../federation/event.ts';
 import { canonicalJson, parseStrict } from '../../federation/json.ts';
 import { DEFAULT_ROOM_VERSION, roomVersion } from '../../federation/room-versions.ts';
@@ -12,7 +13,6 @@ import { wordsWrites } from '../search/index-words.ts';
 import { stickyWrite } from '../sticky-events/sticky.ts';
 import { besidePlace } from '../stream/tokens.ts';
 import type { Place } from '../stream/tokens.ts';
-import { Lru } from './lru.ts';
 import { redactedEvent, signedForm } from './stored-event.ts';
 import type { StoredEvent } from './stored-event.ts';
 
@@ -42,7 +42,10 @@ const SHOWN = `NOT rejected AND NOT soft_failed AND NOT outlier AND type <> '${D
 
 export class EventStore {
   readonly #db: Database;
-  readonly #cache = new Lru<string, StoredEvent>(CACHED_CHARACTERS, ({ pdu }) => JSON.stringify(pdu).length);
+  readonly #cache = new LRUCache<string, StoredEvent>({
+    maxSize: CACHED_CHARACTERS,
+    sizeCalculation: ({ pdu }) => JSON.stringify(pdu).length,
+  });
   /** Grows with each redaction: what was read before one may be out of date, and is not kept. */
   #redactions = 0;
 

@@ -1,5 +1,5 @@
+import { LRUCache } from 'lru-cache';
 import { FORKED_STATE_KEYS, FORKED_STATE_KEYS_A_SECOND } from '../limits.ts';
-import { Lru } from './lru.ts';
 import type { Room } from './room.ts';
 import { differences } from './state-changes.ts';
 import type { State } from './state-store.ts';
@@ -12,7 +12,7 @@ const REMEMBERED = 10_000;
  * off for a day fits in; who makes forks without end is taken as slowly as it costs no more than others notice.
  */
 export class ForkBudget {
-  readonly #left = new Lru<string, { keys: number; at: number }>(REMEMBERED);
+  readonly #left = new LRUCache<string, { keys: number; at: number }>({ max: REMEMBERED });
 
   /** Whether a server has to wait. */
   isUsedUp(roomId: string, server: string): boolean {

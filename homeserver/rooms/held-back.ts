@@ -1,4 +1,4 @@
-import { Lru } from './lru.ts';
+import { LRUCache } from 'lru-cache';
 
 /** After the first failure, in ms; each time twice as long, up to the last. */
 const FIRST_PAUSE_MS = 2_000;
@@ -10,7 +10,7 @@ const REMEMBERED = 10_000;
  * its events that need nothing are taken as ever, the others are kept and tried again later.
  */
 export class HeldBack {
-  readonly #failures = new Lru<string, { count: number; until: number }>(REMEMBERED);
+  readonly #failures = new LRUCache<string, { count: number; until: number }>({ max: REMEMBERED });
 
   has(roomId: string, origin: string): boolean {
     return (this.#failures.get(keyOf(roomId, origin))?.until ?? 0) > Date.now();

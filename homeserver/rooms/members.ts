@@ -1,8 +1,8 @@
 /** Who is in which room: an index over the current state of all rooms. */
+import { LRUCache } from 'lru-cache';
 import { serverOf } from '../../federation/event.ts';
 import type { Database } from '../database/database.ts';
 import type { Write } from '../database/writes.ts';
-import { Lru } from './lru.ts';
 
 export type Membership = 'join' | 'invite' | 'leave' | 'ban' | 'knock';
 
@@ -29,7 +29,7 @@ const HEROES = 6;
 
 export class Members {
   readonly #db: Database;
-  readonly #servers = new Lru<string, readonly string[]>(CACHED_ROOMS);
+  readonly #servers = new LRUCache<string, readonly string[]>({ max: CACHED_ROOMS });
   #generation = 0;
 
   constructor(db: Database) {

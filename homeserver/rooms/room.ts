@@ -1,4 +1,5 @@
 /** The room as it is now: version, forward extremities and current state. */
+import { LRUCache } from 'lru-cache';
 import { stateKey } from '../../federation/auth-rules.ts';
 import { roomVersion } from '../../federation/room-versions.ts';
 import type { RoomVersion } from '../../federation/room-versions.ts';
@@ -6,7 +7,6 @@ import type { Pdu } from '../../federation/event.ts';
 import type { Database, Tx } from '../database/database.ts';
 import { writeTogether } from '../database/writes.ts';
 import type { Write } from '../database/writes.ts';
-import { Lru } from './lru.ts';
 import type { State, StateStore } from './state-store.ts';
 import type { EventStore } from './event-store.ts';
 import { signedForm } from './stored-event.ts';
@@ -30,7 +30,11 @@ export class RoomTable {
   readonly #db: Database;
   readonly #events: EventStore;
   readonly #states: StateStore;
-  readonly #cache = new Lru<string, Room>(CACHED_ENTRIES, (room) => room.state.map.size + 1);
+  readonly #cache = new LRUCache<string, Room>({
+    maxSize: CACHED_ENTRIES,
+    // What is larger than the limit is kept too, alone.
+    sizeCalculation: ({ state }) => Math.min(state.map.size + 1, CACHED_ENTRIES),
+  });
 
   constructor(db: Database, events: EventStore, states: StateStore) {
     this.#db = db;

@@ -2,12 +2,12 @@
  * State of rooms at their events. A state group is the group before it and what differs; a group whose chain would
  * become too long is written out in full.
  */
+import { LRUCache } from 'lru-cache';
 import { splitStateKey, stateKey } from '../../federation/auth-rules.ts';
 import type { StateKey } from '../../federation/auth-rules.ts';
 import type { Database, Tx } from '../database/database.ts';
 import { writeTogether } from '../database/writes.ts';
 import type { Write } from '../database/writes.ts';
-import { Lru } from './lru.ts';
 
 /** Event ids by state key. */
 export type StateMap = ReadonlyMap<StateKey, string>;
@@ -26,9 +26,12 @@ const GROUP_BLOCK = 200;
 
 export class StateStore {
   readonly #db: Database;
-  readonly #cache = new Lru<number, StateMap>(CACHED_ENTRIES, (map) => map.size + 1);
+  readonly #cache = new LRUCache<number, StateMap>({
+    maxSize: CACHED_ENTRIES,
+    sizeCalculation: ({ size }) => Math.min(size + 1, CACHED_ENTRIES),
+  });
   /** Lengths of chains. */
-  readonly #chains = new Lru<number, number>(CACHED_CHAINS);
+  readonly #chains = new LRUCache<number, number>({ max: CACHED_CHAINS });
   readonly #groups: number[] = [];
   #taking: Promise<void> | undefined;
 

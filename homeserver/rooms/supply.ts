@@ -2,13 +2,13 @@
  * What other servers are asked for so that one event gets its place, never in a room's turn: for a limited time, with a
  * limited number of requests, and nobody again who did not answer.
  */
+import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import { EVENT_REQUESTS, EVENT_REQUESTS_TO_ONE, ROOM_REQUESTS_AT_ONCE } from '../limits.ts';
 import { eventId } from '../../federation/event.ts';
 import type { Pdu } from '../../federation/event.ts';
 import type { RoomVersion } from '../../federation/room-versions.ts';
 import { MatrixError } from '../errors.ts';
-import { Lru } from './lru.ts';
 import type { RemoteRooms, RemoteState } from './ports.ts';
 
 /** Thrown for an event whose place in the history could not be found out. */
@@ -26,7 +26,7 @@ const SILENT_SERVERS = 1_000;
 
 /** What all supplies know of the servers and of each other. */
 export class Askers {
-  readonly #silentUntil = new Lru<string, number>(SILENT_SERVERS);
+  readonly #silentUntil = new LRUCache<string, number>({ max: SILENT_SERVERS });
   readonly #requests = new Map<string, number>();
 
   /** Whom to ask of some servers, in this order: those that lately did not answer come last. */

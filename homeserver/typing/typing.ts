@@ -3,13 +3,13 @@
  *
  * @see Matrix specification, client-server API, "Typing Notifications"; server-server API, "Typing Notifications"
  */
+import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import { serverOf } from '../../federation/event.ts';
 import { addToJoinedRoom } from '../client-api/sync/part.ts';
 import { wants, wantsRoom } from '../client-api/sync/filter.ts';
 import type { SyncPart } from '../client-api/sync/part.ts';
 import type { Edus } from '../federation-api/edus.ts';
-import { Lru } from '../rooms/lru.ts';
 import type { Sender } from '../rooms/ports.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { Notifier } from '../stream/notifier.ts';
@@ -45,7 +45,7 @@ const eduSchema = z.looseObject({
 
 export class Typing {
   readonly #options: TypingOptions;
-  readonly #rooms = new Lru<string, RoomTyping>(ROOMS);
+  readonly #rooms = new LRUCache<string, RoomTyping>({ max: ROOMS });
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #unsubscribe: () => void;
 

@@ -3,9 +3,9 @@
  *
  * @see Matrix specification, client-server API, "Lazy-loading room members"
  */
+import { LRUCache } from 'lru-cache';
 import { splitStateKey, stateKey } from '../../../federation/auth-rules.ts';
 import type { StateKey } from '../../../federation/auth-rules.ts';
-import { Lru } from '../../rooms/lru.ts';
 
 /** Devices whose memberships are remembered, and memberships of all of them. What is forgotten is told again. */
 const DEVICES = 10_000;
@@ -13,8 +13,8 @@ const MEMBERS = 100_000;
 
 export class LazyMembers {
   /** Event ids by the number of what a device has got since its first sync, the room and the user. */
-  readonly #told = new Lru<string, string>(MEMBERS);
-  readonly #lives = new Lru<string, number>(DEVICES);
+  readonly #told = new LRUCache<string, string>({ max: MEMBERS });
+  readonly #lives = new LRUCache<string, number>({ max: DEVICES });
   #lastLife = 0;
 
   /** The first sync of a device: it has nothing yet. */

@@ -46,7 +46,7 @@ export interface Report {
   readonly errors: number;
   /** In ms; `own` without the time in which the target waited for a processor that others used. */
   readonly longestStallMs: { readonly monitored: number; readonly own: number };
-  /** In MiB. `live` is what is left after a collection of garbage. */
+  /** In MiB. `live` is what is left after a collection of garbage, without the bounded caches. */
   readonly memory: {
     readonly live: { readonly before: number; readonly after: number };
     readonly rss: { readonly before: number; readonly peak: number; readonly after: number };
@@ -55,7 +55,7 @@ export interface Report {
   readonly ok: boolean;
 }
 
-/** Caches fill in the beginning: what is kept then is no leak. Of the whole time, and at most, in ms. */
+/** Code is loaded and compiled in the beginning: what is kept then is no leak. Of the whole time, and at most, in ms. */
 const WARM_UP = { share: 0.2, atMostMs: 30_000 };
 const MEND_EVERY = 400;
 /** So much more memory than before may be held in the end, and how long it may take to get back there. */

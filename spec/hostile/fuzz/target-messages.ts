@@ -29,7 +29,7 @@ export interface Usage {
   /** Of the process. */
   readonly rss: number;
   readonly peakRss: number;
-  /** What lives after a collection of garbage: heap, and buffers beside it. */
+  /** What lives after a collection of garbage with empty caches: heap, and buffers beside it. */
   readonly live: number;
   /** The longest stall of the event loop, as `monitorEventLoopDelay` has it. */
   readonly longestStall: number;

@@ -4,6 +4,7 @@
  */
 import express from 'express';
 import type { Application } from 'express';
+import { LRUCache } from 'lru-cache';
 import { pino } from 'pino';
 import { startHomeservers } from '../../support/homeservers.ts';
 import { MediaServer } from '../kit/media-server.ts';
@@ -27,6 +28,7 @@ process.on('uncaughtException', (error, origin) => {
 
 const log = pino({ level: 'error' }, { write: (line: string) => tell({ type: 'error', what: line.trim() }) });
 const apps = new Set<Application>();
+const caches = new Set<LRUCache<object, object>>();
 const stalls = new Stalls((ms) => tell({ type: 'stall', ms: Math.round(ms) }));
 const undo: (() => Promise<unknown>)[] = [];
 let peakRss = 0;
@@ -39,6 +41,7 @@ process.on('message', (order: TargetOrder) => {
 });
 
 rememberApps();
+rememberCaches();
 try {
   tell({ type: 'ready', place: await start(process.argv[2] as TargetKind, process.argv[3] ?? '{}') });
 } catch (error) {
@@ -73,6 +76,8 @@ function answer(order: 'usage' | 'reset'): void {
   const rss = process.memoryUsage.rss();
   // Collecting everything at once stalls as well, but it is not the attacker's doing.
   stalls.stop();
+  // They are bounded and fill for long: what is left without them is what could grow for ever.
+  for (const cache of caches) cache.clear();
   for (let times = 0; times < 2; times += 1) globalThis.gc?.();
   const { heapUsed, external } = process.memoryUsage();
   stalls.start();
@@ -98,6 +103,14 @@ function rememberApps(): void {
     apps.add(this);
     return use.apply(this, handlers);
   } as typeof use;
+}
+
+function rememberCaches(): void {
+  const { set } = LRUCache.prototype;
+  LRUCache.prototype.set = function (this: LRUCache<object, object>, ...entry: Parameters<typeof set>) {
+    caches.add(this);
+    return set.apply(this, entry);
+  } as typeof set;
 }
 
 function routesOf(router: Listing, below = ''): Route[] {
