@@ -3,7 +3,7 @@ import { BlockList, isIP, isIPv4 } from 'node:net';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { isServerName } from '../federation/identifiers.ts';
-import type { MediaConfig } from './media/index.ts';
+import type { MediaConfig } from './features/media/index.ts';
 
 export interface Address {
   readonly host: string;

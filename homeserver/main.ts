@@ -1,8 +1,8 @@
 /** The homeserver process: settings from the environment, start, and an orderly end. */
 import { flushCompileCache } from 'node:module';
 import { ConfigError, loadConfig } from './config.ts';
-import { createLog } from './log.ts';
-import { startHomeserver } from './server.ts';
+import { createLog } from './base/log.ts';
+import { startHomeserver } from './app/server.ts';
 
 /** An end that takes longer than this is not orderly any more, in ms. */
 const END_PATIENCE_MS = 10_000;

@@ -1,8 +1,8 @@
 /** People of this homeserver: who they are at the identity provider, those with a password, and guests. */
 import { displayName as shownName } from '../../protocol/display-text.ts';
 import type { Database } from '../database/database.ts';
-import { MatrixError, tooMuchKept } from '../errors.ts';
-import { FILTERS_BYTES } from '../limits.ts';
+import { MatrixError, tooMuchKept } from '../base/errors.ts';
+import { FILTERS_BYTES } from '../base/limits.ts';
 import { GUEST_PREFIX, MAX_LOCALPART_BYTES, toLocalpart } from './localpart.ts';
 import { randomBase32 } from './secrets.ts';
 

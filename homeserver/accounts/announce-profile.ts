@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Rooms } from '../rooms/rooms.ts';
+import type { Rooms } from '../engine/rooms/rooms.ts';
 import type { Profiles } from './profiles.ts';
 
 /**

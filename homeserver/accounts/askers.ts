@@ -9,7 +9,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Matter } from '../../federation/client.ts';
-import { MatrixError } from '../errors.ts';
+import { MatrixError } from '../base/errors.ts';
 import type { Requester } from './sessions.ts';
 import { notForGuests } from './standing.ts';
 

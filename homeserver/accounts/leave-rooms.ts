@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Rooms } from '../rooms/rooms.ts';
+import type { Rooms } from '../engine/rooms/rooms.ts';
 import type { Accounts } from './accounts.ts';
 
 /** Takes users whose account has ended out of all rooms, and takes back what stands between. */

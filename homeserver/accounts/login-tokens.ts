@@ -1,5 +1,5 @@
 /** The tokens by which a finished log-in at the identity provider becomes a session. */
-import { ExpiringMap } from './expiring-map.ts';
+import { ExpiringMap } from '../base/expiring-map.ts';
 import { hashSecret, newSecret } from './secrets.ts';
 
 /** In ms. */

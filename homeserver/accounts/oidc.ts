@@ -8,7 +8,7 @@ import * as oidc from 'openid-client';
 import type { Logger } from 'pino';
 import type { OidcConfig } from '../config.ts';
 import type { Identity } from './accounts.ts';
-import { ExpiringMap } from './expiring-map.ts';
+import { ExpiringMap } from '../base/expiring-map.ts';
 import { hashSecret, newSecret } from './secrets.ts';
 
 export type LoginFailure =

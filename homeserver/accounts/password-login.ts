@@ -1,7 +1,7 @@
 /** Checks of passwords, with limits for those who guess. */
 import { RateLimiterMemory } from 'rate-limiter-flexible';
-import { MatrixError } from '../errors.ts';
-import { addressKey } from '../rate-limits.ts';
+import { MatrixError } from '../base/errors.ts';
+import { addressKey } from '../base/rate-limits.ts';
 import type { Account, Accounts } from './accounts.ts';
 import type { Passwords } from './passwords.ts';
 

@@ -1,6 +1,6 @@
 /** Hashes of passwords: scrypt, with bounded work at one time. */
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
-import { MatrixError } from '../errors.ts';
+import { MatrixError } from '../base/errors.ts';
 
 /** Longer passwords are refused: they would only cost time. */
 export const MAX_PASSWORD = 512;

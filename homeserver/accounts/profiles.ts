@@ -6,9 +6,9 @@
 import { canonicalJsonWithAnyNumbers, parseWithAnyNumbers } from '../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
 import type { Database, Tx } from '../database/database.ts';
-import { MatrixError } from '../errors.ts';
-import { PROFILE_BYTES } from '../limits.ts';
-import { GUEST_FIELD } from '../names.ts';
+import { MatrixError } from '../base/errors.ts';
+import { PROFILE_BYTES } from '../base/limits.ts';
+import { GUEST_FIELD } from '../base/names.ts';
 import type { Accounts } from './accounts.ts';
 
 /** Bounds of the specification, in bytes. */

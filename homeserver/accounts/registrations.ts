@@ -4,7 +4,7 @@
  *
  * @see Matrix specification, client-server API, "User-Interactive Authentication API"
  */
-import { ExpiringMap } from './expiring-map.ts';
+import { ExpiringMap } from '../base/expiring-map.ts';
 
 /** What a request to register says. Passwords are kept as hashes only. */
 export interface Wishes {

@@ -1,7 +1,7 @@
 import type { FederationClient } from '../../federation/client.ts';
 import { serverOf } from '../../federation/identifiers.ts';
 import type { JsonObject } from '../../federation/json.ts';
-import { askServer } from '../federation-api/ask.ts';
+import { askServer } from '../engine/federation/ask.ts';
 
 /** A profile has at most 64 KiB, in whatever way it is written. */
 const MAX_PROFILE_BYTES = 128 * 1024;

@@ -1,5 +1,5 @@
 import type { Request, RequestHandler } from 'express';
-import { MatrixError } from '../errors.ts';
+import { MatrixError } from '../base/errors.ts';
 import type { Sessions } from './sessions.ts';
 
 /** Longer than any token that we make. */

@@ -6,8 +6,8 @@
  */
 import type { JsonObject } from '../../federation/json.ts';
 import type { Database } from '../database/database.ts';
-import { MatrixError } from '../errors.ts';
-import type { Rooms } from '../rooms/rooms.ts';
+import { MatrixError } from '../base/errors.ts';
+import type { Rooms } from '../engine/rooms/rooms.ts';
 import type { Accounts } from './accounts.ts';
 
 export interface ServerNoticesOptions {

@@ -1,7 +1,7 @@
 /** Sessions: the devices that people are logged in with and the tokens of these. */
 import type { Database, Tx } from '../database/database.ts';
-import { MatrixError, tooMuchKept } from '../errors.ts';
-import { DEVICES, GUEST_DEVICES } from '../limits.ts';
+import { MatrixError, tooMuchKept } from '../base/errors.ts';
+import { DEVICES, GUEST_DEVICES } from '../base/limits.ts';
 import type { Accounts } from './accounts.ts';
 import { hashSecret, newSecret, randomBase32 } from './secrets.ts';
 import { TokenCache } from './token-cache.ts';

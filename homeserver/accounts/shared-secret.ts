@@ -1,7 +1,7 @@
 /** Accounts made by who knows a secret of the server, as Synapse's `register_new_matrix_user` does it. */
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { MatrixError } from '../errors.ts';
-import { ExpiringMap } from './expiring-map.ts';
+import { MatrixError } from '../base/errors.ts';
+import { ExpiringMap } from '../base/expiring-map.ts';
 import { hashSecret, newSecret } from './secrets.ts';
 
 const NONCE_LIFE_MS = 60_000;

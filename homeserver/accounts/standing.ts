@@ -7,8 +7,8 @@
  * @see Matrix specification, client-server API, "Account locking", "Account suspension", "Guest Access"
  */
 import { LRUCache } from 'lru-cache';
-import { MatrixError } from '../errors.ts';
-import type { LocalRights, RoomAct } from '../rooms/ports.ts';
+import { MatrixError } from '../base/errors.ts';
+import type { LocalRights, RoomAct } from '../engine/rooms/ports.ts';
 import type { Account, Accounts } from './accounts.ts';
 
 type Flags = Pick<Account, 'guest' | 'suspended' | 'locked' | 'deactivated'>;

@@ -4,9 +4,9 @@
  * @see Matrix specification, client-server API, "User-Interactive Authentication API"
  */
 import { z } from 'zod';
-import { MatrixError } from '../errors.ts';
+import { MatrixError } from '../base/errors.ts';
 import type { Accounts } from './accounts.ts';
-import { ExpiringMap } from './expiring-map.ts';
+import { ExpiringMap } from '../base/expiring-map.ts';
 import { MAX_PASSWORD } from './passwords.ts';
 import type { PasswordLogin } from './password-login.ts';
 import { newSecret } from './secrets.ts';

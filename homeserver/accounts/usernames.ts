@@ -1,5 +1,5 @@
 /** Which names people may choose when they make an account. */
-import { MatrixError } from '../errors.ts';
+import { MatrixError } from '../base/errors.ts';
 import { GUEST_PREFIX } from './localpart.ts';
 
 const MAX_USER_ID_BYTES = 255;

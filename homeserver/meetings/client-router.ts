@@ -10,13 +10,13 @@ import {
 } from '../../protocol/client-api.ts';
 import type { LinkList, Meeting, MeetingDetails } from '../../protocol/client-api.ts';
 import type { Accounts } from '../accounts/accounts.ts';
-import { cookie } from '../accounts/cookies.ts';
+import { cookie } from '../base/cookies.ts';
 import { newSecret } from '../accounts/secrets.ts';
 import type { Sessions } from '../accounts/sessions.ts';
 import type { Standing } from '../accounts/standing.ts';
-import { parameter, parseBody, requesterOf } from '../client-api/parse.ts';
-import { MatrixError } from '../errors.ts';
-import type { Rooms } from '../rooms/rooms.ts';
+import { parameter, parseBody, requesterOf } from '../base/parse.ts';
+import { MatrixError } from '../base/errors.ts';
+import type { Rooms } from '../engine/rooms/rooms.ts';
 import { letsGuestsIn } from './conference/admission.ts';
 import type { GuestLink, GuestLinks } from './guest-links.ts';
 import type { Inviting } from './inviting.ts';

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { idSchema } from '../../protocol/media.ts';
 import { FederationError } from '../../federation/client.ts';
 import { type SfuClient, SfuError } from '../../sfu/client.ts';
-import { MatrixError } from '../errors.ts';
+import { MatrixError } from '../base/errors.ts';
 import type { Conferences } from './conference/conferences.ts';
 import type { Link } from './conference/link.ts';
 import { LinkError } from './conference/link-error.ts';

@@ -1,8 +1,8 @@
 /** Invitation links: whoever has one may enter the meeting, without an account as a guest. */
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import type { Database } from '../database/database.ts';
-import { tooMuchKept } from '../errors.ts';
-import { LINKS_OF_MEETING } from '../limits.ts';
+import { tooMuchKept } from '../base/errors.ts';
+import { LINKS_OF_MEETING } from '../base/limits.ts';
 
 export interface GuestLink {
   linkId: string;

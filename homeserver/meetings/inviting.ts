@@ -8,10 +8,10 @@ import { serverOf } from '../../federation/event.ts';
 import { isUserId, withLowerServer } from '../../protocol/matrix-id.ts';
 import type { InvitationOutcome, InvitationResult } from '../../protocol/session.ts';
 import type { Accounts } from '../accounts/accounts.ts';
-import { MatrixError } from '../errors.ts';
-import type { Rooms } from '../rooms/rooms.ts';
+import { MatrixError } from '../base/errors.ts';
+import type { Rooms } from '../engine/rooms/rooms.ts';
 import type { Organisations } from './organisations.ts';
-import { unexpected } from '../log.ts';
+import { unexpected } from '../base/log.ts';
 
 /** People are answered after this time at the latest, in ms. */
 const ANSWER_MS = 5_000;

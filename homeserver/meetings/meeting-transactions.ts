@@ -1,6 +1,6 @@
 /** Makes a meeting once for each transaction id of a user, however often the request comes. */
 import type { Database } from '../database/database.ts';
-import { Serial } from '../rooms/serial.ts';
+import { Serial } from '../base/serial.ts';
 
 /** Nobody tries again later than this, in ms. */
 const KEPT_MS = 24 * 60 * 60 * 1000;

@@ -2,7 +2,7 @@
 import { serverOf, type Pdu } from '../../federation/event.ts';
 import { displayName } from '../../protocol/display-text.ts';
 import { GUEST_PREFIX } from '../accounts/localpart.ts';
-import { GUEST_FIELD } from '../names.ts';
+import { GUEST_FIELD } from '../base/names.ts';
 
 /** The localpart of a user id: what stands between `@` and the first `:`. */
 export function localpartOf(userId: string): string {

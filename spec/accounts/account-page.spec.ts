@@ -1,4 +1,4 @@
-import { MatrixError } from '../../homeserver/errors.ts';
+import { MatrixError } from '../../homeserver/base/errors.ts';
 import { Browser } from './identity-provider.ts';
 import { SERVER_NAME, startHome } from './support.ts';
 import type { TestHome } from './support.ts';

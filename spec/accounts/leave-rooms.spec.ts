@@ -1,10 +1,10 @@
 import { Standing } from '../../homeserver/accounts/standing.ts';
 import { createSigningKey, generateSeed } from '../../federation/signing.ts';
 import { RoomLeaver } from '../../homeserver/accounts/leave-rooms.ts';
-import { createLog } from '../../homeserver/log.ts';
-import { Rooms } from '../../homeserver/rooms/rooms.ts';
-import { Notifier } from '../../homeserver/stream/notifier.ts';
-import { Positions } from '../../homeserver/stream/positions.ts';
+import { createLog } from '../../homeserver/base/log.ts';
+import { Rooms } from '../../homeserver/engine/rooms/rooms.ts';
+import { Notifier } from '../../homeserver/engine/stream/notifier.ts';
+import { Positions } from '../../homeserver/engine/stream/positions.ts';
 import { SERVER_NAME, startHome } from './support.ts';
 
 describe('Somebody whose account has ended', () => {

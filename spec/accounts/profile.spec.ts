@@ -3,9 +3,9 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
 import type { RequestHandler } from 'express';
-import { errorHandler } from '../../homeserver/errors.ts';
-import { accountRouter } from '../../homeserver/federation-api/account-router.ts';
-import { createLog } from '../../homeserver/log.ts';
+import { errorHandler } from '../../homeserver/base/errors.ts';
+import { accountRouter } from '../../homeserver/accounts/federation-router.ts';
+import { createLog } from '../../homeserver/base/log.ts';
 import { SERVER_NAME, startHome } from './support.ts';
 import type { Answer, TestHome } from './support.ts';
 

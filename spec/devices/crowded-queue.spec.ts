@@ -1,6 +1,6 @@
 import { OutboundQueue } from '../../federation/outbound-queue.ts';
 import { migrate, openDatabase } from '../../homeserver/database/database.ts';
-import { QueueSender, sqlQueueStore } from '../../homeserver/federation-api/sender.ts';
+import { QueueSender, sqlQueueStore } from '../../homeserver/engine/federation/sender.ts';
 import { testDatabase } from '../support/database.ts';
 
 describe('Messages that wait for a server that is down', () => {

@@ -6,10 +6,10 @@ import { Accounts } from '../../homeserver/accounts/accounts.ts';
 import { Sessions } from '../../homeserver/accounts/sessions.ts';
 import { migrate, openDatabase } from '../../homeserver/database/database.ts';
 import type { Database } from '../../homeserver/database/database.ts';
-import { Devices } from '../../homeserver/devices/devices.ts';
-import { createLog } from '../../homeserver/log.ts';
-import { Notifier } from '../../homeserver/stream/notifier.ts';
-import { Positions } from '../../homeserver/stream/positions.ts';
+import { Devices } from '../../homeserver/features/devices/devices.ts';
+import { createLog } from '../../homeserver/base/log.ts';
+import { Notifier } from '../../homeserver/engine/stream/notifier.ts';
+import { Positions } from '../../homeserver/engine/stream/positions.ts';
 import { testDatabase } from '../support/database.ts';
 import { eventually } from '../support/homeservers.ts';
 

@@ -1,6 +1,6 @@
 /** Patterns that somebody else's messages are held against cost a bounded number of steps. */
-import { matchesWhole, matchesWords, newBudget } from '../../homeserver/push/glob.ts';
-import { property } from '../../homeserver/push/evaluate.ts';
+import { matchesWhole, matchesWords, newBudget } from '../../homeserver/base/glob.ts';
+import { property } from '../../homeserver/features/push/evaluate.ts';
 import { at, startHomeservers } from '../support/homeservers.ts';
 import type { TestFederation, TestUser } from '../support/homeservers.ts';
 import { DEAR_PATTERNS } from './kit/dear-inputs.ts';

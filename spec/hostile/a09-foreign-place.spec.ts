@@ -1,6 +1,6 @@
 /** A9: nobody takes somebody else out of the call. */
 import { membershipKey } from '../../homeserver/meetings/conference/membership.ts';
-import { CALL_MEMBER } from '../../homeserver/names.ts';
+import { CALL_MEMBER } from '../../homeserver/base/names.ts';
 import { at, eventually } from '../support/homeservers.ts';
 import type { PeerRoom } from '../support/peer.ts';
 import { BUILD_TIMEOUT, workerBin } from '../sfu/support.ts';

@@ -1,5 +1,5 @@
 /** What a page says about itself is read from its head, with bounds on what is open and on how much is read. */
-import { pageSummary } from '../../homeserver/media/page-summary.ts';
+import { pageSummary } from '../../homeserver/features/media/page-summary.ts';
 
 const META = '<meta property="og:title" content="found">';
 

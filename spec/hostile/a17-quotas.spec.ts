@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { freeBasePort } from '../../deploy/quickstart/layout.ts';
 import { openDatabase } from '../../homeserver/database/database.ts';
 import type { Database } from '../../homeserver/database/database.ts';
-import { MatrixError } from '../../homeserver/errors.ts';
+import { MatrixError } from '../../homeserver/base/errors.ts';
 import {
   ACCOUNT_DATA_BYTES,
   DEHYDRATED_DATA_BYTES,
@@ -21,8 +21,8 @@ import {
   TO_DEVICE_WAITING_BYTES,
   TO_DEVICE_WAITING_OF_SENDER,
   UPLOADED_BYTES_RATE,
-} from '../../homeserver/limits.ts';
-import { rateLimits } from '../../homeserver/rate-limits.ts';
+} from '../../homeserver/base/limits.ts';
+import { rateLimits } from '../../homeserver/base/rate-limits.ts';
 import { testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { at, startHomeservers } from '../support/homeservers.ts';

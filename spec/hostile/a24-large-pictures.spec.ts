@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Sharp } from 'sharp';
-import { makeThumbnail } from '../../homeserver/media/pictures.ts';
+import { makeThumbnail } from '../../homeserver/features/media/pictures.ts';
 import { INTERLACED, picture } from './kit/dear-inputs.ts';
 
 describe('A24: a large picture', () => {

@@ -1,6 +1,6 @@
 /** Links can be seen and ended by those who may make them, and let nobody in again whom the meeting has banned. */
 import { at } from '../support/homeservers.ts';
-import { LINKS_OF_MEETING } from '../../homeserver/limits.ts';
+import { LINKS_OF_MEETING } from '../../homeserver/base/limits.ts';
 import { MeetingPlace } from './kit/meeting.ts';
 import type { Member } from './kit/meeting.ts';
 

@@ -17,15 +17,15 @@ import { requireSession } from '../../homeserver/accounts/require-session.ts';
 import { Sessions } from '../../homeserver/accounts/sessions.ts';
 import { migrate, openDatabase } from '../../homeserver/database/database.ts';
 import type { Database } from '../../homeserver/database/database.ts';
-import { errorHandler, unknownPath } from '../../homeserver/errors.ts';
-import { signedRequest } from '../../homeserver/federation-api/authenticate.ts';
-import { unprovenLimit } from '../../homeserver/rate-limits.ts';
-import { sqlKeyStore } from '../../homeserver/federation-api/key-store.ts';
-import { allowAnyOrigin, securityHeaders } from '../../homeserver/http.ts';
-import { createLog } from '../../homeserver/log.ts';
-import { mediaRepository } from '../../homeserver/media/index.ts';
-import type { MediaConfig } from '../../homeserver/media/index.ts';
-import type { Media } from '../../homeserver/media/media.ts';
+import { errorHandler, unknownPath } from '../../homeserver/base/errors.ts';
+import { signedRequest } from '../../homeserver/engine/federation/authenticate.ts';
+import { unprovenLimit } from '../../homeserver/base/rate-limits.ts';
+import { sqlKeyStore } from '../../homeserver/engine/federation/key-store.ts';
+import { allowAnyOrigin, securityHeaders } from '../../homeserver/base/http.ts';
+import { createLog } from '../../homeserver/base/log.ts';
+import { mediaRepository } from '../../homeserver/features/media/index.ts';
+import type { MediaConfig } from '../../homeserver/features/media/index.ts';
+import type { Media } from '../../homeserver/features/media/media.ts';
 import { testDatabase } from '../support/database.ts';
 
 export interface TestServer {

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { Server, ServerResponse } from 'node:http';
 import sharp from 'sharp';
-import { pageSummary } from '../../homeserver/media/page-summary.ts';
+import { pageSummary } from '../../homeserver/features/media/page-summary.ts';
 import { authority, bytes, close, json, listen, refusal, startServer } from './support.ts';
 import type { Authority, Person, TestServer } from './support.ts';
 

@@ -7,7 +7,7 @@ import {
   ownerOfKey,
   readMembership,
 } from '../../homeserver/meetings/conference/membership.ts';
-import { CALL_MEMBER } from '../../homeserver/names.ts';
+import { CALL_MEMBER } from '../../homeserver/base/names.ts';
 
 const NOW = 1_790_000_000_000;
 const bert = '@bert:luebeck.example';

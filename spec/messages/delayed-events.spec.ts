@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../federation/json.ts';
-import { createLog } from '../../homeserver/log.ts';
-import { DelayedEvents } from '../../homeserver/delayed-events/delayed-events.ts';
+import { createLog } from '../../homeserver/base/log.ts';
+import { DelayedEvents } from '../../homeserver/features/delayed-events/delayed-events.ts';
 import { at, each, startServer } from './support.ts';
 import type { Answer, Person, TestServer } from './support.ts';
 

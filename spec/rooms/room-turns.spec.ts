@@ -1,4 +1,4 @@
-import { RoomTurns } from '../../homeserver/rooms/room-turns.ts';
+import { RoomTurns } from '../../homeserver/engine/rooms/room-turns.ts';
 
 const ROOM = '!room:luebeck.example';
 

@@ -2,9 +2,9 @@ import { pino } from 'pino';
 import { createSigningKey, generateSeed } from '../../federation/signing.ts';
 import { migrate, openDatabase } from '../../homeserver/database/database.ts';
 import type { Database } from '../../homeserver/database/database.ts';
-import { Rooms } from '../../homeserver/rooms/rooms.ts';
-import { Notifier } from '../../homeserver/stream/notifier.ts';
-import { Positions } from '../../homeserver/stream/positions.ts';
+import { Rooms } from '../../homeserver/engine/rooms/rooms.ts';
+import { Notifier } from '../../homeserver/engine/stream/notifier.ts';
+import { Positions } from '../../homeserver/engine/stream/positions.ts';
 import { testDatabase } from '../support/database.ts';
 import { EVERYTHING } from '../support/rights.ts';
 

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { ConfigError, loadConfig, VARIABLES } from '../../homeserver/config.ts';
-import { addressKey } from '../../homeserver/rate-limits.ts';
+import { addressKey } from '../../homeserver/base/rate-limits.ts';
 
 const PLAIN = {
   HANSETAG_SERVER_NAME: 'hamburg.example',

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { connect } from 'node:net';
 import express from 'express';
 import { pino } from 'pino';
-import { errorHandler } from '../../homeserver/errors.ts';
+import { errorHandler } from '../../homeserver/base/errors.ts';
 
 describe('A request that is cut off in the middle', () => {
   it('is no error of the server, and does not stand as one in the log', async () => {

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import * as limits from '../../homeserver/limits.ts';
+import * as limits from '../../homeserver/base/limits.ts';
 
 const root = new URL('../../', import.meta.url);
 

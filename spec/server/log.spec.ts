@@ -1,4 +1,4 @@
-import { createLog, loggablePath } from '../../homeserver/log.ts';
+import { createLog, loggablePath } from '../../homeserver/base/log.ts';
 
 describe('The log', () => {
   it('writes of an error nothing but type, code, message, stack and causes', () => {

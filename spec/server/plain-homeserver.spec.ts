@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
 import { loadConfig } from '../../homeserver/config.ts';
-import { createLog } from '../../homeserver/log.ts';
-import { startHomeserver } from '../../homeserver/server.ts';
-import type { Homeserver } from '../../homeserver/server.ts';
+import { createLog } from '../../homeserver/base/log.ts';
+import { startHomeserver } from '../../homeserver/app/server.ts';
+import type { Homeserver } from '../../homeserver/app/server.ts';
 import { testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 

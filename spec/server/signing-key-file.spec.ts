@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadSigningKey, SigningKeyFileError } from '../../homeserver/signing-key-file.ts';
+import { loadSigningKey, SigningKeyFileError } from '../../homeserver/app/signing-key-file.ts';
 
 describe('The signing key file', () => {
   let folder: string;

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import express from 'express';
-import { ClientMissingError, staticClient } from '../../homeserver/static-client.ts';
+import { ClientMissingError, staticClient } from '../../homeserver/app/static-client.ts';
 
 describe('The server of the web client', () => {
   let folder: string;

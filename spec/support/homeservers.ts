@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { demoCertificates } from '../../deploy/demo-authority.ts';
 import { loadConfig } from '../../homeserver/config.ts';
-import { createLog } from '../../homeserver/log.ts';
-import { startHomeserver } from '../../homeserver/server.ts';
-import type { Homeserver } from '../../homeserver/server.ts';
+import { createLog } from '../../homeserver/base/log.ts';
+import { startHomeserver } from '../../homeserver/app/server.ts';
+import type { Homeserver } from '../../homeserver/app/server.ts';
 import { testDatabase } from './database.ts';
 
 type Settings = Readonly<Record<string, string>>;

@@ -1,4 +1,4 @@
-import type { LocalRights } from '../../homeserver/rooms/ports.ts';
+import type { LocalRights } from '../../homeserver/engine/rooms/ports.ts';
 
 /** For specs in which users have no accounts: everybody may do everything. */
 export const EVERYTHING: LocalRights = {

@@ -1,6 +1,6 @@
 import { at, eventually, startHomeservers } from '../support/homeservers.ts';
 import type { TestFederation, TestHomeserver, TestUser } from '../support/homeservers.ts';
-import { ruleIn } from '../../homeserver/account-data/invite-permissions.ts';
+import { ruleIn } from '../../homeserver/features/account-data/invite-permissions.ts';
 
 const TYPE = 'org.matrix.msc4155.invite_permission_config';
 

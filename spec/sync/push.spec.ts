@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { matchesWhole, matchesWords } from '../../homeserver/push/glob.ts';
+import { matchesWhole, matchesWords } from '../../homeserver/base/glob.ts';
 import { at, list, startServer } from './support.ts';
 import type { Person, TestServer } from './support.ts';
 

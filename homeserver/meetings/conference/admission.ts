@@ -2,9 +2,9 @@
  * Who may be in the conference of a room: asked before a seat is taken and again when it is, and whenever the room
  * changes in one of these respects.
  */
-import { MatrixError } from '../../errors.ts';
-import type { LocalRights } from '../../rooms/ports.ts';
-import type { Rooms } from '../../rooms/rooms.ts';
+import { MatrixError } from '../../base/errors.ts';
+import type { LocalRights } from '../../engine/rooms/ports.ts';
+import type { Rooms } from '../../engine/rooms/rooms.ts';
 
 type RoomFacts = Pick<Rooms, 'membership' | 'stateEvent' | 'serverAllowed'>;
 

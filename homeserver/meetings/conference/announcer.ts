@@ -3,8 +3,8 @@
  * newest state: a receiver takes few messages per second (see edu-budget.ts).
  */
 import type { JsonObject } from '../../../federation/json.ts';
-import { CONFERENCE_EDU } from '../../names.ts';
-import type { Sender } from '../../rooms/ports.ts';
+import { CONFERENCE_EDU } from '../../base/names.ts';
+import type { Sender } from '../../engine/rooms/ports.ts';
 import type { Conference } from './conference.ts';
 import type { LocalParticipant } from './local-participant.ts';
 

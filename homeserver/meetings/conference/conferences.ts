@@ -11,11 +11,11 @@ import { displayTitle } from '../../../protocol/display-text.ts';
 import type { ConferenceSnapshot } from '../../../protocol/session.ts';
 import type { SfuClient } from '../../../sfu/client.ts';
 import type { SfuSnapshot } from '../../../sfu/protocol.ts';
-import { MatrixError } from '../../errors.ts';
-import { CALL_MEMBER, CONFERENCE_EDU, GUEST_FIELD } from '../../names.ts';
-import type { LocalRights, Sender } from '../../rooms/ports.ts';
-import type { Rooms, StoredEvent } from '../../rooms/rooms.ts';
-import { Serial } from '../../rooms/serial.ts';
+import { MatrixError } from '../../base/errors.ts';
+import { CALL_MEMBER, CONFERENCE_EDU, GUEST_FIELD } from '../../base/names.ts';
+import type { LocalRights, Sender } from '../../engine/rooms/ports.ts';
+import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
+import { Serial } from '../../base/serial.ts';
 import type { Organisations } from '../organisations.ts';
 import { isGuest, nameIn } from '../people.ts';
 import { ADMISSION_RULES, checkAdmission } from './admission.ts';
@@ -39,7 +39,7 @@ import { Reachability } from './reachability.ts';
 import { SeatMedia } from './seat-media.ts';
 import { type Joiner, type KeptMedia, Seats } from './seats.ts';
 import { closeStrays, restoreLinks, restoreMedia } from './sfu-snapshot.ts';
-import { unexpected } from '../../log.ts';
+import { unexpected } from '../../base/log.ts';
 
 /** How long clients have to come back after a restart of the homeserver, in ms. */
 const RESTART_GRACE_MS = 20_000;

@@ -4,7 +4,7 @@ import type { RtpCapabilities } from '../../../protocol/media.ts';
 import type { Watch } from '../../../protocol/session.ts';
 import type { SfuClient } from '../../../sfu/client.ts';
 import { type LocalParticipant, type SourceKey, spatialLayerFor } from './local-participant.ts';
-import { unexpected } from '../../log.ts';
+import { unexpected } from '../../base/log.ts';
 
 export interface ConsumersDeps {
   readonly sfu: SfuClient;

@@ -17,7 +17,7 @@ import { LinkMedia } from './link-media.ts';
 import type { SourceKey } from './local-participant.ts';
 import type { Discovery, LinkHalf, Offer } from './messages.ts';
 import type { Reachability } from './reachability.ts';
-import { unexpected } from '../../log.ts';
+import { unexpected } from '../../base/log.ts';
 
 /** Times to wait before opening a link again, in ms; the last one repeats. */
 const RETRY_MS = [250, 500, 1_000, 2_000, 5_000, 10_000];

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { isJsonObject, type JsonObject } from '../../../federation/json.ts';
 import type { Pdu } from '../../../federation/event.ts';
 import { isTime, shownTimeSchema } from '../../../protocol/values.ts';
-import { CALL_MEMBER, GUEST_FIELD, SFU_TRANSPORT } from '../../names.ts';
+import { CALL_MEMBER, GUEST_FIELD, SFU_TRANSPORT } from '../../base/names.ts';
 
 /** A membership that nobody renewed ends after this time, in ms (the value MatrixRTC clients use). */
 export const MEMBERSHIP_EXPIRES_MS = 4 * 60 * 60 * 1000;

@@ -1,8 +1,8 @@
 /** Requests about conferences to other instances: signed, parsed, bounded. The other side is in router.ts. */
 import { FederationError, type FederationErrorCode, type Matter } from '../../../federation/client.ts';
 import type { JsonObject } from '../../../federation/json.ts';
-import { CONFERENCE_EDU } from '../../names.ts';
-import type { Sender } from '../../rooms/ports.ts';
+import { CONFERENCE_EDU } from '../../base/names.ts';
+import type { Sender } from '../../engine/rooms/ports.ts';
 import type { Organisations } from '../organisations.ts';
 import type { LinkPeers } from './link.ts';
 import { parseSourceKey } from './local-participant.ts';

@@ -8,10 +8,10 @@
  */
 import type { Logger } from 'pino';
 import type { MediaOpened } from '../../../protocol/session.ts';
-import { MatrixError } from '../../errors.ts';
-import { CALL_MEMBER } from '../../names.ts';
-import type { Rooms } from '../../rooms/rooms.ts';
-import { Serial } from '../../rooms/serial.ts';
+import { MatrixError } from '../../base/errors.ts';
+import { CALL_MEMBER } from '../../base/names.ts';
+import type { Rooms } from '../../engine/rooms/rooms.ts';
+import { Serial } from '../../base/serial.ts';
 import type { Conference, LeaveReason, Person } from './conference.ts';
 import { LocalParticipant, type Notifier } from './local-participant.ts';
 import {
@@ -24,7 +24,7 @@ import {
 } from './membership.ts';
 import type { Places } from './places.ts';
 import type { Seat, SeatMedia, StillSeated } from './seat-media.ts';
-import { unexpected } from '../../log.ts';
+import { unexpected } from '../../base/log.ts';
 
 /** Changes of one seat that may wait for their turn; a client that asks for more is refused. */
 const MAX_WAITING = 40;

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { ErrorCode, ProtocolError } from '../../../protocol/session.ts';
 import { SfuError } from '../../../sfu/client.ts';
-import { asRefusal } from '../../errors.ts';
+import { asRefusal } from '../../base/errors.ts';
 import { SeatError } from '../conference/seats.ts';
 
 /** A request that was refused for a reason that the client can tell a person. */

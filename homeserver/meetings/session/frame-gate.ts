@@ -2,7 +2,7 @@
  * How fast a client may ask. Frames are counted before they are read; what is too fast waits, and who owes too much is
  * cut off. A WebSocket library hands over all frames of a packet at once, whatever was paused meanwhile.
  */
-import { SESSION_RATE } from '../../limits.ts';
+import { SESSION_RATE } from '../../base/limits.ts';
 import type { RawData, WebSocket } from 'ws';
 
 /** How many requests may come at once; SESSION_RATE is what may go on. */

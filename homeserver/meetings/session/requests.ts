@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import type { ChatMessage, Method, Params, Result } from '../../../protocol/session.ts';
 import type { Source } from '../../../protocol/media.ts';
-import type { StoredEvent } from '../../rooms/rooms.ts';
+import type { StoredEvent } from '../../engine/rooms/rooms.ts';
 import { chatPosition, type Chat } from '../chat.ts';
 import type { Conferences } from '../conference/conferences.ts';
 import type { Session } from './session.ts';

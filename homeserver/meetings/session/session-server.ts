@@ -15,14 +15,14 @@ import {
 import { DEPTH, parseWithAnyNumbers } from '../../../federation/json.ts';
 import { displayName } from '../../../protocol/display-text.ts';
 import type { Sessions } from '../../accounts/sessions.ts';
-import { SESSIONS_OF_DEVICE } from '../../limits.ts';
+import { SESSIONS_OF_DEVICE } from '../../base/limits.ts';
 import { localpartOf } from '../people.ts';
 import type { Conferences } from '../conference/conferences.ts';
 import { ProtocolFailure, protocolError } from './failure.ts';
 import { Allowance, FrameGate } from './frame-gate.ts';
 import { requestHandlers, type RequestDeps } from './requests.ts';
 import { Session } from './session.ts';
-import { unexpected } from '../../log.ts';
+import { unexpected } from '../../base/log.ts';
 
 export const SESSION_PATH = '/_hansetag/client/v1/session';
 

@@ -10,7 +10,7 @@ import {
   type ProtocolError,
   SESSION_GRACE_MS,
 } from '../../../protocol/session.ts';
-import { KEPT_NOTIFICATION_BYTES, KEPT_NOTIFICATIONS, UNREAD_BYTES } from '../../limits.ts';
+import { KEPT_NOTIFICATION_BYTES, KEPT_NOTIFICATIONS, UNREAD_BYTES } from '../../base/limits.ts';
 import type { Notifier } from '../conference/local-participant.ts';
 import { type Notification, notification } from '../conference/notification.ts';
 

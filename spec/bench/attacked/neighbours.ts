@@ -1,6 +1,6 @@
 /** Others who use the homeserver meanwhile, and how long they wait. */
 import { eventId } from '../../../federation/event.ts';
-import { CALL_MEMBER } from '../../../homeserver/names.ts';
+import { CALL_MEMBER } from '../../../homeserver/base/names.ts';
 import { SessionClient } from '../../hostile/kit/session-client.ts';
 import { at, clientOf, eventually } from '../../support/homeservers.ts';
 import type { TestUser } from '../../support/homeservers.ts';

@@ -1,6 +1,6 @@
 /** People, rooms and things of a target's homeserver that inputs name. */
 import { randomUUID } from 'node:crypto';
-import { CALL_MEMBER } from '../../../homeserver/names.ts';
+import { CALL_MEMBER } from '../../../homeserver/base/names.ts';
 import { at, clientOf } from '../../support/homeservers.ts';
 import type { TestUser } from '../../support/homeservers.ts';
 import { registerAdmin } from '../kit/meeting.ts';

@@ -4,7 +4,7 @@ import { FederationError } from '../../../federation/client.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import { signJson } from '../../../federation/signing.ts';
 import { joinedContent, membershipKey, participantIdOf } from '../../../homeserver/meetings/conference/membership.ts';
-import { CALL_MEMBER, CONFERENCE_EDU } from '../../../homeserver/names.ts';
+import { CALL_MEMBER, CONFERENCE_EDU } from '../../../homeserver/base/names.ts';
 import type { TestFederation } from '../../support/homeservers.ts';
 import { Peer, type PeerRoom } from '../../support/peer.ts';
 

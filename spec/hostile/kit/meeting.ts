@@ -1,6 +1,6 @@
 /** A homeserver with a real media server, its people, and rooms that are meetings. */
 import { createHmac } from 'node:crypto';
-import { CALL_MEMBER } from '../../../homeserver/names.ts';
+import { CALL_MEMBER } from '../../../homeserver/base/names.ts';
 import { at, startHomeservers } from '../../support/homeservers.ts';
 import type { TestFederation, TestHomeserver, TestUser } from '../../support/homeservers.ts';
 import type { PeerRoom } from '../../support/peer.ts';

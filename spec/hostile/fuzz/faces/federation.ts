@@ -5,7 +5,7 @@ import { eventId } from '../../../../federation/event.ts';
 import type { Pdu, UnsignedPdu } from '../../../../federation/event.ts';
 import { canonicalJson, isJsonObject } from '../../../../federation/json.ts';
 import type { JsonObject } from '../../../../federation/json.ts';
-import { CALL_MEMBER, CONFERENCE_EDU } from '../../../../homeserver/names.ts';
+import { CALL_MEMBER, CONFERENCE_EDU } from '../../../../homeserver/base/names.ts';
 import type { Random } from '../../../soak/random.ts';
 import type { PeerRoom } from '../../../support/peer.ts';
 import { ConferencePeer } from '../../kit/conference-peer.ts';

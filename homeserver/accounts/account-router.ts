@@ -1,0 +1,130 @@
+/** The own account: who am I, a new password, the end. */
+import express from 'express';
+import type { RequestHandler, Router } from 'express';
+import { z } from 'zod';
+import type { Accounts } from './accounts.ts';
+import type { LoginTokens } from './login-tokens.ts';
+import { LOGIN_TOKEN_LIFE_MS } from './login-tokens.ts';
+import { MAX_PASSWORD } from './passwords.ts';
+import type { PasswordLogin } from './password-login.ts';
+import type { Sessions } from './sessions.ts';
+import type { Uia } from './uia.ts';
+import type { PasswordConfig } from '../config.ts';
+import { methods, MatrixError } from '../base/errors.ts';
+import { parameter, parseBody, requesterOf } from '../base/parse.ts';
+
+export interface AccountRouterOptions {
+  readonly accounts: Accounts;
+  readonly sessions: Sessions;
+  readonly passwordLogin: PasswordLogin;
+  readonly passwords: PasswordConfig;
+  readonly loginTokens: LoginTokens;
+  readonly uia: Uia;
+  readonly requireSession: RequestHandler;
+  readonly limitLogin: RequestHandler;
+  /** Takes somebody out of all rooms, after the account has ended. Goes on by itself. */
+  readonly leaveRooms: (userId: string) => void;
+}
+
+const passwordSchema = z.looseObject({
+  new_password: z.string().min(1).max(MAX_PASSWORD, 'is too long').optional(),
+  logout_devices: z.boolean().default(true),
+});
+const deactivateSchema = z.looseObject({ erase: z.boolean().optional() });
+
+/** Mounted at `/_matrix/client/v3`. */
+export function accountRouter(options: AccountRouterOptions): Router {
+  const { accounts, sessions, passwordLogin, passwords, uia, requireSession, limitLogin, leaveRooms } = options;
+  const router = express.Router();
+
+  methods(router, '/account/whoami', {
+    get: [
+      requireSession,
+      (_request, response) => {
+        const { userId, deviceId, guest } = requesterOf(response);
+        response.json({ user_id: userId, device_id: deviceId, is_guest: guest });
+      },
+    ],
+  });
+
+  methods(router, '/account/password', {
+    post: [
+      limitLogin,
+      requireSession,
+      async (request, response) => {
+        const { userId, deviceId } = requesterOf(response);
+        if (!passwords.login) {
+          throw new MatrixError(403, 'M_FORBIDDEN', 'Passwords are changed at the log-in service of the organisation.');
+        }
+        const body = parseBody(passwordSchema, request.body);
+        await uia.confirm(userId, { operation: 'POST /account/password', body, address: request.ip });
+        if (body.new_password === undefined) throw new MatrixError(400, 'M_MISSING_PARAM', 'new_password is missing.');
+        await accounts.setPassword(userId, await passwordLogin.hash(body.new_password));
+        if (body.logout_devices) await sessions.endAll(userId, deviceId);
+        response.json({});
+      },
+    ],
+  });
+
+  methods(router, '/account/deactivate', {
+    post: [
+      limitLogin,
+      requireSession,
+      async (request, response) => {
+        const { userId } = requesterOf(response);
+        const body = parseBody(deactivateSchema, request.body);
+        await uia.confirm(userId, { operation: 'POST /account/deactivate', body, address: request.ip });
+        await accounts.deactivate(userId);
+        await sessions.endAll(userId);
+        leaveRooms(userId);
+        response.json({ id_server_unbind_result: 'no-support' });
+      },
+    ],
+  });
+
+  return router;
+}
+
+/** Mounted at `/_matrix`: `/client/v1/login/get_token`. */
+export function loginTokenRouter({ loginTokens, uia, requireSession, limitLogin }: AccountRouterOptions): Router {
+  const router = express.Router();
+  methods(router, '/client/v1/login/get_token', {
+    post: [
+      limitLogin,
+      requireSession,
+      async (request, response) => {
+        const { userId, guest } = requesterOf(response);
+        if (guest) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests can not log in elsewhere.');
+        await uia.confirm(userId, { operation: 'POST /login/get_token', body: request.body, address: request.ip });
+        response.set('Cache-Control', 'no-store');
+        response.json({ login_token: loginTokens.issue(userId), expires_in_ms: LOGIN_TOKEN_LIFE_MS });
+      },
+    ],
+  });
+  return router;
+}
+
+/** Mounted at `/_matrix/client/v3`: what administrators, and everybody about themselves, may ask. */
+export function whoisRouter({ accounts, sessions, requireSession }: AccountRouterOptions): Router {
+  const router = express.Router();
+  methods(router, '/admin/whois/:userId', {
+    get: [
+      requireSession,
+      async (request, response) => {
+        const { userId, admin } = requesterOf(response);
+        const asked = parameter(request, 'userId');
+        if (asked !== userId && !admin) throw new MatrixError(403, 'M_FORBIDDEN', 'You are not an administrator.');
+        if ((await accounts.find(asked)) === undefined) {
+          throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.');
+        }
+        const connections = (await sessions.devices(asked)).map((device) => ({
+          ip: device.lastSeenIp ?? '',
+          last_seen: device.lastSeenAt,
+          user_agent: device.userAgent ?? '',
+        }));
+        response.json({ user_id: asked, devices: { '': { sessions: [{ connections }] } } });
+      },
+    ],
+  });
+  return router;
+}

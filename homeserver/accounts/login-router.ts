@@ -1,0 +1,157 @@
+/** Log-in, refresh and log-out of the Matrix client-server API. */
+import express from 'express';
+import type { RequestHandler, Router } from 'express';
+import { z } from 'zod';
+import { deactivated } from './accounts.ts';
+import type { Accounts } from './accounts.ts';
+import type { LoginTokens } from './login-tokens.ts';
+import { MAX_PASSWORD } from './passwords.ts';
+import type { PasswordLogin } from './password-login.ts';
+import { requireSession } from './require-session.ts';
+import type { Sessions, Tokens } from './sessions.ts';
+import { namedUser } from './user-identifier.ts';
+import type { PasswordConfig } from '../config.ts';
+import { methods, MatrixError } from '../base/errors.ts';
+import { parseBody, requesterOf } from '../base/parse.ts';
+
+export interface LoginRouterOptions {
+  readonly serverName: string;
+  readonly publicUrl: string;
+  /** Whether there is an identity provider. */
+  readonly sso: boolean;
+  readonly passwords: PasswordConfig;
+  readonly accounts: Accounts;
+  readonly sessions: Sessions;
+  readonly loginTokens: LoginTokens;
+  readonly passwordLogin: PasswordLogin;
+  readonly limitLogin: RequestHandler;
+}
+
+const token = z.string().min(1).max(200);
+export const deviceIdSchema = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,255}$/, 'must be printable and at most 255 characters long');
+export const deviceNameSchema = z.string().max(100);
+const loginSchema = z.looseObject({
+  type: z.string().max(100),
+  token: token.optional(),
+  identifier: z.looseObject({ type: z.string().max(100), user: z.string().max(300).optional() }).optional(),
+  user: z.string().max(300).optional(),
+  password: z.string().max(MAX_PASSWORD).optional(),
+  device_id: deviceIdSchema.optional(),
+  initial_device_display_name: deviceNameSchema.optional(),
+  refresh_token: z.boolean().optional(),
+});
+type LoginBody = z.output<typeof loginSchema>;
+const refreshSchema = z.looseObject({ refresh_token: token });
+
+/** Mounted at `/_matrix/client/v3`. */
+export function loginRouter(options: LoginRouterOptions): Router {
+  const { serverName, publicUrl, sso, passwords, sessions, loginTokens, limitLogin } = options;
+  // Who is locked out can at least leave.
+  const anySession = requireSession(sessions, true);
+  const router = express.Router();
+  const flows: Record<string, unknown>[] = [];
+  if (passwords.login) flows.push({ type: 'm.login.password' });
+  if (sso) flows.push({ type: 'm.login.sso' });
+  if (flows.length > 0) flows.push({ type: 'm.login.token', get_login_token: true });
+
+  methods(router, '/login', {
+    get: (_request, response) => {
+      response.json({ flows });
+    },
+    post: [
+      limitLogin,
+      async (request, response) => {
+        const body = parseBody(loginSchema, request.body);
+        if (!flows.some(({ type }) => type === body.type) || body.type === 'm.login.sso') {
+          throw new MatrixError(400, 'M_UNKNOWN', 'This way to log in is not offered here.');
+        }
+        const userId =
+          body.type === 'm.login.token' ? byToken(loginTokens, body) : await byPassword(options, body, request.ip);
+        const { deviceId, ...tokens } = await sessions.create(userId, {
+          deviceId: body.device_id,
+          displayName: body.initial_device_display_name,
+          refreshable: body.refresh_token,
+        });
+        response.json({
+          user_id: userId,
+          device_id: deviceId,
+          home_server: serverName,
+          ...tokensAnswer(tokens),
+          well_known: { 'm.homeserver': { base_url: publicUrl } },
+        });
+      },
+    ],
+  });
+
+  methods(router, '/refresh', {
+    post: [
+      limitLogin,
+      async (request, response) => {
+        const { refresh_token: refreshToken } = parseBody(refreshSchema, request.body);
+        response.json(tokensAnswer(await sessions.refresh(refreshToken)));
+      },
+    ],
+  });
+
+  methods(router, '/logout', {
+    post: [
+      anySession,
+      async (_request, response) => {
+        const { userId, deviceId } = requesterOf(response);
+        await sessions.end(userId, deviceId);
+        response.json({});
+      },
+    ],
+  });
+
+  methods(router, '/logout/all', {
+    post: [
+      anySession,
+      async (_request, response) => {
+        await sessions.endAll(requesterOf(response).userId);
+        response.json({});
+      },
+    ],
+  });
+
+  // Answers with tokens must not stay in any cache.
+  const uncached = express.Router();
+  uncached.use(['/login', '/refresh'], (_request, response, next) => {
+    response.set('Cache-Control', 'no-store');
+    next();
+  });
+  return uncached.use(router);
+}
+
+function byToken(loginTokens: LoginTokens, body: LoginBody): string {
+  if (body.token === undefined) throw new MatrixError(400, 'M_MISSING_PARAM', 'The login token is missing.');
+  const userId = loginTokens.redeem(body.token);
+  if (userId === undefined) throw new MatrixError(403, 'M_FORBIDDEN', 'This log-in is used already or too old.');
+  return userId;
+}
+
+async function byPassword(
+  { accounts, passwordLogin }: LoginRouterOptions,
+  body: LoginBody,
+  address: string | undefined,
+): Promise<string> {
+  if (body.password === undefined) throw new MatrixError(400, 'M_MISSING_PARAM', 'password is missing.');
+  if (body.identifier === undefined && body.user === undefined) {
+    throw new MatrixError(400, 'M_MISSING_PARAM', 'identifier is missing.');
+  }
+  const named = namedUser(body, accounts);
+  const account = named === undefined ? undefined : await passwordLogin.check(named, body.password, address);
+  if (account === undefined) throw new MatrixError(403, 'M_FORBIDDEN', 'The user name or the password is wrong.');
+  if (account.deactivated) throw deactivated();
+  return account.userId;
+}
+
+export function tokensAnswer(tokens: Tokens): Record<string, unknown> {
+  return {
+    access_token: tokens.accessToken,
+    ...(tokens.refreshToken === undefined ? {} : { refresh_token: tokens.refreshToken }),
+    ...(tokens.expiresInMs === undefined ? {} : { expires_in_ms: tokens.expiresInMs }),
+  };
+}

@@ -1,0 +1,91 @@
+/** What clients ask about further services: proofs of identity for them, and those that this server does not have. */
+import express from 'express';
+import type { RequestHandler, Router } from 'express';
+import { OPENID_LIFE_S } from './openid-tokens.ts';
+import type { OpenIdTokens } from './openid-tokens.ts';
+import { methods, MatrixError } from '../base/errors.ts';
+import { parameter, requesterOf } from '../base/parse.ts';
+
+export interface ServicesRouterOptions {
+  readonly serverName: string;
+  readonly openIdTokens: OpenIdTokens;
+  readonly requireSession: RequestHandler;
+  readonly limitLogin: RequestHandler;
+}
+
+/** Mounted at `/_matrix/client/v3`. */
+export function servicesRouter(options: ServicesRouterOptions): Router {
+  const { serverName, openIdTokens, requireSession, limitLogin } = options;
+  const router = express.Router();
+
+  // Matrix specification, client-server API, "OpenID"
+  methods(router, '/user/:userId/openid/request_token', {
+    post: [
+      limitLogin,
+      requireSession,
+      async (request, response) => {
+        const { userId } = requesterOf(response);
+        if (parameter(request, 'userId') !== userId) {
+          throw new MatrixError(403, 'M_FORBIDDEN', 'You can prove only who you are yourself.');
+        }
+        response.set('Cache-Control', 'no-store');
+        response.json({
+          access_token: await openIdTokens.issue(userId),
+          token_type: 'Bearer',
+          matrix_server_name: serverName,
+          expires_in: OPENID_LIFE_S,
+        });
+      },
+    ],
+  });
+
+  // Calls between two people find their way without a relay, or by MatrixRTC.
+  methods(router, '/voip/turnServer', {
+    get: [requireSession, (_request, response) => void response.json({})],
+  });
+
+  // Mail addresses and telephone numbers belong to no account here.
+  methods(router, '/account/3pid', {
+    get: [requireSession, (_request, response) => void response.json({ threepids: [] })],
+    post: [requireSession, denyThirdParty],
+  });
+  methods(router, '/account/3pid/:action', {
+    post: [
+      requireSession,
+      (request, response) => {
+        const action = parameter(request, 'action');
+        if (action === 'add' || action === 'bind') denyThirdParty();
+        if (action !== 'delete' && action !== 'unbind') throw new MatrixError(404, 'M_UNRECOGNIZED', 'No such path.');
+        response.json({ id_server_unbind_result: 'no-support' });
+      },
+    ],
+  });
+  for (const path of ['/register', '/account/password', '/account/3pid']) {
+    methods(router, `${path}/:medium/requestToken`, { post: [limitLogin, denyThirdParty] });
+  }
+  methods(router, '/register/m.login.registration_token/validity', {
+    get: [limitLogin, (_request, response) => void response.json({ valid: false })],
+  });
+
+  // There are no bridges.
+  methods(router, '/thirdparty/protocols', {
+    get: [requireSession, (_request, response) => void response.json({})],
+  });
+  methods(router, '/thirdparty/protocol/:protocol', {
+    get: [
+      requireSession,
+      () => {
+        throw new MatrixError(404, 'M_NOT_FOUND', 'There are no bridges here.');
+      },
+    ],
+  });
+  methods(router, '/thirdparty/:kind{/:protocol}', {
+    get: [requireSession, (_request, response) => void response.json([])],
+  });
+
+  return router;
+}
+
+function denyThirdParty(): never {
+  throw new MatrixError(403, 'M_THREEPID_DENIED', 'Mail addresses and telephone numbers are not used here.');
+}

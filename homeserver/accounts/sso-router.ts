@@ -1,0 +1,200 @@
+/** Log-in through the browser: out to the identity provider and back to the client with a login token. */
+import express from 'express';
+import type { Request, RequestHandler, Response, Router } from 'express';
+import type { Logger } from 'pino';
+import type { Accounts } from './accounts.ts';
+import { cookie } from '../base/cookies.ts';
+import type { LoginTokens } from './login-tokens.ts';
+import { LOGIN_LIFE_MS, LoginError } from './oidc.ts';
+import type { FinishedLogin, IdentityProvider, LoginPurpose } from './oidc.ts';
+import { sendConfirmationPage, sendDonePage, sendFailurePage, sendGravePage } from './pages.ts';
+import { newSecret } from './secrets.ts';
+import type { Uia } from './uia.ts';
+import { methods, MatrixError } from '../base/errors.ts';
+import type { AccountVisits } from './oauth/account-page-router.ts';
+import type { OauthLogins } from './oauth/router.ts';
+import { queryText } from '../base/parse.ts';
+
+/** Where the identity provider sends people back to, below the public address. */
+export const CALLBACK_PATH = '/_hansetag/client/v1/login/callback';
+
+export interface SsoRouterOptions {
+  readonly publicUrl: string;
+  readonly accounts: Accounts;
+  readonly provider: IdentityProvider;
+  readonly loginTokens: LoginTokens;
+  readonly uia: Uia;
+  readonly oauthLogins: OauthLogins;
+  readonly visits: AccountVisits;
+  readonly limitLogin: RequestHandler;
+  readonly log: Logger;
+}
+
+const CONFIRM_COOKIE = 'hansetag_confirm';
+const MAX_REDIRECT_URL = 2048;
+
+/** Sends a browser to the identity provider, which sends it back to `CALLBACK_PATH`. */
+export function browserLogin(
+  options: Pick<SsoRouterOptions, 'publicUrl' | 'provider'>,
+): (request: Request, response: Response, purpose: LoginPurpose) => Promise<void> {
+  return async (request, response, purpose) => {
+    response.set('Cache-Control', 'no-store');
+    try {
+      const { url, state, browserSecret } = await options.provider.start(
+        purpose,
+        languageOf(purpose, options.publicUrl),
+      );
+      setCookie(options, response, state, browserSecret, LOGIN_LIFE_MS);
+      response.redirect(302, url.href);
+    } catch (error) {
+      if (!(error instanceof LoginError)) throw error;
+      sendFailurePage(request, response, error.code);
+    }
+  };
+}
+
+/** The web client is served in a folder for each language: who comes from there goes on in that language. */
+function languageOf(purpose: LoginPurpose, publicUrl: string): 'de' | 'en' | undefined {
+  if (purpose.kind !== 'client' || !URL.canParse(purpose.redirectUrl)) return undefined;
+  const { origin, pathname } = new URL(purpose.redirectUrl);
+  if (origin !== new URL(publicUrl).origin) return undefined;
+  if (pathname.startsWith('/de/')) return 'de';
+  return pathname.startsWith('/en/') ? 'en' : undefined;
+}
+
+function setCookie(
+  { publicUrl }: Pick<SsoRouterOptions, 'publicUrl'>,
+  response: Response,
+  state: string,
+  secret: string,
+  lifeMs: number,
+): void {
+  // Each log-in has its own cookie, so that two tabs do not disturb each other.
+  response.cookie(cookieName(state), secret, {
+    httpOnly: true,
+    sameSite: 'lax',
+    secure: publicUrl.startsWith('https:'),
+    path: CALLBACK_PATH,
+    maxAge: lifeMs,
+  });
+}
+
+/**
+ * Mounted at the root of the client server.
+ *
+ * @see Matrix specification, client-server API, "SSO client login/authentication"
+ */
+export function ssoRouter(options: SsoRouterOptions): Router {
+  const { publicUrl, accounts, provider, loginTokens, uia, oauthLogins, visits, limitLogin, log } = options;
+  const ownOrigin = new URL(publicUrl).origin;
+  const secure = publicUrl.startsWith('https:');
+  const router = express.Router();
+
+  const begin = browserLogin(options);
+
+  /** What follows when somebody has logged in. @throws LoginError */
+  async function goOn(request: Request, response: Response, { identity, purpose }: FinishedLogin): Promise<void> {
+    switch (purpose.kind) {
+      case 'client': {
+        const target = new URL(purpose.redirectUrl);
+        target.searchParams.set('loginToken', loginTokens.issue(await accounts.logIn(identity)));
+        if (target.origin === ownOrigin) response.redirect(302, target.href);
+        else sendConfirmationPage(request, response, target);
+        return;
+      }
+      case 'uia': {
+        const userId = await accounts.known(identity);
+        if (userId === undefined || !uia.completeSso(purpose.session, userId)) {
+          throw new LoginError('refused', 'Somebody else has logged in to confirm.');
+        }
+        sendDonePage(request, response);
+        return;
+      }
+      case 'account':
+        visits.enter(response, await accounts.logIn(identity), purpose.query);
+        return;
+      case 'oauth': {
+        const next = oauthLogins.finish(purpose.interaction, await accounts.logIn(identity));
+        response.redirect(302, publicUrl + next);
+        return;
+      }
+    }
+  }
+
+  methods(router, '/_matrix/client/:version/auth/m.login.sso/fallback/web', {
+    get: [
+      limitLogin,
+      async (request, response) => {
+        const session = queryText(request, 'session') ?? '';
+        const operation = uia.operationOf(session);
+        if (operation === undefined) throw new MatrixError(404, 'M_NOT_FOUND', 'This session is unknown or too old.');
+        response.set('Cache-Control', 'no-store');
+        // An address that somebody sends to a victim does not have what the page has given to the browser.
+        const given = cookie(request, CONFIRM_COOKIE);
+        if (given !== undefined && given !== '' && queryText(request, 'confirm') === given) {
+          response.clearCookie(CONFIRM_COOKIE, { path: request.path });
+          await begin(request, response, { kind: 'uia', session });
+          return;
+        }
+        const confirm = newSecret('');
+        response.cookie(CONFIRM_COOKIE, confirm, { httpOnly: true, sameSite: 'lax', secure, path: request.path });
+        sendGravePage(request, response, operation, `?${new URLSearchParams({ session, confirm }).toString()}`);
+      },
+    ],
+  });
+
+  methods(router, '/_matrix/client/:version/login/sso/redirect{/:provider}', {
+    get: [
+      limitLogin,
+      async (request, response) => {
+        const redirectUrl = parseRedirectUrl(queryText(request, 'redirectUrl'));
+        await begin(request, response, { kind: 'client', redirectUrl: redirectUrl.href });
+      },
+    ],
+  });
+
+  methods(router, CALLBACK_PATH, {
+    get: [
+      limitLogin,
+      async (request, response) => {
+        const query = new URL(request.originalUrl, publicUrl).searchParams;
+        const state = query.get('state') ?? '';
+        response.set('Cache-Control', 'no-store');
+        try {
+          const finished = await provider.finish(query, cookie(request, cookieName(state)));
+          setCookie(options, response, state, '', 0);
+          await goOn(request, response, finished);
+        } catch (error) {
+          if (error instanceof MatrixError && error.errcode === 'M_USER_DEACTIVATED') {
+            sendFailurePage(request, response, 'refused');
+            return;
+          }
+          if (!(error instanceof LoginError)) throw error;
+          log.info({ err: error }, 'a log-in failed');
+          sendFailurePage(request, response, error.code);
+        }
+      },
+    ],
+  });
+
+  return router;
+}
+
+/** A state of ours is base64url; anything else finds no cookie. */
+function cookieName(state: string): string {
+  return `hansetag_login_${state.slice(0, 12).replace(/[^A-Za-z0-9_-]/g, '')}`;
+}
+
+/**
+ * Web pages, and apps that have registered a scheme made of a domain name; never `javascript:` and the like.
+ *
+ * @see RFC 8252, section 7.1
+ */
+function parseRedirectUrl(value: string | undefined): URL {
+  if (value === undefined) throw new MatrixError(400, 'M_MISSING_PARAM', 'redirectUrl is missing.');
+  const url = value.length <= MAX_REDIRECT_URL && URL.canParse(value) ? new URL(value) : undefined;
+  if (url === undefined || !(/^https?:$/.test(url.protocol) || /^[a-z][a-z0-9-]*\.[a-z0-9.+-]+:$/.test(url.protocol))) {
+    throw new MatrixError(400, 'M_INVALID_PARAM', 'redirectUrl is not the address of a web page or an app.');
+  }
+  return url;
+}

@@ -1,0 +1,119 @@
+/** What this server is and can do. */
+import express from 'express';
+import type { RequestHandler, Router } from 'express';
+import { DEFAULT_ROOM_VERSION, SUPPORTED_ROOM_VERSIONS } from '../../federation/room-versions.ts';
+import type { Info } from '../../protocol/client-api.ts';
+import type { PasswordConfig, WellKnownConfig } from '../config.ts';
+import { methods } from '../base/errors.ts';
+import { requesterOf } from '../base/parse.ts';
+
+export interface CapabilitiesRouterOptions {
+  readonly publicUrl: string;
+  readonly wellKnown: WellKnownConfig;
+  readonly info: Info;
+  readonly passwords: PasswordConfig;
+  readonly requireSession: RequestHandler;
+  readonly databaseUp: () => Promise<boolean>;
+  /** Absent when there is no media server. */
+  readonly sfuUp?: () => boolean;
+}
+
+/** Versions of the client-server API of which the parts that exist here behave as written. */
+const VERSIONS = Array.from({ length: 16 }, (_, index) => `v1.${String(index + 1)}`);
+
+/**
+ * Proposals that clients ask for by these names. Only what is there under its unstable names as a whole is announced:
+ * what is in the specification now, clients find by the version of it.
+ */
+const UNSTABLE = {
+  // Threads, in their stable form.
+  'org.matrix.msc3440.stable': true,
+  // Messages by what they refer to.
+  'org.matrix.msc3874': true,
+  // What may be known of a room; rooms shared with somebody.
+  'im.nheko.summary': true,
+  'uk.half-shot.msc2666.query_mutual_rooms': true,
+  // Events that everybody learns of for a time.
+  'org.matrix.msc4354': true,
+  // From whom somebody wants to be invited; account data that is removed.
+  'org.matrix.msc4155': true,
+  'org.matrix.msc3391': true,
+  // Delayed events.
+  'org.matrix.msc4140': true,
+};
+
+/** Mounted at the root of the client server. */
+export function capabilitiesRouter(options: CapabilitiesRouterOptions): Router {
+  const { publicUrl, wellKnown, info, passwords, requireSession, databaseUp, sfuUp } = options;
+  const router = express.Router();
+
+  methods(router, '/.well-known/matrix/client', {
+    get: (_request, response) => {
+      response.json({ 'm.homeserver': { base_url: publicUrl } });
+    },
+  });
+  const { server, supportEmail, supportPage } = wellKnown;
+  if (server !== undefined) {
+    methods(router, '/.well-known/matrix/server', {
+      get: (_request, response) => void response.json({ 'm.server': server }),
+    });
+  }
+  if (supportEmail !== undefined || supportPage !== undefined) {
+    methods(router, '/.well-known/matrix/support', {
+      get: (_request, response) => {
+        response.json({
+          ...(supportEmail === undefined ? {} : { contacts: [{ role: 'm.role.admin', email_address: supportEmail }] }),
+          ...(supportPage === undefined ? {} : { support_page: supportPage }),
+        });
+      },
+    });
+  }
+  methods(router, '/_matrix/client/versions', {
+    get: (_request, response) => {
+      response.json({ versions: VERSIONS, unstable_features: UNSTABLE });
+    },
+  });
+  for (const version of ['v3', 'r0']) {
+    methods(router, `/_matrix/client/${version}/capabilities`, {
+      get: [
+        requireSession,
+        (_request, response) => {
+          const available = Object.fromEntries(
+            SUPPORTED_ROOM_VERSIONS.map((version) => [version, /^\d+$/.test(version) ? 'stable' : 'unstable']),
+          );
+          response.json({
+            capabilities: {
+              'm.room_versions': { default: DEFAULT_ROOM_VERSION, available },
+              'm.change_password': { enabled: passwords.login },
+              'm.set_displayname': { enabled: true },
+              'm.set_avatar_url': { enabled: true },
+              'm.profile_fields': { enabled: true },
+              'm.3pid_changes': { enabled: false },
+              'm.get_login_token': { enabled: true },
+              ...(requesterOf(response).admin ? { 'm.account_moderation': { lock: true, suspend: true } } : {}),
+            },
+          });
+        },
+      ],
+    });
+  }
+
+  methods(router, '/_hansetag/client/v1/info', {
+    get: (_request, response) => {
+      response.json(info);
+    },
+  });
+  methods(router, '/_hansetag/health', {
+    get: async (_request, response) => {
+      const database = await databaseUp();
+      const sfu = sfuUp?.();
+      response.status(database ? 200 : 503).json({
+        status: database && sfu !== false ? 'ok' : 'degraded',
+        database: database ? 'up' : 'down',
+        sfu: sfu === undefined ? 'off' : sfu ? 'up' : 'down',
+      });
+    },
+  });
+
+  return router;
+}

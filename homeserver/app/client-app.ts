@@ -1,0 +1,187 @@
+/** The HTTP server for people: the Matrix client API, the own API and the web client. */
+import express from 'express';
+import type { Express, Request, RequestHandler, Router } from 'express';
+import type { Provider as OauthProvider } from 'oidc-provider';
+import type { Logger } from 'pino';
+import { DEPTH } from '../../federation/json.ts';
+import type { Accounts } from '../accounts/accounts.ts';
+import type { Askers } from '../accounts/askers.ts';
+import type { LoginTokens } from '../accounts/login-tokens.ts';
+import type { IdentityProvider } from '../accounts/oidc.ts';
+import { bearerToken } from '../accounts/require-session.ts';
+import type { ServerNotices } from '../accounts/server-notices.ts';
+import type { Sessions } from '../accounts/sessions.ts';
+import type { PasswordLogin } from '../accounts/password-login.ts';
+import type { Uia } from '../accounts/uia.ts';
+import { accountPageRouter, AccountVisits } from '../accounts/oauth/account-page-router.ts';
+import { accountRouter, loginTokenRouter, whoisRouter } from '../accounts/account-router.ts';
+import type { AccountRouterOptions } from '../accounts/account-router.ts';
+import { capabilitiesRouter } from './capabilities.ts';
+import type { CapabilitiesRouterOptions } from './capabilities.ts';
+import { devicesRouter } from '../accounts/devices-router.ts';
+import { frontDoor } from './front-door.ts';
+import { filterRouter } from '../accounts/filter-router.ts';
+import { loginRouter } from '../accounts/login-router.ts';
+import type { GuestAccess } from '../accounts/guest-access.ts';
+import { OauthLogins, oauthRouter } from '../accounts/oauth/router.ts';
+import { profileRouter } from '../accounts/profile-router.ts';
+import type { ProfileRouterOptions } from '../accounts/profile-router.ts';
+import { registerRouter, sharedSecretRouter } from '../accounts/register-router.ts';
+import { serverNoticesGuard, serverNoticesRouter } from '../accounts/server-notices-router.ts';
+import { restrictionsRouter } from '../accounts/restrictions-router.ts';
+import { servicesRouter } from '../accounts/services-router.ts';
+import type { ServicesRouterOptions } from '../accounts/services-router.ts';
+import { browserLogin, ssoRouter } from '../accounts/sso-router.ts';
+import type { PasswordConfig } from '../config.ts';
+import { errorHandler, MatrixError, unknownPath } from '../base/errors.ts';
+import { allowAnyOrigin, bodyLength, jsonBody, plainJson, requestLog, securityHeaders } from '../base/http.ts';
+import { ANONYMOUS_BODY_BYTES, CLIENT_BODY_BYTES } from '../base/limits.ts';
+import type { RateLimits } from '../base/rate-limits.ts';
+
+export interface ClientAppOptions
+  extends
+    Pick<CapabilitiesRouterOptions, 'info' | 'wellKnown' | 'databaseUp' | 'sfuUp'>,
+    Pick<ProfileRouterOptions, 'profiles' | 'remoteProfile'>,
+    Pick<AccountRouterOptions, 'leaveRooms'>,
+    Pick<ServicesRouterOptions, 'openIdTokens'> {
+  readonly publicUrl: string;
+  /** Addresses of reverse proxies whose `X-Forwarded-For` is believed. */
+  readonly proxies: readonly string[];
+  readonly accounts: Accounts;
+  readonly sessions: Sessions;
+  /** Left out where everybody may have other servers asked. */
+  readonly askers?: Askers;
+  readonly loginTokens: LoginTokens;
+  readonly passwordLogin: PasswordLogin;
+  readonly passwords: PasswordConfig;
+  readonly uia: Uia;
+  readonly guestAccess?: GuestAccess;
+  /** Messages of the server itself. */
+  readonly notices?: ServerNotices;
+  /** The OAuth 2.0 API, where there is a way to log in. */
+  readonly oauth?: () => Promise<OauthProvider>;
+  /** Without it nobody logs in by a browser. */
+  readonly provider?: IdentityProvider;
+  readonly requireSession: RequestHandler;
+  readonly limits: RateLimits;
+  /** Sees every request first. */
+  readonly measure?: RequestHandler;
+  /** Further routers at `/_matrix/client/v3`. */
+  readonly matrix: readonly Router[];
+  /** Routers at `/_matrix`, for what is not below `/client/v3`. */
+  readonly matrixRoot: readonly Router[];
+  /** Routers at `/_synapse/admin`. */
+  readonly admin?: readonly Router[];
+  /** The federation API, so that one address is enough for a server behind a reverse proxy. */
+  readonly federation?: Router;
+  /** Router at `/_hansetag/client/v1`. */
+  readonly meetings?: Router;
+  /** Answers what is no API. */
+  readonly webClient?: RequestHandler;
+  readonly log: Logger;
+}
+
+export function clientApp(options: ClientAppOptions): Express {
+  const { publicUrl, accounts, requireSession, limits, log } = options;
+  const { serverName } = options.info.organisation;
+  const own = { ...options, serverName, sso: options.provider !== undefined, limitLogin: limits.login };
+  const app = express();
+  app.disable('x-powered-by');
+  // Answers of an API are not cached, so that hashing every one for an ETag serves nobody.
+  app.set('etag', false);
+  app.set('query parser', 'simple');
+  app.set('trust proxy', [...options.proxies]);
+
+  if (options.measure) app.use(options.measure);
+  app.use(plainJson, requestLog(log), securityHeaders(publicUrl));
+  app.use(['/_matrix', '/_synapse', '/.well-known/matrix'], allowAnyOrigin);
+  const oauthLogins = new OauthLogins();
+  const visits = new AccountVisits(publicUrl);
+  if (options.oauth) {
+    const { provider } = options;
+    const begin = provider && browserLogin({ publicUrl, provider });
+    app.use(
+      accountPageRouter({
+        ...own,
+        passwords: options.passwords.login,
+        visits,
+        ...(begin
+          ? {
+              logInAtOrganisation: (request, response, query) => begin(request, response, { kind: 'account', query }),
+            }
+          : {}),
+      }),
+      oauthRouter({
+        ...own,
+        provider: options.oauth,
+        passwords: options.passwords.login,
+        logins: oauthLogins,
+        ...(begin
+          ? {
+              logInAtOrganisation: (request, response, interaction) =>
+                begin(request, response, { kind: 'oauth', interaction }),
+            }
+          : {}),
+      }),
+    );
+  }
+  app.use(['/_matrix', '/_synapse', '/_hansetag'], frontDoor(options), bodies(options.sessions));
+  app.use(capabilitiesRouter(options));
+  if (options.provider) app.use(ssoRouter({ ...own, provider: options.provider, oauthLogins, visits }));
+  const { adminSecret } = options.passwords;
+  if (adminSecret !== undefined) app.use(sharedSecretRouter({ ...own, secret: adminSecret }));
+  if (options.notices) app.use(serverNoticesRouter({ notices: options.notices, requireSession }));
+  const versioned = [
+    loginRouter(own),
+    registerRouter(own),
+    accountRouter(own),
+    devicesRouter(own),
+    whoisRouter(own),
+    servicesRouter(own),
+    profileRouter({ ...own, limitAnonymous: limits.anonymous }),
+    filterRouter({ accounts, requireSession }),
+    ...(options.guestAccess ? [options.guestAccess.guard()] : []),
+    ...(options.notices ? [serverNoticesGuard({ notices: options.notices, requireSession })] : []),
+    ...options.matrix,
+  ];
+  app.use(['/_matrix/client/v3', '/_matrix/client/r0'], ...versioned);
+  app.use('/_matrix', loginTokenRouter(own), restrictionsRouter(own), ...options.matrixRoot);
+  // Where Synapse has them as well, and older clients look for them.
+  app.use(['/_matrix/client/unstable', '/_matrix/client/api/v1'], ...versioned);
+  if (options.admin) app.use('/_synapse/admin', ...options.admin);
+  if (options.federation) app.use(options.federation);
+  if (options.meetings) app.use('/_hansetag/client/v1', options.meetings);
+  app.use(['/_matrix', '/_synapse', '/_hansetag', '/.well-known'], unknownPath);
+  if (options.webClient) app.use(options.webClient);
+  app.use(unknownPath, errorHandler(log));
+  return app;
+}
+
+const UNSIGNED = /\/user\/[^/]+\/(rooms\/[^/]+\/)?(account_data|tags)\/|\/(sendToDevice|profile)\/[^/]+\//;
+
+/** What reads its bodies itself: the media repository, and what other servers ask. */
+const READS_ITSELF = /^\/_matrix\/(media|key|federation)\//;
+
+/** Reads JSON bodies. A long one is read only of somebody who is logged in. */
+function bodies(sessions: Sessions): RequestHandler {
+  const read = jsonBody(async (request) => {
+    const isLong = bodyLength(request) > ANONYMOUS_BODY_BYTES;
+    return {
+      limit: isLong && (await isLoggedIn(request, sessions)) ? CLIENT_BODY_BYTES : ANONYMOUS_BODY_BYTES,
+      maxDepth: DEPTH.written,
+      // What is no part of an event may have any numbers: the places of tags are fractions.
+      anyNumbers: UNSIGNED.test(request.path),
+    };
+  });
+  return (request, response, next) => (READS_ITSELF.test(request.originalUrl) ? next() : read(request, response, next));
+}
+
+async function isLoggedIn(request: Request, sessions: Sessions): Promise<boolean> {
+  try {
+    await sessions.authenticate(bearerToken(request), {}, true);
+    return true;
+  } catch (error) {
+    if (error instanceof MatrixError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,98 @@
+/** Lets a request of another server pass when it is signed by it and the server is trusted. */
+import express from 'express';
+import type { Request, RequestHandler, Response, Router } from 'express';
+import { DEPTH, isJsonObject } from '../../../federation/json.ts';
+import type { JsonObject } from '../../../federation/json.ts';
+import type { KeyLookup } from '../../../federation/keyring.ts';
+import { checkable, claimOf, verifyClaim, XMatrixError } from '../../../federation/x-matrix.ts';
+import { MatrixError } from '../../base/errors.ts';
+import { bodyLength, readBody } from '../../base/http.ts';
+import type { BodyRules } from '../../base/http.ts';
+import { EVENTS_BODY_BYTES, SERVER_BODY_BYTES } from '../../base/limits.ts';
+import type { UnprovenLimit } from '../../base/rate-limits.ts';
+
+export interface SignedRequestOptions {
+  readonly serverName: string;
+  readonly keyring: KeyLookup & { knows(server: string, keyId: string): Promise<boolean> };
+  readonly isTrusted: (server: string) => boolean;
+  /** Counts what an address asks for without proof. */
+  readonly unproven: UnprovenLimit;
+  /** Told of every server that has just proven that it is up. */
+  readonly onSeen: (server: string) => void;
+}
+
+/** Paths whose bodies hold events. */
+const HOLDS_EVENTS = /^\/_matrix\/federation\/v[12]\/(send|send_join|send_leave|send_knock|invite)\//;
+/** One bad event of a transaction must not spoil the others. */
+const TRANSACTION = /^\/_matrix\/federation\/v1\/send\//;
+/** A body up to this length costs little, whoever sends it, in bytes. */
+const CHEAP_BODY = 64 * 1024;
+
+/**
+ * Middleware that reads the body and sets `response.locals.origin` to the verified server name.
+ *
+ * Nothing of the body is read before the sender is known to be trusted and its key is at hand, and of an address from
+ * which much came without proof only what costs little. The signature covers the URI as it was sent (`originalUrl`),
+ * not as Express decodes it.
+ *
+ * @see Matrix specification, server-server API, "Request Authentication"
+ */
+export function signedRequest(options: SignedRequestOptions): RequestHandler {
+  return async (request, response, next) => {
+    try {
+      response.locals['origin'] = await authenticated(options, request, response);
+    } catch (error) {
+      // A body that was not read would be taken for the next request.
+      if (!request.readableEnded) response.setHeader('Connection', 'close');
+      await options.unproven.count(request);
+      if (!(error instanceof XMatrixError)) throw error;
+      throw new MatrixError(401, 'M_UNAUTHORIZED', error.message);
+    }
+    next();
+  };
+}
+
+/** @returns the name of the server that sent the request @throws XMatrixError, MatrixError */
+async function authenticated(options: SignedRequestOptions, request: Request, response: Response): Promise<string> {
+  const { serverName, keyring, isTrusted, unproven, onSeen } = options;
+  const { authorization } = request.headers;
+  if (authorization === undefined) throw new XMatrixError('MISSING', 'The request is not signed.');
+  const claim = claimOf(authorization, serverName);
+  if (!isTrusted(claim.origin)) {
+    throw new MatrixError(403, 'M_FORBIDDEN', 'This organisation does not federate with your server.');
+  }
+  const known = await Promise.all(claim.signatures.map(({ keyId }) => keyring.knows(claim.origin, keyId)));
+  const isKnown = known.every(Boolean);
+  if (!isKnown) await unproven.demand(request);
+  const look = () => checkable(claim, keyring);
+  const withKeys = await (isKnown ? look() : unproven.lookUp(request, look));
+  const rules = rulesOf(request.originalUrl);
+  if (bodyLength(request) > CHEAP_BODY) await unproven.demand(request);
+  const { text, value } = await readBody(request, response, rules);
+  if (value !== undefined && !isJsonObject(value)) throw new MatrixError(400, 'M_BAD_JSON', 'A body is an object.');
+  await verifyClaim(withKeys, {
+    method: request.method,
+    uri: request.originalUrl,
+    destination: serverName,
+    ...(value === undefined ? {} : { content: value satisfies JsonObject, contentText: text }),
+  });
+  onSeen(claim.origin);
+  request.body = value;
+  return claim.origin;
+}
+
+function rulesOf(uri: string): BodyRules {
+  const limit = HOLDS_EVENTS.test(uri) ? EVENTS_BODY_BYTES : SERVER_BODY_BYTES;
+  return { limit, maxDepth: DEPTH.stored, anyNumbers: TRANSACTION.test(uri) };
+}
+
+/**
+ * A router that asks for a signed request on every path that it has. On the paths and not before the router, so that
+ * an unknown path is answered as unknown and not as unsigned.
+ */
+export function signedRouter(signed: RequestHandler): Router {
+  const router = express.Router();
+  const route = router.route.bind(router);
+  router.route = ((path: string) => route(path).all(signed)) as typeof router.route;
+  return router;
+}

@@ -1,0 +1,149 @@
+/** The federation API of this homeserver, put together. */
+import express from 'express';
+import type { RequestHandler, Router } from 'express';
+import type { Logger } from 'pino';
+import { FederationError } from '../../../federation/client.ts';
+import { wireForm } from '../../../federation/event.ts';
+import type { FederationClient } from '../../../federation/client.ts';
+import type { JsonObject } from '../../../federation/json.ts';
+import type { KeyRing } from '../../../federation/keyring.ts';
+import type { OutboundQueue } from '../../../federation/outbound-queue.ts';
+import type { SigningKey } from '../../../federation/signing.ts';
+import type { Accounts } from '../../accounts/accounts.ts';
+import type { Database } from '../../database/database.ts';
+import { methods } from '../../base/errors.ts';
+import type { UnprovenLimit } from '../../base/rate-limits.ts';
+import type { Rooms } from '../rooms/rooms.ts';
+import { signedRequest, signedRouter } from './authenticate.ts';
+import { Edus } from './edus.ts';
+import { keyRouter } from './key-router.ts';
+import { graphRouter } from './graph-router.ts';
+import { membershipRouter, originOf, parameters } from './membership-router.ts';
+import { FederatedRooms } from './remote-rooms.ts';
+import { Transactions } from './transactions.ts';
+
+export interface FederationApiOptions {
+  readonly serverName: string;
+  readonly version: string;
+  readonly key: SigningKey;
+  readonly keyring: KeyRing;
+  readonly client: FederationClient;
+  readonly queue: OutboundQueue;
+  readonly rooms: Rooms;
+  readonly accounts: Accounts;
+  readonly db: Database;
+  readonly isTrusted: (server: string) => boolean;
+  readonly unproven: UnprovenLimit;
+  readonly log: Logger;
+}
+
+export interface FederationApi {
+  /** `/_matrix/key` and `/_matrix/federation`; its paths read their bodies themselves. */
+  readonly router: Router;
+  readonly signedRequest: RequestHandler;
+  readonly edus: Edus;
+  close(): void;
+}
+
+const CLEAN_UP_MS = 60 * 60 * 1000;
+
+export function federationApi(options: FederationApiOptions): FederationApi {
+  const { serverName, key, keyring, rooms, accounts, db, log } = options;
+  const edus = new Edus(log);
+  const remote = new FederatedRooms(options);
+  rooms.useRemote(remote);
+  const transactions = new Transactions({
+    db,
+    rooms,
+    keyring,
+    edus,
+    joined: (roomId) => remote.joined(roomId),
+    log,
+  });
+  const signed = signedRequest({
+    serverName,
+    keyring,
+    isTrusted: options.isTrusted,
+    unproven: options.unproven,
+    onSeen: (server) => options.queue.destinationIsUp(server),
+  });
+  const router = express.Router();
+
+  router.use(keyRouter({ serverName, key, keyring, isTrusted: options.isTrusted }));
+  methods(router, '/_matrix/federation/v1/version', {
+    get: (_request, response) => {
+      response.json({ server: { name: 'Hansetag', version: options.version } });
+    },
+  });
+
+  const authenticated = signedRouter(signed);
+  methods(authenticated, '/v1/send/:transactionId', {
+    put: async (request, response) => {
+      const { transactionId } = parameters(request, 'transactionId');
+      response.json(await transactions.receive(originOf(response), transactionId, request.body));
+    },
+  });
+  router.use(
+    '/_matrix/federation',
+    authenticated,
+    membershipRouter({ serverName, key, keyring, rooms, accounts, signed }),
+    graphRouter({ serverName, rooms, signed }),
+  );
+
+  const cleaning = setInterval(() => {
+    transactions.cleanUp().catch((error: unknown) => log.warn({ err: error }, 'old transactions were not removed'));
+  }, CLEAN_UP_MS);
+  cleaning.unref();
+  const close = (): void => {
+    clearInterval(cleaning);
+    transactions.close();
+  };
+  return { router, signedRequest: signed, edus, close };
+}
+
+/**
+ * Sends one transaction of the outbound queue.
+ *
+ * @param rooms where the events are read that the queue names
+ */
+export function sendTransaction(client: FederationClient, serverName: string, rooms: () => Rooms) {
+  return async (
+    destination: string,
+    transactionId: string,
+    { pdus, edus }: { pdus: JsonObject[]; edus: JsonObject[] },
+  ): Promise<void> => {
+    const events = await wireForms(rooms(), pdus);
+    const body: JsonObject = { origin: serverName, origin_server_ts: Date.now(), pdus: events, edus };
+    await client.request({
+      destination,
+      method: 'PUT',
+      matter: 'server',
+      path: `/_matrix/federation/v1/send/${encodeURIComponent(transactionId)}`,
+      body,
+    });
+  };
+}
+
+/** Queued events as they may be seen now. */
+async function wireForms(rooms: Rooms, queued: readonly JsonObject[]): Promise<JsonObject[]> {
+  const ids = queued.map((item) => (isReference(item) ? item['event_id'] : '')).filter((id) => id !== '');
+  const events = await rooms.events(ids);
+  const forms: JsonObject[] = [];
+  for (const item of queued) {
+    const event = isReference(item) ? events.get(item['event_id']) : undefined;
+    const version = event && (await rooms.version(event.roomId));
+    if (event && version) forms.push(wireForm(event.pdu, version));
+    // Whole events are in the queue from before it named them.
+    else if (!isReference(item)) forms.push(item);
+  }
+  return forms;
+}
+
+function isReference(item: JsonObject): item is JsonObject & { event_id: string } {
+  return typeof item['event_id'] === 'string' && Object.keys(item).length === 1;
+}
+
+/** Whether a server has said that a transaction is malformed or too large, which waiting does not change. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof FederationError && (error.status === 400 || error.status === 413);
+}

@@ -1,0 +1,93 @@
+/**
+ * Our own signing keys, and those of other servers as a notary: with our signature beside theirs.
+ *
+ * @see Matrix specification, server-server API, "Retrieving server keys"
+ */
+import express from 'express';
+import type { Response, Router } from 'express';
+import { z } from 'zod';
+import { isServerName } from '../../../federation/identifiers.ts';
+import { canonicalJson, DEPTH } from '../../../federation/json.ts';
+import type { JsonObject } from '../../../federation/json.ts';
+import { serverKeysDocument } from '../../../federation/keyring.ts';
+import type { KeyRing } from '../../../federation/keyring.ts';
+import { signJson } from '../../../federation/signing.ts';
+import type { SigningKey } from '../../../federation/signing.ts';
+import { dictionaryOf } from '../../../protocol/values.ts';
+import { methods, MatrixError } from '../../base/errors.ts';
+import { readBody } from '../../base/http.ts';
+import { ANONYMOUS_BODY_BYTES } from '../../base/limits.ts';
+
+export interface KeyRouterOptions {
+  readonly serverName: string;
+  readonly key: SigningKey;
+  readonly keyring: KeyRing;
+  /** Nobody can make us ask a server that we do not federate with. */
+  readonly isTrusted: (server: string) => boolean;
+}
+
+/** How long others may use our key without asking again, in ms. */
+const KEY_VALID_MS = 24 * 60 * 60 * 1000;
+/** Most servers of one question; each may cost us a request to it. */
+const MAX_SERVERS = 20;
+const MAX_KEYS = 1_000;
+
+const querySchema = z.looseObject({
+  server_keys: dictionaryOf(
+    z.string().max(255),
+    dictionaryOf(z.string().max(255), z.looseObject({ minimum_valid_until_ts: z.number().int().optional() }), MAX_KEYS),
+    MAX_SERVERS,
+  ),
+});
+
+/** Mounted at the root. */
+export function keyRouter({ serverName, key, keyring, isTrusted }: KeyRouterOptions): Router {
+  const router = express.Router();
+  const own = (): JsonObject => serverKeysDocument({ serverName, keys: [key], validForMs: KEY_VALID_MS });
+
+  async function documents(asked: Iterable<[server: string, validUntil: number]>): Promise<JsonObject[]> {
+    const found = await Promise.all(
+      [...asked].map(async ([server, validUntil]) => {
+        if (server === serverName) return own();
+        if (!isServerName(server) || !isTrusted(server)) return undefined;
+        const document = await keyring.document(server, validUntil);
+        return document && signJson(document, serverName, key);
+      }),
+    );
+    return found.filter((document) => document !== undefined);
+  }
+
+  // Some check the signature over the very bytes, so these are canonical.
+  const send = (response: Response, document: JsonObject): void => {
+    response.setHeader('Content-Type', 'application/json');
+    response.send(Buffer.from(canonicalJson(document)));
+  };
+  for (const path of ['/_matrix/key/v2/server', '/_matrix/key/v2/server/:keyId']) {
+    methods(router, path, { get: (_request, response) => send(response, own()) });
+  }
+  methods(router, '/_matrix/key/v2/query', {
+    post: async (request, response) => {
+      const { value } = await readBody(request, response, { limit: ANONYMOUS_BODY_BYTES, maxDepth: DEPTH.written });
+      const parsed = querySchema.safeParse(value);
+      if (!parsed.success) throw new MatrixError(400, 'M_BAD_JSON', 'The question for keys is malformed.');
+      const asked = Object.entries(parsed.data.server_keys).map(([server, keys]): [string, number] => [
+        server,
+        Math.max(0, ...Object.values(keys).map((entry) => entry.minimum_valid_until_ts ?? 0)),
+      ]);
+      send(response, { server_keys: await documents(asked) });
+    },
+  });
+  for (const path of ['/_matrix/key/v2/query/:server', '/_matrix/key/v2/query/:server/:keyId']) {
+    methods(router, path, {
+      get: async (request, response) => {
+        const server = String(request.params['server']);
+        const validUntil = Number(request.query['minimum_valid_until_ts'] ?? 0);
+        if (!Number.isSafeInteger(validUntil)) {
+          throw new MatrixError(400, 'M_INVALID_PARAM', 'minimum_valid_until_ts is malformed.');
+        }
+        send(response, { server_keys: await documents([[server, validUntil]]) });
+      },
+    });
+  }
+  return router;
+}

@@ -1,0 +1,113 @@
+/** Fetches history that we lack from the other servers of a room when somebody looks for it. */
+import { LRUCache } from 'lru-cache';
+import type { Logger } from 'pino';
+import { isCreate } from '../../../federation/event.ts';
+import type { EventStore, StoredEvent } from './event-store.ts';
+import { gapsBefore } from './gaps.ts';
+import type { Members } from './members.ts';
+import type { RemoteRooms } from './ports.ts';
+import type { Receiver } from './receive.ts';
+import type { RoomTable } from './room.ts';
+import { isSilence } from './supply.ts';
+import type { Askers } from './supply.ts';
+
+export interface BackfillDeps {
+  readonly serverName: string;
+  readonly events: EventStore;
+  readonly members: Members;
+  readonly receiver: Receiver;
+  readonly askers: Askers;
+  /** undefined as long as there is no way to other servers. */
+  readonly remote: () => RemoteRooms | undefined;
+  readonly rooms: RoomTable;
+  readonly log: Logger;
+}
+
+/** `none`: whoever was asked has nothing before the event; `failed`: somebody who may have it did not answer. */
+export type Fetched = 'filled' | 'none' | 'failed';
+
+const LIMIT = 100;
+/** Events before which history is asked for at once. */
+const MAX_FROM = 20;
+/** How long one server may take to answer, in ms. */
+const ANSWER_MS = 10_000;
+/** History that nobody has is not asked for again so soon, in ms. */
+const NONE_RETRY_MS = 60_000;
+const KNOWN_ENDS = 1000;
+
+export class Backfill {
+  readonly #deps: BackfillDeps;
+  /** Events before which nobody has more, and until when nobody is asked for it. */
+  readonly #ends = new LRUCache<string, number>({ max: KNOWN_ENDS });
+  /** What is being fetched, by the event before which it belongs. */
+  readonly #running = new Map<string, Promise<Fetched>>();
+  /** The lowest position of history. */
+  #firstPosition: number;
+
+  /** @param firstPosition the lowest position of history that is stored; 0 when there is none */
+  constructor(deps: BackfillDeps, firstPosition: number) {
+    this.#deps = deps;
+    this.#firstPosition = firstPosition;
+  }
+
+  /**
+   * Fetches what came before an event. What failed is tried again whenever it is asked for.
+   *
+   * @param until who waits for it does so until then, Unix time in ms; what takes longer is there the next time
+   */
+  async before(event: StoredEvent, until: number): Promise<Fetched> {
+    const { eventId: id } = event;
+    if ((this.#ends.get(id) ?? 0) > Date.now()) return 'none';
+    const { promise: late, resolve } = Promise.withResolvers<Fetched>();
+    const timer = setTimeout(() => resolve('failed'), Math.max(0, until - Date.now()));
+    try {
+      return await Promise.race([this.#once(event), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Fetches some of what came before the oldest event that we have. @returns false when nothing was to be had */
+  async beforeOldest(roomId: string): Promise<boolean> {
+    const oldest = await this.#deps.events.oldest(roomId);
+    return oldest !== undefined && !isCreate(oldest.pdu) && (await this.#once(oldest)) === 'filled';
+  }
+
+  /** However many ask, other servers are asked once. */
+  #once(event: StoredEvent): Promise<Fetched> {
+    const { eventId: id } = event;
+    const running = this.#running.get(id) ?? this.#noted(event).finally(() => void this.#running.delete(id));
+    this.#running.set(id, running);
+    return running;
+  }
+
+  async #noted(event: StoredEvent): Promise<Fetched> {
+    const fetched = await this.#fetch(event);
+    if (fetched === 'none') this.#ends.set(event.eventId, Date.now() + NONE_RETRY_MS);
+    return fetched;
+  }
+
+  async #fetch(event: StoredEvent): Promise<Fetched> {
+    const { serverName, events, members, receiver, askers, rooms, log } = this.#deps;
+    const { roomId } = event;
+    const from = (await gapsBefore(events, event)).slice(0, MAX_FROM);
+    const servers = [...(await members.servers(roomId))].filter((name) => name !== serverName);
+    const remote = this.#deps.remote();
+    const room = await rooms.find(roomId);
+    if (servers.length === 0 || !remote || !room || from.length === 0) return 'none';
+    let fetched: Fetched = 'none';
+    // Who came in late may have no more than we have: then the next one is asked.
+    for (const server of askers.order(servers)) {
+      try {
+        const pdus = await remote.backfill(roomId, from, [server], LIMIT, room.version, ANSWER_MS);
+        const stored = await receiver.storeHistory(room, pdus, server, () => --this.#firstPosition);
+        if (stored > 0) return 'filled';
+      } catch (error) {
+        fetched = 'failed';
+        if (isSilence(error)) askers.silent(server);
+        log.info({ err: error, roomId, server }, 'older history could not be fetched');
+      }
+    }
+    return fetched;
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * The forward extremities of a room: of the accepted events those that are in the past of no other. An event can be in
+ * the past of one that came before it, and past events that were rejected or failed softly: were it to count as an end
+ * of the room all the same, the current state would be resolved with one from long ago.
+ */
+import { MAX_PREV_EVENTS } from '../../../federation/event.ts';
+import type { Pdu } from '../../../federation/event.ts';
+import type { Database } from '../../database/database.ts';
+import type { Write } from '../../database/writes.ts';
+import { isHidden } from './event-store.ts';
+import type { EventStore } from './event-store.ts';
+import type { Room } from './room.ts';
+
+/**
+ * From so many ends on they are merged by an event of our own, and where nobody here may send one, no event is taken that
+ * would be another: the current state is resolved from that at each end, so that each makes every event dearer. As many
+ * as one event can cite.
+ */
+export const MAX_ENDS = MAX_PREV_EVENTS;
+
+export interface NewEnds {
+  readonly extremities: readonly string[];
+  /** What is to be written with the event. */
+  readonly writes: readonly Write[];
+}
+
+export class Extremities {
+  readonly #db: Database;
+  readonly #events: EventStore;
+
+  constructor(db: Database, events: EventStore) {
+    this.#db = db;
+    this.#events = events;
+  }
+
+  /**
+   * Those after an event gets its place.
+   *
+   * @param isAccepted whether people are told of it
+   */
+  async with(room: Room, id: string, pdu: Pdu, isAccepted: boolean): Promise<NewEnds> {
+    const wasMissing = await this.#wasMissing(room, id, pdu);
+    if (!isAccepted && !wasMissing) return { extremities: room.extremities, writes: [] };
+    const { past, missing } = await this.#before(pdu);
+    const others = room.extremities.filter((end) => !past.has(end));
+    return {
+      extremities: wasMissing ? others : [...others, id],
+      writes: [...(wasMissing ? [foundWrite(room.roomId, id)] : []), ...missingWrites(room.roomId, missing)],
+    };
+  }
+
+  /** Whether an event would be one more end where there are `limit` already. */
+  async overflow(room: Room, id: string, pdu: Pdu, limit = MAX_ENDS): Promise<boolean> {
+    if (room.extremities.length < limit) return false;
+    const { extremities } = await this.with(room, id, pdu, true);
+    return extremities.length > room.extremities.length;
+  }
+
+  /** What is to be written with an event that stands before accepted ones: by which we come in, or history. */
+  async writes(roomId: string, id: string, pdu: Pdu): Promise<Write[]> {
+    const { missing } = await this.#before(pdu);
+    return [foundWrite(roomId, id), ...missingWrites(roomId, missing)];
+  }
+
+  /** Whether an accepted event that we have comes after this one. */
+  async #wasMissing(room: Room, id: string, { depth }: Pdu): Promise<boolean> {
+    const ends = await this.#events.getMany(room.extremities);
+    // Nearly all events are news.
+    if ([...ends.values()].every((end) => end.pdu.depth < depth)) return false;
+    const rows = await this.#db.query('SELECT event_id FROM missing_events WHERE room_id = $1 AND event_id = $2', [
+      room.roomId,
+      id,
+    ]);
+    return rows.length > 0;
+  }
+
+  /** What comes before an event, as far as one comes through hidden ones, and what is missing of it. */
+  async #before({ prev_events: previous }: Pdu): Promise<{ past: Set<string>; missing: string[] }> {
+    const past = new Set(previous);
+    const missing: string[] = [];
+    for (let edge: readonly string[] = previous; edge.length > 0;) {
+      const found = await this.#events.getMany(edge);
+      missing.push(...edge.filter((id) => found.get(id)?.stateAfter === undefined));
+      const before = [...found.values()].filter(isHidden).flatMap((event) => event.pdu.prev_events);
+      edge = [...new Set(before)].filter((id) => !past.has(id));
+      for (const id of edge) past.add(id);
+    }
+    return { past, missing };
+  }
+}
+
+function missingWrites(roomId: string, eventIds: readonly string[]): Write[] {
+  if (eventIds.length === 0) return [];
+  const sql = `INSERT INTO missing_events (room_id, event_id) SELECT $1, unnest($2::text[]) ON CONFLICT DO NOTHING`;
+  return [{ sql, params: [roomId, eventIds] }];
+}
+
+function foundWrite(roomId: string, eventId: string): Write {
+  return { sql: 'DELETE FROM missing_events WHERE room_id = $1 AND event_id = $2', params: [roomId, eventId] };
+}

@@ -1,0 +1,138 @@
+/**
+ * Rooms of which we do not know the whole state yet: because the server that let us in left the members out, so that
+ * nobody has to wait for them, or because some events could not be checked when the room was entered.
+ *
+ * @see Matrix specification, server-server API, `PUT /send_join`, `omit_members`; MSC3706 and MSC3902
+ */
+import type { Database } from '../../database/database.ts';
+import type { Write } from '../../database/writes.ts';
+import { Newest } from '../stream/newest.ts';
+
+export interface IncompleteRoom {
+  readonly roomId: string;
+  /** The join that brought us in; what came before it is what is not known. */
+  readonly joinEvent: string;
+  /** Stream position of the join. */
+  readonly position: number;
+  /** Without it everything but a few events is known, and nobody has to wait. */
+  readonly membersOmitted: boolean;
+  /** Servers in the room as the one that let us in told, that one first. */
+  readonly servers: readonly string[];
+}
+
+interface Row {
+  room_id: string;
+  join_event: string;
+  position: number;
+  members_omitted: boolean;
+  servers: string[];
+}
+
+export class IncompleteRooms {
+  readonly #db: Database;
+  readonly #rooms = new Map<string, IncompleteRoom>();
+  readonly #waiting = new Map<string, Set<() => void>>();
+  readonly #newest: Newest;
+
+  private constructor(db: Database, position: number) {
+    this.#db = db;
+    this.#newest = new Newest(position);
+  }
+
+  /** @param position the newest position of the stream */
+  static async load(db: Database, position: number): Promise<IncompleteRooms> {
+    const rooms = new IncompleteRooms(db, position);
+    const rows = await db.query<Row>(
+      'SELECT room_id, join_event, position, members_omitted, servers FROM incomplete_rooms WHERE open',
+    );
+    for (const row of rows) {
+      rooms.#rooms.set(row.room_id, {
+        roomId: row.room_id,
+        joinEvent: row.join_event,
+        position: row.position,
+        membersOmitted: row.members_omitted,
+        servers: row.servers,
+      });
+    }
+    return rooms;
+  }
+
+  find(roomId: string): IncompleteRoom | undefined {
+    return this.#rooms.get(roomId);
+  }
+
+  all(): IncompleteRoom[] {
+    return [...this.#rooms.values()];
+  }
+
+  /** Whether so little of a room's members is known that nothing may be said of them. */
+  lacksMembers(roomId: string): boolean {
+    return this.#rooms.get(roomId)?.membersOmitted === true;
+  }
+
+  /** What notes a room; call `noted` after the commit. */
+  write(room: IncompleteRoom): Write {
+    return {
+      sql: `INSERT INTO incomplete_rooms (room_id, join_event, position, members_omitted, servers, open)
+            VALUES ($1, $2, $3, $4, $5, true)
+            ON CONFLICT (room_id) DO UPDATE SET join_event = excluded.join_event, position = excluded.position,
+              members_omitted = excluded.members_omitted, servers = excluded.servers, open = true, completed = NULL`,
+      params: [room.roomId, room.joinEvent, room.position, room.membersOmitted, room.servers],
+    };
+  }
+
+  noted(room: IncompleteRoom): void {
+    this.#rooms.set(room.roomId, room);
+  }
+
+  /**
+   * What notes that the members of a room are known; call `learned` after the commit.
+   *
+   * @param position of the news
+   * @param isWhole whether nothing is missing any more
+   */
+  learning(roomId: string, position: number, isWhole: boolean): Write {
+    this.#newest.note(position);
+    return {
+      sql: `UPDATE incomplete_rooms SET members_omitted = false, open = $3,
+              completed = CASE WHEN members_omitted THEN $2 ELSE completed END WHERE room_id = $1`,
+      params: [roomId, position, !isWhole],
+    };
+  }
+
+  learned(roomId: string, isWhole: boolean): void {
+    const room = this.#rooms.get(roomId);
+    if (isWhole) this.#rooms.delete(roomId);
+    else if (room) this.#rooms.set(roomId, { ...room, membersOmitted: false });
+    for (const done of this.#waiting.get(roomId) ?? []) done();
+  }
+
+  /** Waits until the members of a room are known. @returns false when they are not after so many ms */
+  async whole(roomId: string, waitMs: number): Promise<boolean> {
+    if (!this.lacksMembers(roomId)) return true;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const waiting = this.#waiting.get(roomId) ?? new Set();
+    this.#waiting.set(roomId, waiting);
+    const done = (): void => resolve(true);
+    waiting.add(done);
+    const timer = setTimeout(resolve, waitMs, false);
+    timer.unref();
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      waiting.delete(done);
+      if (waiting.size === 0 && this.#waiting.get(roomId) === waiting) this.#waiting.delete(roomId);
+    }
+  }
+
+  /** At which positions after one the members of some rooms became known. */
+  async completedAfter(roomIds: readonly string[], position: number): Promise<Map<string, number>> {
+    if (roomIds.length === 0 || !this.#newest.mayBeAfter(position)) return new Map();
+    const rows = await this.#db.query<{ room_id: string; completed: number }>(
+      'SELECT room_id, completed FROM incomplete_rooms WHERE completed > $2 AND room_id = ANY($1)',
+      [roomIds, position],
+    );
+    return new Map(rows.map((row) => [row.room_id, row.completed]));
+  }
+}

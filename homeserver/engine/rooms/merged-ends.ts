@@ -1,0 +1,83 @@
+/**
+ * Keeps rooms from having many ends: each costs every later event a state to be resolved, and a server can make as many
+ * as it likes by events that come after old ones. An event of our own that cites them makes one of them. It says nothing,
+ * and other servers get it when something comes after it: were all of them told, each of many servers in a room with many
+ * ends would answer the others' with its own.
+ *
+ * @see Synapse's documentation of `org.matrix.dummy_event`
+ */
+import type { Logger } from 'pino';
+import { powerLevelOf, stateKey, stateViewOf } from '../../../federation/auth-rules.ts';
+import { MatrixError } from '../../base/errors.ts';
+import { DUMMY_EVENT } from '../../base/names.ts';
+import type { EventStore } from './event-store.ts';
+import { MAX_ENDS } from './extremities.ts';
+import type { IncompleteRooms } from './incomplete-rooms.ts';
+import type { LocalEvents } from './local-events.ts';
+import type { Members } from './members.ts';
+import type { Room } from './room.ts';
+import { signedForm } from './stored-event.ts';
+
+/** Rooms may have many ends from before: these go bit by bit. */
+const MERGES_AT_ONCE = 5;
+/** People of ours who are tried. */
+const SENDERS_TRIED = 5;
+
+export interface MergedEndsDeps {
+  readonly serverName: string;
+  readonly events: EventStore;
+  readonly members: Members;
+  readonly incomplete: IncompleteRooms;
+  readonly local: LocalEvents;
+  readonly log: Logger;
+}
+
+export class MergedEnds {
+  readonly #deps: MergedEndsDeps;
+
+  constructor(deps: MergedEndsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Merges the ends of a room if they are too many. To be called in the room's turn. Does not throw. */
+  async merge(room: Room): Promise<void> {
+    const { incomplete, log } = this.#deps;
+    const { roomId } = room;
+    try {
+      for (let count = 0; count < MERGES_AT_ONCE && room.extremities.length >= MAX_ENDS; count += 1) {
+        // Who may send is not known as long as the members are not.
+        if (incomplete.lacksMembers(roomId) || !(await this.#mergeSome(room))) return;
+      }
+    } catch (error) {
+      log.error({ err: error, roomId }, 'the ends of a room could not be merged');
+    }
+  }
+
+  /** @returns whether one of our people may */
+  async #mergeSome(room: Room): Promise<boolean> {
+    for (const sender of await this.#senders(room)) {
+      try {
+        await this.#deps.local.keep(room, sender, { type: DUMMY_EVENT, content: {} });
+        return true;
+      } catch (error) {
+        // The rules of the room forbid it, or the account is suspended.
+        if (!(error instanceof MatrixError)) throw error;
+      }
+    }
+    return false;
+  }
+
+  /** Those of our people in the room who may do most. */
+  async #senders(room: Room): Promise<string[]> {
+    const { events, members, serverName } = this.#deps;
+    const levelsId = room.state.map.get(stateKey('m.room.power_levels', ''));
+    const levels = levelsId === undefined ? undefined : await events.get(levelsId);
+    const view = stateViewOf(levels ? [signedForm(levels)] : [], room.create);
+    const users = (await members.joinedOf(room.roomId, serverName)).map((userId) => ({
+      userId,
+      level: powerLevelOf(userId, room.version, view),
+    }));
+    users.sort((a, b) => (a.level === b.level ? 0 : b.level - a.level));
+    return users.slice(0, SENDERS_TRIED).map(({ userId }) => userId);
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * Puts an event of another server in its place, from what we have and were given. Runs in the room's turn and asks
+ * nobody: what is missing is named, and the caller gets it outside (`Receiver`).
+ */
+import { BadEventError, eventId, isCreate } from '../../../federation/event.ts';
+import type { Pdu } from '../../../federation/event.ts';
+import type { Logger } from 'pino';
+import type { Database } from '../../database/database.ts';
+import type { EventStore } from './event-store.ts';
+import { MAX_ENDS } from './extremities.ts';
+import type { Extremities } from './extremities.ts';
+import type { ForkBudget } from './fork-budget.ts';
+import type { Outliers } from './outliers.ts';
+import type { Room } from './room.ts';
+import type { State, StateStore } from './state-store.ts';
+import type { StoredEvent } from './stored-event.ts';
+import { UnknownPlaceError } from './supply.ts';
+import type { GivenStates } from './supply.ts';
+import type { Timeline, Verdict } from './timeline.ts';
+
+export interface PlacingDeps {
+  readonly db: Database;
+  readonly events: EventStore;
+  readonly states: StateStore;
+  readonly extremities: Extremities;
+  readonly forks: ForkBudget;
+  readonly outliers: Outliers;
+  readonly timeline: Timeline;
+  readonly log: Logger;
+}
+
+/** What has to be got before an event can be put in its place. */
+export type Need =
+  /** Events that authorise it, to be stored as outliers. */
+  | { readonly kind: 'authority'; readonly eventIds: readonly string[] }
+  /** The states after these events, of which we do not have the place. */
+  | { readonly kind: 'states'; readonly after: readonly string[] };
+
+export type Placed = { readonly stored: StoredEvent } | { readonly need: Need };
+
+/** Where an event belongs: at the live end of the room, before such an event, or before all that we have. */
+export type Site =
+  /** With the server that sent what is placed, or what it comes before. */
+  | { readonly kind: 'news' | 'gap'; readonly origin: string }
+  /** With the position that it gets in the stream. */
+  | { readonly kind: 'history'; readonly position: number };
+
+interface Ready {
+  readonly stateBefore: State;
+  readonly verdict: Verdict;
+  readonly known: StoredEvent | undefined;
+}
+
+/** Where servers give the ids, two events may have the same. */
+export function takenElsewhere(id: string): BadEventError {
+  return new BadEventError(`The id ${id} is taken in another room.`);
+}
+
+export function tooManyForks(): UnknownPlaceError {
+  return new UnknownPlaceError('The server has made too many forks of the history for now.');
+}
+
+export class Placing {
+  readonly #deps: PlacingDeps;
+
+  constructor(deps: PlacingDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * @param given states, as other servers gave them
+   * @returns the event as stored, now or before, or what is missing
+   * @throws UnknownPlaceError when the room has as many ends, or the server made as much work, as it may
+   */
+  async place(room: Room, pdu: Pdu, site: Site, given: GivenStates): Promise<Placed> {
+    const { events, timeline, extremities, forks } = this.#deps;
+    const id = eventId(pdu, room.version);
+    const known = await events.get(id);
+    if (known && known.roomId !== room.roomId) throw takenElsewhere(id);
+    if (known && !known.outlier) return { stored: known };
+    const prepared = await this.#prepare(room, pdu, known, given);
+    if ('need' in prepared) return prepared;
+    const { stateBefore, verdict } = prepared;
+    if (site.kind === 'history') {
+      const addition = { room, pdu, stateBefore, verdict: { ...verdict, softFailed: false }, known };
+      return { stored: await timeline.addHistory(addition, site.position) };
+    }
+    const cost = forks.cost(room, stateBefore);
+    if (site.kind === 'news' && cost > 0 && forks.isUsedUp(room.roomId, site.origin)) throw tooManyForks();
+    // What stands in a gap is no end for long; without it what comes after it could not be taken.
+    if (await extremities.overflow(room, id, pdu, site.kind === 'gap' ? MAX_ENDS * 5 : MAX_ENDS)) {
+      throw new UnknownPlaceError('The room has too many ends that nobody here may merge.');
+    }
+    forks.use(room.roomId, site.origin, cost);
+    if (verdict.reason !== undefined) {
+      this.#deps.log.info({ roomId: room.roomId, eventId: id, ...verdict }, 'a remote event was not accepted');
+    }
+    return { stored: await timeline.add({ room, pdu, stateBefore, verdict, known }) };
+  }
+
+  async #prepare(
+    room: Room,
+    pdu: Pdu,
+    known: StoredEvent | undefined,
+    given: GivenStates,
+  ): Promise<Ready | { need: Need }> {
+    const { events, timeline } = this.#deps;
+    const id = eventId(pdu, room.version);
+    const isKnown = isCreate(pdu) || given.before.has(id);
+    const missing = isKnown ? [] : await events.withoutPlace(pdu.prev_events);
+    const after = missing.filter((prev) => !given.after.has(prev));
+    if (after.length > 0) return { need: { kind: 'states', after } };
+    const cited = await events.getMany(pdu.auth_events);
+    const eventIds = pdu.auth_events.filter((citedId) => !cited.has(citedId));
+    if (eventIds.length > 0) return { need: { kind: 'authority', eventIds } };
+    const stateBefore = await this.#stateBefore(room, pdu, missing, given);
+    const verdict = await timeline.judge(room, pdu, id, stateBefore);
+    return { stateBefore, verdict, known };
+  }
+
+  /** @param missing those of the previous events that we do not have; their states are given */
+  async #stateBefore(room: Room, pdu: Pdu, missing: readonly string[], given: GivenStates): Promise<State> {
+    const { db, outliers, timeline } = this.#deps;
+    // A gap can reach back to the beginning of the room.
+    if (isCreate(pdu)) return db.transaction((tx) => this.#deps.states.derive(tx, room.roomId, undefined, new Map()));
+    const before = given.before.get(eventId(pdu, room.version));
+    if (before) return outliers.stateOf(room, before.eventIds);
+    if (missing.length === 0) return timeline.stateBefore(room, pdu.prev_events);
+    const groups = new Set<number>();
+    for (const id of missing) {
+      const state = given.after.get(id);
+      if (!state) continue;
+      groups.add((await outliers.stateOf(room, state.eventIds, state.own && { id, pdu: state.own })).group);
+    }
+    const known = pdu.prev_events.filter((prev) => !missing.includes(prev));
+    if (known.length > 0) groups.add((await timeline.stateBefore(room, known)).group);
+    return timeline.merge(room, [...groups]);
+  }
+}

@@ -1,0 +1,77 @@
+/** Delayed events in the Matrix client-server API. @see MSC4140 */
+import express from 'express';
+import type { Request, RequestHandler, Router } from 'express';
+import { z } from 'zod';
+import type { DelayedEvents } from './delayed-events.ts';
+import { methods, MatrixError } from '../../base/errors.ts';
+import { MAX_STICKY_MS } from '../../engine/rooms/sticky.ts';
+import { parameter, parseBody, queryText, requesterOf } from '../../base/parse.ts';
+
+export interface DelayedEventsRouterOptions {
+  readonly delayedEvents: DelayedEvents;
+  readonly requireSession: RequestHandler;
+}
+
+const PATH = '/client/unstable/org.matrix.msc4140/delayed_events';
+const actionSchema = z.looseObject({ action: z.enum(['send', 'restart', 'cancel']) });
+
+/** Mounted at `/_matrix`. Who knows the id of a delayed event needs no session: a helper may put it off. */
+export function delayedEventsRouter({ delayedEvents, requireSession }: DelayedEventsRouterOptions): Router {
+  const router = express.Router();
+
+  methods(router, PATH, {
+    get: [
+      requireSession,
+      async (_request, response) => {
+        const events = await delayedEvents.list(requesterOf(response).userId);
+        response.json({
+          delayed_events: events.map((event) => ({
+            delay_id: event.delayId,
+            room_id: event.roomId,
+            type: event.type,
+            ...(event.stateKey === undefined ? {} : { state_key: event.stateKey }),
+            delay: event.delayMs,
+            running_since: event.runningSince,
+            content: event.content,
+          })),
+        });
+      },
+    ],
+  });
+  methods(router, `${PATH}/:delayId`, {
+    post: async (request, response) => {
+      const { action } = parseBody(actionSchema, request.body);
+      await delayedEvents.act(parameter(request, 'delayId'), action);
+      response.json({});
+    },
+  });
+  for (const action of ['send', 'restart', 'cancel'] as const) {
+    methods(router, `${PATH}/:delayId/${action}`, {
+      post: async (request, response) => {
+        await delayedEvents.act(parameter(request, 'delayId'), action);
+        response.json({});
+      },
+    });
+  }
+
+  return router;
+}
+
+/** How long what a request sends is to be sticky, in ms. @see MSC4354 @throws MatrixError 400 */
+export function stickyOf(request: Request): number | undefined {
+  const text =
+    queryText(request, 'org.matrix.msc4354.sticky_duration_ms') ?? queryText(request, 'msc4354_stick_duration_ms');
+  if (text === undefined) return undefined;
+  const duration = /^[0-9]{1,15}$/.test(text) ? Number(text) : Infinity;
+  if (duration > MAX_STICKY_MS) throw new MatrixError(400, 'M_INVALID_PARAM', 'The duration is malformed or too long.');
+  return duration;
+}
+
+/** The delay that a request to send asks for, in ms. @throws MatrixError 400 */
+export function delayOf(request: Request): number | undefined {
+  const text = queryText(request, 'org.matrix.msc4140.delay');
+  if (text === undefined) return undefined;
+  const delay = /^[0-9]{1,15}$/.test(text) ? Number(text) : undefined;
+  if (delay === undefined) throw new MatrixError(400, 'M_INVALID_PARAM', 'The delay is malformed.');
+  return delay;
+}

@@ -1,0 +1,219 @@
+/** Names of rooms: aliases of this server, those of others as their servers know them, and who may change them. */
+import { isRoomAlias, serverOf } from '../../../federation/identifiers.ts';
+import { isJsonObject, member } from '../../../federation/json.ts';
+import type { JsonObject, JsonValue } from '../../../federation/json.ts';
+import { readLevel } from '../../../federation/power-levels.ts';
+import type { Database } from '../../database/database.ts';
+import { MatrixError } from '../../base/errors.ts';
+import type { Rooms } from '../../engine/rooms/rooms.ts';
+
+/** Where an alias leads. */
+export interface Resolved {
+  readonly roomId: string;
+  /** Servers that can let somebody into the room. */
+  readonly servers: string[];
+}
+
+export interface DirectoryOptions {
+  readonly db: Database;
+  readonly serverName: string;
+  readonly rooms: Rooms;
+  /** Asks another server for an alias of its own. @throws MatrixError */
+  readonly remoteAlias: (server: string, alias: string) => Promise<Resolved>;
+}
+
+const MAX_ALT_ALIASES = 100;
+/** Each new one may be asked for at another server. */
+const MAX_ADDED = 20;
+
+export class Directory {
+  readonly #options: DirectoryOptions;
+
+  constructor(options: DirectoryOptions) {
+    this.#options = options;
+  }
+
+  /** The alias of this server with a local part. @throws MatrixError 400 M_INVALID_PARAM */
+  aliasOf(localpart: string): string {
+    const alias = `#${localpart}:${this.#options.serverName}`;
+    if (localpart.includes(':') || !isRoomAlias(alias)) {
+      throw new MatrixError(400, 'M_INVALID_PARAM', 'This can not be the name of a room.');
+    }
+    return alias;
+  }
+
+  /** Whether an alias of this server is taken. */
+  async exists(alias: string): Promise<boolean> {
+    return (await this.#find(alias)) !== undefined;
+  }
+
+  /**
+   * Gives a room an alias of this server.
+   *
+   * @throws MatrixError 400 M_INVALID_PARAM for what is no alias of ours, 409 M_UNKNOWN when it is taken
+   */
+  async create(alias: string, roomId: string, userId: string): Promise<void> {
+    const { db, serverName } = this.#options;
+    if (!isRoomAlias(alias) || serverOf(alias) !== serverName) {
+      throw new MatrixError(400, 'M_INVALID_PARAM', 'This is no alias that this server could give.');
+    }
+    const rows = await db.query(
+      `INSERT INTO room_aliases (alias, room_id, creator, created_at) VALUES ($1, $2, $3, $4)
+       ON CONFLICT DO NOTHING RETURNING alias`,
+      [alias, roomId, userId, Date.now()],
+    );
+    if (rows.length === 0) throw new MatrixError(409, 'M_UNKNOWN', `The alias ${alias} is taken.`);
+  }
+
+  /** As `create`, for a user who has to be in the room. @throws MatrixError 403 */
+  async createBy(alias: string, roomId: string, userId: string): Promise<void> {
+    if ((await this.#options.rooms.membership(roomId, userId)) !== 'join') {
+      throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
+    }
+    await this.create(alias, roomId, userId);
+  }
+
+  /**
+   * Takes an alias away: its creator may, an administrator, and who may change the room's main alias. When it is
+   * named as such in the room, it is struck out there too if the user may do that.
+   *
+   * @param admin whether the user is an administrator
+   * @throws MatrixError 404, 403
+   */
+  async remove(alias: string, userId: string, admin = false): Promise<void> {
+    const { db, rooms } = this.#options;
+    const found = await this.#find(alias);
+    if (!found) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such alias here.');
+    const allowed = admin || found.creator === userId || (await this.mayList(found.room_id, userId));
+    if (!allowed) throw new MatrixError(403, 'M_FORBIDDEN', 'You may not remove this alias.');
+    await db.query('DELETE FROM room_aliases WHERE alias = $1', [alias]);
+
+    const event = await rooms.stateEvent(found.room_id, 'm.room.canonical_alias', '');
+    const content = event && without(event.pdu.content, alias);
+    if (!content) return;
+    try {
+      await rooms.send(found.room_id, userId, { type: 'm.room.canonical_alias', stateKey: '', content });
+    } catch (error) {
+      // The alias is gone all the same; the room keeps a dead name until somebody with the level strikes it out.
+      if (!(error instanceof MatrixError)) throw error;
+    }
+  }
+
+  /**
+   * Where an alias leads; one of another server is asked for there.
+   *
+   * @throws MatrixError 400 M_INVALID_PARAM, 404 M_NOT_FOUND
+   */
+  async resolve(alias: string): Promise<Resolved> {
+    if (!isRoomAlias(alias)) throw new MatrixError(400, 'M_INVALID_PARAM', 'This is no room alias.');
+    const server = serverOf(alias);
+    if (server === this.#options.serverName) return this.resolveLocal(alias);
+    const resolved = await this.#options.remoteAlias(server, alias);
+    // Who names a room is asked last: the others are more likely to be in it than to have only its name.
+    return { roomId: resolved.roomId, servers: [...new Set([...resolved.servers, server])] };
+  }
+
+  /** @throws MatrixError 404 M_NOT_FOUND */
+  async resolveLocal(alias: string): Promise<Resolved> {
+    const { rooms, serverName } = this.#options;
+    const found = await this.#find(alias);
+    if (!found) throw new MatrixError(404, 'M_NOT_FOUND', `There is no room with the alias ${alias}.`);
+    const servers = await rooms.joinedServers(found.room_id);
+    servers.delete(serverName);
+    return { roomId: found.room_id, servers: [serverName, ...servers] };
+  }
+
+  /** Aliases of this server for a room, oldest first. */
+  async aliases(roomId: string): Promise<string[]> {
+    const rows = await this.#options.db.query<{ alias: string }>(
+      'SELECT alias FROM room_aliases WHERE room_id = $1 ORDER BY created_at, alias',
+      [roomId],
+    );
+    return rows.map((row) => row.alias);
+  }
+
+  /** Lets the aliases of a room lead to the one that takes its place. */
+  async move(from: string, to: string): Promise<void> {
+    await this.#options.db.query('UPDATE room_aliases SET room_id = $2 WHERE room_id = $1', [from, to]);
+  }
+
+  /**
+   * Checks a new content of `m.room.canonical_alias`: every alias that it adds has to lead to the room.
+   *
+   * @throws MatrixError 400 M_INVALID_PARAM for what is no alias, 400 M_BAD_ALIAS for one that leads elsewhere
+   * @see Matrix specification, client-server API, "m.room.canonical_alias"
+   */
+  async checkCanonical(roomId: string, content: JsonObject): Promise<void> {
+    const before = (await this.#options.rooms.stateEvent(roomId, 'm.room.canonical_alias', ''))?.pdu.content;
+    const known = new Set(before ? named(before) : []);
+    const others = member(content, 'alt_aliases') ?? [];
+    if (!Array.isArray(others) || others.length > MAX_ALT_ALIASES) {
+      throw new MatrixError(400, 'M_INVALID_PARAM', 'alt_aliases is malformed.');
+    }
+    const added: string[] = [];
+    for (const alias of named(content)) {
+      if (typeof alias !== 'string' || !isRoomAlias(alias)) {
+        throw new MatrixError(400, 'M_INVALID_PARAM', 'This is no room alias.');
+      }
+      if (!known.has(alias)) added.push(alias);
+    }
+    if (added.length > MAX_ADDED) throw new MatrixError(400, 'M_INVALID_PARAM', 'These are too many aliases at once.');
+    await Promise.all(
+      added.map(async (alias) => {
+        if (!(await this.#leadsTo(alias, roomId))) {
+          throw new MatrixError(400, 'M_BAD_ALIAS', `The alias ${alias} does not lead to this room.`);
+        }
+      }),
+    );
+  }
+
+  async #leadsTo(alias: string, roomId: string): Promise<boolean> {
+    try {
+      return (await this.resolve(alias)).roomId === roomId;
+    } catch (error) {
+      if (error instanceof MatrixError) return false;
+      throw error;
+    }
+  }
+
+  /** Whether a user may say how the room is found: who may change its main alias may. */
+  async mayList(roomId: string, userId: string): Promise<boolean> {
+    const { rooms } = this.#options;
+    if ((await rooms.membership(roomId, userId)) !== 'join') return false;
+    const levels = (await rooms.stateEvent(roomId, 'm.room.power_levels', ''))?.pdu.content;
+    const events = member(levels, 'events');
+    const own = isJsonObject(events) ? readLevel(member(events, 'm.room.canonical_alias')) : undefined;
+    const needed = own ?? readLevel(member(levels, 'state_default')) ?? 50;
+    return (await rooms.powerLevel(roomId, userId)) >= needed;
+  }
+
+  async #find(alias: string): Promise<{ room_id: string; creator: string } | undefined> {
+    const [row] = await this.#options.db.query<{ room_id: string; creator: string }>(
+      'SELECT room_id, creator FROM room_aliases WHERE alias = $1',
+      [alias.replaceAll('\0', '')],
+    );
+    return row;
+  }
+}
+
+/** The aliases in a content, as they stand there. */
+function named(content: JsonObject): JsonValue[] {
+  const alias = member(content, 'alias') ?? '';
+  const others = member(content, 'alt_aliases');
+  return [...(alias === '' ? [] : [alias]), ...(Array.isArray(others) ? others : [])];
+}
+
+/** The content without an alias; undefined when it is not in there. */
+function without(content: JsonObject, alias: string): JsonObject | undefined {
+  const others = member(content, 'alt_aliases');
+  const isMain = member(content, 'alias') === alias;
+  const isOther = Array.isArray(others) && others.includes(alias);
+  if (!isMain && !isOther) return undefined;
+  const { alias: main, alt_aliases: _others, ...rest } = content;
+  const left = Array.isArray(others) ? others.filter((other) => other !== alias) : [];
+  return {
+    ...rest,
+    ...(isMain || main === undefined ? {} : { alias: main }),
+    ...(left.length === 0 ? {} : { alt_aliases: left }),
+  };
+}

@@ -1,0 +1,121 @@
+/** The list of rooms that anybody may find. */
+import { z } from 'zod';
+import type { Database } from '../../database/database.ts';
+import { MatrixError } from '../../base/errors.ts';
+import type { Rooms } from '../../engine/rooms/rooms.ts';
+import { summaryOf } from '../../engine/rooms/summary.ts';
+import type { RoomSummary } from '../../engine/rooms/summary.ts';
+
+/** The body of `POST /publicRooms`, of clients and of servers. */
+export const publicRoomsSchema = z.looseObject({
+  limit: z.number().int().min(0).optional(),
+  since: z.string().max(500).optional(),
+  filter: z
+    .looseObject({
+      generic_search_term: z.string().max(500).nullish(),
+      room_types: z.array(z.string().max(255).nullable()).max(50).nullish(),
+    })
+    .nullish(),
+});
+export type PublicRoomsQuery = z.output<typeof publicRoomsSchema>;
+
+export interface PublicRoomsPage {
+  readonly chunk: RoomSummary[];
+  readonly next_batch?: string;
+  readonly prev_batch?: string;
+  readonly total_room_count_estimate: number;
+}
+
+const DEFAULT_LIMIT = 100;
+const MAX_LIMIT = 500;
+
+export class PublicRooms {
+  readonly #db: Database;
+  readonly #rooms: Rooms;
+
+  constructor(db: Database, rooms: Rooms) {
+    this.#db = db;
+    this.#rooms = rooms;
+  }
+
+  /** Puts a room on the list or takes it off. */
+  async set(roomId: string, listed: boolean): Promise<void> {
+    if (listed) {
+      await this.#db.query('INSERT INTO public_rooms (room_id, listed_at) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
+        roomId,
+        Date.now(),
+      ]);
+    } else {
+      await this.#db.query('DELETE FROM public_rooms WHERE room_id = $1', [roomId]);
+    }
+  }
+
+  /** Lists the room that replaces another in its place. */
+  async move(from: string, to: string): Promise<void> {
+    if (!(await this.listed(from))) return;
+    await this.set(from, false);
+    await this.set(to, true);
+  }
+
+  async listed(roomId: string): Promise<boolean> {
+    return (await this.#db.query('SELECT 1 FROM public_rooms WHERE room_id = $1', [roomId])).length > 0;
+  }
+
+  /**
+   * A page of the list, the rooms with most people first.
+   *
+   * @throws MatrixError 400 M_INVALID_PARAM for a token that is not ours
+   * @see Matrix specification, client-server API, "Listing rooms"
+   */
+  async page(query: PublicRoomsQuery): Promise<PublicRoomsPage> {
+    const limit = Math.min(query.limit === undefined || query.limit === 0 ? DEFAULT_LIMIT : query.limit, MAX_LIMIT);
+    const { first, backwards } = startOf(query.since);
+    const start = backwards ? Math.max(0, first - limit) : first;
+    const end = backwards ? first : first + limit;
+    const listed = await this.#all();
+    // Without a filter only the rooms of the page are looked at.
+    const filtered = isFilter(query.filter);
+    const matching: RoomSummary[] = [];
+    for (const { roomId, joined } of filtered ? listed : listed.slice(start, end)) {
+      const summary = await summaryOf(this.#rooms, roomId, joined);
+      if (summary && (!filtered || matches(summary, query.filter))) matching.push(summary);
+    }
+    const total = filtered ? matching.length : listed.length;
+    return {
+      chunk: filtered ? matching.slice(start, end) : matching,
+      ...(end < total ? { next_batch: `n${end}` } : {}),
+      ...(start > 0 ? { prev_batch: `b${start}` } : {}),
+      total_room_count_estimate: total,
+    };
+  }
+
+  /** The listed rooms with somebody in them. */
+  async #all(): Promise<{ roomId: string; joined: number }[]> {
+    const rows = await this.#db.query<{ room_id: string; joined: number }>(
+      `SELECT p.room_id, count(*) AS joined FROM public_rooms p
+       JOIN room_members m ON m.room_id = p.room_id AND m.membership = 'join'
+       GROUP BY p.room_id ORDER BY count(*) DESC, p.room_id`,
+    );
+    return rows.map((row) => ({ roomId: row.room_id, joined: row.joined }));
+  }
+}
+
+function startOf(since: string | undefined): { first: number; backwards: boolean } {
+  if (since === undefined || since === '') return { first: 0, backwards: false };
+  const match = /^([nb])([0-9]{1,9})$/.exec(since);
+  if (!match) throw new MatrixError(400, 'M_INVALID_PARAM', 'since is malformed.');
+  return { first: Number(match[2]), backwards: match[1] === 'b' };
+}
+
+/** Whether the filter chooses among the rooms. */
+function isFilter(filter: PublicRoomsQuery['filter']): boolean {
+  return Boolean(filter?.room_types) || (filter?.generic_search_term ?? '').trim() !== '';
+}
+
+function matches(room: RoomSummary, filter: PublicRoomsQuery['filter']): boolean {
+  // A room without a type is asked for as null.
+  if (filter?.room_types && !filter.room_types.includes(room.room_type ?? null)) return false;
+  const term = filter?.generic_search_term?.trim().toLowerCase();
+  if (term === undefined || term === '') return true;
+  return [room.name, room.topic, room.canonical_alias].some((text) => text?.toLowerCase().includes(term));
+}

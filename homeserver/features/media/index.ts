@@ -1,0 +1,110 @@
+/** The media repository, put together. */
+import type { RequestHandler, Router } from 'express';
+import type { Logger } from 'pino';
+import type { FederationClient } from '../../../federation/client.ts';
+import { mediaAdminRouter } from './admin-router.ts';
+import { mediaRouter } from './client-router.ts';
+import type { Database } from '../../database/database.ts';
+import { mediaRouter as federationMediaRouter } from './federation-router.ts';
+import { Blobs } from './blobs.ts';
+import { MediaAdmin } from './media-admin.ts';
+import { Media } from './media.ts';
+import type { MediaLimits, MediaOptions } from './media.ts';
+import { RemoteMedia } from './remote-media.ts';
+import { SafeFetch } from './safe-fetch.ts';
+import { UrlPreviews } from './url-previews.ts';
+
+export interface MediaConfig extends MediaLimits {
+  /** Data folder; nobody else writes there. */
+  readonly folder: string;
+  /** Serve files to everybody at the addresses from before they needed a log-in. */
+  readonly unauthenticated: boolean;
+  /** Files of people that nobody uses for so many days are removed; 0 for never. */
+  readonly retentionDays: number;
+  /** Whether to look at pages that people send links to. */
+  readonly urlPreviews: boolean;
+}
+
+export interface MediaRepositoryOptions extends Pick<MediaOptions, 'isGuest' | 'takeUploaded'> {
+  readonly serverName: string;
+  readonly config: MediaConfig;
+  readonly db: Database;
+  readonly client: Pick<FederationClient, 'open'>;
+  /** How the web is reached, besides other servers. */
+  readonly web: {
+    readonly allowedRanges: readonly string[];
+    readonly hostOverrides: ReadonlyMap<string, string>;
+    readonly ca: string | undefined;
+  };
+  /** @throws MatrixError when the web is not looked at for whoever is served now */
+  readonly requireMayAskWeb: () => Promise<void>;
+  readonly requireSession: RequestHandler;
+  /** Lets only signed requests of other servers pass. */
+  readonly signed: RequestHandler;
+  /** For what is sent here, by user. */
+  readonly limitUploads: RequestHandler;
+  readonly limitAnonymous: RequestHandler;
+  readonly log: Logger;
+}
+
+export interface MediaRepository {
+  readonly media: Media;
+  /** Router at `/_matrix`. */
+  readonly matrixRoot: Router;
+  /** Router at `/_synapse/admin`. */
+  readonly admin: Router;
+  /** Router at `/_matrix/federation`. */
+  readonly federation: Router;
+  close(): void;
+}
+
+const CLEAN_UP_MS = 60 * 60_000;
+const DAY_MS = 24 * 60 * 60_000;
+const FILE_TIMEOUT_MS = 60_000;
+const PREVIEW_TIMEOUT_MS = 10_000;
+
+/** @throws the system's error when the data folder can not be used */
+export async function mediaRepository(options: MediaRepositoryOptions): Promise<MediaRepository> {
+  const { serverName, config, db, client, requireSession, signed, limitUploads, limitAnonymous, log } = options;
+  const { isGuest, takeUploaded } = options;
+  const { ca, ...reach } = options.web;
+  const web = { ...reach, ...(ca === undefined ? {} : { ca }) };
+  const blobs = await Blobs.open(config.folder);
+  const remote = new RemoteMedia({
+    client,
+    blobs,
+    fetch: new SafeFetch({ ...web, timeoutMs: FILE_TIMEOUT_MS }),
+    maxBytes: config.maxBytes,
+  });
+  const media = new Media({ ...config, serverName, db, blobs, remote, isGuest, takeUploaded });
+  const fetch = new SafeFetch({ ...web, timeoutMs: PREVIEW_TIMEOUT_MS, requireMayAsk: options.requireMayAskWeb });
+  const previews = config.urlPreviews ? { previews: await UrlPreviews.open({ serverName, media, blobs, fetch }) } : {};
+  const { unauthenticated } = config;
+  const admin = new MediaAdmin(db, serverName, media.store);
+  const cleaning = setInterval(() => {
+    cleanUp(media, admin, config.retentionDays).catch((error: unknown) =>
+      log.warn({ err: error }, 'old files were not removed'),
+    );
+  }, CLEAN_UP_MS);
+  cleaning.unref();
+  return {
+    media,
+    matrixRoot: mediaRouter({
+      serverName,
+      media,
+      ...previews,
+      unauthenticated,
+      requireSession,
+      limitUploads,
+      limitAnonymous,
+    }),
+    admin: mediaAdminRouter({ serverName, admin, requireSession }),
+    federation: federationMediaRouter({ serverName, media, signed }),
+    close: () => clearInterval(cleaning),
+  };
+}
+
+async function cleanUp(media: Media, admin: MediaAdmin, retentionDays: number): Promise<void> {
+  if (retentionDays > 0) await admin.removeUnused(Date.now() - retentionDays * DAY_MS, 0);
+  await media.cleanUp();
+}

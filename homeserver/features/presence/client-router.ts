@@ -1,0 +1,49 @@
+/** Presence in the Matrix client-server API. */
+import express from 'express';
+import type { RequestHandler, Router } from 'express';
+import { z } from 'zod';
+import { methods, MatrixError } from '../../base/errors.ts';
+import { PRESENCES, presenceContent } from './presence.ts';
+import type { Presence } from './presence.ts';
+import type { Rooms } from '../../engine/rooms/rooms.ts';
+import { parameter, parseBody, requesterOf } from '../../base/parse.ts';
+
+export interface PresenceRouterOptions {
+  readonly presence: Presence;
+  readonly rooms: Rooms;
+  readonly requireSession: RequestHandler;
+}
+
+const bodySchema = z.looseObject({ presence: z.enum(PRESENCES), status_msg: z.string().max(1000).nullish() });
+
+/** Mounted at `/_matrix/client/v3`. */
+export function presenceRouter({ presence, rooms, requireSession }: PresenceRouterOptions): Router {
+  const router = express.Router();
+  methods(router, '/presence/:userId/status', {
+    get: [
+      requireSession,
+      async (request, response) => {
+        const { userId } = requesterOf(response);
+        const other = parameter(request, 'userId');
+        if (other !== userId && !(await rooms.sharedUsers(userId)).includes(other)) {
+          throw new MatrixError(403, 'M_FORBIDDEN', 'You share no room with this person.');
+        }
+        const state = presence.of(other);
+        response.json(state ? presenceContent(state) : { presence: 'offline' });
+      },
+    ],
+    put: [
+      requireSession,
+      async (request, response) => {
+        const { userId } = requesterOf(response);
+        if (parameter(request, 'userId') !== userId) {
+          throw new MatrixError(403, 'M_FORBIDDEN', 'You can not be there for somebody else.');
+        }
+        const body = parseBody(bodySchema, request.body);
+        await presence.set(userId, body.presence, body.status_msg ?? undefined);
+        response.json({});
+      },
+    ],
+  });
+  return router;
+}

@@ -1,0 +1,50 @@
+/** Presence in `/sync`: of those with whom the user shares a room. */
+import { splitStateKey } from '../../../federation/auth-rules.ts';
+import type { JsonObject } from '../../../federation/json.ts';
+import { wants } from '../../engine/sync/filter.ts';
+import { addEvents } from '../../engine/sync/part.ts';
+import type { SyncPart, SyncQuestion } from '../../engine/sync/part.ts';
+import type { Rooms } from '../../engine/rooms/rooms.ts';
+import { presenceContent } from './presence.ts';
+import type { Presence } from './presence.ts';
+
+/** Of so many at most who are met together, those are told as well of whom nothing is known. */
+const FEW = 200;
+
+export function presencePart(presence: Presence, rooms: Rooms): SyncPart {
+  return {
+    async collect(question, answer) {
+      const { userId, since, upTo, filter, only } = question;
+      if (presence.mode === 'off' || !wants(filter.presence, { type: 'm.presence' })) return;
+      const changed = presence.changed(since ?? 0, upTo);
+      const met = since === undefined ? new Set<string>() : await newlyMet(question);
+      if (changed.size === 0 && met.size === 0) return;
+      const shared = new Set(
+        only === undefined ? [userId, ...(await rooms.sharedUsers(userId))] : await rooms.joinedUsers(only),
+      );
+      const events: JsonObject[] = [];
+      for (const sender of new Set([...changed, ...met])) {
+        const state = presence.of(sender);
+        if ((state && state.position > upTo) || !shared.has(sender)) continue;
+        if (!wants(filter.presence, { type: 'm.presence', sender })) continue;
+        if (state) events.push({ type: 'm.presence', sender, content: presenceContent(state) });
+        else if (met.size <= FEW) events.push({ type: 'm.presence', sender, content: { presence: 'offline' } });
+      }
+      if (events.length > 0) addEvents(answer, 'presence', events);
+    },
+  };
+
+  /** Those who are in rooms that the user entered, and those who entered rooms in which the user is. */
+  async function newlyMet({ rooms: asked, since, upTo }: SyncQuestion): Promise<Set<string>> {
+    const met = new Set<string>();
+    for (const roomId of asked.entered) {
+      if (asked.joined.has(roomId)) for (const userId of await rooms.joinedUsers(roomId)) met.add(userId);
+    }
+    for (const change of await rooms.changes.ofRooms([...asked.joined.keys()], since ?? upTo, upTo)) {
+      const [type, userId] = splitStateKey(change.key);
+      // A changed name is no meeting, but to tell those who are known already does no harm.
+      if (type === 'm.room.member') met.add(userId);
+    }
+    return met;
+  }
+}

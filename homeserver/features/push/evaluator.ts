@@ -1,0 +1,258 @@
+/** Looks at every new event for the users of this server who are in its room. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { InviteRule } from '../account-data/invite-permissions.ts';
+import type { Logger } from 'pino';
+import { serverOf } from '../../../federation/event.ts';
+import { isJsonObject, member } from '../../../federation/json.ts';
+import type { JsonObject } from '../../../federation/json.ts';
+import { relationOf } from '../relations/index-relation.ts';
+import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
+import { evaluate } from './evaluate.ts';
+import type { Outcome, PushSubject } from './evaluate.ts';
+import type { Notice, Notifications, ReadTo } from './notifications.ts';
+import type { PushRules } from './rules.ts';
+
+export interface EvaluatorOptions {
+  readonly serverName: string;
+  readonly rooms: Rooms;
+  readonly rules: PushRules;
+  readonly notifications: Notifications;
+  readonly ignored: (userId: string) => Promise<ReadonlySet<string>>;
+  /** What a user wants to happen to somebody's invitations. */
+  readonly inviteRule: (userId: string, sender: string) => Promise<InviteRule>;
+  /** The same, if it is at hand. */
+  readonly knownIgnored: (userId: string) => ReadonlySet<string> | undefined;
+  /** Reads at once whom some users ignore. */
+  readonly prepareIgnored: (userIds: readonly string[]) => Promise<void>;
+  /** Told of users who have something new. */
+  readonly onNotices: (userIds: readonly string[]) => void;
+  readonly log: Logger;
+}
+
+/** How far to follow relations from an event to its thread. */
+const MAX_STEPS = 3;
+const DEFAULT_NOTIFY_LEVEL = 50;
+/** Events that are looked at together. */
+const BATCH = 100;
+/** How long others wait at most for what is looked at: rules may be dear, and there may be many users, in ms. */
+const TURN_MS = 10;
+
+type Shared = Omit<PushSubject, 'displayName'>;
+
+/** What comes of some events. */
+interface Findings {
+  readonly notices: Notice[];
+  readonly read: ReadTo[];
+  /** Users of this server by room. */
+  readonly users: Map<string, Promise<readonly string[]>>;
+  /** How many users of any server, by room. */
+  readonly counts: Map<string, Promise<number>>;
+}
+
+export class Evaluator {
+  readonly #options: EvaluatorOptions;
+  readonly #unsubscribe: () => void;
+  readonly #waiting: StoredEvent[] = [];
+  #running: Promise<void> | undefined;
+  /** How many events it was told of, and how many of them it has looked at. */
+  #told = 0;
+  #seen = 0;
+  /** When others were last let in between. */
+  #turnBegan = 0;
+  #settled: { readonly upTo: number; readonly resolve: () => void }[] = [];
+
+  constructor(options: EvaluatorOptions) {
+    this.#options = options;
+    this.#unsubscribe = options.rooms.onEvent((event, { live }) => {
+      if (!live) return;
+      this.#told += 1;
+      this.#waiting.push(event);
+      this.#running ??= this.#run();
+    });
+  }
+
+  /** Resolves when every event that was told of until now was looked at. */
+  async settled(): Promise<void> {
+    const upTo = this.#told;
+    if (this.#seen >= upTo) return;
+    await new Promise<void>((resolve) => this.#settled.push({ upTo, resolve }));
+  }
+
+  async close(): Promise<void> {
+    this.#unsubscribe();
+    await this.settled();
+  }
+
+  /** Events that come while others are looked at wait and are looked at together: the busier, the less each costs. */
+  async #run(): Promise<void> {
+    // Those that come at the same time come together.
+    await Promise.resolve();
+    for (let batch = this.#waiting.splice(0, BATCH); batch.length > 0; batch = this.#waiting.splice(0, BATCH)) {
+      await this.#take(batch);
+      this.#seen += batch.length;
+      const done = this.#settled.filter(({ upTo }) => upTo <= this.#seen);
+      this.#settled = this.#settled.filter(({ upTo }) => upTo > this.#seen);
+      for (const { resolve } of done) resolve();
+    }
+    this.#running = undefined;
+  }
+
+  async #take(batch: readonly StoredEvent[]): Promise<void> {
+    const findings: Findings = { notices: [], read: [], users: new Map(), counts: new Map() };
+    for (const event of batch) {
+      try {
+        if (event.pdu.type === 'm.room.redaction') {
+          // What is taken back may be one of those before.
+          await this.#store(findings);
+          await this.#takeBack(event);
+        }
+        await this.#look(event, findings);
+      } catch (error) {
+        this.#warn(error, event);
+      }
+    }
+    await this.#store(findings).catch((error: unknown) => this.#warn(error, batch[0]));
+  }
+
+  async #store({ notices, read }: Findings): Promise<void> {
+    const [found, passed] = [notices.splice(0), read.splice(0)];
+    await this.#options.notifications.add(found, passed);
+    if (found.length > 0) this.#options.onNotices([...new Set(found.map((notice) => notice.userId))]);
+  }
+
+  #warn(error: unknown, event: StoredEvent | undefined): void {
+    this.#options.log.warn({ err: error, roomId: event?.roomId }, 'events were not looked at for notifications');
+  }
+
+  async #look(event: StoredEvent, { notices, read, users, counts }: Findings): Promise<void> {
+    const { serverName } = this.#options;
+    const { pdu, roomId } = event;
+    const { sender } = pdu;
+    const threadId = await this.#threadOf(event);
+    // Who says something has read what stands before it.
+    if (serverOf(sender) === serverName && !event.outlier) {
+      const all = pdu.state_key !== undefined;
+      read.push({ userId: sender, roomId, threadId: all ? '' : threadId, position: event.position });
+    }
+    if (pdu.type === 'm.room.member') {
+      users.delete(roomId);
+      counts.delete(roomId);
+    }
+    const shared = this.#shared(event, counts);
+    for (const userId of await this.#usersFor(event, users)) {
+      if (userId === sender) continue;
+      if (performance.now() - this.#turnBegan > TURN_MS) {
+        await nextTurn();
+        this.#turnBegan = performance.now();
+      }
+      const outcome = this.#actions(event, userId, shared);
+      const actions = outcome instanceof Promise ? await outcome : outcome;
+      if (actions?.includes('notify') !== true) continue;
+      notices.push({
+        userId,
+        roomId,
+        eventId: event.eventId,
+        position: event.position,
+        threadId,
+        highlight: actions.some((action) => isJsonObject(action) && isHighlight(action)),
+        actions,
+        at: Date.now(),
+      });
+    }
+  }
+
+  /** Users of this server whom an event may be of notice to. */
+  async #usersFor(
+    { pdu, roomId, outlier }: StoredEvent,
+    known: Map<string, Promise<readonly string[]>>,
+  ): Promise<readonly string[]> {
+    const { rooms, rules, prepareIgnored, serverName } = this.#options;
+    const read = async (): Promise<readonly string[]> => {
+      const found = await rooms.joinedLocalUsers(roomId);
+      await Promise.all([rules.prepare(found), prepareIgnored(found)]);
+      return found;
+    };
+    const inside = known.get(roomId) ?? (outlier ? Promise.resolve([]) : read());
+    if (!outlier) known.set(roomId, inside);
+    const users = await inside;
+    const target = pdu.type === 'm.room.member' ? pdu.state_key : undefined;
+    const concerned = target !== undefined && serverOf(target) === serverName && !users.includes(target);
+    if (!concerned || (await this.#options.inviteRule(target, pdu.sender)) === 'ignore') return users;
+    return [...users, target];
+  }
+
+  #actions(event: StoredEvent, userId: string, shared: Shared): Outcome | Promise<Outcome> {
+    const { rules, knownIgnored } = this.#options;
+    const [ignored, own] = [knownIgnored(userId), rules.known(userId)];
+    if (!ignored || !own) return this.#readActions(event, userId, shared);
+    return ignored.has(event.pdu.sender) ? undefined : evaluate(own, this.#subject(event, userId, shared));
+  }
+
+  async #readActions(event: StoredEvent, userId: string, shared: Shared): Promise<Outcome> {
+    const { rules, ignored } = this.#options;
+    if ((await ignored(userId)).has(event.pdu.sender)) return undefined;
+    return evaluate(await rules.of(userId), this.#subject(event, userId, shared));
+  }
+
+  #subject(event: StoredEvent, userId: string, shared: Shared): PushSubject {
+    return {
+      ...shared,
+      displayName: async () => {
+        const own = await this.#options.rooms.stateEvent(event.roomId, 'm.room.member', userId);
+        const name = member(own?.pdu.content, 'displayname');
+        return typeof name === 'string' ? name : undefined;
+      },
+    };
+  }
+
+  /** What is the same for all who get the event; found out when a rule asks for it first. */
+  #shared(event: StoredEvent, counts: Map<string, Promise<number>>): Shared {
+    const { rooms } = this.#options;
+    const { pdu, roomId } = event;
+    let levels: Promise<{ own: number; content: JsonObject | undefined }> | undefined;
+    const readLevels = async (): Promise<{ own: number; content: JsonObject | undefined }> => ({
+      own: await rooms.powerLevel(roomId, pdu.sender),
+      content: (await rooms.stateEvent(roomId, 'm.room.power_levels', ''))?.pdu.content,
+    });
+    return {
+      event: { ...pdu, room_id: roomId },
+      roomId,
+      sender: pdu.sender,
+      known: new Map(),
+      memberCount: () => {
+        const count = counts.get(roomId) ?? rooms.joinedCount(roomId);
+        counts.set(roomId, count);
+        return count;
+      },
+      mayNotify: async (key) => {
+        const { own, content } = await (levels ??= readLevels());
+        const notifications = member(content, 'notifications');
+        const wanted = isJsonObject(notifications) ? member(notifications, key) : undefined;
+        return own >= (typeof wanted === 'number' ? wanted : DEFAULT_NOTIFY_LEVEL);
+      },
+    };
+  }
+
+  /** @see Matrix specification, client-server API, "Threading", "Notifications" */
+  async #threadOf(event: StoredEvent): Promise<string> {
+    let pdu = event.pdu;
+    for (let step = 0; step < MAX_STEPS; step++) {
+      const relation = relationOf(pdu);
+      if (!relation) return 'main';
+      if (relation.type === 'm.thread') return relation.parentId;
+      const parent = await this.#options.rooms.event(relation.parentId);
+      if (parent?.roomId !== event.roomId) return 'main';
+      pdu = parent.pdu;
+    }
+    return 'main';
+  }
+
+  async #takeBack(event: StoredEvent): Promise<void> {
+    const target = await this.#options.rooms.redactedBy(event);
+    if (target) await this.#options.notifications.remove(target.eventId);
+  }
+}
+
+function isHighlight(action: JsonObject): boolean {
+  return member(action, 'set_tweak') === 'highlight' && member(action, 'value') !== false;
+}

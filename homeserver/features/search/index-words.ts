@@ -1,0 +1,37 @@
+/** Keeps the words of what people write, for the search, together with storing the event. */
+import type { Pdu } from '../../../federation/event.ts';
+import { member } from '../../../federation/json.ts';
+import type { Write } from '../../database/writes.ts';
+
+/** Which member of the content is searched, by event type. */
+const SEARCHED = new Map([
+  ['m.room.message', 'body'],
+  ['m.room.name', 'name'],
+  ['m.room.topic', 'topic'],
+]);
+
+/**
+ * What is to be stored with some events. Words are taken as they are, without grammar: people write in several
+ * languages.
+ *
+ * @see Matrix specification, client-server API, "Server Side Search"
+ */
+export function wordsWrites(events: readonly { eventId: string; roomId: string; pdu: Pdu }[]): Write[] {
+  const found = events.flatMap(({ eventId, roomId, pdu }) => {
+    const key = SEARCHED.get(pdu.type);
+    const text = key === undefined ? undefined : member(pdu.content, key);
+    if (key === undefined || typeof text !== 'string' || text === '') return [];
+    return [{ eventId, roomId, key: `content.${key}`, text: text.replaceAll('\0', ' ') }];
+  });
+  if (found.length === 0) return [];
+  const sql = `INSERT INTO event_words (event_id, room_id, key, words)
+    SELECT e, r, k, to_tsvector('simple', t) FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS w (e, r, k, t)
+    ON CONFLICT DO NOTHING`;
+  const params = [
+    found.map((one) => one.eventId),
+    found.map((one) => one.roomId),
+    found.map((one) => one.key),
+    found.map((one) => one.text),
+  ];
+  return [{ sql, params }];
+}

@@ -1,0 +1,34 @@
+/** Who may know of a room: those who could enter it or read it. */
+import type { Database } from '../../database/database.ts';
+import type { Rooms } from '../../engine/rooms/rooms.ts';
+import type { RoomSummary } from '../../engine/rooms/summary.ts';
+
+type Openness = Pick<RoomSummary, 'join_rule' | 'world_readable' | 'allowed_room_ids'>;
+
+/** Whether anybody may know of a room. */
+function isOpen({ join_rule: rule, world_readable: readable }: Openness): boolean {
+  return readable || rule === 'public' || rule === 'knock' || rule === 'knock_restricted';
+}
+
+/** Whether a local user may know of a room, of this server or another. */
+export async function openToUser(rooms: Rooms, userId: string, roomId: string, room: Openness): Promise<boolean> {
+  if (isOpen(room)) return true;
+  const membership = await rooms.membership(roomId, userId);
+  if (membership === 'join' || membership === 'invite') return true;
+  for (const allowed of room.allowed_room_ids ?? []) {
+    if ((await rooms.membership(allowed, userId)) === 'join') return true;
+  }
+  return false;
+}
+
+/** Whether another server may know of a room of ours: one of its users is in it, invited, or could enter. */
+export async function openToServer(db: Database, server: string, roomId: string, room: Openness): Promise<boolean> {
+  if (isOpen(room)) return true;
+  const rows = await db.query(
+    `SELECT 1 FROM room_members WHERE server = $1
+       AND ((room_id = $2 AND membership IN ('join', 'invite')) OR (room_id = ANY($3) AND membership = 'join'))
+     LIMIT 1`,
+    [server, roomId, room.allowed_room_ids ?? []],
+  );
+  return rows.length > 0;
+}
