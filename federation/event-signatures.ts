@@ -1,10 +1,10 @@
 import { decodeBase64, Base64Error } from './base64.ts';
 import { contentHash, eventId } from './event-hash.ts';
-import type { Pdu } from './event.ts';
 import { serverOf, IdentifierError } from './identifiers.ts';
 import { isJsonObject, member } from './json.ts';
 import type { JsonObject } from './json.ts';
 import type { KeyLookup } from './keyring.ts';
+import type { Pdu } from './pdu.ts';
 import { redactFields } from './redaction.ts';
 import type { RoomVersion } from './room-versions.ts';
 import { verifySignatureAside } from './signing.ts';

@@ -4,6 +4,7 @@ import { contentHash, eventId } from './event-hash.ts';
 import { isGivenEventId, isHashRoomId, isRoomId, isUserId } from './identifiers.ts';
 import { canonicalJson, CanonicalJsonError, DEPTH, isJsonObject, isWithinDepth } from './json.ts';
 import type { JsonObject, JsonValue } from './json.ts';
+import type { Pdu, UnsignedPdu } from './pdu.ts';
 import { redactFields } from './redaction.ts';
 import type { RoomVersion } from './room-versions.ts';
 import { signJson } from './signing.ts';
@@ -12,34 +13,9 @@ import { keptForm, MAX_CITED, wireForm } from './wire-form.ts';
 
 export { isEventId, isHashRoomId, isRoomAlias, isRoomId, isServerName, isUserId, serverOf } from './identifiers.ts';
 export { citedHashes, contentHash, eventId } from './event-hash.ts';
+export type { Pdu, UnsignedPdu } from './pdu.ts';
 export { wireForm } from './wire-form.ts';
 export { BadSignatureError, checkEventSignaturesAndHash, NoKeyError } from './event-signatures.ts';
-
-interface EventFields {
-  type: string;
-  sender: string;
-  /** Absent in the create event of a room of version 12 and later. */
-  room_id?: string;
-  /** Present in state events only. */
-  state_key?: string;
-  content: JsonObject;
-  auth_events: string[];
-  prev_events: string[];
-  depth: number;
-  /** Milliseconds since 1970, as the sending server says. */
-  origin_server_ts: number;
-  unsigned?: JsonObject;
-  /** Before room version 11; from 11 on it is in the content. */
-  redacts?: string;
-  /** Before room version 3 only. */
-  event_id?: string;
-}
-
-/** An event that is not hashed and signed yet. */
-export type UnsignedPdu = JsonObject & EventFields;
-
-/** An event as servers exchange it ("persistent data unit"). Unknown members are kept: the hash covers them. */
-export type Pdu = UnsignedPdu & { hashes: { sha256: string }; signatures: Record<string, Record<string, string>> };
 
 /** Thrown when an event does not have the format of its room version. Such an event is dropped. */
 export class BadEventError extends Error {

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import type { FederationClient } from './client.ts';
 import { isJsonObject, member } from './json.ts';
 import type { JsonObject } from './json.ts';
 import { signJson, verifySignature } from './signing.ts';
@@ -45,12 +44,27 @@ export interface OldKey {
   readonly expiredTs: number;
 }
 
+/** Asks other servers for documents with keys, which need no proof of who asks. */
+interface Fetcher {
+  /** @returns the JSON object that comes back; rejects when none does */
+  request(options: {
+    readonly destination: string;
+    readonly method: 'GET';
+    readonly matter: 'server';
+    /** Percent-encoded. */
+    readonly path: string;
+    readonly signed: false;
+    readonly timeoutMs: number;
+    readonly maxBytes: number;
+  }): Promise<JsonObject>;
+}
+
 export interface KeyRingOptions {
   /** Our own name; our keys are not asked for over the network. */
   readonly serverName: string;
   readonly ownKeys: readonly SigningKey[];
   readonly ownOldKeys?: readonly OldKey[];
-  readonly client: Pick<FederationClient, 'request'>;
+  readonly client: Fetcher;
   readonly store: KeyStore;
   /** Whether a server is in a room with us. Strangers can not keep us from such a server, even if its keys are unknown. */
   readonly isNeighbour?: (server: string) => Promise<boolean>;

@@ -1,4 +1,4 @@
-import { HASHES_ASIDE } from './wire-form.ts';
+import { type EventIds, HASHES_ASIDE } from './wire-form.ts';
 
 /** Which content members survive a redaction; `all` keeps the whole content. A nested list keeps only those members. */
 export type ContentKeepList =
@@ -17,12 +17,7 @@ export interface RoomVersion {
   readonly redaction: RedactionRules;
   /** v1 in 1, v2 up to 11. */
   readonly stateResolution: 'v1' | 'v2' | 'v2.1';
-  /**
-   * How an event gets its id: from its server, which writes it into the event (before 3), or from its hash, in base64
-   * (3) or in URL-safe base64 (from 4). Where it is given, events cite others together with their hashes, and a redaction
-   * is allowed or not when it is sent.
-   */
-  readonly eventIds: 'given' | 'base64' | 'base64url';
+  readonly eventIds: EventIds;
   /** Keys must have been valid when the event was made. From 5. */
   readonly keyValidity: boolean;
   /** `m.room.aliases` has an auth rule of its own. Before 6. */

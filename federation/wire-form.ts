@@ -1,13 +1,24 @@
 import { z } from 'zod';
 import { isJsonObject } from './json.ts';
 import type { JsonObject, JsonValue } from './json.ts';
-import type { RoomVersion } from './room-versions.ts';
 
 /**
  * Before room version 3 an event cites others as pairs of an id and hashes. Everywhere in this program it cites them by
  * ids, as in later versions; the hashes are kept aside in this member, for the event to be written as it was signed.
  */
 export const HASHES_ASIDE = 'reference_hashes';
+
+/**
+ * How an event gets its id: from its server, which writes it into the event (before 3), or from its hash, in base64 (3)
+ * or in URL-safe base64 (from 4). Where it is given, events cite others together with their hashes, and a redaction is
+ * allowed or not when it is sent.
+ */
+export type EventIds = 'given' | 'base64' | 'base64url';
+
+/** What the form of an event depends on: part of its room version. */
+interface IdRules {
+  readonly eventIds: EventIds;
+}
 
 const CITING = ['auth_events', 'prev_events'] as const;
 
@@ -34,7 +45,7 @@ const aside = z.object({
  * The form in which servers exchange an event, and over which hashes and signatures go. For all but the oldest room
  * versions that is the event itself.
  */
-export function wireForm<T extends JsonObject>(event: T, version: RoomVersion): JsonObject {
+export function wireForm<T extends JsonObject>(event: T, version: IdRules): JsonObject {
   if (version.eventIds !== 'given') return event;
   const { [HASHES_ASIDE]: kept, ...wire } = event as JsonObject;
   const hashes = aside.safeParse(kept).data;
@@ -50,7 +61,7 @@ export function wireForm<T extends JsonObject>(event: T, version: RoomVersion): 
  *
  * @returns undefined when the event does not cite others as its room version wants it
  */
-export function keptForm(wire: JsonObject, version: RoomVersion): JsonObject | undefined {
+export function keptForm(wire: JsonObject, version: IdRules): JsonObject | undefined {
   if (version.eventIds !== 'given') return wire;
   const auth = pairs.safeParse(wire['auth_events']);
   const prev = pairs.safeParse(wire['prev_events']);
