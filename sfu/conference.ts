@@ -1,15 +1,13 @@
 /** One conference: a router on one worker, and everything in it. Knows labels, no rules of meetings. */
 import type { AudioLevelObserver, Producer, Router } from 'mediasoup/types';
-import type { Logger } from 'pino';
 import type { RtpCapabilities } from '../protocol/media.ts';
 import { ROUTER_CODECS, clientCapabilities } from './codecs.ts';
-import type { SfuConfig } from './config.ts';
+import type { ConsumerHost, HeldConsumer } from './consumers.ts';
 import { SfuError } from './errors.ts';
-import type { HeldConsumer } from './consumers.ts';
-import type { Link } from './link.ts';
-import type { Prober } from './prober.ts';
-import type { ProducerState, SfuNotificationData, SfuNotificationName, SfuSnapshot } from './protocol.ts';
-import type { ClientTransport } from './transports.ts';
+import type { HeldProducer, ProducerLabels, SfuContext } from './host.ts';
+import type { Link, LinkHost } from './link.ts';
+import type { SfuSnapshot } from './protocol.ts';
+import type { ClientTransport, TransportHost } from './transports.ts';
 import type { PoolWorker } from './workers.ts';
 
 /** How often speakers are told at most, in milliseconds. */
@@ -18,26 +16,13 @@ const SPEAKING_INTERVAL_MS = 300;
 const SPEAKING_THRESHOLD_DB = -60;
 const SPEAKERS_TOLD = 8;
 
-export type Notify = <N extends SfuNotificationName>(name: N, data: SfuNotificationData<N>) => void;
-
-/** What all conferences of an SFU share. */
-export interface SfuContext {
-  readonly config: SfuConfig;
-  readonly prober: Prober;
-  readonly notify: Notify;
-  readonly log: Logger;
-}
-
-export type ProducerLabels = Pick<ProducerState, 'participantId' | 'source' | 'transportId' | 'linkId' | 'remoteId'>;
-export type HeldProducer = ProducerLabels & { readonly producer: Producer };
-
 /** A transport on its way: `closed` when it must not come into being any more. */
 interface OpeningTransport {
   readonly participantId: string;
   closed: boolean;
 }
 
-export class Conference {
+export class Conference implements TransportHost, ConsumerHost, LinkHost {
   readonly id: string;
   readonly worker: PoolWorker;
   readonly router: Router;

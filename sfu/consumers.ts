@@ -1,8 +1,8 @@
 /** What clients receive: created paused, with the layers and the priority that the homeserver chose. */
 import type { Consumer } from 'mediasoup/types';
 import { capabilitiesToMediasoup, fromMediasoup } from './codecs.ts';
-import type { Conference } from './conference.ts';
 import { SfuError } from './errors.ts';
+import type { ConferenceHost } from './host.ts';
 import type { SfuParams, SfuResult } from './protocol.ts';
 import type { ClientTransport } from './transports.ts';
 
@@ -11,9 +11,14 @@ export interface HeldConsumer {
   readonly transportId: string;
 }
 
+/** A conference, as its consumers see it. */
+export interface ConsumerHost extends ConferenceHost {
+  readonly consumers: Map<string, HeldConsumer>;
+}
+
 /** @throws SfuError bad-request on a transport to send, not-found, unsupported if the client knows no such codec */
 export async function consume(
-  conference: Conference,
+  conference: ConsumerHost,
   client: ClientTransport,
   params: SfuParams<'consumer.create'>,
 ): Promise<SfuResult<'consumer.create'>> {
@@ -53,7 +58,7 @@ export async function prefer(
   if (wish.priority !== undefined) await consumer.setPriority(wish.priority);
 }
 
-function hold(conference: Conference, consumer: Consumer, transportId: string): void {
+function hold(conference: ConsumerHost, consumer: Consumer, transportId: string): void {
   const { consumers, context } = conference;
   const consumerId = consumer.id;
   consumers.set(consumerId, { consumer, transportId });

@@ -13,9 +13,9 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import type { ControlAddress } from './address.ts';
-import type { Notify } from './conference.ts';
 import { SfuError } from './errors.ts';
 import { toErrorBody } from './failure.ts';
+import type { Notify } from './host.ts';
 import { MAX_REQUEST_BYTES } from './protocol.ts';
 import { requestSchema } from './requests.ts';
 

@@ -9,8 +9,8 @@ import { randomBytes } from 'node:crypto';
 import type { Consumer, PipeTransport } from 'mediasoup/types';
 import { srtpParametersSchema } from '../protocol/media.ts';
 import { fromMediasoup } from './codecs.ts';
-import type { Conference } from './conference.ts';
 import { SfuError } from './errors.ts';
+import type { ConferenceHost, HeldProducer } from './host.ts';
 import { linkState, type LinkState } from './link-health.ts';
 import { resolvePeer } from './peer-address.ts';
 import { PROBE_KEY_SIZE } from './probe-packet.ts';
@@ -26,6 +26,13 @@ const CONSENT_MS = 10_000;
 /** How often figures are told while the state stays the same, in milliseconds. */
 const TELL_EVERY_MS = 5000;
 
+/** A conference, as its links see it. */
+export interface LinkHost extends ConferenceHost {
+  readonly links: Map<string, Link>;
+  /** Everything received, from our own participants and over links, by producer id. */
+  readonly producers: ReadonlyMap<string, HeldProducer>;
+}
+
 export interface LinkStats {
   readonly bytesSent: number;
   readonly bytesReceived: number;
@@ -34,7 +41,7 @@ export interface LinkStats {
 export class Link {
   readonly id: string;
   readonly peer: string;
-  readonly #conference: Conference;
+  readonly #conference: LinkHost;
   readonly #transport: PipeTransport;
   /** By producer id. A promise, so that two requests at once make one consumer. */
   readonly #sending = new Map<string, Promise<Consumer>>();
@@ -51,7 +58,7 @@ export class Link {
   #mediaAt = -Infinity;
   #expectingSince: number | undefined;
 
-  private constructor(conference: Conference, id: string, peer: string, transport: PipeTransport) {
+  private constructor(conference: LinkHost, id: string, peer: string, transport: PipeTransport) {
     this.#conference = conference;
     this.id = id;
     this.peer = peer;
@@ -59,7 +66,7 @@ export class Link {
   }
 
   /** Makes our half. It answers the peer's probes from now on, and sends nothing before `connect`. */
-  static async open(conference: Conference, { linkId, peer }: SfuParams<'link.create'>): Promise<Link> {
+  static async open(conference: LinkHost, { linkId, peer }: SfuParams<'link.create'>): Promise<Link> {
     const { config, prober } = conference.context;
     const transport = await conference.router.createPipeTransport({
       listenInfo: { protocol: 'udp', ip: config.listenIp, portRange: { ...config.linkPorts } },

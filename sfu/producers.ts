@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto';
 import type { Producer, Transport } from 'mediasoup/types';
 import { KIND_OF_SOURCE, type RtpParameters } from '../protocol/media.ts';
 import { toMediasoup } from './codecs.ts';
-import type { Conference, ProducerLabels } from './conference.ts';
 import { SfuError } from './errors.ts';
+import type { ProducerHost, ProducerLabels } from './host.ts';
 
 /**
  * The shortest time between two requests for a key frame, in milliseconds: many viewers who come at once cost the
@@ -26,7 +26,7 @@ export interface ProducerOptions {
  * Ids are never those of a peer or client: nobody can collide with, or guess at, another's.
  * @throws SfuError bad-request if the codec is not of the source's kind
  */
-export async function produce(conference: Conference, options: ProducerOptions): Promise<Producer> {
+export async function produce(conference: ProducerHost, options: ProducerOptions): Promise<Producer> {
   const { transport, labels, rtpParameters, paused } = options;
   const kind = KIND_OF_SOURCE[labels.source];
   if (rtpParameters.codecs.some(({ mimeType }) => !mimeType.startsWith(`${kind}/`))) {

@@ -2,9 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { SfuConfig } from './config.ts';
-import { Conference, type Notify, type SfuContext } from './conference.ts';
+import { Conference } from './conference.ts';
 import type { HeldConsumer } from './consumers.ts';
 import { SfuError } from './errors.ts';
+import type { Notify, SfuContext } from './host.ts';
 import type { Link } from './link.ts';
 import { Prober } from './prober.ts';
 import type { SfuResult, SfuSnapshot } from './protocol.ts';

@@ -1,10 +1,11 @@
 /** A client's WebRTC transports: one to send, one to receive. */
 import type { WebRtcTransport } from 'mediasoup/types';
 import { transportOptionsSchema, type DtlsParameters, type TransportOptions } from '../protocol/media.ts';
-import type { Conference } from './conference.ts';
 import { SfuError } from './errors.ts';
+import type { ConferenceHost } from './host.ts';
 import { produce } from './producers.ts';
 import type { SfuParams, SfuResult, SfuNotificationData } from './protocol.ts';
+import type { PoolWorker } from './workers.ts';
 
 /** A client that does not answer ICE consent checks for so long is gone, in seconds. */
 const ICE_CONSENT_TIMEOUT_S = 10;
@@ -13,14 +14,26 @@ const INITIAL_OUTGOING_BITRATE = 1_000_000;
 
 type TransportState = SfuNotificationData<'transport.state'>['state'];
 
+/** A conference, as its transports see it. */
+export interface TransportHost extends ConferenceHost {
+  readonly worker: PoolWorker;
+  readonly transports: Map<string, ClientTransport>;
+  /**
+   * Makes a transport of a participant.
+   * @param make also adds it to `transports`
+   * @throws SfuError not-found if the participant was closed, or the conference ended, before it was made
+   */
+  openTransport(participantId: string, make: () => Promise<ClientTransport>): Promise<ClientTransport>;
+}
+
 export class ClientTransport {
   readonly participantId: string;
   readonly direction: 'send' | 'receive';
   readonly transport: WebRtcTransport;
-  readonly #conference: Conference;
+  readonly #conference: TransportHost;
   #connecting = false;
 
-  private constructor(conference: Conference, transport: WebRtcTransport, params: SfuParams<'transport.create'>) {
+  private constructor(conference: TransportHost, transport: WebRtcTransport, params: SfuParams<'transport.create'>) {
     this.#conference = conference;
     this.transport = transport;
     this.participantId = params.participantId;
@@ -34,11 +47,11 @@ export class ClientTransport {
     });
   }
 
-  static open(conference: Conference, params: SfuParams<'transport.create'>): Promise<ClientTransport> {
+  static open(conference: TransportHost, params: SfuParams<'transport.create'>): Promise<ClientTransport> {
     return conference.openTransport(params.participantId, () => ClientTransport.#open(conference, params));
   }
 
-  static async #open(conference: Conference, params: SfuParams<'transport.create'>): Promise<ClientTransport> {
+  static async #open(conference: TransportHost, params: SfuParams<'transport.create'>): Promise<ClientTransport> {
     const transport = await conference.router.createWebRtcTransport({
       webRtcServer: conference.worker.webRtcServer,
       enableUdp: true,
