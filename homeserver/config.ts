@@ -3,6 +3,10 @@ import { BlockList, isIP, isIPv4 } from 'node:net';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { isServerName } from '../federation/identifiers.ts';
+import type { OidcConfig } from './accounts/oidc.ts';
+import type { PasswordConfig } from './accounts/passwords.ts';
+import { LOG_LEVELS } from './base/log.ts';
+import type { LogLevel } from './base/log.ts';
 import type { MediaConfig } from './features/media/index.ts';
 
 export interface Address {
@@ -79,27 +83,6 @@ export interface SfuConfig {
   readonly control: string;
   readonly secret: string;
 }
-
-/** Accounts of this server's own, beside those of an identity provider. All off unless switched on. */
-export interface PasswordConfig {
-  /** Whether people may log in with a password. */
-  readonly login: boolean;
-  /** Whether anybody may make an account, and log in with its password. */
-  readonly registration: boolean;
-  /** log2 of the cost of new password hashes. */
-  readonly cost: number;
-  /** Who knows it may make accounts, administrators among them. */
-  readonly adminSecret: string | undefined;
-}
-
-export interface OidcConfig {
-  readonly issuer: string;
-  readonly clientId: string;
-  readonly clientSecret: string;
-}
-
-const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** The environment does not make a homeserver. The message names every variable that is wrong, and no value. */
 export class ConfigError extends Error {

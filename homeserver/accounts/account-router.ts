@@ -9,7 +9,7 @@ import { MAX_PASSWORD } from './passwords.ts';
 import type { PasswordLogin } from './password-login.ts';
 import type { Sessions } from './sessions.ts';
 import type { Uia } from './uia.ts';
-import type { PasswordConfig } from '../config.ts';
+import type { PasswordConfig } from './passwords.ts';
 import { methods, MatrixError } from '../base/errors.ts';
 import { parameter, parseBody, requesterOf } from '../base/parse.ts';
 

@@ -10,7 +10,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Matter } from '../../federation/client.ts';
 import { MatrixError } from '../base/errors.ts';
-import type { Requester } from './sessions.ts';
+import type { Requester } from '../base/requester.ts';
 import { notForGuests } from './standing.ts';
 
 /** Who asks, looked up when that matters; undefined for somebody who is not logged in. */

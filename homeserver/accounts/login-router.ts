@@ -10,7 +10,7 @@ import type { PasswordLogin } from './password-login.ts';
 import { requireSession } from './require-session.ts';
 import type { Sessions, Tokens } from './sessions.ts';
 import { namedUser } from './user-identifier.ts';
-import type { PasswordConfig } from '../config.ts';
+import type { PasswordConfig } from './passwords.ts';
 import { methods, MatrixError } from '../base/errors.ts';
 import { parseBody, requesterOf } from '../base/parse.ts';
 

@@ -6,10 +6,15 @@
 import { timingSafeEqual } from 'node:crypto';
 import * as oidc from 'openid-client';
 import type { Logger } from 'pino';
-import type { OidcConfig } from '../config.ts';
 import type { Identity } from './accounts.ts';
 import { ExpiringMap } from '../base/expiring-map.ts';
 import { hashSecret, newSecret } from './secrets.ts';
+
+export interface OidcConfig {
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+}
 
 export type LoginFailure =
   /** The identity provider does not answer, or not as it should. */

@@ -2,6 +2,18 @@
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { MatrixError } from '../base/errors.ts';
 
+/** Accounts of this server's own, beside those of an identity provider. All off unless switched on. */
+export interface PasswordConfig {
+  /** Whether people may log in with a password. */
+  readonly login: boolean;
+  /** Whether anybody may make an account, and log in with its password. */
+  readonly registration: boolean;
+  /** log2 of the cost of new password hashes. */
+  readonly cost: number;
+  /** Who knows it may make accounts, administrators among them. */
+  readonly adminSecret: string | undefined;
+}
+
 /** Longer passwords are refused: they would only cost time. */
 export const MAX_PASSWORD = 512;
 

@@ -6,8 +6,8 @@ import { isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
 import type { Accounts } from './accounts.ts';
 import type { Profiles } from './profiles.ts';
-import type { Requester } from './sessions.ts';
-import type { PasswordConfig } from '../config.ts';
+import type { Requester } from '../base/requester.ts';
+import type { PasswordConfig } from './passwords.ts';
 import { methods, MatrixError } from '../base/errors.ts';
 import { parameter, requesterOf } from '../base/parse.ts';
 

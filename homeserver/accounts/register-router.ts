@@ -13,7 +13,7 @@ import { SharedSecret } from './shared-secret.ts';
 import type { NewSession, Sessions } from './sessions.ts';
 import type { Uia } from './uia.ts';
 import { chosenLocalpart } from './usernames.ts';
-import type { PasswordConfig } from '../config.ts';
+import type { PasswordConfig } from './passwords.ts';
 import { methods, MatrixError } from '../base/errors.ts';
 import { deviceIdSchema, deviceNameSchema, tokensAnswer } from './login-router.ts';
 import { parseBody, queryText } from '../base/parse.ts';

@@ -2,20 +2,10 @@
 import type { Database, Tx } from '../database/database.ts';
 import { MatrixError, tooMuchKept } from '../base/errors.ts';
 import { DEVICES, GUEST_DEVICES } from '../base/limits.ts';
+import type { Requester } from '../base/requester.ts';
 import type { Accounts } from './accounts.ts';
 import { hashSecret, newSecret, randomBase32 } from './secrets.ts';
 import { TokenCache } from './token-cache.ts';
-
-/** Who makes a request. */
-export interface Requester {
-  readonly userId: string;
-  readonly deviceId: string;
-  readonly guest: boolean;
-  readonly admin: boolean;
-  /** May read, but not write. */
-  readonly suspended: boolean;
-  readonly displayName: string;
-}
 
 /** Where a request came from, as people see it in the list of their devices. */
 export interface Origin {

@@ -3,7 +3,8 @@ import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { DEFAULT_ROOM_VERSION, SUPPORTED_ROOM_VERSIONS } from '../../federation/room-versions.ts';
 import type { Info } from '../../protocol/client-api.ts';
-import type { PasswordConfig, WellKnownConfig } from '../config.ts';
+import type { PasswordConfig } from '../accounts/passwords.ts';
+import type { WellKnownConfig } from '../config.ts';
 import { methods } from '../base/errors.ts';
 import { requesterOf } from '../base/parse.ts';
 

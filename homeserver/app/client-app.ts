@@ -32,7 +32,7 @@ import { restrictionsRouter } from '../accounts/restrictions-router.ts';
 import { servicesRouter } from '../accounts/services-router.ts';
 import type { ServicesRouterOptions } from '../accounts/services-router.ts';
 import { browserLogin, ssoRouter } from '../accounts/sso-router.ts';
-import type { PasswordConfig } from '../config.ts';
+import type { PasswordConfig } from '../accounts/passwords.ts';
 import { errorHandler, MatrixError, unknownPath } from '../base/errors.ts';
 import { allowAnyOrigin, bodyLength, jsonBody, plainJson, requestLog, securityHeaders } from '../base/http.ts';
 import { ANONYMOUS_BODY_BYTES, CLIENT_BODY_BYTES } from '../base/limits.ts';

@@ -6,7 +6,8 @@
 import type { Request, RequestHandler } from 'express';
 import type { Askers } from '../accounts/askers.ts';
 import { bearerToken } from '../accounts/require-session.ts';
-import type { Origin, Requester, Sessions } from '../accounts/sessions.ts';
+import type { Origin, Sessions } from '../accounts/sessions.ts';
+import type { Requester } from '../base/requester.ts';
 import { isWrite, requireMayRequest } from '../accounts/standing.ts';
 import { MatrixError } from '../base/errors.ts';
 import type { RateLimits } from '../base/rate-limits.ts';

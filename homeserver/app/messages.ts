@@ -24,7 +24,8 @@ import { PublicRooms } from '../features/directory/public-rooms.ts';
 import { remoteAlias, remotePublicRooms } from '../features/directory/remote.ts';
 import { UserDirectory } from '../features/directory/user-directory.ts';
 import { directoryRouter as federationDirectory } from '../features/directory/federation-router.ts';
-import { findRouter } from '../features/search/federation-router.ts';
+import { eventTimesRouter as federationEventTimes } from '../features/search/federation-router.ts';
+import { hierarchyRouter as federationHierarchy } from '../features/spaces/federation-router.ts';
 import { Relations } from '../features/relations/relations.ts';
 import { ThreadSubscriptions } from '../features/relations/thread-subscriptions.ts';
 import { Reports } from '../features/reports/reports.ts';
@@ -139,7 +140,11 @@ export function messages(options: MessagesOptions): Messages {
       rtcRouter({ requireSession }),
       threadSubscriptionsRouter({ threadSubscriptions, positions: options.positions, requireSession }),
     ],
-    federation: [federationDirectory({ ...parts, signed }), findRouter({ ...parts, signed })],
+    federation: [
+      federationDirectory({ ...parts, signed }),
+      federationEventTimes({ ...parts, signed }),
+      federationHierarchy({ ...parts, signed }),
+    ],
     start: () => delayedEvents.start(),
     close: async () => {
       stickyEvents.close();

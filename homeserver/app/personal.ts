@@ -3,8 +3,6 @@ import type { RequestHandler, Router } from 'express';
 import type { Logger } from 'pino';
 import { AccountData } from '../features/account-data/account-data.ts';
 import { Succession } from '../features/account-data/succession.ts';
-import { InvitePermissions } from '../features/account-data/invite-permissions.ts';
-import type { InviteRule } from '../features/account-data/invite-permissions.ts';
 import { accountDataPart } from '../features/account-data/sync-part.ts';
 import type { Sessions } from '../accounts/sessions.ts';
 import { accountDataRemovalRouter, accountDataRouter } from '../features/account-data/client-router.ts';
@@ -39,7 +37,7 @@ import { roomsPart } from '../engine/sync/rooms-part.ts';
 import { syncRouter } from '../engine/sync/router.ts';
 import type { Database } from '../database/database.ts';
 import type { Edus } from '../engine/federation/edus.ts';
-import type { Sender } from '../engine/rooms/ports.ts';
+import type { InvitePermissions, InviteRule, Sender } from '../engine/rooms/ports.ts';
 import type { Rooms } from '../engine/rooms/rooms.ts';
 import type { Notifier } from '../engine/stream/notifier.ts';
 import type { Positions } from '../engine/stream/positions.ts';
@@ -53,6 +51,7 @@ export interface PersonalOptions {
   readonly positions: Positions;
   readonly notifier: Notifier;
   readonly sender: Sender;
+  readonly invitePermissions: Pick<InvitePermissions, 'rule'>;
   readonly edus: Edus;
   /** What others say about events. */
   readonly bundles?: Bundles;
@@ -112,8 +111,8 @@ export function personal(options: PersonalOptions): Personal {
   const accountData = new AccountData({ db, positions, notifier, isGuest: options.isGuest });
   const clientEvents = new ClientEvents(db, rooms, options.bundles);
   const ignored = (userId: string): Promise<ReadonlySet<string>> => accountData.ignored(userId);
-  const permissions = new InvitePermissions(db);
-  const inviteRule = (userId: string, inviter: string): Promise<InviteRule> => permissions.rule(userId, inviter);
+  const inviteRule = (userId: string, inviter: string): Promise<InviteRule> =>
+    options.invitePermissions.rule(userId, inviter);
   const rules = new PushRules(accountData);
   const succession = new Succession({ ...options, accountData, rules });
   const unheard = options.sessions?.onDeviceChange(async (userId, deviceId, change) => {

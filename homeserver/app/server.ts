@@ -35,7 +35,11 @@ import { CALLBACK_PATH } from '../accounts/sso-router.ts';
 import type { Address, Config } from '../config.ts';
 import { migrate, openDatabase } from '../database/database.ts';
 import type { Database } from '../database/database.ts';
+import { StoredInvitePermissions } from '../features/account-data/invite-permissions.ts';
 import { encryption } from '../features/devices/index.ts';
+import { relationWrites } from '../features/relations/index-relation.ts';
+import { wordsWrites } from '../features/search/index-words.ts';
+import { stickyWrites } from '../features/sticky-events/index-sticky.ts';
 import { accountRouter } from '../accounts/federation-router.ts';
 import { federationApi, isRefusal, sendTransaction } from '../engine/federation/index.ts';
 import { sqlKeyStore } from '../engine/federation/key-store.ts';
@@ -160,6 +164,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
   if (oauth) opened.push(every(CLEAN_UP_MS, () => cleanUpOauth(db), log));
   const positions = await Positions.open(db);
   const notifier = new Notifier();
+  const invitePermissions = new StoredInvitePermissions(db);
   const rooms = await Rooms.open({
     db,
     serverName,
@@ -169,6 +174,8 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     notifier,
     profile: (userId) => profiles.membership(userId),
     rights: standing,
+    indexes: [relationWrites, wordsWrites, stickyWrites],
+    invitePermissions,
     log,
   });
   opened.push(() => rooms.close());
@@ -180,7 +187,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     client,
     queue,
     rooms,
-    accounts,
+    userExists: (userId) => accounts.exists(userId),
     db,
     isTrusted,
     unproven: unprovenLimit(rateLimitFactor),
@@ -298,6 +305,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
   federation.router.use('/_matrix/federation', encrypted.federation);
 
   const forEach = personal({
+    invitePermissions,
     serverName,
     sessions,
     db,
@@ -354,7 +362,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
         ignored: (userId) => forEach.accountData.ignored(userId),
         requireSession: sessionRequired,
         limitSending: limits.sending,
-        messages: found,
+        ...found,
       }),
       ...found.matrix,
       ...forEach.matrix,

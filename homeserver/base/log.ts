@@ -1,7 +1,10 @@
 /** The log: JSON lines, without anything that is nobody else's business. */
 import { pino } from 'pino';
 import type { DestinationStream, Logger } from 'pino';
-import type { LogLevel } from '../config.ts';
+
+/** From the fewest lines to the most; and none at all. */
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Causes of causes that are still written. */
 const MAX_CAUSES = 4;

@@ -1,7 +1,7 @@
 /** Helpers of the client routers: who asks, and what for. */
 import type { Request, Response } from 'express';
 import type { z } from 'zod';
-import type { Requester } from '../accounts/sessions.ts';
+import type { Requester } from './requester.ts';
 import { MatrixError } from './errors.ts';
 
 /** @throws MatrixError 400 M_BAD_JSON that names the first member that is wrong */

@@ -2,7 +2,7 @@
 import { isIPv6 } from 'node:net';
 import type { Request, RequestHandler, Response } from 'express';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
-import type { Requester } from '../accounts/sessions.ts';
+import type { Requester } from './requester.ts';
 import { MatrixError } from './errors.ts';
 import {
   ANONYMOUS_RATE,

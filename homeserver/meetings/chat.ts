@@ -8,7 +8,7 @@ import type { JsonObject } from '../../federation/json.ts';
 import { stateKey } from '../../federation/auth-rules.ts';
 import type { ChatMessage, ChatPosition } from '../../protocol/session.ts';
 import { isTime, MAX_TIME } from '../../protocol/values.ts';
-import { relationOf } from '../features/relations/index-relation.ts';
+import { relationOf } from '../engine/rooms/relation-of.ts';
 import type { Relations } from '../features/relations/relations.ts';
 import type { Rooms, StoredEvent } from '../engine/rooms/rooms.ts';
 import { isGuest, nameIn } from './people.ts';

@@ -18,7 +18,7 @@ import { clientApp } from '../../homeserver/app/client-app.ts';
 import { ACCOUNT_PATH } from '../../homeserver/accounts/oauth/account-page-router.ts';
 import { OAUTH_PATH } from '../../homeserver/accounts/oauth/router.ts';
 import { CALLBACK_PATH } from '../../homeserver/accounts/sso-router.ts';
-import type { PasswordConfig } from '../../homeserver/config.ts';
+import type { PasswordConfig } from '../../homeserver/accounts/passwords.ts';
 import { migrate, openDatabase } from '../../homeserver/database/database.ts';
 import type { Database } from '../../homeserver/database/database.ts';
 import { MatrixError } from '../../homeserver/base/errors.ts';

@@ -29,6 +29,10 @@ import { jsonBody } from '../../homeserver/base/http.ts';
 import { createLog } from '../../homeserver/base/log.ts';
 import { messages } from '../../homeserver/app/messages.ts';
 import type { Messages } from '../../homeserver/app/messages.ts';
+import { StoredInvitePermissions } from '../../homeserver/features/account-data/invite-permissions.ts';
+import { relationWrites } from '../../homeserver/features/relations/index-relation.ts';
+import { wordsWrites } from '../../homeserver/features/search/index-words.ts';
+import { stickyWrites } from '../../homeserver/features/sticky-events/index-sticky.ts';
 import { Rooms } from '../../homeserver/engine/rooms/rooms.ts';
 import { Notifier } from '../../homeserver/engine/stream/notifier.ts';
 import { personal } from '../../homeserver/app/personal.ts';
@@ -147,6 +151,7 @@ export async function startServer(name: string): Promise<TestServer> {
   const keyring = new KeyRing({ serverName: name, ownKeys: [key], client, store: sqlKeyStore(db) });
   const queue = new OutboundQueue({ store: sqlQueueStore(db), send: sendTransaction(client, name, () => rooms), log });
   const sender = new QueueSender(db, queue);
+  const invitePermissions = new StoredInvitePermissions(db);
   const rooms = await Rooms.open({
     db,
     serverName: name,
@@ -156,6 +161,8 @@ export async function startServer(name: string): Promise<TestServer> {
     notifier,
     profile: async (userId) => ({ displayname: await accounts.displayName(userId) }),
     rights: new Standing(accounts),
+    indexes: [relationWrites, wordsWrites, stickyWrites],
+    invitePermissions,
     log,
   });
   const federation = federationApi({
@@ -166,7 +173,7 @@ export async function startServer(name: string): Promise<TestServer> {
     client,
     queue,
     rooms,
-    accounts,
+    userExists: (userId) => accounts.exists(userId),
     db,
     isTrusted: () => true,
     unproven: unprovenLimit(0),
@@ -188,6 +195,7 @@ export async function startServer(name: string): Promise<TestServer> {
   });
   await parts.start();
   const own = personal({
+    invitePermissions,
     serverName: name,
     db,
     rooms,
@@ -212,7 +220,7 @@ export async function startServer(name: string): Promise<TestServer> {
   const free: RequestHandler = (_request, _response, next) => next();
   app.use(
     '/_matrix/client/v3',
-    roomsRouter({ rooms, requireSession: sessionRequired, limitSending: free, messages: parts }),
+    roomsRouter({ rooms, requireSession: sessionRequired, limitSending: free, ...parts }),
     ...parts.matrix,
     ...own.matrix,
   );

@@ -20,6 +20,10 @@ import { DEPTH } from '../../federation/json.ts';
 import { jsonBody } from '../../homeserver/base/http.ts';
 import { createLog } from '../../homeserver/base/log.ts';
 import { messages } from '../../homeserver/app/messages.ts';
+import { StoredInvitePermissions } from '../../homeserver/features/account-data/invite-permissions.ts';
+import { relationWrites } from '../../homeserver/features/relations/index-relation.ts';
+import { wordsWrites } from '../../homeserver/features/search/index-words.ts';
+import { stickyWrites } from '../../homeserver/features/sticky-events/index-sticky.ts';
 import { Rooms } from '../../homeserver/engine/rooms/rooms.ts';
 import { Notifier } from '../../homeserver/engine/stream/notifier.ts';
 import { personal } from '../../homeserver/app/personal.ts';
@@ -97,6 +101,7 @@ export async function startServer(options: Partial<PersonalOptions> = {}): Promi
       sent.push({ destinations: [...destinations], type, content });
     },
   };
+  const invitePermissions = new StoredInvitePermissions(db);
   const rooms = await Rooms.open({
     db,
     serverName: name,
@@ -106,6 +111,8 @@ export async function startServer(options: Partial<PersonalOptions> = {}): Promi
     notifier,
     profile: async (userId) => ({ displayname: await accounts.displayName(userId) }),
     rights: new Standing(accounts),
+    indexes: [relationWrites, wordsWrites, stickyWrites],
+    invitePermissions,
     log,
   });
   const unused = (): never => {
@@ -128,6 +135,7 @@ export async function startServer(options: Partial<PersonalOptions> = {}): Promi
   await found.start();
   const edus = new Edus(log);
   const own = personal({
+    invitePermissions,
     serverName: name,
     db,
     rooms,
@@ -154,7 +162,7 @@ export async function startServer(options: Partial<PersonalOptions> = {}): Promi
   app.use(
     '/_matrix/client/v3',
     filterRouter({ accounts, requireSession: sessionRequired }),
-    roomsRouter({ rooms, requireSession: sessionRequired, limitSending: free, messages: found }),
+    roomsRouter({ rooms, requireSession: sessionRequired, limitSending: free, ...found }),
     ...found.matrix,
     ...own.matrix,
   );

@@ -3,8 +3,7 @@ import { z } from 'zod';
 import { stateKey } from '../../../federation/auth-rules.ts';
 import { JsonParseError, member, parseStrict } from '../../../federation/json.ts';
 import { MatrixError } from '../../base/errors.ts';
-import { relationOf } from '../../features/relations/index-relation.ts';
-import type { Relations } from '../../features/relations/relations.ts';
+import { relationOf } from '../rooms/relation-of.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 
 const names = z.array(z.string().max(255)).max(500).nullish();
@@ -56,9 +55,21 @@ export function withoutIgnored(events: readonly StoredEvent[], ignored: Readonly
   return events.filter(({ pdu }) => pdu.state_key !== undefined || !ignored.has(pdu.sender));
 }
 
+/** Finds events by those that refer to them. */
+export interface Related {
+  /**
+   * Those of some events of one room that others refer to, in one of these ways or by one of these senders; both have
+   * to be true of the same event.
+   */
+  related(
+    events: readonly StoredEvent[],
+    by: { relTypes?: readonly string[] | null | undefined; senders?: readonly string[] | null | undefined },
+  ): Promise<StoredEvent[]>;
+}
+
 /** Those of some events of one room that pass, also by what others say about them. */
 export async function passing(
-  relations: Relations,
+  relations: Related,
   filter: EventFilter,
   events: readonly StoredEvent[],
 ): Promise<StoredEvent[]> {

@@ -9,7 +9,6 @@ import type { JsonObject } from '../../../federation/json.ts';
 import type { KeyRing } from '../../../federation/keyring.ts';
 import type { OutboundQueue } from '../../../federation/outbound-queue.ts';
 import type { SigningKey } from '../../../federation/signing.ts';
-import type { Accounts } from '../../accounts/accounts.ts';
 import type { Database } from '../../database/database.ts';
 import { methods } from '../../base/errors.ts';
 import type { UnprovenLimit } from '../../base/rate-limits.ts';
@@ -30,7 +29,8 @@ export interface FederationApiOptions {
   readonly client: FederationClient;
   readonly queue: OutboundQueue;
   readonly rooms: Rooms;
-  readonly accounts: Accounts;
+  /** Whether there is such a user of this server. */
+  readonly userExists: (userId: string) => Promise<boolean>;
   readonly db: Database;
   readonly isTrusted: (server: string) => boolean;
   readonly unproven: UnprovenLimit;
@@ -48,7 +48,7 @@ export interface FederationApi {
 const CLEAN_UP_MS = 60 * 60 * 1000;
 
 export function federationApi(options: FederationApiOptions): FederationApi {
-  const { serverName, key, keyring, rooms, accounts, db, log } = options;
+  const { serverName, key, keyring, rooms, userExists, db, log } = options;
   const edus = new Edus(log);
   const remote = new FederatedRooms(options);
   rooms.useRemote(remote);
@@ -86,7 +86,7 @@ export function federationApi(options: FederationApiOptions): FederationApi {
   router.use(
     '/_matrix/federation',
     authenticated,
-    membershipRouter({ serverName, key, keyring, rooms, accounts, signed }),
+    membershipRouter({ serverName, key, keyring, rooms, userExists, signed }),
     graphRouter({ serverName, rooms, signed }),
   );
 

@@ -20,7 +20,6 @@ import type { KeyLookup } from '../../../federation/keyring.ts';
 import { roomVersion } from '../../../federation/room-versions.ts';
 import type { RoomVersion } from '../../../federation/room-versions.ts';
 import type { SigningKey } from '../../../federation/signing.ts';
-import type { Accounts } from '../../accounts/accounts.ts';
 import { methods, MatrixError } from '../../base/errors.ts';
 import type { AcceptedMembership } from '../rooms/memberships.ts';
 import type { Rooms } from '../rooms/rooms.ts';
@@ -35,7 +34,8 @@ export interface MembershipRouterOptions {
   readonly key: SigningKey;
   readonly keyring: KeyLookup;
   readonly rooms: Rooms;
-  readonly accounts: Accounts;
+  /** Whether there is such a user of this server. */
+  readonly userExists: (userId: string) => Promise<boolean>;
   readonly signed: RequestHandler;
 }
 
@@ -57,7 +57,7 @@ const strippedSchema = z.looseObject({
 
 /** Mounted at `/_matrix/federation`. */
 export function membershipRouter(options: MembershipRouterOptions): Router {
-  const { serverName, key, keyring, rooms, accounts, signed } = options;
+  const { serverName, key, keyring, rooms, userExists, signed } = options;
   const { memberships } = rooms;
   const router = signedRouter(signed);
 
@@ -163,7 +163,7 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
       throw new MatrixError(400, 'M_INVALID_PARAM', 'This is not an invitation by a user of your server.');
     }
     await checkAccess(rooms, roomId, origin);
-    if (domain(target) !== serverName || !(await accounts.exists(target))) {
+    if (domain(target) !== serverName || !(await userExists(target))) {
       throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.', { organisation: serverName });
     }
     await memberships.checkWanted(target, pdu.sender);

@@ -8,9 +8,7 @@ import type { Database, Tx } from '../../database/database.ts';
 import { writeTogether } from '../../database/writes.ts';
 import type { Write } from '../../database/writes.ts';
 import { DUMMY_EVENT } from '../../base/names.ts';
-import { relationWrite } from '../../features/relations/index-relation.ts';
-import { wordsWrites } from '../../features/search/index-words.ts';
-import { stickyWrite } from './sticky.ts';
+import type { EventIndex } from './ports.ts';
 import { besidePlace } from '../stream/tokens.ts';
 import type { Place } from '../stream/tokens.ts';
 import { redactedEvent, signedForm } from './stored-event.ts';
@@ -42,6 +40,7 @@ const SHOWN = `NOT rejected AND NOT soft_failed AND NOT outlier AND type <> '${D
 
 export class EventStore {
   readonly #db: Database;
+  readonly #indexes: readonly EventIndex[];
   readonly #cache = new LRUCache<string, StoredEvent>({
     maxSize: CACHED_CHARACTERS,
     sizeCalculation: ({ pdu }) => JSON.stringify(pdu).length,
@@ -49,8 +48,10 @@ export class EventStore {
   /** Grows with each redaction: what was read before one may be out of date, and is not kept. */
   #redactions = 0;
 
-  constructor(db: Database) {
+  /** @param indexes what is noted of each event that is stored */
+  constructor(db: Database, indexes: readonly EventIndex[] = []) {
     this.#db = db;
+    this.#indexes = indexes;
   }
 
   async get(eventId: string): Promise<StoredEvent | undefined> {
@@ -120,8 +121,7 @@ export class EventStore {
         stored.map((event) => event.redactedBy ?? null),
       ],
     };
-    const besides = stored.flatMap((event) => [relationWrite(event), stickyWrite(event)]);
-    return [own, ...wordsWrites(stored), ...besides.filter((write) => write !== undefined)];
+    return [own, ...this.#indexes.flatMap((index) => index(stored))];
   }
 
   /** To be called after the commit of `put`. */

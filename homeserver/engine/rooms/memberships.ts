@@ -9,7 +9,6 @@ import type { JsonObject } from '../../../federation/json.ts';
 import { roomVersion } from '../../../federation/room-versions.ts';
 import type { RoomVersion } from '../../../federation/room-versions.ts';
 import type { SigningKey } from '../../../federation/signing.ts';
-import type { InvitePermissions } from '../../features/account-data/invite-permissions.ts';
 import { MatrixError } from '../../base/errors.ts';
 import type { Positions } from '../stream/positions.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
@@ -20,7 +19,7 @@ import type { IncompleteRooms } from './incomplete-rooms.ts';
 import type { Invitation, Invitations } from './invitations.ts';
 import type { LocalEvents, NewEvent } from './local-events.ts';
 import type { Members } from './members.ts';
-import type { LocalRights, RemoteRooms } from './ports.ts';
+import type { InvitePermissions, LocalRights, RemoteRooms } from './ports.ts';
 import { namedByAccount } from './owned-state.ts';
 import { authoriser } from './restricted.ts';
 import { currentId } from './room.ts';
@@ -55,7 +54,7 @@ export interface MembershipsDeps {
   /** Whether a room lets guests take part. */
   readonly letsGuestsIn: (roomId: string) => Promise<boolean>;
   /** From whom our users want to be invited. */
-  readonly permissions: InvitePermissions;
+  readonly permissions: Pick<InvitePermissions, 'check'> | undefined;
   /** Tells of a membership that is no event of a room of ours. */
   readonly emitInvitation: (
     invitation: Pick<Invitation, 'roomId' | 'userId' | 'event' | 'position' | 'version'>,
@@ -179,7 +178,7 @@ export class Memberships {
 
   /** @throws MatrixError 403 when a user of ours does not want to be invited by somebody */
   async checkWanted(target: string, sender: string): Promise<void> {
-    await this.#deps.permissions.check(target, sender);
+    await this.#deps.permissions?.check(target, sender);
   }
 
   /** Asks to be let in. @throws MatrixError 403 when the room takes no knocks */

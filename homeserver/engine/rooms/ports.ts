@@ -1,4 +1,4 @@
-/** What the room engine needs of the rest of the homeserver. Implementations are in federation-api/. */
+/** What the room engine needs of the rest of the homeserver. */
 import type { JsonObject } from '../../../federation/json.ts';
 import type { Pdu } from '../../../federation/event.ts';
 import type { RoomVersion } from '../../../federation/room-versions.ts';
@@ -22,6 +22,26 @@ export interface Sender {
   durableEdu(tx: Tx, destinations: readonly string[], type: string, content: JsonObject, about?: string): Promise<void>;
   /** Sends a transient message; it may be lost when the other server is down. */
   edu(destinations: Iterable<string>, type: string, content: JsonObject): void;
+}
+
+/** An event that is being stored. */
+export interface IndexedEvent {
+  readonly eventId: string;
+  readonly roomId: string;
+  readonly pdu: Pdu;
+}
+
+/** What a feature notes of events together with storing them, so that they are found by it. */
+export type EventIndex = (events: readonly IndexedEvent[]) => Write[];
+
+/** `ignore` takes an invitation and does not show it; `block` refuses it. */
+export type InviteRule = 'allow' | 'ignore' | 'block';
+
+/** From whom people of this server want to be invited. */
+export interface InvitePermissions {
+  rule(userId: string, sender: string): Promise<InviteRule>;
+  /** @throws MatrixError 403 when the user does not want to be invited */
+  check(userId: string, sender: string): Promise<void>;
 }
 
 /** What somebody of this server is about to do in a room. */

@@ -16,7 +16,6 @@ import type { RoomVersion } from '../../../federation/room-versions.ts';
 import { serverAllowed } from '../../../federation/server-acl.ts';
 import type { SigningKey } from '../../../federation/signing.ts';
 import { displayName, displayTitle } from '../../../protocol/display-text.ts';
-import { InvitePermissions } from '../../features/account-data/invite-permissions.ts';
 import type { Database } from '../../database/database.ts';
 import { MatrixError } from '../../base/errors.ts';
 import type { Notifier } from '../stream/notifier.ts';
@@ -45,7 +44,7 @@ import { MergedEnds } from './merged-ends.ts';
 import { MessageBatches } from './message-batches.ts';
 import type { MemberOf } from './members.ts';
 import { Outliers } from './outliers.ts';
-import type { LocalRights, RemoteRooms, Sender } from './ports.ts';
+import type { EventIndex, InvitePermissions, LocalRights, RemoteRooms, Sender } from './ports.ts';
 import { readPage } from './pages.ts';
 import type { Page, PageQuery } from './pages.ts';
 import { Placing } from './placing.ts';
@@ -80,6 +79,10 @@ export interface Standing {
 }
 
 export interface RoomsOptions {
+  /** What features note of each event that is stored. */
+  readonly indexes?: readonly EventIndex[];
+  /** Without it everybody may be invited by everybody. */
+  readonly invitePermissions?: Pick<InvitePermissions, 'check'>;
   readonly db: Database;
   readonly serverName: string;
   readonly key: SigningKey;
@@ -139,7 +142,7 @@ export class Rooms {
     this.#options = options;
     this.#positions = positions;
     this.#incomplete = incomplete;
-    this.#events = new EventStore(db);
+    this.#events = new EventStore(db, options.indexes);
     this.#states = new StateStore(db);
     this.changes = new StateChanges(db, positions.current);
     this.#rooms = new RoomTable(db, this.#events, this.#states);
@@ -222,7 +225,7 @@ export class Rooms {
         const event = await this.stateEvent(roomId, 'm.room.guest_access', '');
         return member(event?.pdu.content, 'guest_access') === 'can_join';
       },
-      permissions: new InvitePermissions(db),
+      permissions: options.invitePermissions,
       emitInvitation: (invitation) => this.#emitInvitation(invitation),
     });
   }

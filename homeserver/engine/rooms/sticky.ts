@@ -2,7 +2,6 @@
 import type { Pdu } from '../../../federation/event.ts';
 import { isJsonObject, member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
-import type { Write } from '../../database/writes.ts';
 
 /** The member of the event that says so, beside the content. */
 export const STICKY = 'msc4354_sticky';
@@ -15,18 +14,6 @@ export function stickyUntil(pdu: Pdu, receivedAt: number): number | undefined {
   const duration = isJsonObject(sticky) ? member(sticky, 'duration_ms') : undefined;
   if (typeof duration !== 'number' || !Number.isSafeInteger(duration) || duration < 0) return undefined;
   return Math.min(pdu.origin_server_ts, receivedAt) + Math.min(duration, MAX_STICKY_MS);
-}
-
-/** What is to be stored with an event; undefined for most. */
-export function stickyWrite(event: { eventId: string; roomId: string; pdu: Pdu }): Write | undefined {
-  const now = Date.now();
-  const until = stickyUntil(event.pdu, now);
-  if (until === undefined || until <= now) return undefined;
-  return {
-    sql: `INSERT INTO sticky_events (event_id, room_id, sender, expires_at) VALUES ($1, $2, $3, $4)
-          ON CONFLICT DO NOTHING`,
-    params: [event.eventId, event.roomId, event.pdu.sender, until],
-  };
 }
 
 /** What clients are told of it: the duration beside the content, and in `unsigned` what is left of it. */

@@ -4,7 +4,7 @@ import { eventId } from '../../../federation/event.ts';
 import { isJsonObject, member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import { roomVersion } from '../../../federation/room-versions.ts';
-import type { InviteRule } from '../../features/account-data/invite-permissions.ts';
+import type { InviteRule } from '../rooms/ports.ts';
 import type { Database } from '../../database/database.ts';
 import type { Invitation } from '../rooms/invitations.ts';
 import { STRIPPED_STATE } from '../rooms/memberships.ts';

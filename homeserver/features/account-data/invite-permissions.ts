@@ -8,9 +8,7 @@ import { isJsonObject, member, parseWithAnyNumbers } from '../../../federation/j
 import type { Database } from '../../database/database.ts';
 import { MatrixError } from '../../base/errors.ts';
 import { matchesWhole } from '../../base/glob.ts';
-
-/** `ignore` takes an invitation and does not show it; `block` refuses it. */
-export type InviteRule = 'allow' | 'ignore' | 'block';
+import type { InvitePermissions, InviteRule } from '../../engine/rooms/ports.ts';
 
 /** What is kept under the one name also counts under the other. */
 export const INVITE_PERMISSION_TYPES = ['org.matrix.msc4155.invite_permission_config', 'm.invite_permission_config'];
@@ -26,7 +24,7 @@ const LISTS: readonly (readonly [name: string, rule: InviteRule, ofServers: bool
 const MAX_PATTERNS = 1000;
 const MAX_PATTERN = 255;
 
-export class InvitePermissions {
+export class StoredInvitePermissions implements InvitePermissions {
   readonly #db: Database;
 
   constructor(db: Database) {

@@ -8,7 +8,7 @@ import type { Logger } from 'pino';
 import { serverOf } from '../../../federation/event.ts';
 import { isJsonObject, member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
-import type { PushRules } from '../push/rules.ts';
+import type { CarriedOver } from '../../engine/client/personal-data.ts';
 import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
 import type { AccountData } from './account-data.ts';
 
@@ -16,7 +16,7 @@ export interface SuccessionOptions {
   readonly serverName: string;
   readonly rooms: Rooms;
   readonly accountData: AccountData;
-  readonly rules: Pick<PushRules, 'carryOver'>;
+  readonly rules: CarriedOver;
   readonly log: Logger;
 }
 

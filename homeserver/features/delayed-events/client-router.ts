@@ -1,11 +1,10 @@
 /** Delayed events in the Matrix client-server API. @see MSC4140 */
 import express from 'express';
-import type { Request, RequestHandler, Router } from 'express';
+import type { RequestHandler, Router } from 'express';
 import { z } from 'zod';
 import type { DelayedEvents } from './delayed-events.ts';
-import { methods, MatrixError } from '../../base/errors.ts';
-import { MAX_STICKY_MS } from '../../engine/rooms/sticky.ts';
-import { parameter, parseBody, queryText, requesterOf } from '../../base/parse.ts';
+import { methods } from '../../base/errors.ts';
+import { parameter, parseBody, requesterOf } from '../../base/parse.ts';
 
 export interface DelayedEventsRouterOptions {
   readonly delayedEvents: DelayedEvents;
@@ -55,23 +54,4 @@ export function delayedEventsRouter({ delayedEvents, requireSession }: DelayedEv
   }
 
   return router;
-}
-
-/** How long what a request sends is to be sticky, in ms. @see MSC4354 @throws MatrixError 400 */
-export function stickyOf(request: Request): number | undefined {
-  const text =
-    queryText(request, 'org.matrix.msc4354.sticky_duration_ms') ?? queryText(request, 'msc4354_stick_duration_ms');
-  if (text === undefined) return undefined;
-  const duration = /^[0-9]{1,15}$/.test(text) ? Number(text) : Infinity;
-  if (duration > MAX_STICKY_MS) throw new MatrixError(400, 'M_INVALID_PARAM', 'The duration is malformed or too long.');
-  return duration;
-}
-
-/** The delay that a request to send asks for, in ms. @throws MatrixError 400 */
-export function delayOf(request: Request): number | undefined {
-  const text = queryText(request, 'org.matrix.msc4140.delay');
-  if (text === undefined) return undefined;
-  const delay = /^[0-9]{1,15}$/.test(text) ? Number(text) : undefined;
-  if (delay === undefined) throw new MatrixError(400, 'M_INVALID_PARAM', 'The delay is malformed.');
-  return delay;
 }

@@ -10,13 +10,13 @@ import type { JsonObject } from '../../../federation/json.ts';
 import type { Edus } from '../../engine/federation/edus.ts';
 import type { Sender } from '../../engine/rooms/ports.ts';
 import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
+import { PRESENCES } from '../../engine/sync/presence-state.ts';
+import type { PresenceState } from '../../engine/sync/presence-state.ts';
 import type { Notifier } from '../../engine/stream/notifier.ts';
 import type { Positions } from '../../engine/stream/positions.ts';
 
 /** Nobody is told, people of this server are told, or those of other servers too. */
 export type PresenceMode = 'off' | 'local' | 'federated';
-export const PRESENCES = ['online', 'unavailable', 'offline'] as const;
-export type PresenceState = (typeof PRESENCES)[number];
 
 export interface UserPresence {
   readonly presence: PresenceState;

@@ -1,11 +1,11 @@
 /** Looks at every new event for the users of this server who are in its room. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { InviteRule } from '../account-data/invite-permissions.ts';
+import type { InviteRule } from '../../engine/rooms/ports.ts';
 import type { Logger } from 'pino';
 import { serverOf } from '../../../federation/event.ts';
 import { isJsonObject, member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
-import { relationOf } from '../relations/index-relation.ts';
+import { relationOf } from '../../engine/rooms/relation-of.ts';
 import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
 import { evaluate } from './evaluate.ts';
 import type { Outcome, PushSubject } from './evaluate.ts';

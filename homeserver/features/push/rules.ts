@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import { canonicalJsonWithAnyNumbers, isJsonObject } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
-import type { AccountData } from '../account-data/account-data.ts';
+import type { PersonalData } from '../../engine/client/personal-data.ts';
 import { MatrixError } from '../../base/errors.ts';
 import { PUSH_RULES as MAX_RULES, PUSH_RULES_BYTES as MAX_BYTES } from '../../base/limits.ts';
 import { defaultRules, KINDS, MASTER } from './default-rules.ts';
@@ -39,12 +39,12 @@ export interface NewRule {
 }
 
 export class PushRules {
-  readonly #accountData: AccountData;
+  readonly #accountData: PersonalData;
   readonly #cache = new LRUCache<string, RuleSet>({ max: CACHED });
   /** What was read before the last change is not kept. */
   #generation = 0;
 
-  constructor(accountData: AccountData) {
+  constructor(accountData: PersonalData) {
     this.#accountData = accountData;
   }
 

@@ -6,7 +6,7 @@ import { MatrixError } from '../../base/errors.ts';
 import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
 import { besidePlace, readPlace, readToken, tokenBefore, tokenOf } from '../../engine/stream/tokens.ts';
 import type { Place } from '../../engine/stream/tokens.ts';
-import { relationOf } from './index-relation.ts';
+import { relationOf } from '../../engine/rooms/relation-of.ts';
 
 export interface RelationsQuery {
   readonly relType?: string;

@@ -6,7 +6,7 @@ import { THREAD_SUBSCRIPTIONS } from '../../base/limits.ts';
 import type { Rooms } from '../../engine/rooms/rooms.ts';
 import type { Notifier } from '../../engine/stream/notifier.ts';
 import type { Positions } from '../../engine/stream/positions.ts';
-import { relationOf } from './index-relation.ts';
+import { relationOf } from '../../engine/rooms/relation-of.ts';
 
 export interface ThreadSubscriptionsOptions {
   readonly db: Database;

@@ -6,11 +6,15 @@ import { stateKey } from '../../../federation/auth-rules.ts';
 import { canonicalJson, isJsonObject, member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import { methods, MatrixError } from '../../base/errors.ts';
-import type { Messages } from '../../app/messages.ts';
 import { withoutAuthoriser } from '../../engine/rooms/memberships.ts';
 import type { NewEvent, Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
-import { delayOf, stickyOf } from '../delayed-events/client-router.ts';
+import { delayOf, stickyOf } from '../../engine/client/sending.ts';
+import type { DelayedSending } from '../../engine/client/sending.ts';
+import type { Bundles } from '../../engine/client/client-events.ts';
 import { isEmpty, membersIn, parseEventFilter, passing, withoutIgnored } from '../../engine/client/event-filter.ts';
+import type { Related } from '../../engine/client/event-filter.ts';
+import type { PublishedRooms, RoomNames } from '../../engine/client/room-names.ts';
+import type { ShowFor } from '../../engine/client/show.ts';
 import { parameter, parseBody, queryNumber, queryText, requesterOf } from '../../base/parse.ts';
 
 export interface RoomsRouterOptions {
@@ -20,8 +24,12 @@ export interface RoomsRouterOptions {
   readonly requireSession: RequestHandler;
   /** Rate limit for what a user sends. */
   readonly limitSending: RequestHandler;
-  /** Names of rooms, the list of those that anybody may find, and what events say about others. */
-  readonly messages: Pick<Messages, 'directory' | 'publicRooms' | 'relations' | 'showFor' | 'delayedEvents'>;
+  readonly directory: RoomNames;
+  readonly publicRooms: PublishedRooms;
+  /** What events say about others. */
+  readonly relations: Bundles & Related;
+  readonly showFor: ShowFor;
+  readonly delayedEvents: DelayedSending;
 }
 
 const object = z.custom<JsonObject>(isJsonObject, 'must be an object');
@@ -56,7 +64,7 @@ const reasonSchema = z.looseObject({ reason: z.string().max(1000).optional() });
 /** Mounted at `/_matrix/client/v3`. */
 export function roomsRouter(options: RoomsRouterOptions): Router {
   const { rooms, requireSession, limitSending } = options;
-  const { directory, publicRooms, relations, showFor, delayedEvents } = options.messages;
+  const { directory, publicRooms, relations, showFor, delayedEvents } = options;
   const router = express.Router();
   router.use(['/createRoom', '/join', '/knock', '/joined_rooms', '/rooms'], requireSession);
   router.use(['/createRoom', '/join', '/knock', '/rooms'], (request, response, next) => {

@@ -5,17 +5,17 @@ import { z } from 'zod';
 import { member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import { methods, unlessInvisible } from '../../base/errors.ts';
-import type { Relations } from '../relations/relations.ts';
 import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
 import { around } from './around.ts';
 import { criteriaSchema } from './search.ts';
 import type { Criteria, Found, Match, Search } from './search.ts';
 import { parseBody, queryText, requesterOf } from '../../base/parse.ts';
 import type { ShowFor } from '../../engine/client/show.ts';
+import type { Bundles } from '../../engine/client/client-events.ts';
 
 export interface SearchRouterOptions {
   readonly rooms: Rooms;
-  readonly relations: Relations;
+  readonly relations: Bundles;
   readonly search: Search;
   readonly showFor: ShowFor;
   readonly requireSession: RequestHandler;

@@ -2,17 +2,18 @@
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { methods, MatrixError } from '../../base/errors.ts';
-import type { Relations } from '../relations/relations.ts';
 import type { Rooms } from '../../engine/rooms/rooms.ts';
 import { around } from './around.ts';
 import type { EventTimes } from './event-times.ts';
 import { isEmpty, membersIn, parseEventFilter, passing } from '../../engine/client/event-filter.ts';
 import { parameter, queryNumber, queryText, requesterOf } from '../../base/parse.ts';
 import type { ShowFor } from '../../engine/client/show.ts';
+import type { Bundles } from '../../engine/client/client-events.ts';
+import type { Related } from '../../engine/client/event-filter.ts';
 
 export interface ContextRouterOptions {
   readonly rooms: Rooms;
-  readonly relations: Relations;
+  readonly relations: Bundles & Related;
   readonly eventTimes: EventTimes;
   readonly showFor: ShowFor;
   readonly requireSession: RequestHandler;

@@ -1,34 +1,21 @@
-/** Spaces, and the event at a moment, for other servers. */
+/** The event at a moment, for other servers. */
 import type { RequestHandler, Router } from 'express';
 import { timeOf } from './context-router.ts';
 import { methods, MatrixError } from '../../base/errors.ts';
 import type { Rooms } from '../../engine/rooms/rooms.ts';
 import type { EventTimes } from './event-times.ts';
-import type { Hierarchy } from '../spaces/hierarchy.ts';
 import { signedRouter } from '../../engine/federation/authenticate.ts';
 import { checkAccess, originOf, parameters } from '../../engine/federation/membership-router.ts';
 
-export interface FindRouterOptions {
+export interface EventTimesRouterOptions {
   readonly rooms: Rooms;
-  readonly hierarchy: Hierarchy;
   readonly eventTimes: EventTimes;
   readonly signed: RequestHandler;
 }
 
 /** Mounted at `/_matrix/federation`. */
-export function findRouter({ rooms, hierarchy, eventTimes, signed }: FindRouterOptions): Router {
+export function eventTimesRouter({ rooms, eventTimes, signed }: EventTimesRouterOptions): Router {
   const router = signedRouter(signed);
-
-  methods(router, '/v1/hierarchy/:roomId', {
-    get: async (request, response) => {
-      const { roomId } = parameters(request, 'roomId');
-      const origin = originOf(response);
-      await checkAccess(rooms, roomId, origin);
-      const suggestedOnly = request.query['suggested_only'] === 'true';
-      const { room, children, inaccessible } = await hierarchy.forServer(roomId, origin, suggestedOnly);
-      response.json({ room, children, inaccessible_children: inaccessible });
-    },
-  });
 
   methods(router, '/v1/timestamp_to_event/:roomId', {
     get: async (request, response) => {

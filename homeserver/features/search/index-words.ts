@@ -1,7 +1,7 @@
 /** Keeps the words of what people write, for the search, together with storing the event. */
-import type { Pdu } from '../../../federation/event.ts';
 import { member } from '../../../federation/json.ts';
 import type { Write } from '../../database/writes.ts';
+import type { IndexedEvent } from '../../engine/rooms/ports.ts';
 
 /** Which member of the content is searched, by event type. */
 const SEARCHED = new Map([
@@ -16,7 +16,7 @@ const SEARCHED = new Map([
  *
  * @see Matrix specification, client-server API, "Server Side Search"
  */
-export function wordsWrites(events: readonly { eventId: string; roomId: string; pdu: Pdu }[]): Write[] {
+export function wordsWrites(events: readonly IndexedEvent[]): Write[] {
   const found = events.flatMap(({ eventId, roomId, pdu }) => {
     const key = SEARCHED.get(pdu.type);
     const text = key === undefined ? undefined : member(pdu.content, key);

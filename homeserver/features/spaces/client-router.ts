@@ -2,14 +2,14 @@
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { isRoomId, isServerName } from '../../../federation/identifiers.ts';
-import type { Directory } from '../directory/directory.ts';
+import type { RoomNames } from '../../engine/client/room-names.ts';
 import { methods, MatrixError } from '../../base/errors.ts';
 import type { Hierarchy } from './hierarchy.ts';
 import { parameter, queryNumber, queryText, requesterOf } from '../../base/parse.ts';
 
 export interface HierarchyRouterOptions {
   readonly hierarchy: Hierarchy;
-  readonly directory: Directory;
+  readonly directory: Pick<RoomNames, 'resolve'>;
   readonly requireSession: RequestHandler;
 }
 

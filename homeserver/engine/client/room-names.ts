@@ -1,0 +1,22 @@
+/** Names of rooms, and the list of those that anybody may find, as the requests about rooms need them. */
+import type { JsonObject } from '../../../federation/json.ts';
+
+/** @see Matrix specification, client-server API, "Room aliases" */
+export interface RoomNames {
+  /** The whole alias of a local part. @throws MatrixError 400 */
+  aliasOf(localpart: string): string;
+  exists(alias: string): Promise<boolean>;
+  create(alias: string, roomId: string, userId: string): Promise<void>;
+  /** @throws MatrixError 404 when there is no such alias */
+  resolve(alias: string): Promise<{ readonly roomId: string; readonly servers: readonly string[] }>;
+  /** To the room that replaces another. */
+  move(from: string, to: string): Promise<void>;
+  /** @throws MatrixError 400 when an alias of the event does not lead to the room */
+  checkCanonical(roomId: string, content: JsonObject): Promise<void>;
+}
+
+/** @see Matrix specification, client-server API, "Published room directory" */
+export interface PublishedRooms {
+  set(roomId: string, isListed: boolean): Promise<void>;
+  move(from: string, to: string): Promise<void>;
+}
