@@ -4,7 +4,7 @@ import type { ErrorRequestHandler, Request, RequestHandler, Response, Router } f
 import type { Logger } from 'pino';
 import { IdentifierError } from '../../federation/identifiers.ts';
 import { CanonicalJsonError } from '../../federation/json.ts';
-import { isUnstorable } from '../database/database.ts';
+import { isUnstorable } from '../database/errors.ts';
 
 /** An error that the asker is told. @see Matrix specification, client-server API, "Standard error response" */
 export class MatrixError extends Error {

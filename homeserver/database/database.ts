@@ -1,138 +1,94 @@
-/** The one connection pool of a homeserver. Subjects write SQL through it; migrations run at start. */
-import { readdir } from 'node:fs/promises';
-import { basename } from 'node:path';
+/**
+ * The database of a homeserver: statements for what is hot, models for plain tables. docs/architecture.md, "Data access",
+ * says when to use which.
+ */
 import pg from 'pg';
 import { Sequelize } from 'sequelize';
-import type { Transaction } from 'sequelize';
-import type { Logger } from 'pino';
-import { Statements } from './statements.ts';
+import { Pool } from './pool.ts';
+import type { Queries, Tx } from './pool.ts';
 
-/** An open SQL transaction; pass it to `query` to run inside it. */
-export type Tx = Transaction;
+export type { Queries, Tx } from './pool.ts';
 
-export interface Database {
-  readonly sequelize: Sequelize;
-  /** Runs one statement with `$1` parameters and answers its rows. @throws the driver's error, with its `code` */
+export interface Database extends Queries {
+  /**
+   * Runs one statement with `$1` parameters and answers its rows.
+   *
+   * @throws DatabaseUnavailableError; pg.DatabaseError, with its `code`, for what the database refuses
+   */
   query<T extends object = Record<string, unknown>>(sql: string, params?: readonly unknown[], tx?: Tx): Promise<T[]>;
-  /** Commits when the function's promise resolves and rolls back when it rejects. */
+  /** Commits when the function's promise resolves and rolls back when it rejects. For statements only. */
   transaction<T>(run: (tx: Tx) => Promise<T>): Promise<T>;
+  /** For `defineModel` and transactions of models; its connections are apart from those of the statements. */
+  readonly models: Sequelize;
+  /** Ends all connections. May be called more than once. */
   close(): Promise<void>;
 }
 
-const MIGRATIONS = 'migrations';
-const POOL_SIZE = 16;
-const FOREIGN_KEY_VIOLATION = '23503';
-const UNIQUE_VIOLATION = '23505';
-/** character_not_in_repertoire and untranslatable_character. */
-const UNSTORABLE: readonly string[] = ['22021', '22P05'];
-const ANY_CONNECTION = { type: 'write' } as const;
-/** How long to wait for a connection at start, in ms: PostgreSQL may be starting at the same time. */
+/** Together as many as one homeserver may open. */
+const STATEMENT_CONNECTIONS = 12;
+const MODEL_CONNECTIONS = 4;
+const IDLE_MS = 10_000;
+const PATIENCE_MS = 30_000;
+/** How long to wait for the first one, in ms: PostgreSQL may be starting at the same time. */
 const START_PATIENCE_MS = 30_000;
+
+export interface DatabaseOptions {
+  /** How long somebody waits for a connection, in ms; 30 s if not given. */
+  readonly patienceMs?: number;
+}
 
 /**
  * Connects to PostgreSQL.
  *
  * @param url `postgres://user@host/database`, or with `?host=/folder` for a unix socket
- * @throws the driver's error when no connection was possible for 30 s
+ * @throws DatabaseUnavailableError when no connection was possible for 30 s
  */
-export async function openDatabase(url: string): Promise<Database> {
+export async function openDatabase(url: string, { patienceMs = PATIENCE_MS }: DatabaseOptions = {}): Promise<Database> {
   // bigint columns hold positions and times in ms: all far below 2^53.
   pg.types.setTypeParser(pg.types.builtins.INT8, Number);
-  const { host, port, user, password, database } = parseUrl(url);
-  const sequelize = new Sequelize({
-    dialect: 'postgres',
-    dialectModule: pg,
-    host,
-    ...(port === undefined ? {} : { port }),
-    username: user,
-    ...(password === undefined ? {} : { password }),
-    database,
-    logging: false,
-    pool: { max: POOL_SIZE, min: 1, idle: 10_000, acquire: 30_000 },
-    dialectOptions: { application_name: 'hansetag' },
+  const address = parseUrl(url);
+  const pool = new Pool({
+    ...address,
+    application_name: 'hansetag',
+    min: 1,
+    max: STATEMENT_CONNECTIONS,
+    idleTimeoutMillis: IDLE_MS,
+    connectionTimeoutMillis: patienceMs,
   });
   const deadline = Date.now() + START_PATIENCE_MS;
   for (;;) {
     try {
-      await sequelize.authenticate();
+      await pool.query('SELECT 1', []);
       break;
     } catch (error) {
-      if (Date.now() > deadline) throw error;
+      if (Date.now() > deadline) {
+        await pool.close();
+        throw error;
+      }
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
   }
-  const statements = new Statements();
-  return {
-    sequelize,
-    // Through the pool of Sequelize, but past the rest of it: these are all the statements of a busy server.
-    query: async <T extends object>(sql: string, params: readonly unknown[] = [], tx?: Tx) => {
-      if (tx) return statements.run<T>(connectionOf(tx), sql, params);
-      const connection = await sequelize.connectionManager.getConnection(ANY_CONNECTION);
-      try {
-        return await statements.run<T>(connection as pg.Client, sql, params);
-      } finally {
-        sequelize.connectionManager.releaseConnection(connection);
-      }
-    },
-    transaction: async (run) => sequelize.transaction(run),
-    close: async () => sequelize.close(),
-  };
-}
-
-/** Brings the schema up to date; each migration runs once. */
-export async function migrate(db: Database, log?: Logger): Promise<void> {
-  const folder = new URL('migrations/', import.meta.url);
-  const files = (await readdir(folder)).filter((name) => name.endsWith('.ts')).sort();
-  if (await isMigrated(db, files)) return;
-  // It and what it brings along stay in memory: most starts do without.
-  const { SequelizeStorage, Umzug } = await import('umzug');
-  const umzug = new Umzug({
-    migrations: files.map((file) => ({
-      name: basename(file, '.ts'),
-      up: async () => {
-        const module = (await import(new URL(file, folder).href)) as {
-          up(parameters: { context: Database }): Promise<void>;
-        };
-        await module.up({ context: db });
-      },
-    })),
-    context: db,
-    storage: new SequelizeStorage({ sequelize: db.sequelize, tableName: MIGRATIONS }),
-    logger: undefined,
+  const { user: username, ...rest } = address;
+  // It connects when a model is first asked.
+  const models = new Sequelize({
+    ...rest,
+    username,
+    dialect: 'postgres',
+    dialectModule: pg,
+    logging: false,
+    pool: { max: MODEL_CONNECTIONS, min: 0, idle: IDLE_MS, acquire: patienceMs },
+    dialectOptions: { application_name: 'hansetag' },
   });
-  for (const { name } of await umzug.up()) log?.info({ migration: name }, 'database migrated');
-}
-
-async function isMigrated(db: Database, files: readonly string[]): Promise<boolean> {
-  const [there] = await db.query('SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1', [
-    MIGRATIONS,
-  ]);
-  if (!there) return false;
-  const rows = await db.query<{ name: string }>(`SELECT name FROM ${MIGRATIONS}`);
-  const done = new Set(rows.map((row) => row.name));
-  return files.every((file) => done.has(basename(file, '.ts')));
-}
-
-/** Whether a statement failed because what it refers to is not there (any more). */
-export function isForeignKeyViolation(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && error.code === FOREIGN_KEY_VIOLATION;
-}
-
-/** Whether a statement failed because what it adds is there already. */
-export function isUniqueViolation(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && error.code === UNIQUE_VIOLATION;
-}
-
-/** Whether a statement failed because of a character that the database keeps in no text, such as NUL. */
-export function isUnstorable(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && UNSTORABLE.includes(error.code ?? '');
-}
-
-/** The connection of a transaction; its types do not tell of it. @throws Error when the transaction is over */
-function connectionOf(tx: Tx): pg.Client {
-  const { connection, finished } = tx as unknown as { connection: pg.Client; finished?: string };
-  if (finished !== undefined) throw new Error(`The transaction is over: ${finished}.`);
-  return connection;
+  let closing: Promise<unknown> | undefined;
+  return {
+    models,
+    query: async (sql, params = [], tx) => pool.query(sql, params, tx),
+    transaction: async (run) => pool.transaction(run),
+    close: async () => {
+      closing ??= Promise.all([pool.close(), models.close()]);
+      await closing;
+    },
+  };
 }
 
 function parseUrl(url: string): { host: string; port?: number; user: string; password?: string; database: string } {

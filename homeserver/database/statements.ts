@@ -15,7 +15,7 @@ export class Statements {
   readonly #seen = new Set<string>();
 
   /** Runs one statement, or several without parameters, and answers the rows. @throws the driver's error */
-  async run<T extends object>(connection: pg.Client, sql: string, params: readonly unknown[]): Promise<T[]> {
+  async run<T extends object>(connection: pg.ClientBase, sql: string, params: readonly unknown[]): Promise<T[]> {
     const name = params.length === 0 || DEPENDS.test(sql) ? undefined : this.#name(sql);
     const answer = await connection.query<T>({
       text: sql,

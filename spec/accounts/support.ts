@@ -19,7 +19,8 @@ import { ACCOUNT_PATH } from '../../homeserver/accounts/oauth/account-page-route
 import { OAUTH_PATH } from '../../homeserver/accounts/oauth/router.ts';
 import { CALLBACK_PATH } from '../../homeserver/accounts/sso-router.ts';
 import type { PasswordConfig } from '../../homeserver/accounts/passwords.ts';
-import { migrate, openDatabase } from '../../homeserver/database/database.ts';
+import { openDatabase } from '../../homeserver/database/database.ts';
+import { migrate } from '../../homeserver/database/migrate.ts';
 import type { Database } from '../../homeserver/database/database.ts';
 import { MatrixError } from '../../homeserver/base/errors.ts';
 import { accountRouter } from '../../homeserver/accounts/federation-router.ts';

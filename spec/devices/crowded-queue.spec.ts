@@ -1,5 +1,6 @@
 import { OutboundQueue } from '../../federation/outbound-queue.ts';
-import { migrate, openDatabase } from '../../homeserver/database/database.ts';
+import { openDatabase } from '../../homeserver/database/database.ts';
+import { migrate } from '../../homeserver/database/migrate.ts';
 import { QueueSender, sqlQueueStore } from '../../homeserver/engine/federation/sender.ts';
 import { testDatabase } from '../support/database.ts';
 

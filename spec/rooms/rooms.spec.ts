@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import { createSigningKey, generateSeed } from '../../federation/signing.ts';
-import { migrate, openDatabase } from '../../homeserver/database/database.ts';
+import { openDatabase } from '../../homeserver/database/database.ts';
+import { migrate } from '../../homeserver/database/migrate.ts';
 import type { Database } from '../../homeserver/database/database.ts';
 import { Rooms } from '../../homeserver/engine/rooms/rooms.ts';
 import { Notifier } from '../../homeserver/engine/stream/notifier.ts';

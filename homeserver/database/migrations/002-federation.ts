@@ -1,7 +1,7 @@
-import type { Database } from '../database.ts';
+import type { Queries } from '../pool.ts';
 
 /** Federation: keys of other servers, what waits to be sent to them, and what they have sent. */
-export async function up({ context: db }: { context: Database }): Promise<void> {
+export async function up({ context: db }: { context: Queries }): Promise<void> {
   await db.query('CREATE TABLE server_keys (server text PRIMARY KEY, json text NOT NULL)');
   await db.query(`
     CREATE TABLE outbound_queue (

@@ -1,7 +1,7 @@
-import type { Database } from '../database.ts';
+import type { Queries } from '../pool.ts';
 
 /** Guest links, and the places that local participants hold in conferences (MSC4140-style delayed leave). */
-export async function up({ context: db }: { context: Database }): Promise<void> {
+export async function up({ context: db }: { context: Queries }): Promise<void> {
   await db.query(`
     CREATE TABLE guest_links (
       link_id text PRIMARY KEY,

@@ -1,7 +1,7 @@
-import type { Database } from '../database.ts';
+import type { Queries } from '../pool.ts';
 
 /** Knocks at rooms of other servers beside the invitations to them; transaction ids count for one endpoint. */
-export async function up({ context: db }: { context: Database }): Promise<void> {
+export async function up({ context: db }: { context: Queries }): Promise<void> {
   await db.query(`ALTER TABLE invitations ADD COLUMN membership text NOT NULL DEFAULT 'invite'`);
   await db.query(`ALTER TABLE client_transactions ADD COLUMN scope text NOT NULL DEFAULT ''`);
   await db.query('ALTER TABLE client_transactions DROP CONSTRAINT client_transactions_pkey');

@@ -1,7 +1,7 @@
-import type { Database } from '../database.ts';
+import type { Queries } from '../pool.ts';
 
 /** Accounts with passwords, administrators, ended accounts, profiles beyond a name, and where devices were last seen. */
-export async function up({ context: db }: { context: Database }): Promise<void> {
+export async function up({ context: db }: { context: Queries }): Promise<void> {
   // Without a name the profile has none; a name that was taken away is not the same as one that was never given.
   await db.query('ALTER TABLE users ALTER COLUMN display_name DROP NOT NULL');
   await db.query(`

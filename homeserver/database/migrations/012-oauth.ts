@@ -1,7 +1,7 @@
-import type { Database } from '../database.ts';
+import type { Queries } from '../pool.ts';
 
 /** What the OAuth 2.0 API remembers: clients, codes, grants and tokens, and the key of its identity tokens. */
-export async function up({ context: db }: { context: Database }): Promise<void> {
+export async function up({ context: db }: { context: Queries }): Promise<void> {
   // Values of codes and tokens only as SHA-256. Tokens belong to a device and go with it.
   await db.query(`
     CREATE TABLE oauth_items (

@@ -1,7 +1,7 @@
-import type { Database } from '../database.ts';
+import type { Queries } from '../pool.ts';
 
 /** Messages from device to device, until they are acknowledged. */
-export async function up({ context: db }: { context: Database }): Promise<void> {
+export async function up({ context: db }: { context: Queries }): Promise<void> {
   await db.query(`
     CREATE TABLE to_device (
       user_id text NOT NULL,

@@ -1,7 +1,7 @@
-import type { Database } from '../database.ts';
+import type { Queries } from '../pool.ts';
 
 /** Backups of room keys, encrypted by the clients. */
-export async function up({ context: db }: { context: Database }): Promise<void> {
+export async function up({ context: db }: { context: Queries }): Promise<void> {
   // Deleted versions stay, so that no number is given out again.
   await db.query(`
     CREATE TABLE key_backups (

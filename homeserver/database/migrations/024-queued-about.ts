@@ -1,6 +1,6 @@
-import type { Database } from '../database.ts';
+import type { Queries } from '../pool.ts';
 
 /** What a message that waits for another server is about: of many about the same thing the newest is enough. */
-export async function up({ context: db }: { context: Database }): Promise<void> {
+export async function up({ context: db }: { context: Queries }): Promise<void> {
   await db.query('ALTER TABLE outbound_queue ADD COLUMN about text');
 }

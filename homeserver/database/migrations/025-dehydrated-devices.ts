@@ -1,7 +1,7 @@
-import type { Database } from '../database.ts';
+import type { Queries } from '../pool.ts';
 
 /** Devices that people leave behind to get messages while they are logged in nowhere; clients encrypt what they are. */
-export async function up({ context: db }: { context: Database }): Promise<void> {
+export async function up({ context: db }: { context: Queries }): Promise<void> {
   await db.query(`
     CREATE TABLE dehydrated_devices (
       user_id text PRIMARY KEY,

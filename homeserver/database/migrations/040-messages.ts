@@ -1,7 +1,7 @@
-import type { Database } from '../database.ts';
+import type { Queries } from '../pool.ts';
 
 /** What is found out about events when they are stored, and what rooms are called and how they are found. */
-export async function up({ context: db }: { context: Database }): Promise<void> {
+export async function up({ context: db }: { context: Queries }): Promise<void> {
   // Which event refers to which other one. Whether it counts is decided by the event's own flags.
   await db.query(`
     CREATE TABLE event_relations (

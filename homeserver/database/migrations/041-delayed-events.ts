@@ -1,7 +1,7 @@
-import type { Database } from '../database.ts';
+import type { Queries } from '../pool.ts';
 
 /** Events that are to be sent later, unless their sender puts that off. */
-export async function up({ context: db }: { context: Database }): Promise<void> {
+export async function up({ context: db }: { context: Queries }): Promise<void> {
   await db.query(`
     CREATE TABLE delayed_events (
       delay_id text PRIMARY KEY,

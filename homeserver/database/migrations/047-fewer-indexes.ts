@@ -1,6 +1,6 @@
-import type { Database } from '../database.ts';
+import type { Queries } from '../pool.ts';
 
 /** Words are found by the words; that each message is also entered by its room costs more than it gives. */
-export async function up({ context: db }: { context: Database }): Promise<void> {
+export async function up({ context: db }: { context: Queries }): Promise<void> {
   await db.query('DROP INDEX event_words_room');
 }

@@ -1,10 +1,10 @@
-import type { Database } from '../database.ts';
+import type { Queries } from '../pool.ts';
 
 /**
  * Rooms that were entered before their whole state was known. A row stays when the state has become known, so that
  * clients who were told nothing of the room until then are told of it.
  */
-export async function up({ context: db }: { context: Database }): Promise<void> {
+export async function up({ context: db }: { context: Queries }): Promise<void> {
   await db.query(`
     CREATE TABLE incomplete_rooms (
       room_id text PRIMARY KEY,

@@ -1,7 +1,7 @@
-import type { Database } from '../database.ts';
+import type { Queries } from '../pool.ts';
 
 /** Files that people have sent, files of other servers that are kept for a while, and small pictures of them. */
-export async function up({ context: db }: { context: Database }): Promise<void> {
+export async function up({ context: db }: { context: Queries }): Promise<void> {
   // One file of the data folder, named by its SHA-256 in hexadecimal.
   await db.query(`
     CREATE TABLE blobs (

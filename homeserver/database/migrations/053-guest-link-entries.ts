@@ -1,7 +1,7 @@
-import type { Database } from '../database.ts';
+import type { Queries } from '../pool.ts';
 
 /** Which guests came in by which link: when the link is revoked, they go with it. */
-export async function up({ context: db }: { context: Database }): Promise<void> {
+export async function up({ context: db }: { context: Queries }): Promise<void> {
   await db.query(`
     CREATE TABLE guest_link_entries (
       link_id text NOT NULL REFERENCES guest_links ON DELETE CASCADE,

@@ -4,7 +4,7 @@
  */
 import { eventId, MAX_PREV_EVENTS } from '../../../federation/event.ts';
 import type { Pdu } from '../../../federation/event.ts';
-import { isUniqueViolation } from '../../database/database.ts';
+import { isUniqueViolation } from '../../database/errors.ts';
 import type { Database } from '../../database/database.ts';
 import { writeTogether } from '../../database/writes.ts';
 import { transactionWrites } from './client-transactions.ts';

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { isServerName } from '../../../federation/identifiers.ts';
-import { isForeignKeyViolation } from '../../database/database.ts';
+import { isForeignKeyViolation } from '../../database/errors.ts';
 import type { Database, Tx } from '../../database/database.ts';
 import { MatrixError } from '../../base/errors.ts';
 import { ANNOUNCED_FILES, GUEST_FILES_BYTES } from '../../base/limits.ts';

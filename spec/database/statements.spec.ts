@@ -1,5 +1,6 @@
-import { isUniqueViolation, openDatabase } from '../../homeserver/database/database.ts';
-import type { Database } from '../../homeserver/database/database.ts';
+import { openDatabase } from '../../homeserver/database/database.ts';
+import type { Database, Tx } from '../../homeserver/database/database.ts';
+import { isTransient, isUniqueViolation } from '../../homeserver/database/errors.ts';
 import { testDatabase } from '../support/database.ts';
 
 describe('Statements that come again', () => {
@@ -58,5 +59,38 @@ describe('Statements that come again', () => {
     });
     await expectAsync(late()).toBeRejectedWithError(/over/);
     expect((await db.query(`SELECT 1 FROM things WHERE name = 'too late'`)).length).toBe(0);
+  });
+
+  it('do not count when one of their transaction has failed, although nobody minded', async () => {
+    const careless = db.transaction(async (tx) => {
+      await db.query('INSERT INTO things (name) VALUES ($1)', ['careless'], tx);
+      await db.query('INSERT INTO things (name) VALUES ($1)', ['careless'], tx).catch(() => undefined);
+    });
+    await expectAsync(careless).toBeRejectedWithError(/committed/);
+    expect(await db.query(`SELECT 1 FROM things WHERE name = 'careless'`)).toEqual([]);
+  });
+
+  it('all count or none when a transaction ends', async () => {
+    const inserted = (name: string, tx: Tx): Promise<unknown> =>
+      db.query('INSERT INTO things (name) VALUES ($1)', [name], tx);
+    await db.transaction(async (tx) => Promise.all([inserted('one', tx), inserted('two', tx)]));
+    const failed = db.transaction(async (tx) => {
+      await inserted('three', tx);
+      throw new Error('on purpose');
+    });
+    await expectAsync(failed).toBeRejectedWithError('on purpose');
+    const rows = await db.query<{ name: string }>(`SELECT name FROM things WHERE name IN ('one', 'two', 'three')`);
+    expect(rows.map(({ name }) => name)).toEqual(['one', 'two']);
+  });
+
+  it('run on new connections when the database has ended the idle ones', async () => {
+    await Promise.all(Array.from({ length: 6 }, () => db.query('SELECT pg_sleep(0.05)')));
+    await db.query(
+      'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()',
+    );
+    for (let count = 0; count < 10; count++) {
+      await db.query('SELECT 1').catch((error: unknown) => expect(isTransient(error)).toBeTrue());
+    }
+    expect(await db.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
   });
 });
