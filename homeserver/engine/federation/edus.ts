@@ -1,7 +1,7 @@
 /** Hands transient messages of other servers to the subject that knows their type. Unknown types are ignored. */
 import type { Logger } from 'pino';
-import { ConnectionError } from 'sequelize';
 import type { JsonObject } from '../../../federation/json.ts';
+import { isTransient } from '../../database/errors.ts';
 
 export type EduHandler = (origin: string, content: JsonObject) => void | Promise<void>;
 
@@ -29,14 +29,14 @@ export class Edus {
   /**
    * Handles one message; its failure is logged and keeps nothing else from being handled.
    *
-   * @throws ConnectionError when the database could not be reached to store a message that must not be lost: the other
-   *   server has to send it again
+   * @throws the handler's error when a message that must not be lost could not be stored and may be later
+   *   (`isTransient`): the other server has to send it again. What is wrong with the message itself would be wrong again.
    */
   async handle(origin: string, type: string, content: JsonObject): Promise<void> {
     try {
       await this.#handlers.get(type)?.(origin, content);
     } catch (error) {
-      if (this.#durable.has(type) && error instanceof ConnectionError) throw error;
+      if (this.#durable.has(type) && isTransient(error)) throw error;
       this.#log.warn({ err: error, origin, type }, 'a transient message could not be handled');
     }
   }

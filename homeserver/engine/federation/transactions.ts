@@ -26,6 +26,7 @@ import type { JsonObject, JsonValue } from '../../../federation/json.ts';
 import type { Pdu } from '../../../federation/event.ts';
 import type { KeyLookup } from '../../../federation/keyring.ts';
 import type { Database } from '../../database/database.ts';
+import { isTransient } from '../../database/errors.ts';
 import { roomVersion } from '../../../federation/room-versions.ts';
 import { MatrixError } from '../../base/errors.ts';
 import { TRANSACTION_EDUS, TRANSACTION_PDUS } from '../../base/limits.ts';
@@ -201,6 +202,8 @@ export class Transactions {
         await this.#unplaced.keep({ eventId: id, roomId, origin, pdu: checked });
         return { id };
       }
+      // Nothing is wrong with the event: the other server has to send the transaction again.
+      if (isTransient(error)) throw error;
       const known =
         error instanceof BadEventError || error instanceof BadSignatureError || error instanceof MatrixError;
       if (!known) log.error({ err: error, origin, roomId }, 'an event of another server could not be processed');
