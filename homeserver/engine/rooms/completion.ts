@@ -13,6 +13,7 @@ import type { Write } from '../../database/writes.ts';
 import type { Positions } from '../stream/positions.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import type { IncompleteRoom, IncompleteRooms } from './incomplete-rooms.ts';
+import type { InTurn } from './in-turn.ts';
 import type { Members } from './members.ts';
 import type { Outliers } from './outliers.ts';
 import type { RemoteRooms, RemoteState, Sender } from './ports.ts';
@@ -41,7 +42,7 @@ export interface CompletionDeps {
   readonly timeline: Timeline;
   readonly sender: Sender;
   readonly remote: () => RemoteRooms;
-  readonly inTurn: <T>(roomId: string, task: (room: Room) => Promise<T>) => Promise<T>;
+  readonly inTurn: InTurn;
   /** Wakes those who may see the room now. */
   readonly wake: (roomId: string) => Promise<void>;
   /** Told of servers that turn out to be in a room, and have not been told anything of it by us. */
@@ -114,16 +115,17 @@ export class Completion {
     const before = await this.#fetch(room, entry, join.pdu);
     if (this.#closed) return false;
     const pdus = before.flatMap(({ given, pdu }) => [...given.authChain, ...given.state, ...(pdu ? [pdu] : [])]);
-    await outliers.storeInTurns(room.version, pdus, (task) => inTurn(roomId, task));
+    await outliers.storeInTurns(room.version, pdus, (task) => inTurn(roomId, task, 'foreign'));
     const missing = before.reduce((sum, { given, pdu }) => sum + given.missing + (pdu ? 0 : 1), 0);
     if (missing > 0) log.info({ roomId, missing }, 'some events of a room can not be checked');
-    const wasReplaced = await inTurn(roomId, async (present) => {
+    const complete = async (present: Room): Promise<boolean> => {
       if (incomplete.find(roomId)?.joinEvent !== entry.joinEvent) return true;
       const isComplete = missing === 0 || last;
       // With all but a few events a room whose members were left out is far better than without them.
       if (isComplete || entry.membersOmitted) await this.#apply(present, entry, before, isComplete);
       return false;
-    });
+    };
+    const wasReplaced = await inTurn(roomId, complete, 'foreign');
     await this.#deps.wake(roomId);
     return !wasReplaced && incomplete.find(roomId) === undefined;
   }

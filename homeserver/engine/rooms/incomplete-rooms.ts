@@ -4,6 +4,7 @@
  *
  * @see Matrix specification, server-server API, `PUT /send_join`, `omit_members`; MSC3706 and MSC3902
  */
+import { MatrixError } from '../../base/errors.ts';
 import type { Database } from '../../database/database.ts';
 import type { Write } from '../../database/writes.ts';
 import { Newest } from '../stream/newest.ts';
@@ -27,6 +28,9 @@ interface Row {
   members_omitted: boolean;
   servers: string[];
 }
+
+/** How long somebody waits who asks for the members of a room that is still being completed, in ms. */
+const WHOLE_PATIENCE_MS = 60_000;
 
 export class IncompleteRooms {
   readonly #db: Database;
@@ -107,9 +111,14 @@ export class IncompleteRooms {
     for (const done of this.#waiting.get(roomId) ?? []) done();
   }
 
-  /** Waits until the members of a room are known. @returns false when they are not after so many ms */
-  async whole(roomId: string, waitMs: number): Promise<boolean> {
-    if (!this.lacksMembers(roomId)) return true;
+  /** Waits until the members of a room are known. @throws MatrixError 503 when that takes too long */
+  async whole(roomId: string): Promise<void> {
+    if (!this.lacksMembers(roomId) || (await this.#learnedWithin(roomId, WHOLE_PATIENCE_MS))) return;
+    throw new MatrixError(503, 'M_UNKNOWN', 'The room was entered just now, and who is in it is not known yet.');
+  }
+
+  /** @returns false when the members of a room are not known after so many ms */
+  async #learnedWithin(roomId: string, waitMs: number): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const waiting = this.#waiting.get(roomId) ?? new Set();
     this.#waiting.set(roomId, waiting);

@@ -16,6 +16,7 @@ import type { Extremities } from './extremities.ts';
 import type { ForkBudget } from './fork-budget.ts';
 import type { History } from './history.ts';
 import type { IncompleteRooms } from './incomplete-rooms.ts';
+import type { InTurn } from './in-turn.ts';
 import type { Invitation, Invitations } from './invitations.ts';
 import type { LocalEvents, NewEvent } from './local-events.ts';
 import type { Members } from './members.ts';
@@ -23,8 +24,8 @@ import type { InvitePermissions, LocalRights, RemoteRooms } from './ports.ts';
 import { namedByAccount } from './owned-state.ts';
 import { authoriser } from './restricted.ts';
 import { currentId } from './room.ts';
-import type { Whose } from './room-turns.ts';
-import type { Room } from './room.ts';
+import type { Room, RoomTable } from './room.ts';
+import type { RoomTurns } from './room-turns.ts';
 import type { Timeline } from './timeline.ts';
 import { mayEnd } from './withdrawal.ts';
 
@@ -32,6 +33,7 @@ export interface MembershipsDeps {
   readonly serverName: string;
   readonly key: SigningKey;
   readonly events: EventStore;
+  readonly rooms: RoomTable;
   readonly extremities: Extremities;
   readonly forks: ForkBudget;
   readonly members: Members;
@@ -42,17 +44,11 @@ export interface MembershipsDeps {
   readonly local: LocalEvents;
   readonly history: History;
   readonly remote: () => RemoteRooms;
-  /** Runs a task in the room's turn. @throws MatrixError 404 for an unknown room */
-  readonly inTurn: <T>(roomId: string, task: (room: Room) => Promise<T>, whose?: Whose) => Promise<T>;
-  /** Runs a task in the turn of a room that this server is not in; does nothing for one that it is in by then. */
-  readonly outside: (roomId: string, task: () => Promise<void>) => Promise<void>;
-  /** Waits until the members of a room are known. @throws MatrixError 503 */
-  readonly whole: (roomId: string) => Promise<void>;
+  readonly turns: RoomTurns;
+  readonly inTurn: InTurn;
   /** Name and picture of a local user, as they stand in a membership. */
   readonly profile: (userId: string) => Promise<JsonObject>;
   readonly rights: LocalRights;
-  /** Whether a room lets guests take part. */
-  readonly letsGuestsIn: (roomId: string) => Promise<boolean>;
   /** From whom our users want to be invited. */
   readonly permissions: Pick<InvitePermissions, 'check'> | undefined;
   /** Tells of a membership that is no event of a room of ours. */
@@ -99,7 +95,7 @@ export class Memberships {
     const { serverName, members, invitations } = this.#deps;
     const { guest } = await this.#deps.rights.require(userId, 'enter');
     // What another server has decided about its room is not known here.
-    if (guest && !(await this.#deps.letsGuestsIn(roomId))) {
+    if (guest && !(await this.#letsGuestsIn(roomId))) {
       throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'This room does not let guests in.');
     }
     const profile = await this.#deps.profile(userId);
@@ -131,6 +127,15 @@ export class Memberships {
     await invitations.remove(roomId, userId);
   }
 
+  /** Whether a room lets guests take part; one that this server does not know does not. */
+  async #letsGuestsIn(roomId: string): Promise<boolean> {
+    const { rooms, events } = this.#deps;
+    const room = await rooms.find(roomId);
+    const id = room && currentId(room, 'm.room.guest_access', '');
+    const event = id === undefined ? undefined : await events.get(id);
+    return member(event?.pdu.content, 'guest_access') === 'can_join';
+  }
+
   async #joinHere(userId: string, roomId: string, content: JsonObject): Promise<void> {
     await this.#deps.inTurn(roomId, async (room) => {
       if ((await this.#deps.timeline.membership(room, userId)) === 'join') return;
@@ -147,7 +152,7 @@ export class Memberships {
   async invite(roomId: string, sender: string, target: string, content: JsonObject = {}): Promise<void> {
     if (!isUserId(target)) throw new MatrixError(400, 'M_INVALID_PARAM', `${target} is not a user id.`);
     const { serverName, inTurn, local, timeline } = this.#deps;
-    await this.#deps.whole(roomId);
+    await this.#deps.incomplete.whole(roomId);
     const isLocal = serverOf(target) === serverName;
     if (isLocal) await this.checkWanted(target, sender);
     const event: NewEvent = {
@@ -291,8 +296,10 @@ export class Memberships {
     invitation: Omit<Invitation, 'position' | 'since'>,
     since = invitation.event.origin_server_ts,
   ): Promise<void> {
-    const { positions, invitations, emitInvitation, outside } = this.#deps;
-    await outside(invitation.roomId, async () => {
+    const { serverName, members, turns, positions, invitations, emitInvitation } = this.#deps;
+    const { roomId } = invitation;
+    await turns.run(roomId, 'own', async () => {
+      if ((await members.servers(roomId)).has(serverName)) return;
       await positions.with((position) => invitations.put({ ...invitation, position, since }));
       emitInvitation({ ...invitation, position: positions.current });
     });
@@ -306,7 +313,7 @@ export class Memberships {
   ): Promise<void> {
     const { roomId, sender, target } = names;
     if (!isUserId(target)) throw new MatrixError(400, 'M_INVALID_PARAM', `${target} is not a user id.`);
-    await this.#deps.whole(roomId);
+    await this.#deps.incomplete.whole(roomId);
     await this.#deps.inTurn(roomId, async (room) => {
       const present = await this.#deps.timeline.membership(room, target);
       if (kind === 'unban' && present !== 'ban') {
@@ -321,6 +328,17 @@ export class Memberships {
         content: { membership: kind === 'ban' ? 'ban' : 'leave', ...(reason === undefined ? {} : { reason }) },
       });
     });
+  }
+
+  /** Takes a room out of a user's lists. @throws MatrixError 400 for somebody who is in it */
+  async forget(roomId: string, userId: string): Promise<void> {
+    const { members, invitations } = this.#deps;
+    const outside = await invitations.find(roomId, userId);
+    if ((outside?.membership ?? (await members.membership(roomId, userId))) === 'join') {
+      throw new MatrixError(400, 'M_UNKNOWN', 'Leave the room first.');
+    }
+    await invitations.remove(roomId, userId);
+    await members.forget(userId, roomId);
   }
 
   /** What a user of another server has to sign to join, knock or leave. @throws MatrixError */

@@ -10,6 +10,7 @@ import { writeTogether } from '../../database/writes.ts';
 import { transactionWrites } from './client-transactions.ts';
 import type { ClientTransaction } from './client-transactions.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
+import type { InTurn } from './in-turn.ts';
 import type { LocalEvents, NewEvent, RoomEnd } from './local-events.ts';
 import type { Members } from './members.ts';
 import type { Sender } from './ports.ts';
@@ -27,8 +28,7 @@ export interface MessageBatchesDeps {
   readonly local: LocalEvents;
   readonly positions: Positions;
   readonly sender: Sender;
-  /** Runs something in the turn of a room. */
-  readonly inTurn: <T>(roomId: string, task: (room: Room) => Promise<T>) => Promise<T>;
+  readonly inTurn: InTurn;
   readonly emit: (event: StoredEvent, info: { live: boolean }) => void;
 }
 

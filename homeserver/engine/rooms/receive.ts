@@ -13,6 +13,7 @@ import type { EventStore } from './event-store.ts';
 import type { ForkBudget } from './fork-budget.ts';
 import { HeldBack } from './held-back.ts';
 import type { IncompleteRooms } from './incomplete-rooms.ts';
+import type { InTurn } from './in-turn.ts';
 import type { Members } from './members.ts';
 import type { Outliers } from './outliers.ts';
 import { takenElsewhere, tooManyForks } from './placing.ts';
@@ -50,8 +51,7 @@ export interface ReceiverDeps {
   readonly forks: ForkBudget;
   readonly askers: Askers;
   readonly remote: () => RemoteRooms;
-  /** Runs a task in the room's turn, after what our own people do. @throws MatrixError 404 for an unknown room */
-  readonly inTurn: <T>(roomId: string, task: (room: Room) => Promise<T>) => Promise<T>;
+  readonly inTurn: InTurn;
   readonly log: Logger;
 }
 
@@ -145,7 +145,7 @@ export class Receiver {
   async #place(room: Room, pdu: Pdu, site: Site, supply: Supply): Promise<StoredEvent> {
     const { inTurn, placing } = this.#deps;
     for (let look = 0; look < LOOKS; look += 1) {
-      const placed = await inTurn(room.roomId, (present) => placing.place(present, pdu, site, supply));
+      const placed = await inTurn(room.roomId, (present) => placing.place(present, pdu, site, supply), 'foreign');
       if ('stored' in placed) return placed.stored;
       if (site.kind === 'history' && placed.need.kind === 'states') {
         await this.#historicState(room, eventId(pdu, room.version), placed.need, supply);
@@ -212,7 +212,7 @@ export class Receiver {
   }
 
   async #storeOutliers({ roomId, version }: Room, pdus: readonly Pdu[]): Promise<void> {
-    await this.#deps.outliers.storeInTurns(version, pdus, (task) => this.#deps.inTurn(roomId, task));
+    await this.#deps.outliers.storeInTurns(version, pdus, (task) => this.#deps.inTurn(roomId, task, 'foreign'));
   }
 
   /**

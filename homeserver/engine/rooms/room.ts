@@ -4,6 +4,7 @@ import { stateKey } from '../../../federation/auth-rules.ts';
 import { roomVersion } from '../../../federation/room-versions.ts';
 import type { RoomVersion } from '../../../federation/room-versions.ts';
 import type { Pdu } from '../../../federation/event.ts';
+import { MatrixError } from '../../base/errors.ts';
 import type { Database, Tx } from '../../database/database.ts';
 import { writeTogether } from '../../database/writes.ts';
 import type { Write } from '../../database/writes.ts';
@@ -69,6 +70,13 @@ export class RoomTable {
     if (other) return other;
     this.#cache.set(roomId, loaded);
     return loaded;
+  }
+
+  /** The room. @throws MatrixError 404 when this server never had it */
+  async require(roomId: string): Promise<Room> {
+    const room = await this.find(roomId);
+    if (!room) throw new MatrixError(404, 'M_NOT_FOUND', 'This server does not know the room.');
+    return room;
   }
 
   /** Writes a new room. */

@@ -9,7 +9,9 @@ import { isJsonObject, member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import { roomVersion } from '../../../federation/room-versions.ts';
 import { MatrixError } from '../../base/errors.ts';
-import type { Rooms, StoredEvent } from './rooms.ts';
+import type { RoomReader } from './room-reader.ts';
+import type { RoomWriter } from './room-writer.ts';
+import type { StoredEvent } from './stored-event.ts';
 
 export interface UpgradeOptions {
   readonly version: string;
@@ -36,9 +38,9 @@ const COPIED_WITH_KEYS = ['m.space.child'];
 
 /** @returns the id of the new room @throws MatrixError 403 for somebody who may not end the old one */
 export async function upgradeRoom(
-  rooms: Rooms,
-  userId: string,
-  oldRoomId: string,
+  rooms: RoomReader,
+  writer: RoomWriter,
+  { userId, roomId: oldRoomId }: { userId: string; roomId: string },
   options: UpgradeOptions,
 ): Promise<string> {
   const version = roomVersion(options.version);
@@ -75,7 +77,7 @@ export async function upgradeRoom(
   const newLevels: JsonObject = { ...levels, users };
   if (version.privilegedCreators) newLevels['events'] = eventsForCreators(levels['events']);
 
-  const newRoomId = await rooms.create(userId, {
+  const newRoomId = await writer.create(userId, {
     roomVersion: version.id,
     creationContent: {
       ...kept(create.pdu.content),
@@ -87,14 +89,14 @@ export async function upgradeRoom(
     powerLevels: newLevels,
     initialState,
   });
-  await rooms.send(oldRoomId, userId, {
+  await writer.send(oldRoomId, userId, {
     type: 'm.room.tombstone',
     stateKey: '',
     content: { body: 'This room has been replaced', replacement_room: newRoomId },
   });
   await options.moveAliases?.(oldRoomId, newRoomId);
-  await moveCanonicalAlias(rooms, userId, oldRoomId, newRoomId, state.get(stateKey('m.room.canonical_alias', '')));
-  await closeOld(rooms, userId, oldRoomId, levels);
+  await moveCanonicalAlias(writer, userId, oldRoomId, newRoomId, state.get(stateKey('m.room.canonical_alias', '')));
+  await closeOld(writer, userId, oldRoomId, levels);
   return newRoomId;
 }
 
@@ -123,7 +125,7 @@ function eventsForCreators(events: unknown): JsonObject {
 }
 
 async function moveCanonicalAlias(
-  rooms: Rooms,
+  writer: RoomWriter,
   userId: string,
   from: string,
   to: string,
@@ -131,18 +133,18 @@ async function moveCanonicalAlias(
 ): Promise<void> {
   if (!event || Object.keys(event.pdu.content).length === 0) return;
   const type = 'm.room.canonical_alias';
-  await ignoreForbidden(rooms.send(from, userId, { type, stateKey: '', content: {} }));
-  await ignoreForbidden(rooms.send(to, userId, { type, stateKey: '', content: event.pdu.content }));
+  await ignoreForbidden(writer.send(from, userId, { type, stateKey: '', content: {} }));
+  await ignoreForbidden(writer.send(to, userId, { type, stateKey: '', content: event.pdu.content }));
 }
 
 /** Ordinary members can say nothing more in the old room. */
-async function closeOld(rooms: Rooms, userId: string, roomId: string, levels: JsonObject): Promise<void> {
+async function closeOld(writer: RoomWriter, userId: string, roomId: string, levels: JsonObject): Promise<void> {
   const restricted = Math.max((readLevel(member(levels, 'users_default')) ?? 0) + 1, 50);
   const raised: JsonObject = { ...levels };
   for (const name of ['events_default', 'invite']) {
     raised[name] = Math.max(readLevel(member(levels, name)) ?? 0, restricted);
   }
-  await ignoreForbidden(rooms.send(roomId, userId, { type: 'm.room.power_levels', stateKey: '', content: raised }));
+  await ignoreForbidden(writer.send(roomId, userId, { type: 'm.room.power_levels', stateKey: '', content: raised }));
 }
 
 async function ignoreForbidden(sending: Promise<unknown>): Promise<void> {

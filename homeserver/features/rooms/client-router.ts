@@ -178,7 +178,7 @@ export function roomsRouter(options: RoomsRouterOptions): Router {
   });
   methods(router, '/rooms/:roomId/forget', {
     post: async (request, response) => {
-      await rooms.forget(parameter(request, 'roomId'), requesterOf(response).userId);
+      await rooms.memberships.forget(parameter(request, 'roomId'), requesterOf(response).userId);
       response.json({});
     },
   });

@@ -1,0 +1,91 @@
+/** Who is told of what happens in rooms. */
+import type { Logger } from 'pino';
+import { eventId } from '../../../federation/event.ts';
+import { roomVersion } from '../../../federation/room-versions.ts';
+import type { Notifier } from '../stream/notifier.ts';
+import type { StoredEvent } from './event-store.ts';
+import type { Invitation } from './invitations.ts';
+
+/** Told of every accepted event after it was stored, in order within a room. Its exceptions change nothing. */
+export type EventListener = (event: StoredEvent, info: { live: boolean }) => void;
+
+/** Told of servers that turn out to be in a room when its members become known, and whom we did not know there. */
+export type ServersListener = (roomId: string, servers: readonly string[]) => void;
+
+/** Told of rooms whose members became known after we had entered. */
+export type MembersListener = (roomId: string) => void;
+
+export class RoomListeners {
+  readonly #notifier: Notifier;
+  readonly #log: Logger;
+  readonly #ofEvents = new Set<EventListener>();
+  readonly #ofServers = new Set<ServersListener>();
+  readonly #ofMembers = new Set<MembersListener>();
+
+  constructor(notifier: Notifier, log: Logger) {
+    this.#notifier = notifier;
+    this.#log = log;
+  }
+
+  /** @returns a function that ends the listening */
+  onEvent(listener: EventListener): () => void {
+    return added(this.#ofEvents, listener);
+  }
+
+  /** @returns a function that ends the listening */
+  onServers(listener: ServersListener): () => void {
+    return added(this.#ofServers, listener);
+  }
+
+  /** @returns a function that ends the listening */
+  onMembers(listener: MembersListener): () => void {
+    return added(this.#ofMembers, listener);
+  }
+
+  /** Tells of an accepted event that is stored. Does not throw. */
+  emit(event: StoredEvent, info: { live: boolean }): void {
+    const { pdu } = event;
+    this.#notifier.wakeRooms([event.roomId]);
+    if (pdu.type === 'm.room.member' && pdu.state_key !== undefined) this.#notifier.wakeUsers([pdu.state_key]);
+    for (const listener of this.#ofEvents) {
+      try {
+        listener(event, info);
+      } catch (error) {
+        this.#log.error({ err: error, roomId: event.roomId }, 'a listener of events failed');
+      }
+    }
+  }
+
+  /** An invitation is no event of a room of ours, but those who listen want to know of it all the same. */
+  emitInvitation(invitation: Pick<Invitation, 'roomId' | 'userId' | 'event' | 'position' | 'version'>): void {
+    const version = roomVersion(invitation.version);
+    if (!version) return;
+    this.emit(
+      {
+        eventId: eventId(invitation.event, version),
+        roomId: invitation.roomId,
+        pdu: invitation.event,
+        position: invitation.position,
+        rejected: false,
+        softFailed: false,
+        outlier: true,
+      },
+      { live: true },
+    );
+  }
+
+  /** Tells of servers that turned out to be in a room. */
+  emitServers(roomId: string, servers: readonly string[]): void {
+    for (const listener of this.#ofServers) listener(roomId, servers);
+  }
+
+  /** Tells that the members of a room became known. */
+  emitMembers(roomId: string): void {
+    for (const listener of this.#ofMembers) listener(roomId);
+  }
+}
+
+function added<T>(listeners: Set<T>, listener: T): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}

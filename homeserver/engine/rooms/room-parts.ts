@@ -1,0 +1,137 @@
+/** Puts the room engine together. */
+import type { Logger } from 'pino';
+import type { JsonObject } from '../../../federation/json.ts';
+import type { SigningKey } from '../../../federation/signing.ts';
+import type { Database } from '../../database/database.ts';
+import type { Notifier } from '../stream/notifier.ts';
+import type { Positions } from '../stream/positions.ts';
+import { Backfill } from './backfill.ts';
+import { Completion } from './completion.ts';
+import { Entering } from './entering.ts';
+import { EventStore } from './event-store.ts';
+import type { StoredEvent } from './event-store.ts';
+import { Extremities } from './extremities.ts';
+import { ForkBudget } from './fork-budget.ts';
+import { History } from './history.ts';
+import { inTurnOf } from './in-turn.ts';
+import { IncompleteRooms } from './incomplete-rooms.ts';
+import { Invitations } from './invitations.ts';
+import { LocalEvents } from './local-events.ts';
+import { Members } from './members.ts';
+import { Memberships } from './memberships.ts';
+import { MergedEnds } from './merged-ends.ts';
+import { MessageBatches } from './message-batches.ts';
+import { Outliers } from './outliers.ts';
+import { Placing } from './placing.ts';
+import type { EventIndex, InvitePermissions, LocalRights, Sender } from './ports.ts';
+import { Receiver } from './receive.ts';
+import { EarlyRedactions } from './redactions.ts';
+import { RemoteAccess } from './remote-access.ts';
+import { RoomListeners } from './room-listeners.ts';
+import { RoomTable } from './room.ts';
+import { RoomTurns } from './room-turns.ts';
+import type { RoomViewsDeps } from './room-views.ts';
+import { RoomWriter } from './room-writer.ts';
+import { StateChanges } from './state-changes.ts';
+import { StateStore } from './state-store.ts';
+import { Askers } from './supply.ts';
+import { Timeline } from './timeline.ts';
+
+export interface RoomsOptions {
+  /** What features note of each event that is stored. */
+  readonly indexes?: readonly EventIndex[];
+  /** Without it everybody may be invited by everybody. */
+  readonly invitePermissions?: Pick<InvitePermissions, 'check'>;
+  readonly db: Database;
+  readonly serverName: string;
+  readonly key: SigningKey;
+  readonly sender: Sender;
+  readonly positions: Positions;
+  readonly notifier: Notifier;
+  /** Name and picture of a local user, and whether it is a guest, as they stand in a membership. */
+  readonly profile: (userId: string) => Promise<JsonObject>;
+  readonly rights: LocalRights;
+  readonly log: Logger;
+}
+
+/** The parts of the engine that `Rooms` shows to the rest of the homeserver. */
+export interface RoomParts extends RoomViewsDeps {
+  readonly memberships: Memberships;
+  readonly writer: RoomWriter;
+  readonly receiver: Receiver;
+  readonly entering: Entering;
+  readonly completion: Completion;
+  readonly listeners: RoomListeners;
+  readonly remote: RemoteAccess;
+}
+
+/** Reads where the history ends, and makes the parts from the inside out. */
+export async function roomParts(options: RoomsOptions): Promise<RoomParts> {
+  const { db, serverName, positions, notifier, log } = options;
+  const incomplete = await IncompleteRooms.load(db, positions.current);
+  const redactions = await EarlyRedactions.load(db);
+  const events = new EventStore(db, options.indexes);
+  const firstPosition = await events.firstPosition();
+  const states = new StateStore(db);
+  const members = new Members(db);
+  const listeners = new RoomListeners(notifier, log);
+  const remoteAccess = new RemoteAccess();
+  const remote = () => remoteAccess.require();
+  const stored = {
+    ...options,
+    events,
+    states,
+    extremities: new Extremities(db, events),
+    rooms: new RoomTable(db, events, states),
+    members,
+    invitations: new Invitations(db),
+    changes: new StateChanges(db, positions.current),
+    history: new History(events, states),
+    forks: new ForkBudget(),
+    incomplete,
+    redactions,
+    emit: (event: StoredEvent, info: { live: boolean }) => listeners.emit(event, info),
+  };
+  const timeline = new Timeline(stored);
+  const local = new LocalEvents({ ...stored, timeline });
+  const turns = new RoomTurns();
+  const inTurn = inTurnOf({ turns, rooms: stored.rooms, ends: new MergedEnds({ ...stored, local }) });
+  const shared = {
+    ...stored,
+    timeline,
+    local,
+    turns,
+    inTurn,
+    remote,
+    outliers: new Outliers(stored),
+    askers: new Askers(),
+  };
+
+  const receiver = new Receiver({ ...shared, placing: new Placing(shared) });
+  const backfill = new Backfill({ ...shared, receiver, remote: () => remoteAccess.find() }, firstPosition);
+  const completion = new Completion({
+    ...shared,
+    wake: async (roomId) => {
+      notifier.wakeRooms([roomId]);
+      notifier.wakeUsers(await members.joinedOf(roomId, serverName));
+      listeners.emitMembers(roomId);
+    },
+    onServers: (roomId, servers) => listeners.emitServers(roomId, servers),
+  });
+  const memberships = new Memberships({
+    ...shared,
+    permissions: options.invitePermissions,
+    emitInvitation: (invitation) => listeners.emitInvitation(invitation),
+  });
+  return {
+    ...shared,
+    backfill,
+    memberships,
+    writer: new RoomWriter({ ...shared, batches: new MessageBatches(shared), memberships }),
+    receiver,
+    entering: new Entering({ ...shared, receiver, completion }),
+    completion,
+    listeners,
+    remote: remoteAccess,
+  };
+}

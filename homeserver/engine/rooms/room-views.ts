@@ -1,0 +1,172 @@
+/** What a user may see of rooms: the state, the events and the pages of the history. */
+import type { StateKey } from '../../../federation/auth-rules.ts';
+import { isCreate } from '../../../federation/event.ts';
+import { member } from '../../../federation/json.ts';
+import { MatrixError } from '../../base/errors.ts';
+import { readToken } from '../stream/tokens.ts';
+import type { Backfill } from './backfill.ts';
+import type { StoredEvent } from './event-store.ts';
+import { readPage } from './pages.ts';
+import type { Page, PageQuery } from './pages.ts';
+import { currentId } from './room.ts';
+import { RoomReader } from './room-reader.ts';
+import type { RoomReaderDeps } from './room-reader.ts';
+
+export interface RoomViewsDeps extends RoomReaderDeps {
+  readonly backfill: Backfill;
+}
+
+/** How a user stands to a room, as far as they may look into it. */
+export interface Standing {
+  /** undefined for somebody who was never in a room that is open to all. */
+  readonly membership: string | undefined;
+  /** Stream position up to which they may look: where they went out, if they are not inside. */
+  readonly position: number;
+}
+
+/** Changes of one membership that are looked at together. */
+const CHANGES_AT_ONCE = 50;
+/** How long somebody waits who reads a page whose history has to be fetched, in ms. */
+const HISTORY_PATIENCE_MS = 10_000;
+
+export class RoomViews extends RoomReader {
+  readonly #deps: RoomViewsDeps;
+
+  constructor(deps: RoomViewsDeps) {
+    super(deps);
+    this.#deps = deps;
+  }
+
+  /**
+   * How a user stands to a room now; undefined for somebody outside a room that is not open to all. Only who is or was
+   * inside may look: an invitation, a knock, or the end of either opens nothing. That may change at any time: whoever
+   * tells of many rooms leaves out those that have become invisible.
+   */
+  async standing(roomId: string, userId: string): Promise<Standing | undefined> {
+    const row = await this.memberOf(roomId, userId);
+    if (row?.membership === 'join') return row;
+    const wentOut = row && (await this.#wentOut(roomId, userId));
+    const isFormer = wentOut !== undefined && (row?.membership === 'leave' || row?.membership === 'ban');
+    if (isFormer) return { membership: row.membership, position: wentOut };
+    const visibility = await this.stateEvent(roomId, 'm.room.history_visibility', '');
+    if (member(visibility?.pdu.content, 'history_visibility') === 'world_readable') {
+      return { membership: undefined, position: this.position };
+    }
+    return wentOut === undefined ? undefined : { membership: 'leave', position: wentOut };
+  }
+
+  /** For what is asked of one room. @throws MatrixError 403 for somebody outside a room that is not open to all */
+  async requireStanding(roomId: string, userId: string): Promise<Standing> {
+    const standing = await this.standing(roomId, userId);
+    if (!standing) throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
+    return standing;
+  }
+
+  /** Where a user was inside last; undefined for who never was. */
+  async #wentOut(roomId: string, userId: string): Promise<number | undefined> {
+    for (let before = Number.MAX_SAFE_INTEGER; ;) {
+      const changes = await this.changes.ofMemberBefore(roomId, userId, before, CHANGES_AT_ONCE);
+      const ids = changes.flatMap(({ eventId: id, previous }) => [id, previous]).filter((id) => id !== undefined);
+      const events = await this.#deps.events.getMany(ids);
+      const isInside = (id: string | undefined): boolean =>
+        id !== undefined && member(events.get(id)?.pdu.content, 'membership') === 'join';
+      const last = changes.find((change) => isInside(change.previous) && !isInside(change.eventId));
+      if (last) return last.position;
+      if (changes.length < CHANGES_AT_ONCE) return undefined;
+      before = changes.at(-1)?.position ?? 0;
+    }
+  }
+
+  /**
+   * The state that a user may see: the current one of a room they are in, that of when they were inside last, or the
+   * current one of a room whose history is open to the world.
+   *
+   * @param at a pagination token: the state at that time, as far as the user may see it
+   * @throws MatrixError 403 for anybody else
+   */
+  async stateFor(roomId: string, userId: string, at?: string): Promise<ReadonlyMap<StateKey, StoredEvent>> {
+    const { membership, position } = await this.requireStanding(roomId, userId);
+    const open = membership === 'join' || membership === undefined;
+    const limit = open ? this.position : position;
+    if (open && at === undefined) return this.state(roomId);
+    const upTo = at === undefined ? limit : Math.min(limit, readToken(at) - 1);
+    const [event] = await this.#deps.events.range(roomId, { before: upTo + 1, newestFirst: true, limit: 1 });
+    if (event) return this.stateAfter(event);
+    if (open) return this.#firstState(roomId);
+    throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
+  }
+
+  /** As `stateFor`, when all members are known. @throws MatrixError 503 when that takes too long */
+  async wholeStateFor(roomId: string, userId: string, at?: string): Promise<ReadonlyMap<StateKey, StoredEvent>> {
+    const state = await this.stateFor(roomId, userId, at);
+    if (!this.lacksMembers(roomId)) return state;
+    await this.whole(roomId);
+    return this.stateFor(roomId, userId, at);
+  }
+
+  /**
+   * The state when somebody entered a room for the first time; the current one where we do not have its beginning.
+   * Before that there is none, but a token from before the first event is what clients have of a room that a whole
+   * timeline fits into.
+   */
+  async #firstState(roomId: string): Promise<ReadonlyMap<StateKey, StoredEvent>> {
+    const [create, join] = await this.#deps.events.range(roomId, { newestFirst: false, limit: 2 });
+    const isWhole = create !== undefined && isCreate(create.pdu) && join?.stateAfter !== undefined;
+    return isWhole ? this.stateAfter(join) : this.state(roomId);
+  }
+
+  /** A page of what a user may see; fetches history from other servers where ours has gaps. */
+  async messages(roomId: string, userId: string, query: PageQuery): Promise<Page> {
+    const now = await this.requireStanding(roomId, userId);
+    const until = Date.now() + HISTORY_PATIENCE_MS;
+    const deps = {
+      events: this.#deps.events,
+      fillGap: (event: StoredEvent) => this.#deps.backfill.before(event, until),
+    };
+    return readPage(deps, roomId, query, this.position, (event) => this.history.visibleToUser(event, userId, now));
+  }
+
+  /** Fetches some of the history before the oldest event that we have. @returns false when there is none to be had */
+  async fetchHistory(roomId: string): Promise<boolean> {
+    return this.#deps.backfill.beforeOldest(roomId);
+  }
+
+  /** One event that the user may see. @throws MatrixError 404 */
+  async visibleEvent(roomId: string, userId: string, id: string): Promise<StoredEvent> {
+    const event = await this.#deps.events.get(id);
+    if (event?.roomId === roomId && !event.rejected && !event.outlier && !(await this.#isHidden(event))) {
+      // Somebody outside does not learn whether there is such an event.
+      const now = await this.standing(roomId, userId);
+      if (now && (await this.history.visibleToUser(event, userId, now))) return event;
+    }
+    throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such event, or you may not see it.');
+  }
+
+  /** Those of some events of one room that a user may see, in their order; none for somebody outside. */
+  async visibleAmong(roomId: string, userId: string, events: Iterable<StoredEvent>): Promise<StoredEvent[]> {
+    const now = await this.standing(roomId, userId);
+    return now ? this.visibleTo(now, roomId, userId, events) : [];
+  }
+
+  /** As `visibleAmong`, for a user whose standing is known already. */
+  async visibleTo(
+    standing: Standing,
+    roomId: string,
+    userId: string,
+    events: Iterable<StoredEvent>,
+  ): Promise<StoredEvent[]> {
+    const visible: StoredEvent[] = [];
+    for (const event of events) {
+      if (event.roomId !== roomId || event.rejected || event.softFailed || event.outlier) continue;
+      if (await this.history.visibleToUser(event, userId, standing)) visible.push(event);
+    }
+    return visible;
+  }
+
+  /** Whether an event failed softly; what became part of the current state all the same is to be seen. */
+  async #isHidden({ eventId: id, roomId, softFailed, pdu }: StoredEvent): Promise<boolean> {
+    if (!softFailed) return false;
+    const room = await this.#deps.rooms.find(roomId);
+    return room === undefined || currentId(room, pdu.type, pdu.state_key ?? '') !== id;
+  }
+}
