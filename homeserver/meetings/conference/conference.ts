@@ -7,7 +7,8 @@ import { serverOf } from '../../../federation/event.ts';
 import { KIND_OF_SOURCE, type RtpCapabilities, type Source } from '../../../protocol/media.ts';
 import type { LinkState, NotificationData, NotificationName, Participant, Watch } from '../../../protocol/session.ts';
 import { Consumers } from './consumers.ts';
-import { Link, type LinkDeps } from './link.ts';
+import { Link } from './link.ts';
+import type { LinkConference, LinkDeps } from './link-ports.ts';
 import { type LocalParticipant, type SourceKey, parseSourceKey, sourceKey } from './local-participant.ts';
 import { type CallMembership, splitParticipantId } from './membership.ts';
 import type { RemoteSource } from './messages.ts';
@@ -27,7 +28,7 @@ export interface ConferenceDeps extends LinkDeps {
   introduce(conference: Conference, server: string): void;
 }
 
-export class Conference {
+export class Conference implements LinkConference {
   readonly roomId: string;
   title = '';
   /** Our participants whom the others see. */

@@ -22,7 +22,8 @@ import { ADMISSION_RULES, checkAdmission } from './admission.ts';
 import { Announcer } from './announcer.ts';
 import { Conference, type Person } from './conference.ts';
 import { EduBudget } from './edu-budget.ts';
-import type { Link, LinkPeers } from './link.ts';
+import type { Link } from './link.ts';
+import type { LinkPeers } from './link-ports.ts';
 import { LocalParticipant, type Notifier } from './local-participant.ts';
 import {
   type CallMembership,

@@ -3,10 +3,9 @@
  * else crosses. Link ids and producers are named by each side for itself.
  */
 import type { SfuClient } from '../../../sfu/client.ts';
-import type { Conference } from './conference.ts';
 import { parseSourceKey, sourceKey, type SourceKey } from './local-participant.ts';
 import { LinkError } from './link-error.ts';
-import type { LinkPeers } from './link.ts';
+import type { LinkConference, LinkPeers } from './link-ports.ts';
 import { participantIdOf, splitParticipantId } from './membership.ts';
 import type { Offer } from './messages.ts';
 
@@ -23,7 +22,7 @@ interface Received {
 }
 
 export interface LinkMediaOptions {
-  readonly conference: Conference;
+  readonly conference: LinkConference;
   readonly server: string;
   readonly sfu: SfuClient;
   readonly peers: LinkPeers;

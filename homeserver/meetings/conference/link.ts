@@ -1,7 +1,7 @@
 /**
- * The link between our SFU and that of one other organisation, for one conference: how it is opened, how it is, and
- * what clients are told of it. The instance with the smaller server name opens it. docs/federation.md specifies the
- * messages; what crosses the link is in link-media.ts.
+ * The link between our SFU and that of one other organisation, for one conference: how it is opened, watched and opened
+ * again. The instance with the smaller server name opens it. docs/federation.md specifies the messages; what crosses
+ * the link is in link-media.ts, what clients are told of it in link-health.ts.
  *
  * Both sides have a time limit: a link that is not there after ten seconds is interrupted, and stays so, while it is
  * tried again, until media or its probes come through. Both sides ask each other regularly whether the link is there,
@@ -9,15 +9,14 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { LinkState } from '../../../protocol/session.ts';
-import type { SfuClient } from '../../../sfu/client.ts';
-import type { SfuResult } from '../../../sfu/protocol.ts';
-import type { Conference } from './conference.ts';
-import { LinkError } from './link-error.ts';
-import { LinkMedia } from './link-media.ts';
-import type { SourceKey } from './local-participant.ts';
-import type { Discovery, LinkHalf, Offer } from './messages.ts';
-import type { Reachability } from './reachability.ts';
 import { unexpected } from '../../base/log.ts';
+import { LinkError } from './link-error.ts';
+import { checkPort, LinkHalves } from './link-half.ts';
+import { LinkHealth } from './link-health.ts';
+import { LinkMedia } from './link-media.ts';
+import type { LinkConference, LinkDeps } from './link-ports.ts';
+import type { SourceKey } from './local-participant.ts';
+import type { LinkHalf, Offer } from './messages.ts';
 
 /** Times to wait before opening a link again, in ms; the last one repeats. */
 const RETRY_MS = [250, 500, 1_000, 2_000, 5_000, 10_000];
@@ -27,71 +26,36 @@ const REOPEN_GAP_MS = 1_000;
 const REOPEN_AFTER_MS = 8_000;
 /** The side that does not open the link asks for it after this time, in ms. */
 const PATIENCE_MS = 3_000;
-/** A link that is not there after this time is shown as interrupted, in ms. */
-export const CONNECT_WITHIN_MS = 10_000;
 /** How often each side asks whether the link is there, and how soon again after a failure, in ms. */
 const CHECK_EVERY_MS = 4_000;
 const CHECK_AGAIN_MS = 1_000;
 /** Links that a peer may be opening at once. */
 const MAX_ACCEPTING = 3;
 
-/** The requests that a link makes to the other instance. */
-export interface LinkPeers {
-  discovery(server: string): Promise<Discovery>;
-  forgetDiscovery(server: string): void;
-  /** Asks the server for something small, past all caches. */
-  ask(server: string): Promise<void>;
-  open(server: string, roomId: string, linkId: string, half: LinkHalf): Promise<LinkHalf>;
-  check(server: string, roomId: string, linkId: string): Promise<void>;
-  wants(server: string, roomId: string, linkId: string, keys: SourceKey[]): Promise<Offer[]>;
-  close(server: string, roomId: string, linkId: string): Promise<void>;
-  /** Asks the side that opens links to do so. */
-  askToOpen(server: string, roomId: string): void;
-  /** True when the failure says that the other side does not know the link (any more). */
-  isUnknownLink(error: unknown): boolean;
-  /** True when the failure says that the other homeserver was not reached, or did not answer. */
-  isSilence(error: unknown): boolean;
-}
-
-export interface LinkDeps {
-  serverName: string;
-  sfu: SfuClient;
-  peers: LinkPeers;
-  reachability: Pick<Reachability, 'heard' | 'failed'>;
-}
-
-type Hop = NonNullable<LinkState['hop']>;
-type MediaState = Pick<LinkState, 'roundTripMs' | 'loss'> & { state: 'connected' | 'weak' | 'interrupted' };
-
 export class Link {
   readonly server: string;
-  readonly #conference: Conference;
+  readonly #conference: LinkConference;
   readonly #deps: LinkDeps;
   readonly #opener: boolean;
+  readonly #halves: LinkHalves;
   readonly #media: LinkMedia;
+  readonly #health: LinkHealth;
   #linkId: string | undefined;
   #opening = false;
   #openedAt = -Infinity;
   #accepting = 0;
   #closed = false;
   #failures = 0;
-  /** What is waited for while there is no link. */
-  #hop: Hop = 'federation';
-  /** What the probes of the SFU tell of the link in use. */
-  #probes: MediaState | undefined;
-  /** Failed checks in a row. */
-  #silent = 0;
   #retry: NodeJS.Timeout | undefined;
   #reopen: NodeJS.Timeout | undefined;
-  #limit: NodeJS.Timeout | undefined;
   #check: NodeJS.Timeout | undefined;
-  state: LinkState;
 
-  constructor(conference: Conference, server: string, deps: LinkDeps) {
+  constructor(conference: LinkConference, server: string, deps: LinkDeps) {
     this.#conference = conference;
     this.server = server;
     this.#deps = deps;
     this.#opener = deps.serverName < server;
+    this.#halves = new LinkHalves(deps.sfu, conference.roomId, server);
     this.#media = new LinkMedia({
       conference,
       server,
@@ -100,9 +64,12 @@ export class Link {
       answered: () => this.#answered(),
       failed: (error) => this.#requestFailed(error),
     });
-    this.state = { organisation: server, state: 'connecting', since: Date.now() };
-    conference.notifyAll('link.changed', this.state);
-    this.#limitConnecting();
+    this.#health = new LinkHealth(server, (state) => conference.notifyAll('link.changed', state));
+  }
+
+  /** How it is, as clients are told. */
+  get state(): LinkState {
+    return this.#health.state;
   }
 
   get linkId(): string | undefined {
@@ -152,27 +119,27 @@ export class Link {
     this.#opening = true;
     this.#openedAt = performance.now();
     const linkId = randomUUID();
-    this.#hop = 'media';
+    this.#health.hop = 'media';
     try {
-      const half = await this.#createHalf(linkId);
-      this.#hop = 'federation';
+      const half = await this.#halves.create(linkId, () => !this.#closed);
+      this.#health.hop = 'federation';
       const [discovery, answer] = await Promise.all([
         peers.discovery(this.server),
         peers.open(this.server, roomId, linkId, { port: half.port, srtp: half.srtp, probe_key: half.probeKey }),
       ]);
       this.#answered();
-      this.#hop = 'media';
+      this.#health.hop = 'media';
       if (this.#closed) throw new LinkError('closed', 'the link is not needed any more');
-      await this.#replace(linkId, this.#connect(linkId, discovery, answer));
+      await this.#replace(linkId, this.#halves.connect(linkId, discovery, answer));
       this.#failures = 0;
     } catch (error) {
       if (this.#linkId === linkId) this.#forgetLink();
-      this.#closeHalf(linkId);
+      this.#halves.close(linkId);
       peers.forgetDiscovery(this.server);
       this.#note(error);
       const silent = peers.isSilence(error);
       if (silent) this.#requestFailed(error);
-      this.#interrupted(silent ? 'federation' : 'media');
+      this.#health.interrupted(silent ? 'federation' : 'media');
       this.#retryLater();
     } finally {
       this.#opening = false;
@@ -188,21 +155,21 @@ export class Link {
     if (this.#accepting >= MAX_ACCEPTING) throw new LinkError('closed', 'too many links are being opened');
     const { peers } = this.#deps;
     this.#accepting += 1;
-    this.#hop = 'federation';
+    this.#health.hop = 'federation';
     let made = false;
     try {
       const discovery = await peers.discovery(this.server);
-      this.#hop = 'media';
+      this.#health.hop = 'media';
       checkPort(discovery, half.port);
-      const own = await this.#createHalf(linkId);
+      const own = await this.#halves.create(linkId, () => !this.#closed);
       made = true;
       if (this.#closed) throw new LinkError('closed', 'the conference has ended here');
-      this.#go(this.#connectAccepted(linkId, this.#connect(linkId, discovery, half)));
+      this.#go(this.#connectAccepted(linkId, this.#halves.connect(linkId, discovery, half)));
       return { port: own.port, srtp: own.srtp, probe_key: own.probeKey };
     } catch (error) {
-      if (made) this.#closeHalf(linkId);
+      if (made) this.#halves.close(linkId);
       this.#note(error);
-      if (!this.#linkId) this.#interrupted(this.#hop);
+      if (!this.#linkId) this.#health.interrupted(this.#health.hop);
       throw error;
     } finally {
       this.#accepting -= 1;
@@ -216,34 +183,13 @@ export class Link {
     } catch (error) {
       this.#note(error);
       // Its port is free again, also when another link has taken its place.
-      this.#closeHalf(linkId);
+      this.#halves.close(linkId);
       this.#deps.peers.forgetDiscovery(this.server);
       if (this.#linkId !== linkId) return;
       this.#forgetLink();
-      this.#interrupted('media');
+      this.#health.interrupted('media');
       this.#retryLater();
     }
-  }
-
-  /** Our half. An SFU that was started anew, or that no client has asked for media yet, has no conference so far. */
-  async #createHalf(linkId: string): Promise<SfuResult<'link.create'>> {
-    const { sfu } = this.#deps;
-    const conferenceId = this.#conference.roomId;
-    await sfu.request('conference.open', { conferenceId });
-    if (this.#closed) throw new LinkError('closed', 'the link is not needed any more');
-    return sfu.request('link.create', { conferenceId, linkId, peer: this.server });
-  }
-
-  async #connect(linkId: string, discovery: Discovery, half: LinkHalf): Promise<void> {
-    const sfu = checkPort(discovery, half.port);
-    await this.#deps.sfu.request('link.connect', {
-      linkId,
-      address: sfu.address,
-      port: half.port,
-      probePort: sfu.probe_port,
-      srtp: half.srtp,
-      probeKey: half.probe_key,
-    });
   }
 
   /** The new link takes the place of an older one, which is closed only now: make before break. */
@@ -252,9 +198,9 @@ export class Link {
     this.#retry = undefined;
     const old = this.#linkId;
     this.#linkId = linkId;
-    this.#probes = undefined;
+    this.#health.use();
     this.#media.use(linkId, connected, old !== undefined);
-    if (old) this.#closeHalf(old);
+    if (old) this.#halves.close(old);
     await connected;
     this.#checkLater(CHECK_EVERY_MS);
   }
@@ -262,7 +208,7 @@ export class Link {
   /** There is no link now; what came over it has ended. Its half on the SFU is closed by whoever calls this. */
   #forgetLink(): void {
     this.#linkId = undefined;
-    this.#probes = undefined;
+    this.#health.disuse();
     clearTimeout(this.#check);
     this.#media.disuse();
   }
@@ -270,10 +216,6 @@ export class Link {
   /** What goes on in the background; it deals with its errors itself. */
   #go(work: Promise<void>): void {
     work.catch(unexpected(this.#conference.log, 'link: it did not go on'));
-  }
-
-  #closeHalf(linkId: string): void {
-    this.#deps.sfu.request('link.close', { linkId }).catch(() => undefined);
   }
 
   #retryLater(delay?: number): void {
@@ -294,14 +236,14 @@ export class Link {
     this.#retryLater();
     try {
       await peers.ask(this.server);
-      this.#hop = 'media';
+      this.#health.hop = 'media';
       this.#answered();
     } catch (error) {
-      this.#hop = 'federation';
+      this.#health.hop = 'federation';
       this.#requestFailed(error);
     }
     // What is not reached is told with the hop that fails, also when that is another one than before.
-    if (!this.#linkId && this.state.state === 'interrupted') this.#interrupted(this.#hop);
+    if (!this.#linkId && this.state.state === 'interrupted') this.#health.interrupted(this.#health.hop);
   }
 
   /** The peer asks for a new link, having lost its half. */
@@ -331,33 +273,23 @@ export class Link {
     const linkId = this.#linkId;
     if (!linkId) return;
     this.#forgetLink();
-    this.#closeHalf(linkId);
+    this.#halves.close(linkId);
     this.#startAgain();
   }
 
   /** @param delay in ms; without it, longer with each failure */
   #startAgain(delay?: number): void {
-    if (this.state.state !== 'interrupted') this.#setState('connecting');
-    this.#limitConnecting();
+    this.#health.connecting();
     this.#retryLater(delay);
   }
 
   // ---- how it is ----
 
-  /** A link that is not there in time is interrupted, on the side that waits as well. */
-  #limitConnecting(): void {
-    clearTimeout(this.#limit);
-    this.#limit = setTimeout(() => {
-      if (!this.#closed && this.state.state === 'connecting') this.#interrupted(this.#hop);
-    }, CONNECT_WITHIN_MS);
-  }
-
   /** Probes of the SFU tell how the link is. */
   probed(linkId: string, state: LinkState['state'], roundTripMs?: number, loss?: number): void {
     // That the SFU is at it is no news; the time limit runs.
     if (linkId !== this.#linkId || state === 'connecting') return;
-    this.#probes = { state, roundTripMs, loss };
-    this.#judge();
+    this.#health.probed({ state, roundTripMs, loss });
     if (state === 'interrupted') {
       this.#reopen ??= setTimeout(() => {
         this.#reopen = undefined;
@@ -392,15 +324,13 @@ export class Link {
     } catch (error) {
       this.#requestFailed(error);
     }
-    if (this.#linkId === linkId) this.#checkLater(this.#silent > 0 ? CHECK_AGAIN_MS : CHECK_EVERY_MS);
+    if (this.#linkId === linkId) this.#checkLater(this.#health.silent ? CHECK_AGAIN_MS : CHECK_EVERY_MS);
   }
 
   /** The other homeserver answered. */
   #answered(): void {
     this.#deps.reachability.heard(this.server);
-    if (this.#silent === 0) return;
-    this.#silent = 0;
-    this.#judge();
+    this.#health.answered();
   }
 
   #requestFailed(error: unknown): void {
@@ -409,35 +339,13 @@ export class Link {
     if (peers.isUnknownLink(error) && this.#linkId) {
       const linkId = this.#linkId;
       this.#forgetLink();
-      this.#closeHalf(linkId);
+      this.#halves.close(linkId);
       this.#startAgain();
       return;
     }
     if (!peers.isSilence(error)) return;
     reachability.failed(this.server);
-    this.#silent += 1;
-    this.#judge();
-  }
-
-  /** One request that failed may be chance; the second is a homeserver that does not answer. */
-  #judge(): void {
-    if (!this.#linkId) return;
-    if (this.#silent > 1) this.#interrupted('federation');
-    else if (this.#probes?.state === 'interrupted') this.#interrupted('media', this.#probes);
-    else if (this.#probes) this.#setState(this.#probes.state, this.#probes);
-  }
-
-  #interrupted(hop: Hop, details: Partial<LinkState> = {}): void {
-    this.#setState('interrupted', { ...details, hop });
-  }
-
-  #setState(state: LinkState['state'], details: Partial<LinkState> = {}): void {
-    if (this.#closed) return;
-    const since = state === this.state.state ? this.state.since : Date.now();
-    const changed = state !== this.state.state || details.hop !== this.state.hop;
-    this.state = { ...details, organisation: this.server, state, since };
-    if (state !== 'connecting') clearTimeout(this.#limit);
-    if (changed) this.#conference.notifyAll('link.changed', this.state);
+    this.#health.unanswered();
   }
 
   #note(error: unknown): void {
@@ -451,15 +359,17 @@ export class Link {
     sending: ReadonlyMap<SourceKey, string>,
   ): void {
     this.#linkId = linkId;
+    this.#health.use();
     this.#media.restore(linkId, received, sending);
-    this.#setState('connected');
+    this.#health.connected();
     this.#checkLater(CHECK_AGAIN_MS);
   }
 
   /** Ends timers without touching the media: the homeserver ends, the link stays for the next one. */
   stop(): void {
     this.#closed = true;
-    for (const timer of [this.#retry, this.#reopen, this.#limit, this.#check]) clearTimeout(timer);
+    for (const timer of [this.#retry, this.#reopen, this.#check]) clearTimeout(timer);
+    this.#health.stop();
     this.#media.stop();
   }
 
@@ -470,17 +380,7 @@ export class Link {
     const linkId = this.#linkId;
     this.#forgetLink();
     if (!linkId) return;
-    this.#closeHalf(linkId);
+    this.#halves.close(linkId);
     this.#deps.peers.close(this.server, this.#conference.roomId, linkId).catch(() => undefined);
   }
-}
-
-/** The SFU that a discovery document names, if the port is one that the organisation has declared. */
-function checkPort(discovery: Discovery, port: number): NonNullable<Discovery['sfu']> {
-  const { sfu } = discovery;
-  if (!sfu) throw new LinkError('bad-address', 'the organisation declares no SFU');
-  if (port < sfu.min_port || port > sfu.max_port) {
-    throw new LinkError('bad-address', 'the port is outside the range that the organisation declares');
-  }
-  return sfu;
 }

@@ -1,10 +1,10 @@
-/** Requests about conferences to other instances: signed, parsed, bounded. The other side is in router.ts. */
+/** Requests about conferences to other instances: signed, parsed, bounded. The other side is in federation-router.ts. */
 import { FederationError, type FederationErrorCode, type Matter } from '../../../federation/client.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import { CONFERENCE_EDU } from '../../base/names.ts';
 import type { Sender } from '../../engine/rooms/ports.ts';
 import type { Organisations } from '../organisations.ts';
-import type { LinkPeers } from './link.ts';
+import type { LinkPeers } from './link-ports.ts';
 import { parseSourceKey } from './local-participant.ts';
 import { splitParticipantId } from './membership.ts';
 import { linkHalfSchema, offersSchema } from './messages.ts';

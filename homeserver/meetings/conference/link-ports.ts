@@ -1,0 +1,45 @@
+/** What a link needs of others: requests to the other instance, the conference that it is in, and the SFU. */
+import type { Logger } from 'pino';
+import type { LinkState } from '../../../protocol/session.ts';
+import type { SfuClient } from '../../../sfu/client.ts';
+import type { SourceKey } from './local-participant.ts';
+import type { Discovery, LinkHalf, Offer, RemoteSource } from './messages.ts';
+import type { Reachability } from './reachability.ts';
+
+/** The requests that a link makes to the other instance. */
+export interface LinkPeers {
+  discovery(server: string): Promise<Discovery>;
+  forgetDiscovery(server: string): void;
+  /** Asks the server for something small, past all caches. */
+  ask(server: string): Promise<void>;
+  open(server: string, roomId: string, linkId: string, half: LinkHalf): Promise<LinkHalf>;
+  check(server: string, roomId: string, linkId: string): Promise<void>;
+  wants(server: string, roomId: string, linkId: string, keys: SourceKey[]): Promise<Offer[]>;
+  close(server: string, roomId: string, linkId: string): Promise<void>;
+  /** Asks the side that opens links to do so. */
+  askToOpen(server: string, roomId: string): void;
+  /** True when the failure says that the other side does not know the link (any more). */
+  isUnknownLink(error: unknown): boolean;
+  /** True when the failure says that the other homeserver was not reached, or did not answer. */
+  isSilence(error: unknown): boolean;
+}
+
+/** The conference, as its links see it. */
+export interface LinkConference {
+  readonly roomId: string;
+  readonly log: Logger;
+  notifyAll(name: 'link.changed', data: LinkState): void;
+  /** A source of our own participants. */
+  localSource(key: SourceKey): { readonly producerId: string; readonly paused: boolean } | undefined;
+  /** A source of another organisation, as that organisation describes it. */
+  remoteSource(key: SourceKey): RemoteSource | undefined;
+  /** A link has (or no longer has) a source of another organisation. */
+  setReceived(key: SourceKey, producerId: string | undefined): void;
+}
+
+export interface LinkDeps {
+  serverName: string;
+  sfu: SfuClient;
+  peers: LinkPeers;
+  reachability: Pick<Reachability, 'heard' | 'failed'>;
+}
