@@ -106,7 +106,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     readFile(config.federation.keyFile),
     config.federation.caFile === undefined ? undefined : readFile(config.federation.caFile, 'utf8'),
   ]);
-  const webClient = config.clientDir === undefined ? undefined : await staticClient(config.clientDir);
+  const webClient = config.clientDir === undefined ? undefined : staticClient(config.clientDir);
 
   const db = await openDatabase(config.databaseUrl);
   opened.push(() => db.close());

@@ -5,7 +5,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import express from 'express';
+import { pino } from 'pino';
+import { compressFiles } from '../../deploy/quickstart/client-build.mjs';
 import { ClientMissingError, staticClient } from '../../homeserver/app/static-client.ts';
+import { errorHandler } from '../../homeserver/base/errors.ts';
 
 describe('The server of the web client', () => {
   let folder: string;
@@ -21,9 +24,11 @@ describe('The server of the web client', () => {
       await writeFile(join(folder, language, 'favicon.svg'), '<svg/>');
       await writeFile(join(folder, language, 'media', 'chime-ABCD1234.ogg'), 'sound');
     }
+    await compressFiles(folder);
     const app = express();
-    app.use(await staticClient(folder));
+    app.use(staticClient(folder));
     app.use((_request, response) => void response.status(404).end());
+    app.use(errorHandler(pino({ level: 'silent' })));
     server = createServer((request, response) => void app(request, response));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     url = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
@@ -71,11 +76,16 @@ describe('The server of the web client', () => {
   });
 
   it('lets browsers keep files with a hash in their name, and compresses them', async () => {
-    const response = await get('/en/main-AB-D1_3e.js');
+    const response = await get('/en/main-AB-D1_3e.js', { 'accept-encoding': 'gzip, deflate, br, zstd' });
     expect(response.headers.get('cache-control')).toContain('immutable');
-    expect(response.headers.get('content-encoding')).toBe('gzip');
+    expect(response.headers.get('content-type')).toBe('text/javascript; charset=utf-8');
+    expect(response.headers.get('content-encoding')).toBe('br');
     expect(response.headers.get('vary')).toBe('Accept-Encoding');
     expect(await response.text()).toContain("console.log('en');");
+    const gzipped = await get('/en/main-AB-D1_3e.js', { 'accept-encoding': 'gzip, br;q=0' });
+    expect(gzipped.headers.get('cache-control')).toContain('immutable');
+    expect(gzipped.headers.get('content-encoding')).toBe('gzip');
+    expect(await gzipped.text()).toContain("console.log('en');");
     const plain = await get('/en/main-AB-D1_3e.js', { 'accept-encoding': 'identity' });
     expect(plain.headers.get('content-encoding')).toBeNull();
     expect(await plain.text()).toContain("console.log('en');");
@@ -88,6 +98,14 @@ describe('The server of the web client', () => {
     // Without a word about caching, fetch would ask for a fresh answer.
     const headers = { 'if-none-match': etag, 'cache-control': 'max-age=0' };
     expect((await get('/de/', headers)).status).toBe(304);
+  });
+
+  it('answers an error without the headers of the file that it is about', async () => {
+    const response = await get('/en/main-AB-D1_3e.js', { 'if-match': '"another"' });
+    expect(response.status).toBe(412);
+    expect(response.headers.get('content-encoding')).toBeNull();
+    expect(response.headers.get('cache-control')).toBeNull();
+    expect(await response.text()).toContain('M_INVALID_PARAM');
   });
 
   it('does not answer a missing script with a page', async () => {
@@ -104,7 +122,7 @@ describe('The server of the web client', () => {
     }
   });
 
-  it('refuses to start without a built client', async () => {
-    await expectAsync(staticClient(join(folder, 'missing'))).toBeRejectedWithError(ClientMissingError);
+  it('refuses to start without a built client', () => {
+    expect(() => staticClient(join(folder, 'missing'))).toThrowError(ClientMissingError);
   });
 });
