@@ -1,6 +1,10 @@
 /** What people report to those who look after the server. */
 import type { Logger } from 'pino';
+import { DataTypes, Op } from 'sequelize';
+import type { CreationOptional, ModelStatic, WhereOptions } from 'sequelize';
 import type { Database } from '../../database/database.ts';
+import { defineModel } from '../../database/models.ts';
+import type { Row } from '../../database/models.ts';
 import { MatrixError } from '../../base/errors.ts';
 import { REPORTS_A_DAY } from '../../base/limits.ts';
 
@@ -29,51 +33,55 @@ export interface ReportQuery {
   readonly roomId?: string;
 }
 
-interface Row {
-  report_id: number;
+interface ReportRow extends Row<ReportRow> {
+  reportId: CreationOptional<number>;
   reporter: string;
-  room_id: string | null;
-  event_id: string | null;
-  user_id: string | null;
+  roomId: string | null;
+  eventId: string | null;
+  userId: string | null;
   reason: string | null;
   score: number | null;
-  reported_at: number;
+  reportedAt: number;
 }
+
+const reportModel = defineModel<ReportRow>('reports', {
+  reportId: { type: DataTypes.BIGINT, primaryKey: true, autoIncrement: true },
+  reporter: DataTypes.TEXT,
+  roomId: DataTypes.TEXT,
+  eventId: DataTypes.TEXT,
+  userId: DataTypes.TEXT,
+  reason: DataTypes.TEXT,
+  score: DataTypes.INTEGER,
+  reportedAt: DataTypes.BIGINT,
+});
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 export class Reports {
-  readonly #db: Database;
+  readonly #reports: ModelStatic<ReportRow>;
   readonly #log: Logger;
 
   constructor(db: Database, log: Logger) {
-    this.#db = db;
+    this.#reports = reportModel(db);
     this.#log = log;
   }
 
   /** @throws MatrixError 429 for somebody who has reported a lot today */
   async add(reporter: string, report: NewReport): Promise<void> {
     const now = Date.now();
-    const [counted] = await this.#db.query<{ count: number }>(
-      'SELECT count(*) AS count FROM reports WHERE reporter = $1 AND reported_at > $2',
-      [reporter, now - DAY_MS],
-    );
-    if ((counted?.count ?? 0) >= REPORTS_A_DAY) {
+    const count = await this.#reports.count({ where: { reporter, reportedAt: { [Op.gt]: now - DAY_MS } } });
+    if (count >= REPORTS_A_DAY) {
       throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'You have reported a lot today.', { retry_after_ms: DAY_MS });
     }
-    await this.#db.query(
-      `INSERT INTO reports (reporter, room_id, event_id, user_id, reason, score, reported_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-      [
-        reporter,
-        report.roomId ?? null,
-        report.eventId ?? null,
-        report.userId ?? null,
-        report.reason?.replaceAll('\0', '') ?? null,
-        report.score ?? null,
-        now,
-      ],
-    );
+    await this.#reports.create({
+      reporter,
+      roomId: report.roomId ?? null,
+      eventId: report.eventId ?? null,
+      userId: report.userId ?? null,
+      reason: report.reason?.replaceAll('\0', '') ?? null,
+      score: report.score ?? null,
+      reportedAt: now,
+    });
     // What was written is for the eyes of those who look after the server, not for its log.
     const { roomId, eventId, userId } = report;
     this.#log.info({ reporter, roomId, eventId, userId }, 'something was reported');
@@ -81,39 +89,38 @@ export class Reports {
 
   /** A page of the reports, and how many there are. */
   async list(query: ReportQuery): Promise<{ reports: Report[]; total: number }> {
-    const where = '($1::text IS NULL OR reporter = $1) AND ($2::text IS NULL OR room_id = $2)';
-    const who = [query.reporter ?? null, query.roomId ?? null];
-    const rows = await this.#db.query<Row>(
-      `SELECT * FROM reports WHERE ${where} ORDER BY report_id ${query.newestFirst ? 'DESC' : 'ASC'}
-       OFFSET $3 LIMIT $4`,
-      [...who, query.from, query.limit],
-    );
-    const [counted] = await this.#db.query<{ total: number }>(
-      `SELECT count(*) AS total FROM reports WHERE ${where}`,
-      who,
-    );
-    return { reports: rows.map(read), total: counted?.total ?? 0 };
+    const where: WhereOptions<ReportRow> = {
+      ...(query.reporter === undefined ? {} : { reporter: query.reporter }),
+      ...(query.roomId === undefined ? {} : { roomId: query.roomId }),
+    };
+    const { rows, count } = await this.#reports.findAndCountAll({
+      where,
+      order: [['reportId', query.newestFirst ? 'DESC' : 'ASC']],
+      offset: query.from,
+      limit: query.limit,
+    });
+    return { reports: rows.map(read), total: count };
   }
 
   async get(id: number): Promise<Report | undefined> {
-    const [row] = await this.#db.query<Row>('SELECT * FROM reports WHERE report_id = $1', [id]);
-    return row && read(row);
+    const row = await this.#reports.findByPk(id);
+    return row ? read(row) : undefined;
   }
 
   /** @returns false when there is none */
   async remove(id: number): Promise<boolean> {
-    return (await this.#db.query('DELETE FROM reports WHERE report_id = $1 RETURNING report_id', [id])).length > 0;
+    return (await this.#reports.destroy({ where: { reportId: id } })) > 0;
   }
 }
 
-function read(row: Row): Report {
+function read(row: ReportRow): Report {
   return {
-    id: row.report_id,
+    id: row.reportId,
     reporter: row.reporter,
-    reportedAt: row.reported_at,
-    ...(row.room_id === null ? {} : { roomId: row.room_id }),
-    ...(row.event_id === null ? {} : { eventId: row.event_id }),
-    ...(row.user_id === null ? {} : { userId: row.user_id }),
+    reportedAt: row.reportedAt,
+    ...(row.roomId === null ? {} : { roomId: row.roomId }),
+    ...(row.eventId === null ? {} : { eventId: row.eventId }),
+    ...(row.userId === null ? {} : { userId: row.userId }),
     ...(row.reason === null ? {} : { reason: row.reason }),
     ...(row.score === null ? {} : { score: row.score }),
   };
