@@ -1,6 +1,10 @@
 /** Invitation links: whoever has one may enter the meeting, without an account as a guest. */
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { DataTypes, Op } from 'sequelize';
+import type { CreationOptional, ModelStatic, WhereOptions } from 'sequelize';
 import type { Database } from '../database/database.ts';
+import { defineModel } from '../database/models.ts';
+import type { Row } from '../database/models.ts';
 import { tooMuchKept } from '../base/errors.ts';
 import { LINKS_OF_MEETING } from '../base/limits.ts';
 
@@ -20,33 +24,64 @@ export interface ListedLink extends GuestLink {
   readonly guests: number;
 }
 
-interface Row {
-  link_id: string;
-  room_id: string;
-  created_by: string;
-  expires_at: string | null;
+interface LinkRow extends Row<LinkRow> {
+  linkId: string;
+  tokenHash: string;
+  roomId: string;
+  createdBy: string;
+  createdAt: number;
+  expiresAt: number | null;
+  revokedAt: CreationOptional<number | null>;
 }
 
-const VALID = 'revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)';
+const linkModel = defineModel<LinkRow>('guest_links', {
+  linkId: { type: DataTypes.TEXT, primaryKey: true },
+  tokenHash: DataTypes.TEXT,
+  roomId: DataTypes.TEXT,
+  createdBy: DataTypes.TEXT,
+  createdAt: DataTypes.BIGINT,
+  expiresAt: DataTypes.BIGINT,
+  revokedAt: DataTypes.BIGINT,
+});
+
+interface EntryRow extends Row<EntryRow> {
+  linkId: string;
+  userId: string;
+  browserHash: string | null;
+}
+
+const entryModel = defineModel<EntryRow>('guest_link_entries', {
+  linkId: { type: DataTypes.TEXT, primaryKey: true },
+  userId: { type: DataTypes.TEXT, primaryKey: true },
+  browserHash: DataTypes.TEXT,
+});
+
+/** Number of the advisory locks under which the links of a room are made. */
+const LOCK = 56;
+
+/** Links that let people in. */
+function valid(now = Date.now()): WhereOptions<LinkRow> {
+  return { revokedAt: null, expiresAt: { [Op.or]: [{ [Op.is]: null }, { [Op.gt]: now }] } };
+}
 
 /** Only the hash of a token is stored, so that a copy of the database opens no meeting. */
 function hash(token: string): string {
   return createHash('sha256').update(token).digest('base64url');
 }
 
-function fromRow(row: Row): GuestLink {
-  return {
-    linkId: row.link_id,
-    roomId: row.room_id,
-    createdBy: row.created_by,
-    ...(row.expires_at === null ? {} : { expiresAt: Number(row.expires_at) }),
-  };
+function fromRow({ linkId, roomId, createdBy, expiresAt }: LinkRow): GuestLink {
+  return { linkId, roomId, createdBy, ...(expiresAt === null ? {} : { expiresAt }) };
 }
 
 export class GuestLinks {
   readonly #db: Database;
+  readonly #links: ModelStatic<LinkRow>;
+  readonly #entries: ModelStatic<EntryRow>;
+
   constructor(db: Database) {
     this.#db = db;
+    this.#links = linkModel(db);
+    this.#entries = entryModel(db);
   }
 
   /** A new link; the token (128 random bits) is shown this once. @throws MatrixError 403 when there are too many */
@@ -58,21 +93,18 @@ export class GuestLinks {
     const token = randomBytes(16).toString('base64url');
     const linkId = randomUUID();
     const now = Date.now();
-    await this.#db.transaction(async (tx) => {
-      await this.#db.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 56))', [roomId], tx);
-      const [kept] = await this.#db.query<{ count: number }>(
-        `SELECT count(*) AS count FROM guest_links WHERE room_id = $1 AND ${VALID}`,
-        [roomId, now],
-        tx,
-      );
-      if ((kept?.count ?? 0) >= LINKS_OF_MEETING) {
+    await this.#db.models.transaction(async (transaction) => {
+      await this.#db.models.query('SELECT pg_advisory_xact_lock(hashtextextended($1, $2))', {
+        bind: [roomId, LOCK],
+        transaction,
+      });
+      const kept = await this.#links.count({ where: { roomId, ...valid(now) }, transaction });
+      if (kept >= LINKS_OF_MEETING) {
         throw tooMuchKept('This meeting has too many links. End those that are not needed any more.');
       }
-      await this.#db.query(
-        `INSERT INTO guest_links (link_id, token_hash, room_id, created_by, created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6)`,
-        [linkId, hash(token), roomId, createdBy, now, expiresAt ?? null],
-        tx,
+      await this.#links.create(
+        { linkId, tokenHash: hash(token), roomId, createdBy, createdAt: now, expiresAt: expiresAt ?? null },
+        { transaction },
       );
     });
     return { linkId, roomId, createdBy, token, ...(expiresAt === undefined ? {} : { expiresAt }) };
@@ -80,23 +112,26 @@ export class GuestLinks {
 
   /** The link of a token, unless it has expired or was revoked. */
   async find(token: string): Promise<GuestLink | undefined> {
-    const [row] = await this.#db.query<Row>(
-      `SELECT link_id, room_id, created_by, expires_at FROM guest_links
-       WHERE token_hash = $1 AND ${VALID}`,
-      [hash(token), Date.now()],
-    );
-    return row && fromRow(row);
+    const row = await this.#links.findOne({ where: { tokenHash: hash(token), ...valid() } });
+    return row ? fromRow(row) : undefined;
   }
 
   /** The links of a meeting that let people in, the newest first. */
   async list(roomId: string): Promise<ListedLink[]> {
-    const rows = await this.#db.query<Row & { created_at: string; guests: number }>(
-      `SELECT link_id, room_id, created_by, created_at, expires_at,
-         (SELECT count(*) FROM guest_link_entries e WHERE e.link_id = l.link_id) AS guests
-       FROM guest_links l WHERE room_id = $1 AND ${VALID} ORDER BY created_at DESC, link_id`,
-      [roomId, Date.now()],
-    );
-    return rows.map((row) => ({ ...fromRow(row), createdAt: Number(row.created_at), guests: row.guests }));
+    const rows = await this.#links.findAll({
+      where: { roomId, ...valid() },
+      order: [['createdAt', 'DESC'], 'linkId'],
+    });
+    const counts = await this.#entries.count({
+      where: { linkId: rows.map((row) => row.linkId) },
+      group: ['link_id'],
+    });
+    const guests = new Map(counts.map((each) => [each['link_id'], each.count]));
+    return rows.map((row) => ({
+      ...fromRow(row),
+      createdAt: row.createdAt,
+      guests: guests.get(row.linkId) ?? 0,
+    }));
   }
 
   /**
@@ -105,10 +140,8 @@ export class GuestLinks {
    * @param browser what the guest's browser was given to be known by
    */
   async noteEntry(linkId: string, userId: string, browser: string | undefined): Promise<void> {
-    await this.#db.query(
-      `INSERT INTO guest_link_entries (link_id, user_id, browser_hash) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
-      [linkId, userId, browser === undefined ? null : hash(browser)],
-    );
+    const browserHash = browser === undefined ? null : hash(browser);
+    await this.#entries.bulkCreate([{ linkId, userId, browserHash }], { ignoreDuplicates: true });
   }
 
   /** The guests who came into a meeting from one browser, by any link. */
@@ -123,28 +156,17 @@ export class GuestLinks {
 
   /** The guests who came in by a link. */
   async entries(linkId: string): Promise<string[]> {
-    const rows = await this.#db.query<{ user_id: string }>(
-      'SELECT user_id FROM guest_link_entries WHERE link_id = $1',
-      [linkId],
-    );
-    return rows.map((row) => row.user_id);
+    return (await this.#entries.findAll({ where: { linkId } })).map((row) => row.userId);
   }
 
   /** Whether a link still lets people in. */
   async isValid(linkId: string): Promise<boolean> {
-    const rows = await this.#db.query(`SELECT 1 FROM guest_links WHERE link_id = $1 AND ${VALID}`, [
-      linkId,
-      Date.now(),
-    ]);
-    return rows.length > 0;
+    return (await this.#links.count({ where: { linkId, ...valid() } })) > 0;
   }
 
   /** True when there was such a link in this room. */
   async revoke(roomId: string, linkId: string): Promise<boolean> {
-    const rows = await this.#db.query(
-      'UPDATE guest_links SET revoked_at = $3 WHERE room_id = $1 AND link_id = $2 AND revoked_at IS NULL RETURNING link_id',
-      [roomId, linkId, Date.now()],
-    );
-    return rows.length > 0;
+    const [count] = await this.#links.update({ revokedAt: Date.now() }, { where: { roomId, linkId, revokedAt: null } });
+    return count > 0;
   }
 }

@@ -2,7 +2,11 @@
  * The places that our participants hold in conferences, kept in the database so that a crash of the homeserver
  * leaves nobody behind: whoever does not come back afterwards is taken out (the meaning of MSC4140's delayed leave).
  */
+import { DataTypes } from 'sequelize';
+import type { ModelStatic } from 'sequelize';
 import type { Database } from '../../database/database.ts';
+import { defineModel } from '../../database/models.ts';
+import type { Row } from '../../database/models.ts';
 
 export interface Place {
   roomId: string;
@@ -12,37 +16,31 @@ export interface Place {
   joinedAt: number;
 }
 
+interface PlaceRow extends Row<PlaceRow>, Place {}
+
+const placeModel = defineModel<PlaceRow>('conference_places', {
+  roomId: { type: DataTypes.TEXT, primaryKey: true },
+  userId: { type: DataTypes.TEXT, primaryKey: true },
+  deviceId: { type: DataTypes.TEXT, primaryKey: true },
+  joinedAt: DataTypes.BIGINT,
+});
+
 export class Places {
-  readonly #db: Database;
+  readonly #places: ModelStatic<PlaceRow>;
+
   constructor(db: Database) {
-    this.#db = db;
+    this.#places = placeModel(db);
   }
 
   async add(roomId: string, userId: string, deviceId: string, joinedAt: number): Promise<void> {
-    await this.#db.query(
-      `INSERT INTO conference_places (room_id, user_id, device_id, joined_at) VALUES ($1, $2, $3, $4)
-       ON CONFLICT (room_id, user_id, device_id) DO UPDATE SET joined_at = excluded.joined_at`,
-      [roomId, userId, deviceId, joinedAt],
-    );
+    await this.#places.upsert({ roomId, userId, deviceId, joinedAt }, { returning: false });
   }
 
   async remove(roomId: string, userId: string, deviceId: string): Promise<void> {
-    await this.#db.query('DELETE FROM conference_places WHERE room_id = $1 AND user_id = $2 AND device_id = $3', [
-      roomId,
-      userId,
-      deviceId,
-    ]);
+    await this.#places.destroy({ where: { roomId, userId, deviceId } });
   }
 
   async all(): Promise<Place[]> {
-    const rows = await this.#db.query<{ room_id: string; user_id: string; device_id: string; joined_at: string }>(
-      'SELECT room_id, user_id, device_id, joined_at FROM conference_places',
-    );
-    return rows.map((row) => ({
-      roomId: row.room_id,
-      userId: row.user_id,
-      deviceId: row.device_id,
-      joinedAt: Number(row.joined_at),
-    }));
+    return (await this.#places.findAll()).map((row) => row.get());
   }
 }
