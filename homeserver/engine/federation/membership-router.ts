@@ -21,7 +21,7 @@ import { roomVersion } from '../../../federation/room-versions.ts';
 import type { RoomVersion } from '../../../federation/room-versions.ts';
 import type { SigningKey } from '../../../federation/signing.ts';
 import { methods, MatrixError } from '../../base/errors.ts';
-import type { AcceptedMembership } from '../rooms/memberships.ts';
+import type { AcceptedMembership } from '../rooms/handshakes.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { signedRouter } from './authenticate.ts';
 import { checkedEvents } from './checked-events.ts';
@@ -58,7 +58,7 @@ const strippedSchema = z.looseObject({
 /** Mounted at `/_matrix/federation`. */
 export function membershipRouter(options: MembershipRouterOptions): Router {
   const { serverName, key, keyring, rooms, userExists, signed } = options;
-  const { memberships } = rooms;
+  const { memberships, elsewhere, handshakes } = rooms;
   const router = signedRouter(signed);
 
   async function template(request: Request, response: Response, membership: Membership): Promise<void> {
@@ -72,7 +72,7 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
         room_version: version.id,
       });
     }
-    const made = await memberships.template(roomId, userId, membership);
+    const made = await handshakes.template(roomId, userId, membership);
     response.json({ room_version: made.version.id, event: wireForm(made.event, made.version) });
   }
 
@@ -93,8 +93,8 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
     if (eventId(given, version) !== named) {
       throw new MatrixError(400, 'M_BAD_JSON', 'The event does not have the id in the path.');
     }
-    const vouched = membership === 'join' ? await memberships.vouch(roomId, given) : given;
-    return memberships.accept(roomId, await verified(vouched, version, keyring), origin, omitsMembers(request));
+    const vouched = membership === 'join' ? await handshakes.vouch(roomId, given) : given;
+    return handshakes.accept(roomId, await verified(vouched, version, keyring), origin, omitsMembers(request));
   }
 
   for (const membership of ['join', 'knock', 'leave'] as const) {
@@ -138,7 +138,7 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
   methods(router, '/v1/send_knock/:roomId/:eventId', {
     put: async (request, response) => {
       const { event } = await taken(request, response, 'knock');
-      response.json({ knock_room_state: await memberships.strippedState(event.roomId) });
+      response.json({ knock_room_state: await handshakes.strippedState(event.roomId) });
     },
   });
 
@@ -175,7 +175,7 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
       if (version.hashRoomIds && !state.some(isCreate)) {
         throw new MatrixError(400, 'M_INVALID_PARAM', 'The create event is not in invite_room_state.');
       }
-      await memberships.adoptInvite({
+      await elsewhere.adoptInvite({
         roomId,
         userId: target,
         sender: pdu.sender,

@@ -163,7 +163,7 @@ export class Transactions {
       const membership = member(pdu.content, 'membership');
       if (pdu.type !== 'm.room.member' || (membership !== 'leave' && membership !== 'ban')) return undefined;
       const id = eventId(pdu, version);
-      if (await rooms.memberships.withdraw(roomId, pdu, origin)) return { id };
+      if (await rooms.elsewhere.withdraw(roomId, pdu, origin)) return { id };
       return { id, errcode: 'M_FORBIDDEN', error: 'As far as this server knows, the sender may not do that.' };
     } catch (error) {
       if (error instanceof BadEventError || error instanceof BadSignatureError) return undefined;

@@ -12,6 +12,7 @@ import { EventStore } from './event-store.ts';
 import type { StoredEvent } from './event-store.ts';
 import { Extremities } from './extremities.ts';
 import { ForkBudget } from './fork-budget.ts';
+import { Handshakes } from './handshakes.ts';
 import { History } from './history.ts';
 import { inTurnOf } from './in-turn.ts';
 import { IncompleteRooms } from './incomplete-rooms.ts';
@@ -19,6 +20,7 @@ import { Invitations } from './invitations.ts';
 import { LocalEvents } from './local-events.ts';
 import { Members } from './members.ts';
 import { Memberships } from './memberships.ts';
+import { MembershipsElsewhere } from './memberships-elsewhere.ts';
 import { MergedEnds } from './merged-ends.ts';
 import { MessageBatches } from './message-batches.ts';
 import { Outliers } from './outliers.ts';
@@ -57,6 +59,8 @@ export interface RoomsOptions {
 /** The parts of the engine that `Rooms` shows to the rest of the homeserver. */
 export interface RoomParts extends RoomViewsDeps {
   readonly memberships: Memberships;
+  readonly elsewhere: MembershipsElsewhere;
+  readonly handshakes: Handshakes;
   readonly writer: RoomWriter;
   readonly receiver: Receiver;
   readonly entering: Entering;
@@ -118,15 +122,18 @@ export async function roomParts(options: RoomsOptions): Promise<RoomParts> {
     },
     onServers: (roomId, servers) => listeners.emitServers(roomId, servers),
   });
+  const elsewhere = new MembershipsElsewhere({ ...shared, listeners });
   const memberships = new Memberships({
     ...shared,
+    elsewhere,
     permissions: options.invitePermissions,
-    emitInvitation: (invitation) => listeners.emitInvitation(invitation),
   });
   return {
     ...shared,
     backfill,
     memberships,
+    elsewhere,
+    handshakes: new Handshakes(shared),
     writer: new RoomWriter({ ...shared, batches: new MessageBatches(shared), memberships }),
     receiver,
     entering: new Entering({ ...shared, receiver, completion }),

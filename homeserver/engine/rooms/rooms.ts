@@ -8,8 +8,10 @@ import type { JsonObject } from '../../../federation/json.ts';
 import type { AdoptedJoin } from './adopt.ts';
 import type { CreateRoomOptions } from './create-room.ts';
 import type { StoredEvent } from './event-store.ts';
+import type { Handshakes } from './handshakes.ts';
 import type { NewEvent } from './local-events.ts';
 import type { Memberships } from './memberships.ts';
+import type { MembershipsElsewhere } from './memberships-elsewhere.ts';
 import type { RemoteRooms } from './ports.ts';
 import type { Urgency } from './receive.ts';
 import type { EventListener, MembersListener, ServersListener } from './room-listeners.ts';
@@ -28,13 +30,19 @@ export type { Standing } from './room-views.ts';
 
 export class Rooms extends RoomViews {
   readonly #parts: RoomParts;
-  /** Who enters, leaves and lets in. */
+  /** What people of this server do: enter, invite, knock, leave, remove. */
   readonly memberships: Memberships;
+  /** Invitations and knocks of our users in rooms that this server is not in. */
+  readonly elsewhere: MembershipsElsewhere;
+  /** Lets users of other servers in. */
+  readonly handshakes: Handshakes;
 
   private constructor(parts: RoomParts) {
     super(parts);
     this.#parts = parts;
     this.memberships = parts.memberships;
+    this.elsewhere = parts.elsewhere;
+    this.handshakes = parts.handshakes;
   }
 
   /** Reads where the history ends and makes the engine. */

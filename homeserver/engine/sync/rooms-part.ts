@@ -7,7 +7,7 @@ import { roomVersion } from '../../../federation/room-versions.ts';
 import type { InviteRule } from '../rooms/ports.ts';
 import type { Database } from '../../database/database.ts';
 import type { Invitation } from '../rooms/invitations.ts';
-import { STRIPPED_STATE } from '../rooms/memberships.ts';
+import { STRIPPED_STATE } from '../rooms/stripped-state.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { StateChange } from '../rooms/state-changes.ts';
 import { clientEvent, strippedEvent } from '../client/client-event.ts';

@@ -1,0 +1,117 @@
+/** Invitations and knocks of our users in rooms that this server is not in: how they come, and how they end. */
+import type { Logger } from 'pino';
+import { eventId, hashAndSign, serverOf } from '../../../federation/event.ts';
+import type { Pdu, UnsignedPdu } from '../../../federation/event.ts';
+import type { JsonObject } from '../../../federation/json.ts';
+import { roomVersion } from '../../../federation/room-versions.ts';
+import type { SigningKey } from '../../../federation/signing.ts';
+import type { Positions } from '../stream/positions.ts';
+import type { Invitation, Invitations } from './invitations.ts';
+import type { Members } from './members.ts';
+import type { Knocked, RemoteRooms } from './ports.ts';
+import type { RoomListeners } from './room-listeners.ts';
+import type { RoomTurns } from './room-turns.ts';
+import { mayEnd } from './withdrawal.ts';
+
+export interface MembershipsElsewhereDeps {
+  readonly serverName: string;
+  readonly key: SigningKey;
+  readonly members: Members;
+  readonly invitations: Invitations;
+  readonly positions: Positions;
+  readonly remote: () => RemoteRooms;
+  readonly turns: RoomTurns;
+  readonly listeners: RoomListeners;
+  readonly log: Logger;
+}
+
+export class MembershipsElsewhere {
+  readonly #deps: MembershipsElsewhereDeps;
+
+  constructor(deps: MembershipsElsewhereDeps) {
+    this.#deps = deps;
+  }
+
+  /** Declines an invitation or takes a knock back, even if the other server can not be told. */
+  async decline(invitation: Invitation, content: JsonObject): Promise<void> {
+    const { roomId, userId } = invitation;
+    let event: Pdu | undefined;
+    try {
+      event = await this.#deps.remote().leave(roomId, userId, [serverOf(invitation.sender)], content);
+    } catch (error) {
+      // The person has said no; that the other server can not be told now must not bring the invitation back.
+      this.#deps.log.info({ err: error, roomId }, 'an invitation was declined, but its server was not reached');
+    }
+    await this.#end(invitation, event ?? this.#ownLeave(invitation, content));
+  }
+
+  /** A leave that no server of the room knows of, for those who follow what a user does. */
+  #ownLeave({ roomId, userId, version, event }: Invitation, content: JsonObject): Pdu {
+    const rules = roomVersion(version);
+    if (!rules) throw new Error(`Room version ${version} is not supported any more.`);
+    const leave = {
+      type: 'm.room.member',
+      room_id: roomId,
+      sender: userId,
+      state_key: userId,
+      content,
+      depth: event.depth + 1,
+      prev_events: [eventId(event, rules)],
+      auth_events: [],
+      origin_server_ts: Date.now(),
+    };
+    return hashAndSign(leave as UnsignedPdu, rules, this.#deps.serverName, this.#deps.key);
+  }
+
+  /**
+   * Takes a leave or ban of one of our users in a room that this server is not in: an invitation that was taken back or
+   * a knock that was refused. Signatures are checked by the caller.
+   *
+   * @param origin the server that told of it
+   * @returns false when whoever did it may not
+   */
+  async withdraw(roomId: string, pdu: Pdu, origin: string): Promise<boolean> {
+    const invitation = await this.#deps.invitations.find(roomId, pdu.state_key ?? '');
+    if (!invitation || !mayEnd(invitation, pdu, origin)) return false;
+    // Invitations come directly, their ends with everything else: it may be that of an older one.
+    if (pdu.depth > invitation.event.depth) await this.#end(invitation, pdu);
+    return true;
+  }
+
+  async #end(invitation: Invitation, event: Pdu): Promise<void> {
+    const { since } = invitation;
+    await this.#keep({ ...invitation, event, membership: 'leave', state: [] }, since);
+  }
+
+  /** Keeps a knock of a local user that another server has taken. */
+  async adoptKnock(roomId: string, userId: string, { server, version, event, state }: Knocked): Promise<void> {
+    await this.#keep({
+      roomId,
+      userId,
+      sender: `@:${server}`,
+      version: version.id,
+      event,
+      state,
+      membership: 'knock',
+    });
+  }
+
+  /** Keeps an invitation of a local user to a room that this server is not in. */
+  async adoptInvite(invitation: Omit<Invitation, 'position' | 'since' | 'membership'>): Promise<void> {
+    await this.#keep({ ...invitation, membership: 'invite' });
+  }
+
+  /** The user may have entered the room while another server was asked: then its own state says how they stand to it. */
+  async #keep(
+    invitation: Omit<Invitation, 'position' | 'since'>,
+    since = invitation.event.origin_server_ts,
+  ): Promise<void> {
+    const { serverName, members, turns, positions, invitations, listeners } = this.#deps;
+    const { roomId } = invitation;
+    await turns.run(roomId, 'own', async () => {
+      if ((await members.servers(roomId)).has(serverName)) return;
+      await positions.with((position) => invitations.put({ ...invitation, position, since }));
+      listeners.emitInvitation({ ...invitation, position: positions.current });
+    });
+  }
+}

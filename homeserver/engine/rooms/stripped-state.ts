@@ -1,0 +1,33 @@
+/** What somebody who is outside may know of a room. @see Matrix specification, "Stripped state" */
+import { wireForm } from '../../../federation/event.ts';
+import type { JsonObject } from '../../../federation/json.ts';
+import type { EventStore } from './event-store.ts';
+import { currentId } from './room.ts';
+import type { Room } from './room.ts';
+
+/** The types of its events; all of them have the empty state key. */
+export const STRIPPED_STATE: readonly string[] = [
+  'm.room.create',
+  'm.room.name',
+  'm.room.avatar',
+  'm.room.topic',
+  'm.room.join_rules',
+  'm.room.canonical_alias',
+  'm.room.encryption',
+  'org.hansetag.meeting',
+];
+
+/**
+ * Whole signed events, so that the other server can check them.
+ *
+ * @param inviter for an invitation: who that is, and who may take it back, is told as well
+ * @see MSC4311
+ */
+export async function strippedState(events: EventStore, room: Room, inviter?: string): Promise<JsonObject[]> {
+  const ids = STRIPPED_STATE.map((type) => currentId(room, type, ''));
+  if (inviter !== undefined) {
+    ids.push(currentId(room, 'm.room.member', inviter), currentId(room, 'm.room.power_levels', ''));
+  }
+  const found = await events.getMany(ids.filter((id) => id !== undefined));
+  return [...found.values()].map((event) => wireForm(event.pdu, room.version));
+}
