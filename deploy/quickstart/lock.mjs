@@ -59,10 +59,11 @@ function take(path, options) {
     });
     holder.stdout.once('data', () => {
       // Who has nothing else to do may end, and the lock with it.
-      holder.unref();
-      for (const pipe of [holder.stdin, holder.stdout, holder.stderr]) pipe.unref();
+      const held = [holder, holder.stdin, holder.stdout, holder.stderr];
+      for (const each of held) each.unref();
       resolve(() => {
-        holder.ref();
+        // `close` comes when the pipes are closed as well, which may be after the process has ended.
+        for (const each of held) each.ref();
         holder.stdin.end();
         return ended;
       });

@@ -55,6 +55,25 @@ describe('The lock of the set-up', () => {
     )();
   });
 
+  it('is given back by who has nothing else to do, and is not forgotten over it', async () => {
+    // What is inherited by a process in the background keeps the holder's pipes open beyond its end.
+    const script = `
+      import { lock } from ${JSON.stringify(MODULE)};
+      const unlock = await lock(${JSON.stringify(path)}, () => undefined);
+      await unlock();
+      console.log('given back');`;
+    const flock = join(folder, 'flock');
+    writeFileSync(flock, '#!/bin/sh\nsleep 0.5 < /dev/null &\nexec /usr/bin/flock "$@"\n', { mode: 0o755 });
+    const owner = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      env: { ...process.env, PATH: `${folder}:${process.env['PATH'] ?? ''}` },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let said = '';
+    owner.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
+    const [code] = await once(owner, 'close');
+    expect({ code, said }).toEqual({ code: 0, said: 'given back\n' });
+  });
+
   it('is free again when it was given back, or when its owner was killed', async () => {
     const { starter } = await otherOwner();
     starter.kill('SIGKILL');
