@@ -8,6 +8,7 @@ import * as oidc from 'openid-client';
 import type { Logger } from 'pino';
 import type { Identity } from './accounts.ts';
 import { ExpiringMap } from '../base/expiring-map.ts';
+import { IDENTITY_ANSWER_BYTES } from '../base/limits.ts';
 import { hashSecret, newSecret } from './secrets.ts';
 
 export interface OidcConfig {
@@ -196,10 +197,25 @@ export class IdentityProvider {
     return await oidc.discovery(server, clientId, undefined, oidc.ClientSecretBasic(clientSecret), {
       timeout: TIMEOUT_S,
       execute: server.protocol === 'http:' ? [oidc.allowInsecureRequests] : [],
+      [oidc.customFetch]: boundedFetch,
     });
   }
 }
 
 function textOf(value: unknown): string | undefined {
   return typeof value === 'string' && value.trim() !== '' ? value.slice(0, 500) : undefined;
+}
+
+async function boundedFetch(url: string, options: oidc.CustomFetchOptions): Promise<Response> {
+  const { body, status, headers } = await fetch(url, options);
+  if (!body) return new Response(null, { status, headers });
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of body as ReadableStream<Uint8Array>) {
+    bytes += chunk.length;
+    // Leaving the loop ends the connection.
+    if (bytes > IDENTITY_ANSWER_BYTES) throw new Error('The answer of the identity provider is too long.');
+    chunks.push(chunk);
+  }
+  return new Response(Buffer.concat(chunks), { status, headers });
 }

@@ -116,7 +116,7 @@ export const UNREAD_BYTES = 1024 * 1024;
 /** Links to one meeting that let people in. */
 export const LINKS_OF_MEETING = 100;
 
-// ---- other servers ----
+// ---- other servers and the identity provider ----
 
 /** A body of another server that may hold events. */
 export const EVENTS_BODY_BYTES = 10 * 1024 * 1024;
@@ -138,3 +138,5 @@ export const EVENT_PATIENCE_MS = 10_000;
 export const FORKED_STATE_KEYS = 100_000;
 /** What comes back of these each second. */
 export const FORKED_STATE_KEYS_A_SECOND = 2_000;
+/** An answer of the identity provider. */
+export const IDENTITY_ANSWER_BYTES = 256 * 1024;

@@ -145,6 +145,15 @@ describe('Log-in by the identity provider', () => {
     expect(response.headers.get('location')).toBeNull();
   });
 
+  it('reads no more of the identity provider than an answer needs', async () => {
+    home.provider.person = { ...ANNA, name: 'x'.repeat(1024 * 1024) };
+    const browser = new Browser();
+    const { next } = await browser.follow(ssoUrl(home, `${home.url}/login`), isCallback);
+    expect((await browser.get(next ?? '')).response.status).toBe(502);
+    // The next one is not held up by it.
+    expect(await home.loginToken(ANNA)).toBeTruthy();
+  });
+
   it('says so when the identity provider lets nobody in', async () => {
     home.provider.person = undefined;
     const { response } = await new Browser().follow(ssoUrl(home, `${home.url}/login`));
