@@ -68,14 +68,14 @@ const NUMBERS: readonly string[] = [
 
 const KEYS: readonly string[] = ['__proto__', 'constructor', 'toString', 'length', '', '\0', '\ud800', 'type', 'then'];
 
-/** JSON as text; what `JSON.stringify` leaves out is null. */
+/** JSON as text; what `JSON.stringify` leaves out is null. Values may be as deep as those that we read. */
 export function jsonText(value: unknown): string {
-  if (value instanceof RawJson) return value.text;
-  if (Array.isArray(value)) return `[${value.map(jsonText).join(',')}]`;
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
-  return `{${Object.entries(value)
-    .map(([key, inside]) => `${JSON.stringify(key)}:${jsonText(inside)}`)
-    .join(',')}}`;
+  const raw: string[] = [];
+  const text = JSON.stringify(value, (_key, inside: unknown) => {
+    if (inside instanceof RawJson) return `{{raw ${String(raw.push(inside.text) - 1)}}}`;
+    return inside === undefined ? null : inside;
+  });
+  return text.replace(/"\{\{raw (\d+)\}\}"/g, (_, number: string) => raw[Number(number)] ?? '');
 }
 
 /** A copy with a few changes at places that are chosen by chance; more than one for one in three. */
