@@ -16,6 +16,7 @@ import {
   sourceSchema,
   transportOptionsSchema,
 } from './media.ts';
+import type { NotificationOf } from './rpc.ts';
 import { colourSchema, listOf, shownTimeSchema, timeSchema } from './values.ts';
 
 /** Version of this protocol. A server refuses another major version with `unsupported-version`. */
@@ -314,6 +315,7 @@ export const notifications = {
 } as const;
 export type NotificationName = keyof typeof notifications;
 export type NotificationData<N extends NotificationName> = z.infer<(typeof notifications)[N]>;
+export type Notification = NotificationOf<typeof notifications>;
 
 /** Machine-readable reasons. The client has a sentence in each language for every code. */
 export const errorCodeSchema = z.enum([

@@ -1,6 +1,7 @@
 /** The homeserver's side of the control line: requests, notifications, and connecting again. */
-import { WebSocket, type RawData } from 'ws';
+import { WebSocket } from 'ws';
 import { z } from 'zod';
+import { type Failure, type NotificationOf, RpcClient } from '../protocol/rpc.ts';
 import { SfuError } from './errors.ts';
 import {
   MAX_REQUEST_BYTES,
@@ -8,6 +9,7 @@ import {
   sfuErrorSchema,
   sfuNotifications,
   sfuRequests,
+  type SfuErrorBody,
   type SfuMethod,
   type SfuNotificationData,
   type SfuNotificationName,
@@ -44,32 +46,33 @@ export interface SfuConnection {
   readonly hello?: SfuResult<'hello'>;
 }
 
-const messageSchema = z.union([
-  z.object({ id: z.number().int(), result: z.unknown() }).refine((message) => message.result !== undefined),
+const frameSchema = z.union([
+  z.object({ id: z.number().int(), result: z.unknown() }),
   z.object({ id: z.number().int(), error: sfuErrorSchema }),
   z.object({ notification: z.string().max(64), data: z.unknown() }),
 ]);
 
-interface Pending {
-  readonly method: SfuMethod;
-  readonly timer: NodeJS.Timeout;
-  resolve(result: unknown): void;
-  reject(error: Error): void;
-}
-
-type Handler = (data: unknown) => void;
+type Handler = (notification: NotificationOf<typeof sfuNotifications>) => void;
 type StateListener = (state: SfuConnection) => void;
 
 /** Connects at once, and again whenever the line breaks, until `close`. */
 export class SfuClient {
   readonly #options: SfuClientOptions;
   readonly #address: string;
-  readonly #pending = new Map<number, Pending>();
-  readonly #handlers = new Map<string, Set<Handler>>();
+  readonly #rpc = new RpcClient({
+    requests: sfuRequests,
+    notifications: sfuNotifications,
+    frame: frameSchema,
+    timeoutMs: REQUEST_TIMEOUT_MS,
+    send: (frame, method) => this.#send(frame, method),
+    error: sfuError,
+    onNotification: (notification) => this.#notify(notification),
+    onMalformed: (name) => this.#options.log.warn({ name }, 'sfu client: malformed message'),
+  });
+  readonly #handlers = new Set<Handler>();
   readonly #stateListeners = new Set<StateListener>();
   #socket: WebSocket | undefined;
   #hello: SfuResult<'hello'> | undefined;
-  #nextId = 1;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
   /** Whether the log knows of this outage. */
@@ -90,21 +93,17 @@ export class SfuClient {
   /** @throws SfuError: `worker-lost` also when the SFU can not be reached or does not answer */
   async request<M extends SfuMethod>(method: M, params: SfuParams<M>): Promise<SfuResult<M>> {
     if (!this.#hello) throw new SfuError('worker-lost', 'the SFU can not be reached');
-    return this.#ask(method, params);
+    return this.#rpc.request(method, params);
   }
 
   /** Calls the handler for each such notification, in the SFU's order. @returns a function that ends it */
   on<N extends SfuNotificationName>(name: N, handler: (data: SfuNotificationData<N>) => void): () => void {
-    const handlers = this.#handlers.get(name) ?? new Set();
-    this.#handlers.set(name, handlers);
-    const parseAndHandle: Handler = (data) => {
-      const parsed = sfuNotifications[name].safeParse(data);
-      // The parser of a name gives the data of that name; TypeScript can not follow the pair through the table.
-      if (parsed.success) handler(parsed.data as SfuNotificationData<N>);
-      else this.#options.log.warn({ name }, 'sfu client: malformed notification');
+    const handleNamed: Handler = (notification) => {
+      // A notification of a name has the data of that name; TypeScript can not follow the pair for a name of any type.
+      if (notification.name === name) handler(notification.data as SfuNotificationData<N>);
     };
-    handlers.add(parseAndHandle);
-    return () => handlers.delete(parseAndHandle);
+    this.#handlers.add(handleNamed);
+    return () => this.#handlers.delete(handleNamed);
   }
 
   /** Calls the listener when the line is there or gone, and at once if it is there. @returns a function that ends it */
@@ -120,7 +119,7 @@ export class SfuClient {
     const socket = this.#socket;
     this.#socket = undefined;
     this.#hello = undefined;
-    this.#failPending();
+    this.#rpc.fail();
     socket?.terminate();
   }
 
@@ -139,7 +138,7 @@ export class SfuClient {
       this.#greet(socket).catch((error: unknown) => this.#failed(error));
     });
     socket.on('message', (data, isBinary) => {
-      if (socket === this.#socket && !isBinary) this.#receive(data);
+      if (socket === this.#socket && !isBinary) this.#rpc.receive(data.toString());
     });
     socket.on('error', (error) => this.#failed(error));
     socket.on('close', () => {
@@ -149,7 +148,7 @@ export class SfuClient {
 
   async #greet(socket: WebSocket): Promise<void> {
     try {
-      const hello = await this.#ask('hello', { version: SFU_PROTOCOL_VERSION });
+      const hello = await this.#rpc.request('hello', { version: SFU_PROTOCOL_VERSION });
       if (socket !== this.#socket) return;
       this.#failureTold = false;
       this.#hello = hello;
@@ -160,59 +159,24 @@ export class SfuClient {
     }
   }
 
-  #ask<M extends SfuMethod>(method: M, params: SfuParams<M>): Promise<SfuResult<M>> {
-    const id = this.#nextId;
-    this.#nextId += 1;
-    const text = JSON.stringify({ id, method, params });
+  #send(frame: string, method: SfuMethod): boolean {
     // The SFU would cut the line for it, and all conferences have that one.
-    if (Buffer.byteLength(text) > MAX_REQUEST_BYTES) {
-      return Promise.reject(new SfuError('bad-request', `the parameters of ${method} are too long`));
+    if (Buffer.byteLength(frame) > MAX_REQUEST_BYTES) {
+      throw new SfuError('bad-request', `the parameters of ${method} are too long`);
     }
-    return new Promise<SfuResult<M>>((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#pending.delete(id);
-        reject(new SfuError('worker-lost', `the SFU did not answer to ${method}`));
-      }, REQUEST_TIMEOUT_MS);
-      this.#pending.set(id, {
-        method,
-        timer,
-        reject,
-        resolve: (result) => {
-          const parsed = sfuRequests[method].result.safeParse(result);
-          if (parsed.success) resolve(parsed.data as SfuResult<M>);
-          else reject(new SfuError('internal', `the SFU gave a malformed answer to ${method}`));
-        },
-      });
-      this.#socket?.send(text, () => undefined);
-    });
+    this.#socket?.send(frame, () => undefined);
+    return true;
   }
 
-  #receive(data: RawData): void {
-    const message = messageSchema.safeParse(parseJson(data));
-    if (!message.success) {
-      this.#options.log.warn({}, 'sfu client: malformed message');
-      return;
-    }
-    if ('notification' in message.data) {
-      const { notification, data: payload } = message.data;
-      for (const handler of this.#handlers.get(notification) ?? []) {
-        this.#protect(() => handler(payload), notification);
-      }
-      return;
-    }
-    const pending = this.#pending.get(message.data.id);
-    if (!pending) return;
-    this.#pending.delete(message.data.id);
-    clearTimeout(pending.timer);
-    if ('error' in message.data) pending.reject(new SfuError(message.data.error.code, message.data.error.message));
-    else pending.resolve(message.data.result);
+  #notify(notification: NotificationOf<typeof sfuNotifications>): void {
+    for (const handler of this.#handlers) this.#protect(() => handler(notification), notification.name);
   }
 
   #lost(): void {
     this.#socket = undefined;
     const wasConnected = this.#hello !== undefined;
     this.#hello = undefined;
-    this.#failPending();
+    this.#rpc.fail();
     if (wasConnected) this.#tellState({ connected: false });
     if (this.#closed) return;
     this.#retry = setTimeout(() => this.#connect(), RETRY_MS);
@@ -223,15 +187,6 @@ export class SfuClient {
     if (this.#failureTold) return;
     this.#failureTold = true;
     this.#options.log.warn({ err: error }, 'sfu client: the line failed, and is tried again until it is there');
-  }
-
-  #failPending(): void {
-    const pending = [...this.#pending.values()];
-    this.#pending.clear();
-    for (const { method, timer, reject } of pending) {
-      clearTimeout(timer);
-      reject(new SfuError('worker-lost', `the line to the SFU broke before it answered to ${method}`));
-    }
   }
 
   #tellState(state: SfuConnection): void {
@@ -254,10 +209,16 @@ function webSocketAddress({ socketPath, url }: SfuClientOptions): string {
   return socketPath.startsWith('/') ? `ws+unix:${socketPath}:/` : `ws://${socketPath}/`;
 }
 
-function parseJson(data: RawData): unknown {
-  try {
-    return JSON.parse(data.toString());
-  } catch {
-    return undefined;
+function sfuError(failure: Failure<SfuMethod, SfuErrorBody>): SfuError {
+  const { kind, method } = failure;
+  switch (kind) {
+    case 'refused':
+      return new SfuError(failure.error.code, failure.error.message);
+    case 'malformed':
+      return new SfuError('internal', `the SFU gave a malformed answer to ${method}`);
+    case 'timeout':
+      return new SfuError('worker-lost', `the SFU did not answer to ${method}`);
+    case 'lost':
+      return new SfuError('worker-lost', `the line to the SFU broke before it answered to ${method}`);
   }
 }
