@@ -9,7 +9,7 @@ import { MatrixError } from '../base/errors.ts';
 import { CALL_MEMBER, MEETING } from '../base/names.ts';
 import type { Rooms, StoredEvent } from '../engine/rooms/rooms.ts';
 import type { Conferences } from './conference/conferences.ts';
-import { titleOf } from './conference/conferences.ts';
+import { titleOf } from './conference/room-facts.ts';
 import type { Organisations } from './organisations.ts';
 import { isGuest, nameIn } from './people.ts';
 

@@ -13,9 +13,8 @@ import { type LocalParticipant, type SourceKey, parseSourceKey, sourceKey } from
 import { type CallMembership, splitParticipantId } from './membership.ts';
 import type { RemoteSource } from './messages.ts';
 import { notification } from './notification.ts';
-import { type Person, type RemoteParticipant, Remotes, type RemoteState } from './remotes.ts';
-
-export type { Person } from './remotes.ts';
+import { type RemoteParticipant, Remotes, type RemoteState } from './remotes.ts';
+import type { Person } from './room-facts.ts';
 
 /** Why a participant is out, as the others are told. */
 export type LeaveReason = 'left' | 'lost' | 'removed' | 'ended';

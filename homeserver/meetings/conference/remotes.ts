@@ -1,20 +1,13 @@
 /** The participants of other organisations in a conference, as the room and their own instances tell of them. */
 import { serverOf } from '../../../federation/event.ts';
 import type { Source } from '../../../protocol/media.ts';
-import type { Participant } from '../../../protocol/session.ts';
 import type { CallMembership } from './membership.ts';
 import { splitParticipantId } from './membership.ts';
 import type { RemoteSource } from './messages.ts';
+import type { Person } from './room-facts.ts';
 
 /** States kept for participants whose membership has not come yet, for each server. */
 const MAX_EARLY = 100;
-
-/** Who somebody is in the room, beyond the membership in the conference. */
-export interface Person {
-  displayName: string;
-  role: Participant['role'];
-  guest: boolean;
-}
 
 /** What an instance says of one of its participants. */
 export interface RemoteState {

@@ -70,7 +70,7 @@ export class SeatMedia {
   async close({ conference, local }: Seat): Promise<void> {
     this.#forgetTransports(local);
     const { participantId } = local;
-    // Where the SFU can not be reached, this is made good when it is there again (conferences.ts, strays).
+    // Where the SFU can not be reached, this is made good when it is there again (closeStrays in sfu-snapshot.ts).
     await this.#sfu
       .request('participant.close', { conferenceId: conference.roomId, participantId })
       .catch(() => undefined);

@@ -12,7 +12,7 @@ import { MatrixError } from '../../base/errors.ts';
 import { CALL_MEMBER } from '../../base/names.ts';
 import type { Rooms } from '../../engine/rooms/rooms.ts';
 import { Serial } from '../../base/serial.ts';
-import type { Conference, LeaveReason, Person } from './conference.ts';
+import type { Conference, LeaveReason } from './conference.ts';
 import { LocalParticipant, type Notifier } from './local-participant.ts';
 import {
   isOwnMembership,
@@ -23,6 +23,7 @@ import {
   readMembership,
 } from './membership.ts';
 import type { Places } from './places.ts';
+import type { Person } from './room-facts.ts';
 import type { Seat, SeatMedia, StillSeated } from './seat-media.ts';
 import { unexpected } from '../../base/log.ts';
 

@@ -1,0 +1,191 @@
+/**
+ * What happens in the rooms of live conferences: who takes part at other organisations, who may not be here any more,
+ * and what people see of the room. Forks resolve: what counts is always the room's current state, not the event that
+ * was stored last.
+ */
+import type { Logger } from 'pino';
+import { serverOf } from '../../../federation/event.ts';
+import { MatrixError } from '../../base/errors.ts';
+import { CALL_MEMBER } from '../../base/names.ts';
+import { Serial } from '../../base/serial.ts';
+import type { LocalRights } from '../../engine/rooms/ports.ts';
+import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
+import { ADMISSION_RULES, checkAdmission } from './admission.ts';
+import type { Announcer } from './announcer.ts';
+import type { Conference } from './conference.ts';
+import { ownerOfKey, participantIdOf } from './membership.ts';
+import type { Reachability } from './reachability.ts';
+import type { Registry } from './registry.ts';
+import { personIn, titleIn } from './room-facts.ts';
+import { type Clocks, membershipOf, membershipsIn } from './room-memberships.ts';
+import type { Seats } from './seats.ts';
+
+/** What changes something that people in a conference see of its room. */
+const FOLLOWED = new Set(['m.room.name', 'm.room.member', 'm.room.power_levels', 'm.room.redaction']);
+
+export interface RoomFollowerDeps {
+  readonly serverName: string;
+  readonly rooms: Rooms;
+  /** What the accounts of our people allow. */
+  readonly rights: LocalRights;
+  readonly clocks: Clocks;
+  readonly conferences: Pick<Registry, 'get' | 'seats'>;
+  readonly seats: Seats;
+  readonly announcer: Announcer;
+  readonly reachability: Reachability;
+  readonly log: Logger;
+  /** Whether the places that were held when the homeserver ended are taken over. */
+  placesKnown(): boolean;
+}
+
+export class RoomFollower {
+  readonly #deps: RoomFollowerDeps;
+  /** Memberships of other organisations are applied one after the other for each key, from the state of that moment. */
+  readonly #membershipTurns = new Serial();
+  readonly #following = new Serial();
+
+  constructor(deps: RoomFollowerDeps) {
+    this.#deps = deps;
+  }
+
+  /** @returns a function that ends the listening */
+  start(): () => void {
+    const { rooms, log } = this.#deps;
+    return rooms.onEvent((event) => {
+      this.#onEvent(event).catch((error: unknown) =>
+        log.error({ err: error, eventId: event.eventId }, 'conference: a room event was not applied'),
+      );
+    });
+  }
+
+  /** Brings those in who are in the conference at other organisations, by the state of its room. */
+  async enterRemotes(conference: Conference, state: ReadonlyMap<string, StoredEvent>): Promise<void> {
+    const { serverName, clocks } = this.#deps;
+    const others = [...membershipsIn(state, clocks)].filter(
+      ({ membership }) => serverOf(membership.userId) !== serverName,
+    );
+    await Promise.all(others.map(({ event }) => this.#onMembership(conference, event.pdu.state_key ?? '')));
+  }
+
+  /** A rule of the room that decides who may be here has changed: who may not is out at once. */
+  async checkEverybody(conference: Conference): Promise<void> {
+    const { rooms, seats } = this.#deps;
+    const { roomId } = conference;
+    const removals: Promise<void>[] = [];
+    const tombstone = await rooms.stateEvent(roomId, 'm.room.tombstone', '');
+    for (const local of conference.seats()) {
+      try {
+        await checkAdmission(this.#deps, roomId, local);
+      } catch (error) {
+        if (!(error instanceof MatrixError)) throw error;
+        removals.push(seats.remove({ conference, local }, tombstone ? 'ended' : 'removed'));
+      }
+    }
+    for (const server of conference.servers()) {
+      if (!(await rooms.serverAllowed(roomId, server))) conference.shutOut(server);
+    }
+    await Promise.all(removals);
+  }
+
+  async #onEvent(event: StoredEvent): Promise<void> {
+    const conference = this.#deps.conferences.get(event.roomId);
+    const { pdu } = event;
+    if (pdu.type === 'm.room.member' && pdu.content['membership'] === 'join') await this.#onJoin(event);
+    if (!conference) return;
+    // Who may not be here any more is out before anything else is looked at.
+    if (pdu.state_key !== undefined) {
+      if (pdu.type === CALL_MEMBER) await this.#onMembership(conference, pdu.state_key);
+      else if (pdu.type === 'm.room.member') await this.#onMember(conference, pdu.state_key, pdu.content['membership']);
+      else if (ADMISSION_RULES.has(pdu.type)) await this.checkEverybody(conference);
+    }
+    // What was redacted may have been a title or a name.
+    if (FOLLOWED.has(pdu.type)) {
+      await this.#follow(conference, pdu.type === 'm.room.member' ? pdu.state_key : undefined);
+    }
+  }
+
+  /**
+   * Tells everybody what they see of the room's state, from that of the moment: title, names, roles, rights.
+   *
+   * @param only the one person whose membership changed
+   */
+  #follow(conference: Conference, only: string | undefined): Promise<void> {
+    const { rooms } = this.#deps;
+    const { roomId } = conference;
+    return this.#following.run(roomId, async () => {
+      const title = titleIn(await rooms.stateEvent(roomId, 'm.room.name', ''));
+      const isRenamed = title !== conference.title;
+      conference.title = title;
+      for (const { participantId, userId, guest } of conference.participants()) {
+        if (only !== undefined && userId !== only) continue;
+        conference.setPerson(participantId, await personIn(this.#deps, roomId, userId, guest));
+      }
+      for (const local of [...conference.locals.values()]) {
+        if (only !== undefined && local.userId !== only) continue;
+        const canInvite = await rooms.mayInvite(roomId, local.userId);
+        if (!isRenamed && canInvite === local.canInvite) continue;
+        local.canInvite = canInvite;
+        local.notifier?.notify('conference.changed', { roomId, title, canInvite });
+      }
+    });
+  }
+
+  /** Something was written under a key of memberships: by the device's own user, or by a stranger who may write there. */
+  async #onMembership(conference: Conference, key: string): Promise<void> {
+    const { serverName, seats, announcer } = this.#deps;
+    const { roomId } = conference;
+    const owner = ownerOfKey(key);
+    if (!owner) return;
+    const participantId = participantIdOf(owner.userId, owner.deviceId);
+    if (serverOf(owner.userId) === serverName) {
+      const local = conference.seat(participantId);
+      if (!local?.written || !(await seats.defend({ conference, local }))) return;
+      announcer.announce(conference, conference.servers(), [local]);
+      return;
+    }
+    await this.#membershipTurns.run(`${roomId} ${key}`, () => this.#applyMembership(conference, key, owner.userId));
+  }
+
+  async #applyMembership(conference: Conference, key: string, ownerId: string): Promise<void> {
+    const { rooms, clocks, reachability } = this.#deps;
+    const { roomId } = conference;
+    const server = serverOf(ownerId);
+    const current = await rooms.stateEvent(roomId, CALL_MEMBER, key);
+    // What a stranger wrote there says nothing of the owner, whose homeserver will write it again.
+    if (current?.pdu.sender !== ownerId) return;
+    const membership = membershipOf(current, clocks);
+    if (!membership) {
+      const owner = ownerOfKey(key);
+      if (owner) conference.removeRemote(participantIdOf(owner.userId, owner.deviceId), 'left');
+      return;
+    }
+    if (!(await rooms.serverAllowed(roomId, server)) || !(await rooms.isInside(roomId, ownerId))) return;
+    conference.addRemote(membership, await personIn(this.#deps, roomId, ownerId, membership.guest));
+    if (reachability.isLost(server)) conference.setLost(server, true);
+  }
+
+  /** Before the places of the last run are taken over, nobody knows which are without a seat. */
+  async #onJoin({ roomId, pdu }: StoredEvent): Promise<void> {
+    const { serverName, seats, placesKnown } = this.#deps;
+    if (!placesKnown() || pdu.state_key === undefined || serverOf(pdu.state_key) !== serverName) return;
+    await seats.clear(roomId, pdu.state_key);
+  }
+
+  /** Who is no longer in the room is no longer in its conference, whatever his own instance says. */
+  async #onMember(conference: Conference, userId: string, membership: unknown): Promise<void> {
+    if (membership === 'join') return;
+    const { rooms, conferences, seats } = this.#deps;
+    const { roomId } = conference;
+    const current = await rooms.membership(roomId, userId);
+    if (current === 'join') return;
+    // All are out at once; then it is written.
+    const ended = conferences
+      .seats()
+      .filter((seat) => seat.conference.roomId === roomId && seat.local.userId === userId)
+      .map((seat) => seats.remove(seat, 'removed'));
+    for (const { membership: remote } of conference.remotesOf(serverOf(userId))) {
+      if (remote.userId === userId) conference.removeRemote(remote.participantId, 'removed');
+    }
+    await Promise.all(ended);
+  }
+}
