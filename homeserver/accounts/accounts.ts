@@ -1,10 +1,14 @@
 /** People of this homeserver: who they are at the identity provider, those with a password, and guests. */
+import { Op } from 'sequelize';
+import type { Attributes, CreationAttributes, ModelStatic } from 'sequelize';
 import { displayName as shownName } from '../../protocol/display-text.ts';
 import type { Database } from '../database/database.ts';
-import { MatrixError, tooMuchKept } from '../base/errors.ts';
-import { FILTERS_BYTES } from '../base/limits.ts';
+import { isUniqueViolation } from '../database/errors.ts';
+import { MatrixError } from '../base/errors.ts';
 import { GUEST_PREFIX, MAX_LOCALPART_BYTES, toLocalpart } from './localpart.ts';
 import { randomBase32 } from './secrets.ts';
+import { profileFieldModel, userModel } from './tables.ts';
+import type { ProfileFieldRow, UserRow } from './tables.ts';
 
 /** Somebody as the identity provider describes them. `issuer` and `subject` together never change. */
 export interface Identity {
@@ -40,29 +44,21 @@ export interface NewAccount {
 /** What administrators can do to an account for a time. */
 export type Restriction = 'locked' | 'suspended';
 
-interface UserRow {
-  localpart: string;
-  display_name: string | null;
-  guest: boolean;
-  admin: boolean;
-  deactivated_at: number | null;
-  locked: boolean;
-  suspended: boolean;
-  password: string | null;
-  subject: string | null;
-}
-
 export const MAX_DISPLAY_NAME = 256;
 const GUEST_ID_LENGTH = 10;
 const ATTEMPTS = 8;
 
 export class Accounts {
   readonly #db: Database;
+  readonly #users: ModelStatic<UserRow>;
+  readonly #profileFields: ModelStatic<ProfileFieldRow>;
   readonly #serverName: string;
   readonly #listeners = new Set<(userId: string) => void>();
 
   constructor(db: Database, serverName: string) {
     this.#db = db;
+    this.#users = userModel(db);
+    this.#profileFields = profileFieldModel(db);
     this.#serverName = serverName;
   }
 
@@ -78,7 +74,7 @@ export class Accounts {
 
   /** Whether somebody has an account here that has not ended. */
   async exists(userId: string): Promise<boolean> {
-    return (await this.#find(userId))?.deactivated_at === null;
+    return (await this.#find(userId))?.deactivatedAt === null;
   }
 
   /** An account of this server, ended ones too. */
@@ -89,7 +85,7 @@ export class Accounts {
         userId: this.userId(row.localpart),
         guest: row.guest,
         admin: row.admin,
-        deactivated: row.deactivated_at !== null,
+        deactivated: row.deactivatedAt !== null,
         locked: row.locked,
         suspended: row.suspended,
         passwordHash: row.password ?? undefined,
@@ -110,12 +106,9 @@ export class Accounts {
    * @throws MatrixError 400 M_USER_IN_USE
    */
   async register({ localpart, passwordHash, admin = false, displayName }: NewAccount): Promise<string> {
-    const [row] = await this.#db.query<UserRow>(
-      `INSERT INTO users (localpart, display_name, guest, password, admin, created_at)
-       VALUES ($1, $2, false, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING localpart`,
-      [localpart, checkedName(displayName ?? '') ?? localpart, passwordHash, admin, Date.now()],
-    );
-    if (!row) throw inUse();
+    const name = checkedName(displayName ?? '') ?? localpart;
+    if (!(await this.#add({ localpart, displayName: name, guest: false, password: passwordHash, admin })))
+      throw inUse();
     return this.userId(localpart);
   }
 
@@ -125,44 +118,33 @@ export class Accounts {
    * @throws MatrixError 400 M_USER_IN_USE for who is no guest
    */
   async promote(userId: string, passwordHash: string): Promise<void> {
-    const [row] = await this.#db.query(
-      `UPDATE users SET guest = false, password = $2
-       WHERE localpart = $1 AND guest AND deactivated_at IS NULL RETURNING localpart`,
-      [this.localpart(userId) ?? '', passwordHash],
+    const [promoted] = await this.#users.update(
+      { guest: false, password: passwordHash },
+      { where: { localpart: this.localpart(userId) ?? '', guest: true, deactivatedAt: null } },
     );
-    if (!row) throw inUse();
+    if (promoted === 0) throw inUse();
     this.#changed(userId);
   }
 
   /** Makes an account that belongs to the server itself, and that nobody can log in to; once. */
   async makeOwn(localpart: string, displayName: string): Promise<void> {
-    await this.#db.query(
-      `INSERT INTO users (localpart, display_name, guest, created_at) VALUES ($1, $2, false, $3)
-       ON CONFLICT DO NOTHING`,
-      [localpart, displayName, Date.now()],
-    );
+    await this.#add({ localpart, displayName, guest: false });
   }
 
   /** Makes somebody an administrator, or no longer one. */
   async setAdmin(userId: string, admin: boolean): Promise<void> {
-    await this.#db.query('UPDATE users SET admin = $2 WHERE localpart = $1', [this.localpart(userId) ?? '', admin]);
+    await this.#update(userId, { admin });
     this.#changed(userId);
   }
 
   /** Locks or suspends somebody, or ends that. */
   async restrict(userId: string, restriction: Restriction, on: boolean): Promise<void> {
-    await this.#db.query(`UPDATE users SET ${restriction} = $2 WHERE localpart = $1`, [
-      this.localpart(userId) ?? '',
-      on,
-    ]);
+    await this.#update(userId, { [restriction]: on });
     this.#changed(userId);
   }
 
   async setPassword(userId: string, passwordHash: string): Promise<void> {
-    await this.#db.query('UPDATE users SET password = $2 WHERE localpart = $1', [
-      this.localpart(userId) ?? '',
-      passwordHash,
-    ]);
+    await this.#update(userId, { password: passwordHash });
   }
 
   /**
@@ -171,13 +153,10 @@ export class Accounts {
    */
   async deactivate(userId: string): Promise<void> {
     const localpart = this.localpart(userId) ?? '';
-    await this.#db.transaction(async (tx) => {
-      await this.#db.query(
-        'UPDATE users SET deactivated_at = $2, display_name = NULL WHERE localpart = $1',
-        [localpart, Date.now()],
-        tx,
-      );
-      await this.#db.query('DELETE FROM profile_fields WHERE localpart = $1', [localpart], tx);
+    await this.#db.models.transaction(async (transaction) => {
+      const ended = { deactivatedAt: Date.now(), displayName: null };
+      await this.#users.update(ended, { where: { localpart }, transaction });
+      await this.#profileFields.destroy({ where: { localpart }, transaction });
     });
     this.#changed(userId);
   }
@@ -188,7 +167,7 @@ export class Accounts {
 
   /** The name of a local user; for anybody else the part of the id before the colon. */
   async displayName(userId: string): Promise<string> {
-    return (await this.#find(userId))?.display_name ?? userId.slice(1).replace(/:.*$/s, '');
+    return (await this.#find(userId))?.displayName ?? userId.slice(1).replace(/:.*$/s, '');
   }
 
   /**
@@ -198,17 +177,15 @@ export class Accounts {
   async setDisplayName(userId: string, name: string): Promise<void> {
     const checked = checkedName(name);
     if (checked === undefined) throw new MatrixError(400, 'M_BAD_JSON', 'This can not be a name.');
-    const rows = await this.#db.query('UPDATE users SET display_name = $2 WHERE localpart = $1 RETURNING localpart', [
-      this.localpart(userId) ?? '',
-      checked,
-    ]);
-    if (rows.length === 0) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.');
+    if ((await this.#update(userId, { displayName: checked })) === 0) {
+      throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.');
+    }
     this.#changed(userId);
   }
 
   /** Takes the name out of the profile. */
   async removeDisplayName(userId: string): Promise<void> {
-    await this.#db.query('UPDATE users SET display_name = NULL WHERE localpart = $1', [this.localpart(userId) ?? '']);
+    await this.#update(userId, { displayName: null });
     this.#changed(userId);
   }
 
@@ -219,14 +196,12 @@ export class Accounts {
 
   /** Users whose account has ended and who may still be in rooms. */
   async endedInRooms(): Promise<string[]> {
-    const rows = await this.#db.query<{ localpart: string }>(
-      'SELECT localpart FROM users WHERE deactivated_at IS NOT NULL AND NOT out_of_rooms',
-    );
+    const rows = await this.#users.findAll({ where: { deactivatedAt: { [Op.not]: null }, outOfRooms: false } });
     return rows.map((row) => this.userId(row.localpart));
   }
 
   async setOutOfRooms(userId: string): Promise<void> {
-    await this.#db.query('UPDATE users SET out_of_rooms = true WHERE localpart = $1', [this.localpart(userId) ?? '']);
+    await this.#update(userId, { outOfRooms: true });
   }
 
   /**
@@ -247,12 +222,9 @@ export class Accounts {
     const name = checkedName((identity.displayName ?? identity.preferredUsername ?? '').slice(0, MAX_DISPLAY_NAME));
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const localpart = attempt === 0 ? wanted : `${wanted.slice(0, MAX_LOCALPART_BYTES - 6)}-${randomBase32(5)}`;
-      const [row] = await this.#db.query<{ localpart: string }>(
-        `INSERT INTO users (localpart, issuer, subject, display_name, guest, created_at)
-         VALUES ($1, $2, $3, $4, false, $5) ON CONFLICT DO NOTHING RETURNING localpart`,
-        [localpart, identity.issuer, identity.subject, name ?? wanted, Date.now()],
-      );
-      if (row) return this.userId(row.localpart);
+      const { issuer, subject } = identity;
+      const isMade = await this.#add({ localpart, issuer, subject, displayName: name ?? wanted, guest: false });
+      if (isMade) return this.userId(localpart);
       // Two log-ins of the same new person may have raced.
       const raced = await this.#byIdentity(identity);
       if (raced !== undefined) return this.userId(raced);
@@ -278,50 +250,8 @@ export class Accounts {
     if (displayName !== undefined && name === undefined)
       throw new MatrixError(400, 'M_BAD_JSON', 'Please say your name.');
     const localpart = GUEST_PREFIX + randomBase32(GUEST_ID_LENGTH);
-    await this.#db.query('INSERT INTO users (localpart, display_name, guest, created_at) VALUES ($1, $2, true, $3)', [
-      localpart,
-      name ?? null,
-      Date.now(),
-    ]);
+    await this.#users.create({ localpart, displayName: name ?? null, guest: true, createdAt: Date.now() });
     return this.userId(localpart);
-  }
-
-  /**
-   * Stores a filter for `/sync`.
-   *
-   * @returns its id; the same for the same filter
-   * @throws MatrixError 403 when the user has stored too many
-   */
-  async addFilter(userId: string, json: string): Promise<string> {
-    const localpart = this.localpart(userId) ?? '';
-    return this.#db.transaction(async (tx) => {
-      await this.#db.query('SELECT 1 FROM users WHERE localpart = $1 FOR UPDATE', [localpart], tx);
-      const [kept] = await this.#db.query<{ bytes: number }>(
-        `SELECT coalesce(sum(octet_length(json)), 0)::bigint AS bytes FROM filters WHERE localpart = $1 AND json <> $2`,
-        [localpart, json],
-        tx,
-      );
-      if ((kept?.bytes ?? 0) + Buffer.byteLength(json) > FILTERS_BYTES) {
-        throw tooMuchKept('Too many filters are stored.');
-      }
-      const [row] = await this.#db.query<{ filter_id: number }>(
-        `INSERT INTO filters (localpart, json) VALUES ($1, $2)
-         ON CONFLICT (localpart, json) DO UPDATE SET json = excluded.json RETURNING filter_id`,
-        [localpart, json],
-        tx,
-      );
-      return String(row?.filter_id);
-    });
-  }
-
-  /** The JSON text of a filter. */
-  async filter(userId: string, filterId: string): Promise<string | undefined> {
-    if (!/^[0-9]{1,15}$/.test(filterId)) return undefined;
-    const [row] = await this.#db.query<{ json: string }>(
-      'SELECT json FROM filters WHERE localpart = $1 AND filter_id = $2',
-      [this.localpart(userId) ?? '', filterId],
-    );
-    return row?.json;
   }
 
   #changed(userId: string): void {
@@ -331,20 +261,28 @@ export class Accounts {
   async #find(userId: string): Promise<UserRow | undefined> {
     const localpart = this.localpart(userId);
     if (localpart === undefined) return undefined;
-    const [row] = await this.#db.query<UserRow>(
-      `SELECT localpart, display_name, guest, admin, deactivated_at, locked, suspended, password, subject FROM users
-       WHERE localpart = $1`,
-      [localpart],
-    );
-    return row;
+    return (await this.#users.findByPk(localpart)) ?? undefined;
   }
 
   async #byIdentity({ issuer, subject }: Identity): Promise<string | undefined> {
-    const [row] = await this.#db.query<UserRow>('SELECT localpart FROM users WHERE issuer = $1 AND subject = $2', [
-      issuer,
-      subject,
-    ]);
-    return row?.localpart;
+    return (await this.#users.findOne({ where: { issuer, subject } }))?.localpart;
+  }
+
+  /** @returns false when somebody has the name, or is already there */
+  async #add(user: Omit<CreationAttributes<UserRow>, 'createdAt'>): Promise<boolean> {
+    try {
+      await this.#users.create({ ...user, createdAt: Date.now() });
+      return true;
+    } catch (error) {
+      if (isUniqueViolation(error)) return false;
+      throw error;
+    }
+  }
+
+  /** @returns how many there are, 0 or 1 */
+  async #update(userId: string, values: Partial<Attributes<UserRow>>): Promise<number> {
+    const [count] = await this.#users.update(values, { where: { localpart: this.localpart(userId) ?? '' } });
+    return count;
   }
 }
 

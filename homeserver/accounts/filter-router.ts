@@ -3,7 +3,7 @@ import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { isUserId } from '../../federation/identifiers.ts';
 import { canonicalJson, isJsonObject, parseStrict } from '../../federation/json.ts';
-import type { Accounts } from './accounts.ts';
+import type { Filters } from './filters.ts';
 import { methods, MatrixError } from '../base/errors.ts';
 import { FILTER_CHARACTERS } from '../base/limits.ts';
 import { parameter, parseBody, requesterOf } from '../base/parse.ts';
@@ -11,12 +11,12 @@ import { filterSchema } from '../engine/sync/filter.ts';
 import type { Filter, SectionFilter } from '../engine/sync/filter.ts';
 
 export interface FilterRouterOptions {
-  readonly accounts: Accounts;
+  readonly filters: Filters;
   readonly requireSession: RequestHandler;
 }
 
 /** Mounted at `/_matrix/client/v3`. */
-export function filterRouter({ accounts, requireSession }: FilterRouterOptions): Router {
+export function filterRouter({ filters, requireSession }: FilterRouterOptions): Router {
   const router = express.Router();
   router.use('/user/:userId/filter', requireSession, (request, response, next) => {
     if (parameter(request, 'userId') !== requesterOf(response).userId) {
@@ -32,13 +32,13 @@ export function filterRouter({ accounts, requireSession }: FilterRouterOptions):
       requireIds(parseBody(filterSchema, body));
       const json = canonicalJson(body);
       if (json.length > FILTER_CHARACTERS) throw new MatrixError(413, 'M_TOO_LARGE', 'This filter is too long.');
-      response.json({ filter_id: await accounts.addFilter(requesterOf(response).userId, json) });
+      response.json({ filter_id: await filters.add(requesterOf(response).userId, json) });
     },
   });
 
   methods(router, '/user/:userId/filter/:filterId', {
     get: async (request, response) => {
-      const json = await accounts.filter(requesterOf(response).userId, parameter(request, 'filterId'));
+      const json = await filters.get(requesterOf(response).userId, parameter(request, 'filterId'));
       if (json === undefined) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such filter.');
       response.json(parseStrict(json));
     },

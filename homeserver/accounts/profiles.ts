@@ -5,19 +5,26 @@
  */
 import { canonicalJsonWithAnyNumbers, parseWithAnyNumbers } from '../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
-import type { Database, Tx } from '../database/database.ts';
+import { Op } from 'sequelize';
+import type { ModelStatic } from 'sequelize';
+import type { Database } from '../database/database.ts';
 import { MatrixError } from '../base/errors.ts';
 import { PROFILE_BYTES } from '../base/limits.ts';
 import { GUEST_FIELD } from '../base/names.ts';
 import type { Accounts } from './accounts.ts';
+import { profileFieldModel, userModel } from './tables.ts';
+import type { ProfileFieldRow, UserRow } from './tables.ts';
 
 /** Bounds of the specification, in bytes. */
 const MAX_KEY_BYTES = 255;
 const MAX_AVATAR_URL = 1000;
+/** What JSON adds to the name and the value of a field. */
+const ENTRY_BYTES = 4;
 
 /** Told after a profile has changed, before the request is answered. */
 export type ProfileListener = (userId: string, field: string) => void | Promise<void>;
 
+/** Read whenever somebody enters a room: by a statement. */
 interface Row {
   display_name: string | null;
   guest: boolean;
@@ -28,11 +35,15 @@ interface Row {
 
 export class Profiles {
   readonly #db: Database;
+  readonly #users: ModelStatic<UserRow>;
+  readonly #fields: ModelStatic<ProfileFieldRow>;
   readonly #accounts: Accounts;
   readonly #listeners = new Set<ProfileListener>();
 
   constructor(db: Database, accounts: Accounts) {
     this.#db = db;
+    this.#users = userModel(db);
+    this.#fields = profileFieldModel(db);
     this.#accounts = accounts;
   }
 
@@ -81,7 +92,7 @@ export class Profiles {
       if (field === 'avatar_url' && requireText(value).length > MAX_AVATAR_URL) {
         throw new MatrixError(400, 'M_BAD_JSON', 'This address is too long.');
       }
-      await this.#db.transaction(async (tx) => this.#put(userId, field, canonicalJsonWithAnyNumbers(value), tx));
+      await this.#put(userId, field, canonicalJsonWithAnyNumbers(value));
     }
     await this.#changed(userId, field);
   }
@@ -91,7 +102,7 @@ export class Profiles {
     const localpart = this.#accounts.localpart(userId) ?? '';
     await (field === 'displayname'
       ? this.#accounts.removeDisplayName(userId)
-      : this.#db.query('DELETE FROM profile_fields WHERE localpart = $1 AND field = $2', [localpart, field]));
+      : this.#fields.destroy({ where: { localpart, field } }));
     await this.#changed(userId, field);
   }
 
@@ -101,25 +112,21 @@ export class Profiles {
     return () => this.#listeners.delete(listener);
   }
 
-  async #put(userId: string, field: string, json: string, tx: Tx): Promise<void> {
+  async #put(userId: string, field: string, json: string): Promise<void> {
     const localpart = this.#accounts.localpart(userId) ?? '';
-    // One change of a profile at a time, so that two together do not pass the bound.
-    await this.#db.query('SELECT 1 FROM users WHERE localpart = $1 FOR UPDATE', [localpart], tx);
-    const [sum] = await this.#db.query<{ bytes: number }>(
-      `SELECT COALESCE(sum(octet_length(field) + octet_length(json) + 4), 0)::int AS bytes FROM profile_fields
-       WHERE localpart = $1 AND field <> $2`,
-      [localpart, field],
-      tx,
-    );
-    if ((sum?.bytes ?? 0) + Buffer.byteLength(field + json) + 4 > PROFILE_BYTES) {
-      throw new MatrixError(400, 'M_PROFILE_TOO_LARGE', 'The profile would be larger than 64 KiB.');
-    }
-    await this.#db.query(
-      `INSERT INTO profile_fields (localpart, field, json) VALUES ($1, $2, $3)
-       ON CONFLICT (localpart, field) DO UPDATE SET json = excluded.json`,
-      [localpart, field, json],
-      tx,
-    );
+    await this.#db.models.transaction(async (transaction) => {
+      // One change of a profile at a time, so that two together do not pass the bound.
+      await this.#users.findByPk(localpart, { lock: true, transaction });
+      const others = await this.#fields.findAll({ where: { localpart, field: { [Op.ne]: field } }, transaction });
+      const bytes = [...others, { field, json }].reduce(
+        (sum, other) => sum + Buffer.byteLength(other.field + other.json) + ENTRY_BYTES,
+        0,
+      );
+      if (bytes > PROFILE_BYTES) {
+        throw new MatrixError(400, 'M_PROFILE_TOO_LARGE', 'The profile would be larger than 64 KiB.');
+      }
+      await this.#fields.upsert({ localpart, field, json }, { returning: false, transaction });
+    });
   }
 
   async #changed(userId: string, field: string): Promise<void> {

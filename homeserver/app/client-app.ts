@@ -21,6 +21,7 @@ import type { CapabilitiesRouterOptions } from './capabilities.ts';
 import { devicesRouter } from '../accounts/devices-router.ts';
 import { frontDoor } from './front-door.ts';
 import { filterRouter } from '../accounts/filter-router.ts';
+import type { Filters } from '../accounts/filters.ts';
 import { loginRouter } from '../accounts/login-router.ts';
 import type { GuestAccess } from '../accounts/guest-access.ts';
 import { OauthLogins, oauthRouter } from '../accounts/oauth/router.ts';
@@ -48,6 +49,7 @@ export interface ClientAppOptions
   /** Addresses of reverse proxies whose `X-Forwarded-For` is believed. */
   readonly proxies: readonly string[];
   readonly accounts: Accounts;
+  readonly filters: Filters;
   readonly sessions: Sessions;
   /** Left out where everybody may have other servers asked. */
   readonly askers?: Askers;
@@ -82,7 +84,7 @@ export interface ClientAppOptions
 }
 
 export function clientApp(options: ClientAppOptions): Express {
-  const { publicUrl, accounts, requireSession, limits, log } = options;
+  const { publicUrl, requireSession, limits, log } = options;
   const { serverName } = options.info.organisation;
   const own = { ...options, serverName, sso: options.provider !== undefined, limitLogin: limits.login };
   const app = express();
@@ -139,7 +141,7 @@ export function clientApp(options: ClientAppOptions): Express {
     whoisRouter(own),
     servicesRouter(own),
     profileRouter({ ...own, limitAnonymous: limits.anonymous }),
-    filterRouter({ accounts, requireSession }),
+    filterRouter({ filters: options.filters, requireSession }),
     ...(options.guestAccess ? [options.guestAccess.guard()] : []),
     ...(options.notices ? [serverNoticesGuard({ notices: options.notices, requireSession })] : []),
     ...options.matrix,

@@ -10,6 +10,7 @@ import { OutboundQueue } from '../../federation/outbound-queue.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { SfuClient } from '../../sfu/client.ts';
 import { Accounts } from '../accounts/accounts.ts';
+import { Filters } from '../accounts/filters.ts';
 import { Askers } from '../accounts/askers.ts';
 import { ProfileAnnouncer } from '../accounts/announce-profile.ts';
 import { RoomLeaver } from '../accounts/leave-rooms.ts';
@@ -143,6 +144,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
   const sender = new QueueSender(db, queue);
 
   const accounts = new Accounts(db, serverName);
+  const filters = new Filters(db, accounts);
   const sessions = new Sessions(db, accounts);
   const standing = new Standing(accounts);
   const profiles = new Profiles(db, accounts);
@@ -321,7 +323,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
     push: { allowedRanges: config.pushAllowedRanges, hosts: config.federation.hosts, ca },
     parts: [...encrypted.parts, ...found.syncParts],
     isGuest: (userId) => standing.isGuest(userId),
-    storedFilter: (userId, filterId) => accounts.filter(userId, filterId),
+    storedFilter: (userId, filterId) => filters.get(userId, filterId),
     requireSession: sessionRequired,
     log,
   });
@@ -337,6 +339,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
       login: { sso: config.oidc !== undefined, password: config.passwords.login },
     },
     accounts,
+    filters,
     sessions,
     askers,
     loginTokens: new LoginTokens(),

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import express from 'express';
 import type { RequestHandler } from 'express';
 import { Accounts } from '../../homeserver/accounts/accounts.ts';
+import { Filters } from '../../homeserver/accounts/filters.ts';
 import { LoginTokens } from '../../homeserver/accounts/login-tokens.ts';
 import { IdentityProvider } from '../../homeserver/accounts/oidc.ts';
 import { oauthProvider } from '../../homeserver/accounts/oauth/provider.ts';
@@ -121,6 +122,7 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     now: clock.now,
   });
   const app = clientApp({
+    filters: new Filters(db, accounts),
     wellKnown: { server: undefined, supportEmail: undefined, supportPage: undefined },
     oauth: () => Promise.resolve(oauth),
     passwordLogin,

@@ -11,6 +11,7 @@ import { requireSession } from '../../homeserver/accounts/require-session.ts';
 import { Sessions } from '../../homeserver/accounts/sessions.ts';
 import { Standing } from '../../homeserver/accounts/standing.ts';
 import { filterRouter } from '../../homeserver/accounts/filter-router.ts';
+import { Filters } from '../../homeserver/accounts/filters.ts';
 import { roomsRouter } from '../../homeserver/features/rooms/client-router.ts';
 import { openDatabase } from '../../homeserver/database/database.ts';
 import { migrate } from '../../homeserver/database/migrate.ts';
@@ -89,6 +90,7 @@ export async function startServer(options: Partial<PersonalOptions> = {}): Promi
   const logged: string[] = [];
   const log = createLog('trace', { write: (line) => void logged.push(line) });
   const accounts = new Accounts(db, name);
+  const filters = new Filters(db, accounts);
   const sessions = new Sessions(db, accounts);
   const sessionRequired = requireSession(sessions);
   const positions = await Positions.open(db);
@@ -148,7 +150,7 @@ export async function startServer(options: Partial<PersonalOptions> = {}): Promi
     isListed: (roomId) => found.publicRooms.listed(roomId),
     parts: [],
     isGuest: (userId) => accounts.isGuest(userId),
-    storedFilter: (userId, filterId) => accounts.filter(userId, filterId),
+    storedFilter: (userId, filterId) => filters.get(userId, filterId),
     requireSession: sessionRequired,
     log,
     ...options,
@@ -162,7 +164,7 @@ export async function startServer(options: Partial<PersonalOptions> = {}): Promi
   const free: RequestHandler = (_request, _response, next) => next();
   app.use(
     '/_matrix/client/v3',
-    filterRouter({ accounts, requireSession: sessionRequired }),
+    filterRouter({ filters, requireSession: sessionRequired }),
     roomsRouter({ rooms, requireSession: sessionRequired, limitSending: free, ...found }),
     ...found.matrix,
     ...own.matrix,
