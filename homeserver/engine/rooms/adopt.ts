@@ -19,7 +19,8 @@ import type { Room, RoomTable } from './room.ts';
 import { differences } from './state-changes.ts';
 import type { StateChanges } from './state-changes.ts';
 import type { StateStore } from './state-store.ts';
-import type { Timeline } from './timeline.ts';
+import type { Judge } from './judge.ts';
+import type { StateIndex } from './state-index.ts';
 
 export interface AdoptedJoin {
   readonly roomId: string;
@@ -56,7 +57,8 @@ export interface AdoptDeps {
   readonly incomplete: IncompleteRooms;
   readonly positions: Positions;
   readonly outliers: Outliers;
-  readonly timeline: Timeline;
+  readonly judge: Judge;
+  readonly stateIndex: StateIndex;
   readonly emit: (event: StoredEvent, info: { live: boolean }) => void;
 }
 
@@ -68,7 +70,7 @@ export interface AdoptDeps {
  */
 export async function adoptJoin(deps: AdoptDeps, adopted: AdoptedJoin): Promise<void> {
   const { roomId, version, join, state, authChain } = adopted;
-  const { db, events, states, rooms, invitations, incomplete, positions, outliers, timeline } = deps;
+  const { db, events, states, rooms, invitations, incomplete, positions, outliers, judge, stateIndex } = deps;
   const create = [...state, ...authChain].find((pdu) => isCreate(pdu) && roomIdOf(pdu, version) === roomId);
   if (!create) throw new MatrixError(502, 'M_UNKNOWN', 'The other server gave a state without the create event.');
   if ((member(create.content, 'room_version') ?? '1') !== version.id) {
@@ -87,7 +89,7 @@ export async function adoptJoin(deps: AdoptDeps, adopted: AdoptedJoin): Promise<
   for (const event of (await events.getMany(state.map((pdu) => eventId(pdu, version)))).values()) put(event);
   const joinId = eventId(join, version);
   try {
-    checkAuth(join, joinId, version, await timeline.view({ version, create }, before, join));
+    checkAuth(join, joinId, version, await judge.view({ version, create }, before, join));
   } catch (error) {
     if (!(error instanceof AuthError)) throw error;
     throw new MatrixError(
@@ -132,7 +134,7 @@ export async function adoptJoin(deps: AdoptDeps, adopted: AdoptedJoin): Promise<
       const entered: Room = { roomId, version, create, createId, extremities: [joinId], state: stateAfter };
       await rooms.enter(entered, joinId, tx);
       await writeTogether(db, await deps.extremities.writes(roomId, joinId, join), tx);
-      await writeTogether(db, await timeline.indexAll(entered, position, { id: joinId, pdu: join }), tx);
+      await writeTogether(db, await stateIndex.enter(entered, position, { id: joinId, pdu: join }), tx);
       // Somebody of ours may be inside already. To everybody else the room is new, and they get the whole state.
       const map = stateAfter.map;
       const keys = old === undefined ? [joinKey] : differences(old, map);

@@ -20,7 +20,9 @@ import type { RemoteRooms, RemoteState, Sender } from './ports.ts';
 import type { Room, RoomTable } from './room.ts';
 import type { State } from './state-store.ts';
 import { signedForm } from './stored-event.ts';
-import type { Timeline } from './timeline.ts';
+import type { Judge } from './judge.ts';
+import type { StateResolver } from './state-resolver.ts';
+import type { StateIndex } from './state-index.ts';
 
 /** Between the first tries, in ms; each time twice as long, up to the last. */
 const FIRST_PAUSE_MS = 1_000;
@@ -39,7 +41,9 @@ export interface CompletionDeps {
   readonly incomplete: IncompleteRooms;
   readonly positions: Positions;
   readonly outliers: Outliers;
-  readonly timeline: Timeline;
+  readonly judge: Judge;
+  readonly resolver: StateResolver;
+  readonly stateIndex: StateIndex;
   readonly sender: Sender;
   readonly remote: () => RemoteRooms;
   readonly inTurn: InTurn;
@@ -155,7 +159,7 @@ export class Completion {
 
   /** Puts the state under our join and judges all that came after it. In the room's turn. */
   async #apply(room: Room, entry: IncompleteRoom, before: readonly Before[], isComplete: boolean): Promise<void> {
-    const { db, events, rooms, members, incomplete, positions, outliers, timeline } = this.#deps;
+    const { db, events, rooms, members, incomplete, positions, outliers, stateIndex } = this.#deps;
     const { roomId } = room;
     const states: State[] = [];
     for (const { id, given, pdu } of before) {
@@ -168,7 +172,7 @@ export class Completion {
     const { extremities, state } = end;
     const position = positions.take();
     try {
-      const derived = await timeline.stateWrites(room, state.map, position, undefined);
+      const derived = await stateIndex.update(room, state.map, position, undefined);
       const changed = [...reviewed.values()];
       const late = await this.#late(room, entry, state, changed);
       members.changing(roomId);
@@ -193,14 +197,14 @@ export class Completion {
 
   /** The forward extremities of reviewed events, and the state there. */
   async #end(room: Room, reviewed: ReadonlyMap<string, StoredEvent>): Promise<{ extremities: string[]; state: State }> {
-    const { events, timeline } = this.#deps;
+    const { events, resolver } = this.#deps;
     const extremities = ends(room, reviewed);
     const groups = new Set<number>();
     for (const [id, event] of await events.getMany(extremities)) {
       const group = (reviewed.get(id) ?? event).stateAfter;
       if (group !== undefined) groups.add(group);
     }
-    return { extremities, state: await timeline.merge(room, [...groups]) };
+    return { extremities, state: await resolver.merge(room, [...groups]) };
   }
 
   /** What failed softly because memberships were missing is to be seen after all. @returns whether there is such */
@@ -208,7 +212,7 @@ export class Completion {
     let found = false;
     for (const [id, event] of reviewed) {
       if (!event.softFailed || event.rejected) continue;
-      if ((await this.#deps.timeline.whyRejected(room, signedForm(event), id, state.map)) !== undefined) continue;
+      if ((await this.#deps.judge.whyRejected(room, signedForm(event), id, state.map)) !== undefined) continue;
       reviewed.set(id, { ...event, softFailed: false });
       found = true;
     }
@@ -217,7 +221,7 @@ export class Completion {
 
   /** Works out the states and the verdicts of our join and of what came after it. @returns all of these by id */
   async #review(room: Room, entry: IncompleteRoom, before: readonly State[]): Promise<Map<string, StoredEvent>> {
-    const { db, events, timeline } = this.#deps;
+    const { db, events, judge, resolver } = this.#deps;
     const reviewed = new Map<string, StoredEvent>();
     let from = entry.position;
     for (;;) {
@@ -227,9 +231,9 @@ export class Completion {
         const { eventId: id } = event;
         const pdu = signedForm(event);
         const stateBefore = await this.#stateBefore(room, entry, event, reviewed, before);
-        const reason = await timeline.whyRejected(room, pdu, id, stateBefore.map);
+        const reason = await judge.whyRejected(room, pdu, id, stateBefore.map);
         const rejected = reason !== undefined;
-        const after = await timeline.after(room, pdu, id, stateBefore, { rejected });
+        const after = await resolver.after(room, pdu, id, stateBefore, { rejected });
         writes.push(...after.writes);
         const anew = { ...event, rejected, stateBefore: stateBefore.group, stateAfter: after.state.group };
         reviewed.set(id, anew);
@@ -253,9 +257,9 @@ export class Completion {
     reviewed: ReadonlyMap<string, StoredEvent>,
     before: readonly State[],
   ): Promise<State> {
-    const { events, timeline } = this.#deps;
+    const { events, resolver } = this.#deps;
     if (event.eventId === entry.joinEvent) {
-      return timeline.merge(
+      return resolver.merge(
         room,
         before.map((state) => state.group),
       );
@@ -273,7 +277,7 @@ export class Completion {
     }
     // What stands behind a gap got its state from another server, and that one was whole.
     if (event.stateBefore !== undefined && (hasGap || groups.size === 0)) groups.add(event.stateBefore);
-    return timeline.merge(room, [...groups]);
+    return resolver.merge(room, [...groups]);
   }
 
   /** What our users said meanwhile, for the servers of which we did not know that they are in the room. */

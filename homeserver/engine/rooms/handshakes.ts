@@ -24,6 +24,8 @@ import type { Members } from './members.ts';
 import { authoriser } from './restricted.ts';
 import type { Room } from './room.ts';
 import { strippedState } from './stripped-state.ts';
+import type { Judge } from './judge.ts';
+import type { StateResolver } from './state-resolver.ts';
 import type { Timeline } from './timeline.ts';
 
 export interface HandshakesDeps {
@@ -34,6 +36,8 @@ export interface HandshakesDeps {
   readonly forks: ForkBudget;
   readonly members: Members;
   readonly incomplete: IncompleteRooms;
+  readonly judge: Judge;
+  readonly resolver: StateResolver;
   readonly timeline: Timeline;
   readonly local: LocalEvents;
   readonly history: History;
@@ -62,7 +66,7 @@ export class Handshakes {
     userId: string,
     membership: 'join' | 'knock' | 'leave',
   ): Promise<{ event: UnsignedPdu; version: RoomVersion }> {
-    const { serverName, key, members, inTurn, local, timeline } = this.#deps;
+    const { serverName, key, members, inTurn, local, judge } = this.#deps;
     if (!(await members.servers(roomId)).has(serverName)) {
       throw new MatrixError(404, 'M_NOT_FOUND', 'This server is not in the room.');
     }
@@ -77,7 +81,7 @@ export class Handshakes {
           content: { membership, ...(vouching === undefined ? {} : { join_authorised_via_users_server: vouching }) },
         });
         const trial = hashAndSign(event, room.version, serverName, key);
-        await timeline.authorise(room, room.state.map, trial, eventId(trial, room.version));
+        await judge.authorise(room, room.state.map, trial, eventId(trial, room.version));
         return { event, version: room.version };
       },
       'foreign',
@@ -115,7 +119,7 @@ export class Handshakes {
    * @throws MatrixError 403 when the rules forbid it
    */
   async accept(roomId: string, pdu: Pdu, origin: string, omitMembers = false): Promise<AcceptedMembership> {
-    const { events, timeline, history, forks, extremities, inTurn } = this.#deps;
+    const { events, timeline, judge, resolver, history, forks, extremities, inTurn } = this.#deps;
     if (member(pdu.content, 'membership') !== 'leave') this.#refuseWhileIncomplete(roomId);
     return inTurn(
       roomId,
@@ -131,8 +135,8 @@ export class Handshakes {
           if (pdu.prev_events.some((prev) => known.get(prev)?.stateAfter === undefined)) {
             throw new MatrixError(400, 'M_BAD_STATE', 'The event cites events that this server does not have.');
           }
-          const stateBefore = await timeline.stateBefore(room, pdu.prev_events);
-          const verdict = await timeline.judge(room, pdu, id, stateBefore);
+          const stateBefore = await resolver.stateBefore(room, pdu.prev_events);
+          const verdict = await judge.judge(room, pdu, id, stateBefore);
           if (verdict.rejected || verdict.softFailed) {
             throw new MatrixError(403, 'M_FORBIDDEN', verdict.reason ?? 'The rules of the room forbid it.');
           }

@@ -13,8 +13,10 @@ import { STICKY } from './sticky.ts';
 import { transactionScope } from './client-transactions.ts';
 import { checkOwner, vouched } from './owned-state.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
+import type { Judge } from './judge.ts';
 import type { LocalRights, RoomAct } from './ports.ts';
 import type { Room } from './room.ts';
+import type { StateResolver } from './state-resolver.ts';
 import type { Timeline } from './timeline.ts';
 
 /** What a user wants to send. */
@@ -34,6 +36,8 @@ export interface NewEvent {
 
 export interface LocalEventsDeps {
   readonly db: Database;
+  readonly judge: Judge;
+  readonly resolver: StateResolver;
   readonly timeline: Timeline;
   readonly events: EventStore;
   readonly serverName: string;
@@ -54,6 +58,8 @@ const MAX_DEPTH = Number.MAX_SAFE_INTEGER;
 
 export class LocalEvents {
   readonly #db: Database;
+  readonly #judge: Judge;
+  readonly #resolver: StateResolver;
   readonly #timeline: Timeline;
   readonly #events: EventStore;
   readonly #serverName: string;
@@ -65,6 +71,8 @@ export class LocalEvents {
     this.#db = deps.db;
     this.#rights = deps.rights;
     this.#profile = deps.profile;
+    this.#judge = deps.judge;
+    this.#resolver = deps.resolver;
     this.#timeline = deps.timeline;
     this.#events = deps.events;
     this.#serverName = deps.serverName;
@@ -99,7 +107,7 @@ export class LocalEvents {
       if (room.version.redactsInContent) draft.content['redacts'] = event.redacts;
       else draft.redacts = event.redacts;
     }
-    draft.auth_events = this.#timeline.authEvents(room, room.state.map, draft as Pdu);
+    draft.auth_events = this.#judge.authEvents(room, room.state.map, draft as Pdu);
     if (room.version.eventIds === 'given') draft[HASHES_ASIDE] = await this.#citedHashes(room, draft);
     return draft;
   }
@@ -166,12 +174,12 @@ export class LocalEvents {
 
   async #sendNew(room: Room, sender: string, event: NewEvent, isTold = true): Promise<StoredEvent> {
     const pdu = this.sign(room, await this.draft(room, sender, event));
-    await this.#timeline.authorise(room, room.state.map, pdu, eventId(pdu, room.version));
+    await this.#judge.authorise(room, room.state.map, pdu, eventId(pdu, room.version));
     const { deviceId, transactionId } = event;
     return this.#timeline.add({
       room,
       pdu,
-      stateBefore: await this.#timeline.stateBefore(room, pdu.prev_events),
+      stateBefore: await this.#resolver.stateBefore(room, pdu.prev_events),
       verdict: { rejected: false, softFailed: false },
       ...(isTold ? { fanOut: 'all' } : {}),
       ...(deviceId === undefined || transactionId === undefined

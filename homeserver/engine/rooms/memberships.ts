@@ -16,6 +16,8 @@ import { authoriser } from './restricted.ts';
 import { currentId } from './room.ts';
 import type { RoomTable } from './room.ts';
 import { strippedState } from './stripped-state.ts';
+import type { Judge } from './judge.ts';
+import type { StateResolver } from './state-resolver.ts';
 import type { Timeline } from './timeline.ts';
 
 export interface MembershipsDeps {
@@ -26,6 +28,8 @@ export interface MembershipsDeps {
   readonly invitations: Invitations;
   readonly elsewhere: MembershipsElsewhere;
   readonly incomplete: IncompleteRooms;
+  readonly judge: Judge;
+  readonly resolver: StateResolver;
   readonly timeline: Timeline;
   readonly local: LocalEvents;
   readonly remote: () => RemoteRooms;
@@ -96,7 +100,7 @@ export class Memberships {
 
   async #joinHere(userId: string, roomId: string, content: JsonObject): Promise<void> {
     await this.#deps.inTurn(roomId, async (room) => {
-      if ((await this.#deps.timeline.membership(room, userId)) === 'join') return;
+      if ((await this.#deps.judge.membership(room, userId)) === 'join') return;
       const vouching = await authoriser(this.#deps, room, userId);
       await this.#deps.local.send(room, userId, {
         type: 'm.room.member',
@@ -109,7 +113,7 @@ export class Memberships {
   /** Invites a user; one of another server through that server, which has to sign. @throws MatrixError */
   async invite(roomId: string, sender: string, target: string, content: JsonObject = {}): Promise<void> {
     if (!isUserId(target)) throw new MatrixError(400, 'M_INVALID_PARAM', `${target} is not a user id.`);
-    const { serverName, events, inTurn, local, timeline } = this.#deps;
+    const { serverName, events, inTurn, local, timeline, judge, resolver } = this.#deps;
     await this.#deps.incomplete.whole(roomId);
     const isLocal = serverOf(target) === serverName;
     if (isLocal) await this.checkWanted(target, sender);
@@ -125,13 +129,13 @@ export class Memberships {
     // The other server is asked outside the room's turn: the room must not wait for it.
     const { pdu, version, roomState } = await inTurn(roomId, async (room) => {
       const draft = local.sign(room, await local.draft(room, sender, event));
-      await timeline.authorise(room, room.state.map, draft, eventId(draft, room.version));
+      await judge.authorise(room, room.state.map, draft, eventId(draft, room.version));
       return { pdu: draft, version: room.version, roomState: await strippedState(events, room, sender) };
     });
     const signed = await this.#deps.remote().invite(pdu, version, target, roomState);
     await inTurn(roomId, async (room) => {
-      const stateBefore = await timeline.stateBefore(room, signed.prev_events);
-      const verdict = await timeline.judge(room, signed, eventId(signed, version), stateBefore);
+      const stateBefore = await resolver.stateBefore(room, signed.prev_events);
+      const verdict = await judge.judge(room, signed, eventId(signed, version), stateBefore);
       if (verdict.rejected || verdict.softFailed) {
         throw new MatrixError(403, 'M_FORBIDDEN', verdict.reason ?? 'The invitation is not allowed any more.');
       }
@@ -196,7 +200,7 @@ export class Memberships {
     if (!isUserId(target)) throw new MatrixError(400, 'M_INVALID_PARAM', `${target} is not a user id.`);
     await this.#deps.incomplete.whole(roomId);
     await this.#deps.inTurn(roomId, async (room) => {
-      const present = await this.#deps.timeline.membership(room, target);
+      const present = await this.#deps.judge.membership(room, target);
       if (kind === 'unban' && present !== 'ban') {
         throw new MatrixError(403, 'M_FORBIDDEN', 'The person is not banned.');
       }

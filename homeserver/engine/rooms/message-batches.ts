@@ -16,7 +16,7 @@ import type { Members } from './members.ts';
 import type { Sender } from './ports.ts';
 import type { Positions } from '../stream/positions.ts';
 import type { Room, RoomTable } from './room.ts';
-import type { Timeline } from './timeline.ts';
+import type { Judge } from './judge.ts';
 
 export interface MessageBatchesDeps {
   readonly db: Database;
@@ -24,7 +24,7 @@ export interface MessageBatchesDeps {
   readonly events: EventStore;
   readonly rooms: RoomTable;
   readonly members: Members;
-  readonly timeline: Timeline;
+  readonly judge: Judge;
   readonly local: LocalEvents;
   readonly positions: Positions;
   readonly sender: Sender;
@@ -130,10 +130,10 @@ export class MessageBatches {
   }
 
   async #make(room: Room, { sender, event }: Waiting, end: RoomEnd): Promise<{ id: string; pdu: Pdu }> {
-    const { local, timeline } = this.#deps;
+    const { local, judge } = this.#deps;
     const pdu = local.sign(room, await local.draft(room, sender, event, end));
     const id = eventId(pdu, room.version);
-    await timeline.authorise(room, room.state.map, pdu, id);
+    await judge.authorise(room, room.state.map, pdu, id);
     return { id, pdu };
   }
 

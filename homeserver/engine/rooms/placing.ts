@@ -16,7 +16,9 @@ import type { State, StateStore } from './state-store.ts';
 import type { StoredEvent } from './stored-event.ts';
 import { UnknownPlaceError } from './supply.ts';
 import type { GivenStates } from './supply.ts';
-import type { Timeline, Verdict } from './timeline.ts';
+import type { Judge, Verdict } from './judge.ts';
+import type { StateResolver } from './state-resolver.ts';
+import type { Timeline } from './timeline.ts';
 
 export interface PlacingDeps {
   readonly db: Database;
@@ -25,6 +27,8 @@ export interface PlacingDeps {
   readonly extremities: Extremities;
   readonly forks: ForkBudget;
   readonly outliers: Outliers;
+  readonly judge: Judge;
+  readonly resolver: StateResolver;
   readonly timeline: Timeline;
   readonly log: Logger;
 }
@@ -104,7 +108,7 @@ export class Placing {
     known: StoredEvent | undefined,
     given: GivenStates,
   ): Promise<Ready | { need: Need }> {
-    const { events, timeline } = this.#deps;
+    const { events, judge } = this.#deps;
     const id = eventId(pdu, room.version);
     const isKnown = isCreate(pdu) || given.before.has(id);
     const missing = isKnown ? [] : await events.withoutPlace(pdu.prev_events);
@@ -114,18 +118,18 @@ export class Placing {
     const eventIds = pdu.auth_events.filter((citedId) => !cited.has(citedId));
     if (eventIds.length > 0) return { need: { kind: 'authority', eventIds } };
     const stateBefore = await this.#stateBefore(room, pdu, missing, given);
-    const verdict = await timeline.judge(room, pdu, id, stateBefore);
+    const verdict = await judge.judge(room, pdu, id, stateBefore);
     return { stateBefore, verdict, known };
   }
 
   /** @param missing those of the previous events that we do not have; their states are given */
   async #stateBefore(room: Room, pdu: Pdu, missing: readonly string[], given: GivenStates): Promise<State> {
-    const { db, outliers, timeline } = this.#deps;
+    const { db, outliers, resolver } = this.#deps;
     // A gap can reach back to the beginning of the room.
     if (isCreate(pdu)) return db.transaction((tx) => this.#deps.states.derive(tx, room.roomId, undefined, new Map()));
     const before = given.before.get(eventId(pdu, room.version));
     if (before) return outliers.stateOf(room, before.eventIds);
-    if (missing.length === 0) return timeline.stateBefore(room, pdu.prev_events);
+    if (missing.length === 0) return resolver.stateBefore(room, pdu.prev_events);
     const groups = new Set<number>();
     for (const id of missing) {
       const state = given.after.get(id);
@@ -133,7 +137,7 @@ export class Placing {
       groups.add((await outliers.stateOf(room, state.eventIds, state.own && { id, pdu: state.own })).group);
     }
     const known = pdu.prev_events.filter((prev) => !missing.includes(prev));
-    if (known.length > 0) groups.add((await timeline.stateBefore(room, known)).group);
-    return timeline.merge(room, [...groups]);
+    if (known.length > 0) groups.add((await resolver.stateBefore(room, known)).group);
+    return resolver.merge(room, [...groups]);
   }
 }

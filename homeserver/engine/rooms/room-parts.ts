@@ -17,6 +17,7 @@ import { History } from './history.ts';
 import { inTurnOf } from './in-turn.ts';
 import { IncompleteRooms } from './incomplete-rooms.ts';
 import { Invitations } from './invitations.ts';
+import { Judge } from './judge.ts';
 import { LocalEvents } from './local-events.ts';
 import { Members } from './members.ts';
 import { Memberships } from './memberships.ts';
@@ -35,6 +36,8 @@ import { RoomTurns } from './room-turns.ts';
 import type { RoomViewsDeps } from './room-views.ts';
 import { RoomWriter } from './room-writer.ts';
 import { StateChanges } from './state-changes.ts';
+import { StateIndex } from './state-index.ts';
+import { StateResolver } from './state-resolver.ts';
 import { StateStore } from './state-store.ts';
 import { Askers } from './supply.ts';
 import { Timeline } from './timeline.ts';
@@ -96,12 +99,18 @@ export async function roomParts(options: RoomsOptions): Promise<RoomParts> {
     redactions,
     emit: (event: StoredEvent, info: { live: boolean }) => listeners.emit(event, info),
   };
-  const timeline = new Timeline(stored);
-  const local = new LocalEvents({ ...stored, timeline });
+  const judged = {
+    ...stored,
+    judge: new Judge(stored),
+    resolver: new StateResolver(stored),
+    stateIndex: new StateIndex(stored),
+  };
+  const timeline = new Timeline(judged);
+  const local = new LocalEvents({ ...judged, timeline });
   const turns = new RoomTurns();
   const inTurn = inTurnOf({ turns, rooms: stored.rooms, ends: new MergedEnds({ ...stored, local }) });
   const shared = {
-    ...stored,
+    ...judged,
     timeline,
     local,
     turns,
