@@ -53,7 +53,7 @@ const HOMESERVER = [
 ];
 
 /** Those who authorise events, and the store. */
-const MAY_READ_SIGNED_FORM = ['homeserver/engine/rooms/**/*.ts', 'homeserver/engine/federation/remote-rooms.ts'];
+const MAY_READ_SIGNED_FORM = ['homeserver/engine/rooms/**/*.ts', 'homeserver/engine/federation/remote-graph.ts'];
 
 const SERVER = ['protocol', 'federation', 'homeserver', 'sfu', 'deploy', 'spec'];
 

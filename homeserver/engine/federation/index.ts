@@ -18,7 +18,8 @@ import { Edus } from './edus.ts';
 import { keyRouter } from './key-router.ts';
 import { graphRouter } from './graph-router.ts';
 import { membershipRouter, originOf, parameters } from './membership-router.ts';
-import { FederatedRooms } from './remote-rooms.ts';
+import { FederatedGraph } from './remote-graph.ts';
+import { FederatedMemberships } from './remote-memberships.ts';
 import { Transactions } from './transactions.ts';
 
 export interface FederationApiOptions {
@@ -50,14 +51,14 @@ const CLEAN_UP_MS = 60 * 60 * 1000;
 export function federationApi(options: FederationApiOptions): FederationApi {
   const { serverName, key, keyring, rooms, userExists, db, log } = options;
   const edus = new Edus(log);
-  const remote = new FederatedRooms(options);
-  rooms.useRemote(remote);
+  const memberships = new FederatedMemberships(options);
+  rooms.useRemote({ memberships, graph: new FederatedGraph(options) });
   const transactions = new Transactions({
     db,
     rooms,
     keyring,
     edus,
-    joined: (roomId) => remote.joined(roomId),
+    joined: (roomId) => memberships.joined(roomId),
     log,
   });
   const signed = signedRequest({

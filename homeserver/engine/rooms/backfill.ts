@@ -5,7 +5,7 @@ import { isCreate } from '../../../federation/event.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import { gapsBefore } from './gaps.ts';
 import type { Members } from './members.ts';
-import type { RemoteRooms } from './ports.ts';
+import type { RemoteGraph } from './ports.ts';
 import type { Receiver } from './receive.ts';
 import type { RoomTable } from './room.ts';
 import { isSilence } from './supply.ts';
@@ -18,7 +18,7 @@ export interface BackfillDeps {
   readonly receiver: Receiver;
   readonly askers: Askers;
   /** undefined as long as there is no way to other servers. */
-  readonly remote: () => RemoteRooms | undefined;
+  readonly remoteGraph: () => RemoteGraph | undefined;
   readonly rooms: RoomTable;
   readonly log: Logger;
 }
@@ -92,7 +92,7 @@ export class Backfill {
     const { roomId } = event;
     const from = (await gapsBefore(events, event)).slice(0, MAX_FROM);
     const servers = [...(await members.servers(roomId))].filter((name) => name !== serverName);
-    const remote = this.#deps.remote();
+    const remote = this.#deps.remoteGraph();
     const room = await rooms.find(roomId);
     if (servers.length === 0 || !remote || !room || from.length === 0) return 'none';
     let fetched: Fetched = 'none';

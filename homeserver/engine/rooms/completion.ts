@@ -16,7 +16,7 @@ import type { IncompleteRoom, IncompleteRooms } from './incomplete-rooms.ts';
 import type { InTurn } from './in-turn.ts';
 import type { Members } from './members.ts';
 import type { Outliers } from './outliers.ts';
-import type { RemoteRooms, RemoteState, Sender } from './ports.ts';
+import type { RemoteGraph, RemoteState, Sender } from './ports.ts';
 import type { Room, RoomTable } from './room.ts';
 import type { State } from './state-store.ts';
 import { signedForm } from './stored-event.ts';
@@ -45,7 +45,7 @@ export interface CompletionDeps {
   readonly resolver: StateResolver;
   readonly stateIndex: StateIndex;
   readonly sender: Sender;
-  readonly remote: () => RemoteRooms;
+  readonly remoteGraph: () => RemoteGraph;
   readonly inTurn: InTurn;
   /** Wakes those who may see the room now. */
   readonly wake: (roomId: string) => Promise<void>;
@@ -135,12 +135,12 @@ export class Completion {
   }
 
   async #fetch(room: Room, entry: IncompleteRoom, join: Pdu): Promise<Before[]> {
-    const { members, remote, serverName } = this.#deps;
+    const { members, remoteGraph, serverName } = this.#deps;
     const others = [...entry.servers, ...(await members.servers(room.roomId))];
     const servers = [...new Set(others)].filter((server) => server !== serverName).slice(0, SERVERS_TO_ASK);
     return Promise.all(
       join.prev_events.map(async (id) => {
-        const given = await remote().stateAt(room.roomId, id, servers, room.version);
+        const given = await remoteGraph().stateAt(room.roomId, id, servers, room.version);
         const stored = (await this.#deps.events.get(id))?.pdu;
         return { id, given, pdu: stored ?? (await this.#event(room, id, servers)) };
       }),
@@ -150,7 +150,7 @@ export class Completion {
   /** What nobody gives now is missing, and asked for again. */
   async #event({ version, roomId }: Room, id: string, servers: readonly string[]): Promise<Pdu | undefined> {
     try {
-      return await this.#deps.remote().event(id, servers, version);
+      return await this.#deps.remoteGraph().event(id, servers, version);
     } catch (error) {
       this.#deps.log.info({ err: error, roomId, eventId: id }, 'an event before our join was not given');
       return undefined;

@@ -8,7 +8,7 @@ import type { SigningKey } from '../../../federation/signing.ts';
 import type { Positions } from '../stream/positions.ts';
 import type { Invitation, Invitations } from './invitations.ts';
 import type { Members } from './members.ts';
-import type { Knocked, RemoteRooms } from './ports.ts';
+import type { Knocked, RemoteMemberships } from './ports.ts';
 import type { RoomListeners } from './room-listeners.ts';
 import type { RoomTurns } from './room-turns.ts';
 import { mayEnd } from './withdrawal.ts';
@@ -19,7 +19,7 @@ export interface MembershipsElsewhereDeps {
   readonly members: Members;
   readonly invitations: Invitations;
   readonly positions: Positions;
-  readonly remote: () => RemoteRooms;
+  readonly remoteMemberships: () => RemoteMemberships;
   readonly turns: RoomTurns;
   readonly listeners: RoomListeners;
   readonly log: Logger;
@@ -37,7 +37,7 @@ export class MembershipsElsewhere {
     const { roomId, userId } = invitation;
     let event: Pdu | undefined;
     try {
-      event = await this.#deps.remote().leave(roomId, userId, [serverOf(invitation.sender)], content);
+      event = await this.#deps.remoteMemberships().leave(roomId, userId, [serverOf(invitation.sender)], content);
     } catch (error) {
       // The person has said no; that the other server can not be told now must not bring the invitation back.
       this.#deps.log.info({ err: error, roomId }, 'an invitation was declined, but its server was not reached');

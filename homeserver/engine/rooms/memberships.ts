@@ -10,7 +10,7 @@ import type { Invitations } from './invitations.ts';
 import type { LocalEvents, NewEvent } from './local-events.ts';
 import type { Members } from './members.ts';
 import type { MembershipsElsewhere } from './memberships-elsewhere.ts';
-import type { InvitePermissions, LocalRights, RemoteRooms } from './ports.ts';
+import type { InvitePermissions, LocalRights, RemoteMemberships } from './ports.ts';
 import { namedByAccount } from './owned-state.ts';
 import { authoriser } from './restricted.ts';
 import { currentId } from './room.ts';
@@ -32,7 +32,7 @@ export interface MembershipsDeps {
   readonly resolver: StateResolver;
   readonly timeline: Timeline;
   readonly local: LocalEvents;
-  readonly remote: () => RemoteRooms;
+  readonly remoteMemberships: () => RemoteMemberships;
   readonly inTurn: InTurn;
   /** Name and picture of a local user, as they stand in a membership. */
   readonly profile: (userId: string) => Promise<JsonObject>;
@@ -85,7 +85,7 @@ export class Memberships {
     addDomain(via, roomId);
     via.delete(serverName);
     if (via.size === 0) throw new MatrixError(404, 'M_NOT_FOUND', 'No server is known that is in this room.');
-    await this.#deps.remote().join(userId, roomId, [...via], content);
+    await this.#deps.remoteMemberships().join(userId, roomId, [...via], content);
     await invitations.remove(roomId, userId);
   }
 
@@ -132,7 +132,7 @@ export class Memberships {
       await judge.authorise(room, room.state.map, draft, eventId(draft, room.version));
       return { pdu: draft, version: room.version, roomState: await strippedState(events, room, sender) };
     });
-    const signed = await this.#deps.remote().invite(pdu, version, target, roomState);
+    const signed = await this.#deps.remoteMemberships().invite(pdu, version, target, roomState);
     await inTurn(roomId, async (room) => {
       const stateBefore = await resolver.stateBefore(room, signed.prev_events);
       const verdict = await judge.judge(room, signed, eventId(signed, version), stateBefore);
@@ -165,7 +165,7 @@ export class Memberships {
     addDomain(via, roomId);
     via.delete(serverName);
     if (via.size === 0) throw new MatrixError(404, 'M_NOT_FOUND', 'No server is known that is in this room.');
-    const knocked = await this.#deps.remote().knock(userId, roomId, [...via], content);
+    const knocked = await this.#deps.remoteMemberships().knock(userId, roomId, [...via], content);
     await this.#deps.elsewhere.adoptKnock(roomId, userId, knocked);
   }
 
@@ -184,7 +184,7 @@ export class Memberships {
     if (membership === 'leave') return;
     if (!servers.has(serverName) && servers.size > 0) {
       // An invitation from the time when others of this server were in the room.
-      await this.#deps.remote().leave(roomId, userId, [...servers], content);
+      await this.#deps.remoteMemberships().leave(roomId, userId, [...servers], content);
       return;
     }
     await inTurn(roomId, (room) => local.send(room, userId, { type: 'm.room.member', stateKey: userId, content }));

@@ -72,17 +72,21 @@ export interface Knocked {
   readonly state: Pdu[];
 }
 
-/**
- * What other servers of a room can be asked. Answers are parsed, bounded, and their signatures are checked. Never to be
- * used within a room's turn. `timeoutMs` is for each request, where the usual time is too long.
- */
-export interface RemoteRooms {
+/** How people of this server get into rooms and out of them through other servers. Never within a room's turn. */
+export interface RemoteMemberships {
   join(userId: string, roomId: string, via: readonly string[], content: JsonObject): Promise<void>;
   /** @returns the event with the signature of the invited user's server added */
   invite(pdu: Pdu, version: RoomVersion, target: string, roomState: readonly JsonObject[]): Promise<Pdu>;
   /** @returns the signed leave */
   leave(roomId: string, userId: string, via: readonly string[], content: JsonObject): Promise<Pdu>;
   knock(userId: string, roomId: string, via: readonly string[], content: JsonObject): Promise<Knocked>;
+}
+
+/**
+ * What other servers of a room know of its events. Answers are parsed, bounded, and their signatures are checked. Never
+ * to be used within a room's turn. `timeoutMs` is for each request, where the usual time is too long.
+ */
+export interface RemoteGraph {
   missingEvents(query: MissingEventsQuery): Promise<Pdu[]>;
   stateAt(
     roomId: string,
@@ -106,6 +110,12 @@ export interface RemoteRooms {
     version: RoomVersion,
     timeoutMs?: number,
   ): Promise<Pdu[]>;
+}
+
+/** What other servers of a room can be asked. */
+export interface RemoteRooms {
+  readonly memberships: RemoteMemberships;
+  readonly graph: RemoteGraph;
 }
 
 export interface MissingEventsQuery {

@@ -18,7 +18,7 @@ import type { Members } from './members.ts';
 import type { Outliers } from './outliers.ts';
 import { takenElsewhere, tooManyForks } from './placing.ts';
 import type { Need, Placing, Site } from './placing.ts';
-import type { RemoteRooms, RemoteState } from './ports.ts';
+import type { RemoteGraph, RemoteState } from './ports.ts';
 import type { Room } from './room.ts';
 import type { StateStore } from './state-store.ts';
 import type { StoredEvent } from './stored-event.ts';
@@ -50,7 +50,7 @@ export interface ReceiverDeps {
   readonly placing: Placing;
   readonly forks: ForkBudget;
   readonly askers: Askers;
-  readonly remote: () => RemoteRooms;
+  readonly remoteGraph: () => RemoteGraph;
   readonly inTurn: InTurn;
   readonly log: Logger;
 }
@@ -134,11 +134,11 @@ export class Receiver {
   }
 
   async #supply(room: Room, origin: string, patienceMs: number, heldBack: boolean): Promise<Supply> {
-    const { members, serverName, remote, log } = this.#deps;
+    const { members, serverName, remoteGraph, log } = this.#deps;
     const others = [...(await members.servers(room.roomId))].filter((server) => server !== serverName);
     const { askers } = this.#deps;
     const servers = askers.order([origin, ...others]);
-    return new Supply({ room, remote, askers, servers, patienceMs, heldBack, log });
+    return new Supply({ room, remoteGraph, askers, servers, patienceMs, heldBack, log });
   }
 
   /** Puts an event in its place, with what it needs for that fetched between the turns. */

@@ -82,8 +82,7 @@ export async function roomParts(options: RoomsOptions): Promise<RoomParts> {
   const states = new StateStore(db);
   const members = new Members(db);
   const listeners = new RoomListeners(notifier, log);
-  const remoteAccess = new RemoteAccess();
-  const remote = () => remoteAccess.require();
+  const remote = new RemoteAccess();
   const stored = {
     ...options,
     events,
@@ -115,13 +114,14 @@ export async function roomParts(options: RoomsOptions): Promise<RoomParts> {
     local,
     turns,
     inTurn,
-    remote,
+    remoteGraph: () => remote.require().graph,
+    remoteMemberships: () => remote.require().memberships,
     outliers: new Outliers(stored),
     askers: new Askers(),
   };
 
   const receiver = new Receiver({ ...shared, placing: new Placing(shared) });
-  const backfill = new Backfill({ ...shared, receiver, remote: () => remoteAccess.find() }, firstPosition);
+  const backfill = new Backfill({ ...shared, receiver, remoteGraph: () => remote.find()?.graph }, firstPosition);
   const completion = new Completion({
     ...shared,
     wake: async (roomId) => {
@@ -148,6 +148,6 @@ export async function roomParts(options: RoomsOptions): Promise<RoomParts> {
     entering: new Entering({ ...shared, receiver, completion }),
     completion,
     listeners,
-    remote: remoteAccess,
+    remote,
   };
 }

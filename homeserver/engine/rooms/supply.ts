@@ -9,7 +9,7 @@ import { eventId } from '../../../federation/event.ts';
 import type { Pdu } from '../../../federation/event.ts';
 import type { RoomVersion } from '../../../federation/room-versions.ts';
 import { MatrixError } from '../../base/errors.ts';
-import type { RemoteRooms, RemoteState } from './ports.ts';
+import type { RemoteGraph, RemoteState } from './ports.ts';
 
 /** Thrown for an event whose place in the history could not be found out. */
 export class UnknownPlaceError extends Error {
@@ -62,7 +62,7 @@ export class Askers {
 
 export interface SupplyOptions {
   readonly room: { readonly roomId: string; readonly version: RoomVersion };
-  readonly remote: () => RemoteRooms;
+  readonly remoteGraph: () => RemoteGraph;
   readonly askers: Askers;
   /** Whom to ask, in this order. */
   readonly servers: readonly string[];
@@ -113,16 +113,16 @@ export class Supply implements GivenStates {
 
   /** Events between some that we have and one that we do not; none when the server can not say. */
   async missingEvents(server: string, earliest: readonly string[], latest: string, limit: number): Promise<Pdu[]> {
-    const { room, remote } = this.#options;
+    const { room, remoteGraph } = this.#options;
     const query = { roomId: room.roomId, server, version: room.version, earliest, latest: [latest], limit };
-    return (await this.#ask(server, (timeoutMs) => remote().missingEvents({ ...query, timeoutMs }))) ?? [];
+    return (await this.#ask(server, (timeoutMs) => remoteGraph().missingEvents({ ...query, timeoutMs }))) ?? [];
   }
 
   /** Some events and what came before them; none when the server can not say. */
   async backfill(server: string, from: readonly string[], limit: number): Promise<Pdu[]> {
-    const { room, remote } = this.#options;
+    const { room, remoteGraph } = this.#options;
     const ask = (timeoutMs: number): Promise<Pdu[]> =>
-      remote().backfill(room.roomId, from, [server], limit, room.version, timeoutMs);
+      remoteGraph().backfill(room.roomId, from, [server], limit, room.version, timeoutMs);
     return (await this.#ask(server, ask)) ?? [];
   }
 
@@ -132,10 +132,10 @@ export class Supply implements GivenStates {
    * @throws UnknownPlaceError when nobody gives it
    */
   async stateBefore(id: string): Promise<RemoteState> {
-    const { room, remote } = this.#options;
+    const { room, remoteGraph } = this.#options;
     for (const server of this.servers) {
       const given = await this.#ask(server, (timeoutMs) =>
-        remote().stateAt(room.roomId, id, [server], room.version, timeoutMs),
+        remoteGraph().stateAt(room.roomId, id, [server], room.version, timeoutMs),
       );
       if (given) return given;
     }
@@ -144,9 +144,9 @@ export class Supply implements GivenStates {
 
   /** One event; undefined when nobody gives it. */
   async event(id: string): Promise<Pdu | undefined> {
-    const { room, remote } = this.#options;
+    const { room, remoteGraph } = this.#options;
     for (const server of this.servers) {
-      const pdu = await this.#ask(server, (timeoutMs) => remote().event(id, [server], room.version, timeoutMs));
+      const pdu = await this.#ask(server, (timeoutMs) => remoteGraph().event(id, [server], room.version, timeoutMs));
       if (pdu && eventId(pdu, room.version) === id) return pdu;
     }
     return undefined;
