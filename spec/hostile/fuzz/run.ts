@@ -58,9 +58,12 @@ export interface Report {
 /** Code is loaded and compiled in the beginning: what is kept then is no leak. Of the whole time, and at most, in ms. */
 const WARM_UP = { share: 0.2, atMostMs: 30_000 };
 const MEND_EVERY = 400;
-/** So much more memory than before may be held in the end, and how long it may take to get back there. */
+/**
+ * So much more memory than before may be held in the end, and how long it may take to get back there: an SFU keeps the
+ * conferences of a homeserver that has gone for a minute.
+ */
 const MORE_MEMORY = 1.2;
-const BACK_WITHIN_MS = 60_000;
+const BACK_WITHIN_MS = 90_000;
 const LOOK_EVERY_MS = 2_000;
 const SHOWN_INPUT = 1_500;
 const ANSWER_WITHIN_MS = 45_000;
