@@ -3,9 +3,9 @@ import { MatDialog } from '@angular/material/dialog';
 import { Router, RouterOutlet } from '@angular/router';
 import { Auth } from './core/auth.ts';
 import { FocusKeeper } from './core/focus-keeper.ts';
-import { Keys } from './core/keys.ts';
 import { Theme } from './core/theme.ts';
 import { Postponed } from './shared/postponed.ts';
+import { KeysMap } from './shared/keys-map.ts';
 
 /**
  * The frame of every screen. When the log-in ends, by whatever cause, the page comes that says so and asks for the next
@@ -16,7 +16,7 @@ export class App {
   constructor() {
     inject(Theme);
     inject(FocusKeeper);
-    inject(Keys);
+    inject(KeysMap);
     const auth = inject(Auth);
     const router = inject(Router);
     const dialogs = inject(MatDialog);

@@ -21,7 +21,7 @@ import { Session } from '../session/session.ts';
 import { SessionError } from '../session/session-error.ts';
 import { Chat } from './chat.ts';
 import { diagnostics } from './diagnostics.ts';
-import { markFirst } from './marks.ts';
+import { markFirst } from '../core/marks.ts';
 import { ConferenceStore } from './store.ts';
 
 /** Between attempts to open media or to join again, in ms: the first wait and the longest. */

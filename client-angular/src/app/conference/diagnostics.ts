@@ -5,7 +5,7 @@
 import type { types } from 'mediasoup-client';
 import type { Source } from '../../../../protocol/media.ts';
 import type { RemoteMedia } from '../media/media-engine.ts';
-import { type Marks, marks } from './marks.ts';
+import { type Marks, marks } from '../core/marks.ts';
 
 export interface VideoStats {
   participantId: string;

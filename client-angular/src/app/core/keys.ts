@@ -20,7 +20,6 @@ export class Keys {
   readonly enabled = signal(localStorage.getItem(STORAGE_KEY) !== 'off');
 
   constructor() {
-    this.listen({ '?': () => void this.showMap() });
     const document = inject(DOCUMENT);
     const onKey = (event: KeyboardEvent): void => this.#onKey(event);
     document.addEventListener('keydown', onKey);
@@ -35,13 +34,6 @@ export class Keys {
   listen(actions: KeyActions): () => void {
     this.#actions.add(actions);
     return () => this.#actions.delete(actions);
-  }
-
-  /** Shows what each key does. */
-  async showMap(): Promise<void> {
-    const { KeysDialog } = await import('../shared/keys-dialog.ts');
-    if (this.#dialog.openDialogs.length > 0) return;
-    this.#dialog.open(KeysDialog, { width: '560px', maxWidth: '96vw', autoFocus: 'first-heading' });
   }
 
   #onKey(event: KeyboardEvent): void {

@@ -11,7 +11,7 @@ import {
   type TransportOptions,
 } from '../../../../protocol/media.ts';
 import type { MediaOpened, Method, NotificationData, Params, Result, Watch } from '../../../../protocol/session.ts';
-import { markFirst } from '../conference/marks.ts';
+import { markFirst } from '../core/marks.ts';
 import { cameraEncodings, screenEncodings } from './encodings.ts';
 import type { TransportProgress } from './media-line.ts';
 import { StreamIds } from './stream-ids.ts';

@@ -12,12 +12,12 @@ import { MatButton, MatIconButton } from '@angular/material/button';
 import { RouterLink } from '@angular/router';
 import { Api } from '../core/api.ts';
 import { Auth } from '../core/auth.ts';
-import { Keys } from '../core/keys.ts';
 import { Theme, type ThemeChoice } from '../core/theme.ts';
 import { Session } from '../session/session.ts';
 import { Icon } from './icon.ts';
 import { LanguageMenu } from './language-menu.ts';
 import { OrganisationMark } from './organisation-mark.ts';
+import { KeysMap } from './keys-map.ts';
 
 @Component({
   selector: 'ht-header',
@@ -36,7 +36,7 @@ export class Header implements OnInit {
     { value: 'dark', text: $localize`:@@theme.dark:Dark` },
   ];
   protected readonly account = viewChild.required<ElementRef<HTMLElement>>('account');
-  readonly #keys = inject(Keys);
+  readonly #keysMap = inject(KeysMap);
   readonly #session = inject(Session);
   protected readonly organisation = computed(
     () => this.#session.hello()?.organisation ?? this.#api.info()?.organisation,
@@ -50,7 +50,7 @@ export class Header implements OnInit {
 
   protected showKeys(): void {
     this.account().nativeElement.hidePopover();
-    void this.#keys.showMap();
+    void this.#keysMap.show();
   }
 
   protected logout(): void {

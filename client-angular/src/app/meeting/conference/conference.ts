@@ -27,6 +27,7 @@ import { Icon } from '../../shared/icon.ts';
 import { Notice } from '../../shared/notice.ts';
 import { OrganisationMark } from '../../shared/organisation-mark.ts';
 import { OwnDialogs } from '../../shared/own-dialogs.ts';
+import { KeysMap } from '../../shared/keys-map.ts';
 import { Announcements } from './announcements.ts';
 import { ChatPanel } from './chat-panel.ts';
 import { Clock } from './clock.ts';
@@ -101,7 +102,8 @@ export class Conference {
     return phase.name === 'failed' ? failedText(phase.error) : undefined;
   });
   protected readonly unread = this.#chat.unread;
-  protected readonly keys = inject(Keys);
+  readonly #keys = inject(Keys);
+  protected readonly keysMap = inject(KeysMap);
   /** In the meeting, and not by one's own wish on the way out. */
   readonly #inside = computed(
     () => (this.phase().name === 'in' || this.phase().name === 'joining') && this.#auth.loggedIn(),
@@ -122,7 +124,7 @@ export class Conference {
     const stopChat = this.#chat.onNew((messages) => {
       if (untracked(this.panel) !== 'chat') this.#announcements.messages(messages);
     });
-    const silence = this.keys.listen({
+    const silence = this.#keys.listen({
       m: () => this.#turn('microphone'),
       v: () => this.#turn('camera'),
       s: () => this.#client.toggleScreen(),

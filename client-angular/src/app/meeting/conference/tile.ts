@@ -13,7 +13,7 @@ import {
 } from '@angular/core';
 import type { Participant } from '../../../../../protocol/session.ts';
 import { ConferenceClient } from '../../conference/conference-client.ts';
-import { markFirst } from '../../conference/marks.ts';
+import { markFirst } from '../../core/marks.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { LocalMedia } from '../../media/local-media.ts';
 import { mediaKey } from '../../media/media-engine.ts';

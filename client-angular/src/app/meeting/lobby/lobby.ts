@@ -15,7 +15,7 @@ import { MatOption, MatSelect } from '@angular/material/select';
 import { Router, RouterLink } from '@angular/router';
 import type { MeetingDetails } from '../../../../../protocol/client-api.ts';
 import { ConferenceClient } from '../../conference/conference-client.ts';
-import { markJoinClick } from '../../conference/marks.ts';
+import { markJoinClick } from '../../core/marks.ts';
 import { Api } from '../../core/api.ts';
 import { ApiError } from '../../core/api-error.ts';
 import { Auth } from '../../core/auth.ts';
