@@ -30,6 +30,7 @@ interface Ended {
 
 const ROOT = join(import.meta.dirname, '../..');
 const NODE = join(ROOT, 'node_modules/.bin/node');
+const LAYERED = ['protocol', 'federation', 'sfu', 'homeserver', 'client-angular/src'];
 const KEPT_OUTPUT = 200_000;
 /**
  * Commands that make a network of its own usable: loopback, and an address with a default route, without which Firefox
@@ -56,6 +57,18 @@ const CHECKS: readonly Check[] = [
     name: 'lint',
     title: 'Lint rules',
     run: async () => one(await tool('eslint/bin/eslint.js', ['.', '--max-warnings=0'])),
+  },
+  {
+    name: 'layers',
+    title: 'Layers',
+    run: async () =>
+      one(
+        await tool('dependency-cruiser/bin/dependency-cruiser.mjs', [
+          '--config',
+          '.dependency-cruiser.mjs',
+          ...LAYERED,
+        ]),
+      ),
   },
   {
     name: 'format',
