@@ -49,7 +49,7 @@ import { QueueSender, sqlQueueStore } from '../engine/federation/sender.ts';
 import { federationApp } from './federation-app.ts';
 import { lazy } from '../base/lazy.ts';
 import { mediaRepository } from '../features/media/index.ts';
-import { meetingsRouters } from '../meetings/index.ts';
+import { makeMeetings } from '../meetings/index.ts';
 import { messages } from './messages.ts';
 import { metrics } from '../base/metrics.ts';
 import { rateLimits, unprovenLimit } from '../base/rate-limits.ts';
@@ -259,7 +259,7 @@ async function start(config: Config, log: Logger, opened: (() => unknown)[]): Pr
   if (sfu) opened.push(() => sfu.close());
   const meetings =
     sfu &&
-    meetingsRouters({
+    makeMeetings({
       serverName,
       organisation: config.organisation,
       colour: config.colour,

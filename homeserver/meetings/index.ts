@@ -14,9 +14,9 @@ import type { Edus } from '../engine/federation/edus.ts';
 import { CALL_MEMBER, CONFERENCE_EDU } from '../base/names.ts';
 import type { Sender } from '../engine/rooms/ports.ts';
 import { Relations } from '../features/relations/relations.ts';
-import type { Rooms, StoredEvent } from '../engine/rooms/rooms.ts';
-import { Serial } from '../base/serial.ts';
+import type { Rooms } from '../engine/rooms/rooms.ts';
 import { Chat } from './chat.ts';
+import { ChatDelivery } from './chat-delivery.ts';
 import { meetingsClientRouter } from './client-router.ts';
 import { Conferences } from './conference/conferences.ts';
 import { linkPeers } from './conference/peers.ts';
@@ -24,13 +24,13 @@ import { Places } from './conference/places.ts';
 import { meetingsFederationRouter } from './federation-router.ts';
 import { GuestLinks } from './guest-links.ts';
 import { Inviting } from './inviting.ts';
+import { ListNews } from './list-news.ts';
 import { MeetingTransactions } from './meeting-transactions.ts';
 import { Meetings } from './meetings.ts';
 import { Organisations } from './organisations.ts';
-import type { Session } from './session/session.ts';
 import { SessionServer } from './session/session-server.ts';
 
-export interface MeetingsOptions {
+export interface MeetingsDeps {
   serverName: string;
   organisation: string;
   colour: string;
@@ -57,7 +57,8 @@ export interface MeetingsOptions {
   log: Logger;
 }
 
-export interface MeetingsParts {
+/** Meetings, put together. */
+export interface MeetingsFeature {
   /** Mounted at `/_hansetag/client/v1` of the client server. */
   client: Router;
   /** Mounted at `/_hansetag/federation/v1` of the federation server. */
@@ -68,97 +69,51 @@ export interface MeetingsParts {
   close(): Promise<void>;
 }
 
-export function meetingsRouters(options: MeetingsOptions): MeetingsParts {
-  const { serverName, rooms, sfu, sender, sessions, log, db } = options;
-  const organisations = new Organisations({ ...options, displayName: options.organisation });
+/** Makes the meetings of this instance; from here on they listen to rooms, to other servers and to the SFU. */
+export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
+  const { serverName, rooms, sfu, sender, sessions, log, db } = deps;
+  const organisations = new Organisations({ ...deps, displayName: deps.organisation });
   const conferences = new Conferences({
     serverName,
     rooms,
-    rights: options.standing,
+    rights: deps.standing,
     sfu,
     sender,
     organisations,
-    peers: linkPeers(options.client, sender, organisations),
+    peers: linkPeers(deps.client, sender, organisations),
     places: new Places(db),
     log,
-    onLive: (roomId) => {
-      meetingChanged(roomId).catch((error: unknown) => log.warn({ err: error, roomId }, 'a list was not updated'));
-    },
+    onLive: (roomId) => news.meetingChanged(roomId),
   });
   const meetings = new Meetings({ rooms, conferences, organisations, serverName });
   const inviting = new Inviting({
-    ...options,
+    ...deps,
     organisations,
-    told: (userId, roomId, result) => {
-      for (const session of sessionServer.all()) {
-        if (session.owner.userId === userId) session.notify('invitation.finished', { roomId, ...result });
-      }
-    },
+    told: (userId, roomId, result) => news.invitationFinished(userId, roomId, result),
   });
-  const chat = new Chat({ rooms, relations: new Relations(db, rooms), serverName, ignored: options.ignored });
+  const chat = new Chat({ rooms, relations: new Relations(db, rooms), serverName, ignored: deps.ignored });
   const sessionServer = new SessionServer({
     sessions,
     conferences,
     chat,
-    limitSending: options.limitSending,
+    limitSending: deps.limitSending,
     organisation: organisations.own,
     organisationName: (server) => organisations.known(server).displayName,
-    allowedOrigins: [new URL(options.publicUrl).origin],
+    allowedOrigins: [new URL(deps.publicUrl).origin],
     log,
   });
-
-  /** People who are looking at their list of meetings see changes without asking. */
-  async function meetingChanged(roomId: string): Promise<void> {
-    for (const session of sessionServer.all()) {
-      if (conferences.seats.of(session)) continue;
-      const membership = await rooms.membership(roomId, session.owner.userId).catch(() => undefined);
-      if (membership === 'join') session.notify('meetings.changed', {});
-    }
-  }
-
-  /** Changes of one room's chat go out in the order in which they were made. */
-  const inOrder = new Serial();
-  async function deliverChat(event: StoredEvent): Promise<void> {
-    const conference = conferences.get(event.roomId);
-    if (!conference) return;
-    const { roomId } = event;
-    const change = await chat.change(event);
-    if (!change) return;
-    const present = (): Session[] =>
-      [...sessionServer.all()].filter((session) => conferences.seats.of(session)?.conference === conference);
-    if (change.kind === 'removed') {
-      for (const session of present()) session.notify('chat.removed', { roomId, eventId: change.eventId });
-      return;
-    }
-    const audience = await chat.audience(
-      change.event,
-      present().map(({ owner }) => owner.userId),
-    );
-    for (const session of present()) {
-      const { userId } = session.owner;
-      if (!audience.has(userId)) continue;
-      const own = userId === event.pdu.sender && event.transactionId !== undefined && change.kind === 'message';
-      const message = own ? { ...change.message, transactionId: event.transactionId } : change.message;
-      session.notify(change.kind === 'message' ? 'chat.message' : 'chat.changed', message);
-    }
-  }
+  const toSessions = { conferences, sessions: () => sessionServer.all(), log };
+  const news = new ListNews({ ...toSessions, rooms });
+  const chatDelivery = new ChatDelivery({ ...toSessions, chat });
 
   const stopListening = rooms.onEvent((event, { live }) => {
     const { pdu, roomId } = event;
     if (!live) return;
-    if (pdu.type === 'm.room.message' || pdu.type === 'm.room.redaction') {
-      void inOrder
-        .run(roomId, () => deliverChat(event))
-        .catch((error: unknown) => log.warn({ err: error, roomId }, 'chat was not delivered'));
-    } else if (pdu.type === 'm.room.member') {
-      for (const session of sessionServer.all()) {
-        if (session.owner.userId === pdu.state_key) session.notify('meetings.changed', {});
-      }
-    } else if (pdu.type === CALL_MEMBER || pdu.type === 'm.room.name') {
-      void meetingChanged(roomId).catch((error: unknown) => log.warn({ err: error, roomId }, 'a list was not updated'));
-    }
+    if (pdu.type === 'm.room.message' || pdu.type === 'm.room.redaction') chatDelivery.onEvent(event);
+    else if (pdu.type === 'm.room.member') news.membershipChanged(pdu.state_key ?? '');
+    else if (pdu.type === CALL_MEMBER || pdu.type === 'm.room.name') news.meetingChanged(roomId);
   });
-  options.edus.on(CONFERENCE_EDU, (origin, content) => conferences.onEdu(origin, content));
+  deps.edus.on(CONFERENCE_EDU, (origin, content) => conferences.onEdu(origin, content));
 
   let closing: Promise<void> | undefined;
   async function close(): Promise<void> {
@@ -170,7 +125,7 @@ export function meetingsRouters(options: MeetingsOptions): MeetingsParts {
 
   return {
     client: meetingsClientRouter({
-      ...options,
+      ...deps,
       meetings,
       inviting,
       transactions: new MeetingTransactions(db),
@@ -181,7 +136,7 @@ export function meetingsRouters(options: MeetingsOptions): MeetingsParts {
       conferences,
       sfu,
       organisations,
-      signedRequest: options.signedRequest,
+      signedRequest: deps.signedRequest,
     }),
     attach: (server) => sessionServer.attach(server),
     close: () => (closing ??= close()),
