@@ -1,0 +1,34 @@
+/** What requests about rooms have in common. */
+import type { Request, Response } from 'express';
+import { z } from 'zod';
+import { isJsonObject } from '../../../federation/json.ts';
+import type { JsonObject } from '../../../federation/json.ts';
+import { MatrixError } from '../../base/errors.ts';
+import { requesterOf } from '../../base/parse.ts';
+import { stickyOf } from '../../engine/client/sending.ts';
+import type { ShowFor } from '../../engine/client/show.ts';
+import type { StoredEvent } from '../../engine/rooms/rooms.ts';
+
+export const objectSchema = z.custom<JsonObject>(isJsonObject, 'must be an object');
+export const reasonSchema = z.looseObject({ reason: z.string().max(1000).optional() });
+
+/** The form of events that the device gets that asks. */
+export function showTo(
+  response: Response,
+  showFor: ShowFor,
+  ofState = false,
+): (event: StoredEvent) => Promise<JsonObject> {
+  const { userId, deviceId } = requesterOf(response);
+  return showFor(userId, deviceId, ofState);
+}
+
+/** How long what a request sends is to be sticky, as a part of the event. @throws MatrixError 400 */
+export function stickyFor(request: Request): { stickyMs?: number } {
+  const stickyMs = stickyOf(request);
+  return stickyMs === undefined ? {} : { stickyMs };
+}
+
+/** Identity servers are not asked here: nobody can be invited by what they alone know. */
+export function denyThirdParty(): MatrixError {
+  return new MatrixError(403, 'M_THREEPID_DENIED', 'Nobody can be invited by mail address or telephone number here.');
+}
