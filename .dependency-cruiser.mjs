@@ -74,6 +74,13 @@ export default {
       to: { path: '^homeserver/[^/]+\\.ts$' },
     },
     {
+      name: 'meetings-front',
+      comment: 'Of meetings/, the rest of the homeserver knows index.ts only.',
+      severity: 'error',
+      from: { path: '^homeserver/', pathNot: '^homeserver/meetings/' },
+      to: { path: '^homeserver/meetings/', pathNot: '^homeserver/meetings/index\\.ts$' },
+    },
+    {
       name: 'features-apart',
       comment: 'Features meet through ports that the engine declares, not through each other.',
       severity: 'error',
