@@ -68,14 +68,28 @@ const NUMBERS: readonly string[] = [
 
 const KEYS: readonly string[] = ['__proto__', 'constructor', 'toString', 'length', '', '\0', '\ud800', 'type', 'then'];
 
-/** JSON as text; what `JSON.stringify` leaves out is null. Values may be as deep as those that we read. */
+/** JSON as text; what `JSON.stringify` leaves out is null. However deep: what was read may be thousands of levels deep. */
 export function jsonText(value: unknown): string {
-  const raw: string[] = [];
-  const text = JSON.stringify(value, (_key, inside: unknown) => {
-    if (inside instanceof RawJson) return `{{raw ${String(raw.push(inside.text) - 1)}}}`;
-    return inside === undefined ? null : inside;
-  });
-  return text.replace(/"\{\{raw (\d+)\}\}"/g, (_, number: string) => raw[Number(number)] ?? '');
+  const parts: string[] = [];
+  const left: unknown[] = [value];
+  while (left.length > 0) {
+    const next = left.pop();
+    if (next instanceof RawJson) parts.push(next.text);
+    else if (Array.isArray(next)) left.push(...enclosed('[', next, ']').reverse());
+    else if (isObject(next)) {
+      const members = Object.entries(next).map(([key, inside]): unknown[] => [
+        new RawJson(`${JSON.stringify(key)}:`),
+        inside,
+      ]);
+      left.push(...enclosed('{', members, '}').flat().reverse());
+    } else parts.push(JSON.stringify(next) ?? 'null');
+  }
+  return parts.join('');
+}
+
+function enclosed(open: string, items: readonly unknown[], close: string): unknown[] {
+  const between = items.flatMap((item, index) => (index === 0 ? [item] : [new RawJson(','), item]));
+  return [new RawJson(open), ...between, new RawJson(close)];
 }
 
 /** A copy with a few changes at places that are chosen by chance; more than one for one in three. */
