@@ -47,3 +47,77 @@ export const profileFieldModel = defineModel<ProfileFieldRow>('profile_fields', 
   field: { type: DataTypes.TEXT, primaryKey: true },
   json: DataTypes.TEXT,
 });
+
+export interface DeviceRow extends Row<DeviceRow> {
+  localpart: string;
+  deviceId: string;
+  displayName: string | null;
+  createdAt: number;
+  lastSeenAt: number;
+  lastSeenIp: CreationOptional<string | null>;
+  userAgent: CreationOptional<string | null>;
+}
+
+export const deviceModel = defineModel<DeviceRow>('devices', {
+  localpart: { type: DataTypes.TEXT, primaryKey: true },
+  deviceId: { type: DataTypes.TEXT, primaryKey: true },
+  displayName: DataTypes.TEXT,
+  createdAt: DataTypes.BIGINT,
+  lastSeenAt: DataTypes.BIGINT,
+  lastSeenIp: DataTypes.TEXT,
+  userAgent: DataTypes.TEXT,
+});
+
+/** A pair of tokens of a device; only their hashes. */
+export interface TokenRow extends Row<TokenRow> {
+  accessHash: Buffer;
+  refreshHash: Buffer | null;
+  localpart: string;
+  deviceId: string;
+  expiresAt: number | null;
+  /** `accessHash` of the pair that this one replaces as soon as it is used. */
+  replaces: Buffer | null;
+  used: boolean;
+  createdAt: number;
+}
+
+export const tokenModel = defineModel<TokenRow>('tokens', {
+  accessHash: { type: DataTypes.BLOB, primaryKey: true },
+  refreshHash: DataTypes.BLOB,
+  localpart: DataTypes.TEXT,
+  deviceId: DataTypes.TEXT,
+  expiresAt: DataTypes.BIGINT,
+  // A model has a method `previous`.
+  replaces: { type: DataTypes.BLOB, field: 'previous' },
+  used: DataTypes.BOOLEAN,
+  createdAt: DataTypes.BIGINT,
+});
+
+/** What the OAuth 2.0 provider remembers: clients, grants, tokens and more, by the name of its `model`. */
+export interface OauthItemRow extends Row<OauthItemRow> {
+  model: string;
+  /** Hash of the id. */
+  id: Buffer;
+  uid: string | null;
+  userCode: string | null;
+  grantId: string | null;
+  /** JSON. */
+  payload: string;
+  localpart: string | null;
+  deviceId: string | null;
+  expiresAt: number | null;
+  consumedAt: CreationOptional<number | null>;
+}
+
+export const oauthItemModel = defineModel<OauthItemRow>('oauth_items', {
+  model: { type: DataTypes.TEXT, primaryKey: true },
+  id: { type: DataTypes.BLOB, primaryKey: true },
+  uid: DataTypes.TEXT,
+  userCode: DataTypes.TEXT,
+  grantId: DataTypes.TEXT,
+  payload: DataTypes.TEXT,
+  localpart: DataTypes.TEXT,
+  deviceId: DataTypes.TEXT,
+  expiresAt: DataTypes.BIGINT,
+  consumedAt: DataTypes.BIGINT,
+});

@@ -12,6 +12,15 @@ export class DatabaseUnavailableError extends Error {
   }
 }
 
+/** A text has a character that PostgreSQL keeps in none. */
+export class UnstorableTextError extends Error {
+  override readonly name = 'UnstorableTextError';
+
+  constructor() {
+    super('There is a character that can not be stored.');
+  }
+}
+
 /** Name of the rule of models that a text has no character which PostgreSQL keeps in none. */
 export const STORABLE = 'storable';
 
@@ -57,6 +66,7 @@ export function isUniqueViolation(error: unknown): boolean {
 
 /** Whether a statement failed because of a character that the database keeps in no text, such as NUL. */
 export function isUnstorable(error: unknown): boolean {
+  if (error instanceof UnstorableTextError) return true;
   if (error instanceof ValidationError) return error.errors.some((item) => item.validatorKey === STORABLE);
   return UNSTORABLE.includes(codeOf(error) ?? '');
 }

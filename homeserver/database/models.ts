@@ -1,5 +1,5 @@
 /** What the models of all features have in common. Migrations own the schema; nothing here makes or changes a table. */
-import { DataTypes } from 'sequelize';
+import { DataTypes, QueryTypes } from 'sequelize';
 import type {
   Attributes,
   InferAttributes,
@@ -8,9 +8,9 @@ import type {
   ModelAttributes,
   ModelStatic,
 } from 'sequelize';
-import type { ModelAttributeColumnOptions } from 'sequelize';
+import type { ModelAttributeColumnOptions, Transaction } from 'sequelize';
 import type { Database } from './database.ts';
-import { STORABLE } from './errors.ts';
+import { STORABLE, UnstorableTextError } from './errors.ts';
 
 /** A row of a table as a model: `interface Place extends Row<Place> { roomId: string; … }`. */
 export type Row<M extends Model> = Model<InferAttributes<M>, InferCreationAttributes<M>>;
@@ -51,6 +51,20 @@ function isColumn(attribute: ModelAttributes[string]): attribute is ModelAttribu
 }
 
 function requireStorable(value: unknown): void {
-  if (typeof value === 'string' && value.includes('\0'))
-    throw new Error('There is a character that can not be stored.');
+  if (typeof value === 'string' && value.includes('\0')) throw new UnstorableTextError();
+}
+
+/**
+ * Runs a statement with `$1` parameters in a transaction of models, for what they cannot say.
+ *
+ * @throws what models throw
+ */
+export async function queryIn<T extends object = Record<string, unknown>>(
+  transaction: Transaction,
+  db: Database,
+  sql: string,
+  params: readonly unknown[],
+): Promise<T[]> {
+  params.forEach(requireStorable);
+  return db.models.query<T>(sql, { bind: [...params], type: QueryTypes.SELECT, transaction });
 }

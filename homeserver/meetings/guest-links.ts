@@ -3,7 +3,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { DataTypes, Op } from 'sequelize';
 import type { CreationOptional, ModelStatic, WhereOptions } from 'sequelize';
 import type { Database } from '../database/database.ts';
-import { defineModel } from '../database/models.ts';
+import { defineModel, queryIn } from '../database/models.ts';
 import type { Row } from '../database/models.ts';
 import { tooMuchKept } from '../base/errors.ts';
 import { LINKS_OF_MEETING } from '../base/limits.ts';
@@ -94,10 +94,7 @@ export class GuestLinks {
     const linkId = randomUUID();
     const now = Date.now();
     await this.#db.models.transaction(async (transaction) => {
-      await this.#db.models.query('SELECT pg_advisory_xact_lock(hashtextextended($1, $2))', {
-        bind: [roomId, LOCK],
-        transaction,
-      });
+      await queryIn(transaction, this.#db, 'SELECT pg_advisory_xact_lock(hashtextextended($1, $2))', [roomId, LOCK]);
       const kept = await this.#links.count({ where: { roomId, ...valid(now) }, transaction });
       if (kept >= LINKS_OF_MEETING) {
         throw tooMuchKept('This meeting has too many links. End those that are not needed any more.');

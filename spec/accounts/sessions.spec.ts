@@ -1,5 +1,6 @@
 import { SERVER_NAME, startHome } from './support.ts';
 import type { TestHome } from './support.ts';
+import { isUnstorable } from '../../homeserver/database/errors.ts';
 
 const HOUR_MS = 60 * 60 * 1000;
 const V3 = '/_matrix/client/v3';
@@ -148,6 +149,20 @@ describe('Sessions', () => {
     expect((await home.sessions.authenticate(tokens.accessToken)).guest).toBeTrue();
     home.clock.advance(24 * HOUR_MS + 1);
     expect(await whoami(tokens.accessToken)).toEqual({ status: 401, softLogout: false });
+  });
+
+  it('refuses a name of a device that can not be stored, at log-in and later', async () => {
+    const userId = await home.accounts.createGuest('Name');
+    const made = home.sessions.create(userId, { displayName: 'a\0b' });
+    await expectAsync(
+      made.catch((error: unknown) => Promise.reject(new Error(String(isUnstorable(error))))),
+    ).toBeRejectedWithError('true');
+    expect(await home.sessions.devices(userId)).toEqual([]);
+    const { accessToken, deviceId } = await home.sessions.create(userId);
+    const body = { display_name: 'a\0b' };
+    const answer = await home.request('PUT', `/_matrix/client/v3/devices/${deviceId}`, { token: accessToken, body });
+    expect([answer.status, answer.json['errcode']]).toEqual([400, 'M_BAD_JSON']);
+    expect((await home.sessions.devices(userId)).map(({ displayName }) => displayName)).toEqual([undefined]);
   });
 
   it('ends at once for a token that was just in use, however it ends', async () => {

@@ -1,11 +1,15 @@
 /** What the OAuth 2.0 provider remembers, in PostgreSQL. */
 import type { Adapter, AdapterPayload } from 'oidc-provider';
+import { Op } from 'sequelize';
+import type { ModelStatic, WhereOptions } from 'sequelize';
 import { isJsonObject, parseStrict } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import type { Database } from '../../database/database.ts';
 import type { Accounts } from '../accounts.ts';
 import { hashSecret } from '../secrets.ts';
 import type { Sessions } from '../sessions.ts';
+import { oauthItemModel, tokenModel } from '../tables.ts';
+import type { OauthItemRow } from '../tables.ts';
 import { deviceOf } from './scopes.ts';
 
 export interface StoreOptions {
@@ -14,13 +18,6 @@ export interface StoreOptions {
   readonly sessions: Sessions;
   /** The clock, Unix ms. */
   readonly now: () => number;
-}
-
-interface Row {
-  payload: string;
-  consumed_at: number | null;
-  localpart: string | null;
-  device_id: string | null;
 }
 
 /** How long an expired access token is remembered, in ms: so long the client is told to refresh. */
@@ -40,76 +37,68 @@ const UNUSED_CLIENT_MS = 30 * 24 * 60 * 60 * 1000;
 export class OauthStore implements Adapter {
   readonly #model: string;
   readonly #options: StoreOptions;
+  readonly #items: ModelStatic<OauthItemRow>;
 
   constructor(model: string, options: StoreOptions) {
+    this.#items = oauthItemModel(options.db);
     this.#model = model;
     this.#options = options;
   }
 
   async upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
-    const { db, accounts, now } = this.#options;
+    const { accounts, now } = this.#options;
     const { jti, ...rest } = payload;
     const userId = payload.accountId;
     const device = TOKENS.has(this.#model) ? deviceOf(payload.scope) : undefined;
     const owner = device === undefined || userId === undefined ? undefined : { userId, device };
     if (this.#model === 'Grant') await this.#keepClient(payload.clientId);
     if (owner && payload.grantId !== undefined) await this.#takeDevice(owner, payload.grantId);
-    await db.query(
-      `INSERT INTO oauth_items (model, id, uid, user_code, grant_id, payload, localpart, device_id, expires_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-       ON CONFLICT (model, id) DO UPDATE SET uid = excluded.uid, user_code = excluded.user_code,
-         grant_id = excluded.grant_id, payload = excluded.payload, expires_at = excluded.expires_at`,
-      [
-        this.#model,
-        hashSecret(id),
-        payload.uid ?? null,
-        payload.userCode ?? null,
-        payload.grantId ?? null,
-        JSON.stringify(WITH_ID.has(this.#model) ? { jti, ...rest } : rest),
-        (owner && accounts.localpart(owner.userId)) ?? null,
-        owner?.device ?? null,
-        expiresIn === undefined ? this.#unlimited() : now() + expiresIn * 1000,
-      ],
+    await this.#items.upsert(
+      {
+        model: this.#model,
+        id: hashSecret(id),
+        uid: payload.uid ?? null,
+        userCode: payload.userCode ?? null,
+        grantId: payload.grantId ?? null,
+        payload: JSON.stringify(WITH_ID.has(this.#model) ? { jti, ...rest } : rest),
+        localpart: (owner && accounts.localpart(owner.userId)) ?? null,
+        deviceId: owner?.device ?? null,
+        expiresAt: expiresIn === undefined ? this.#unlimited() : now() + expiresIn * 1000,
+      },
+      { fields: ['uid', 'userCode', 'grantId', 'payload', 'expiresAt'], returning: false },
     );
   }
 
   async find(id: string): Promise<AdapterPayload | undefined> {
-    const payload = await this.#one('id = $2', hashSecret(id));
+    const payload = await this.#one({ id: hashSecret(id) });
     return payload && { ...payload, ...(this.#model === 'Client' ? {} : { jti: id }) };
   }
 
   async findByUid(uid: string): Promise<AdapterPayload | undefined> {
-    return this.#one('uid = $2', uid);
+    return this.#one({ uid });
   }
 
   async findByUserCode(userCode: string): Promise<AdapterPayload | undefined> {
-    return this.#one('user_code = $2', userCode);
+    return this.#one({ userCode });
   }
 
   async consume(id: string): Promise<void> {
-    const { db, now } = this.#options;
-    await db.query('UPDATE oauth_items SET consumed_at = COALESCE(consumed_at, $3) WHERE model = $1 AND id = $2', [
-      this.#model,
-      hashSecret(id),
-      now(),
-    ]);
+    const where = { model: this.#model, id: hashSecret(id), consumedAt: null };
+    await this.#items.update({ consumedAt: this.#options.now() }, { where });
   }
 
   async destroy(id: string): Promise<void> {
-    const { db } = this.#options;
-    const rows = await db.query<Row>('DELETE FROM oauth_items WHERE model = $1 AND id = $2 RETURNING *', [
-      this.#model,
-      hashSecret(id),
-    ]);
-    await this.#endDevices(rows);
+    await this.#destroy({ id: hashSecret(id) });
   }
 
   async revokeByGrantId(grantId: string): Promise<void> {
-    const { db } = this.#options;
-    const rows = await db.query<Row>('DELETE FROM oauth_items WHERE model = $1 AND grant_id = $2 RETURNING *', [
-      this.#model,
-      grantId,
-    ]);
+    await this.#destroy({ grantId });
+  }
+
+  async #destroy(which: WhereOptions<OauthItemRow>): Promise<void> {
+    const where = { ...which, model: this.#model };
+    const rows = await this.#items.findAll({ where });
+    await this.#items.destroy({ where });
     await this.#endDevices(rows);
   }
 
@@ -119,64 +108,54 @@ export class OauthStore implements Adapter {
   }
 
   async #keepClient(clientId: string | undefined): Promise<void> {
-    await this.#options.db.query(`UPDATE oauth_items SET expires_at = NULL WHERE model = 'Client' AND id = $1`, [
-      hashSecret(clientId ?? ''),
-    ]);
+    await this.#items.update({ expiresAt: null }, { where: { model: 'Client', id: hashSecret(clientId ?? '') } });
   }
 
-  async #one(condition: string, value: unknown): Promise<AdapterPayload | undefined> {
-    const { db, now } = this.#options;
-    const [row] = await db.query<Row>(
-      `SELECT payload, consumed_at FROM oauth_items
-       WHERE model = $1 AND ${condition} AND (expires_at IS NULL OR expires_at > $3)`,
-      [this.#model, value, now()],
-    );
+  async #one(which: WhereOptions<OauthItemRow>): Promise<AdapterPayload | undefined> {
+    const { now } = this.#options;
+    const alive = { expiresAt: { [Op.or]: [{ [Op.is]: null }, { [Op.gt]: now() }] } };
+    const row = await this.#items.findOne({ where: { ...which, model: this.#model, ...alive } });
     if (!row) return undefined;
     const grace = this.#model === 'RefreshToken' ? LOST_ANSWER_MS : 0;
-    const consumed = row.consumed_at !== null && row.consumed_at + grace <= now();
+    const consumed = row.consumedAt !== null && row.consumedAt + grace <= now();
     return { ...payloadOf(row), ...(consumed ? { consumed: true } : {}) };
   }
 
   /** Makes the device that a client asks for; what others have held it by ends. */
   async #takeDevice({ userId, device }: { userId: string; device: string }, grantId: string): Promise<void> {
     const { db, accounts, sessions } = this.#options;
-    const of = [accounts.localpart(userId) ?? '', device];
+    const where = { localpart: accounts.localpart(userId) ?? '', deviceId: device };
     await sessions.attach(userId, device, await this.#clientName(grantId));
-    await db.query('DELETE FROM tokens WHERE localpart = $1 AND device_id = $2', of);
-    await db.query('DELETE FROM oauth_items WHERE localpart = $1 AND device_id = $2 AND grant_id <> $3', [
-      ...of,
-      grantId,
-    ]);
+    await tokenModel(db).destroy({ where });
+    await this.#items.destroy({ where: { ...where, grantId: { [Op.ne]: grantId } } });
     sessions.forget(userId);
   }
 
   async #clientName(grantId: string): Promise<string | undefined> {
-    const { db } = this.#options;
-    const [row] = await db.query<Row>(`SELECT payload FROM oauth_items WHERE model = 'Grant' AND id = $1`, [
-      hashSecret(grantId),
-    ]);
-    const clientId = row && payloadOf(row)['clientId'];
+    const row = await this.#items.findOne({ where: { model: 'Grant', id: hashSecret(grantId) } });
+    const clientId = row ? payloadOf(row)['clientId'] : undefined;
     if (typeof clientId !== 'string') return undefined;
     const client = await new OauthStore('Client', this.#options).find(clientId);
     return typeof client?.client_name === 'string' ? client.client_name.slice(0, 100) : undefined;
   }
 
   /** A client that gives its tokens back has logged out. */
-  async #endDevices(rows: readonly Row[]): Promise<void> {
+  async #endDevices(rows: readonly OauthItemRow[]): Promise<void> {
     const { accounts, sessions } = this.#options;
-    for (const { localpart, device_id: deviceId } of rows) {
+    for (const { localpart, deviceId } of rows) {
       if (localpart !== null && deviceId !== null) await sessions.end(accounts.userId(localpart), deviceId);
     }
   }
 }
 
-function payloadOf({ payload }: Row): JsonObject {
+function payloadOf({ payload }: OauthItemRow): JsonObject {
   const value = parseStrict(payload);
   return isJsonObject(value) ? value : {};
 }
 
 /** Removes what has expired. */
 export async function cleanUpOauth(db: Database, now = Date.now()): Promise<void> {
-  await db.query(`DELETE FROM oauth_items WHERE expires_at <= $1 AND model <> 'AccessToken'`, [now]);
-  await db.query('DELETE FROM oauth_items WHERE expires_at <= $1', [now - KEEP_EXPIRED_MS]);
+  const items = oauthItemModel(db);
+  await items.destroy({ where: { expiresAt: { [Op.lte]: now }, model: { [Op.ne]: 'AccessToken' } } });
+  await items.destroy({ where: { expiresAt: { [Op.lte]: now - KEEP_EXPIRED_MS } } });
 }
