@@ -12,6 +12,7 @@ import { EventStore } from './event-store.ts';
 import type { StoredEvent } from './event-store.ts';
 import { Extremities } from './extremities.ts';
 import { ForkBudget } from './fork-budget.ts';
+import { GapFilling } from './gap-filling.ts';
 import { Handshakes } from './handshakes.ts';
 import { History } from './history.ts';
 import { inTurnOf } from './in-turn.ts';
@@ -39,6 +40,7 @@ import { StateChanges } from './state-changes.ts';
 import { StateIndex } from './state-index.ts';
 import { StateResolver } from './state-resolver.ts';
 import { StateStore } from './state-store.ts';
+import { SuppliedPlacing } from './supplied-placing.ts';
 import { Askers } from './supply.ts';
 import { Timeline } from './timeline.ts';
 
@@ -120,7 +122,8 @@ export async function roomParts(options: RoomsOptions): Promise<RoomParts> {
     askers: new Askers(),
   };
 
-  const receiver = new Receiver({ ...shared, placing: new Placing(shared) });
+  const placing = new SuppliedPlacing({ ...shared, placing: new Placing(shared) });
+  const receiver = new Receiver({ ...shared, placing, gaps: new GapFilling({ ...shared, placing }) });
   const backfill = new Backfill({ ...shared, receiver, remoteGraph: () => remote.find()?.graph }, firstPosition);
   const completion = new Completion({
     ...shared,

@@ -1,0 +1,113 @@
+/**
+ * Puts events of other servers in their place: looks in the room's turn what one lacks, fetches that between the turns,
+ * and looks again.
+ */
+import { eventId } from '../../../federation/event.ts';
+import type { Pdu } from '../../../federation/event.ts';
+import type { EventStore } from './event-store.ts';
+import type { InTurn } from './in-turn.ts';
+import type { Outliers } from './outliers.ts';
+import type { Need, Placing, Site } from './placing.ts';
+import type { RemoteState } from './ports.ts';
+import type { Room } from './room.ts';
+import type { StoredEvent } from './stored-event.ts';
+import { REQUESTS_AT_ONCE, UnknownPlaceError } from './supply.ts';
+import type { Supply } from './supply.ts';
+
+/** Most auth events fetched one by one for one event. */
+const AUTH_FETCH_LIMIT = 100;
+/** How often an event is looked at in the room's turn: once, and after each kind of what it may lack. */
+const LOOKS = 5;
+
+export interface SuppliedPlacingDeps {
+  readonly events: EventStore;
+  readonly outliers: Outliers;
+  readonly placing: Placing;
+  readonly inTurn: InTurn;
+}
+
+export class SuppliedPlacing {
+  readonly #deps: SuppliedPlacingDeps;
+
+  constructor(deps: SuppliedPlacingDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Puts an event in its place, with what it needs for that fetched between the turns.
+   *
+   * @throws UnknownPlaceError when what it needs is not to be had
+   */
+  async place(room: Room, pdu: Pdu, site: Site, supply: Supply): Promise<StoredEvent> {
+    const { inTurn, placing } = this.#deps;
+    for (let look = 0; look < LOOKS; look += 1) {
+      const placed = await inTurn(room.roomId, (present) => placing.place(present, pdu, site, supply), 'foreign');
+      if ('stored' in placed) return placed.stored;
+      if (site.kind === 'history' && placed.need.kind === 'states') {
+        await this.#historicState(room, eventId(pdu, room.version), placed.need, supply);
+      } else await this.#get(room, placed.need, supply);
+    }
+    throw new UnknownPlaceError('What it needs changed again and again.');
+  }
+
+  /**
+   * The states after what comes before an event of the history, or the one before it. Who came in by the event knows that,
+   * but nothing of what came before, and the others need not let us see it any more.
+   */
+  async #historicState(room: Room, id: string, need: Need, supply: Supply): Promise<void> {
+    try {
+      await this.#get(room, need, supply);
+    } catch (error) {
+      if (!(error instanceof UnknownPlaceError)) throw error;
+      supply.before.set(id, { eventIds: await this.#storeState(room, await supply.stateBefore(id)) });
+    }
+  }
+
+  /** @returns the ids of its events */
+  async #storeState(room: Room, { state, authChain }: RemoteState, own?: Pdu): Promise<string[]> {
+    await this.#storeOutliers(room, [...authChain, ...state, ...(own ? [own] : [])]);
+    return state.map((event) => eventId(event, room.version));
+  }
+
+  /** @throws UnknownPlaceError when it is not to be had */
+  async #get(room: Room, need: Need, supply: Supply): Promise<void> {
+    switch (need.kind) {
+      case 'states':
+        for (const id of need.after) {
+          const given = await supply.stateBefore(id);
+          const own = await supply.event(id);
+          supply.after.set(id, { eventIds: await this.#storeState(room, given, own), own });
+        }
+        return;
+      case 'authority': {
+        await this.#storeOutliers(room, await this.#authority(need.eventIds, supply));
+        const cited = await this.#deps.events.getMany(need.eventIds);
+        if (need.eventIds.some((id) => !cited.has(id))) {
+          throw new UnknownPlaceError('Some of the events that authorise it were not given.');
+        }
+      }
+    }
+  }
+
+  /** Some events that authorise another, and what authorises these. */
+  async #authority(eventIds: readonly string[], supply: Supply): Promise<Pdu[]> {
+    const fetched: Pdu[] = [];
+    const seen = new Set<string>();
+    let wanted = [...eventIds];
+    while (wanted.length > 0 && seen.size < AUTH_FETCH_LIMIT) {
+      const some = wanted.splice(0, REQUESTS_AT_ONCE);
+      for (const id of some) seen.add(id);
+      const given = await Promise.all(some.map((id) => supply.event(id)));
+      const pdus = given.filter((pdu) => pdu !== undefined);
+      fetched.push(...pdus);
+      const cited = new Set([...wanted, ...pdus.flatMap((pdu) => pdu.auth_events)].filter((id) => !seen.has(id)));
+      const stored = await this.#deps.events.getMany(cited);
+      wanted = [...cited].filter((id) => !stored.has(id));
+    }
+    return fetched;
+  }
+
+  async #storeOutliers({ roomId, version }: Room, pdus: readonly Pdu[]): Promise<void> {
+    await this.#deps.outliers.storeInTurns(version, pdus, (task) => this.#deps.inTurn(roomId, task, 'foreign'));
+  }
+}
