@@ -31,6 +31,7 @@ import type { EventIndex, InvitePermissions, LocalRights, Sender } from './ports
 import { Receiver } from './receive.ts';
 import { EarlyRedactions } from './redactions.ts';
 import { RemoteAccess } from './remote-access.ts';
+import { Review } from './review.ts';
 import { RoomListeners } from './room-listeners.ts';
 import { RoomTable } from './room.ts';
 import { RoomTurns } from './room-turns.ts';
@@ -127,6 +128,7 @@ export async function roomParts(options: RoomsOptions): Promise<RoomParts> {
   const backfill = new Backfill({ ...shared, receiver, remoteGraph: () => remote.find()?.graph }, firstPosition);
   const completion = new Completion({
     ...shared,
+    review: new Review(shared),
     wake: async (roomId) => {
       notifier.wakeRooms([roomId]);
       notifier.wakeUsers(await members.joinedOf(roomId, serverName));
