@@ -1,7 +1,8 @@
 /** What may be told of a room to those who are not in it. */
 import { isJsonObject, member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
-import type { Rooms, StoredEvent } from './rooms.ts';
+import type { RoomReader } from './room-reader.ts';
+import type { StoredEvent } from './rooms.ts';
 
 /** @see Matrix specification, client-server API, "PublicRoomsChunk" */
 export interface RoomSummary {
@@ -28,7 +29,7 @@ const MAX_ALLOWED_ROOMS = 100;
  *
  * @param joined how many people are in it, where that is known already
  */
-export async function summaryOf(rooms: Rooms, roomId: string, joined?: number): Promise<RoomSummary | undefined> {
+export async function summaryOf(rooms: RoomReader, roomId: string, joined?: number): Promise<RoomSummary | undefined> {
   const version = await rooms.version(roomId);
   if (!version) return undefined;
   const content = async (type: string): Promise<JsonObject | undefined> => {

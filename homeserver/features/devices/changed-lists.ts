@@ -5,7 +5,7 @@
  */
 import { member } from '../../../federation/json.ts';
 import type { Database } from '../../database/database.ts';
-import type { Rooms } from '../../engine/rooms/rooms.ts';
+import type { RoomReader } from '../../engine/rooms/room-reader.ts';
 import type { Newest } from '../../engine/stream/newest.ts';
 
 export interface ListChanges {
@@ -32,11 +32,11 @@ const SHARED_SINCE = SHARED.replace(/\)$/, ' AND own.position <= $2 AND other.po
 
 export class ChangedLists {
   readonly #db: Database;
-  readonly #rooms: Pick<Rooms, 'events' | 'movedAfter'>;
+  readonly #rooms: Pick<RoomReader, 'events' | 'movedAfter'>;
   readonly #newest: Newest;
 
   /** @param newest the newest change of a list of devices */
-  constructor(db: Database, rooms: Pick<Rooms, 'events' | 'movedAfter'>, newest: Newest) {
+  constructor(db: Database, rooms: Pick<RoomReader, 'events' | 'movedAfter'>, newest: Newest) {
     this.#db = db;
     this.#rooms = rooms;
     this.#newest = newest;

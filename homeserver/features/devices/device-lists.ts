@@ -10,7 +10,8 @@ import { member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import type { Database, Tx } from '../../database/database.ts';
 import type { Sender } from '../../engine/rooms/ports.ts';
-import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
+import type { RoomReader } from '../../engine/rooms/room-reader.ts';
+import type { StoredEvent } from '../../engine/rooms/rooms.ts';
 import { Serial } from '../../base/serial.ts';
 import type { Notifier } from '../../engine/stream/notifier.ts';
 import { Newest } from '../../engine/stream/newest.ts';
@@ -19,7 +20,7 @@ import type { Positions } from '../../engine/stream/positions.ts';
 export interface DeviceListsOptions {
   readonly db: Database;
   readonly serverName: string;
-  readonly rooms: Pick<Rooms, 'events' | 'joinedServers'>;
+  readonly rooms: Pick<RoomReader, 'events' | 'joinedServers'>;
   readonly positions: Positions;
   readonly notifier: Notifier;
   readonly sender: Sender;

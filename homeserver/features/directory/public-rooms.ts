@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { Database } from '../../database/database.ts';
 import { MatrixError } from '../../base/errors.ts';
-import type { Rooms } from '../../engine/rooms/rooms.ts';
+import type { RoomReader } from '../../engine/rooms/room-reader.ts';
 import { summaryOf } from '../../engine/rooms/summary.ts';
 import type { RoomSummary } from '../../engine/rooms/summary.ts';
 
@@ -31,9 +31,9 @@ const MAX_LIMIT = 500;
 
 export class PublicRooms {
   readonly #db: Database;
-  readonly #rooms: Rooms;
+  readonly #rooms: RoomReader;
 
-  constructor(db: Database, rooms: Rooms) {
+  constructor(db: Database, rooms: RoomReader) {
     this.#db = db;
     this.#rooms = rooms;
   }

@@ -5,11 +5,11 @@ import { z } from 'zod';
 import { isUserId } from '../../../federation/identifiers.ts';
 import type { UserDirectory } from './user-directory.ts';
 import { methods, MatrixError } from '../../base/errors.ts';
-import type { Rooms } from '../../engine/rooms/rooms.ts';
+import type { RoomReader } from '../../engine/rooms/room-reader.ts';
 import { parseBody, queryText, requesterOf } from '../../base/parse.ts';
 
 export interface UserDirectoryRouterOptions {
-  readonly rooms: Rooms;
+  readonly rooms: RoomReader;
   readonly userDirectory: UserDirectory;
   readonly requireSession: RequestHandler;
 }

@@ -2,7 +2,7 @@
 import { member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import type { Database } from '../../database/database.ts';
-import type { Rooms } from '../../engine/rooms/rooms.ts';
+import type { RoomReader } from '../../engine/rooms/room-reader.ts';
 
 export interface FoundUser {
   readonly user_id: string;
@@ -12,7 +12,7 @@ export interface FoundUser {
 
 export interface UserDirectoryOptions {
   readonly db: Database;
-  readonly rooms: Rooms;
+  readonly rooms: RoomReader;
   readonly serverName: string;
   /** Name and picture of a local user: `displayname`, `avatar_url`. */
   readonly profile: (userId: string) => Promise<JsonObject>;

@@ -6,12 +6,12 @@ import { methods, MatrixError } from '../../base/errors.ts';
 import { PRESENCES } from '../../engine/sync/presence-state.ts';
 import { presenceContent } from './presence.ts';
 import type { Presence } from './presence.ts';
-import type { Rooms } from '../../engine/rooms/rooms.ts';
+import type { RoomReader } from '../../engine/rooms/room-reader.ts';
 import { parameter, parseBody, requesterOf } from '../../base/parse.ts';
 
 export interface PresenceRouterOptions {
   readonly presence: Presence;
-  readonly rooms: Rooms;
+  readonly rooms: RoomReader;
   readonly requireSession: RequestHandler;
 }
 

@@ -4,14 +4,14 @@ import type { JsonObject } from '../../../federation/json.ts';
 import { wants } from '../../engine/sync/filter.ts';
 import { addEvents } from '../../engine/sync/part.ts';
 import type { SyncPart, SyncQuestion } from '../../engine/sync/part.ts';
-import type { Rooms } from '../../engine/rooms/rooms.ts';
+import type { RoomReader } from '../../engine/rooms/room-reader.ts';
 import { presenceContent } from './presence.ts';
 import type { Presence } from './presence.ts';
 
 /** Of so many at most who are met together, those are told as well of whom nothing is known. */
 const FEW = 200;
 
-export function presencePart(presence: Presence, rooms: Rooms): SyncPart {
+export function presencePart(presence: Presence, rooms: RoomReader): SyncPart {
   return {
     async collect(question, answer) {
       const { userId, since, upTo, filter, only } = question;

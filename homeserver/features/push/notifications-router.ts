@@ -3,12 +3,12 @@ import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { methods, MatrixError } from '../../base/errors.ts';
 import type { Notifications } from './notifications.ts';
-import type { Rooms } from '../../engine/rooms/rooms.ts';
+import type { RoomReader } from '../../engine/rooms/room-reader.ts';
 import type { ClientEvents } from '../../engine/client/client-events.ts';
 import { queryNumber, queryText, requesterOf } from '../../base/parse.ts';
 
 export interface NotificationsRouterOptions {
-  readonly rooms: Rooms;
+  readonly rooms: RoomReader;
   readonly notifications: Notifications;
   readonly clientEvents: ClientEvents;
   readonly requireSession: RequestHandler;

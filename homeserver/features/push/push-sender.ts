@@ -8,7 +8,8 @@ import type { Logger } from 'pino';
 import { z } from 'zod';
 import { isJsonObject, member, parseStrict } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
-import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
+import type { RoomReader } from '../../engine/rooms/room-reader.ts';
+import type { StoredEvent } from '../../engine/rooms/rooms.ts';
 import type { Notice, Notifications } from './notifications.ts';
 import type { Pusher, Pushers } from './pushers.ts';
 import { unexpected } from '../../base/log.ts';
@@ -17,7 +18,7 @@ import { unexpected } from '../../base/log.ts';
 export type Post = (url: string, body: JsonObject) => Promise<{ readonly status: number; readonly body: string }>;
 
 export interface PushSenderOptions {
-  readonly rooms: Rooms;
+  readonly rooms: RoomReader;
   readonly pushers: Pushers;
   readonly notifications: Notifications;
   readonly post: Post;

@@ -4,7 +4,7 @@ import { isUserId } from '../../../federation/identifiers.ts';
 import { isJsonObject } from '../../../federation/json.ts';
 import { serverOf } from '../../../federation/event.ts';
 import type { Edus } from '../../engine/federation/edus.ts';
-import type { Rooms } from '../../engine/rooms/rooms.ts';
+import type { RoomReader } from '../../engine/rooms/room-reader.ts';
 import type { Receipts } from './receipts.ts';
 
 const receiptSchema = z.looseObject({
@@ -25,7 +25,7 @@ const MAX_ROOMS = 500;
 const MAX_USERS = 1_000;
 const roomSchema = z.object({ 'm.read': z.custom<object>(isJsonObject).optional() });
 
-export function receiptsFromServers(edus: Edus, rooms: Rooms, receipts: Receipts): void {
+export function receiptsFromServers(edus: Edus, rooms: RoomReader, receipts: Receipts): void {
   edus.on('m.receipt', async (origin, content) => {
     for (const [roomId, room] of Object.entries(content).slice(0, MAX_ROOMS)) {
       const parsed = roomSchema.safeParse(room);

@@ -10,7 +10,7 @@ import type { Database } from '../../database/database.ts';
 import { MatrixError } from '../../base/errors.ts';
 import { THREAD_RECEIPTS } from '../../base/limits.ts';
 import type { Sender } from '../../engine/rooms/ports.ts';
-import type { Rooms } from '../../engine/rooms/rooms.ts';
+import type { RoomReader } from '../../engine/rooms/room-reader.ts';
 import type { Notifier } from '../../engine/stream/notifier.ts';
 import { Newest } from '../../engine/stream/newest.ts';
 import type { Positions } from '../../engine/stream/positions.ts';
@@ -32,7 +32,7 @@ export interface Receipt {
 export interface ReceiptsOptions {
   readonly serverName: string;
   readonly db: Database;
-  readonly rooms: Rooms;
+  readonly rooms: RoomReader;
   readonly positions: Positions;
   readonly notifier: Notifier;
   readonly sender: Sender;

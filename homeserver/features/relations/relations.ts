@@ -3,7 +3,8 @@ import { member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import type { Database } from '../../database/database.ts';
 import { MatrixError } from '../../base/errors.ts';
-import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
+import type { RoomViews } from '../../engine/rooms/room-views.ts';
+import type { StoredEvent } from '../../engine/rooms/rooms.ts';
 import { besidePlace, readPlace, readToken, tokenBefore, tokenOf } from '../../engine/stream/tokens.ts';
 import type { Place } from '../../engine/stream/tokens.ts';
 import { relationOf } from '../../engine/rooms/relation-of.ts';
@@ -40,9 +41,9 @@ const COUNTS = 'NOT e.rejected AND NOT e.soft_failed AND NOT e.outlier AND e.red
 
 export class Relations {
   readonly #db: Database;
-  readonly #rooms: Rooms;
+  readonly #rooms: RoomViews;
 
-  constructor(db: Database, rooms: Rooms) {
+  constructor(db: Database, rooms: RoomViews) {
     this.#db = db;
     this.#rooms = rooms;
   }

@@ -3,14 +3,14 @@ import type { JsonObject } from '../../../federation/json.ts';
 import type { Database } from '../../database/database.ts';
 import { MatrixError, tooMuchKept } from '../../base/errors.ts';
 import { THREAD_SUBSCRIPTIONS } from '../../base/limits.ts';
-import type { Rooms } from '../../engine/rooms/rooms.ts';
+import type { RoomViews } from '../../engine/rooms/room-views.ts';
 import type { Notifier } from '../../engine/stream/notifier.ts';
 import type { Positions } from '../../engine/stream/positions.ts';
 import { relationOf } from '../../engine/rooms/relation-of.ts';
 
 export interface ThreadSubscriptionsOptions {
   readonly db: Database;
-  readonly rooms: Rooms;
+  readonly rooms: RoomViews;
   readonly positions: Positions;
   readonly notifier: Notifier;
 }

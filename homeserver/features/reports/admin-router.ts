@@ -9,13 +9,13 @@ import type { Request, RequestHandler, Router } from 'express';
 import type { JsonObject } from '../../../federation/json.ts';
 import { methods, MatrixError } from '../../base/errors.ts';
 import type { Report, Reports } from './reports.ts';
-import type { Rooms } from '../../engine/rooms/rooms.ts';
+import type { RoomReader } from '../../engine/rooms/room-reader.ts';
 import { parameter, queryNumber, queryText, requesterOf } from '../../base/parse.ts';
 import type { ShowFor } from '../../engine/client/show.ts';
 
 export interface ReportAdminRouterOptions {
   readonly reports: Reports;
-  readonly rooms: Rooms;
+  readonly rooms: RoomReader;
   readonly showFor: ShowFor;
   readonly requireSession: RequestHandler;
 }

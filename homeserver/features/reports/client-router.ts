@@ -5,12 +5,12 @@ import { z } from 'zod';
 import { isUserId } from '../../../federation/identifiers.ts';
 import { methods, MatrixError } from '../../base/errors.ts';
 import type { Reports } from './reports.ts';
-import type { Rooms } from '../../engine/rooms/rooms.ts';
+import type { RoomViews } from '../../engine/rooms/room-views.ts';
 import { parameter, parseBody, requesterOf } from '../../base/parse.ts';
 
 export interface ReportRouterOptions {
   readonly reports: Reports;
-  readonly rooms: Rooms;
+  readonly rooms: RoomViews;
   readonly userExists: (userId: string) => Promise<boolean>;
   readonly requireSession: RequestHandler;
 }

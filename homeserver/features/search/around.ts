@@ -1,5 +1,6 @@
 /** The events around one, as a user may see them. */
-import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
+import type { RoomViews } from '../../engine/rooms/room-views.ts';
+import type { StoredEvent } from '../../engine/rooms/rooms.ts';
 import { placeAfter, placeBefore, tokenOf } from '../../engine/stream/tokens.ts';
 
 export interface Around {
@@ -15,7 +16,7 @@ export interface Around {
 
 /** @param query how many events are wanted on either side, and which */
 export async function around(
-  rooms: Rooms,
+  rooms: RoomViews,
   event: StoredEvent,
   userId: string,
   query: {

@@ -5,7 +5,8 @@ import { z } from 'zod';
 import { member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import { methods, unlessInvisible } from '../../base/errors.ts';
-import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
+import type { RoomViews } from '../../engine/rooms/room-views.ts';
+import type { StoredEvent } from '../../engine/rooms/rooms.ts';
 import { around } from './around.ts';
 import { criteriaSchema } from './search.ts';
 import type { Criteria, Found, Match, Search } from './search.ts';
@@ -14,7 +15,7 @@ import type { ShowFor } from '../../engine/client/show.ts';
 import type { Bundles } from '../../engine/client/client-events.ts';
 
 export interface SearchRouterOptions {
-  readonly rooms: Rooms;
+  readonly rooms: RoomViews;
   readonly relations: Bundles;
   readonly search: Search;
   readonly showFor: ShowFor;

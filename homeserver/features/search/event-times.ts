@@ -4,7 +4,7 @@ import type { FederationClient } from '../../../federation/client.ts';
 import type { Database } from '../../database/database.ts';
 import { MatrixError } from '../../base/errors.ts';
 import { askServer } from '../../engine/federation/ask.ts';
-import type { Rooms } from '../../engine/rooms/rooms.ts';
+import type { RoomViews } from '../../engine/rooms/room-views.ts';
 
 export interface EventAt {
   readonly eventId: string;
@@ -14,7 +14,7 @@ export interface EventAt {
 
 export interface EventTimesOptions {
   readonly db: Database;
-  readonly rooms: Rooms;
+  readonly rooms: RoomViews;
   readonly client: FederationClient;
   readonly serverName: string;
 }

@@ -5,7 +5,8 @@ import { eventFilterSchema, passing } from '../../engine/client/event-filter.ts'
 import type { EventFilter } from '../../engine/client/event-filter.ts';
 import type { Database } from '../../database/database.ts';
 import { MatrixError } from '../../base/errors.ts';
-import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
+import type { RoomViews } from '../../engine/rooms/room-views.ts';
+import type { StoredEvent } from '../../engine/rooms/rooms.ts';
 import type { Related } from '../../engine/client/event-filter.ts';
 
 export const KEYS = ['content.body', 'content.name', 'content.topic'] as const;
@@ -56,10 +57,10 @@ const MAX_PREDECESSORS = 10;
 
 export class Search {
   readonly #db: Database;
-  readonly #rooms: Rooms;
+  readonly #rooms: RoomViews;
   readonly #relations: Related;
 
-  constructor(db: Database, rooms: Rooms, relations: Related) {
+  constructor(db: Database, rooms: RoomViews, relations: Related) {
     this.#db = db;
     this.#rooms = rooms;
     this.#relations = relations;

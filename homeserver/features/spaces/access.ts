@@ -1,6 +1,6 @@
 /** Who may know of a room: those who could enter it or read it. */
 import type { Database } from '../../database/database.ts';
-import type { Rooms } from '../../engine/rooms/rooms.ts';
+import type { RoomReader } from '../../engine/rooms/room-reader.ts';
 import type { RoomSummary } from '../../engine/rooms/summary.ts';
 
 type Openness = Pick<RoomSummary, 'join_rule' | 'world_readable' | 'allowed_room_ids'>;
@@ -11,7 +11,7 @@ function isOpen({ join_rule: rule, world_readable: readable }: Openness): boolea
 }
 
 /** Whether a local user may know of a room, of this server or another. */
-export async function openToUser(rooms: Rooms, userId: string, roomId: string, room: Openness): Promise<boolean> {
+export async function openToUser(rooms: RoomReader, userId: string, roomId: string, room: Openness): Promise<boolean> {
   if (isOpen(room)) return true;
   const membership = await rooms.membership(roomId, userId);
   if (membership === 'join' || membership === 'invite') return true;

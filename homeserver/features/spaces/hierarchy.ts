@@ -7,7 +7,7 @@ import { member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import type { Database } from '../../database/database.ts';
 import { MatrixError } from '../../base/errors.ts';
-import type { Rooms } from '../../engine/rooms/rooms.ts';
+import type { RoomReader } from '../../engine/rooms/room-reader.ts';
 import { openToServer, openToUser } from './access.ts';
 import { childrenOf } from './children.ts';
 import type { Child } from './children.ts';
@@ -27,7 +27,7 @@ export interface HierarchyQuery {
 
 export interface HierarchyOptions {
   readonly db: Database;
-  readonly rooms: Rooms;
+  readonly rooms: RoomReader;
   readonly serverName: string;
   readonly remote: RemoteSpaces;
 }

@@ -3,13 +3,13 @@ import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { z } from 'zod';
 import { methods, MatrixError } from '../../base/errors.ts';
-import type { Rooms } from '../../engine/rooms/rooms.ts';
+import type { RoomReader } from '../../engine/rooms/room-reader.ts';
 import type { Typing } from './typing.ts';
 import { parameter, parseBody, requesterOf } from '../../base/parse.ts';
 
 export interface TypingRouterOptions {
   readonly typing: Typing;
-  readonly rooms: Rooms;
+  readonly rooms: RoomReader;
   readonly requireSession: RequestHandler;
 }
 
