@@ -14,13 +14,13 @@ import type { IncompleteRoom, IncompleteRooms } from './incomplete-rooms.ts';
 import type { Invitations } from './invitations.ts';
 import type { Members } from './members.ts';
 import type { Positions } from '../stream/positions.ts';
+import type { Judge } from './judge.ts';
 import type { Outliers } from './outliers.ts';
 import type { Room, RoomTable } from './room.ts';
 import { differences } from './state-changes.ts';
 import type { StateChanges } from './state-changes.ts';
-import type { StateStore } from './state-store.ts';
-import type { Judge } from './judge.ts';
 import type { StateIndex } from './state-index.ts';
+import type { StateStore } from './state-store.ts';
 
 export interface AdoptedJoin {
   readonly roomId: string;

@@ -17,15 +17,15 @@ import type { EventStore, StoredEvent } from './event-store.ts';
 import type { Extremities } from './extremities.ts';
 import type { ForkBudget } from './fork-budget.ts';
 import type { History } from './history.ts';
-import type { IncompleteRooms } from './incomplete-rooms.ts';
 import type { InTurn } from './in-turn.ts';
+import type { IncompleteRooms } from './incomplete-rooms.ts';
+import type { Judge } from './judge.ts';
 import type { LocalEvents } from './local-events.ts';
 import type { Members } from './members.ts';
 import { authoriser } from './restricted.ts';
 import type { Room } from './room.ts';
-import { strippedState } from './stripped-state.ts';
-import type { Judge } from './judge.ts';
 import type { StateResolver } from './state-resolver.ts';
+import { strippedState } from './stripped-state.ts';
 import type { Timeline } from './timeline.ts';
 
 export interface HandshakesDeps {

@@ -9,14 +9,14 @@ import { HASHES_ASIDE } from '../../../federation/wire-form.ts';
 import { MatrixError } from '../../base/errors.ts';
 import type { Database } from '../../database/database.ts';
 import { CALL_MEMBER } from '../../base/names.ts';
-import { STICKY } from './sticky.ts';
 import { transactionScope } from './client-transactions.ts';
-import { checkOwner, vouched } from './owned-state.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import type { Judge } from './judge.ts';
+import { checkOwner, vouched } from './owned-state.ts';
 import type { LocalRights, RoomAct } from './ports.ts';
 import type { Room } from './room.ts';
 import type { StateResolver } from './state-resolver.ts';
+import { STICKY } from './sticky.ts';
 import type { Timeline } from './timeline.ts';
 
 /** What a user wants to send. */

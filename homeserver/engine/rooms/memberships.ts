@@ -4,20 +4,20 @@ import { member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import { MatrixError } from '../../base/errors.ts';
 import type { EventStore } from './event-store.ts';
-import type { IncompleteRooms } from './incomplete-rooms.ts';
 import type { InTurn } from './in-turn.ts';
+import type { IncompleteRooms } from './incomplete-rooms.ts';
 import type { Invitations } from './invitations.ts';
+import type { Judge } from './judge.ts';
 import type { LocalEvents, NewEvent } from './local-events.ts';
 import type { Members } from './members.ts';
 import type { MembershipsElsewhere } from './memberships-elsewhere.ts';
-import type { InvitePermissions, LocalRights, RemoteMemberships } from './ports.ts';
 import { namedByAccount } from './owned-state.ts';
+import type { InvitePermissions, LocalRights, RemoteMemberships } from './ports.ts';
 import { authoriser } from './restricted.ts';
 import { currentId } from './room.ts';
 import type { RoomTable } from './room.ts';
-import { strippedState } from './stripped-state.ts';
-import type { Judge } from './judge.ts';
 import type { StateResolver } from './state-resolver.ts';
+import { strippedState } from './stripped-state.ts';
 import type { Timeline } from './timeline.ts';
 
 export interface MembershipsDeps {

@@ -15,8 +15,8 @@ import type { LocalEvents, NewEvent, RoomEnd } from './local-events.ts';
 import type { Members } from './members.ts';
 import type { Sender } from './ports.ts';
 import type { Positions } from '../stream/positions.ts';
-import type { Room, RoomTable } from './room.ts';
 import type { Judge } from './judge.ts';
+import type { Room, RoomTable } from './room.ts';
 
 export interface MessageBatchesDeps {
   readonly db: Database;

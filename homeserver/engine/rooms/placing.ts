@@ -10,14 +10,14 @@ import type { EventStore } from './event-store.ts';
 import { MAX_ENDS } from './extremities.ts';
 import type { Extremities } from './extremities.ts';
 import type { ForkBudget } from './fork-budget.ts';
+import type { Judge, Verdict } from './judge.ts';
 import type { Outliers } from './outliers.ts';
 import type { Room } from './room.ts';
+import type { StateResolver } from './state-resolver.ts';
 import type { State, StateStore } from './state-store.ts';
 import type { StoredEvent } from './stored-event.ts';
 import { UnknownPlaceError } from './supply.ts';
 import type { GivenStates } from './supply.ts';
-import type { Judge, Verdict } from './judge.ts';
-import type { StateResolver } from './state-resolver.ts';
 import type { Timeline } from './timeline.ts';
 
 export interface PlacingDeps {
