@@ -1,9 +1,14 @@
 /** Names of rooms: aliases of this server, those of others as their servers know them, and who may change them. */
+import { DataTypes } from 'sequelize';
+import type { ModelStatic } from 'sequelize';
 import { isRoomAlias, serverOf } from '../../../federation/identifiers.ts';
 import { isJsonObject, member } from '../../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../../federation/json.ts';
 import { readLevel } from '../../../federation/power-levels.ts';
 import type { Database } from '../../database/database.ts';
+import { isUniqueViolation } from '../../database/errors.ts';
+import { defineModel } from '../../database/models.ts';
+import type { Row } from '../../database/models.ts';
 import { MatrixError } from '../../base/errors.ts';
 import type { Rooms } from '../../engine/rooms/rooms.ts';
 
@@ -22,15 +27,31 @@ export interface DirectoryOptions {
   readonly remoteAlias: (server: string, alias: string) => Promise<Resolved>;
 }
 
+interface AliasRow extends Row<AliasRow> {
+  alias: string;
+  roomId: string;
+  creator: string;
+  createdAt: number;
+}
+
+const aliasModel = defineModel<AliasRow>('room_aliases', {
+  alias: { type: DataTypes.TEXT, primaryKey: true },
+  roomId: DataTypes.TEXT,
+  creator: DataTypes.TEXT,
+  createdAt: DataTypes.BIGINT,
+});
+
 const MAX_ALT_ALIASES = 100;
 /** Each new one may be asked for at another server. */
 const MAX_ADDED = 20;
 
 export class Directory {
   readonly #options: DirectoryOptions;
+  readonly #aliases: ModelStatic<AliasRow>;
 
   constructor(options: DirectoryOptions) {
     this.#options = options;
+    this.#aliases = aliasModel(options.db);
   }
 
   /** The alias of this server with a local part. @throws MatrixError 400 M_INVALID_PARAM */
@@ -53,16 +74,15 @@ export class Directory {
    * @throws MatrixError 400 M_INVALID_PARAM for what is no alias of ours, 409 M_UNKNOWN when it is taken
    */
   async create(alias: string, roomId: string, userId: string): Promise<void> {
-    const { db, serverName } = this.#options;
+    const { serverName } = this.#options;
     if (!isRoomAlias(alias) || serverOf(alias) !== serverName) {
       throw new MatrixError(400, 'M_INVALID_PARAM', 'This is no alias that this server could give.');
     }
-    const rows = await db.query(
-      `INSERT INTO room_aliases (alias, room_id, creator, created_at) VALUES ($1, $2, $3, $4)
-       ON CONFLICT DO NOTHING RETURNING alias`,
-      [alias, roomId, userId, Date.now()],
-    );
-    if (rows.length === 0) throw new MatrixError(409, 'M_UNKNOWN', `The alias ${alias} is taken.`);
+    try {
+      await this.#aliases.create({ alias, roomId, creator: userId, createdAt: Date.now() });
+    } catch (error) {
+      throw isUniqueViolation(error) ? new MatrixError(409, 'M_UNKNOWN', `The alias ${alias} is taken.`) : error;
+    }
   }
 
   /** As `create`, for a user who has to be in the room. @throws MatrixError 403 */
@@ -81,18 +101,18 @@ export class Directory {
    * @throws MatrixError 404, 403
    */
   async remove(alias: string, userId: string, admin = false): Promise<void> {
-    const { db, rooms } = this.#options;
+    const { rooms } = this.#options;
     const found = await this.#find(alias);
     if (!found) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such alias here.');
-    const allowed = admin || found.creator === userId || (await this.mayList(found.room_id, userId));
+    const allowed = admin || found.creator === userId || (await this.mayList(found.roomId, userId));
     if (!allowed) throw new MatrixError(403, 'M_FORBIDDEN', 'You may not remove this alias.');
-    await db.query('DELETE FROM room_aliases WHERE alias = $1', [alias]);
+    await this.#aliases.destroy({ where: { alias } });
 
-    const event = await rooms.stateEvent(found.room_id, 'm.room.canonical_alias', '');
+    const event = await rooms.stateEvent(found.roomId, 'm.room.canonical_alias', '');
     const content = event && without(event.pdu.content, alias);
     if (!content) return;
     try {
-      await rooms.send(found.room_id, userId, { type: 'm.room.canonical_alias', stateKey: '', content });
+      await rooms.send(found.roomId, userId, { type: 'm.room.canonical_alias', stateKey: '', content });
     } catch (error) {
       // The alias is gone all the same; the room keeps a dead name until somebody with the level strikes it out.
       if (!(error instanceof MatrixError)) throw error;
@@ -118,23 +138,20 @@ export class Directory {
     const { rooms, serverName } = this.#options;
     const found = await this.#find(alias);
     if (!found) throw new MatrixError(404, 'M_NOT_FOUND', `There is no room with the alias ${alias}.`);
-    const servers = await rooms.joinedServers(found.room_id);
+    const servers = await rooms.joinedServers(found.roomId);
     servers.delete(serverName);
-    return { roomId: found.room_id, servers: [serverName, ...servers] };
+    return { roomId: found.roomId, servers: [serverName, ...servers] };
   }
 
   /** Aliases of this server for a room, oldest first. */
   async aliases(roomId: string): Promise<string[]> {
-    const rows = await this.#options.db.query<{ alias: string }>(
-      'SELECT alias FROM room_aliases WHERE room_id = $1 ORDER BY created_at, alias',
-      [roomId],
-    );
+    const rows = await this.#aliases.findAll({ where: { roomId }, order: ['createdAt', 'alias'] });
     return rows.map((row) => row.alias);
   }
 
   /** Lets the aliases of a room lead to the one that takes its place. */
   async move(from: string, to: string): Promise<void> {
-    await this.#options.db.query('UPDATE room_aliases SET room_id = $2 WHERE room_id = $1', [from, to]);
+    await this.#aliases.update({ roomId: to }, { where: { roomId: from } });
   }
 
   /**
@@ -187,12 +204,8 @@ export class Directory {
     return (await rooms.powerLevel(roomId, userId)) >= needed;
   }
 
-  async #find(alias: string): Promise<{ room_id: string; creator: string } | undefined> {
-    const [row] = await this.#options.db.query<{ room_id: string; creator: string }>(
-      'SELECT room_id, creator FROM room_aliases WHERE alias = $1',
-      [alias.replaceAll('\0', '')],
-    );
-    return row;
+  async #find(alias: string): Promise<AliasRow | undefined> {
+    return (await this.#aliases.findByPk(alias)) ?? undefined;
   }
 }
 
