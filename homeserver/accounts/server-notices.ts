@@ -9,6 +9,7 @@ import type { Database } from '../database/database.ts';
 import { MatrixError } from '../base/errors.ts';
 import type { Rooms } from '../engine/rooms/rooms.ts';
 import type { Accounts } from './accounts.ts';
+import { noticeRoomModel } from './tables.ts';
 
 export interface ServerNoticesOptions {
   readonly db: Database;
@@ -41,10 +42,10 @@ export class ServerNotices {
   }
 
   static async open(options: ServerNoticesOptions): Promise<ServerNotices> {
-    const rows = await options.db.query<{ room_id: string }>('SELECT room_id FROM server_notice_rooms');
+    const rows = await noticeRoomModel(options.db).findAll();
     return new ServerNotices(
       options,
-      rows.map((row) => row.room_id),
+      rows.map((row) => row.roomId),
     );
   }
 
@@ -91,11 +92,9 @@ export class ServerNotices {
   async #findOrMake(userId: string): Promise<string> {
     const { db, accounts, rooms, organisation } = this.#options;
     const localpart = accounts.localpart(userId) ?? '';
-    const [known] = await db.query<{ room_id: string }>(
-      'SELECT room_id FROM server_notice_rooms WHERE localpart = $1',
-      [localpart],
-    );
-    if (known) return known.room_id;
+    const noticeRooms = noticeRoomModel(db);
+    const known = await noticeRooms.findByPk(localpart);
+    if (known) return known.roomId;
     await accounts.makeOwn(WRITER, organisation);
     const roomId = await rooms.create(this.#writer, {
       name: organisation,
@@ -104,7 +103,7 @@ export class ServerNotices {
       // People read here; nobody else is let in.
       powerLevelContentOverride: { users_default: -10, events_default: 0, invite: 100 },
     });
-    await db.query('INSERT INTO server_notice_rooms (localpart, room_id) VALUES ($1, $2)', [localpart, roomId]);
+    await noticeRooms.create({ localpart, roomId });
     this.#roomIds.add(roomId);
     return roomId;
   }

@@ -121,3 +121,40 @@ export const oauthItemModel = defineModel<OauthItemRow>('oauth_items', {
   expiresAt: DataTypes.BIGINT,
   consumedAt: DataTypes.BIGINT,
 });
+
+/** The key of identity tokens. */
+export interface OauthKeyRow extends Row<OauthKeyRow> {
+  createdAt: number;
+  /** JSON. */
+  jwk: string;
+}
+
+export const oauthKeyModel = defineModel<OauthKeyRow>('oauth_keys', {
+  // Unique by use, not by the schema: Sequelize wants to know what makes a row.
+  createdAt: { type: DataTypes.BIGINT, primaryKey: true },
+  jwk: DataTypes.TEXT,
+});
+
+/** A token by which another service asks who somebody is; only its hash. */
+export interface OpenIdTokenRow extends Row<OpenIdTokenRow> {
+  hash: Buffer;
+  localpart: string;
+  expiresAt: number;
+}
+
+export const openIdTokenModel = defineModel<OpenIdTokenRow>('openid_tokens', {
+  hash: { type: DataTypes.BLOB, primaryKey: true },
+  localpart: DataTypes.TEXT,
+  expiresAt: DataTypes.BIGINT,
+});
+
+/** The room in which the server writes to somebody. */
+export interface NoticeRoomRow extends Row<NoticeRoomRow> {
+  localpart: string;
+  roomId: string;
+}
+
+export const noticeRoomModel = defineModel<NoticeRoomRow>('server_notice_rooms', {
+  localpart: { type: DataTypes.TEXT, primaryKey: true },
+  roomId: DataTypes.TEXT,
+});

@@ -15,6 +15,7 @@ import type { Database } from '../../database/database.ts';
 import type { Accounts } from '../accounts.ts';
 import { chooseLanguage } from '../pages.ts';
 import type { Sessions } from '../sessions.ts';
+import { oauthKeyModel } from '../tables.ts';
 import { wrongAddress } from './client-metadata.ts';
 import { codeConfirmPage, codePage, connectedPage, failedPage, INTERACTION_PATH } from './pages.ts';
 import type { Page } from './pages.ts';
@@ -161,7 +162,8 @@ function show(context: KoaContextWithOIDC, { html, policy }: Page): void {
 
 /** The key of identity tokens, which say who has logged in; made at the first start. */
 async function signingKey(db: Database): Promise<JWK> {
-  const [row] = await db.query<{ jwk: string }>('SELECT jwk FROM oauth_keys ORDER BY created_at LIMIT 1');
+  const keys = oauthKeyModel(db);
+  const row = await keys.findOne({ order: ['createdAt'] });
   if (row) return storedKey.parse(parseStrict(row.jwk));
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const jwk = {
@@ -170,6 +172,6 @@ async function signingKey(db: Database): Promise<JWK> {
     alg: 'ES256',
     use: 'sig',
   };
-  await db.query('INSERT INTO oauth_keys (created_at, jwk) VALUES ($1, $2)', [Date.now(), JSON.stringify(jwk)]);
+  await keys.create({ createdAt: Date.now(), jwk: JSON.stringify(jwk) });
   return storedKey.parse(jwk);
 }
