@@ -362,4 +362,3 @@ export const serverFrameSchema = z.union([
   z.object({ id: z.number().int(), error: protocolErrorSchema }),
   z.object({ seq: z.number().int().min(1), notification: z.string(), data: z.unknown() }),
 ]);
-export type ServerFrame = z.infer<typeof serverFrameSchema>;

@@ -94,7 +94,7 @@ describe('The chat', () => {
   it('counts what came while the connection was lost, and nothing twice', async () => {
     chat.seen(['$2', '$3']);
     const told = jasmine.createSpy();
-    chat.onNew(told);
+    chat.newMessages.subscribe(told);
     request.and.resolveTo({ messages: [message('$1'), message('$2'), message('$3'), message('$4'), message('$5')] });
     await chat.open(ROOM);
     expect([...chat.unseen()]).toEqual(['$4', '$5']);

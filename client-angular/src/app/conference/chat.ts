@@ -3,6 +3,7 @@
  * stand in the order of the own homeserver; times are of foreign clocks and order nothing.
  */
 import { computed, inject, Injectable, signal } from '@angular/core';
+import { Subject } from 'rxjs';
 import {
   CHAT_MAX_LENGTH,
   type ChatMessage,
@@ -55,13 +56,9 @@ export class Chat {
   #news = new Map<string, ChatMessage | undefined>();
   /** Counts the openings: an answer to an older one is dropped. */
   #round = 0;
-  readonly #listeners = new Set<(messages: readonly ChatMessage[]) => void>();
-
-  /** Tells of messages of others that are new to the person, once each. */
-  onNew(listener: (messages: readonly ChatMessage[]) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
+  readonly #newMessages = new Subject<readonly ChatMessage[]>();
+  /** Messages of others that are new to the person, once each. */
+  readonly newMessages = this.#newMessages.asObservable();
 
   /** Begins with the newest page of this room, also after a time in which notifications were missed. */
   async open(roomId: string): Promise<void> {
@@ -240,7 +237,7 @@ export class Chat {
   #tell(messages: readonly ChatMessage[]): void {
     if (messages.length === 0) return;
     this.#unseen.update((unseen) => new Set([...unseen, ...messages.map(({ eventId }) => eventId)]));
-    for (const listener of [...this.#listeners]) listener(messages);
+    this.#newMessages.next(messages);
   }
 
   /** Remembers the last message before which none is unseen. */

@@ -3,14 +3,9 @@
  * everything back by itself when the homeserver, the SFU or the line was away.
  */
 import { computed, effect, inject, Injectable, signal, untracked } from '@angular/core';
+import { Subject } from 'rxjs';
 import type { Source } from '../../../../protocol/media.ts';
-import type {
-  MediaOpened,
-  NotificationData,
-  NotificationName,
-  Params,
-  Participant,
-} from '../../../../protocol/session.ts';
+import type { MediaOpened, Notification, NotificationData, Params, Participant } from '../../../../protocol/session.ts';
 import { LOCAL_KINDS, type LocalKind, LocalMedia } from '../media/local-media.ts';
 import { MediaEngine } from '../media/media-engine.ts';
 import { MediaLine } from '../media/media-line.ts';
@@ -72,17 +67,11 @@ export class ConferenceClient {
   readonly #slept = signal<Slept | undefined>(undefined);
   /** What the person is asked after this computer was asleep. */
   readonly slept = this.#slept.asReadonly();
-  readonly #events = new Set<(event: ConferenceEvent) => void>();
+  readonly #events = new Subject<ConferenceEvent>();
+  readonly events = this.#events.asObservable();
   /** The connection to the own homeserver is lost while in the conference. */
   readonly disconnected = computed(() => this.#phase().name === 'in' && this.#session.state() !== 'open');
-  readonly #engine = new MediaEngine((method, params) => this.#session.request(method, params), {
-    onRemoteMedia: (media) => {
-      this.#store.remoteMedia.set(media);
-      for (const { track } of media.values()) if (track.kind === 'audio') noteFirstSound(track);
-    },
-    onBroken: () => void this.#openMedia(),
-    onProgress: (transports) => this.#line.report(transports),
-  });
+  readonly #engine = new MediaEngine((method, params) => this.#session.request(method, params));
   #tiles: readonly VisibleTile[] = [];
   #watchTimer: ReturnType<typeof setTimeout> | undefined;
   /** Aborted when the stay in a meeting ends: what was asked in it has no meaning any more. */
@@ -91,10 +80,14 @@ export class ConferenceClient {
   #media = new AbortController();
 
   constructor() {
-    this.#session.listen({
-      onNewSession: () => void this.#rejoin(),
-      onNotification: (name, data) => this.#onNotification(name, data),
+    this.#session.newSessions.subscribe(() => void this.#rejoin());
+    this.#session.notifications.subscribe((notification) => this.#onNotification(notification));
+    this.#engine.remoteMedia.subscribe((media) => {
+      this.#store.remoteMedia.set(media);
+      for (const { track } of media.values()) if (track.kind === 'audio') noteFirstSound(track);
     });
+    this.#engine.broken.subscribe(() => void this.#openMedia());
+    this.#engine.progress.subscribe((transports) => this.#line.report(transports));
     effect(() => {
       if (this.#session.state() === 'refused' && untracked(this.#phase).name === 'in') this.#end('signed-out');
     });
@@ -121,11 +114,6 @@ export class ConferenceClient {
       const participants = this.#store.participants();
       if (this.#phase().name === 'in' && participants.length > 0) this.#planWatch();
     });
-  }
-
-  onEvent(listener: (event: ConferenceEvent) => void): () => void {
-    this.#events.add(listener);
-    return () => this.#events.delete(listener);
   }
 
   /** Enters. Call it at the click, before the conference's screen is there: the two load side by side. */
@@ -217,32 +205,43 @@ export class ConferenceClient {
     this.#engine.setTrack(source, track).catch(() => undefined);
   }
 
-  #onNotification<N extends NotificationName>(name: N, data: NotificationData<N>): void {
+  #onNotification(notification: Notification): void {
     if (this.#phase().name !== 'in') return;
-    this.#announce(name, data);
+    const { name, data } = notification;
+    // Before the store forgets who has left.
+    if (name === 'participant.joined') this.#events.next({ kind: 'joined', person: data });
+    if (name === 'participant.left') {
+      const person = this.#store.participant(data.participantId);
+      if (person) this.#events.next({ kind: 'left', person });
+    }
     this.#store.apply(name, data);
-    this.#handlers[name]?.(data);
-  }
-
-  readonly #handlers: { [N in NotificationName]?: (data: NotificationData<N>) => void } = {
-    'consumer.added': (data) => void this.#engine.added(data, this.#store.comesByLink(data.participantId)),
-    'consumer.removed': ({ consumerId }) => this.#engine.removed(consumerId),
-    'consumer.layers': ({ consumerId, layers }) => this.#engine.layers(consumerId, layers === null),
-    'media.restart': () => void this.#openMedia(),
-    'chat.message': (message) => this.#chat.received(message),
-    'chat.changed': (message) => this.#chat.changed(message),
-    'chat.removed': (message) => this.#chat.removed(message),
-    'conference.ended': ({ reason }) => this.#end(reason),
-  };
-
-  #announce<N extends NotificationName>(name: N, data: NotificationData<N>): void {
-    if (name === 'participant.joined') {
-      const person = data as NotificationData<'participant.joined'>;
-      for (const listener of this.#events) listener({ kind: 'joined', person });
-    } else if (name === 'participant.left') {
-      const { participantId } = data as NotificationData<'participant.left'>;
-      const person = this.#store.participant(participantId);
-      if (person) for (const listener of this.#events) listener({ kind: 'left', person });
+    switch (name) {
+      case 'consumer.added':
+        void this.#engine.added(data, this.#store.comesByLink(data.participantId));
+        break;
+      case 'consumer.removed':
+        this.#engine.removed(data.consumerId);
+        break;
+      case 'consumer.layers':
+        this.#engine.layers(data.consumerId, data.layers === null);
+        break;
+      case 'media.restart':
+        void this.#openMedia();
+        break;
+      case 'chat.message':
+        this.#chat.received(data);
+        break;
+      case 'chat.changed':
+        this.#chat.changed(data);
+        break;
+      case 'chat.removed':
+        this.#chat.removed(data);
+        break;
+      case 'conference.ended':
+        this.#end(data.reason);
+        break;
+      default:
+      // Of the store's concern, or of another screen's.
     }
   }
 

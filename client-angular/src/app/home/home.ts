@@ -10,8 +10,10 @@ import {
   Injector,
   signal,
 } from '@angular/core';
+import { takeUntilDestroyed } from '@angular/core/rxjs-interop';
 import { MatButton } from '@angular/material/button';
 import { Router } from '@angular/router';
+import { merge } from 'rxjs';
 import type { Meeting } from '../../../../protocol/client-api.ts';
 import { Api } from '../core/api.ts';
 import { Auth } from '../core/auth.ts';
@@ -63,14 +65,10 @@ export class Home {
 
   constructor() {
     this.#session.start();
-    const stop = this.#session.listen({
-      // A new session may have missed a change.
-      onNewSession: () => void this.load(),
-      onNotification: (name) => {
-        if (name === 'meetings.changed') void this.load();
-      },
-    });
-    this.#destroyed.onDestroy(stop);
+    // A new session may have missed a change.
+    merge(this.#session.newSessions, this.#session.on('meetings.changed'))
+      .pipe(takeUntilDestroyed())
+      .subscribe(() => void this.load());
     void this.load();
   }
 

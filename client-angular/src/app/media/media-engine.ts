@@ -3,6 +3,7 @@
  * Knows the session only by the requests it makes; knows nothing of the screen.
  */
 import type { types } from 'mediasoup-client';
+import { Subject } from 'rxjs';
 import {
   KIND_OF_SOURCE,
   rtpCapabilitiesSchema,
@@ -37,15 +38,6 @@ export interface RemoteMedia {
   weak: boolean;
 }
 
-export interface EngineListener {
-  /** What is received has changed. */
-  onRemoteMedia(media: ReadonlyMap<string, RemoteMedia>): void;
-  /** A transport can not be repaired: media must be opened anew. */
-  onBroken(): void;
-  /** What all transports are at, when one of them has changed. */
-  onProgress(transports: readonly TransportProgress[]): void;
-}
-
 interface Open {
   device: types.Device;
   send: types.Transport;
@@ -61,7 +53,15 @@ export function mediaKey(participantId: string, source: Source): string {
 
 export class MediaEngine {
   readonly #request: Requester;
-  readonly #listener: EngineListener;
+  readonly #remoteMedia = new Subject<ReadonlyMap<string, RemoteMedia>>();
+  /** All that is received, when it has changed. */
+  readonly remoteMedia = this.#remoteMedia.asObservable();
+  readonly #broken = new Subject<void>();
+  /** A transport can not be repaired: media must be opened anew. */
+  readonly broken = this.#broken.asObservable();
+  readonly #progress = new Subject<readonly TransportProgress[]>();
+  /** What all transports are at, when one of them has changed. */
+  readonly progress = this.#progress.asObservable();
   #open: Open | undefined;
   readonly #producers = new Map<Source, types.Producer>();
   readonly #streamIds = new StreamIds();
@@ -74,9 +74,8 @@ export class MediaEngine {
   /** Publishing and muting of one source happen one after the other. */
   readonly #turns = new Map<Source, Promise<void>>();
 
-  constructor(request: Requester, listener: EngineListener) {
+  constructor(request: Requester) {
     this.#request = request;
-    this.#listener = listener;
   }
 
   /** What `conference.join` needs to keep the transports after a restart of the homeserver. */
@@ -315,7 +314,7 @@ export class MediaEngine {
   }
 
   #changed(): void {
-    this.#listener.onRemoteMedia(new Map([...this.#consumers].map(([key, { media }]) => [key, media])));
+    this.#remoteMedia.next(new Map([...this.#consumers].map(([key, { media }]) => [key, media])));
   }
 
   // ---- transports ----
@@ -327,7 +326,7 @@ export class MediaEngine {
       if (this.#open !== open || transport.closed || transport.connectionState === 'connected') return;
       restarts += 1;
       if (restarts > MAX_ICE_RESTARTS) {
-        this.#listener.onBroken();
+        this.#broken.next();
         return;
       }
       try {
@@ -336,7 +335,7 @@ export class MediaEngine {
         await transport.restartIce({ iceParameters });
         timer = setTimeout(() => void repair(), HEAL_MS * 2);
       } catch {
-        if (this.#open === open) this.#listener.onBroken();
+        if (this.#open === open) this.#broken.next();
       }
     };
     const report = (): void => {
@@ -345,7 +344,7 @@ export class MediaEngine {
         const { connectionState } = each;
         return connectionState === 'new' && open.begun.has(each) ? 'connecting' : connectionState;
       });
-      this.#listener.onProgress(progress);
+      this.#progress.next(progress);
     };
     transport.on('connect', ({ dtlsParameters }, done, failed) => {
       open.begun.add(transport);

@@ -1,3 +1,4 @@
+import { skip } from 'rxjs';
 import type { NotificationName } from '../../../../protocol/session.ts';
 import { type ConnectionOptions, type ConnectionState, SessionConnection, type Socket } from './connection.ts';
 import { SessionError } from './session-error.ts';
@@ -99,11 +100,11 @@ describe('The session connection', () => {
         tokens.push(refused);
         return Promise.resolve(token);
       },
-      onState: (state) => states.push(state),
-      onNewSession: ({ sessionId }) => sessions.push(sessionId),
-      onNotification: (name) => heard.push(name),
     };
     connection = new SessionConnection(options);
+    connection.states.pipe(skip(1)).subscribe((state) => states.push(state));
+    connection.newSessions.subscribe(({ sessionId }) => sessions.push(sessionId));
+    connection.notifications.subscribe(({ name }) => heard.push(name));
   });
 
   afterEach(() => connection.close());

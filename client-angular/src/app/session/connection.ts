@@ -2,15 +2,16 @@
  * The client's end of the session protocol (docs/protocol.md): requests with answers, ordered notifications,
  * liveness, and coming back after a drop without losing the place. Knows nothing of media or of the screen.
  */
+import { BehaviorSubject, Subject } from 'rxjs';
+import { type Failure, RpcClient } from '../../../../protocol/rpc.ts';
 import {
   type Method,
-  type NotificationData,
-  type NotificationName,
+  type Notification,
   notifications,
   type Params,
+  type ProtocolError,
   requests,
   type Result,
-  type ServerFrame,
   serverFrameSchema,
   SESSION_VERSION,
 } from '../../../../protocol/session.ts';
@@ -40,46 +41,46 @@ export interface ConnectionOptions {
   open(): Socket;
   /** A token that is good now; `refused` is one that the server did not take. Undefined: log in again. */
   accessToken(refused?: string): Promise<string | undefined>;
-  onState(state: ConnectionState): void;
-  /** A session was made that knows nothing of the one before: join again. Also called for the very first one. */
-  onNewSession(hello: Result<'hello'>): void;
-  onNotification<N extends NotificationName>(name: N, data: NotificationData<N>): void;
-}
-
-interface Pending {
-  method: Method;
-  frame: string;
-  resolve(result: unknown): void;
-  reject(error: Error): void;
 }
 
 export class SessionConnection {
   readonly #options: ConnectionOptions;
-  #state: ConnectionState = 'idle';
+  readonly #state = new BehaviorSubject<ConnectionState>('idle');
+  readonly #newSessions = new Subject<Result<'hello'>>();
+  readonly #notifications = new Subject<Notification>();
+  /** The state now, and each other one. */
+  readonly states = this.#state.asObservable();
+  /** A session was made that knows nothing of the one before: join again. Also told for the very first one. */
+  readonly newSessions = this.#newSessions.asObservable();
+  readonly notifications = this.#notifications.asObservable();
+  /** Requests wait in it for the connection, and are sent again when a session is resumed. */
+  readonly #rpc = new RpcClient({
+    requests,
+    notifications,
+    frame: serverFrameSchema,
+    send: (frame, method) => this.#send(frame, method),
+    error: sessionError,
+    onNotification: (notification) => this.#notifications.next(notification),
+  });
   #socket: Socket | undefined;
   #sessionId: string | undefined;
-  #lastSeq = 0;
-  #nextId = 1;
   #attempt = 0;
   #token: string | undefined;
   #tokenRefused = false;
-  #helloId = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #silence: ReturnType<typeof setTimeout> | undefined;
-  /** Requests without an answer: sent, or waiting for the connection. */
-  readonly #pending = new Map<number, Pending>();
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
   }
 
   get state(): ConnectionState {
-    return this.#state;
+    return this.#state.value;
   }
 
   /** Connects, and stays connected until `close`. */
   start(): void {
-    if (this.#state === 'idle' || this.#state === 'refused') {
+    if (this.state === 'idle' || this.state === 'refused') {
       this.#setState('connecting');
       void this.#connect();
     }
@@ -87,7 +88,7 @@ export class SessionConnection {
 
   /** The network is said to be back: no reason to wait for the next attempt. */
   hurry(): void {
-    if (this.#state !== 'lost' || this.#socket) return;
+    if (this.state !== 'lost' || this.#socket) return;
     clearTimeout(this.#timer);
     this.#attempt = 0;
     void this.#connect();
@@ -99,24 +100,10 @@ export class SessionConnection {
    * @throws SessionError when it was refused, or `connection-lost` when the session ended before the answer
    */
   request<M extends Exclude<Method, 'hello'>>(method: M, params: Params<M>): Promise<Result<M>> {
-    if (this.#state === 'idle' || this.#state === 'refused') {
+    if (this.state === 'idle' || this.state === 'refused') {
       return Promise.reject(new SessionError('connection-lost', 'There is no session.'));
     }
-    const id = this.#nextId++;
-    const frame = JSON.stringify({ id, method, params });
-    return new Promise<Result<M>>((resolve, reject) => {
-      this.#pending.set(id, {
-        method,
-        frame,
-        resolve: (result) => {
-          const parsed = requests[method].result.safeParse(result);
-          if (parsed.success) resolve(parsed.data as Result<M>);
-          else reject(new SessionError('unexpected-answer', `${method}: ${parsed.error.message}`));
-        },
-        reject,
-      });
-      if (this.#state === 'open') this.#socket?.send(frame);
-    });
+    return this.#rpc.request(method, params);
   }
 
   /** Ends the session here. The server notices the closed connection and keeps the place for its grace period. */
@@ -127,7 +114,7 @@ export class SessionConnection {
     this.#socket = undefined;
     this.#sessionId = undefined;
     socket?.close(1000);
-    this.#failPending(() => true);
+    this.#rpc.fail();
     this.#setState('idle');
   }
 
@@ -140,7 +127,7 @@ export class SessionConnection {
       this.#retry();
       return;
     }
-    if (this.#state === 'idle' || this.#socket) return;
+    if (this.state === 'idle' || this.#socket) return;
     if (token === undefined) {
       this.#refuse();
       return;
@@ -150,14 +137,19 @@ export class SessionConnection {
     this.#socket = socket;
     this.#timer = setTimeout(() => this.#drop(socket), HELLO_MS);
     socket.onopen = () => {
-      this.#helloId = this.#nextId++;
       const resume =
-        this.#sessionId === undefined ? {} : { resume: { sessionId: this.#sessionId, lastSeq: this.#lastSeq } };
-      const params = { version: SESSION_VERSION, accessToken: token, ...resume };
-      socket.send(JSON.stringify({ id: this.#helloId, method: 'hello', params }));
+        this.#sessionId === undefined ? {} : { resume: { sessionId: this.#sessionId, lastSeq: this.#rpc.lastSeq } };
+      this.#rpc.call(
+        'hello',
+        { version: SESSION_VERSION, accessToken: token, ...resume },
+        (hello) => this.#onHello(hello),
+        (error) => this.#onRefusedHello(error),
+      );
     };
-    socket.onmessage = (event: MessageEvent<unknown>) => {
-      if (socket === this.#socket) this.#onFrame(event.data);
+    socket.onmessage = ({ data }: MessageEvent<unknown>) => {
+      if (socket !== this.#socket) return;
+      this.#heard();
+      if (typeof data === 'string') this.#rpc.receive(data);
     };
     socket.onclose = () => this.#drop(socket);
   }
@@ -168,11 +160,13 @@ export class SessionConnection {
     clearTimeout(this.#timer);
     clearTimeout(this.#silence);
     socket.close();
-    if (this.#state === 'open') {
+    this.#rpc.fail((method) => method === 'hello');
+    this.#rpc.lineLost();
+    if (this.state === 'open') {
       this.#attempt = 0;
       this.#setState('lost');
     }
-    if (this.#state === 'lost' || this.#state === 'connecting') this.#retry();
+    if (this.state === 'lost' || this.state === 'connecting') this.#retry();
   }
 
   #retry(): void {
@@ -189,76 +183,43 @@ export class SessionConnection {
     socket?.close();
     this.#sessionId = undefined;
     this.#setState('refused');
-    this.#failPending(() => true);
+    this.#rpc.fail();
   }
 
-  #onFrame(data: unknown): void {
-    this.#heard();
-    let frame: ServerFrame;
-    try {
-      frame = serverFrameSchema.parse(typeof data === 'string' ? JSON.parse(data) : undefined);
-    } catch {
-      return;
-    }
-    if ('seq' in frame) {
-      if (frame.seq <= this.#lastSeq) return;
-      this.#lastSeq = frame.seq;
-      this.#notify(frame.notification, frame.data);
-      return;
-    }
-    if (frame.id === this.#helloId) {
-      if ('error' in frame) this.#onRefusedHello(frame.error.code);
-      else this.#onHello(frame.result);
-      return;
-    }
-    const pending = this.#pending.get(frame.id);
-    if (!pending) return;
-    this.#pending.delete(frame.id);
-    if ('error' in frame) pending.reject(new SessionError(frame.error.code, frame.error.message, frame.error));
-    else pending.resolve(frame.result);
+  #send(frame: string, method: Method): boolean {
+    if (!this.#socket || (this.state !== 'open' && method !== 'hello')) return false;
+    this.#socket.send(frame);
+    return true;
   }
 
-  #onRefusedHello(code: string): void {
+  #onRefusedHello(error: unknown): void {
+    const code = error instanceof SessionError ? error.code : undefined;
     if (code === 'unauthorised' && !this.#tokenRefused) {
       this.#tokenRefused = true;
       if (this.#socket) this.#drop(this.#socket);
-    } else if (code === 'unauthorised' || code === 'unsupported-version') {
+    } else if (code === 'unauthorised' || code === 'unsupported-version' || code === 'unexpected-answer') {
       this.#refuse();
     }
     // Anything else passes: the server closes, and the next attempt follows.
   }
 
-  #onHello(result: unknown): void {
-    const parsed = requests.hello.result.safeParse(result);
-    if (!parsed.success) {
-      this.#refuse();
-      return;
-    }
+  #onHello(hello: Result<'hello'>): void {
     clearTimeout(this.#timer);
     this.#attempt = 0;
     this.#tokenRefused = false;
-    const hello = parsed.data;
     const first = this.#sessionId === undefined;
     this.#sessionId = hello.sessionId;
     if (hello.resumed) {
       this.#setState('open');
-      for (const { frame } of this.#pending.values()) this.#socket?.send(frame);
+      this.#rpc.flush();
       return;
     }
-    this.#lastSeq = 0;
+    this.#rpc.restartNumbers();
     // What was asked in the old session has no meaning in this one, except what stands for itself.
-    if (!first) this.#failPending((pending) => !pending.method.startsWith('chat.'));
+    if (!first) this.#rpc.fail((method) => !method.startsWith('chat.'));
     this.#setState('open');
-    const waiting = [...this.#pending.values()];
-    this.#options.onNewSession(hello);
-    for (const { frame } of waiting) this.#socket?.send(frame);
-  }
-
-  #notify(name: string, data: unknown): void {
-    if (!Object.hasOwn(notifications, name)) return;
-    const known = name as NotificationName;
-    const parsed = notifications[known].safeParse(data);
-    if (parsed.success) this.#options.onNotification(known, parsed.data);
+    this.#newSessions.next(hello);
+    this.#rpc.flush();
   }
 
   /** Something came from the server. After some silence ask for a sign, then take the connection as dead. */
@@ -267,23 +228,25 @@ export class SessionConnection {
     const socket = this.#socket;
     if (!socket) return;
     this.#silence = setTimeout(() => {
-      if (this.#state !== 'open') return;
+      if (this.state !== 'open') return;
       this.request('ping', {}).catch(() => undefined);
       this.#silence = setTimeout(() => this.#drop(socket), PATIENCE_MS);
     }, QUIET_MS);
   }
 
-  #failPending(which: (pending: Pending) => boolean): void {
-    for (const [id, pending] of [...this.#pending]) {
-      if (!which(pending)) continue;
-      this.#pending.delete(id);
-      pending.reject(new SessionError('connection-lost', 'The session ended before the answer came.'));
-    }
-  }
-
   #setState(state: ConnectionState): void {
-    if (state === this.#state) return;
-    this.#state = state;
-    this.#options.onState(state);
+    if (state !== this.state) this.#state.next(state);
+  }
+}
+
+function sessionError(failure: Failure<Method, ProtocolError>): SessionError {
+  switch (failure.kind) {
+    case 'refused':
+      return new SessionError(failure.error.code, failure.error.message, failure.error);
+    case 'malformed':
+      return new SessionError('unexpected-answer', `${failure.method}: ${failure.reason}`);
+    case 'timeout':
+    case 'lost':
+      return new SessionError('connection-lost', 'The session ended before the answer came.');
   }
 }

@@ -1,10 +1,11 @@
 import { type ComponentFixture, TestBed } from '@angular/core/testing';
-import type { InvitationResult } from '../../../../protocol/session.ts';
+import { Subject } from 'rxjs';
+import type { InvitationResult, NotificationData } from '../../../../protocol/session.ts';
 import { ApiError } from '../core/api-error.ts';
 import { Api } from '../core/api.ts';
 import { Auth } from '../core/auth.ts';
 import { OrganisationNames } from '../core/organisation-names.ts';
-import { Session, type SessionListener } from '../session/session.ts';
+import { Session } from '../session/session.ts';
 import { fromError, fromResult } from './invitation.ts';
 import { invitationText } from './invitation-text.ts';
 import { InvitePeople } from './invite-people.ts';
@@ -16,16 +17,14 @@ function result(userId: string, change: Partial<InvitationResult> = {}): Invitat
 describe('Inviting people', () => {
   let fixture: ComponentFixture<InvitePeople>;
   let root: HTMLElement;
-  let tell: SessionListener;
+  let finished: Subject<NotificationData<'invitation.finished'>>;
   /** Requests under way: whom they are about, and how they end. */
   let asked: { userIds: string[]; answer(results: InvitationResult[]): void; fail(error: unknown): void }[];
 
   beforeEach(() => {
     asked = [];
-    spyOn(Session.prototype, 'listen').and.callFake((listener) => {
-      tell = listener;
-      return () => undefined;
-    });
+    finished = new Subject();
+    spyOn(TestBed.inject(Session), 'on').withArgs('invitation.finished').and.returnValue(finished);
     spyOn(TestBed.inject(Api), 'invite').and.callFake(
       (_roomId, userIds) =>
         new Promise((resolve, reject) => {
@@ -106,11 +105,8 @@ describe('Inviting people', () => {
     asked[0]?.answer([result('@a:one.example', { outcome: 'pending', ok: false })]);
     await settle();
     expect(rows()).toEqual(['pending']);
-    tell.onNotification?.('invitation.finished', { roomId: '!other', ...result('@a:one.example') });
-    tell.onNotification?.('invitation.finished', {
-      roomId: '!r',
-      ...result('@a:one.example', { outcome: 'no-such-person' }),
-    });
+    finished.next({ roomId: '!other', ...result('@a:one.example') });
+    finished.next({ roomId: '!r', ...result('@a:one.example', { outcome: 'no-such-person' }) });
     await settle();
     expect(rows()).toEqual(['no-such-person']);
   });

@@ -6,7 +6,6 @@ import {
   ChangeDetectionStrategy,
   Component,
   computed,
-  DestroyRef,
   type ElementRef,
   inject,
   input,
@@ -15,10 +14,10 @@ import {
   signal,
   viewChild,
 } from '@angular/core';
+import { takeUntilDestroyed } from '@angular/core/rxjs-interop';
 import { MatButton } from '@angular/material/button';
 import { MatFormField, MatLabel } from '@angular/material/form-field';
 import { MatInput } from '@angular/material/input';
-import type { NotificationData } from '../../../../protocol/session.ts';
 import { Api } from '../core/api.ts';
 import { Auth } from '../core/auth.ts';
 import { Session } from '../session/session.ts';
@@ -56,14 +55,12 @@ export class InvitePeople implements OnInit {
   );
 
   constructor() {
-    const stop = inject(Session).listen({
-      onNotification: (name, data) => {
-        if (name !== 'invitation.finished') return;
-        const { roomId, ...result } = data as NotificationData<'invitation.finished'>;
+    inject(Session)
+      .on('invitation.finished')
+      .pipe(takeUntilDestroyed())
+      .subscribe(({ roomId, ...result }) => {
         if (roomId === this.roomId() && this.#invitations().has(result.userId)) this.#note(fromResult(result));
-      },
-    });
-    inject(DestroyRef).onDestroy(stop);
+      });
   }
 
   ngOnInit(): void {

@@ -5,7 +5,6 @@ import {
   ChangeDetectionStrategy,
   Component,
   computed,
-  DestroyRef,
   type ElementRef,
   inject,
   Injector,
@@ -29,6 +28,7 @@ import { notSentText } from './not-sent-text.ts';
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './chat-panel.html',
   styleUrl: './chat-panel.scss',
+  host: { '(document:visibilitychange)': 'look()' },
 })
 export class ChatPanel {
   protected readonly chat = inject(Chat);
@@ -56,12 +56,9 @@ export class ChatPanel {
         if (first && this.chat.unread() > 0) this.showUnseen();
         else if (this.#atEnd) this.#scrollTo(this.list().nativeElement.scrollHeight);
         first = false;
-        this.#look();
+        this.look();
       });
     });
-    const onVisible = (): void => this.#look();
-    document.addEventListener('visibilitychange', onVisible);
-    inject(DestroyRef).onDestroy(() => document.removeEventListener('visibilitychange', onVisible));
   }
 
   protected onScroll(): void {
@@ -83,7 +80,7 @@ export class ChatPanel {
     const unseen = this.chat.unseen();
     const first = this.#articles().find(({ dataset }) => unseen.has(dataset['eventId'] ?? ''));
     if (first) this.#scrollTo(this.#topOf(first) - 8);
-    this.#look();
+    this.look();
   }
 
   protected async older(): Promise<void> {
@@ -108,7 +105,7 @@ export class ChatPanel {
   }
 
   /** Messages in view are seen, unless nobody looks at the page. */
-  #look(): void {
+  protected look(): void {
     const unseen = this.chat.unseen();
     if (unseen.size === 0 || document.hidden) return;
     const { top, bottom } = this.list().nativeElement.getBoundingClientRect();

@@ -1,14 +1,10 @@
 /** One tick a second for everything on the screen that counts time. */
-import { DestroyRef, inject, Injectable, signal } from '@angular/core';
+import { Injectable } from '@angular/core';
+import { toSignal } from '@angular/core/rxjs-interop';
+import { map, timer } from 'rxjs';
 
 @Injectable()
 export class Clock {
-  readonly #now = signal(Date.now());
   /** Unix ms. */
-  readonly now = this.#now.asReadonly();
-
-  constructor() {
-    const timer = setInterval(() => this.#now.set(Date.now()), 1_000);
-    inject(DestroyRef).onDestroy(() => clearInterval(timer));
-  }
+  readonly now = toSignal(timer(1_000, 1_000).pipe(map(() => Date.now())), { initialValue: Date.now() });
 }

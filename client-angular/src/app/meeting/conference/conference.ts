@@ -13,6 +13,7 @@ import {
   untracked,
   viewChild,
 } from '@angular/core';
+import { takeUntilDestroyed } from '@angular/core/rxjs-interop';
 import { MatButton, MatIconButton } from '@angular/material/button';
 import { Router } from '@angular/router';
 import { Chat } from '../../conference/chat.ts';
@@ -119,9 +120,9 @@ export class Conference {
     effect(() => {
       if (this.phase().name !== 'in') this.#dialogs.close();
     });
-    const stop = this.#client.onEvent((event) => this.#announcements.people(event));
+    this.#client.events.pipe(takeUntilDestroyed()).subscribe((event) => this.#announcements.people(event));
     // An open chat is a log, which screen readers follow by themselves.
-    const stopChat = this.#chat.onNew((messages) => {
+    this.#chat.newMessages.pipe(takeUntilDestroyed()).subscribe((messages) => {
       if (untracked(this.panel) !== 'chat') this.#announcements.messages(messages);
     });
     const silence = this.#keys.listen({
@@ -133,8 +134,6 @@ export class Conference {
       n: () => this.togglePanel('connections'),
     });
     destroyed.onDestroy(() => {
-      stop();
-      stopChat();
       silence();
       // Going back in the browser is leaving, too.
       if (this.phase().name === 'in' || this.phase().name === 'joining') this.#client.leave();

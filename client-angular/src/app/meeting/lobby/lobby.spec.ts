@@ -1,4 +1,5 @@
 import { type ComponentFixture, TestBed } from '@angular/core/testing';
+import { NEVER, type Observable, Subject } from 'rxjs';
 import { provideRouter } from '@angular/router';
 import type { MeetingDetails } from '../../../../../protocol/client-api.ts';
 import { ApiError } from '../../core/api-error.ts';
@@ -48,21 +49,20 @@ describe('The lobby', () => {
   });
 
   it('says who is there now, and not who was there when it was opened', async () => {
-    let changed: () => void = () => undefined;
-    spyOn(Session.prototype, 'listen').and.callFake((listener) => {
-      changed = () => listener.onNotification?.('meetings.changed', {});
-      return () => undefined;
-    });
+    const changed = new Subject<Record<string, never>>();
+    spyOn(Session.prototype, 'on').and.callFake(
+      (name) => (name === 'meetings.changed' ? changed : NEVER) as Observable<never>,
+    );
     const root = await open(details);
     expect(root.textContent).toContain('Nobody is there yet');
     meeting.and.resolveTo({ ...details, liveCount: 2, startsAt: 9e15 });
-    changed();
+    changed.next({});
     await new Promise((resolve) => setTimeout(resolve, 50));
     await fixture.whenStable();
     expect(root.textContent).toContain('2 people are already there');
     expect(root.querySelector('time')).toBeNull();
     meeting.and.rejectWith(new ApiError(0, 'HT_UNREACHABLE', 'no answer'));
-    changed();
+    changed.next({});
     await new Promise((resolve) => setTimeout(resolve, 50));
     await fixture.whenStable();
     expect(root.querySelector('h1')?.textContent).toContain('Elbquerung');

@@ -9,10 +9,12 @@ import {
   type OnInit,
   signal,
 } from '@angular/core';
+import { takeUntilDestroyed } from '@angular/core/rxjs-interop';
 import { MatButton } from '@angular/material/button';
 import { MatFormField, MatLabel } from '@angular/material/form-field';
 import { MatOption, MatSelect } from '@angular/material/select';
 import { Router, RouterLink } from '@angular/router';
+import { merge } from 'rxjs';
 import type { MeetingDetails } from '../../../../../protocol/client-api.ts';
 import { ConferenceClient } from '../../conference/conference-client.ts';
 import { markJoinClick } from '../../core/marks.ts';
@@ -83,14 +85,10 @@ export class Lobby implements OnInit {
     this.#session.start();
     void import('../conference/conference.ts');
     void MediaEngine.preload();
-    const stop = this.#session.listen({
-      onNewSession: () => void this.#refresh(),
-      onNotification: (name) => {
-        if (name === 'meetings.changed') void this.#refresh();
-      },
-    });
+    merge(this.#session.newSessions, this.#session.on('meetings.changed'))
+      .pipe(takeUntilDestroyed())
+      .subscribe(() => void this.#refresh());
     this.#destroyed.onDestroy(() => {
-      stop();
       if (!this.#joining) this.#local.release();
     });
   }
