@@ -165,7 +165,8 @@ describe('In a meeting', () => {
     await bert.getByTestId('lobby-microphone').click();
     await passLobby(bert);
     await bert.getByTestId('chat-toggle').click();
-    expect(await bert.getByTestId('chat-input').inputValue()).toBe('Half a sen');
+    // The draft is the meeting's, and shown as soon as the meeting has been joined.
+    await until(async () => (await bert.getByTestId('chat-input').inputValue()) === 'Half a sen', 10_000);
     await bert.getByTestId('chat-input').fill('');
   });
 
