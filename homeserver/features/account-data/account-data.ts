@@ -102,14 +102,14 @@ export class AccountData {
     type: string,
     change: (content: JsonObject) => JsonObject,
   ): Promise<void> {
-    await this.#change(userId, async (tx, position) => {
+    await this.#change(userId, type, async (tx, position, most) => {
       const [row] = await this.#db.query<Row>(
         'SELECT json FROM account_data WHERE user_id = $1 AND room_id = $2 AND type = $3',
         [userId, roomId, type],
         tx,
       );
       const content = change(row ? (parseWithAnyNumbers(row.json) as JsonObject) : {});
-      await this.#put(tx, { userId, roomId, type, content, deleted: false, position });
+      await this.#put(tx, { userId, roomId, type, content, deleted: false, position }, most);
     });
   }
 
@@ -171,27 +171,40 @@ export class AccountData {
   }
 
   async #store(userId: string, roomId: string, type: string, content: JsonObject, deleted: boolean): Promise<void> {
-    await this.#change(userId, (tx, position) => this.#put(tx, { userId, roomId, type, content, deleted, position }));
+    await this.#change(userId, type, (tx, position, most) =>
+      this.#put(tx, { userId, roomId, type, content, deleted, position }, most),
+    );
     this.#generation += 1;
     if (type === IGNORED_USERS) this.#ignored.delete(userId);
   }
 
   /** Changes of one user's happen one after another, so that two together do not pass the bound. */
-  async #change(userId: string, change: (tx: Tx, position: number) => Promise<void>): Promise<void> {
+  async #change(
+    userId: string,
+    type: string,
+    change: (tx: Tx, position: number, most: number) => Promise<void>,
+  ): Promise<void> {
+    // Asked before: who waits for another connection inside a transaction may wait for those who do the same.
+    const most = SERVER_TYPES.includes(type) ? Infinity : await this.#mostOf(userId);
     await this.#positions.with((position) => {
       this.#newest.note(position);
       return this.#db.transaction(async (tx) => {
         await this.#db.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 31))', [userId], tx);
-        await change(tx, position);
+        await change(tx, position, most);
       });
     });
     this.#notifier.wakeUsers([userId]);
   }
 
-  async #put(tx: Tx, item: AccountDataItem & { readonly userId: string }): Promise<void> {
+  /** How many bytes a user may keep. */
+  async #mostOf(userId: string): Promise<number> {
+    return (await this.#isGuest(userId)) ? GUEST_ACCOUNT_DATA_BYTES : ACCOUNT_DATA_BYTES;
+  }
+
+  async #put(tx: Tx, item: AccountDataItem & { readonly userId: string }, most: number): Promise<void> {
     const { userId, roomId, type, deleted, position } = item;
     const json = JSON.stringify(item.content);
-    if (!SERVER_TYPES.includes(type)) await this.#requireRoom(tx, { userId, roomId, type, json });
+    if (!SERVER_TYPES.includes(type)) await this.#requireRoom(tx, { userId, roomId, type, json }, most);
     await this.#db.query(UPSERT, [userId, roomId, type, json, deleted, position], tx);
   }
 
@@ -199,8 +212,8 @@ export class AccountData {
   async #requireRoom(
     tx: Tx,
     { userId, roomId, type, json }: { userId: string; roomId: string; type: string; json: string },
+    most: number,
   ): Promise<void> {
-    const most = (await this.#isGuest(userId)) ? GUEST_ACCOUNT_DATA_BYTES : ACCOUNT_DATA_BYTES;
     const [kept] = await this.#db.query<{ others: number; replaced: number }>(
       `SELECT coalesce(sum(bytes) FILTER (WHERE NOT same), 0)::bigint AS others,
          coalesce(sum(bytes) FILTER (WHERE same), 0)::bigint AS replaced
