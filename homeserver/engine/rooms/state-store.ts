@@ -64,24 +64,30 @@ export class StateStore {
    * @param base undefined for a state of its own
    */
   async derive(tx: Tx, roomId: string, base: State | undefined, map: StateMap): Promise<State> {
-    const { state, writes } = await this.plan(roomId, base, map);
+    const { state, writes } = await this.plan(roomId, base, map, undefined, tx);
     await writeTogether(this.#db, writes, tx);
     return state;
   }
 
-  /** What `derive` makes and what it writes. @param replaced when only these keys have other values than in the base */
+  /**
+   * What `derive` makes and what it writes.
+   *
+   * @param replaced when only these keys have other values than in the base
+   * @param tx that is open meanwhile: nothing waits for a second connection then
+   */
   async plan(
     roomId: string,
     base: State | undefined,
     map: StateMap,
     replaced?: readonly StateKey[],
+    tx?: Tx,
   ): Promise<{ state: State; writes: Write[] }> {
     const entries = replaced ? replaced.map((key): [StateKey, string] => [key, map.get(key) ?? '']) : news(base, map);
     // Entries are only ever added or replaced along a chain.
     const removed = base !== undefined && replaced === undefined && lacks(map, base.map);
-    const chain = base === undefined || removed ? LONGEST_CHAIN : await this.#chain(base.group);
+    const chain = base === undefined || removed ? LONGEST_CHAIN : await this.#chain(base.group, tx);
     const onto = chain < LONGEST_CHAIN ? base : undefined;
-    const group = await this.#nextGroup();
+    const group = await this.#nextGroup(tx);
     const written = onto === undefined ? [...map] : entries;
     const names = written.map(([key]) => splitStateKey(key));
     const length = onto === undefined ? 0 : chain + 1;
@@ -103,20 +109,26 @@ export class StateStore {
     return { state: { group, map }, writes };
   }
 
-  async #chain(group: number): Promise<number> {
+  async #chain(group: number, tx?: Tx): Promise<number> {
     const cached = this.#chains.get(group);
     if (cached !== undefined) return cached;
-    const [row] = await this.#db.query<{ chain: number }>('SELECT chain FROM state_groups WHERE group_id = $1', [
-      group,
-    ]);
+    const [row] = await this.#db.query<{ chain: number }>(
+      'SELECT chain FROM state_groups WHERE group_id = $1',
+      [group],
+      tx,
+    );
     return row?.chain ?? LONGEST_CHAIN;
   }
 
   /** Numbers are taken in blocks, so that a group is known before it is written. */
-  async #nextGroup(): Promise<number> {
+  async #nextGroup(tx?: Tx): Promise<number> {
     for (;;) {
       const next = this.#groups.pop();
       if (next !== undefined) return next;
+      if (tx) {
+        await this.#takeGroups(tx);
+        continue;
+      }
       this.#taking ??= this.#takeGroups().finally(() => {
         this.#taking = undefined;
       });
@@ -124,10 +136,11 @@ export class StateStore {
     }
   }
 
-  async #takeGroups(): Promise<void> {
+  async #takeGroups(tx?: Tx): Promise<void> {
     const rows = await this.#db.query<{ id: number }>(
       `SELECT nextval(pg_get_serial_sequence('state_groups', 'group_id')) AS id FROM generate_series(1, $1)`,
       [GROUP_BLOCK],
+      tx,
     );
     this.#groups.push(...rows.map((row) => row.id).reverse());
   }
