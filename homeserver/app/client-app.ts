@@ -38,6 +38,7 @@ import { errorHandler, MatrixError, unknownPath } from '../base/errors.ts';
 import { allowAnyOrigin, bodyLength, jsonBody, plainJson, requestLog, securityHeaders } from '../base/http.ts';
 import { ANONYMOUS_BODY_BYTES, CLIENT_BODY_BYTES } from '../base/limits.ts';
 import type { RateLimits } from '../base/rate-limits.ts';
+import type { Features } from './features.ts';
 
 export interface ClientAppOptions
   extends
@@ -68,13 +69,8 @@ export interface ClientAppOptions
   readonly limits: RateLimits;
   /** Sees every request first. */
   readonly measure?: RequestHandler;
-  /** Further routers at `/_matrix/client/v3`. */
-  readonly matrix: readonly Router[];
-  /** Routers at `/_matrix`, for what is not below `/client/v3`. */
-  readonly matrixRoot: readonly Router[];
-  /** Routers at `/_synapse/admin`. */
-  readonly admin?: readonly Router[];
-  /** The federation API, so that one address is enough for a server behind a reverse proxy. */
+  readonly features?: Pick<Features, 'client' | 'matrix' | 'admin'>;
+  /** What other servers ask, so that one address is enough for a server behind a reverse proxy. */
   readonly federation?: Router;
   /** Router at `/_hansetag/client/v1`. */
   readonly meetings?: Router;
@@ -96,6 +92,7 @@ export function clientApp(options: ClientAppOptions): Express {
 
   if (options.measure) app.use(options.measure);
   app.use(plainJson, requestLog(log), securityHeaders(publicUrl));
+  if (options.federation) app.use(options.federation);
   app.use(['/_matrix', '/_synapse', '/.well-known/matrix'], allowAnyOrigin);
   const oauthLogins = new OauthLogins();
   const visits = new AccountVisits(publicUrl);
@@ -144,14 +141,13 @@ export function clientApp(options: ClientAppOptions): Express {
     filterRouter({ filters: options.filters, requireSession }),
     ...(options.guestAccess ? [options.guestAccess.guard()] : []),
     ...(options.notices ? [serverNoticesGuard({ notices: options.notices, requireSession })] : []),
-    ...options.matrix,
+    ...(options.features?.client ?? []),
   ];
   app.use(['/_matrix/client/v3', '/_matrix/client/r0'], ...versioned);
-  app.use('/_matrix', loginTokenRouter(own), restrictionsRouter(own), ...options.matrixRoot);
+  app.use('/_matrix', loginTokenRouter(own), restrictionsRouter(own), ...(options.features?.matrix ?? []));
   // Where Synapse has them as well, and older clients look for them.
   app.use(['/_matrix/client/unstable', '/_matrix/client/api/v1'], ...versioned);
-  if (options.admin) app.use('/_synapse/admin', ...options.admin);
-  if (options.federation) app.use(options.federation);
+  if (options.features) app.use('/_synapse/admin', ...options.features.admin);
   if (options.meetings) app.use('/_hansetag/client/v1', options.meetings);
   app.use(['/_matrix', '/_synapse', '/_hansetag', '/.well-known'], unknownPath);
   if (options.webClient) app.use(options.webClient);
@@ -161,8 +157,8 @@ export function clientApp(options: ClientAppOptions): Express {
 
 const UNSIGNED = /\/user\/[^/]+\/(rooms\/[^/]+\/)?(account_data|tags)\/|\/(sendToDevice|profile)\/[^/]+\//;
 
-/** What reads its bodies itself: the media repository, and what other servers ask. */
-const READS_ITSELF = /^\/_matrix\/(media|key|federation)\//;
+/** What reads its bodies itself: the media repository. */
+const READS_ITSELF = /^\/_matrix\/media\//;
 
 /** Reads JSON bodies. A long one is read only of somebody who is logged in. */
 function bodies(sessions: Sessions): RequestHandler {

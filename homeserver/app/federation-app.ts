@@ -8,16 +8,14 @@ import { plainJson, requestLog } from '../base/http.ts';
 export interface FederationAppOptions {
   /** Addresses of reverse proxies whose `X-Forwarded-For` is believed. */
   readonly proxies: readonly string[];
-  /** `/_matrix/key` and `/_matrix/federation`; its paths read their bodies themselves. */
+  /** What other servers ask: `/_matrix/key`, `/_matrix/federation`, `/_hansetag/federation`. It reads bodies itself. */
   readonly federation: Router;
-  /** Router at `/_hansetag/federation/v1`. */
-  readonly meetings?: Router;
   /** Sees every request first. */
   readonly measure?: RequestHandler;
   readonly log: Logger;
 }
 
-export function federationApp({ proxies, federation, meetings, measure, log }: FederationAppOptions): Express {
+export function federationApp({ proxies, federation, measure, log }: FederationAppOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   app.set('etag', false);
@@ -26,7 +24,6 @@ export function federationApp({ proxies, federation, meetings, measure, log }: F
   if (measure) app.use(measure);
   app.use(plainJson, requestLog(log));
   app.use(federation);
-  if (meetings) app.use('/_hansetag/federation/v1', meetings);
   app.use(unknownPath, errorHandler(log));
   return app;
 }

@@ -12,9 +12,6 @@ import { isWrite, requireMayRequest } from '../accounts/standing.ts';
 import { MatrixError } from '../base/errors.ts';
 import type { RateLimits } from '../base/rate-limits.ts';
 
-/** What other servers ask; they have limits of their own. */
-const OF_SERVERS = /^\/_matrix\/(?:key|federation)\//;
-
 export interface FrontDoorOptions {
   readonly sessions: Sessions;
   readonly askers?: Askers;
@@ -24,10 +21,6 @@ export interface FrontDoorOptions {
 /** Mounted at `/_matrix`, `/_synapse` and `/_hansetag`. */
 export function frontDoor({ sessions, askers, limits }: FrontDoorOptions): RequestHandler {
   return async (request, _response, next) => {
-    if (OF_SERVERS.test(request.originalUrl)) {
-      next();
-      return;
-    }
     const token = tokenOf(request);
     if (isWrite(request.method)) {
       const origin = { ip: request.ip, userAgent: request.headers['user-agent'] };

@@ -154,8 +154,6 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     profiles,
     openIdTokens,
     remoteProfile: (userId) => Promise.resolve({ displayname: `Remote ${userId}` }),
-    matrix: [],
-    matrixRoot: [],
     federation: express
       .Router()
       .use('/_matrix/federation', accountRouter({ serverName: SERVER_NAME, profiles, openIdTokens, signed })),

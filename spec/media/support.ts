@@ -24,7 +24,7 @@ import { unprovenLimit } from '../../homeserver/base/rate-limits.ts';
 import { sqlKeyStore } from '../../homeserver/engine/federation/key-store.ts';
 import { allowAnyOrigin, securityHeaders } from '../../homeserver/base/http.ts';
 import { createLog } from '../../homeserver/base/log.ts';
-import { mediaRepository } from '../../homeserver/features/media/index.ts';
+import { makeMedia } from '../../homeserver/features/media/index.ts';
 import type { MediaConfig } from '../../homeserver/features/media/index.ts';
 import type { Media } from '../../homeserver/features/media/media.ts';
 import { testDatabase } from '../support/database.ts';
@@ -121,7 +121,7 @@ export async function startServer(
   const keyring = new KeyRing({ serverName: name, ownKeys: [key], client, store: sqlKeyStore(db) });
   const accounts = new Accounts(db, name);
   const sessions = new Sessions(db, accounts);
-  const repository = await mediaRepository({
+  const repository = await makeMedia({
     serverName: name,
     config: { ...DEFAULTS, ...config, folder: dataFolder },
     db,
@@ -152,14 +152,14 @@ export async function startServer(
   forServers.get('/_matrix/key/v2/server', (_request, response) => {
     response.json(serverKeysDocument({ serverName: name, keys: [key], validForMs: 3_600_000 }));
   });
-  forServers.use('/_matrix/federation', repository.federation);
+  forServers.use('/_matrix/federation', ...(repository.federation ?? []));
   forServers.use(unknownPath, errorHandler(log));
 
   const forPeople = express();
   forPeople.set('query parser', 'simple');
   forPeople.use(securityHeaders('http://127.0.0.1'), allowAnyOrigin);
-  forPeople.use('/_matrix', repository.matrixRoot);
-  forPeople.use('/_synapse/admin', repository.admin);
+  forPeople.use('/_matrix', ...(repository.matrix ?? []));
+  forPeople.use('/_synapse/admin', ...(repository.admin ?? []));
   forPeople.use(unknownPath, errorHandler(log));
   const clientServer = createServer((request, response) => void forPeople(request, response));
   const url = `http://127.0.0.1:${String(await listen(clientServer))}`;

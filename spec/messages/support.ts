@@ -16,7 +16,6 @@ import { Accounts } from '../../homeserver/accounts/accounts.ts';
 import { requireSession } from '../../homeserver/accounts/require-session.ts';
 import { Sessions } from '../../homeserver/accounts/sessions.ts';
 import { Standing } from '../../homeserver/accounts/standing.ts';
-import { roomsRouter } from '../../homeserver/features/rooms/client-router.ts';
 import { openDatabase } from '../../homeserver/database/database.ts';
 import { migrate } from '../../homeserver/database/migrate.ts';
 import type { Database } from '../../homeserver/database/database.ts';
@@ -28,15 +27,10 @@ import { unprovenLimit } from '../../homeserver/base/rate-limits.ts';
 import { DEPTH } from '../../federation/json.ts';
 import { jsonBody } from '../../homeserver/base/http.ts';
 import { createLog } from '../../homeserver/base/log.ts';
-import { messages } from '../../homeserver/app/messages.ts';
-import type { Messages } from '../../homeserver/app/messages.ts';
 import { StoredInvitePermissions } from '../../homeserver/features/account-data/invite-permissions.ts';
-import { relationWrites } from '../../homeserver/features/relations/index-relation.ts';
-import { wordsWrites } from '../../homeserver/features/search/index-words.ts';
-import { stickyWrites } from '../../homeserver/features/sticky-events/index-sticky.ts';
 import { Rooms } from '../../homeserver/engine/rooms/rooms.ts';
 import { Notifier } from '../../homeserver/engine/stream/notifier.ts';
-import { personal } from '../../homeserver/app/personal.ts';
+import { EVENT_INDEXES, makeFeatures } from '../../homeserver/app/features.ts';
 import { Positions } from '../../homeserver/engine/stream/positions.ts';
 import { testDatabase } from '../support/database.ts';
 
@@ -63,7 +57,6 @@ export interface TestServer {
   readonly db: Database;
   readonly accounts: Accounts;
   readonly rooms: Rooms;
-  readonly messages: Messages;
   readonly logged: string[];
   /** Makes an account. */
   person(localpart: string): Promise<Person>;
@@ -162,7 +155,7 @@ export async function startServer(name: string): Promise<TestServer> {
     notifier,
     profile: async (userId) => ({ displayname: await accounts.displayName(userId) }),
     rights: new Standing(accounts),
-    indexes: [relationWrites, wordsWrites, stickyWrites],
+    indexes: EVENT_INDEXES,
     invitePermissions,
     log,
   });
@@ -180,7 +173,8 @@ export async function startServer(name: string): Promise<TestServer> {
     unproven: unprovenLimit(0),
     log,
   });
-  const parts = messages({
+  const free: RequestHandler = (_request, _response, next) => next();
+  const features = makeFeatures({
     serverName: name,
     db,
     rooms,
@@ -188,46 +182,28 @@ export async function startServer(name: string): Promise<TestServer> {
     notifier,
     client,
     sender,
-    requireSession: sessionRequired,
-    signed: federation.signedRequest,
+    edus: federation.edus,
+    invitePermissions,
     profile: async (userId) => ({ displayname: await accounts.displayName(userId) }),
     userExists: (userId) => accounts.exists(userId),
-    log,
-  });
-  await parts.start();
-  const own = personal({
-    invitePermissions,
-    serverName: name,
-    db,
-    rooms,
-    positions,
-    notifier,
-    sender,
-    edus: federation.edus,
-    bundles: parts.relations,
-    isListed: (roomId) => parts.publicRooms.listed(roomId),
-    parts: parts.syncParts,
     isGuest: (userId) => accounts.isGuest(userId),
     storedFilter: () => Promise.resolve(undefined),
     requireSession: sessionRequired,
+    limitSending: free,
+    signed: federation.signedRequest,
     log,
   });
+  await features.start();
   const app = express();
   app.set('query parser', 'simple');
   app.use(
     '/_matrix/client',
     jsonBody(() => ({ limit: 1024 * 1024, maxDepth: DEPTH.written })),
   );
-  const free: RequestHandler = (_request, _response, next) => next();
-  app.use(
-    '/_matrix/client/v3',
-    roomsRouter({ rooms, requireSession: sessionRequired, limitSending: free, ...parts }),
-    ...parts.matrix,
-    ...own.matrix,
-  );
-  app.use('/_synapse/admin', ...parts.admin);
-  app.use('/_matrix', ...parts.matrixRoot, (_request, _response, next) => next());
-  federation.router.use('/_matrix/federation', ...parts.federation);
+  app.use('/_matrix/client/v3', ...features.client);
+  app.use('/_synapse/admin', ...features.admin);
+  app.use('/_matrix', ...features.matrix, (_request, _response, next) => next());
+  federation.router.use('/_matrix/federation', ...features.federation);
   app.use(federation.router);
   app.use(unknownPath, errorHandler(log));
   const server = createServer((request, response) => void app(request, response));
@@ -241,7 +217,6 @@ export async function startServer(name: string): Promise<TestServer> {
     db,
     accounts,
     rooms,
-    messages: parts,
     logged,
     async person(localpart) {
       await accounts.logIn({ issuer: 'spec', subject: localpart, preferredUsername: localpart });
@@ -259,8 +234,7 @@ export async function startServer(name: string): Promise<TestServer> {
     },
     async close() {
       servers.delete(name);
-      await own.close();
-      await parts.close();
+      await features.close();
       federation.close();
       await queue.close();
       server.closeAllConnections();

@@ -12,7 +12,6 @@ import { Sessions } from '../../homeserver/accounts/sessions.ts';
 import { Standing } from '../../homeserver/accounts/standing.ts';
 import { filterRouter } from '../../homeserver/accounts/filter-router.ts';
 import { Filters } from '../../homeserver/accounts/filters.ts';
-import { roomsRouter } from '../../homeserver/features/rooms/client-router.ts';
 import { openDatabase } from '../../homeserver/database/database.ts';
 import { migrate } from '../../homeserver/database/migrate.ts';
 import type { Database } from '../../homeserver/database/database.ts';
@@ -21,15 +20,11 @@ import { Edus } from '../../homeserver/engine/federation/edus.ts';
 import { DEPTH } from '../../federation/json.ts';
 import { jsonBody } from '../../homeserver/base/http.ts';
 import { createLog } from '../../homeserver/base/log.ts';
-import { messages } from '../../homeserver/app/messages.ts';
 import { StoredInvitePermissions } from '../../homeserver/features/account-data/invite-permissions.ts';
-import { relationWrites } from '../../homeserver/features/relations/index-relation.ts';
-import { wordsWrites } from '../../homeserver/features/search/index-words.ts';
-import { stickyWrites } from '../../homeserver/features/sticky-events/index-sticky.ts';
 import { Rooms } from '../../homeserver/engine/rooms/rooms.ts';
 import { Notifier } from '../../homeserver/engine/stream/notifier.ts';
-import { personal } from '../../homeserver/app/personal.ts';
-import type { Personal, PersonalOptions } from '../../homeserver/app/personal.ts';
+import { EVENT_INDEXES, makeFeatures } from '../../homeserver/app/features.ts';
+import type { FeaturesDeps } from '../../homeserver/app/features.ts';
 import { Positions } from '../../homeserver/engine/stream/positions.ts';
 import { testDatabase } from '../support/database.ts';
 
@@ -54,7 +49,6 @@ export interface TestServer {
   readonly url: string;
   readonly db: Database;
   readonly rooms: Rooms;
-  readonly own: Personal;
   readonly edus: Edus;
   /** Messages that went out to other servers. */
   readonly sent: { destinations: string[]; type: string; content: JsonObject }[];
@@ -82,7 +76,7 @@ export interface Person {
 
 let transaction = 0;
 
-export async function startServer(options: Partial<PersonalOptions> = {}): Promise<TestServer> {
+export async function startServer(options: Partial<FeaturesDeps> = {}): Promise<TestServer> {
   const name = 'luebeck.example';
   const database = await testDatabase();
   const db = await openDatabase(database.url);
@@ -114,31 +108,16 @@ export async function startServer(options: Partial<PersonalOptions> = {}): Promi
     notifier,
     profile: async (userId) => ({ displayname: await accounts.displayName(userId) }),
     rights: new Standing(accounts),
-    indexes: [relationWrites, wordsWrites, stickyWrites],
+    indexes: EVENT_INDEXES,
     invitePermissions,
     log,
   });
   const unused = (): never => {
     throw new Error('No other server is asked here.');
   };
-  const found = messages({
-    serverName: name,
-    db,
-    rooms,
-    positions,
-    notifier,
-    sender,
-    client: { request: unused } as unknown as FederationClient,
-    requireSession: sessionRequired,
-    signed: unused,
-    profile: async (userId) => ({ displayname: await accounts.displayName(userId) }),
-    userExists: (userId) => accounts.exists(userId),
-    log,
-  });
-  await found.start();
   const edus = new Edus(log);
-  const own = personal({
-    invitePermissions,
+  const free: RequestHandler = (_request, _response, next) => next();
+  const features = makeFeatures({
     serverName: name,
     db,
     rooms,
@@ -146,29 +125,26 @@ export async function startServer(options: Partial<PersonalOptions> = {}): Promi
     notifier,
     sender,
     edus,
-    bundles: found.relations,
-    isListed: (roomId) => found.publicRooms.listed(roomId),
-    parts: [],
+    invitePermissions,
+    client: { request: unused } as unknown as FederationClient,
+    profile: async (userId) => ({ displayname: await accounts.displayName(userId) }),
+    userExists: (userId) => accounts.exists(userId),
     isGuest: (userId) => accounts.isGuest(userId),
     storedFilter: (userId, filterId) => filters.get(userId, filterId),
     requireSession: sessionRequired,
+    limitSending: free,
+    signed: unused,
     log,
     ...options,
   });
+  await features.start();
   const app = express();
   app.set('query parser', 'simple');
   app.use(
     '/_matrix/client',
     jsonBody(() => ({ limit: 1024 * 1024, maxDepth: DEPTH.written })),
   );
-  const free: RequestHandler = (_request, _response, next) => next();
-  app.use(
-    '/_matrix/client/v3',
-    filterRouter({ filters, requireSession: sessionRequired }),
-    roomsRouter({ rooms, requireSession: sessionRequired, limitSending: free, ...found }),
-    ...found.matrix,
-    ...own.matrix,
-  );
+  app.use('/_matrix/client/v3', filterRouter({ filters, requireSession: sessionRequired }), ...features.client);
   app.use(unknownPath, errorHandler(log));
   const server = createServer((request, response) => void app(request, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -177,7 +153,6 @@ export async function startServer(options: Partial<PersonalOptions> = {}): Promi
     url,
     db,
     rooms,
-    own,
     edus,
     sent,
     logged,
@@ -188,8 +163,7 @@ export async function startServer(options: Partial<PersonalOptions> = {}): Promi
       return person(url, userId, accessToken);
     },
     async close() {
-      await own.close();
-      await found.close();
+      await features.close();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
       await db.close();

@@ -22,3 +22,12 @@ export interface PersonalData {
 export interface CarriedOver {
   carryOver(userId: string, from: string, to: string): Promise<void>;
 }
+
+/** Whom people do not want to hear. */
+export interface IgnoredUsers {
+  ignored(userId: string): Promise<ReadonlySet<string>>;
+  /** The same if it is at hand; undefined when it has to be read. */
+  knownIgnored(userId: string): ReadonlySet<string> | undefined;
+  /** Reads it for many users at once, so that `ignored` has it at hand. */
+  prepareIgnored(userIds: readonly string[]): Promise<void>;
+}

@@ -10,7 +10,6 @@ export interface AnswersOptions {
   readonly rooms: Rooms;
   readonly positions: Positions;
   readonly notifier: Notifier;
-  /** The first makes the entries of the rooms, the last counts for the rooms that any of the others told of. */
   readonly parts: readonly SyncPart[];
 }
 
@@ -27,11 +26,14 @@ export type Answers = (
 ) => Promise<{ question: SyncQuestion; answer: SyncAnswer }>;
 
 export function answers({ rooms, positions, notifier, parts }: AnswersOptions): Answers {
+  const [first, last] = (['rooms', 'push'] as const).map((name) => parts.find((part) => part.name === name));
+  const others = parts.filter((part) => part !== first && part !== last);
+
   async function collect(question: SyncQuestion): Promise<SyncAnswer> {
     const answer = emptyAnswer();
-    await parts[0]?.collect?.(question, answer);
-    await Promise.all(parts.slice(1, -1).map(async (part) => part.collect?.(question, answer)));
-    if (parts.length > 1) await parts.at(-1)?.collect?.(question, answer);
+    await first?.collect?.(question, answer);
+    await Promise.all(others.map(async (part) => part.collect?.(question, answer)));
+    await last?.collect?.(question, answer);
     await leaveOutInvisible(question, answer);
     return answer;
   }

@@ -60,11 +60,19 @@ export interface SyncAnswer extends JsonObject {
 }
 
 /**
+ * `rooms` comes first, as it makes the entries of the rooms; `push` last, as it counts for the rooms that any of the
+ * others has told of. The rest is asked side by side.
+ */
+export type SyncPartName =
+  'rooms' | 'account_data' | 'device_lists' | 'presence' | 'receipts' | 'sticky' | 'to_device' | 'typing' | 'push';
+
+/**
  * Adds what it has to tell to the answer, while other parts do the same: what is read of the answer is changed and put
  * back without a pause. Sections that are always there, such as key counts, are added last by
  * `always`, so that they do not end the waiting.
  */
 export interface SyncPart {
+  readonly name: SyncPartName;
   collect?(question: SyncQuestion, answer: SyncAnswer): Promise<void>;
   always?(question: SyncQuestion, answer: SyncAnswer): Promise<void>;
 }

@@ -35,6 +35,7 @@ export function roomsPart({ db, rooms, clientEvents, ignored, inviteRule }: Room
   const deps = { rooms, clientEvents, lazyMembers: new LazyMembers() };
 
   return {
+    name: 'rooms',
     async collect(question, answer) {
       const { userId, deviceId, since, upTo } = question;
       if (since === undefined) deps.lazyMembers.forget(`${userId}\0${deviceId}`);

@@ -7,6 +7,7 @@ import type { AccountData, AccountDataItem } from './account-data.ts';
 
 export function accountDataPart(accountData: AccountData): SyncPart {
   return {
+    name: 'account_data',
     async collect(question, answer) {
       const { userId, since, upTo, filter, rooms } = question;
       // Push rules are told by their own part, in the form that clients know.

@@ -5,6 +5,7 @@ import type { SyncPart } from '../../engine/sync/part.ts';
 
 export function devicesPart(lists: ChangedLists, keys: DeviceKeys): SyncPart {
   return {
+    name: 'device_lists',
     async collect({ userId, since, upTo }, answer) {
       // Whoever begins asks for the keys of everybody they need.
       if (since === undefined) return;

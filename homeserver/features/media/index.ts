@@ -1,17 +1,18 @@
 /** The media repository, put together. */
-import type { RequestHandler, Router } from 'express';
+import type { RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import type { FederationClient } from '../../../federation/client.ts';
 import { mediaAdminRouter } from './admin-router.ts';
 import { mediaRouter } from './client-router.ts';
 import type { Database } from '../../database/database.ts';
+import type { Feature } from '../../engine/feature.ts';
 import { mediaRouter as federationMediaRouter } from './federation-router.ts';
 import { Blobs } from './blobs.ts';
 import { MediaAdmin } from './media-admin.ts';
 import { Media } from './media.ts';
 import type { MediaLimits, MediaOptions } from './media.ts';
 import { RemoteMedia } from './remote-media.ts';
-import { SafeFetch } from './safe-fetch.ts';
+import { SafeFetch } from '../../base/safe-fetch.ts';
 import { UrlPreviews } from './url-previews.ts';
 
 export interface MediaConfig extends MediaLimits {
@@ -25,7 +26,7 @@ export interface MediaConfig extends MediaLimits {
   readonly urlPreviews: boolean;
 }
 
-export interface MediaRepositoryOptions extends Pick<MediaOptions, 'isGuest' | 'takeUploaded'> {
+export interface MediaDeps extends Pick<MediaOptions, 'isGuest' | 'takeUploaded'> {
   readonly serverName: string;
   readonly config: MediaConfig;
   readonly db: Database;
@@ -47,14 +48,8 @@ export interface MediaRepositoryOptions extends Pick<MediaOptions, 'isGuest' | '
   readonly log: Logger;
 }
 
-export interface MediaRepository {
+export interface MediaFeature extends Feature {
   readonly media: Media;
-  /** Router at `/_matrix`. */
-  readonly matrixRoot: Router;
-  /** Router at `/_synapse/admin`. */
-  readonly admin: Router;
-  /** Router at `/_matrix/federation`. */
-  readonly federation: Router;
   close(): void;
 }
 
@@ -64,10 +59,10 @@ const FILE_TIMEOUT_MS = 60_000;
 const PREVIEW_TIMEOUT_MS = 10_000;
 
 /** @throws the system's error when the data folder can not be used */
-export async function mediaRepository(options: MediaRepositoryOptions): Promise<MediaRepository> {
-  const { serverName, config, db, client, requireSession, signed, limitUploads, limitAnonymous, log } = options;
-  const { isGuest, takeUploaded } = options;
-  const { ca, ...reach } = options.web;
+export async function makeMedia(deps: MediaDeps): Promise<MediaFeature> {
+  const { serverName, config, db, client, requireSession, signed, limitUploads, limitAnonymous, log } = deps;
+  const { isGuest, takeUploaded } = deps;
+  const { ca, ...reach } = deps.web;
   const web = { ...reach, ...(ca === undefined ? {} : { ca }) };
   const blobs = await Blobs.open(config.folder);
   const remote = new RemoteMedia({
@@ -77,7 +72,7 @@ export async function mediaRepository(options: MediaRepositoryOptions): Promise<
     maxBytes: config.maxBytes,
   });
   const media = new Media({ ...config, serverName, db, blobs, remote, isGuest, takeUploaded });
-  const fetch = new SafeFetch({ ...web, timeoutMs: PREVIEW_TIMEOUT_MS, requireMayAsk: options.requireMayAskWeb });
+  const fetch = new SafeFetch({ ...web, timeoutMs: PREVIEW_TIMEOUT_MS, requireMayAsk: deps.requireMayAskWeb });
   const previews = config.urlPreviews ? { previews: await UrlPreviews.open({ serverName, media, blobs, fetch }) } : {};
   const { unauthenticated } = config;
   const admin = new MediaAdmin(db, serverName, media.store);
@@ -89,17 +84,19 @@ export async function mediaRepository(options: MediaRepositoryOptions): Promise<
   cleaning.unref();
   return {
     media,
-    matrixRoot: mediaRouter({
-      serverName,
-      media,
-      ...previews,
-      unauthenticated,
-      requireSession,
-      limitUploads,
-      limitAnonymous,
-    }),
-    admin: mediaAdminRouter({ serverName, admin, requireSession }),
-    federation: federationMediaRouter({ serverName, media, signed }),
+    matrix: [
+      mediaRouter({
+        serverName,
+        media,
+        ...previews,
+        unauthenticated,
+        requireSession,
+        limitUploads,
+        limitAnonymous,
+      }),
+    ],
+    admin: [mediaAdminRouter({ serverName, admin, requireSession })],
+    federation: [federationMediaRouter({ serverName, media, signed })],
     close: () => clearInterval(cleaning),
   };
 }

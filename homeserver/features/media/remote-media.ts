@@ -8,8 +8,8 @@ import type { Blobs, Received } from './blobs.ts';
 import { cleanContentType, fileNameOf } from './headers.ts';
 import type { MediaInfo } from './media-store.ts';
 import { boundaryOf, MultipartError, MultipartReader } from './multipart.ts';
-import { brokeOff, FetchError, single } from './safe-fetch.ts';
-import type { SafeFetch } from './safe-fetch.ts';
+import { brokeOff, FetchError, single } from '../../base/safe-fetch.ts';
+import type { SafeFetch } from '../../base/safe-fetch.ts';
 
 export interface RemoteFile extends MediaInfo {
   readonly file: Received;

@@ -7,8 +7,8 @@ import { cleanContentType } from './headers.ts';
 import type { Media } from './media.ts';
 import type * as PageSummary from './page-summary.ts';
 import { pictureSize } from './pictures.ts';
-import { brokeOff, FetchError, single } from './safe-fetch.ts';
-import type { Fetched, SafeFetch } from './safe-fetch.ts';
+import { brokeOff, FetchError, single } from '../../base/safe-fetch.ts';
+import type { Fetched, SafeFetch } from '../../base/safe-fetch.ts';
 
 /** Open Graph properties, with the picture as `mxc://` address, and `matrix:image:size` in bytes. */
 export type UrlPreview = Readonly<Record<string, string | number>>;

@@ -13,6 +13,7 @@ const FEW = 200;
 
 export function presencePart(presence: Presence, rooms: RoomReader): SyncPart {
   return {
+    name: 'presence',
     async collect(question, answer) {
       const { userId, since, upTo, filter, only } = question;
       if (presence.mode === 'off' || !wants(filter.presence, { type: 'm.presence' })) return;

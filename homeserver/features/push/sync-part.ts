@@ -19,6 +19,7 @@ export interface PushPartOptions {
 /** To be asked last: it counts for the rooms that the others tell of. */
 export function pushPart({ accountData, rules, notifications, evaluator }: PushPartOptions): SyncPart {
   return {
+    name: 'push',
     async collect({ userId, since, upTo, filter }, answer) {
       if (wants(filter.account_data, { type: PUSH_RULES })) {
         const changed = since === undefined || (await accountData.isChanged(userId, '', PUSH_RULES, since, upTo));

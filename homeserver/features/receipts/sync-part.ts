@@ -8,6 +8,7 @@ import type { Receipt, Receipts } from './receipts.ts';
 
 export function receiptsPart(receipts: Receipts): SyncPart {
   return {
+    name: 'receipts',
     async collect({ userId, upTo, filter, rooms }, answer) {
       const inFilter = filter.room?.ephemeral;
       if (!wants(inFilter, { type: 'm.receipt' })) return;

@@ -10,6 +10,7 @@ import type { StickyEvents } from './sticky-events.ts';
 /** To come after the part of the rooms: what stands in a timeline is not told again. */
 export function stickyPart(stickyEvents: StickyEvents, showFor: ShowFor): SyncPart {
   return {
+    name: 'sticky',
     async collect({ userId, deviceId, upTo, rooms }, answer) {
       const found = await stickyEvents.ofRooms(userId, [...rooms.joined.values()], upTo);
       const show = showFor(userId, deviceId);

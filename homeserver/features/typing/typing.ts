@@ -83,6 +83,7 @@ export class Typing {
   /** The section of `/sync`. */
   part(): SyncPart {
     return {
+      name: 'typing',
       collect: async (question, answer) => {
         const { filter, upTo } = question;
         const inFilter = filter.room?.ephemeral;

@@ -4,10 +4,10 @@ import { isIP } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { SecureContext } from 'node:tls';
 import { Client } from 'undici';
-import { AddressPolicy } from '../../../federation/address-policy.ts';
-import { pinnedConnector, trustedRoots } from '../../../federation/pinned-connector.ts';
-import { readBounded } from '../../../federation/read-bounded.ts';
-import { untilAborted } from '../../../federation/until-aborted.ts';
+import { AddressPolicy } from '../../federation/address-policy.ts';
+import { pinnedConnector, trustedRoots } from '../../federation/pinned-connector.ts';
+import { readBounded } from '../../federation/read-bounded.ts';
+import { untilAborted } from '../../federation/until-aborted.ts';
 
 export type FetchErrorCode =
   /** The address is none, or leads to where we must not go. */

@@ -1,0 +1,113 @@
+/** People, their sessions and their ways to log in, put together. */
+import type { RequestHandler } from 'express';
+import type { Provider as OauthProvider } from 'oidc-provider';
+import type { Logger } from 'pino';
+import { every } from '../base/every.ts';
+import { lazy } from '../base/lazy.ts';
+import type { JsonObject } from '../../federation/json.ts';
+import type { Database } from '../database/database.ts';
+import { Accounts } from './accounts.ts';
+import { Filters } from './filters.ts';
+import { LoginTokens } from './login-tokens.ts';
+import { ACCOUNT_PATH } from './oauth/account-page-router.ts';
+import { OAUTH_PATH } from './oauth/router.ts';
+import { cleanUpOauth } from './oauth/store.ts';
+import { IdentityProvider } from './oidc.ts';
+import type { OidcConfig } from './oidc.ts';
+import { OpenIdTokens } from './openid-tokens.ts';
+import { PasswordLogin } from './password-login.ts';
+import { Passwords } from './passwords.ts';
+import type { PasswordConfig } from './passwords.ts';
+import { Profiles } from './profiles.ts';
+import { requireSession } from './require-session.ts';
+import { Sessions } from './sessions.ts';
+import { CALLBACK_PATH } from './sso-router.ts';
+import { Standing } from './standing.ts';
+import { Uia } from './uia.ts';
+import type { UiaRequest } from './uia.ts';
+
+export interface AccountsDeps {
+  readonly serverName: string;
+  /** Address of the web client, without a slash at the end. */
+  readonly publicUrl: string;
+  readonly db: Database;
+  readonly passwords: PasswordConfig;
+  /** The organisation's identity provider; without it nobody logs in by it. */
+  readonly oidc: OidcConfig | undefined;
+  readonly rateLimitFactor: number;
+  readonly log: Logger;
+}
+
+export interface AccountsFeature {
+  readonly accounts: Accounts;
+  readonly filters: Filters;
+  readonly sessions: Sessions;
+  readonly standing: Standing;
+  readonly profiles: Profiles;
+  readonly passwordLogin: PasswordLogin;
+  readonly uia: Uia;
+  readonly loginTokens: LoginTokens;
+  readonly openIdTokens: OpenIdTokens;
+  /** Lets only requests of people who are logged in pass. */
+  readonly requireSession: RequestHandler;
+  /** Name and picture of a local user as rooms have them: `displayname`, `avatar_url`. */
+  readonly profile: (userId: string) => Promise<JsonObject>;
+  readonly userExists: (userId: string) => Promise<boolean>;
+  /** Whether a local user is a guest; false for anybody else. */
+  readonly isGuest: (userId: string) => Promise<boolean>;
+  /** Whether a local user is suspended. */
+  readonly isSuspended: (userId: string) => Promise<boolean>;
+  /** The JSON text of a stored filter. */
+  readonly storedFilter: (userId: string, filterId: string) => Promise<string | undefined>;
+  /** Asks a user to prove once more who they are. */
+  readonly confirm: (userId: string, request: UiaRequest) => Promise<void>;
+  /** The OAuth 2.0 API, where there is a way to log in. */
+  readonly oauth?: () => Promise<OauthProvider>;
+  readonly provider?: IdentityProvider;
+  close(): void;
+}
+
+const CLEAN_UP_MS = 60 * 60 * 1000;
+
+export async function makeAccounts(deps: AccountsDeps): Promise<AccountsFeature> {
+  const { serverName, publicUrl, db, passwords, oidc, rateLimitFactor, log } = deps;
+  const accounts = new Accounts(db, serverName);
+  const sessions = new Sessions(db, accounts);
+  const passwordLogin = new PasswordLogin({ accounts, passwords: new Passwords(passwords.cost), rateLimitFactor });
+  const hasOauth = oidc !== undefined || passwords.login;
+  // Loading it takes a third of a second in which nobody else is served: now, and not when the first one asks.
+  const provider = hasOauth ? await import('./oauth/provider.ts') : undefined;
+  const issuer = publicUrl + OAUTH_PATH;
+  const cleaning = provider && every(CLEAN_UP_MS, () => cleanUpOauth(db), log);
+  const filters = new Filters(db, accounts);
+  const standing = new Standing(accounts);
+  const profiles = new Profiles(db, accounts);
+  const uia = new Uia({
+    accounts,
+    passwordLogin,
+    passwords: passwords.login,
+    sso: oidc !== undefined,
+    accountUrl: publicUrl + ACCOUNT_PATH,
+  });
+  return {
+    accounts,
+    filters,
+    sessions,
+    standing,
+    profiles,
+    passwordLogin,
+    uia,
+    profile: (userId) => profiles.membership(userId),
+    userExists: (userId) => accounts.exists(userId),
+    isGuest: (userId) => standing.isGuest(userId),
+    isSuspended: (userId) => standing.isSuspended(userId),
+    storedFilter: (userId, filterId) => filters.get(userId, filterId),
+    confirm: (userId, request) => uia.confirm(userId, request),
+    loginTokens: new LoginTokens(),
+    openIdTokens: new OpenIdTokens(db, accounts),
+    requireSession: requireSession(sessions),
+    ...(provider ? { oauth: lazy(() => provider.oauthProvider({ db, accounts, sessions, issuer, log })) } : {}),
+    ...(oidc ? { provider: new IdentityProvider({ ...oidc, callbackUrl: publicUrl + CALLBACK_PATH, log }) } : {}),
+    close: () => cleaning?.(),
+  };
+}

@@ -1,0 +1,81 @@
+/** The HTTP servers for people and for other servers. What other servers ask is one definition, mounted in both. */
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import express from 'express';
+import type { RequestHandler, Router } from 'express';
+import type { FederationClient } from '../../federation/client.ts';
+import { accountRouter } from '../accounts/federation-router.ts';
+import type { AccountRouterOptions } from '../accounts/federation-router.ts';
+import { remoteProfile } from '../accounts/remote-profile.ts';
+import type { Metrics } from '../base/metrics.ts';
+import type { Database } from '../database/database.ts';
+import type { MeetingsFeature } from '../meetings/index.ts';
+import { clientApp } from './client-app.ts';
+import type { ClientAppOptions } from './client-app.ts';
+import { federationApp } from './federation-app.ts';
+import type { Features } from './features.ts';
+import { isAnswering } from './health.ts';
+import { staticClient } from './static-client.ts';
+
+/** What is made here of what is given. */
+type Made = 'info' | 'features' | 'federation' | 'meetings' | 'measure' | 'databaseUp' | 'remoteProfile' | 'webClient';
+
+export interface HttpServersDeps extends Omit<ClientAppOptions, Made>, AccountRouterOptions {
+  readonly db: Database;
+  readonly client: FederationClient;
+  /** Name and colour of the organisation as people see it. */
+  readonly organisation: string;
+  readonly colour: string;
+  /** Of the software. */
+  readonly version: string;
+  /** Folder with the built web client; without it none is served. */
+  readonly clientDir: string | undefined;
+  /** `/_matrix/key` and the federation of rooms; features are mounted into it. */
+  readonly router: Router;
+  readonly features: Features;
+  readonly meetings: MeetingsFeature | undefined;
+  readonly metrics: Metrics | undefined;
+  /** PEM files of the certificate for other servers and of its key. */
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
+export interface HttpServers {
+  readonly people: Server;
+  readonly servers: Server;
+}
+
+/** @throws the system's error when the certificate can not be read, the library's when it is none */
+export async function makeHttpServers(deps: HttpServersDeps): Promise<HttpServers> {
+  const { router, features, meetings, metrics, proxies, log } = deps;
+  const [cert, key] = await Promise.all([readFile(deps.certFile), readFile(deps.keyFile)]);
+  router.use('/_matrix/federation', accountRouter(deps), ...features.federation);
+  const federation = express.Router();
+  federation.use(router);
+  if (meetings) federation.use('/_hansetag/federation/v1', meetings.federation);
+  const measure = (server: 'client' | 'federation'): { measure?: RequestHandler } =>
+    metrics ? { measure: metrics.measure(server) } : {};
+  const { meetings: _whole, ...others } = deps;
+  const { serverName, organisation, colour, version, provider, passwords, clientDir } = deps;
+  const forPeople = clientApp({
+    ...others,
+    ...measure('client'),
+    ...(meetings ? { meetings: meetings.client } : {}),
+    ...(clientDir === undefined ? {} : { webClient: staticClient(clientDir) }),
+    info: {
+      organisation: { serverName, displayName: organisation, colour },
+      version,
+      login: { sso: provider !== undefined, password: passwords.login },
+    },
+    databaseUp: () => isAnswering(deps.db),
+    remoteProfile: (userId, field) => remoteProfile(deps.client, userId, field),
+    federation,
+  });
+  const forServers = federationApp({ proxies, federation, ...measure('federation'), log });
+  const people = createServer((request, response) => void forPeople(request, response));
+  meetings?.attach(people);
+  const servers = createSecureServer({ cert, key }, (request, response) => void forServers(request, response));
+  return { people, servers };
+}

@@ -1,0 +1,8 @@
+/** Media servers for calls of other Matrix clients, put together. */
+import type { RequestHandler } from 'express';
+import type { Feature } from '../../engine/feature.ts';
+import { rtcRouter } from './client-router.ts';
+
+export function makeRtc({ requireSession }: { readonly requireSession: RequestHandler }): Feature {
+  return { matrix: [rtcRouter({ requireSession })] };
+}

@@ -1,0 +1,28 @@
+/** Spaces, put together. */
+import type { RequestHandler } from 'express';
+import type { FederationClient } from '../../../federation/client.ts';
+import type { Database } from '../../database/database.ts';
+import type { RoomNames } from '../../engine/client/room-names.ts';
+import type { Feature } from '../../engine/feature.ts';
+import type { Rooms } from '../../engine/rooms/rooms.ts';
+import { hierarchyRouter } from './client-router.ts';
+import { hierarchyRouter as federationRouter } from './federation-router.ts';
+import { Hierarchy } from './hierarchy.ts';
+import { RemoteSpaces } from './remote-spaces.ts';
+
+export interface SpacesDeps {
+  readonly serverName: string;
+  readonly db: Database;
+  readonly rooms: Rooms;
+  readonly client: FederationClient;
+  readonly directory: Pick<RoomNames, 'resolve'>;
+  readonly requireSession: RequestHandler;
+  /** Lets only signed requests of other servers pass. */
+  readonly signed: RequestHandler;
+}
+
+export function makeSpaces(deps: SpacesDeps): Feature {
+  const { serverName, client } = deps;
+  const own = { ...deps, hierarchy: new Hierarchy({ ...deps, remote: new RemoteSpaces(client, serverName) }) };
+  return { matrix: [hierarchyRouter(own)], federation: [federationRouter(own)] };
+}
