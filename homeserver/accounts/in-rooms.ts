@@ -25,7 +25,7 @@ export interface AccountsInRooms {
   readonly leaveRooms: (userId: string) => void;
   /** Goes on with what a restart has interrupted. */
   start(): Promise<void>;
-  close(): Promise<void>;
+  close(): void;
 }
 
 export async function makeAccountsInRooms(deps: AccountsInRoomsDeps): Promise<AccountsInRooms> {
@@ -41,9 +41,9 @@ export async function makeAccountsInRooms(deps: AccountsInRoomsDeps): Promise<Ac
     notices: await ServerNotices.open(deps),
     leaveRooms: (userId) => leaver.leave(userId),
     start: () => leaver.resume(),
-    close: async () => {
-      await leaver.close();
-      await guestAccess.close();
+    close: () => {
+      leaver.close();
+      guestAccess.close();
     },
   };
 }

@@ -46,7 +46,7 @@ export interface EngineDeps {
   readonly log: Logger;
 }
 
-export interface Engine extends FederationApi {
+export interface Engine extends Omit<FederationApi, 'close'> {
   readonly rooms: Rooms;
   readonly positions: Positions;
   readonly notifier: Notifier;
@@ -105,7 +105,7 @@ export async function makeEngine(deps: EngineDeps): Promise<Engine> {
     close: async () => {
       await queue.close();
       api.close();
-      await rooms.close();
+      rooms.close();
       await client.close();
     },
   };
