@@ -10,5 +10,7 @@ export const DUMMY_EVENT = 'org.matrix.dummy_event';
 export const MEETING = 'org.hansetag.meeting';
 /** EDU with transient facts of a conference: sources, mute states, requests to repeat them. */
 export const CONFERENCE_EDU = 'org.hansetag.conference';
+/** Error code of an answer to a request for a link that the other side does not have. */
+export const UNKNOWN_LINK = 'ORG.HANSETAG.UNKNOWN_LINK';
 /** Field of a membership, in the room and in a conference: the person entered by a guest link. */
 export const GUEST_FIELD = 'org.hansetag.guest';

@@ -8,13 +8,13 @@ import { idSchema } from '../../protocol/media.ts';
 import { FederationError } from '../../federation/client.ts';
 import { type SfuClient, SfuError } from '../../sfu/client.ts';
 import { MatrixError } from '../base/errors.ts';
+import { UNKNOWN_LINK } from '../base/names.ts';
 import type { Conferences } from './conference/conferences.ts';
 import type { Link } from './conference/link.ts';
 import { LinkError } from './conference/link-error.ts';
 import { sourceKey } from './conference/local-participant.ts';
 import { participantIdOf } from './conference/membership.ts';
 import { linkHalfSchema, wantsSchema } from './conference/messages.ts';
-import { UNKNOWN_LINK } from './conference/peers.ts';
 import { DiscoveryError, type Organisations } from './organisations.ts';
 
 /** A link request may overtake the membership event that justifies it: it waits this long for it, in ms. */

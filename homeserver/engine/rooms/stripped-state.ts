@@ -1,6 +1,7 @@
 /** What somebody who is outside may know of a room. @see Matrix specification, "Stripped state" */
 import { wireForm } from '../../../federation/event.ts';
 import type { JsonObject } from '../../../federation/json.ts';
+import { MEETING } from '../../base/names.ts';
 import type { EventStore } from './event-store.ts';
 import { currentId } from './room.ts';
 import type { Room } from './room.ts';
@@ -14,7 +15,7 @@ export const STRIPPED_STATE: readonly string[] = [
   'm.room.join_rules',
   'm.room.canonical_alias',
   'm.room.encryption',
-  'org.hansetag.meeting',
+  MEETING,
 ];
 
 /**

@@ -9,6 +9,7 @@ import { isJsonObject, member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import { roomVersion } from '../../../federation/room-versions.ts';
 import { MatrixError } from '../../base/errors.ts';
+import { MEETING } from '../../base/names.ts';
 import type { RoomReader } from './room-reader.ts';
 import type { RoomWriter } from './room-writer.ts';
 import type { StoredEvent } from './stored-event.ts';
@@ -31,7 +32,7 @@ const COPIED = [
   'm.room.encryption',
   'm.room.server_acl',
   'm.space.parent',
-  'org.hansetag.meeting',
+  MEETING,
 ];
 /** State with many keys that the new room takes over. */
 const COPIED_WITH_KEYS = ['m.space.child'];

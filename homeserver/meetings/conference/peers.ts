@@ -1,7 +1,7 @@
 /** Requests about conferences to other instances: signed, parsed, bounded. The other side is in federation-router.ts. */
 import { FederationError, type FederationErrorCode, type Matter } from '../../../federation/client.ts';
 import type { JsonObject } from '../../../federation/json.ts';
-import { CONFERENCE_EDU } from '../../base/names.ts';
+import { CONFERENCE_EDU, UNKNOWN_LINK } from '../../base/names.ts';
 import type { Sender } from '../../engine/rooms/ports.ts';
 import type { Organisations } from '../organisations.ts';
 import type { LinkPeers } from './link-ports.ts';
@@ -30,9 +30,6 @@ interface Requester {
 
 /** Failures in which the other server has said nothing. */
 const SILENCE: ReadonlySet<FederationErrorCode> = new Set(['NOT_FOUND', 'UNREACHABLE', 'TIMEOUT']);
-
-/** Errcode of an answer to a request for a link that the other side does not have. */
-export const UNKNOWN_LINK = 'ORG.HANSETAG.UNKNOWN_LINK';
 
 function linkPath(roomId: string, linkId: string): string {
   return `/_hansetag/federation/v1/conference/${encodeURIComponent(roomId)}/link/${encodeURIComponent(linkId)}`;
