@@ -114,6 +114,7 @@ const SUSPENDED = listed([
   ...LOOKING,
   ...OWN,
   'PUT /rooms/*/state/m.room.member/*',
+  'PUT /rooms/*/send/m.room.redaction/*',
   'POST /rooms/*/receipt/m.read.private/*',
   'POST /room_keys/version',
   'PUT /room_keys/version/*',

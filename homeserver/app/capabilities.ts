@@ -39,6 +39,8 @@ const UNSTABLE = {
   // From whom somebody wants to be invited; account data that is removed.
   'org.matrix.msc4155': true,
   'org.matrix.msc3391': true,
+  // Redactions that are sent like any other event.
+  'com.beeper.msc4169': true,
   // Delayed events.
   'org.matrix.msc4140': true,
 };

@@ -12,6 +12,8 @@ describe('An account that an administrator restricts', () => {
   let bert: TestUser;
   let roomId: string;
   let message: string;
+  let other: string;
+  let berts: string;
 
   beforeAll(async () => {
     federation = await startHomeservers(1, { HANSETAG_ADMIN_SECRET: SECRET });
@@ -23,7 +25,7 @@ describe('An account that an administrator restricts', () => {
     emil = await server.register('emil');
     roomId = String(at(await bert.must('POST', 'client/v3/createRoom', { preset: 'public_chat' }), 'room_id'));
     await emil.must('POST', `client/v3/join/${roomId}`, {});
-    message = String(at(await emil.must('PUT', `client/v3/rooms/${roomId}/send/m.room.message/1`, {}), 'event_id'));
+    [message, other, berts] = [await say(emil, 1), await say(emil, 5), await say(bert, 1)];
   });
   afterAll(() => federation.close());
 
@@ -38,6 +40,10 @@ describe('An account that an administrator restricts', () => {
     const body = JSON.stringify({ ...user, nonce, admin: true, mac });
     const made = (await (await fetch(url, { method: 'POST', body })).json()) as { access_token: string };
     return made.access_token;
+  }
+  async function say(person: TestUser, transaction: number): Promise<string> {
+    const path = `client/v3/rooms/${roomId}/send/m.room.message/${String(transaction)}`;
+    return String(at(await person.must('PUT', path, {}), 'event_id'));
   }
   const set = (what: 'lock' | 'suspend', userId: string, body: object, token = admin): Promise<Answer> =>
     server.ask('PUT', `client/v1/admin/${what}/${userId}`, body, token);
@@ -62,6 +68,7 @@ describe('An account that an administrator restricts', () => {
       ['PUT', `rooms/${roomId}/send/m.room.message/2`, { body: 'x' }],
       ['PUT', `rooms/${roomId}/state/m.room.topic`, { topic: 'x' }],
       ['PUT', `rooms/${roomId}/redact/${roomId.replace('!', '$')}/3`, {}],
+      ['PUT', `rooms/${roomId}/send/m.room.redaction/6`, { redacts: berts }],
       ['POST', `rooms/${roomId}/invite`, { user_id: bert.userId }],
       ['POST', 'createRoom', {}],
       ['POST', `join/${roomId}`, {}],
@@ -73,6 +80,8 @@ describe('An account that an administrator restricts', () => {
     expect((await emil.ask('GET', 'client/v3/sync')).status).toBe(200);
     expect((await emil.ask('GET', `client/v3/rooms/${roomId}/messages?dir=b`)).status).toBe(200);
     expect((await emil.ask('PUT', `client/v3/rooms/${roomId}/redact/${message}/4`, {})).status).toBe(200);
+    const sent = await emil.ask('PUT', `client/v3/rooms/${roomId}/send/m.room.redaction/7`, { redacts: other });
+    expect(sent.status).toBe(200);
     const leaving = { membership: 'leave' };
     expect(
       (await emil.ask('PUT', `client/v3/rooms/${roomId}/state/m.room.member/${emil.userId}`, leaving)).status,

@@ -53,6 +53,14 @@ describe('What a homeserver says it can do', () => {
       await anna.must('DELETE', `client/unstable/org.matrix.msc3391/${path}`);
       return (await anna.ask('GET', `client/v3/${path}`)).status === 404;
     },
+    'com.beeper.msc4169': async () => {
+      const send = (type: string, content: object) =>
+        anna.must('PUT', `client/v3/rooms/${room()}/send/${type}/${type}`, content);
+      const redacts = String(at(await send('m.room.message', { body: 'oops' }), 'event_id'));
+      await send('m.room.redaction', { redacts });
+      const gone = await anna.must('GET', `client/v3/rooms/${room()}/event/${encodeURIComponent(redacts)}`);
+      return at(gone, 'content', 'body') === undefined;
+    },
     'org.matrix.msc4140': () => answers('GET', 'client/unstable/org.matrix.msc4140/delayed_events'),
   };
   const room = (): string => encodeURIComponent(roomId);

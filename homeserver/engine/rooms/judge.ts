@@ -153,6 +153,24 @@ export class Judge {
     return isOwn || (await this.redactsAnybodys(room, redaction)) ? target : 'nothing';
   }
 
+  /**
+   * Asks of a redaction by one of our people what other servers do not ask: they let every server redact what its own
+   * people wrote. An event that we do not have may be redacted.
+   *
+   * @throws MatrixError 400 when it names no event or one of another room, 403 without the level for what others wrote
+   */
+  async requireRedactable(room: Room, redaction: Pdu): Promise<void> {
+    const targetId = redactsOf(redaction, room.version);
+    if (targetId === undefined) throw new MatrixError(400, 'M_BAD_JSON', 'redacts is missing or no event id.');
+    const target = await this.#deps.events.get(targetId);
+    if (target && target.roomId !== room.roomId) {
+      throw new MatrixError(400, 'M_INVALID_PARAM', 'This event is in another room.');
+    }
+    const isOwn = !target || target.pdu.sender === redaction.sender;
+    if (isOwn || (await this.redactsAnybodys(room, redaction))) return;
+    throw new MatrixError(403, 'M_FORBIDDEN', 'You may not redact what others wrote.');
+  }
+
   /** Whether the sender of a redaction has the level to redact what others wrote. */
   async redactsAnybodys(room: Room, redaction: Pdu): Promise<boolean> {
     const view = await this.view(room, room.state.map, redaction);

@@ -24,9 +24,8 @@ export interface NewEvent {
   readonly type: string;
   /** Present for a state event. */
   readonly stateKey?: string;
+  /** What `m.room.redaction` redacts is `redacts` in it, whatever the version of the room. */
   readonly content: JsonObject;
-  /** The event to redact, for `m.room.redaction`. */
-  readonly redacts?: string;
   /** How long everybody in the room is to learn of it, in ms. @see MSC4354 */
   readonly stickyMs?: number;
   /** Idempotency: the same (sender, device, transaction id) sends once. */
@@ -90,12 +89,15 @@ export class LocalEvents {
     await this.#requireRight(sender, wanted);
     const accounts = { isGuest: (userId: string) => this.#rights.isGuest(userId), profile: this.#profile };
     const event = { ...wanted, content: await vouched(sender, wanted, this.#serverName, accounts) };
+    const isRedaction = event.type === 'm.room.redaction';
     const { prevEvents: prev, depth } = end ?? (await this.end(room));
     const draft = {
       type: event.type,
       room_id: room.roomId,
       sender,
-      content: { ...event.content },
+      ...(isRedaction && !room.version.redactsInContent
+        ? withRedactsBeside(event.content)
+        : { content: event.content }),
       depth: Math.min(depth, MAX_DEPTH),
       prev_events: [...prev],
       auth_events: [] as string[],
@@ -103,10 +105,7 @@ export class LocalEvents {
       ...(event.stateKey === undefined ? {} : { state_key: event.stateKey }),
       ...(event.stickyMs === undefined ? {} : { [STICKY]: { duration_ms: event.stickyMs } }),
     } as UnsignedPdu;
-    if (event.redacts !== undefined) {
-      if (room.version.redactsInContent) draft.content['redacts'] = event.redacts;
-      else draft.redacts = event.redacts;
-    }
+    if (isRedaction) await this.#judge.requireRedactable(room, draft as Pdu);
     draft.auth_events = this.#judge.authEvents(room, room.state.map, draft as Pdu);
     if (room.version.eventIds === 'given') draft[HASHES_ASIDE] = await this.#citedHashes(room, draft);
     return draft;
@@ -118,11 +117,11 @@ export class LocalEvents {
   }
 
   /** Whether somebody goes or unsays something of their own, which everybody may. */
-  async #takesBack(sender: string, { type, stateKey, content, redacts }: NewEvent): Promise<boolean> {
+  async #takesBack(sender: string, { type, stateKey, content }: NewEvent): Promise<boolean> {
     if (type === 'm.room.member') return stateKey === sender && member(content, 'membership') === 'leave';
     if (type === CALL_MEMBER && stateKey !== undefined) return Object.keys(content).length === 0;
-    if (type !== 'm.room.redaction' || redacts === undefined) return false;
-    return (await this.#events.get(redacts))?.pdu.sender === sender;
+    const redacts = type === 'm.room.redaction' ? member(content, 'redacts') : undefined;
+    return typeof redacts === 'string' && (await this.#events.get(redacts))?.pdu.sender === sender;
   }
 
   async #citedHashes(room: Room, { auth_events: auth, prev_events: prev }: UnsignedPdu): Promise<JsonObject> {
@@ -199,6 +198,11 @@ export class LocalEvents {
     );
     return row && this.#events.get(row.event_id);
   }
+}
+
+/** Before room version 11 an event says beside its content what it redacts. */
+function withRedactsBeside({ redacts, ...content }: JsonObject): JsonObject {
+  return redacts === undefined ? { content } : { content, redacts };
 }
 
 function actOf(sender: string, { type, stateKey, content }: NewEvent): RoomAct {

@@ -10,7 +10,6 @@ import type { JsonObject } from '../../../federation/json.ts';
 import { readLevel } from '../../../federation/power-levels.ts';
 import type { RoomVersion } from '../../../federation/room-versions.ts';
 import { serverAllowed } from '../../../federation/server-acl.ts';
-import { MatrixError } from '../../base/errors.ts';
 import type { Positions } from '../stream/positions.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import { firstBreak } from './gaps.ts';
@@ -18,7 +17,6 @@ import type { History } from './history.ts';
 import type { IncompleteRooms } from './incomplete-rooms.ts';
 import type { Invitation, Invitations } from './invitations.ts';
 import type { MemberOf, Members } from './members.ts';
-import type { LocalRights } from './ports.ts';
 import { currentId } from './room.ts';
 import type { RoomTable } from './room.ts';
 import type { StateChanges } from './state-changes.ts';
@@ -36,7 +34,6 @@ export interface RoomReaderDeps {
   readonly changes: StateChanges;
   readonly history: History;
   readonly positions: Positions;
-  readonly rights: LocalRights;
 }
 
 export class RoomReader {
@@ -130,24 +127,6 @@ export class RoomReader {
       (await this.powerLevel(roomId, userId)) >=
       (readLevel(member(levels && signedForm(levels).content, 'invite')) ?? 0)
     );
-  }
-
-  /**
-   * Whether a user may redact an event: their own, or any with the level for it. One that we do not have may be.
-   *
-   * @throws MatrixError 400 for an event of another room, 403 when the account allows no more than to take back one's own
-   */
-  async mayRedact(roomId: string, userId: string, targetId: string): Promise<boolean> {
-    const target = await this.#deps.events.get(targetId);
-    if (target && target.roomId !== roomId) {
-      throw new MatrixError(400, 'M_INVALID_PARAM', 'This event is in another room.');
-    }
-    if (target?.pdu.sender === userId) return true;
-    await this.#deps.rights.require(userId, 'write');
-    if (!target) return true;
-    const levels = await this.stateEvent(roomId, 'm.room.power_levels', '');
-    const needed = readLevel(member(levels && signedForm(levels).content, 'redact')) ?? 50;
-    return (await this.powerLevel(roomId, userId)) >= needed;
   }
 
   /** Whether the room's access list lets a server take part. */

@@ -11,6 +11,14 @@ import type { StoredEvent } from '../../engine/rooms/rooms.ts';
 
 export const objectSchema = z.custom<JsonObject>(isJsonObject, 'must be an object');
 export const reasonSchema = z.looseObject({ reason: z.string().max(1000).optional() });
+const redactionSchema = objectSchema.and(
+  z.looseObject({ redacts: z.string().max(255).startsWith('$'), reason: z.string().max(1000).optional() }),
+);
+
+/** The content of a message event of a type. @see Matrix specification, client-server API, "Redactions" */
+export function contentSchema(type: string): z.ZodType<JsonObject> {
+  return type === 'm.room.redaction' ? redactionSchema : objectSchema;
+}
 
 /** The form of events that the device gets that asks. */
 export function showTo(

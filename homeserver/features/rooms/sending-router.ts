@@ -1,12 +1,12 @@
 /** Sending messages, and redacting what was sent. */
 import express from 'express';
 import type { Request, Response, Router } from 'express';
-import { methods, MatrixError } from '../../base/errors.ts';
+import { methods } from '../../base/errors.ts';
 import { parameter, parseBody, requesterOf } from '../../base/parse.ts';
 import { delayOf } from '../../engine/client/sending.ts';
 import type { DelayedSending } from '../../engine/client/sending.ts';
 import type { NewEvent, Rooms } from '../../engine/rooms/rooms.ts';
-import { objectSchema, reasonSchema, stickyFor } from './requests.ts';
+import { contentSchema, reasonSchema, stickyFor } from './requests.ts';
 
 export interface SendingRouterOptions {
   readonly rooms: Rooms;
@@ -22,7 +22,7 @@ export function sendingRouter({ rooms, delayedEvents }: SendingRouterOptions): R
       const roomId = parameter(request, 'roomId');
       const draft = {
         type: parameter(request, 'eventType'),
-        content: parseBody(objectSchema, request.body),
+        content: parseBody(contentSchema(parameter(request, 'eventType')), request.body),
         transactionId: parameter(request, 'transactionId'),
         deviceId,
         ...stickyFor(request),
@@ -42,7 +42,7 @@ export function sendingRouter({ rooms, delayedEvents }: SendingRouterOptions): R
     post: async (request, response) => {
       const event = await rooms.send(parameter(request, 'roomId'), requesterOf(response).userId, {
         type: parameter(request, 'eventType'),
-        content: parseBody(objectSchema, request.body),
+        content: parseBody(contentSchema(parameter(request, 'eventType')), request.body),
       });
       response.json({ event_id: event.eventId });
     },
@@ -53,16 +53,11 @@ export function sendingRouter({ rooms, delayedEvents }: SendingRouterOptions): R
     response: Response,
     once: Pick<NewEvent, 'transactionId' | 'deviceId'>,
   ): Promise<void> {
-    const { userId } = requesterOf(response);
     const { reason } = parseBody(reasonSchema, request.body);
-    const [roomId, redacts] = [parameter(request, 'roomId'), parameter(request, 'eventId')];
-    if (!(await rooms.mayRedact(roomId, userId, redacts))) {
-      throw new MatrixError(403, 'M_FORBIDDEN', 'You may not redact what others wrote.');
-    }
-    const event = await rooms.send(roomId, userId, {
+    const redacts = parameter(request, 'eventId');
+    const event = await rooms.send(parameter(request, 'roomId'), requesterOf(response).userId, {
       type: 'm.room.redaction',
-      content: reason === undefined ? {} : { reason },
-      redacts,
+      content: reason === undefined ? { redacts } : { redacts, reason },
       ...once,
     });
     response.json({ event_id: event.eventId });
