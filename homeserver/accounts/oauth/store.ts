@@ -20,6 +20,12 @@ export interface StoreOptions {
   readonly now: () => number;
 }
 
+/** Whose an item was; of tokens only. */
+interface Owner {
+  localpart: string | null;
+  device_id: string | null;
+}
+
 /** How long an expired access token is remembered, in ms: so long the client is told to refresh. */
 const KEEP_EXPIRED_MS = 30 * 24 * 60 * 60 * 1000;
 /** Those by which the API is used; they belong to a device. */
@@ -88,17 +94,19 @@ export class OauthStore implements Adapter {
   }
 
   async destroy(id: string): Promise<void> {
-    await this.#destroy({ id: hashSecret(id) });
+    await this.#destroy('id', hashSecret(id));
   }
 
   async revokeByGrantId(grantId: string): Promise<void> {
-    await this.#destroy({ grantId });
+    await this.#destroy('grant_id', grantId);
   }
 
-  async #destroy(which: WhereOptions<OauthItemRow>): Promise<void> {
-    const where = { ...which, model: this.#model };
-    const rows = await this.#items.findAll({ where });
-    await this.#items.destroy({ where });
+  /** By a statement, as models do not tell whose they have removed: none may come between looking and removing. */
+  async #destroy(column: 'id' | 'grant_id', value: Buffer | string): Promise<void> {
+    const rows = await this.#options.db.query<Owner>(
+      `DELETE FROM oauth_items WHERE model = $1 AND ${column} = $2 RETURNING localpart, device_id`,
+      [this.#model, value],
+    );
     await this.#endDevices(rows);
   }
 
@@ -140,9 +148,9 @@ export class OauthStore implements Adapter {
   }
 
   /** A client that gives its tokens back has logged out. */
-  async #endDevices(rows: readonly OauthItemRow[]): Promise<void> {
+  async #endDevices(rows: readonly Owner[]): Promise<void> {
     const { accounts, sessions } = this.#options;
-    for (const { localpart, deviceId } of rows) {
+    for (const { localpart, device_id: deviceId } of rows) {
       if (localpart !== null && deviceId !== null) await sessions.end(accounts.userId(localpart), deviceId);
     }
   }
