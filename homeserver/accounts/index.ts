@@ -78,7 +78,8 @@ export async function makeAccounts(deps: AccountsDeps): Promise<AccountsFeature>
   // Loading it takes a third of a second in which nobody else is served: now, and not when the first one asks.
   const provider = hasOauth ? await import('./oauth/provider.ts') : undefined;
   const issuer = publicUrl + OAUTH_PATH;
-  const cleaning = provider && every(CLEAN_UP_MS, () => cleanUpOauth(db), log);
+  const cleaning =
+    provider && every(CLEAN_UP_MS, () => cleanUpOauth(db), log, 'what the OAuth 2.0 API needs no more was not removed');
   const filters = new Filters(db, accounts);
   const standing = new Standing(accounts);
   const profiles = new Profiles(db, accounts);

@@ -37,9 +37,27 @@ export interface HttpServersDeps extends Omit<ClientAppOptions, Made>, AccountRo
   readonly features: Features;
   readonly meetings: MeetingsFeature | undefined;
   readonly metrics: Metrics | undefined;
-  /** PEM files of the certificate for other servers and of its key. */
+  readonly tls: TlsFiles;
+}
+
+/** PEM texts. */
+export interface TlsFiles {
+  /** The certificate chain for other servers, and its key. */
+  readonly cert: string;
+  readonly key: string;
+  /** The authorities that other servers' certificates are checked against; else the system's. */
+  readonly ca: string | undefined;
+}
+
+/** @throws the system's error when a file can not be read */
+export async function readTlsFiles(files: {
   readonly certFile: string;
   readonly keyFile: string;
+  readonly caFile: string | undefined;
+}): Promise<TlsFiles> {
+  const { certFile, keyFile, caFile } = files;
+  const [cert, key] = await Promise.all([readFile(certFile, 'utf8'), readFile(keyFile, 'utf8')]);
+  return { cert, key, ca: caFile === undefined ? undefined : await readFile(caFile, 'utf8') };
 }
 
 export interface HttpServers {
@@ -47,10 +65,9 @@ export interface HttpServers {
   readonly servers: Server;
 }
 
-/** @throws the system's error when the certificate can not be read, the library's when it is none */
-export async function makeHttpServers(deps: HttpServersDeps): Promise<HttpServers> {
-  const { router, features, meetings, metrics, proxies, log } = deps;
-  const [cert, key] = await Promise.all([readFile(deps.certFile), readFile(deps.keyFile)]);
+/** @throws the library's error when the certificate is none */
+export function makeHttpServers(deps: HttpServersDeps): HttpServers {
+  const { router, features, meetings, metrics, proxies, tls, log } = deps;
   router.use('/_matrix/federation', accountRouter(deps), ...features.federation);
   const federation = express.Router();
   federation.use(router);
@@ -76,6 +93,9 @@ export async function makeHttpServers(deps: HttpServersDeps): Promise<HttpServer
   const forServers = federationApp({ proxies, federation, ...measure('federation'), log });
   const people = createServer((request, response) => void forPeople(request, response));
   meetings?.attach(people);
-  const servers = createSecureServer({ cert, key }, (request, response) => void forServers(request, response));
+  const servers = createSecureServer(
+    { cert: tls.cert, key: tls.key },
+    (request, response) => void forServers(request, response),
+  );
   return { people, servers };
 }

@@ -1,5 +1,4 @@
 /** One homeserver, put together: each part is made by one call and given what it needs. */
-import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import packageJson from '../../package.json' with { type: 'json' };
 import { SfuClient } from '../../sfu/client.ts';
@@ -18,7 +17,7 @@ import { makeDevices } from '../features/devices/index.ts';
 import { makeMedia } from '../features/media/index.ts';
 import { makeMeetings } from '../meetings/index.ts';
 import { EVENT_INDEXES, makeFeatures } from './features.ts';
-import { makeHttpServers } from './http-servers.ts';
+import { makeHttpServers, readTlsFiles } from './http-servers.ts';
 import { Running } from './running.ts';
 import { loadSigningKey } from './signing-key-file.ts';
 
@@ -42,10 +41,12 @@ export async function startHomeserver(config: Config, log: Logger): Promise<Home
 }
 
 async function start(config: Config, log: Logger, running: Running): Promise<void> {
-  const { hosts, allowedRanges, trust, trustedServers, caFile } = config.federation;
+  const { hosts, allowedRanges, trust, trustedServers } = config.federation;
   const { version } = packageJson;
   const key = await loadSigningKey(config.signingKeyFile);
-  const ca = caFile === undefined ? undefined : await readFile(caFile, 'utf8');
+  // What is set wrongly is told before anything is begun.
+  const tls = await readTlsFiles(config.federation);
+  const { ca } = tls;
   const measured = config.metricsListen && metrics();
   const limits = rateLimits(config.rateLimitFactor);
   const db = running.add(await openDatabase(config.databaseUrl));
@@ -76,7 +77,7 @@ async function start(config: Config, log: Logger, running: Running): Promise<voi
       onDropped: (kind) => measured?.countDropped(kind),
     }),
   );
-  const parts = { ...common, ...engine, signed: engine.signedRequest };
+  const parts = { ...common, ...engine };
   const media = await makeMedia({
     ...parts,
     config: config.media,
@@ -123,10 +124,10 @@ async function start(config: Config, log: Logger, running: Running): Promise<voi
     });
   running.add(meetings);
 
-  const { people: forPeople, servers: forServers } = await makeHttpServers({
+  const { people: forPeople, servers: forServers } = makeHttpServers({
     ...parts,
     ...inRooms,
-    ...config.federation,
+    tls,
     askers,
     features,
     meetings,

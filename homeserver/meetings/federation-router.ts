@@ -25,11 +25,11 @@ export interface FederationRouterOptions {
   conferences: Conferences;
   sfu: SfuClient;
   organisations: Organisations;
-  signedRequest: RequestHandler;
+  signed: RequestHandler;
 }
 
 export function meetingsFederationRouter(options: FederationRouterOptions): Router {
-  const { conferences, sfu, organisations, signedRequest } = options;
+  const { conferences, sfu, organisations, signed } = options;
   const router = express.Router();
 
   /** The link of the asking instance in a conference that it takes part in, or the right refusal. */
@@ -52,7 +52,7 @@ export function meetingsFederationRouter(options: FederationRouterOptions): Rout
     response.json(organisations.document(sfu.hello?.link));
   });
 
-  router.put('/conference/:roomId/link/:linkId', signedRequest, async (request, response) => {
+  router.put('/conference/:roomId/link/:linkId', signed, async (request, response) => {
     const half = linkHalfSchema.safeParse(request.body);
     if (!half.success) throw new MatrixError(400, 'M_BAD_JSON', 'The link request is malformed.');
     const { link, linkId } = await linkOf(request, response);
@@ -60,13 +60,13 @@ export function meetingsFederationRouter(options: FederationRouterOptions): Rout
   });
 
   /** Whether the link is still there: asked regularly, so that each side knows of the end of the other. */
-  router.get('/conference/:roomId/link/:linkId', signedRequest, async (request, response) => {
+  router.get('/conference/:roomId/link/:linkId', signed, async (request, response) => {
     const { link, linkId } = await linkOf(request, response);
     await translated(async () => link.check(linkId));
     response.json({});
   });
 
-  router.put('/conference/:roomId/link/:linkId/wants', signedRequest, async (request, response) => {
+  router.put('/conference/:roomId/link/:linkId/wants', signed, async (request, response) => {
     const wants = wantsSchema.safeParse(request.body);
     if (!wants.success) throw new MatrixError(400, 'M_BAD_JSON', 'The list of wanted sources is malformed.');
     const { link, linkId } = await linkOf(request, response);
@@ -74,7 +74,7 @@ export function meetingsFederationRouter(options: FederationRouterOptions): Rout
     response.json({ sources: await translated(() => link.serve(linkId, [...new Set(keys)])) });
   });
 
-  router.delete('/conference/:roomId/link/:linkId', signedRequest, async (request, response) => {
+  router.delete('/conference/:roomId/link/:linkId', signed, async (request, response) => {
     const origin = response.locals['origin'] as string;
     const roomId = request.params['roomId'];
     const conference = typeof roomId === 'string' ? conferences.get(roomId) : undefined;

@@ -53,7 +53,7 @@ export interface MeetingsDeps {
   limitAnonymous: RequestHandler;
   /** Counts one message of a user. @throws MatrixError 429 */
   limitSending(userId: string): Promise<void>;
-  signedRequest: RequestHandler;
+  signed: RequestHandler;
   log: Logger;
 }
 
@@ -136,7 +136,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
       conferences,
       sfu,
       organisations,
-      signedRequest: deps.signedRequest,
+      signed: deps.signed,
     }),
     attach: (server) => sessionServer.attach(server),
     close: () => (closing ??= close()),

@@ -190,7 +190,7 @@ export async function startServer(name: string): Promise<TestServer> {
     storedFilter: () => Promise.resolve(undefined),
     requireSession: sessionRequired,
     limitSending: free,
-    signed: federation.signedRequest,
+    signed: federation.signed,
     log,
   });
   await features.start();

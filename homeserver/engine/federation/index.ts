@@ -11,6 +11,7 @@ import type { OutboundQueue } from '../../../federation/outbound-queue.ts';
 import type { SigningKey } from '../../../federation/signing.ts';
 import type { Database } from '../../database/database.ts';
 import { methods } from '../../base/errors.ts';
+import { every } from '../../base/every.ts';
 import type { UnprovenLimit } from '../../base/rate-limits.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { signedRequest, signedRouter } from './authenticate.ts';
@@ -41,7 +42,8 @@ export interface FederationApiOptions {
 export interface FederationApi {
   /** `/_matrix/key` and `/_matrix/federation`; its paths read their bodies themselves. */
   readonly router: Router;
-  readonly signedRequest: RequestHandler;
+  /** Lets only signed requests of other servers pass. */
+  readonly signed: RequestHandler;
   readonly edus: Edus;
   close(): void;
 }
@@ -91,15 +93,12 @@ export function federationApi(options: FederationApiOptions): FederationApi {
     graphRouter({ serverName, rooms, signed }),
   );
 
-  const cleaning = setInterval(() => {
-    transactions.cleanUp().catch((error: unknown) => log.warn({ err: error }, 'old transactions were not removed'));
-  }, CLEAN_UP_MS);
-  cleaning.unref();
+  const stopCleaning = every(CLEAN_UP_MS, () => transactions.cleanUp(), log, 'old transactions were not removed');
   const close = (): void => {
-    clearInterval(cleaning);
+    stopCleaning();
     transactions.close();
   };
-  return { router, signedRequest: signed, edus, close };
+  return { router, signed, edus, close };
 }
 
 /**

@@ -10,6 +10,7 @@ import type { JsonObject, JsonValue } from '../../../federation/json.ts';
 import type { Sessions } from '../../accounts/sessions.ts';
 import type { Database, Tx } from '../../database/database.ts';
 import { MatrixError } from '../../base/errors.ts';
+import { every } from '../../base/every.ts';
 import type { Sender } from '../../engine/rooms/ports.ts';
 import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
 import type { Notifier } from '../../engine/stream/notifier.ts';
@@ -107,13 +108,8 @@ export class Devices {
         this.#begin(this.#onServers(roomId, servers), 'devices were not told to other servers');
       }),
     );
-    const cleaning = setInterval(() => {
-      Promise.all([this.toDevice.cleanUp(), this.lists.cleanUp()]).catch((error: unknown) =>
-        log.warn({ err: error }, 'what is not needed any more was not removed'),
-      );
-    }, CLEAN_UP_MS);
-    cleaning.unref();
-    this.#ends.push(() => clearInterval(cleaning));
+    const cleanUp = (): Promise<unknown> => Promise.all([this.toDevice.cleanUp(), this.lists.cleanUp()]);
+    this.#ends.push(every(CLEAN_UP_MS, cleanUp, log, 'what is not needed any more was not removed'));
     this.remote.start();
     this.#begin(this.#endOrphans(), 'what belongs to devices that are gone was not removed');
   }

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { FederationClient } from '../../../federation/client.ts';
 import { mediaAdminRouter } from './admin-router.ts';
 import { mediaRouter } from './client-router.ts';
+import { every } from '../../base/every.ts';
 import type { Database } from '../../database/database.ts';
 import type { Feature } from '../../engine/feature.ts';
 import { mediaRouter as federationMediaRouter } from './federation-router.ts';
@@ -76,12 +77,12 @@ export async function makeMedia(deps: MediaDeps): Promise<MediaFeature> {
   const previews = config.urlPreviews ? { previews: await UrlPreviews.open({ serverName, media, blobs, fetch }) } : {};
   const { unauthenticated } = config;
   const admin = new MediaAdmin(db, serverName, media.store);
-  const cleaning = setInterval(() => {
-    cleanUp(media, admin, config.retentionDays).catch((error: unknown) =>
-      log.warn({ err: error }, 'old files were not removed'),
-    );
-  }, CLEAN_UP_MS);
-  cleaning.unref();
+  const stopCleaning = every(
+    CLEAN_UP_MS,
+    () => cleanUp(media, admin, config.retentionDays),
+    log,
+    'old files were not removed',
+  );
   return {
     media,
     matrix: [
@@ -97,7 +98,7 @@ export async function makeMedia(deps: MediaDeps): Promise<MediaFeature> {
     ],
     admin: [mediaAdminRouter({ serverName, admin, requireSession })],
     federation: [federationMediaRouter({ serverName, media, signed })],
-    close: () => clearInterval(cleaning),
+    close: stopCleaning,
   };
 }
 

@@ -2,6 +2,7 @@
 import type { RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import { canonicalJson } from '../../../federation/json.ts';
+import { every } from '../../base/every.ts';
 import { SafeFetch } from '../../base/safe-fetch.ts';
 import type { Database } from '../../database/database.ts';
 import type { ClientEvents } from '../../engine/client/client-events.ts';
@@ -79,7 +80,7 @@ export function makePush(deps: PushDeps): PushFeature {
     prepareIgnored: (userIds) => accountData.prepareIgnored(userIds),
     onNotices: (userIds) => sender.wake(userIds),
   });
-  const pruning = setInterval(() => void notifications.prune().catch(() => undefined), PRUNE_MS).unref();
+  const stopPruning = every(PRUNE_MS, () => notifications.prune(), log, 'old notifications were not removed');
   const plainGateways = (deps.push?.allowedRanges ?? []).length > 0;
   return {
     rules,
@@ -94,7 +95,7 @@ export function makePush(deps: PushDeps): PushFeature {
     },
     start: () => sender.start(),
     close: async () => {
-      clearInterval(pruning);
+      stopPruning();
       await evaluator.close();
       await sender.close();
     },

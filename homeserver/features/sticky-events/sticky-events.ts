@@ -7,6 +7,7 @@
 import type { Logger } from 'pino';
 import { serverOf } from '../../../federation/identifiers.ts';
 import { member } from '../../../federation/json.ts';
+import { every } from '../../base/every.ts';
 import type { Database } from '../../database/database.ts';
 import { writeTogether } from '../../database/writes.ts';
 import type { Sender } from '../../engine/rooms/ports.ts';
@@ -30,7 +31,7 @@ const SELECT = `SELECT s.event_id, s.room_id FROM sticky_events s JOIN events e 
 export class StickyEvents {
   readonly #options: StickyEventsOptions;
   readonly #stopListening: () => void;
-  readonly #cleaning: NodeJS.Timeout;
+  readonly #stopCleaning: () => void;
 
   constructor(options: StickyEventsOptions) {
     this.#options = options;
@@ -41,15 +42,12 @@ export class StickyEvents {
         log.warn({ err: error, roomId: event.roomId }, 'a server was not told of the sticky events'),
       );
     });
-    this.#cleaning = setInterval(() => {
-      db.query('DELETE FROM sticky_events WHERE expires_at <= $1', [Date.now()]).catch((error: unknown) =>
-        log.warn({ err: error }, 'old sticky events were not removed'),
-      );
-    }, CLEAN_UP_MS).unref();
+    const cleanUp = (): Promise<unknown> => db.query('DELETE FROM sticky_events WHERE expires_at <= $1', [Date.now()]);
+    this.#stopCleaning = every(CLEAN_UP_MS, cleanUp, log, 'old sticky events were not removed');
   }
 
   close(): void {
-    clearInterval(this.#cleaning);
+    this.#stopCleaning();
     this.#stopListening();
   }
 

@@ -3,6 +3,7 @@
  * links that other instances ask for, and how many people are where. It puts the parts together that do the rest.
  */
 import type { Logger } from 'pino';
+import { every } from '../../base/every.ts';
 import { serverOf } from '../../../federation/event.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import type { ConferenceSnapshot } from '../../../protocol/session.ts';
@@ -97,11 +98,7 @@ export class Conferences {
     });
     this.#signals = new Signals({ ...options, ...shared, conferences });
     this.#stop.push(this.#follower.start(), ...sfuEvents.start());
-    const upkeep = setInterval(() => {
-      this.#upkeep().catch((error: unknown) => log.warn({ err: error }, 'conference: the upkeep failed'));
-    }, UPKEEP_MS);
-    upkeep.unref();
-    this.#stop.push(() => clearInterval(upkeep));
+    this.#stop.push(every(UPKEEP_MS, () => this.#upkeep(), log, 'conference: the upkeep failed'));
   }
 
   get(roomId: string): Conference | undefined {
