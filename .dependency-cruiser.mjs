@@ -110,7 +110,6 @@ export default {
     tsConfig: { fileName: 'tsconfig.json' },
     doNotFollow: { path: 'node_modules' },
     parser: 'tsc',
-    // Lazy components of a page's routes are no dependency of who names them; Angular loads them.
     exclude: { path: '\\.spec\\.ts$' },
   },
 };
