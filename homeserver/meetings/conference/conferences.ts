@@ -7,10 +7,9 @@ import { every } from '../../base/every.ts';
 import { serverOf } from '../../../federation/event.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import type { ConferenceSnapshot } from '../../../protocol/session.ts';
-import type { SfuClient } from '../../../sfu/client.ts';
 import { MatrixError } from '../../base/errors.ts';
 import type { LocalRights, Sender } from '../../engine/rooms/ports.ts';
-import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
+import type { StoredEvent } from '../../engine/rooms/rooms.ts';
 import type { Organisations } from '../organisations.ts';
 import { checkAdmission } from './admission.ts';
 import { Announcer } from './announcer.ts';
@@ -20,6 +19,7 @@ import type { LinkPeers } from './link-ports.ts';
 import type { LocalParticipant, Notifier } from './local-participant.ts';
 import { MEMBERSHIP_EXPIRES_MS, participantIdOf } from './membership.ts';
 import type { Places } from './places.ts';
+import type { RoomPort, SfuPort } from './ports.ts';
 import { Reachability } from './reachability.ts';
 import { Registry } from './registry.ts';
 import { personIn } from './room-facts.ts';
@@ -35,10 +35,10 @@ const UPKEEP_MS = 60 * 1000;
 
 export interface ConferencesOptions {
   serverName: string;
-  rooms: Rooms;
+  rooms: RoomPort;
   /** What the accounts of our people allow. */
   rights: LocalRights;
-  sfu: SfuClient;
+  sfu: SfuPort;
   sender: Sender;
   organisations: Organisations;
   peers: LinkPeers;

@@ -2,12 +2,12 @@
 import type { Logger } from 'pino';
 import type { RtpCapabilities } from '../../../protocol/media.ts';
 import type { Watch } from '../../../protocol/session.ts';
-import type { SfuClient } from '../../../sfu/client.ts';
 import { type LocalParticipant, type SourceKey, spatialLayerFor } from './local-participant.ts';
+import type { SfuPort } from './ports.ts';
 import { unexpected } from '../../base/log.ts';
 
 export interface ConsumersDeps {
-  readonly sfu: SfuClient;
+  readonly sfu: SfuPort;
   readonly log: Logger;
   /** The producer of a source on our SFU, if it has one. */
   producer(key: SourceKey): string | undefined;

@@ -1,15 +1,15 @@
 /** Our halves of a link, on our SFU. */
-import type { SfuClient } from '../../../sfu/client.ts';
 import type { SfuResult } from '../../../sfu/protocol.ts';
 import { LinkError } from './link-error.ts';
 import type { Discovery, LinkHalf } from './messages.ts';
+import type { SfuPort } from './ports.ts';
 
 export class LinkHalves {
-  readonly #sfu: SfuClient;
+  readonly #sfu: SfuPort;
   readonly #conferenceId: string;
   readonly #peer: string;
 
-  constructor(sfu: SfuClient, conferenceId: string, peer: string) {
+  constructor(sfu: SfuPort, conferenceId: string, peer: string) {
     this.#sfu = sfu;
     this.#conferenceId = conferenceId;
     this.#peer = peer;

@@ -2,12 +2,12 @@
  * What crosses a link. Each side asks for the whole set of sources that somebody behind it watches or hears; nothing
  * else crosses. Link ids and producers are named by each side for itself.
  */
-import type { SfuClient } from '../../../sfu/client.ts';
 import { parseSourceKey, sourceKey, type SourceKey } from './local-participant.ts';
 import { LinkError } from './link-error.ts';
 import type { LinkConference, LinkPeers } from './link-ports.ts';
 import { participantIdOf, splitParticipantId } from './membership.ts';
 import type { Offer } from './messages.ts';
+import type { SfuPort } from './ports.ts';
 
 /** After a restart of the homeserver its clients need a moment to come back and say what they watch, in ms. */
 const RESTORE_MS = 10_000;
@@ -24,7 +24,7 @@ interface Received {
 export interface LinkMediaOptions {
   readonly conference: LinkConference;
   readonly server: string;
-  readonly sfu: SfuClient;
+  readonly sfu: SfuPort;
   readonly peers: LinkPeers;
   /** The other homeserver answered what it was asked. */
   answered(): void;

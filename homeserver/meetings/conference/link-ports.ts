@@ -1,9 +1,9 @@
 /** What a link needs of others: requests to the other instance, the conference that it is in, and the SFU. */
 import type { Logger } from 'pino';
 import type { LinkState } from '../../../protocol/session.ts';
-import type { SfuClient } from '../../../sfu/client.ts';
 import type { SourceKey } from './local-participant.ts';
 import type { Discovery, LinkHalf, Offer, RemoteSource } from './messages.ts';
+import type { SfuPort } from './ports.ts';
 import type { Reachability } from './reachability.ts';
 
 /** The requests that a link makes to the other instance. */
@@ -39,7 +39,7 @@ export interface LinkConference {
 
 export interface LinkDeps {
   serverName: string;
-  sfu: SfuClient;
+  sfu: SfuPort;
   peers: LinkPeers;
   reachability: Pick<Reachability, 'heard' | 'failed'>;
 }

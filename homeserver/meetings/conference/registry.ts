@@ -1,21 +1,21 @@
 /** The live conferences of this instance: each is opened with its first seat here, and closed with the last. */
 import type { Logger } from 'pino';
-import type { SfuClient } from '../../../sfu/client.ts';
 import { CONFERENCE_EDU } from '../../base/names.ts';
 import type { Sender } from '../../engine/rooms/ports.ts';
-import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
+import type { StoredEvent } from '../../engine/rooms/rooms.ts';
 import type { Organisations } from '../organisations.ts';
 import type { Announcer } from './announcer.ts';
 import { Conference } from './conference.ts';
 import type { LinkPeers } from './link-ports.ts';
+import type { RoomPort, SfuPort } from './ports.ts';
 import type { Reachability } from './reachability.ts';
 import { titleOf } from './room-facts.ts';
 import type { Seat, SeatMedia } from './seat-media.ts';
 
 export interface RegistryDeps {
   readonly serverName: string;
-  readonly rooms: Pick<Rooms, 'state'>;
-  readonly sfu: SfuClient;
+  readonly rooms: Pick<RoomPort, 'state'>;
+  readonly sfu: SfuPort;
   readonly sender: Sender;
   readonly organisations: Organisations;
   readonly peers: LinkPeers;

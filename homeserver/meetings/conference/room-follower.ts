@@ -9,11 +9,12 @@ import { MatrixError } from '../../base/errors.ts';
 import { CALL_MEMBER } from '../../base/names.ts';
 import { Serial } from '../../base/serial.ts';
 import type { LocalRights } from '../../engine/rooms/ports.ts';
-import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
+import type { StoredEvent } from '../../engine/rooms/rooms.ts';
 import { ADMISSION_RULES, checkAdmission } from './admission.ts';
 import type { Announcer } from './announcer.ts';
 import type { Conference } from './conference.ts';
 import { ownerOfKey, participantIdOf } from './membership.ts';
+import type { RoomPort } from './ports.ts';
 import type { Reachability } from './reachability.ts';
 import type { Registry } from './registry.ts';
 import { personIn, titleIn } from './room-facts.ts';
@@ -25,7 +26,7 @@ const FOLLOWED = new Set(['m.room.name', 'm.room.member', 'm.room.power_levels',
 
 export interface RoomFollowerDeps {
   readonly serverName: string;
-  readonly rooms: Rooms;
+  readonly rooms: RoomPort;
   /** What the accounts of our people allow. */
   readonly rights: LocalRights;
   readonly clocks: Clocks;

@@ -4,9 +4,10 @@
  */
 import { KIND_OF_SOURCE, type RtpParameters, type Source } from '../../../protocol/media.ts';
 import type { MediaOpened, Params } from '../../../protocol/session.ts';
-import { type SfuClient, SfuError } from '../../../sfu/client.ts';
+import { SfuError } from '../../../sfu/client.ts';
 import type { Conference } from './conference.ts';
 import type { LocalParticipant } from './local-participant.ts';
+import type { SfuPort } from './ports.ts';
 
 /** A participant of ours in a conference. */
 export interface Seat {
@@ -18,11 +19,11 @@ export interface Seat {
 export type StillSeated = () => void;
 
 export class SeatMedia {
-  readonly #sfu: SfuClient;
+  readonly #sfu: SfuPort;
   /** Seats by their transports, for what the SFU reports. */
   readonly #byTransport = new Map<string, Seat>();
 
-  constructor(sfu: SfuClient) {
+  constructor(sfu: SfuPort) {
     this.#sfu = sfu;
   }
 

@@ -10,7 +10,6 @@ import type { Logger } from 'pino';
 import type { MediaOpened } from '../../../protocol/session.ts';
 import { MatrixError } from '../../base/errors.ts';
 import { CALL_MEMBER } from '../../base/names.ts';
-import type { Rooms } from '../../engine/rooms/rooms.ts';
 import { Serial } from '../../base/serial.ts';
 import type { Conference, LeaveReason } from './conference.ts';
 import { LocalParticipant, type Notifier } from './local-participant.ts';
@@ -23,6 +22,7 @@ import {
   readMembership,
 } from './membership.ts';
 import type { Places } from './places.ts';
+import type { RoomPort } from './ports.ts';
 import type { Person } from './room-facts.ts';
 import type { Seat, SeatMedia, StillSeated } from './seat-media.ts';
 import { unexpected } from '../../base/log.ts';
@@ -60,7 +60,7 @@ export interface KeptMedia {
 
 export interface SeatsDeps {
   readonly serverName: string;
-  readonly rooms: Rooms;
+  readonly rooms: RoomPort;
   readonly places: Places;
   readonly media: SeatMedia;
   readonly log: Logger;

@@ -4,15 +4,14 @@
  */
 import type { Logger } from 'pino';
 import { stateKey } from '../../../federation/auth-rules.ts';
-import type { SfuClient } from '../../../sfu/client.ts';
 import type { SfuSnapshot } from '../../../sfu/protocol.ts';
 import { unexpected } from '../../base/log.ts';
 import { CALL_MEMBER, GUEST_FIELD } from '../../base/names.ts';
-import type { Rooms } from '../../engine/rooms/rooms.ts';
 import type { Conference } from './conference.ts';
 import { LocalParticipant } from './local-participant.ts';
 import { membershipKey, participantIdOf } from './membership.ts';
 import type { Places } from './places.ts';
+import type { RoomPort, SfuPort } from './ports.ts';
 import type { Registry } from './registry.ts';
 import { personIn } from './room-facts.ts';
 import { isJoined } from './room-memberships.ts';
@@ -25,8 +24,8 @@ const RESTART_GRACE_MS = 20_000;
 
 export interface SfuEventsDeps {
   readonly serverName: string;
-  readonly rooms: Rooms;
-  readonly sfu: SfuClient;
+  readonly rooms: RoomPort;
+  readonly sfu: SfuPort;
   readonly places: Places;
   readonly conferences: Registry;
   readonly seats: Seats;

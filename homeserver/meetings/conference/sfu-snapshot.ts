@@ -2,10 +2,10 @@
  * What the SFU says it has, when the line to it is there (again), compared with what the homeserver knows: after a
  * restart of the homeserver media goes on, and what nobody here knows of is ended.
  */
-import type { SfuClient } from '../../../sfu/client.ts';
 import type { SfuSnapshot } from '../../../sfu/protocol.ts';
 import type { Conference } from './conference.ts';
 import { sourceKey, type SourceKey } from './local-participant.ts';
+import type { SfuPort } from './ports.ts';
 import type { Seat, SeatMedia } from './seat-media.ts';
 
 type Conferences = ReadonlyMap<string, Conference>;
@@ -16,7 +16,7 @@ const ignore = (): undefined => undefined;
  * Ends on the SFU what belongs to no seat and no link here: given up while the SFU could not be reached, or made by a
  * request whose answer was lost. What was asked for since the snapshot is not in it.
  */
-export function closeStrays(sfu: SfuClient, snapshot: SfuSnapshot, conferences: Conferences): void {
+export function closeStrays(sfu: SfuPort, snapshot: SfuSnapshot, conferences: Conferences): void {
   for (const { conferenceId, transports, links } of snapshot.conferences) {
     const conference = conferences.get(conferenceId);
     if (!conference) {
@@ -70,7 +70,7 @@ export function restoreMedia(media: SeatMedia, seat: Seat, snapshot: SfuSnapshot
 }
 
 /** After a restart of the homeserver: the links that are still there, connected. The others are closed. */
-export function restoreLinks(sfu: SfuClient, snapshot: SfuSnapshot, conferences: Conferences): void {
+export function restoreLinks(sfu: SfuPort, snapshot: SfuSnapshot, conferences: Conferences): void {
   for (const found of snapshot.conferences) {
     const conference = conferences.get(found.conferenceId);
     for (const { linkId, peer, connected, sending: sent } of found.links) {
