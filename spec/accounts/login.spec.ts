@@ -8,7 +8,7 @@ const LOGIN = '/_matrix/client/v3/login';
 const CALLBACK = '/_hansetag/client/v1/login/callback';
 const isCallback = (url: URL): boolean => url.pathname === CALLBACK;
 
-describe('Log-in by the identity provider', () => {
+describe('Login: by the identity provider', () => {
   let home: TestHome;
   beforeAll(async () => {
     home = await startHome();
@@ -222,7 +222,7 @@ describe('Log-in by the identity provider', () => {
   });
 });
 
-describe('Log-in while the identity provider is away', () => {
+describe('Login: while the identity provider is away', () => {
   it('says so, and works when it is back', async () => {
     const home = await startHome();
     const url = ssoUrl(home, `${home.url}/login`);

@@ -18,7 +18,7 @@ const logger: Logger = {
   getChild: () => logger,
 };
 
-describe('A stock client', () => {
+describe('Real Matrix: a stock client', () => {
   let home: TestHome;
   let client: MatrixClient;
   beforeAll(async () => {

@@ -19,7 +19,7 @@ const THERE = 'luebeck.example';
 const ANNA = `@anna:${HERE}`;
 const BERT = `@bert:${THERE}`;
 
-describe('Devices, against other servers', () => {
+describe('A permanent attacker: devices, against other servers', () => {
   let database: { readonly url: string; close(): Promise<void> };
   let db: Database;
   let positions: Positions;

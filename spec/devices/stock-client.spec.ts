@@ -7,7 +7,7 @@ import { register } from './support.ts';
 
 const PASSWORD = 'a long enough password';
 
-describe('A stock client with its own encryption', () => {
+describe('Real Matrix: a stock client with its own encryption', () => {
   let federation: TestFederation;
   const clients: MatrixClient[] = [];
   beforeAll(async () => {

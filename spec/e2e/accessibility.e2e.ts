@@ -16,7 +16,7 @@ const ZOOMED = { width: 320, height: 640 };
 /** Text of a page in its language, so that a page in the wrong one is seen. */
 const HOME_TITLE = { en: 'Meetings', de: 'Besprechungen' };
 
-describe('The web client', () => {
+describe('Accessibility: the web client', () => {
   let pair: Pair;
   let browser: Browser;
   /** Of Lübeck: leads. */

@@ -12,7 +12,7 @@ const MEASURED_MS = 6_000;
 const LOSSY_MS = 25_000;
 const TABLE = 'inet hansetag_spec';
 
-describe('The link between two organisations', () => {
+describe('One stream per link: the link between two organisations', () => {
   let pair: Pair;
   let browser: Browser;
   let bert: Page;

@@ -12,7 +12,7 @@ const WATCHED_MS = 7_000;
 const FRAMES_PER_SECOND = 15;
 const ACKNOWLEDGED = 5;
 
-describe('A meeting in which something dies', () => {
+describe('Split and heal: a meeting in which something dies', () => {
   let pair: Pair;
   let browser: Browser;
   let bert: Page;

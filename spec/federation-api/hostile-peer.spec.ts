@@ -11,7 +11,7 @@ import type { TestFederation, TestHomeserver, TestUser } from '../support/homese
 import { Peer } from '../support/peer.ts';
 import type { PeerRoom } from '../support/peer.ts';
 
-describe('A homeserver and a peer that lies', () => {
+describe('A permanent attacker: a homeserver and a peer that lies', () => {
   let federation: TestFederation;
   let server: TestHomeserver;
   let bert: TestUser;

@@ -8,7 +8,7 @@ import { type Outcome, SessionClient } from './kit/session-client.ts';
 /** Off the own media server within a second; the rest is for a busy machine. */
 const SOON_MS = 2_000;
 
-describe('A1: the media of who may not be there (any more)', () => {
+describe('Kick / ban: A1: the media of somebody who may not be there (any more)', () => {
   let place: MeetingPlace;
   let anna: Member;
   let admin: string;

@@ -4,7 +4,7 @@ import { flood } from './kit/dear-inputs.ts';
 import { MeetingPlace, type Member } from './kit/meeting.ts';
 import type { SessionClient } from './kit/session-client.ts';
 
-describe('A10: a client that asks faster than it may', () => {
+describe('Rate limits: A10: a client that asks faster than it may', () => {
   let place: MeetingPlace;
   let anna: Member;
 

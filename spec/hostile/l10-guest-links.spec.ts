@@ -10,7 +10,7 @@ interface Reply {
   readonly cookie: string | undefined;
 }
 
-describe('L10: guest links', () => {
+describe('Guest link: L10: guest links', () => {
   let place: MeetingPlace;
   let host: Member;
   let roomId: string;

@@ -6,7 +6,7 @@ import { at, startHomeservers } from '../support/homeservers.ts';
 import type { TestFederation, TestHomeserver } from '../support/homeservers.ts';
 import { Peer } from '../support/peer.ts';
 
-describe('malformed input at the pages and the client API', () => {
+describe('A permanent attacker: malformed input at the pages and the client API', () => {
   let federation: TestFederation;
   let server: TestHomeserver;
   const errors: string[] = [];

@@ -6,7 +6,7 @@ import { create, DIRECTIONS, eventsIn, hears, join, room, say, sees, servers, Sy
 const NUMBERS = [1.5, 0.00002, -2.5e-7, 1e21, 1e300];
 
 for (const [index, direction] of DIRECTIONS.entries()) {
-  describe(`Between people in a room ${direction.name},`, () => {
+  describe(`Real Matrix: between people in a room ${direction.name},`, () => {
     let home: TestHomeserver;
     let away: TestHomeserver;
     let bert: TestUser;

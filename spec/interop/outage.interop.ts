@@ -17,7 +17,7 @@ import {
 const MANY = 60;
 
 for (const [index, direction] of DIRECTIONS.entries()) {
-  describe(`While one server was away, in a room ${direction.name},`, () => {
+  describe(`Real Matrix: while one server was away, in a room ${direction.name},`, () => {
     let bert: TestUser;
     let anna: TestUser;
     let roomId: string;

@@ -24,7 +24,7 @@ const OLD_VERSIONS = ['1', '3'];
 const VERSIONS = ['10', '11', '12'];
 
 for (const [index, direction] of DIRECTIONS.entries()) {
-  describe(`A room ${direction.name},`, () => {
+  describe(`Real Matrix: a room ${direction.name},`, () => {
     let home: TestHomeserver;
     let bert: TestUser;
     let anna: TestUser;

@@ -7,7 +7,7 @@ import { servers, stateOf } from './support.ts';
 
 const DELAY_MS = 2_000;
 
-describe('Stock clients of ours and of Synapse', () => {
+describe('Real Matrix: stock clients of ours and of Synapse', () => {
   const clients: MatrixClient[] = [];
   let anna: MatrixClient;
   let bert: MatrixClient;

@@ -19,7 +19,7 @@ const SKEW_MS = -700_000;
 
 const linkStates = (session: SessionClient): LinkState[] => session.heard('link.changed') as LinkState[];
 
-describe('A link to another organisation', () => {
+describe('Honest connection view: a link to another organisation', () => {
   let place: MeetingPlace;
   let anna: Member;
   let peer: ConferencePeer;
@@ -125,7 +125,7 @@ describe('A link to another organisation', () => {
   }, 40_000);
 });
 
-describe('A link whose other homeserver dies', () => {
+describe('Split and heal: a link whose other homeserver dies', () => {
   let federation: TestFederation;
   const media: MediaServer[] = [];
 

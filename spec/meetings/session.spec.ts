@@ -33,7 +33,7 @@ async function until(condition: () => boolean): Promise<void> {
   expect(condition()).toBeTrue();
 }
 
-describe('a session', () => {
+describe('Reconnect: a session', () => {
   it('numbers its notifications and sends again exactly those that the client has not seen', async () => {
     const session = new Session(owner, () => undefined);
     const first = await sockets();

@@ -1,7 +1,7 @@
 import { each, startPeer, startServer } from './support.ts';
 import type { Person, TestServer } from './support.ts';
 
-describe('A server that lies', () => {
+describe('A permanent attacker: a server that lies', () => {
   let luebeck: TestServer;
   let bert: Person;
   let peer: Awaited<ReturnType<typeof startPeer>>;

@@ -151,7 +151,7 @@ describe('The client server', () => {
   });
 });
 
-describe('Rate limits', () => {
+describe('Rate limits: HTTP requests', () => {
   it('answer 429 with the time to wait', async () => {
     const home = await startHome({ rateLimitFactor: 0.01 });
     const attempt = () => home.request('POST', `${V3}/login`, { body: { type: 'm.login.token', token: 'x' } });

@@ -93,43 +93,45 @@ describe('a link between two SFUs', () => {
     return links[0]?.bytesSent ?? 0;
   }
 
-  it('carries a source once for three viewers, unchanged', async () => {
-    const source = await bert();
-    const producerId = await carry(await openLink(luebeck, hamburg, CONFERENCE), source);
-    const viewers = [await viewer(producerId), await viewer(producerId), await viewer(producerId)];
-    speak(source);
-    for (const receiver of viewers) {
-      const packets = await receiver.receive(PACKETS);
-      expect(packets.map((packet) => packet.payload)).toEqual(Array.from({ length: PACKETS }, (_, i) => payload(i)));
-    }
-    const once = PACKETS * PAYLOAD_BYTES;
-    expect(await bytesSent()).toBeGreaterThan(once);
-    expect(await bytesSent()).toBeLessThan(1.15 * once + 2000);
-  });
-
-  it('carries nothing of a source after unsend, and again after send', async () => {
-    const source = await bert();
-    const linkId = await openLink(luebeck, hamburg, CONFERENCE);
-    const producerId = await carry(linkId, source);
-    const receiver = await viewer(producerId);
-    speak(source);
-    await receiver.receive(PACKETS);
-    const { producerId: sentId } = source;
-    await luebeck.client.request('link.unsend', { linkId, producerId: sentId });
-    await hamburg.client.request('producer.close', { producerId });
-    const before = await bytesSent();
-    speak(source);
-    // The worker has taken all packets before it answers.
-    await eventually(async () => {
-      const { producer } = luebeck.running.sfu.conference(CONFERENCE).producer(sentId);
-      return (await producer.getStats()).some(({ packetCount }) => packetCount === 2 * PACKETS);
+  describe('One stream per link: a source on its way between two SFUs', () => {
+    it('carries a source once for three viewers, unchanged', async () => {
+      const source = await bert();
+      const producerId = await carry(await openLink(luebeck, hamburg, CONFERENCE), source);
+      const viewers = [await viewer(producerId), await viewer(producerId), await viewer(producerId)];
+      speak(source);
+      for (const receiver of viewers) {
+        const packets = await receiver.receive(PACKETS);
+        expect(packets.map((packet) => packet.payload)).toEqual(Array.from({ length: PACKETS }, (_, i) => payload(i)));
+      }
+      const once = PACKETS * PAYLOAD_BYTES;
+      expect(await bytesSent()).toBeGreaterThan(once);
+      expect(await bytesSent()).toBeLessThan(1.15 * once + 2000);
     });
-    expect((await bytesSent()) - before).toBeLessThan(500);
-    expect(luebeck.running.sfu.link(linkId).sending).toEqual([]);
 
-    const again = await viewer(await carry(linkId, source));
-    speak(source);
-    await again.receive(PACKETS);
+    it('carries nothing of a source after unsend, and again after send', async () => {
+      const source = await bert();
+      const linkId = await openLink(luebeck, hamburg, CONFERENCE);
+      const producerId = await carry(linkId, source);
+      const receiver = await viewer(producerId);
+      speak(source);
+      await receiver.receive(PACKETS);
+      const { producerId: sentId } = source;
+      await luebeck.client.request('link.unsend', { linkId, producerId: sentId });
+      await hamburg.client.request('producer.close', { producerId });
+      const before = await bytesSent();
+      speak(source);
+      // The worker has taken all packets before it answers.
+      await eventually(async () => {
+        const { producer } = luebeck.running.sfu.conference(CONFERENCE).producer(sentId);
+        return (await producer.getStats()).some(({ packetCount }) => packetCount === 2 * PACKETS);
+      });
+      expect((await bytesSent()) - before).toBeLessThan(500);
+      expect(luebeck.running.sfu.link(linkId).sending).toEqual([]);
+
+      const again = await viewer(await carry(linkId, source));
+      speak(source);
+      await again.receive(PACKETS);
+    });
   });
 
   it('answers the same to a second send, also at the same time', async () => {

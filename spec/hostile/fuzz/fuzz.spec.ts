@@ -22,7 +22,7 @@ function isEnough(inputs: number, kindsOfAnswers: readonly string[]): boolean {
   return inputs >= AT_LEAST && kindsOfAnswers.some((kind) => TAKEN.test(kind));
 }
 
-describe('hostile input', () => {
+describe('A permanent attacker: hostile input', () => {
   const targets = new Targets();
   /** One may come when its face is through: it is found with the next, or in the end. */
   const findings: Finding[] = [];

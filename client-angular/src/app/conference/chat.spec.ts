@@ -23,7 +23,7 @@ function message(eventId: string, change: Partial<ChatMessage> = {}): ChatMessag
   };
 }
 
-describe('The chat', () => {
+describe('Chat: messages of a meeting', () => {
   let chat: Chat;
   let request: jasmine.Spy;
 

@@ -32,7 +32,7 @@ class Cards {
 })
 class Another {}
 
-describe('The focus', () => {
+describe('Accessibility: the focus', () => {
   let fixture: ComponentFixture<Cards>;
 
   function root(): HTMLElement {

@@ -1,7 +1,7 @@
 import { TestBed } from '@angular/core/testing';
 import { Keys } from './keys.ts';
 
-describe('The single keys', () => {
+describe('Hotkeys: the single keys', () => {
   let pressed: string[];
   let keys: Keys;
   let stop: () => void;

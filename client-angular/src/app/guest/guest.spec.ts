@@ -25,7 +25,7 @@ async function until(holds: () => boolean): Promise<void> {
   }
 }
 
-describe('Entry by a guest link', () => {
+describe('Guest link: entry by a guest link', () => {
   let root: HTMLElement;
   let calls: { path: string; token: string | null; body: unknown }[];
   let dead: Set<string>;

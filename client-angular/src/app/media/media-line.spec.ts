@@ -1,6 +1,6 @@
 import { BLOCKED_MS, blockedText, isLoopback, MediaLine } from './media-line.ts';
 
-describe('The line between this computer and the own SFU', () => {
+describe('Honest connection view: the line between this computer and the own SFU', () => {
   let line: MediaLine;
 
   beforeEach(() => {

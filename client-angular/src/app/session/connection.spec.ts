@@ -58,7 +58,7 @@ class ServerEnd implements Socket {
   }
 }
 
-describe('The session connection', () => {
+describe('Reconnect: the session connection', () => {
   let sockets: ServerEnd[];
   let states: ConnectionState[];
   let sessions: string[];

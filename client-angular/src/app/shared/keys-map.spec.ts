@@ -3,7 +3,7 @@ import { MatDialog } from '@angular/material/dialog';
 import { Keys } from '../core/keys.ts';
 import { KeysMap } from './keys-map.ts';
 
-describe('The map of the keys', () => {
+describe('Hotkeys: the map of the keys', () => {
   afterEach(() => TestBed.inject(MatDialog).closeAll());
 
   function press(key: string): void {

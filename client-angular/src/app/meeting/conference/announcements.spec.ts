@@ -20,7 +20,7 @@ function message(count: number, change: Partial<ChatMessage> = {}): ChatMessage 
   };
 }
 
-describe('Announcements for screen readers', () => {
+describe('Accessibility: announcements for screen readers', () => {
   const messages = signal<readonly ChatMessage[]>([]);
   let announcements: Announcements;
   let said: jasmine.Spy;

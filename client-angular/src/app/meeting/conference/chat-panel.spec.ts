@@ -22,7 +22,7 @@ function message(count: number, change: Partial<ChatMessage> = {}): ChatMessage 
   };
 }
 
-describe('The chat panel', () => {
+describe('Chat: the panel', () => {
   let chat: Chat;
   let root: HTMLElement;
 

@@ -16,7 +16,7 @@ function facts(change: Partial<TileFacts> = {}): TileFacts {
   };
 }
 
-describe('A tile', () => {
+describe('Honest connection view: a tile', () => {
   it('shows the picture while it moves, also when the link is reported as interrupted', () => {
     expect(tileState(facts()).kind).toBe('picture');
     expect(tileState(facts({ link: { state: 'interrupted', since: 5 } })).kind).toBe('picture');
