@@ -3,7 +3,7 @@
  * Errors are Matrix errors: `{ errcode, error }`, with `reference` where it helps, `organisation` and `organisation_name`
  * (server name and name to show) where another organisation failed, and `retry_after_ms` with `M_LIMIT_EXCEEDED`.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { displayName, displayTitle } from './display-text.ts';
 import { invitationResultSchema, organisationSchema } from './session.ts';
 import { listOf, shownTimeSchema, timeSchema, timeZoneSchema } from './values.ts';

@@ -3,7 +3,7 @@
  * The shapes are those of mediasoup 3 (RtpParameters, DtlsParameters ...), bounded in size, so that nothing
  * unparsed reaches the media worker.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { dictionaryOf } from './values.ts';
 
 /** What a participant sends. */

@@ -4,7 +4,7 @@
  *
  * The web client uses it towards its homeserver (session.ts), the homeserver towards its SFU.
  */
-import type { z } from 'zod';
+import type * as z from 'zod';
 
 export type RequestTable = Readonly<Record<string, { readonly params: z.ZodType; readonly result: z.ZodType }>>;
 export type NotificationTable = Readonly<Record<string, z.ZodType>>;

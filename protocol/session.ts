@@ -5,7 +5,7 @@
  * A client sends requests, the server answers each once and sends notifications numbered from 1. After a drop the
  * client says the number of the last notification it has seen and gets the rest, or learns that it must join anew.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   dtlsParametersSchema,
   iceParametersSchema,

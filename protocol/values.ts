@@ -2,7 +2,7 @@
  * Values that come from people and other servers and end on a screen: checked for range as well as for type, and one
  * bad item never takes a whole list with it.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Last millisecond of the year 9999, Unix ms. */
 export const MAX_TIME = Date.UTC(10_000, 0, 1) - 1;

@@ -3,7 +3,7 @@
  * reload or another day. Of one account only: another one begins anew.
  */
 import { inject, Injectable } from '@angular/core';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type ChatPosition, chatPositionSchema } from '../../../../protocol/session.ts';
 import { Auth } from '../core/auth.ts';
 

@@ -3,7 +3,7 @@
  * over panels, meetings and a reload of the page, and never shown to another account.
  */
 import { computed, effect, inject, Injectable, signal } from '@angular/core';
-import { z } from 'zod';
+import * as z from 'zod';
 import { Auth, UNSENT_KEY } from '../core/auth.ts';
 
 /** A tab keeps the texts of so many meetings, the ones written in last. */

@@ -1,6 +1,6 @@
 /** The meetings API of the own homeserver (protocol/client-api.ts). */
 import { inject, Injectable, signal } from '@angular/core';
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   type Info,
   infoSchema,

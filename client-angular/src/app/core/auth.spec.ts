@@ -1,5 +1,5 @@
 import { TestBed } from '@angular/core/testing';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ApiError } from './api-error.ts';
 import { Auth } from './auth.ts';
 import { errorText } from './error-text.ts';

@@ -3,7 +3,7 @@
  * log-out. A log-in lasts in localStorage; a guest's session ends with the tab.
  */
 import { computed, Injectable, signal } from '@angular/core';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ApiError } from './api-error.ts';
 import { requestJson, type RequestOptions } from './request.ts';
 

@@ -1,6 +1,6 @@
 /** HTTP to the own homeserver: JSON out, JSON in, checked by a schema. What the server puts off is asked again. */
 import { signal } from '@angular/core';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ApiError } from './api-error.ts';
 
 const errorSchema = z.object({
