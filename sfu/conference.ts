@@ -117,6 +117,11 @@ export class Conference implements TransportHost, ConsumerHost, LinkHost {
     this.producers.delete(producerId);
   }
 
+  closeConsumer(consumerId: string): void {
+    this.consumers.get(consumerId)?.consumer.close();
+    this.consumers.delete(consumerId);
+  }
+
   /** @throws SfuError not-found */
   producer(producerId: string): HeldProducer {
     const held = this.producers.get(producerId);

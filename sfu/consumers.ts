@@ -6,6 +6,9 @@ import type { ConferenceHost } from './host.ts';
 import type { SfuParams, SfuResult } from './protocol.ts';
 import type { ClientTransport } from './transports.ts';
 
+/** A picture that takes the place of another one has this long for its first key frame, in milliseconds. */
+const KEY_FRAME_WITHIN_MS = 3_000;
+
 export interface HeldConsumer {
   readonly consumer: Consumer;
   readonly transportId: string;
@@ -14,6 +17,8 @@ export interface HeldConsumer {
 /** A conference, as its consumers see it. */
 export interface ConsumerHost extends ConferenceHost {
   readonly consumers: Map<string, HeldConsumer>;
+  /** Does nothing when there is none of this id. */
+  closeConsumer(consumerId: string): void;
 }
 
 /** @throws SfuError bad-request on a transport to send, not-found, unsupported if the client knows no such codec */
@@ -56,6 +61,41 @@ export async function prefer(
 ): Promise<void> {
   if (wish.layers && consumer.kind === 'video') await consumer.setPreferredLayers(wish.layers);
   if (wish.priority !== undefined) await consumer.setPriority(wish.priority);
+}
+
+/**
+ * Resumes a consumer and closes the one in whose place it comes: sound is never sent over both; of a picture the old one
+ * goes on until the new one has sent a key frame.
+ */
+export async function replace(conference: ConsumerHost, consumer: Consumer, oldConsumerId: string): Promise<void> {
+  if (consumer.kind === 'audio' || consumer.producerPaused) {
+    conference.closeConsumer(oldConsumerId);
+    await consumer.resume();
+    return;
+  }
+  await consumer.enableTraceEvent(['keyframe']);
+  const shown = firstOf(consumer, KEY_FRAME_WITHIN_MS);
+  await consumer.resume();
+  await shown;
+  conference.closeConsumer(oldConsumerId);
+  if (!consumer.closed) await consumer.enableTraceEvent([]);
+}
+
+/** Settles with the first key frame of a consumer that traces them, its end, or the end of the time. */
+function firstOf(consumer: Consumer, withinMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      consumer.off('trace', done);
+      consumer.off('producerpause', done);
+      consumer.observer.off('close', done);
+      resolve();
+    };
+    const timer = setTimeout(done, withinMs);
+    consumer.on('trace', done);
+    consumer.on('producerpause', done);
+    consumer.observer.on('close', done);
+  });
 }
 
 function hold(conference: ConsumerHost, consumer: Consumer, transportId: string): void {

@@ -51,3 +51,24 @@ export async function produce(conference: ProducerHost, options: ProducerOptions
   }
   return producer;
 }
+
+/** Whether media of a producer has come. Waits for the first packet, with which mediasoup tells the first score. */
+export async function flowing(producer: Producer, withinMs: number): Promise<boolean> {
+  const flows = (): boolean => producer.score.some(({ score }) => score > 0);
+  if (flows() || producer.closed) return flows();
+  await new Promise<void>((resolve) => {
+    const look = (): void => {
+      if (flows() || producer.closed) done();
+    };
+    const done = (): void => {
+      clearTimeout(timer);
+      producer.off('score', look);
+      producer.observer.off('close', done);
+      resolve();
+    };
+    const timer = setTimeout(done, withinMs);
+    producer.on('score', look);
+    producer.observer.on('close', done);
+  });
+  return flows();
+}

@@ -30,6 +30,9 @@ export const MAX_REQUEST_BYTES = 2 * SESSION_MAX_FRAME;
 /** How long media goes on without a homeserver, in milliseconds. */
 export const ORPHAN_GRACE_MS = 60_000;
 
+/** Waits that a request may ask for are shorter than the time that it has, in milliseconds. */
+const MAX_FLOW_WAIT_MS = 10_000;
+
 /** A conference is named by its Matrix room id. */
 export const conferenceIdSchema = z.string().min(2).max(255);
 const participantId = z.string().min(1).max(512);
@@ -124,6 +127,11 @@ export const sfuRequests = {
   'producer.pause': { params: z.object({ producerId: idSchema }), result: empty },
   'producer.resume': { params: z.object({ producerId: idSchema }), result: empty },
   'producer.close': { params: z.object({ producerId: idSchema }), result: empty },
+  /** Answered when the first media of a producer has come, and with `false` when none has come in time. */
+  'producer.flowing': {
+    params: z.object({ producerId: idSchema, withinMs: z.number().int().min(0).max(MAX_FLOW_WAIT_MS) }),
+    result: z.object({ flowing: z.boolean() }),
+  },
   /** Created paused; resume it when the client has its own side. */
   'consumer.create': {
     params: z.object({
@@ -141,6 +149,11 @@ export const sfuRequests = {
     }),
   },
   'consumer.resume': { params: z.object({ consumerId: idSchema }), result: empty },
+  /**
+   * Resumes a consumer in the place of another one, which is closed: of sound before the new one begins, so that it is
+   * never heard twice; of a picture when the new one has brought a key frame, or has not for too long.
+   */
+  'consumer.replace': { params: z.object({ consumerId: idSchema, oldConsumerId: idSchema }), result: empty },
   'consumer.prefer': {
     params: z.object({
       consumerId: idSchema,

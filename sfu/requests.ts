@@ -1,8 +1,9 @@
 /** Each request of the control protocol, led to what carries it out. */
 import { z } from 'zod';
-import { consume, prefer } from './consumers.ts';
+import { consume, prefer, replace } from './consumers.ts';
 import { SfuError } from './errors.ts';
 import { Link } from './link.ts';
+import { flowing } from './producers.ts';
 import { SFU_PROTOCOL_VERSION, sfuRequests, type SfuMethod, type SfuParams, type SfuResult } from './protocol.ts';
 import type { Sfu } from './sfu.ts';
 import { ClientTransport } from './transports.ts';
@@ -85,6 +86,9 @@ export function requestHandlers(sfu: Sfu): Handlers {
       sfu.conferenceOfProducer(producerId).closeProducer(producerId);
       return {};
     },
+    'producer.flowing': async ({ producerId, withinMs }) => ({
+      flowing: await flowing(sfu.conferenceOfProducer(producerId).producer(producerId).producer, withinMs),
+    }),
     'consumer.create': async (params) => {
       const { conference, transport } = sfu.transport(params.transportId);
       return consume(conference, transport, params);
@@ -93,14 +97,17 @@ export function requestHandlers(sfu: Sfu): Handlers {
       await sfu.consumer(consumerId).consumer.resume();
       return {};
     },
+    'consumer.replace': async ({ consumerId, oldConsumerId }) => {
+      const { conference, consumer } = sfu.consumer(consumerId);
+      await replace(conference, consumer, oldConsumerId);
+      return {};
+    },
     'consumer.prefer': async ({ consumerId, ...wish }) => {
       await prefer(sfu.consumer(consumerId), wish);
       return {};
     },
     'consumer.close': async ({ consumerId }) => {
-      const { consumer, conference } = sfu.consumer(consumerId);
-      consumer.close();
-      conference.consumers.delete(consumerId);
+      sfu.consumer(consumerId).conference.closeConsumer(consumerId);
       return {};
     },
     'link.create': async (params) => {

@@ -8,12 +8,13 @@ import { pino } from 'pino';
 import { isFree } from '../../deploy/quickstart/layout.ts';
 import { workerBinary } from '../../deploy/worker/build.mjs';
 import type { RtpParameters, Source } from '../../protocol/media.ts';
+import type { ClientTransport } from '../../sfu/transports.ts';
 import { SfuClient } from '../../sfu/client.ts';
 import type { SfuConfig } from '../../sfu/config.ts';
 import { produce } from '../../sfu/producers.ts';
 import type { SfuNotificationData, SfuNotificationName } from '../../sfu/protocol.ts';
 import { startSfu, type RunningSfu } from '../../sfu/server.ts';
-import { writeRtp, type RtpEndpoint } from '../worker/rtp.ts';
+import { vp8Payload, writeRtp, type RtpEndpoint } from '../worker/rtp.ts';
 
 /** Building the worker takes some minutes, in milliseconds. */
 export const BUILD_TIMEOUT = 1_200_000;
@@ -212,11 +213,57 @@ export class PlainSource {
       ssrc: 4711,
       payload,
     });
+    this.#send(packet, payload);
+  }
+
+  /** Sends one frame of a camera in its lowest layer. */
+  show(keyFrame: boolean): void {
+    this.#sequenceNumber += 1;
+    const payload = vp8Payload({
+      pictureId: this.#sequenceNumber & 0x7fff,
+      tl0PictureIndex: this.#sequenceNumber & 0xff,
+      keyFrame,
+    });
+    const packet = writeRtp({
+      payloadType: 96,
+      sequenceNumber: this.#sequenceNumber,
+      timestamp: 3000 * this.#sequenceNumber,
+      ssrc: 5001,
+      payload,
+    });
+    this.#endpoint.send(packet, this.#transport.tuple);
+  }
+
+  #send(packet: Buffer, payload: Buffer): void {
     // One extension of one byte (RFC 8285 section 4.2): voice at -10 dBov (RFC 6464 section 3).
     const extension = Buffer.from([0xbe, 0xde, 0, 1, 0x10, 0x80 | 10, 0, 0]);
     packet[0] = 0x90;
     this.#endpoint.send(Buffer.concat([packet.subarray(0, 12), extension, payload]), this.#transport.tuple);
   }
+}
+
+/**
+ * A transport over which a participant receives by RTP without encryption. The SFU takes it for a client's, so that the
+ * control protocol makes its consumers. @returns its id
+ */
+export async function openReceiver(
+  instance: Instance,
+  { conferenceId, participantId, endpoint }: { conferenceId: string; participantId: string; endpoint: RtpEndpoint },
+): Promise<string> {
+  const conference = instance.running.sfu.conference(conferenceId);
+  const transport = await conference.router.createPlainTransport({
+    listenInfo: { protocol: 'udp', ip: '127.0.0.1' },
+    rtcpMux: true,
+  });
+  await transport.connect(endpoint.address);
+  const { id } = transport;
+  const close = (): void => {
+    conference.transports.delete(id);
+    transport.close();
+  };
+  const client = { id, participantId, direction: 'receive', transport, close };
+  conference.transports.set(id, client as unknown as ClientTransport);
+  return id;
 }
 
 /** Receives a producer of the conference as a viewer's transport would, without encryption. */

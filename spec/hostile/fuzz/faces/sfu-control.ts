@@ -49,6 +49,7 @@ const GOOD: { readonly [M in SfuMethod]: SfuParams<M> } = {
   'producer.create': { transportId: '{{transport}}', source: 'camera', rtpParameters: CAMERA, paused: false },
   'producer.pause': { producerId: '{{producer}}' },
   'producer.resume': { producerId: '{{producer}}' },
+  'producer.flowing': { producerId: '{{producer}}', withinMs: 0 },
   'producer.close': { producerId: '{{producer}}' },
   'consumer.create': {
     transportId: '{{receive}}',
@@ -58,6 +59,7 @@ const GOOD: { readonly [M in SfuMethod]: SfuParams<M> } = {
     priority: 1,
   },
   'consumer.resume': { consumerId: '{{consumer}}' },
+  'consumer.replace': { consumerId: '{{consumer}}', oldConsumerId: '{{consumer}}' },
   'consumer.prefer': { consumerId: '{{consumer}}', layers: { spatialLayer: 0 }, priority: 255 },
   'consumer.close': { consumerId: '{{consumer}}' },
   'link.create': { conferenceId: '{{room}}', linkId: '{{new}}', peer: 'peer.example' },
