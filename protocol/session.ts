@@ -16,8 +16,15 @@ import {
   sourceSchema,
   transportOptionsSchema,
 } from './media.ts';
+import {
+  participantIdSchema,
+  roomIdSchema as roomId,
+  serverNameSchema as serverName,
+  userIdSchema as userId,
+} from './ids.ts';
+import * as modules from './modules/list.ts';
 import type { NotificationOf } from './rpc.ts';
-import { colourSchema, listOf, shownTimeSchema, timeSchema } from './values.ts';
+import { colourSchema, listOf, timeSchema } from './values.ts';
 
 /** Version of this protocol. A server refuses another major version with `unsupported-version`. */
 export const SESSION_VERSION = 1;
@@ -25,14 +32,6 @@ export const SESSION_VERSION = 1;
 export const SESSION_MAX_FRAME = 256 * 1024;
 /** How long a dropped session keeps its place in the conference, in milliseconds. */
 export const SESSION_GRACE_MS = 6_000;
-/** Longest chat message, in characters. */
-export const CHAT_MAX_LENGTH = 4_000;
-
-const userId = z.string().min(3).max(255).startsWith('@');
-const roomId = z.string().min(2).max(255).startsWith('!');
-const serverName = z.string().min(1).max(255);
-/** `<user id>|<device id>`: a participant is one user with one device, unique across organisations. */
-export const participantIdSchema = z.string().min(5).max(512);
 
 /** One source of a participant as others see it. */
 export const sourceStateSchema = z.object({ source: sourceSchema, paused: z.boolean() });
@@ -55,6 +54,7 @@ export const participantSchema = z.object({
   sourcesKnown: z.boolean().optional(),
   /** `reconnecting` while the participant's session is inside its grace period. */
   presence: z.enum(['here', 'reconnecting']),
+  signals: modules.signalsSchema,
 });
 export type Participant = z.infer<typeof participantSchema>;
 
@@ -78,39 +78,6 @@ export const linkStateSchema = z.object({
   hop: z.enum(['federation', 'media']).optional(),
 });
 export type LinkState = z.infer<typeof linkStateSchema>;
-
-/**
- * Place of a message in the order of the own homeserver, which is the order to show: first the depth in the room's graph,
- * then the order of arrival. Times are of foreign clocks and order nothing.
- */
-export const chatPositionSchema = z.tuple([z.number().int(), z.number().int()]);
-export type ChatPosition = z.infer<typeof chatPositionSchema>;
-
-export const chatMessageSchema = z.object({
-  eventId: z.string().max(255),
-  roomId,
-  sender: userId,
-  /** The name at the time of the message; of somebody who has left the last known one. */
-  displayName: z.string().max(256),
-  organisation: serverName,
-  /** As of a participant. */
-  guest: z.boolean(),
-  /** The newest text: that of the last edit where there is one. */
-  body: z.string().max(65_536),
-  /** Present when the sender has edited the message: Unix time in ms of the last edit, by the sender's homeserver. */
-  editedAt: shownTimeSchema,
-  /** Unix time in ms by the sender's homeserver, for show only. */
-  sentAt: timeSchema.catch(0),
-  position: chatPositionSchema,
-  /** The transaction id, for the sending device only. */
-  transactionId: z.string().max(255).optional(),
-});
-export type ChatMessage = z.infer<typeof chatMessageSchema>;
-
-/** Sorts messages from the oldest to the newest. */
-export function compareChatPositions(a: ChatPosition, b: ChatPosition): number {
-  return a[0] - b[0] || a[1] - b[1];
-}
 
 /** What becomes of one invitation. `pending`: the other server has not answered yet, the delivery goes on. */
 export const invitationOutcomeSchema = z.enum([
@@ -162,11 +129,11 @@ export const conferenceSnapshotSchema = z.object({
   links: listOf(linkStateSchema),
   /** Absent when `keepMedia` was asked for and the transports are still alive. */
   media: mediaOpenedSchema.optional(),
+  modules: modules.snapshotsSchema,
 });
 export type ConferenceSnapshot = z.infer<typeof conferenceSnapshotSchema>;
 
 const empty = z.object({});
-const transactionId = z.string().min(1).max(255);
 
 /** One wanted source. The list given to `media.watch` is the whole of what the client wants. */
 export const watchSchema = z.object({
@@ -253,19 +220,7 @@ export const requests = {
   },
   /** The client has made its consumers; the server resumes them (server consumers start paused). */
   'media.ready': { params: z.object({ consumerIds: z.array(idSchema).min(1).max(100) }), result: empty },
-  'chat.send': {
-    params: z.object({ roomId, transactionId, body: z.string().min(1).max(CHAT_MAX_LENGTH) }),
-    result: z.object({ eventId: z.string(), position: chatPositionSchema }),
-  },
-  /** Newest page without `before`; `before` is the `next` of the page before. */
-  'chat.history': {
-    params: z.object({
-      roomId,
-      before: z.string().max(255).optional(),
-      limit: z.number().int().min(1).max(100).optional(),
-    }),
-    result: z.object({ messages: listOf(chatMessageSchema), next: z.string().optional() }),
-  },
+  ...modules.requests,
 } as const;
 export type Method = keyof typeof requests;
 export type Params<M extends Method> = z.infer<(typeof requests)[M]['params']>;
@@ -299,11 +254,7 @@ export const notifications = {
   'media.restart': z.object({ reason: z.enum(['worker-died', 'sfu-lost', 'moved']) }),
   /** The own SFU can not be reached by the homeserver right now, or can again. */
   'media.service': z.object({ available: z.boolean() }),
-  'chat.message': chatMessageSchema,
-  /** A message was edited, or an edit was taken back: replaces the message of this `eventId`, where the client has it. */
-  'chat.changed': chatMessageSchema,
-  /** A message was deleted. */
-  'chat.removed': z.object({ roomId, eventId: z.string().max(255) }),
+  ...modules.notifications,
   /** Title of the running meeting and what this participant may do in it. Sent whole when either changes. */
   'conference.changed': z.object({ roomId, title: z.string().max(512), canInvite: z.boolean() }),
   /** The end of an invitation of this user that was `pending`. */

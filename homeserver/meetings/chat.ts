@@ -6,7 +6,7 @@ import { serverOf } from '../../federation/event.ts';
 import { isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import { stateKey } from '../../federation/auth-rules.ts';
-import type { ChatMessage, ChatPosition } from '../../protocol/session.ts';
+import type { ChatMessage, ChatPosition } from '../../protocol/modules/chat.ts';
 import { isTime, MAX_TIME } from '../../protocol/values.ts';
 import { relationOf } from '../engine/rooms/relation-of.ts';
 import type { Relations } from '../features/relations/relations.ts';

@@ -3,7 +3,7 @@ import type { JsonObject } from '../../federation/json.ts';
 import { displayName, displayTitle } from '../../protocol/display-text.ts';
 import type { Meeting } from '../../protocol/client-api.ts';
 import { meetingListSchema } from '../../protocol/client-api.ts';
-import { compareChatPositions } from '../../protocol/session.ts';
+import { compareChatPositions } from '../../protocol/modules/chat.ts';
 import { BUILD_TIMEOUT } from '../sfu/support.ts';
 import { at, eventually } from '../support/homeservers.ts';
 import type { TestFederation, TestHomeserver, TestUser } from '../support/homeservers.ts';

@@ -57,6 +57,7 @@ describe('Values of other servers', () => {
       joinedAt: 1e300,
       sources: [],
       presence: 'here',
+      signals: { hand: { raisedAt: 1e300 } },
     };
     const snapshot = conferenceSnapshotSchema.parse({
       roomId: '!a',
@@ -66,10 +67,11 @@ describe('Values of other servers', () => {
       participants: [bert, { ...bert, participantId: '@x:y.z|D', role: 'emperor' }],
       organisations: [luebeck, 'nobody'],
       links: [{ organisation: 'hamburg.example', state: 'weak', since: -5, roundTripMs: -1 }, {}],
+      modules: {},
     });
-    expect(snapshot.participants.map(({ participantId, joinedAt }) => [participantId, joinedAt])).toEqual([
-      [bert.participantId, 0],
-    ]);
+    expect(
+      snapshot.participants.map(({ participantId, joinedAt, signals }) => [participantId, joinedAt, signals.hand]),
+    ).toEqual([[bert.participantId, 0, undefined]]);
     expect(snapshot.organisations).toEqual([luebeck]);
     expect(snapshot.links).toEqual([
       jasmine.objectContaining({ organisation: 'hamburg.example', since: 0, roundTripMs: undefined }),

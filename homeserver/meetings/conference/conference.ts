@@ -94,6 +94,7 @@ export class Conference implements LinkConference {
       joinedAt: local.joinedAt,
       sources: [...local.sources].map(([source, { paused }]) => ({ source, paused })),
       presence: local.presence,
+      signals: {},
     };
   }
 
@@ -111,6 +112,7 @@ export class Conference implements LinkConference {
       sources: [...remote.sources.values()].map(({ source, paused }) => ({ source, paused })),
       ...(remote.sourcesKnown ? {} : { sourcesKnown: false }),
       presence: remote.reconnecting ? 'reconnecting' : 'here',
+      signals: {},
     };
   }
 

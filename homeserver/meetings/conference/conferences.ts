@@ -144,6 +144,7 @@ export class Conferences {
       organisations: [serverName, ...conference.servers()].map((server) => organisations.known(server)),
       links: conference.linkStates(),
       ...(media ? { media } : {}),
+      modules: {},
     };
   }
 

@@ -1,10 +1,12 @@
 /** What each request of the session protocol does. Parameters were parsed by their schema before. */
 import type { Logger } from 'pino';
-import type { ChatMessage, Method, Params, Result } from '../../../protocol/session.ts';
+import type { ChatMessage } from '../../../protocol/modules/chat.ts';
+import type { Method, Params, Result } from '../../../protocol/session.ts';
 import type { Source } from '../../../protocol/media.ts';
 import type { StoredEvent } from '../../engine/rooms/rooms.ts';
 import { chatPosition, type Chat } from '../chat.ts';
 import type { Conferences } from '../conference/conferences.ts';
+import { ProtocolFailure } from './failure.ts';
 import type { Session } from './session.ts';
 
 export interface RequestDeps {
@@ -29,7 +31,18 @@ export function requestHandlers({ conferences, chat, limitSending }: RequestDeps
       return {};
     });
 
+  const notYet = (): never => {
+    throw new ProtocolFailure('not-found', 'This server does not offer this yet.');
+  };
+
   return {
+    'hands.raise': notYet,
+    'hands.lower': notYet,
+    'hands.lower-all': notYet,
+    'hands.switch': notYet,
+    'moderation.mute': notYet,
+    'moderation.remove': notYet,
+
     ping: () => ({}),
 
     'conference.join': (session, { roomId, keepMedia }) =>

@@ -4,7 +4,7 @@
  */
 import { inject, Injectable } from '@angular/core';
 import * as z from 'zod';
-import { type ChatPosition, chatPositionSchema } from '../../../../protocol/session.ts';
+import { type ChatPosition, chatPositionSchema } from '../../../../protocol/modules/chat.ts';
 import { Auth } from '../core/auth.ts';
 
 const STORAGE_KEY = 'hansetag-chat-read';

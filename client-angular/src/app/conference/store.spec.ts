@@ -16,6 +16,7 @@ function person(name: string, server: string, joinedAt: number): Participant {
     joinedAt,
     sources: [],
     presence: 'here',
+    signals: {},
   };
 }
 
@@ -30,6 +31,7 @@ const snapshot: ConferenceSnapshot = {
   participants: [anna, bert],
   organisations: [luebeck],
   links: [{ organisation: 'hamburg.example', state: 'connected', since: 0 }],
+  modules: {},
 };
 
 describe('The state of the conference', () => {

@@ -15,6 +15,7 @@ function person(name: string, sources: Participant['sources'] = []): Participant
     joinedAt: 0,
     sources,
     presence: 'here',
+    signals: {},
   };
 }
 

@@ -42,6 +42,12 @@ const GOOD: { readonly [M in Method]: Params<M> } = {
   'media.ready': { consumerIds: ['{{consumer}}'] },
   'chat.send': { roomId: '{{room}}', transactionId: '{{txn}}', body: 'hello' },
   'chat.history': { roomId: '{{room}}', before: '{{token}}', limit: 10 },
+  'hands.raise': {},
+  'hands.lower': { participantId: '{{participant}}' },
+  'hands.lower-all': {},
+  'hands.switch': { enabled: true },
+  'moderation.mute': { participantIds: ['{{participant}}'] },
+  'moderation.remove': { participantId: '{{participant}}' },
 };
 /** The same, so that sound and picture are both there. */
 const SOUND = { transportId: '{{send}}', source: 'microphone', rtpParameters: MICROPHONE, paused: true };

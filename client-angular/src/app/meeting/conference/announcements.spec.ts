@@ -1,7 +1,7 @@
 import { LiveAnnouncer } from '@angular/cdk/a11y';
 import { signal } from '@angular/core';
 import { TestBed } from '@angular/core/testing';
-import type { ChatMessage } from '../../../../../protocol/session.ts';
+import type { ChatMessage } from '../../../../../protocol/modules/chat.ts';
 import { Chat } from '../../conference/chat.ts';
 import { Announcements } from './announcements.ts';
 

@@ -4,7 +4,7 @@
  */
 import { LiveAnnouncer } from '@angular/cdk/a11y';
 import { DestroyRef, inject, Injectable } from '@angular/core';
-import type { ChatMessage } from '../../../../../protocol/session.ts';
+import type { ChatMessage } from '../../../../../protocol/modules/chat.ts';
 import { Chat } from '../../conference/chat.ts';
 import type { ConferenceEvent } from '../../conference/conference-client.ts';
 import { personName } from '../../shared/person-text.ts';

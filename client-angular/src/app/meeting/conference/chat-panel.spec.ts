@@ -1,5 +1,5 @@
 import { TestBed } from '@angular/core/testing';
-import { CHAT_MAX_LENGTH, type ChatMessage } from '../../../../../protocol/session.ts';
+import { CHAT_MAX_LENGTH, type ChatMessage } from '../../../../../protocol/modules/chat.ts';
 import { Chat } from '../../conference/chat.ts';
 import { Session } from '../../session/session.ts';
 import { ChatPanel } from './chat-panel.ts';

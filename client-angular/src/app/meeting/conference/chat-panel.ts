@@ -13,7 +13,7 @@ import {
   viewChild,
 } from '@angular/core';
 import { MatButton, MatIconButton } from '@angular/material/button';
-import { CHAT_MAX_LENGTH } from '../../../../../protocol/session.ts';
+import { CHAT_MAX_LENGTH } from '../../../../../protocol/modules/chat.ts';
 import { Chat } from '../../conference/chat.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { Icon } from '../../shared/icon.ts';

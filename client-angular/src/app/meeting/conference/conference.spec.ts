@@ -25,6 +25,7 @@ function person(name: string, server: string, change: Partial<Participant> = {})
     joinedAt: 1,
     sources: [],
     presence: 'here',
+    signals: {},
     ...change,
   };
 }
@@ -48,6 +49,7 @@ function enter(participants: Participant[] = [bert, anna]): ConferenceStore {
       { serverName: 'hamburg.example', displayName: 'Hamburg', colour: '#1c4f9c' },
     ],
     links: [{ organisation: 'hamburg.example', state: 'connecting', since: Date.now() }],
+    modules: {},
   });
   return store;
 }

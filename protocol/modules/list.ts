@@ -1,0 +1,19 @@
+/** The modules of a meeting. session.ts spreads them into the session protocol. */
+import * as z from 'zod';
+import * as chat from './chat.ts';
+import * as hands from './hands.ts';
+import * as moderation from './moderation.ts';
+
+export const requests = { ...chat.requests, ...hands.requests, ...moderation.requests } as const;
+
+export const notifications = { ...chat.notifications, ...hands.notifications, ...moderation.notifications } as const;
+
+/**
+ * What a participant is and does right now beyond media, one optional key for each signal of a module. One that is bad
+ * counts as absent and leaves the rest of the participant alone.
+ */
+export const signalsSchema = z.object({ ...hands.signals });
+export type Signals = z.infer<typeof signalsSchema>;
+
+/** What a joining client gets of each module that is on; absent is off. */
+export const snapshotsSchema = z.object({ hands: hands.snapshot.optional() });
