@@ -283,11 +283,16 @@ export class Conference implements LinkConference {
     return found && { ...found, kind: KIND_OF_SOURCE[source] };
   }
 
-  /** A link has (or no longer has) a source of another organisation. */
-  setReceived(key: SourceKey, producerId: string | undefined): void {
+  /**
+   * A link has (or no longer has) a source of another organisation.
+   * @returns a promise that resolves when whoever receives it does so from this producer
+   */
+  async setReceived(key: SourceKey, producerId: string | undefined): Promise<void> {
     if (producerId) this.#producers.set(key, producerId);
     else this.#producers.delete(key);
-    for (const local of this.locals.values()) if (local.wants.has(key)) this.#consumers.reconcile(local);
+    const watching = [...this.locals.values()].filter(({ wants }) => wants.has(key));
+    for (const local of watching) this.#consumers.reconcile(local);
+    await Promise.all(watching.map((local) => this.#consumers.changedOver(local, key)));
   }
 
   /** Declares all that a participant wants to see and hear. */
@@ -319,6 +324,11 @@ export class Conference implements LinkConference {
 
   reconcileAll(): void {
     for (const local of this.locals.values()) this.#consumers.reconcile(local);
+  }
+
+  /** A client has made its side of consumers. */
+  consumersReady(local: LocalParticipant, consumerIds: readonly string[]): Promise<void> {
+    return this.#consumers.ready(local, consumerIds);
   }
 
   /** The SFU has closed a consumer by itself. */

@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import type { RtpCapabilities } from '../../../protocol/media.ts';
 import type { Watch } from '../../../protocol/session.ts';
-import { type LocalParticipant, type SourceKey, spatialLayerFor } from './local-participant.ts';
+import { type LocalConsumer, type LocalParticipant, type SourceKey, spatialLayerFor } from './local-participant.ts';
 import type { SfuPort } from './ports.ts';
 import { unexpected } from '../../base/log.ts';
 
@@ -15,6 +15,8 @@ export interface ConsumersDeps {
 
 export class Consumers {
   readonly #deps: ConsumersDeps;
+  /** Waits for somebody who changes over to another producer of a source. */
+  readonly #changing = new Set<{ isOver: () => boolean; resolve: () => void }>();
 
   constructor(deps: ConsumersDeps) {
     this.#deps = deps;
@@ -42,17 +44,18 @@ export class Consumers {
       }
     }
     local.reconciling = false;
+    this.#tellChanged();
   }
 
   async #round(local: LocalParticipant): Promise<void> {
     if (!local.declared) return;
-    const { sfu, log, producer } = this.#deps;
+    const { log, producer } = this.#deps;
     const closing: Promise<unknown>[] = [];
     for (const [key, consumer] of local.consumers) {
-      if (local.wants.has(key) && producer(key) === consumer.producerId) continue;
+      // One that has another producer by now is replaced, not removed: what it brings goes on until then.
+      if (local.wants.has(key) && producer(key) !== undefined) continue;
       local.consumers.delete(key);
-      local.notifier?.notify('consumer.removed', { consumerId: consumer.consumerId });
-      closing.push(sfu.request('consumer.close', { consumerId: consumer.consumerId }));
+      for (const consumerId of idsOf(consumer)) closing.push(this.#remove(local, consumerId));
     }
     const { receiveTransportId, rtpCapabilities } = local;
     const opening = [...local.wants].map(async ([key, want]) => {
@@ -77,7 +80,7 @@ export class Consumers {
     const spatialLayer = spatialLayerFor(want.height);
     const layers = spatialLayer === undefined ? undefined : { spatialLayer };
     const existing = local.consumers.get(key);
-    if (existing) {
+    if (existing?.producerId === producerId) {
       if (existing.spatialLayer === spatialLayer && existing.priority === want.priority) return;
       existing.spatialLayer = spatialLayer;
       existing.priority = want.priority;
@@ -93,7 +96,15 @@ export class Consumers {
     });
     // Its transport has ended, and it with it.
     if (local.gone || local.receiveTransportId !== transportId) return;
-    local.consumers.set(key, { consumerId: made.consumerId, producerId, spatialLayer, priority: want.priority });
+    const before = local.consumers.get(key);
+    local.consumers.set(key, {
+      consumerId: made.consumerId,
+      producerId,
+      replaces: before?.replaces ?? before?.consumerId,
+      spatialLayer,
+      priority: want.priority,
+    });
+    if (before?.replaces !== undefined) await this.#remove(local, before.consumerId);
     local.notifier?.notify('consumer.added', {
       consumerId: made.consumerId,
       kind: made.kind,
@@ -105,13 +116,81 @@ export class Consumers {
     });
   }
 
+  /** The client has made its side of consumers: what they bring begins to flow. Never rejects. */
+  async ready(local: LocalParticipant, consumerIds: readonly string[]): Promise<void> {
+    const { sfu, log } = this.#deps;
+    const ready = [...local.consumers.values()].filter(({ consumerId }) => consumerIds.includes(consumerId));
+    const begun = ready.map(async (consumer) => {
+      const { consumerId, replaces } = consumer;
+      if (replaces === undefined) await sfu.request('consumer.resume', { consumerId });
+      else this.#takeOver(local, consumer, replaces).catch(unexpected(log, 'a consumer was not replaced'));
+    });
+    await Promise.allSettled(begun);
+  }
+
+  /** Takes as long as the first picture does: nobody else of the client's requests waits for it. Never rejects. */
+  async #takeOver(local: LocalParticipant, consumer: LocalConsumer, oldConsumerId: string): Promise<void> {
+    const { sfu, log } = this.#deps;
+    try {
+      await sfu.request('consumer.replace', { consumerId: consumer.consumerId, oldConsumerId });
+    } catch (error) {
+      log.debug({ err: error }, 'a consumer was not replaced');
+    }
+    if (consumer.replaces === oldConsumerId) {
+      consumer.replaces = undefined;
+      if (!local.gone) local.notifier?.notify('consumer.removed', { consumerId: oldConsumerId });
+    }
+    this.#tellChanged();
+  }
+
+  /** Resolves when a participant who receives a source does so from its producer of now, and from no other one. */
+  changedOver(local: LocalParticipant, key: SourceKey): Promise<void> {
+    const isOver = (): boolean => {
+      const consumer = local.gone ? undefined : local.consumers.get(key);
+      return !consumer || (consumer.replaces === undefined && consumer.producerId === this.#deps.producer(key));
+    };
+    return new Promise((resolve) => {
+      this.#changing.add({ isOver, resolve });
+      this.#tellChanged();
+    });
+  }
+
+  #tellChanged(): void {
+    for (const wait of this.#changing) {
+      if (!wait.isOver()) continue;
+      this.#changing.delete(wait);
+      wait.resolve();
+    }
+  }
+
+  #remove(local: LocalParticipant, consumerId: string): Promise<unknown> {
+    local.notifier?.notify('consumer.removed', { consumerId });
+    return this.#deps.sfu.request('consumer.close', { consumerId });
+  }
+
   /** The SFU has closed a consumer by itself. */
   closed(local: LocalParticipant, consumerId: string): void {
     for (const [key, consumer] of local.consumers) {
-      if (consumer.consumerId !== consumerId) continue;
-      local.consumers.delete(key);
+      if (!idsOf(consumer).includes(consumerId)) continue;
       local.notifier?.notify('consumer.removed', { consumerId });
+      if (consumer.replaces === consumerId) {
+        consumer.replaces = undefined;
+        this.#tellChanged();
+        continue;
+      }
+      local.consumers.delete(key);
+      const { replaces } = consumer;
+      if (replaces !== undefined) {
+        this.#remove(local, replaces).catch((error: unknown) =>
+          this.#deps.log.debug({ err: error }, 'a consumer was not closed'),
+        );
+      }
       this.reconcile(local);
     }
   }
+}
+
+/** Its own id, and that of the one that it is to replace. */
+function idsOf({ consumerId, replaces }: LocalConsumer): string[] {
+  return replaces === undefined ? [consumerId] : [consumerId, replaces];
 }

@@ -33,8 +33,11 @@ export interface LinkConference {
   localSource(key: SourceKey): { readonly producerId: string; readonly paused: boolean } | undefined;
   /** A source of another organisation, as that organisation describes it. */
   remoteSource(key: SourceKey): RemoteSource | undefined;
-  /** A link has (or no longer has) a source of another organisation. */
-  setReceived(key: SourceKey, producerId: string | undefined): void;
+  /**
+   * A link has (or no longer has) a source of another organisation.
+   * @returns a promise that resolves when whoever receives it does so from this producer, and never rejects
+   */
+  setReceived(key: SourceKey, producerId: string | undefined): Promise<void>;
 }
 
 export interface LinkDeps {

@@ -27,6 +27,8 @@ export function parseSourceKey(key: SourceKey): { participantId: string; source:
 export interface LocalConsumer {
   consumerId: string;
   producerId: string;
+  /** The consumer that brings the source until the client is ready for this one. */
+  replaces: string | undefined;
   spatialLayer: number | undefined;
   priority: number | undefined;
 }

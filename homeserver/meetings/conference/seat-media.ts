@@ -139,13 +139,8 @@ export class SeatMedia {
   }
 
   /** The client has made its consumers: what they bring begins to flow. */
-  async ready({ local }: Seat, consumerIds: readonly string[]): Promise<void> {
-    const own = new Set([...local.consumers.values()].map((consumer) => consumer.consumerId));
-    await Promise.allSettled(
-      consumerIds
-        .filter((consumerId) => own.has(consumerId))
-        .map((consumerId) => this.#sfu.request('consumer.resume', { consumerId })),
-    );
+  async ready({ conference, local }: Seat, consumerIds: readonly string[]): Promise<void> {
+    await conference.consumersReady(local, consumerIds);
   }
 
   /** Brings the consumers of a client that comes back together with those that are here. */

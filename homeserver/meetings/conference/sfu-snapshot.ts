@@ -63,6 +63,7 @@ export function restoreMedia(media: SeatMedia, seat: Seat, snapshot: SfuSnapshot
     local.consumers.set(sourceKey(producer.participantId, producer.source), {
       consumerId: consumer.consumerId,
       producerId: consumer.producerId,
+      replaces: undefined,
       spatialLayer: undefined,
       priority: undefined,
     });
