@@ -5,6 +5,7 @@
  */
 import * as z from 'zod';
 import { displayName, displayTitle } from './display-text.ts';
+import { rightSchema, roleSchema } from './rights.ts';
 import { invitationResultSchema, organisationSchema } from './session.ts';
 import { listOf, shownTimeSchema, timeSchema, timeZoneSchema } from './values.ts';
 
@@ -22,7 +23,7 @@ export const meetingSchema = z.object({
   title: z.string(),
   /** Own membership: `invite` is an invitation to answer. */
   membership: z.enum(['join', 'invite']),
-  role: z.enum(['owner', 'moderator', 'participant', 'guest']),
+  role: roleSchema,
   /** Who invited or who owns it: user id and name. */
   host: z.object({ userId: z.string(), displayName: z.string(), organisation: z.string(), guest: z.boolean() }),
   /** Planned start and end, Unix ms; absent for ad-hoc and permanent meetings. */
@@ -73,14 +74,14 @@ export const meetingDetailsSchema = meetingSchema.extend({
       displayName: z.string(),
       organisation: z.string(),
       membership: z.enum(['join', 'invite', 'knock']),
-      role: z.enum(['owner', 'moderator', 'participant', 'guest']),
+      role: roleSchema,
       guest: z.boolean(),
     }),
   ),
   /** The asker's own invitations of the last hour that are on their way or failed after the answer. */
   invitations: listOf(invitationResultSchema),
-  /** True when the asker may invite and make guest links. */
-  canInvite: z.boolean(),
+  /** What the asker may do beyond taking part. */
+  rights: listOf(rightSchema),
 });
 export type MeetingDetails = z.infer<typeof meetingDetailsSchema>;
 

@@ -23,6 +23,7 @@ import {
   userIdSchema as userId,
 } from './ids.ts';
 import * as modules from './modules/list.ts';
+import { rightSchema, roleSchema } from './rights.ts';
 import type { NotificationOf } from './rpc.ts';
 import { colourSchema, listOf, timeSchema } from './values.ts';
 
@@ -44,7 +45,7 @@ export const participantSchema = z.object({
   displayName: z.string().max(256),
   /** Server name of the participant's organisation. */
   organisation: serverName,
-  role: z.enum(['owner', 'moderator', 'participant', 'guest']),
+  role: roleSchema,
   /** Entered by a link, without an account: the organisation does not vouch for the name. True for guest moderators, too. */
   guest: z.boolean(),
   /** Unix time in ms; the same for as long as the participant stays. */
@@ -121,8 +122,8 @@ export type MediaOpened = z.infer<typeof mediaOpenedSchema>;
 export const conferenceSnapshotSchema = z.object({
   roomId,
   title: z.string().max(512),
-  /** True when this participant may invite and make guest links. */
-  canInvite: z.boolean(),
+  /** What this participant may do beyond taking part. */
+  rights: listOf(rightSchema),
   me: participantIdSchema,
   participants: listOf(participantSchema),
   organisations: listOf(organisationSchema),
@@ -256,7 +257,7 @@ export const notifications = {
   'media.service': z.object({ available: z.boolean() }),
   ...modules.notifications,
   /** Title of the running meeting and what this participant may do in it. Sent whole when either changes. */
-  'conference.changed': z.object({ roomId, title: z.string().max(512), canInvite: z.boolean() }),
+  'conference.changed': z.object({ roomId, title: z.string().max(512), rights: listOf(rightSchema) }),
   /** The end of an invitation of this user that was `pending`. */
   'invitation.finished': invitationResultSchema.extend({ roomId }),
   /** The client's own place in the conference has ended. */

@@ -8,6 +8,8 @@ export const SFU_TRANSPORT = 'org.hansetag.sfu';
 export const DUMMY_EVENT = 'org.matrix.dummy_event';
 /** State event that makes a room a meeting: planned times and settings. */
 export const MEETING = 'org.hansetag.meeting';
+/** Begins the type of the state event that holds one setting of a meeting: `org.hansetag.setting.hands`. */
+export const SETTING = 'org.hansetag.setting.';
 /** EDU with transient facts of a conference: sources, mute states, requests to repeat them. */
 export const CONFERENCE_EDU = 'org.hansetag.conference';
 /** Error code of an answer to a request for a link that the other side does not have. */

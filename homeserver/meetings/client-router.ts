@@ -23,6 +23,7 @@ import type { Inviting } from './inviting.ts';
 import type { MeetingTransactions } from './meeting-transactions.ts';
 import type { Meetings } from './meetings.ts';
 import type { Organisations } from './organisations.ts';
+import type { Rights } from './rights.ts';
 
 export interface MeetingsRouterOptions {
   meetings: Meetings;
@@ -30,6 +31,7 @@ export interface MeetingsRouterOptions {
   transactions: MeetingTransactions;
   links: GuestLinks;
   rooms: Rooms;
+  rights: Rights;
   accounts: Accounts;
   sessions: Sessions;
   standing: Pick<Standing, 'isGood'>;
@@ -50,6 +52,7 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
     transactions,
     links,
     rooms,
+    rights,
     accounts,
     sessions,
     standing,
@@ -67,12 +70,6 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
       throw new MatrixError(404, 'M_NOT_FOUND', 'This link is not valid (any more). Ask for a new one.');
     }
     return link;
-  };
-
-  const requireInvite = async (userId: string, roomId: string): Promise<void> => {
-    if (!(await rooms.mayInvite(roomId, userId))) {
-      throw new MatrixError(403, 'M_FORBIDDEN', 'You may not invite others to this meeting.');
-    }
   };
 
   router.get('/meetings', requireSession, async (_request, response) => {
@@ -101,7 +98,7 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
     const { userId } = requesterOf(response);
     const roomId = parameter(request, 'roomId');
     const { userIds } = parseBody(inviteSchema, request.body);
-    await requireInvite(userId, roomId);
+    await rights.require(roomId, userId, 'invite');
     response.json({ results: await inviting.invite(userId, roomId, userIds) });
   });
 
@@ -123,7 +120,7 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
     const { userId } = requesterOf(response);
     const roomId = parameter(request, 'roomId');
     const { expiresAt } = parseBody(newLinkSchema, request.body);
-    await requireInvite(userId, roomId);
+    await rights.require(roomId, userId, 'invite');
     const link = await links.create(roomId, userId, expiresAt);
     response.json({
       linkId: link.linkId,
@@ -134,7 +131,7 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
 
   router.get('/meetings/:roomId/links', requireSession, async (request, response) => {
     const roomId = parameter(request, 'roomId');
-    await requireInvite(requesterOf(response).userId, roomId);
+    await rights.require(roomId, requesterOf(response).userId, 'invite');
     const list: LinkList = {
       links: (await links.list(roomId)).map(({ linkId, createdBy, createdAt, expiresAt, guests }) => ({
         linkId,
@@ -149,7 +146,7 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
 
   router.delete('/meetings/:roomId/links/:linkId', requireSession, async (request, response) => {
     const roomId = parameter(request, 'roomId');
-    await requireInvite(requesterOf(response).userId, roomId);
+    await rights.require(roomId, requesterOf(response).userId, 'invite');
     const linkId = parameter(request, 'linkId');
     if (!(await links.revoke(roomId, linkId))) {
       throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such link.');

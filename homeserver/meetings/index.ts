@@ -28,6 +28,7 @@ import { ListNews } from './list-news.ts';
 import { MeetingTransactions } from './meeting-transactions.ts';
 import { Meetings } from './meetings.ts';
 import { Organisations } from './organisations.ts';
+import { Rights } from './rights.ts';
 import { SessionServer } from './session/session-server.ts';
 
 export interface MeetingsDeps {
@@ -73,10 +74,12 @@ export interface MeetingsFeature {
 export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
   const { serverName, rooms, sfu, sender, sessions, log, db } = deps;
   const organisations = new Organisations({ ...deps, displayName: deps.organisation });
+  const rights = new Rights(deps);
   const conferences = new Conferences({
     serverName,
     rooms,
-    rights: deps.standing,
+    standing: deps.standing,
+    rights,
     sfu,
     sender,
     organisations,
@@ -85,7 +88,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     log,
     onLive: (roomId) => news.meetingChanged(roomId),
   });
-  const meetings = new Meetings({ rooms, conferences, organisations, serverName });
+  const meetings = new Meetings({ rooms, rights, conferences, organisations, serverName });
   const inviting = new Inviting({
     ...deps,
     organisations,
@@ -126,6 +129,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
   return {
     client: meetingsClientRouter({
       ...deps,
+      rights,
       meetings,
       inviting,
       transactions: new MeetingTransactions(db),

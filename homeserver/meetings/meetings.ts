@@ -12,6 +12,7 @@ import type { Conferences } from './conference/conferences.ts';
 import { titleOf } from './conference/room-facts.ts';
 import type { Organisations } from './organisations.ts';
 import { isGuest, nameIn } from './people.ts';
+import type { Rights } from './rights.ts';
 
 type State = ReadonlyMap<string, StoredEvent>;
 
@@ -27,12 +28,20 @@ export interface MeetingPlan {
 
 export class Meetings {
   readonly #rooms: Rooms;
+  readonly #rights: Rights;
   readonly #conferences: Conferences;
   readonly #organisations: Organisations;
   readonly #serverName: string;
 
-  constructor(options: { rooms: Rooms; conferences: Conferences; organisations: Organisations; serverName: string }) {
+  constructor(options: {
+    rooms: Rooms;
+    rights: Rights;
+    conferences: Conferences;
+    organisations: Organisations;
+    serverName: string;
+  }) {
     this.#rooms = options.rooms;
+    this.#rights = options.rights;
     this.#conferences = options.conferences;
     this.#organisations = options.organisations;
     this.#serverName = options.serverName;
@@ -81,10 +90,10 @@ export class Meetings {
       members.push({
         ...this.#person(state, member),
         membership,
-        role: await this.#role(state, roomId, member),
+        role: await this.#rights.roleOf(roomId, member),
       });
     }
-    return { ...meeting, members, canInvite: await this.#rooms.mayInvite(roomId, userId) };
+    return { ...meeting, members, rights: await this.#rights.all(roomId, userId) };
   }
 
   async title(roomId: string): Promise<{ title: string; startsAt?: number }> {
@@ -105,7 +114,7 @@ export class Meetings {
       roomId,
       title: titleOf(state),
       membership: 'join',
-      role: await this.#role(state, roomId, userId),
+      role: await this.#rights.roleOf(roomId, userId),
       host: this.#person(state, host),
       ...times(plan.pdu.content),
       createdAt: isTime(create.pdu.origin_server_ts) ? create.pdu.origin_server_ts : 0,
@@ -155,11 +164,6 @@ export class Meetings {
       organisation: serverOf(userId),
       guest: isGuest(userId, member, this.#serverName),
     };
-  }
-
-  async #role(state: State, roomId: string, userId: string): Promise<Meeting['role']> {
-    if (state.get(stateKey('m.room.create', ''))?.pdu.sender === userId) return 'owner';
-    return (await this.#rooms.powerLevel(roomId, userId)) >= 50 ? 'moderator' : 'participant';
   }
 }
 

@@ -212,7 +212,9 @@ describe('What people see of a meeting', () => {
     for (const client of [hers, his]) {
       await client.hears('participant.changed', ({ userId, role }) => userId === bert.userId && role === 'moderator');
     }
-    expect((await his.hears('conference.changed', ({ canInvite }) => canInvite)).title).toBe('Deich und Damm');
+    expect((await his.hears('conference.changed', ({ rights }) => rights.includes('invite'))).title).toBe(
+      'Deich und Damm',
+    );
     expect((await his.ask('conference.join', { roomId })).title).toBe('Deich und Damm');
   });
 

@@ -62,7 +62,7 @@ describe('Values of other servers', () => {
     const snapshot = conferenceSnapshotSchema.parse({
       roomId: '!a',
       title: 'Elbquerung',
-      canInvite: true,
+      rights: ['invite'],
       me: bert.participantId,
       participants: [bert, { ...bert, participantId: '@x:y.z|D', role: 'emperor' }],
       organisations: [luebeck, 'nobody'],

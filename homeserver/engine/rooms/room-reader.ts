@@ -2,12 +2,10 @@
  * What is known of the rooms of this server, whoever asks: their current state, their members and their events. What one
  * user may see of it is in `RoomViews`.
  */
-import { powerLevelOf } from '../../../federation/auth-rules.ts';
-import type { StateKey } from '../../../federation/auth-rules.ts';
+import { powerLevelOf, powerLevels } from '../../../federation/auth-rules.ts';
+import type { PowerLevels, StateKey, StateView } from '../../../federation/auth-rules.ts';
 import { redactsOf, serverOf } from '../../../federation/event.ts';
-import { member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
-import { readLevel } from '../../../federation/power-levels.ts';
 import type { RoomVersion } from '../../../federation/room-versions.ts';
 import { serverAllowed } from '../../../federation/server-acl.ts';
 import type { Positions } from '../stream/positions.ts';
@@ -34,6 +32,12 @@ export interface RoomReaderDeps {
   readonly changes: StateChanges;
   readonly history: History;
   readonly positions: Positions;
+}
+
+/** What a user's power is, and what things take. */
+export interface Authority {
+  readonly level: number;
+  readonly levels: PowerLevels;
 }
 
 export class RoomReader {
@@ -109,24 +113,20 @@ export class RoomReader {
     return this.changes.mayBeAfter(position);
   }
 
-  /** Level of a user in the current state; infinite for creators of a version 12 room. */
+  /** Level of a user in the current state; infinite for creators of a version 12 room. @throws MatrixError 404 */
   async powerLevel(roomId: string, userId: string): Promise<number> {
-    const room = await this.#deps.rooms.require(roomId);
-    const levels = await this.stateEvent(roomId, 'm.room.power_levels', '');
-    return powerLevelOf(userId, room.version, {
-      get: (type, key) => (type === 'm.room.power_levels' && key === '' && levels ? signedForm(levels) : undefined),
-      create: room.create,
-    });
+    return (await this.authority(roomId, userId)).level;
   }
 
-  /** Whether a user is in the room and may invite others. */
-  async mayInvite(roomId: string, userId: string): Promise<boolean> {
-    if ((await this.membership(roomId, userId)) !== 'join') return false;
-    const levels = await this.stateEvent(roomId, 'm.room.power_levels', '');
-    return (
-      (await this.powerLevel(roomId, userId)) >=
-      (readLevel(member(levels && signedForm(levels).content, 'invite')) ?? 0)
-    );
+  /** The same, and the levels that the room asks for. @throws MatrixError 404 */
+  async authority(roomId: string, userId: string): Promise<Authority> {
+    const room = await this.#deps.rooms.require(roomId);
+    const event = await this.stateEvent(roomId, 'm.room.power_levels', '');
+    const view: StateView = {
+      get: (type, key) => (type === 'm.room.power_levels' && key === '' && event ? signedForm(event) : undefined),
+      create: room.create,
+    };
+    return { level: powerLevelOf(userId, room.version, view), levels: powerLevels(view) };
   }
 
   /** Whether the room's access list lets a server take part. */

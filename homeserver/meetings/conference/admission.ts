@@ -11,7 +11,7 @@ type RoomFacts = Pick<Rooms, 'membership' | 'stateEvent' | 'serverAllowed'>;
 export interface AdmissionDeps {
   readonly rooms: RoomFacts;
   /** What the account of a person still allows. */
-  readonly rights: LocalRights;
+  readonly standing: LocalRights;
   readonly serverName: string;
 }
 
@@ -35,11 +35,11 @@ export async function letsGuestsIn(rooms: Pick<Rooms, 'stateEvent'>, roomId: str
 
 /** @throws MatrixError 403 when this person of the server may not be in the conference now */
 export async function checkAdmission(
-  { rooms, rights, serverName }: AdmissionDeps,
+  { rooms, standing, serverName }: AdmissionDeps,
   roomId: string,
   { userId, guest }: Admitted,
 ): Promise<void> {
-  await rights.require(userId, 'write');
+  await standing.require(userId, 'write');
   const [membership, serverAllowed, tombstone, guestsAllowed] = await Promise.all([
     rooms.membership(roomId, userId),
     rooms.serverAllowed(roomId, serverName),

@@ -11,6 +11,7 @@ import { MatrixError } from '../../base/errors.ts';
 import type { LocalRights, Sender } from '../../engine/rooms/ports.ts';
 import type { StoredEvent } from '../../engine/rooms/rooms.ts';
 import type { Organisations } from '../organisations.ts';
+import type { Rights } from '../rights.ts';
 import { checkAdmission } from './admission.ts';
 import { Announcer } from './announcer.ts';
 import type { Conference } from './conference.ts';
@@ -37,7 +38,8 @@ export interface ConferencesOptions {
   serverName: string;
   rooms: RoomPort;
   /** What the accounts of our people allow. */
-  rights: LocalRights;
+  standing: LocalRights;
+  rights: Pick<Rights, 'roleOf' | 'all'>;
   sfu: SfuPort;
   sender: Sender;
   organisations: Organisations;
@@ -126,19 +128,19 @@ export class Conferences {
    *   when there is no SFU
    */
   async join(roomId: string, joiner: Joiner, keep?: KeptMedia): Promise<ConferenceSnapshot> {
-    const { rooms, organisations, serverName } = this.#options;
+    const { rooms, rights, organisations, serverName } = this.#options;
     if ((await rooms.membership(roomId, joiner.userId)) === 'invite') await rooms.join(joiner.userId, roomId);
     await checkAdmission(this.#options, roomId, joiner);
     await rooms.whole(roomId);
     const { conference, local, isNew, media } = await this.seats.join(roomId, joiner, keep);
-    local.canInvite = await rooms.mayInvite(roomId, joiner.userId);
+    local.rights = await rights.all(roomId, joiner.userId);
     conference.ensureLinks();
     if (!isNew) this.#announcer.announce(conference, conference.servers(), [local]);
     if (isNew && conference.participants().length === 1) this.#options.onLive(roomId);
     return {
       roomId,
       title: conference.title,
-      canInvite: local.canInvite,
+      rights: [...local.rights],
       me: local.participantId,
       participants: conference.participants(),
       organisations: [serverName, ...conference.servers()].map((server) => organisations.known(server)),

@@ -1,5 +1,6 @@
 /** A participant of our own organisation: the media it has on our SFU, and what it wants to see and hear. */
 import type { RtpCapabilities, Source } from '../../../protocol/media.ts';
+import type { Right } from '../../../protocol/rights.ts';
 import type { NotificationData, NotificationName, Watch } from '../../../protocol/session.ts';
 import type { Notification } from './notification.ts';
 
@@ -39,8 +40,8 @@ export class LocalParticipant {
   readonly deviceId: string;
   readonly guest: boolean;
   displayName: string;
-  /** Whether it may invite others, as it was last told. */
-  canInvite = false;
+  /** What it may do, as it was last told. */
+  rights: readonly Right[] = [];
   readonly joinedAt: number;
   /** When its membership was last written, Unix ms. */
   renewedAt: number;

@@ -18,8 +18,6 @@ export type RoomPort = Pick<
   | 'isInside'
   | 'joinedServers'
   | 'serverAllowed'
-  | 'powerLevel'
-  | 'mayInvite'
   | 'whole'
   | 'join'
   | 'send'

@@ -3,6 +3,7 @@
  * and what people see of the room. Forks resolve: what counts is always the room's current state, not the event that
  * was stored last.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { serverOf } from '../../../federation/event.ts';
 import { MatrixError } from '../../base/errors.ts';
@@ -10,6 +11,7 @@ import { CALL_MEMBER } from '../../base/names.ts';
 import { Serial } from '../../base/serial.ts';
 import type { LocalRights } from '../../engine/rooms/ports.ts';
 import type { StoredEvent } from '../../engine/rooms/rooms.ts';
+import type { Rights } from '../rights.ts';
 import { ADMISSION_RULES, checkAdmission } from './admission.ts';
 import type { Announcer } from './announcer.ts';
 import type { Conference } from './conference.ts';
@@ -28,7 +30,8 @@ export interface RoomFollowerDeps {
   readonly serverName: string;
   readonly rooms: RoomPort;
   /** What the accounts of our people allow. */
-  readonly rights: LocalRights;
+  readonly standing: LocalRights;
+  readonly rights: Pick<Rights, 'roleOf' | 'all'>;
   readonly clocks: Clocks;
   readonly conferences: Pick<Registry, 'get' | 'seats'>;
   readonly seats: Seats;
@@ -111,7 +114,7 @@ export class RoomFollower {
    * @param only the one person whose membership changed
    */
   #follow(conference: Conference, only: string | undefined): Promise<void> {
-    const { rooms } = this.#deps;
+    const { rooms, rights } = this.#deps;
     const { roomId } = conference;
     return this.#following.run(roomId, async () => {
       const title = titleIn(await rooms.stateEvent(roomId, 'm.room.name', ''));
@@ -123,10 +126,10 @@ export class RoomFollower {
       }
       for (const local of [...conference.locals.values()]) {
         if (only !== undefined && local.userId !== only) continue;
-        const canInvite = await rooms.mayInvite(roomId, local.userId);
-        if (!isRenamed && canInvite === local.canInvite) continue;
-        local.canInvite = canInvite;
-        local.notifier?.notify('conference.changed', { roomId, title, canInvite });
+        const current = await rights.all(roomId, local.userId);
+        if (!isRenamed && isDeepStrictEqual(current, local.rights)) continue;
+        local.rights = current;
+        local.notifier?.notify('conference.changed', { roomId, title, rights: current });
       }
     });
   }

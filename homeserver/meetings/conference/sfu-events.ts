@@ -7,6 +7,7 @@ import { stateKey } from '../../../federation/auth-rules.ts';
 import type { SfuSnapshot } from '../../../sfu/protocol.ts';
 import { unexpected } from '../../base/log.ts';
 import { CALL_MEMBER, GUEST_FIELD } from '../../base/names.ts';
+import type { Rights } from '../rights.ts';
 import type { Conference } from './conference.ts';
 import { LocalParticipant } from './local-participant.ts';
 import { membershipKey, participantIdOf } from './membership.ts';
@@ -24,6 +25,7 @@ const RESTART_GRACE_MS = 20_000;
 
 export interface SfuEventsDeps {
   readonly serverName: string;
+  readonly rights: Pick<Rights, 'roleOf'>;
   readonly rooms: RoomPort;
   readonly sfu: SfuPort;
   readonly places: Places;

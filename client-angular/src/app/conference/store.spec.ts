@@ -26,7 +26,7 @@ const luebeck = { serverName: 'luebeck.example', displayName: 'Lübeck', colour:
 const snapshot: ConferenceSnapshot = {
   roomId: '!r',
   title: 'Elbquerung',
-  canInvite: true,
+  rights: ['invite'],
   me: bert.participantId,
   participants: [anna, bert],
   organisations: [luebeck],
@@ -87,11 +87,11 @@ describe('The state of the conference', () => {
   });
 
   it('follows title and rights of the running meeting', () => {
-    expect(store.canInvite()).toBe(snapshot.canInvite);
-    store.apply('conference.changed', { roomId: '!r', title: 'Another title', canInvite: !snapshot.canInvite });
-    store.apply('conference.changed', { roomId: '!other', title: 'Not this', canInvite: snapshot.canInvite });
+    expect(store.rights()).toEqual(snapshot.rights);
+    store.apply('conference.changed', { roomId: '!r', title: 'Another title', rights: ['mute'] });
+    store.apply('conference.changed', { roomId: '!other', title: 'Not this', rights: [] });
     expect(store.title()).toBe('Another title');
-    expect(store.canInvite()).toBe(!snapshot.canInvite);
+    expect(store.rights()).toEqual(['mute']);
   });
 
   it('forgets a link with the last participant of its organisation', () => {

@@ -1,5 +1,6 @@
 /** What is known of the conference, as signals. Changed by the conference client only; the screen reads. */
 import { computed, Injectable, signal } from '@angular/core';
+import type { Right } from '../../../../protocol/rights.ts';
 import type {
   ConferenceSnapshot,
   LinkState,
@@ -16,8 +17,8 @@ const UNKNOWN_COLOUR = '#5a6468';
 export class ConferenceStore {
   readonly roomId = signal('');
   readonly title = signal('');
-  /** The own person may invite others. */
-  readonly canInvite = signal(false);
+  /** What the own person may do beyond taking part. */
+  readonly rights = signal<readonly Right[]>([]);
   /** The own participant id; empty while in no conference. */
   readonly me = signal('');
   /** In the order in which they came to this screen. */
@@ -64,7 +65,7 @@ export class ConferenceStore {
   load(snapshot: ConferenceSnapshot): void {
     this.roomId.set(snapshot.roomId);
     this.title.set(snapshot.title);
-    this.canInvite.set(snapshot.canInvite);
+    this.rights.set(snapshot.rights);
     this.me.set(snapshot.me);
     this.#participants.update((before) => inPlace(before, snapshot.participants));
     this.#organisations.set(
@@ -79,7 +80,7 @@ export class ConferenceStore {
 
   clear(): void {
     this.me.set('');
-    this.canInvite.set(false);
+    this.rights.set([]);
     this.#participants.set(new Map());
     this.#organisations.set(new Map());
     this.#links.set(new Map());
@@ -102,10 +103,10 @@ export class ConferenceStore {
       this.#speaking.update((all) => new Set([...all].filter((id) => id !== participantId)));
       this.#forgetLinks();
     },
-    'conference.changed': ({ roomId, title, canInvite }) => {
+    'conference.changed': ({ roomId, title, rights }) => {
       if (roomId !== this.roomId()) return;
       this.title.set(title);
-      this.canInvite.set(canInvite);
+      this.rights.set(rights);
     },
     'organisation.seen': (organisation) => {
       this.#organisations.update((all) => new Map(all).set(organisation.serverName, organisation));

@@ -14,7 +14,7 @@ const meeting = {
   liveCount: 0,
   organisations: [],
   members: [],
-  canInvite: true,
+  rights: ['invite'],
 };
 const MEETINGS = '/_hansetag/client/v1/meetings';
 const INVITATIONS = `${MEETINGS}/!aaa/invitations`;

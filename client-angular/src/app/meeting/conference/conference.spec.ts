@@ -41,7 +41,7 @@ function enter(participants: Participant[] = [bert, anna]): ConferenceStore {
   store.load({
     roomId: '!r',
     title: 'Elbquerung',
-    canInvite: true,
+    rights: ['invite'],
     me: bert.participantId,
     participants,
     organisations: [

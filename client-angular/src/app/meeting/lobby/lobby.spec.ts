@@ -23,7 +23,7 @@ describe('The lobby', () => {
     organisations: [],
     members: [],
     invitations: [],
-    canInvite: false,
+    rights: [],
   };
 
   async function open(answer: ApiError | MeetingDetails): Promise<HTMLElement> {

@@ -1,0 +1,111 @@
+/**
+ * Who may do what in a meeting: judged by the room's power levels of this moment, by the membership, and by what the
+ * account allows. HTTP routes, requests of sessions and orders of other instances all ask here.
+ *
+ * The creator of a version 12 room has infinite power. Meetings are made by the host's service user, so that nobody has
+ * it; in a meeting that a person has made, that person counts as owner.
+ */
+import { serverOf } from '../../federation/event.ts';
+import type { PowerLevels } from '../../federation/power-levels.ts';
+import { type Right, type Role, rightSchema } from '../../protocol/rights.ts';
+import { MatrixError } from '../base/errors.ts';
+import { SETTING } from '../base/names.ts';
+import type { LocalRights, RoomAct } from '../engine/rooms/ports.ts';
+import type { Rooms } from '../engine/rooms/rooms.ts';
+import { isGuest } from './people.ts';
+
+/** The lowest power level of a role that has one. */
+export const OWNER_LEVEL = 100;
+export const MODERATOR_LEVEL = 50;
+
+interface Need {
+  /** The power level that a room asks for. */
+  readonly level: (levels: PowerLevels) => number;
+  /** What it is to the account. */
+  readonly act: RoomAct;
+  /** Completes "You may not …". */
+  readonly deed: string;
+}
+
+/** What each right takes. With the power levels of a new meeting it says which role may do what. */
+const NEEDS: Readonly<Record<Right, Need>> = {
+  invite: { level: ({ invite }) => invite, act: 'invite', deed: 'invite others to this meeting' },
+  mute: { level: ({ kick }) => kick, act: 'write', deed: 'mute others in this meeting' },
+  remove: { level: ({ kick }) => kick, act: 'write', deed: 'remove others from this meeting' },
+  'lower-hands': { level: ({ kick }) => kick, act: 'write', deed: 'lower the hands of others in this meeting' },
+  'switch-hands': { level: levelOfSetting('hands'), act: 'write', deed: 'switch raising hands on or off' },
+  'switch-reactions': { level: levelOfSetting('reactions'), act: 'write', deed: 'switch reactions on or off' },
+};
+
+export interface RightsDeps {
+  readonly serverName: string;
+  readonly rooms: Pick<Rooms, 'membership' | 'stateEvent' | 'serverAllowed' | 'authority'>;
+  /** What the accounts of our people allow. */
+  readonly standing: LocalRights;
+}
+
+export class Rights {
+  readonly #deps: RightsDeps;
+
+  constructor(deps: RightsDeps) {
+    this.#deps = deps;
+  }
+
+  /** The role of somebody in a meeting, by power level; without power whoever came by a link is a guest. */
+  async roleOf(roomId: string, userId: string): Promise<Role> {
+    const { rooms, serverName } = this.#deps;
+    const { level } = await rooms.authority(roomId, userId);
+    if (level >= OWNER_LEVEL) return 'owner';
+    if (level >= MODERATOR_LEVEL) return 'moderator';
+    const member = await rooms.stateEvent(roomId, 'm.room.member', userId);
+    return isGuest(userId, member?.pdu, serverName) ? 'guest' : 'participant';
+  }
+
+  /** Whether somebody has a right now. False for a room that we do not have. */
+  async may(roomId: string, userId: string, right: Right): Promise<boolean> {
+    return (await this.#refusal(roomId, userId, right)) === undefined;
+  }
+
+  /** @throws MatrixError 403 when somebody does not have a right now, also of an account that is locked or suspended */
+  async require(roomId: string, userId: string, right: Right): Promise<void> {
+    const refusal = await this.#refusal(roomId, userId, right);
+    if (refusal) throw refusal;
+  }
+
+  /** All rights that somebody has now. */
+  async all(roomId: string, userId: string): Promise<Right[]> {
+    const refusals = await Promise.all(rightSchema.options.map((right) => this.#refusal(roomId, userId, right)));
+    return rightSchema.options.filter((_right, index) => refusals[index] === undefined);
+  }
+
+  /** Why somebody does not have a right. */
+  async #refusal(roomId: string, userId: string, right: Right): Promise<MatrixError | undefined> {
+    const { level: needed, act, deed } = NEEDS[right];
+    const account = await this.#accountRefusal(userId, act);
+    if (account) return account;
+    const { rooms } = this.#deps;
+    const refused = new MatrixError(403, 'M_FORBIDDEN', `You may not ${deed}.`);
+    if ((await rooms.membership(roomId, userId)) !== 'join') return refused;
+    if (!(await rooms.serverAllowed(roomId, serverOf(userId)))) return refused;
+    const { level, levels } = await rooms.authority(roomId, userId);
+    return level >= needed(levels) ? undefined : refused;
+  }
+
+  /** What the account of one of our people forbids. Of others their own server knows it. */
+  async #accountRefusal(userId: string, act: RoomAct): Promise<MatrixError | undefined> {
+    const { serverName, standing } = this.#deps;
+    if (serverOf(userId) !== serverName) return undefined;
+    try {
+      await standing.require(userId, act);
+      return undefined;
+    } catch (error) {
+      if (error instanceof MatrixError) return error;
+      throw error;
+    }
+  }
+}
+
+/** The power level for a state event that switches something on or off. */
+function levelOfSetting(name: string): Need['level'] {
+  return ({ events, state_default: fallback }) => events.get(`${SETTING}${name}`) ?? fallback;
+}
