@@ -4,7 +4,7 @@
  */
 import type { types } from 'mediasoup-client';
 import type { Source } from '../../../../protocol/media.ts';
-import type { RemoteMedia } from '../media/media-engine.ts';
+import type { RemoteMedia } from '../media/received-media.ts';
 import { type Marks, marks } from '../core/marks.ts';
 
 export interface VideoStats {

@@ -9,7 +9,7 @@ import type {
   Organisation,
   Participant,
 } from '../../../../protocol/session.ts';
-import type { RemoteMedia } from '../media/media-engine.ts';
+import type { RemoteMedia } from '../media/received-media.ts';
 
 const UNKNOWN_COLOUR = '#5a6468';
 

@@ -15,6 +15,7 @@ import type { MediaOpened, Method, NotificationData, Params, Result, Watch } fro
 import { markFirst } from '../core/marks.ts';
 import { cameraEncodings, screenEncodings } from './encodings.ts';
 import type { TransportProgress } from './media-line.ts';
+import { ReceivedMedia, type RemoteMedia } from './received-media.ts';
 import { StreamIds } from './stream-ids.ts';
 
 /** A broken transport gets this long to heal by itself before ICE is restarted, in ms. */
@@ -29,26 +30,12 @@ const LINK_JITTER_BUFFER_MS = 100;
 
 export type Requester = <M extends Exclude<Method, 'hello'>>(method: M, params: Params<M>) => Promise<Result<M>>;
 
-export interface RemoteMedia {
-  consumerId: string;
-  participantId: string;
-  source: Source;
-  track: MediaStreamTrack;
-  /** The line is too weak for this picture: the server sends none. */
-  weak: boolean;
-}
-
 interface Open {
   device: types.Device;
   send: types.Transport;
   receive: types.Transport;
   /** Those that have something to carry. Firefox may stay at `new` where it finds no way at all. */
   begun: Set<types.Transport>;
-}
-
-/** The key of a source among all: also used by the store and the stage. */
-export function mediaKey(participantId: string, source: Source): string {
-  return `${participantId} ${source}`;
 }
 
 export class MediaEngine {
@@ -65,7 +52,7 @@ export class MediaEngine {
   #open: Open | undefined;
   readonly #producers = new Map<Source, types.Producer>();
   readonly #streamIds = new StreamIds();
-  readonly #consumers = new Map<string, { consumer: types.Consumer; media: RemoteMedia }>();
+  readonly #received = new ReceivedMedia((media) => this.#remoteMedia.next(media));
   /** Consumers that the server took back while they were being made. */
   readonly #removed = new Set<string>();
   #ready: string[] = [];
@@ -81,7 +68,7 @@ export class MediaEngine {
   /** What `conference.join` needs to keep the transports after a restart of the homeserver. */
   get kept(): { send: string; receive: string; consumers: string[] } | undefined {
     if (!this.#open) return undefined;
-    const consumers = [...this.#consumers.values()].map(({ consumer }) => consumer.id).slice(0, 200);
+    const consumers = this.#received.consumerIds.slice(0, 200);
     return { send: this.#open.send.id, receive: this.#open.receive.id, consumers };
   }
 
@@ -131,12 +118,12 @@ export class MediaEngine {
     this.#open = undefined;
     this.#watched = undefined;
     this.#producers.clear();
-    this.#consumers.clear();
+    this.#received.clear();
     this.#removed.clear();
     this.#ready = [];
     open?.send.close();
     open?.receive.close();
-    if (open) this.#changed();
+    if (open) this.#remoteMedia.next(new Map());
   }
 
   // ---- sending ----
@@ -274,33 +261,23 @@ export class MediaEngine {
       return;
     }
     if (byLink && consumer.rtpReceiver) consumer.rtpReceiver.jitterBufferTarget = LINK_JITTER_BUFFER_MS;
-    const key = mediaKey(participantId, source);
-    this.#consumers.get(key)?.consumer.close();
-    this.#consumers.set(key, {
-      consumer,
-      media: { consumerId, participantId, source, track: consumer.track, weak: false },
+    const shown = this.#received.add(consumer, {
+      consumerId,
+      participantId,
+      source,
+      track: consumer.track,
+      weak: false,
     });
-    this.#changed();
     this.#tellReady(consumerId);
+    await shown;
   }
 
   removed(consumerId: string): void {
-    for (const [key, { consumer }] of this.#consumers) {
-      if (consumer.id !== consumerId) continue;
-      this.#consumers.delete(key);
-      consumer.close();
-      this.#changed();
-      return;
-    }
-    this.#removed.add(consumerId);
+    if (!this.#received.remove(consumerId)) this.#removed.add(consumerId);
   }
 
   layers(consumerId: string, weak: boolean): void {
-    for (const held of this.#consumers.values()) {
-      if (held.consumer.id !== consumerId || held.media.weak === weak) continue;
-      held.media = { ...held.media, weak };
-      this.#changed();
-    }
+    this.#received.setWeak(consumerId, weak);
   }
 
   /** Consumers that are made in the same moment are reported together. */
@@ -311,10 +288,6 @@ export class MediaEngine {
       const consumerIds = this.#ready.splice(0, 100);
       if (consumerIds.length > 0) this.#request('media.ready', { consumerIds }).catch(() => undefined);
     });
-  }
-
-  #changed(): void {
-    this.#remoteMedia.next(new Map([...this.#consumers].map(([key, { media }]) => [key, media])));
   }
 
   // ---- transports ----

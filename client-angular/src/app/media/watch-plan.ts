@@ -1,6 +1,6 @@
 import type { Participant, Watch } from '../../../../protocol/session.ts';
 import type { Source } from '../../../../protocol/media.ts';
-import { mediaKey } from './media-engine.ts';
+import { mediaKey } from './received-media.ts';
 
 /** The server takes lists of at most this length (`media.watch`). */
 const MAX_WATCHED = 100;

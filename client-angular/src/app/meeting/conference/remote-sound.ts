@@ -1,6 +1,7 @@
 /** The sound of everybody else. A browser that wants a click first is asked for with one button. */
 import { ChangeDetectionStrategy, Component, computed, effect, ElementRef, inject, input, output } from '@angular/core';
 import { ConferenceStore } from '../../conference/store.ts';
+import { mediaKey, type RemoteMedia } from '../../media/received-media.ts';
 
 @Component({ selector: 'audio[htSound]', changeDetection: ChangeDetectionStrategy.OnPush, template: '' })
 export class Sound {
@@ -27,7 +28,7 @@ export class Sound {
   selector: 'ht-remote-sound',
   imports: [Sound],
   changeDetection: ChangeDetectionStrategy.OnPush,
-  template: `@for (media of sounds(); track media.consumerId) {
+  template: `@for (media of sounds(); track key(media)) {
     <audio [htSound]="media.track" [attr.data-participant-id]="media.participantId" (blocked)="blocked.emit()"></audio>
   }`,
 })
@@ -39,6 +40,11 @@ export class RemoteSound {
   protected readonly sounds = computed(() =>
     [...this.#store.remoteMedia().values()].filter(({ track }) => track.kind === 'audio'),
   );
+
+  /** One element for each source, however often its track changes: nobody is heard twice. */
+  protected key({ participantId, source }: RemoteMedia): string {
+    return mediaKey(participantId, source);
+  }
 
   /** Call from a click. */
   play(): void {

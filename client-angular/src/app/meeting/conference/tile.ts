@@ -16,7 +16,7 @@ import { ConferenceClient } from '../../conference/conference-client.ts';
 import { markFirst } from '../../core/marks.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { LocalMedia } from '../../media/local-media.ts';
-import { mediaKey } from '../../media/media-engine.ts';
+import { mediaKey } from '../../media/received-media.ts';
 import { Icon } from '../../shared/icon.ts';
 import { OrganisationMark } from '../../shared/organisation-mark.ts';
 import { personLabel } from '../../shared/person-text.ts';

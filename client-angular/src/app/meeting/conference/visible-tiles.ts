@@ -4,7 +4,7 @@
  */
 import { DestroyRef, inject, Injectable } from '@angular/core';
 import { ConferenceClient } from '../../conference/conference-client.ts';
-import { mediaKey } from '../../media/media-engine.ts';
+import { mediaKey } from '../../media/received-media.ts';
 import type { VisibleTile } from '../../media/watch-plan.ts';
 
 /** A short look at another tab costs no pictures, in ms. */
