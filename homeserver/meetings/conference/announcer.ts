@@ -75,5 +75,6 @@ function stateOf(local: LocalParticipant): JsonObject {
     device_id: local.deviceId,
     sources: [...local.sources].map(([source, { producerId, paused }]) => ({ source, id: producerId, paused })),
     ...(local.presence === 'reconnecting' ? { reconnecting: true } : {}),
+    ...(Object.keys(local.signals).length > 0 ? { signals: local.signals } : {}),
   };
 }

@@ -2,9 +2,11 @@
  * One live conference as our instance sees it: everybody in it, the media of our own participants, and a link to
  * each other organisation. Rules only; HTTP, WebSockets and room events are turned into calls elsewhere.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { serverOf } from '../../../federation/event.ts';
 import { KIND_OF_SOURCE, type RtpCapabilities, type Source } from '../../../protocol/media.ts';
+import type { Signals } from '../../../protocol/modules/list.ts';
 import type { LinkState, NotificationData, NotificationName, Participant, Watch } from '../../../protocol/session.ts';
 import { Consumers } from './consumers.ts';
 import { Link } from './link.ts';
@@ -94,7 +96,7 @@ export class Conference implements LinkConference {
       joinedAt: local.joinedAt,
       sources: [...local.sources].map(([source, { paused }]) => ({ source, paused })),
       presence: local.presence,
-      signals: {},
+      signals: local.signals,
     };
   }
 
@@ -112,7 +114,7 @@ export class Conference implements LinkConference {
       sources: [...remote.sources.values()].map(({ source, paused }) => ({ source, paused })),
       ...(remote.sourcesKnown ? {} : { sourcesKnown: false }),
       presence: remote.reconnecting ? 'reconnecting' : 'here',
-      signals: {},
+      signals: remote.signals,
     };
   }
 
@@ -256,6 +258,13 @@ export class Conference implements LinkConference {
   localChanged(local: LocalParticipant): void {
     this.notifyAll('participant.changed', this.describeLocal(local));
     this.#deps.announce(this, this.servers(), [local]);
+  }
+
+  /** Something that a participant does besides media has changed. Whoever calls this has it kept, see `Seats.keep`. */
+  setSignals(local: LocalParticipant, signals: Signals): void {
+    if (isDeepStrictEqual(local.signals, signals)) return;
+    local.signals = signals;
+    if (this.locals.get(local.participantId) === local) this.localChanged(local);
   }
 
   // ---- own media ----

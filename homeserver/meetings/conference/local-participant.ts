@@ -1,5 +1,6 @@
 /** A participant of our own organisation: the media it has on our SFU, and what it wants to see and hear. */
 import type { RtpCapabilities, Source } from '../../../protocol/media.ts';
+import type { Signals } from '../../../protocol/modules/list.ts';
 import type { Right } from '../../../protocol/rights.ts';
 import type { NotificationData, NotificationName, Watch } from '../../../protocol/session.ts';
 import type { Notification } from './notification.ts';
@@ -52,6 +53,8 @@ export class LocalParticipant {
   receiveTransportId: string | undefined;
   rtpCapabilities: RtpCapabilities | undefined;
   readonly sources = new Map<Source, { producerId: string; paused: boolean }>();
+  /** What it does besides media, by module; kept with its place. */
+  signals: Signals;
   readonly wants = new Map<SourceKey, Watch>();
   /**
    * Whether the client has said what it wants since its media was opened. After a restart of the homeserver nothing
@@ -79,6 +82,7 @@ export class LocalParticipant {
     guest: boolean;
     displayName: string;
     joinedAt: number;
+    signals?: Signals;
   }) {
     this.participantId = options.participantId;
     this.userId = options.userId;
@@ -87,6 +91,7 @@ export class LocalParticipant {
     this.displayName = options.displayName;
     this.joinedAt = options.joinedAt;
     this.renewedAt = options.joinedAt;
+    this.signals = options.signals ?? {};
   }
 
   /** Forgets all media, after the SFU has lost or closed it. */

@@ -3,6 +3,7 @@
  * Field names are snake_case, as in Matrix.
  */
 import { z } from 'zod';
+import { signalsSchema } from '../../../protocol/modules/list.ts';
 import { dictionaryOf, MAX_TIME } from '../../../protocol/values.ts';
 import { idSchema, rtpParametersSchema, sourceSchema, srtpParametersSchema } from '../../../protocol/media.ts';
 
@@ -41,6 +42,8 @@ export const conferenceEduSchema = z.object({
         device_id: deviceId,
         sources: z.array(remoteSourceSchema).max(4),
         reconnecting: z.boolean().optional(),
+        /** As clients see them. Instances without these modules do not send it. */
+        signals: signalsSchema.optional().catch(undefined),
       }),
     )
     .max(500)

@@ -4,6 +4,7 @@
  */
 import { DataTypes } from 'sequelize';
 import type { ModelStatic } from 'sequelize';
+import { type Signals, signalsSchema } from '../../../protocol/modules/list.ts';
 import type { Database } from '../../database/database.ts';
 import { defineModel } from '../../database/models.ts';
 import type { Row } from '../../database/models.ts';
@@ -14,15 +15,19 @@ export interface Place {
   deviceId: string;
   /** Unix ms. */
   joinedAt: number;
+  signals: Signals;
 }
 
-interface PlaceRow extends Row<PlaceRow>, Place {}
+interface PlaceRow extends Row<PlaceRow>, Omit<Place, 'signals'> {
+  signals: object;
+}
 
 const placeModel = defineModel<PlaceRow>('conference_places', {
   roomId: { type: DataTypes.TEXT, primaryKey: true },
   userId: { type: DataTypes.TEXT, primaryKey: true },
   deviceId: { type: DataTypes.TEXT, primaryKey: true },
   joinedAt: DataTypes.BIGINT,
+  signals: DataTypes.JSONB,
 });
 
 export class Places {
@@ -32,8 +37,9 @@ export class Places {
     this.#places = placeModel(db);
   }
 
-  async add(roomId: string, userId: string, deviceId: string, joinedAt: number): Promise<void> {
-    await this.#places.upsert({ roomId, userId, deviceId, joinedAt }, { returning: false });
+  /** Writes a place, or what is new of it. */
+  async put({ roomId, userId, deviceId, joinedAt, signals }: Place): Promise<void> {
+    await this.#places.upsert({ roomId, userId, deviceId, joinedAt, signals }, { returning: false });
   }
 
   async remove(roomId: string, userId: string, deviceId: string): Promise<void> {
@@ -41,6 +47,7 @@ export class Places {
   }
 
   async all(): Promise<Place[]> {
-    return (await this.#places.findAll()).map((row) => row.get());
+    const rows = await this.#places.findAll();
+    return rows.map((row) => row.get()).map((row) => ({ ...row, signals: signalsSchema.parse(row.signals) }));
   }
 }

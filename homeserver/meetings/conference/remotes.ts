@@ -1,6 +1,8 @@
 /** The participants of other organisations in a conference, as the room and their own instances tell of them. */
+import { isDeepStrictEqual } from 'node:util';
 import { serverOf } from '../../../federation/event.ts';
 import type { Source } from '../../../protocol/media.ts';
+import type { Signals } from '../../../protocol/modules/list.ts';
 import type { CallMembership } from './membership.ts';
 import { splitParticipantId } from './membership.ts';
 import type { RemoteSource } from './messages.ts';
@@ -13,6 +15,7 @@ const MAX_EARLY = 100;
 export interface RemoteState {
   readonly sources: readonly RemoteSource[];
   readonly reconnecting: boolean;
+  readonly signals: Signals;
 }
 
 export interface RemoteParticipant {
@@ -22,6 +25,7 @@ export interface RemoteParticipant {
   /** Whether the organisation has said what is sent. */
   sourcesKnown: boolean;
   reconnecting: boolean;
+  signals: Signals;
 }
 
 export class Remotes {
@@ -69,6 +73,7 @@ export class Remotes {
       sources: new Map(),
       sourcesKnown: false,
       reconnecting: false,
+      signals: {},
     };
     this.#all.set(participantId, remote);
     return { remote, change: 'new' };
@@ -92,6 +97,7 @@ export class Remotes {
     const same =
       remote.sourcesKnown &&
       remote.reconnecting === state.reconnecting &&
+      isDeepStrictEqual(remote.signals, state.signals) &&
       remote.sources.size === state.sources.length &&
       state.sources.every(({ source, id, paused }) => {
         const before = remote.sources.get(source);
@@ -100,6 +106,7 @@ export class Remotes {
     if (same) return undefined;
     remote.sourcesKnown = true;
     remote.reconnecting = state.reconnecting;
+    remote.signals = state.signals;
     remote.sources.clear();
     for (const source of state.sources) remote.sources.set(source.source, source);
     return remote;

@@ -21,7 +21,7 @@ import {
   participantIdOf,
   readMembership,
 } from './membership.ts';
-import type { Places } from './places.ts';
+import type { Place, Places } from './places.ts';
 import type { RoomPort } from './ports.ts';
 import type { Person } from './room-facts.ts';
 import type { Seat, SeatMedia, StillSeated } from './seat-media.ts';
@@ -75,11 +75,8 @@ export interface SeatsDeps {
   vacated(conference: Conference): void;
 }
 
-interface Place {
-  readonly roomId: string;
-  readonly userId: string;
-  readonly deviceId: string;
-}
+/** Whose place it is. */
+type PlaceKey = Pick<Place, 'roomId' | 'userId' | 'deviceId'>;
 
 export class Seats {
   readonly #deps: SeatsDeps;
@@ -87,7 +84,7 @@ export class Seats {
   readonly #waiting = new Map<string, number>();
   readonly #byHolder = new Map<Notifier, Seat>();
   /** Places that were given up, and whose end could not be written yet. */
-  readonly #owed = new Map<string, Place>();
+  readonly #owed = new Map<string, PlaceKey>();
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
   readonly #unexpected: (error: unknown) => void;
@@ -254,11 +251,19 @@ export class Seats {
     const { roomId } = conference;
     const { userId, deviceId, joinedAt, guest } = local;
     local.written = true;
-    await places.add(roomId, userId, deviceId, joinedAt);
+    await places.put(placeOf(roomId, local));
     await rooms.send(roomId, userId, {
       type: CALL_MEMBER,
       stateKey: membershipKey(userId, deviceId),
       content: joinedContent({ deviceId, serverName, joinedAt, guest, now: Date.now() }),
+    });
+  }
+
+  /** Keeps what is new of a seat, for a restart of the homeserver. @throws when it could not be written */
+  async keep(seat: Seat): Promise<void> {
+    const { roomId } = seat.conference;
+    await this.#turns.run(turnOf(roomId, seat.local.participantId), async () => {
+      if (isSeated(seat)) await this.#deps.places.put(placeOf(roomId, seat.local));
     });
   }
 
@@ -301,7 +306,7 @@ export class Seats {
   }
 
   /** Never rejects: what can not be written now is tried again. */
-  async #writeEnd(place: Place): Promise<void> {
+  async #writeEnd(place: PlaceKey): Promise<void> {
     const { rooms, places, log } = this.#deps;
     const { roomId, userId, deviceId } = place;
     try {
@@ -366,6 +371,10 @@ export class Seats {
 
 function turnOf(roomId: string, participantId: string): string {
   return `${roomId} ${participantId}`;
+}
+
+function placeOf(roomId: string, { userId, deviceId, joinedAt, signals }: LocalParticipant): Place {
+  return { roomId, userId, deviceId, joinedAt, signals };
 }
 
 function isSeated({ conference, local }: Seat): boolean {

@@ -50,7 +50,7 @@ export class Signals {
     let changes = 0;
     for (const [participantId, said] of states) {
       if (splitParticipantId(participantId).server !== origin) continue;
-      const state = { sources: said.sources, reconnecting: said.reconnecting === true };
+      const state = { sources: said.sources, reconnecting: said.reconnecting === true, signals: said.signals ?? {} };
       if (conference.setRemoteState(participantId, state)) changes += 1;
     }
     this.#budget.spend(origin, changes);
