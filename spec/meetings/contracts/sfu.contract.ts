@@ -294,6 +294,21 @@ export function describeSfu(what: string, open: () => Promise<SfuUnderContract>,
       });
     });
 
+    describe('a consumer that replaces another', () => {
+      it('goes on in its place, also where that one is gone already', async () => {
+        const { rtpCapabilities, receiving, producerId, consumerId } = await twoPeople();
+        const next = await sfu.request('consumer.create', { transportId: receiving, producerId, rtpCapabilities });
+        const replace = { consumerId: next.consumerId, oldConsumerId: consumerId };
+        await sfu.request('consumer.replace', replace);
+        await sfu.request('consumer.replace', replace);
+        await refused(sfu.request('consumer.resume', { consumerId }), 'not-found');
+        expect((await snapshot())[0]?.consumers).toEqual([
+          { consumerId: next.consumerId, producerId, transportId: receiving, paused: false },
+        ]);
+        await refused(sfu.request('consumer.replace', { ...replace, consumerId: 'none' }), 'not-found');
+      });
+    });
+
     describe('a link', () => {
       const create = (of: SfuPort, linkId: string) =>
         of.request('link.create', { conferenceId: ROOM, linkId, peer: 'other.example' });

@@ -1,4 +1,5 @@
 /** What each request of the control protocol does in the fake SFU, with the errors that the real one has. */
+import { pause } from '../../../homeserver/base/clock.ts';
 import { SfuError } from '../../../sfu/errors.ts';
 import type { SfuMethod, SfuParams, SfuResult } from '../../../sfu/protocol.ts';
 import type { FakeSfu } from './sfu.ts';
@@ -128,7 +129,8 @@ function transportHandlers(sfu: FakeSfu): Pick<Handlers, TransportMethod> {
 }
 
 type SourceMethod =
-  `producer.${'create' | 'pause' | 'resume' | 'close'}` | `consumer.${'create' | 'resume' | 'prefer' | 'close'}`;
+  | `producer.${'create' | 'pause' | 'resume' | 'close' | 'flowing'}`
+  | `consumer.${'create' | 'resume' | 'replace' | 'prefer' | 'close'}`;
 
 function sourceHandlers(sfu: FakeSfu): Pick<Handlers, SourceMethod> {
   const setPaused = async (producerId: string, paused: boolean): Promise<Record<string, never>> => {
@@ -152,6 +154,12 @@ function sourceHandlers(sfu: FakeSfu): Pick<Handlers, SourceMethod> {
     'producer.close': async ({ producerId }) => {
       sfu.conferenceOf('producers', producerId).closeProducer(producerId);
       return {};
+    },
+    'producer.flowing': async ({ producerId, withinMs }) => {
+      sfu.conferenceOf('producers', producerId);
+      const isFlowing = sfu.flows(producerId);
+      await pause(sfu.clock, isFlowing ? sfu.workerDelay() : withinMs);
+      return { flowing: isFlowing };
     },
     'consumer.create': async ({ transportId, producerId, rtpCapabilities, layers, priority }) => {
       const { conference, transport } = sfu.transport(transportId);
@@ -183,6 +191,17 @@ function sourceHandlers(sfu: FakeSfu): Pick<Handlers, SourceMethod> {
       await sfu.work(conference);
       const consumer = conference.consumers.get(consumerId);
       if (consumer) consumer.paused = false;
+      return {};
+    },
+    'consumer.replace': async ({ consumerId, oldConsumerId }) => {
+      const conference = sfu.conferenceOf('consumers', consumerId);
+      const consumer = conference.consumers.get(consumerId);
+      const producer = consumer && conference.producers.get(consumer.producerId);
+      // Sound is never sent twice; of a picture the old one goes on until the new one is there.
+      if (producer?.kind === 'audio') conference.consumers.delete(oldConsumerId);
+      await sfu.work(conference);
+      if (consumer) consumer.paused = false;
+      conference.consumers.delete(oldConsumerId);
       return {};
     },
     'consumer.prefer': async ({ consumerId, layers, priority }) => {
@@ -258,7 +277,7 @@ function linkHandlers(sfu: FakeSfu): Pick<Handlers, LinkMethod> {
         if (!proven) {
           // A link that is closed does not wait to the end.
           for (let ms = 0; ms < PROBING_MS && isOpen(); ms += 100) {
-            await new Promise<void>((resolve) => void sfu.clock.after(100, resolve));
+            await pause(sfu.clock, 100);
           }
         } else await sfu.work();
         conference.check();

@@ -15,7 +15,7 @@ import {
   type SfuResult,
   type SfuSnapshot,
 } from '../../../sfu/protocol.ts';
-import type { Cancel } from '../../../homeserver/base/clock.ts';
+import { type Cancel, pause } from '../../../homeserver/base/clock.ts';
 import { FakeClock } from './clock.ts';
 import { FakeLine } from './sfu-line.ts';
 import { type FakeConference, type FakeLink, type FakeTransport, newId } from './sfu-media.ts';
@@ -43,6 +43,8 @@ export class FakeSfu implements SfuPort {
   workerDelay: () => number = () => 0;
   /** Whether a peer proves its address when a link is connected; where it does not, that fails after 5 s. */
   proves: (linkId: string, params: SfuParams<'link.connect'>) => boolean | Promise<boolean> = () => true;
+  /** Whether media of a producer comes; where it does not, whoever waits for it does so to the end. */
+  flows: (producerId: string) => boolean = () => true;
   readonly options: Required<Omit<FakeSfuOptions, 'clock'>>;
   #instanceId = newId('sfu');
   #hello: SfuResult<'hello'> | undefined;
@@ -210,7 +212,7 @@ export class FakeSfu implements SfuPort {
 
   /** A step of the worker of a conference. @throws SfuError when the conference has ended meanwhile */
   async work(conference?: FakeConference): Promise<void> {
-    await new Promise<void>((resolve) => void this.clock.after(this.workerDelay(), resolve));
+    await pause(this.clock, this.workerDelay());
     conference?.check();
   }
 
