@@ -5,7 +5,7 @@
 
 /** From the highest to the lowest: each uses only those below it. */
 const HOMESERVER = ['app', 'admin', 'meetings', 'features', 'accounts', 'engine', 'base', 'database'];
-const CLIENT = ['(home|login|guest|meeting)', 'shared', 'conference', 'media', 'session', 'core'];
+const CLIENT = ['(home|login|guest|meeting)', 'modules', 'shared', 'conference', 'media', 'session', 'core'];
 
 /** No layer uses one above it. */
 function downwards(part, folder, layers) {
@@ -103,6 +103,20 @@ export default {
         path: '^client-angular/src/app/(home|login|guest|meeting)/',
         pathNot: '^client-angular/src/app/$1/',
       },
+    },
+    {
+      name: 'client-modules-apart',
+      comment: 'Modules of meetings do not use each other.',
+      severity: 'error',
+      from: { path: '^client-angular/src/app/modules/([^/]+)/' },
+      to: { path: '^client-angular/src/app/modules/', pathNot: '^client-angular/src/app/modules/$1/' },
+    },
+    {
+      name: 'client-modules-listed',
+      comment: 'Of the modules of meetings, everybody else knows the list.',
+      severity: 'error',
+      from: { path: '^client-angular/src/app/', pathNot: '^client-angular/src/app/modules/' },
+      to: { path: '^client-angular/src/app/modules/[^/]+/' },
     },
   ],
   options: {

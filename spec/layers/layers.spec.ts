@@ -108,6 +108,24 @@ describe('The rules of the layers', () => {
     ]);
   });
 
+  it("let the client's modules of meetings be known by their list alone, to each other as well", async () => {
+    const modules = 'client-angular/src/app/modules';
+    expect(
+      await broken({
+        [`${modules}/modules.ts`]: "import './chat/chat-module.ts';\nimport './hands/hands-module.ts';",
+        [`${modules}/chat/chat-module.ts`]: "import './chat.ts';",
+        [`${modules}/chat/chat.ts`]: '',
+        [`${modules}/hands/hands-module.ts`]: "import type { Here } from '../chat/chat.ts';",
+        'client-angular/src/app/meeting/panels.ts': "import '../modules/chat/chat.ts';\nimport '../modules/modules.ts';",
+        'client-angular/src/app/conference/client.ts': "import '../modules/modules.ts';",
+      }),
+    ).toEqual([
+      'client-angular/src/app/conference/client.ts: client-layers',
+      'client-angular/src/app/meeting/panels.ts: client-modules-listed',
+      `${modules}/hands/hands-module.ts: client-modules-apart`,
+    ]);
+  });
+
   it('refuse a cycle, were it of types only', async () => {
     expect(
       await broken({

@@ -1,6 +1,5 @@
 import type { Routes } from '@angular/router';
 import { requireLogin } from './core/guards.ts';
-import type { Conference } from './meeting/conference/conference.ts';
 
 const title = (text: string): string => `${text} – Hansetag`;
 
@@ -16,17 +15,9 @@ export const routes: Routes = [
     loadComponent: () => import('./guest/guest.ts').then((module) => module.Guest),
   },
   {
-    path: 'meeting/:roomId/lobby',
-    canActivate: [requireLogin],
-    title: title($localize`:@@title.lobby:Before the meeting`),
-    loadComponent: () => import('./meeting/lobby/lobby.ts').then((module) => module.Lobby),
-  },
-  {
     path: 'meeting/:roomId',
     canActivate: [requireLogin],
-    canDeactivate: [(conference: Conference) => conference.mayLeave()],
-    title: title($localize`:@@title.conference:Meeting`),
-    loadComponent: () => import('./meeting/conference/conference.ts').then((module) => module.Conference),
+    loadChildren: () => import('./meeting/meeting-routes.ts').then((module) => module.meetingRoutes),
   },
   {
     path: '',

@@ -14,10 +14,12 @@ import { watchSleep } from '../media/sleep.ts';
 import { likelyTiles, type VisibleTile, watchPlan } from '../media/watch-plan.ts';
 import { Session } from '../session/session.ts';
 import { SessionError } from '../session/session-error.ts';
-import { Chat } from './chat.ts';
+import { Announcements } from '../core/announcements.ts';
 import { diagnostics } from './diagnostics.ts';
 import { markFirst } from '../core/marks.ts';
+import { Modules } from './modules.ts';
 import { ConferenceStore } from './store.ts';
+import { Told } from './told.ts';
 
 /** Between attempts to open media or to join again, in ms: the first wait and the longest. */
 const AGAIN_MS = 500;
@@ -46,12 +48,15 @@ export interface Slept {
   readonly screen: boolean;
 }
 
-@Injectable({ providedIn: 'root' })
+/** Given with the meeting's routes (`meeting/meeting-routes.ts`). */
+@Injectable()
 export class ConferenceClient {
   readonly #session = inject(Session);
   readonly #store = inject(ConferenceStore);
   readonly #local = inject(LocalMedia);
-  readonly #chat = inject(Chat);
+  readonly #modules = inject(Modules);
+  readonly #told = inject(Told);
+  readonly #announcements = inject(Announcements);
   readonly #phase = signal<Phase>({ name: 'out' });
   readonly phase = this.#phase.asReadonly();
   readonly #screen = inject(ScreenShare);
@@ -121,7 +126,7 @@ export class ConferenceClient {
     const { name } = this.#phase();
     if ((name === 'in' || name === 'joining') && this.#store.roomId() === roomId) return;
     const stay = this.#begin();
-    this.#store.clear();
+    this.#forget();
     this.#store.roomId.set(roomId);
     this.#phase.set({ name: 'joining' });
     this.#session.start();
@@ -137,7 +142,7 @@ export class ConferenceClient {
         () => this.#engine.transports,
         () => this.#store.remoteMedia().values(),
       );
-      void this.#chat.open(roomId);
+      this.#modules.joined(snapshot);
       await this.#openMedia(snapshot.media);
     } catch (error) {
       if (stay.aborted) return;
@@ -155,7 +160,7 @@ export class ConferenceClient {
       this.#session.request('conference.leave', {}).catch(() => undefined);
     }
     this.#closeMedia();
-    this.#store.clear();
+    this.#forget();
     this.#phase.set({ name: 'out' });
   }
 
@@ -215,6 +220,7 @@ export class ConferenceClient {
       if (person) this.#events.next({ kind: 'left', person });
     }
     this.#store.apply(name, data);
+    this.#modules.apply(notification);
     switch (name) {
       case 'consumer.added':
         void this.#engine.added(data, this.#store.comesByLink(data.participantId));
@@ -228,20 +234,11 @@ export class ConferenceClient {
       case 'media.restart':
         void this.#openMedia();
         break;
-      case 'chat.message':
-        this.#chat.received(data);
-        break;
-      case 'chat.changed':
-        this.#chat.changed(data);
-        break;
-      case 'chat.removed':
-        this.#chat.removed(data);
-        break;
       case 'conference.ended':
         this.#end(data.reason);
         break;
       default:
-      // Of the store's concern, or of another screen's.
+      // Of the store's concern, a module's, or another screen's.
     }
   }
 
@@ -256,7 +253,7 @@ export class ConferenceClient {
       const snapshot = await this.#session.request('conference.join', params);
       if (stay.aborted) return;
       this.#store.load(snapshot);
-      void this.#chat.open(roomId);
+      this.#modules.joined(snapshot);
       if (snapshot.media) {
         await this.#openMedia(snapshot.media);
         return;
@@ -331,8 +328,16 @@ export class ConferenceClient {
 
   #end(reason: NotificationData<'conference.ended'>['reason']): void {
     this.#closeMedia();
-    this.#store.clear();
+    this.#forget();
     this.#phase.set({ name: 'ended', reason });
+  }
+
+  /** Nothing of a meeting remains on the screen after it. */
+  #forget(): void {
+    this.#store.clear();
+    this.#modules.left();
+    this.#told.clear();
+    this.#announcements.silence();
   }
 
   /** A new stay in a meeting. */

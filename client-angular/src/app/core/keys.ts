@@ -3,19 +3,28 @@
  * speech input and shaky hands press letters that nobody meant (WCAG 2.2, 2.1.4).
  */
 import { DOCUMENT } from '@angular/common';
-import { DestroyRef, effect, inject, Injectable, signal } from '@angular/core';
+import { computed, DestroyRef, effect, inject, Injectable, signal } from '@angular/core';
 import { MatDialog } from '@angular/material/dialog';
 
 const STORAGE_KEY = 'hansetag-keys';
-const TYPED_INTO = 'input, textarea, select, [contenteditable], [role="listbox"], [role="combobox"]';
+const TYPED_INTO = 'input, textarea, select, [contenteditable], [role="listbox"], [role="combobox"], [role="menu"]';
 
 /** What a key does, by what the key writes, in lower case. */
 export type KeyActions = Readonly<Record<string, () => void>>;
+
+/** What the map of the keys says of one that is there for a time only. */
+export interface KeyText {
+  readonly key: string;
+  readonly text: string;
+}
 
 @Injectable({ providedIn: 'root' })
 export class Keys {
   readonly #dialog = inject(MatDialog);
   readonly #actions = new Set<KeyActions>();
+  readonly #texts = signal<readonly (readonly KeyText[])[]>([]);
+  /** Of the actions that came with texts, in the order in which they came. */
+  readonly texts = computed(() => this.#texts().flat());
   /** The person's choice, kept in this browser. */
   readonly enabled = signal(localStorage.getItem(STORAGE_KEY) !== 'off');
 
@@ -30,10 +39,17 @@ export class Keys {
     });
   }
 
-  /** @returns to be called when the actions make no sense any more */
-  listen(actions: KeyActions): () => void {
+  /**
+   * @param texts for the map of the keys, which names the others by itself
+   * @returns to be called when the actions make no sense any more
+   */
+  listen(actions: KeyActions, texts: readonly KeyText[] = []): () => void {
     this.#actions.add(actions);
-    return () => this.#actions.delete(actions);
+    this.#texts.update((all) => [...all, texts]);
+    return () => {
+      this.#actions.delete(actions);
+      this.#texts.update((all) => all.filter((one) => one !== texts));
+    };
   }
 
   #onKey(event: KeyboardEvent): void {

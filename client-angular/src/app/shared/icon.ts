@@ -1,7 +1,7 @@
 /** Our own line icons, inline: no font and no foreign host. Decoration only; names stand in text or aria-label. */
 import { ChangeDetectionStrategy, Component, computed, input } from '@angular/core';
 
-const PATHS = {
+export const PATHS = {
   mic: 'M12 3a3 3 0 0 0-3 3v6a3 3 0 0 0 6 0V6a3 3 0 0 0-3-3ZM5.5 11.5a6.5 6.5 0 0 0 13 0M12 18v3',
   'mic-off':
     'M9 5.2A3 3 0 0 1 15 6v5m-.9 3.1A3 3 0 0 1 9 12V9.5M5.5 11.5a6.5 6.5 0 0 0 10.7 5M18.5 11.5a6.4 6.4 0 0 1-.5 2.5M12 18v3M4 4l16 16',
@@ -10,7 +10,6 @@ const PATHS = {
   'camera-off':
     'M9.5 7H14a1.5 1.5 0 0 1 1.5 1.5v4M15.5 11l6-3.5v9l-3-1.8M15.4 16.2A1.5 1.5 0 0 1 14 17H4a1.5 1.5 0 0 1-1.5-1.5v-7A1.5 1.5 0 0 1 4 7h1.8M4 4l16 16',
   screen: 'M3.5 5h17v11h-17zM8.5 20h7M12 16v4M12 13V8m-2.5 2.2L12 8l2.5 2.2',
-  chat: 'M4 5h16v11H10l-4.5 4V16H4z',
   people:
     'M9 11a3.2 3.2 0 1 0 0-6.4A3.2 3.2 0 0 0 9 11ZM3 19c.4-3.3 2.7-5 6-5s5.6 1.7 6 5M15.5 4.9a3.1 3.1 0 0 1 0 5.9M17.5 14.3c2 .6 3.2 2.2 3.5 4.7',
   link: 'M4 17.5h2.5M17.5 17.5H20M6.5 20V9.5L9 6l2.5 3.5V20M12.5 20V9.5L15 6l2.5 3.5V20',
@@ -34,6 +33,7 @@ const PATHS = {
   warning: 'M12 4l9 16H3zM12 10v4.5M12 17.2v.3',
   weak: 'M5 19v-3M10 19v-6M15 19v-9M20 19V7',
   speaker: 'M4 9.5h3.5L12 6v12l-4.5-3.5H4zM15.5 9a4.2 4.2 0 0 1 0 6M18 6.5a7.8 7.8 0 0 1 0 11',
+  more: 'M12 6v.1M12 12v.1M12 18v.1',
   back: 'M14.5 5.5L8 12l6.5 6.5',
 } as const;
 export type IconName = keyof typeof PATHS;
@@ -63,6 +63,11 @@ export type IconName = keyof typeof PATHS;
   `,
 })
 export class Icon {
-  readonly name = input.required<IconName>();
-  protected readonly path = computed(() => PATHS[this.name()]);
+  readonly name = input<IconName>();
+  /** An icon of somebody else's: a path of 24 by 24. */
+  readonly drawing = input<string>();
+  protected readonly path = computed(() => {
+    const name = this.name();
+    return name === undefined ? this.drawing() : PATHS[name];
+  });
 }

@@ -8,8 +8,10 @@ import { LocalMedia } from '../../media/local-media.ts';
 import { Clock } from './clock.ts';
 import { Conference } from './conference.ts';
 import { ControlBar } from './control-bar.ts';
+import { MEETING_PROVIDERS } from '../meeting-routes.ts';
 import { initials } from './initials.ts';
-import { PeoplePanel } from './people-panel.ts';
+import { Panels } from './panels.ts';
+import { PeoplePanel, PeopleSearch } from './people-panel.ts';
 import { Stage } from './stage.ts';
 
 function person(name: string, server: string, change: Partial<Participant> = {}): Participant {
@@ -65,7 +67,7 @@ describe('The stage', () => {
     find(root, `[data-testid=tile][data-participant-id="${of.participantId}"]`);
 
   function stage() {
-    TestBed.configureTestingModule({ providers: [Clock] });
+    TestBed.configureTestingModule({ providers: [Clock, MEETING_PROVIDERS] });
     const store = enter();
     const fixture = TestBed.createComponent(Stage);
     fixture.detectChanges();
@@ -105,6 +107,7 @@ describe('The stage', () => {
 });
 
 describe('The control bar', () => {
+  beforeEach(() => TestBed.configureTestingModule({ providers: [MEETING_PROVIDERS, Panels] }));
   afterEach(() => TestBed.inject(LocalMedia).release());
 
   it('releases the microphone when it is muted and says so to everybody who looks or listens', async () => {
@@ -124,6 +127,7 @@ describe('The control bar', () => {
 
   it('keeps its order, with leaving at the end', () => {
     const fixture = TestBed.createComponent(ControlBar);
+    fixture.componentRef.setInput('panels', TestBed.inject(Panels).all());
     fixture.detectChanges();
     const order = [...(fixture.nativeElement as HTMLElement).querySelectorAll('button')].map(
       (button) => button.dataset['testid'],
@@ -134,6 +138,7 @@ describe('The control bar', () => {
 });
 
 describe('The people panel', () => {
+  beforeEach(() => TestBed.configureTestingModule({ providers: [MEETING_PROVIDERS, PeopleSearch] }));
   it('lists everybody under the organisation, with what they send', () => {
     enter();
     const fixture = TestBed.createComponent(PeoplePanel);
@@ -149,6 +154,7 @@ describe('The conference', () => {
   it('sends whoever did not come through the lobby there: nothing is sent without "Join"', async () => {
     TestBed.configureTestingModule({
       providers: [
+        MEETING_PROVIDERS,
         provideRouter(
           [
             { path: 'meeting/:roomId/lobby', children: [] },

@@ -13,12 +13,14 @@ import {
   untracked,
   viewChild,
 } from '@angular/core';
-import { takeUntilDestroyed } from '@angular/core/rxjs-interop';
-import { MatButton, MatIconButton } from '@angular/material/button';
+import { MatButton } from '@angular/material/button';
 import { Router } from '@angular/router';
-import { Chat } from '../../conference/chat.ts';
 import { ConferenceClient } from '../../conference/conference-client.ts';
+import type { ToggleButton } from '../../conference/meeting-module.ts';
+import { Modules } from '../../conference/modules.ts';
 import { ConferenceStore } from '../../conference/store.ts';
+import { Told } from '../../conference/told.ts';
+import { Announcements } from '../../core/announcements.ts';
 import { Auth } from '../../core/auth.ts';
 import { Keys } from '../../core/keys.ts';
 import { deviceProblemText } from '../../media/device-problem.ts';
@@ -29,37 +31,28 @@ import { Notice } from '../../shared/notice.ts';
 import { OrganisationMark } from '../../shared/organisation-mark.ts';
 import { OwnDialogs } from '../../shared/own-dialogs.ts';
 import { KeysMap } from '../../shared/keys-map.ts';
-import { Announcements } from './announcements.ts';
-import { ChatPanel } from './chat-panel.ts';
+import { OpenPanel } from '../../shared/open-panel.ts';
 import { Clock } from './clock.ts';
-import { ConnectionsPanel } from './connections-panel.ts';
-import { ControlBar, type PanelName } from './control-bar.ts';
+import { ControlBar } from './control-bar.ts';
 import { endedText, failedText } from './ended-text.ts';
 import { linkText } from './link-text.ts';
 import { MediaNotices } from './media-notices.ts';
-import { PeoplePanel } from './people-panel.ts';
+import { Panels } from './panels.ts';
+import { PeopleAnnouncements } from './people-announcements.ts';
+import { PeopleSearch } from './people-panel.ts';
 import { RemoteSound } from './remote-sound.ts';
 import type { LeaveDialogData } from './leave-dialog.ts';
+import { SidePanel } from './side-panel.ts';
 import { Stage } from './stage.ts';
+
+/** Sound and pictures come first: panels are loaded so many ms after the entry. */
+const PRELOAD_MS = 3_000;
 
 @Component({
   host: { '(keydown.escape)': 'closePanel()', '(window:beforeunload)': 'beforeUnload($event)' },
   selector: 'ht-conference',
-  imports: [
-    MatButton,
-    MatIconButton,
-    ChatPanel,
-    ConnectionsPanel,
-    ControlBar,
-    Icon,
-    MediaNotices,
-    Notice,
-    OrganisationMark,
-    PeoplePanel,
-    RemoteSound,
-    Stage,
-  ],
-  providers: [Announcements, Clock, OwnDialogs],
+  imports: [MatButton, ControlBar, Icon, MediaNotices, Notice, OrganisationMark, RemoteSound, SidePanel, Stage],
+  providers: [Clock, OwnDialogs, Panels, PeopleAnnouncements, PeopleSearch],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './conference.html',
   styleUrl: './conference.scss',
@@ -69,7 +62,7 @@ export class Conference {
   readonly #router = inject(Router);
   readonly #dialogs = inject(OwnDialogs);
   readonly #local = inject(LocalMedia);
-  readonly #chat = inject(Chat);
+  readonly #modules = inject(Modules);
   readonly #announcements = inject(Announcements);
   readonly #session = inject(Session);
   readonly #host = inject<ElementRef<HTMLElement>>(ElementRef).nativeElement;
@@ -78,12 +71,13 @@ export class Conference {
   protected readonly guest = this.#auth.guest;
   readonly roomId = input.required<string>();
   protected readonly phase = this.#client.phase;
-  protected readonly panel = signal<PanelName | undefined>(undefined);
-  protected readonly peopleSearch = signal('');
+  protected readonly panels = inject(Panels);
+  protected readonly panel = this.panels.open;
+  protected readonly panelFocus = signal<'head' | 'field'>('head');
+  protected readonly told = inject(Told);
   protected readonly soundBlocked = signal(false);
   protected readonly leftByOneself = signal(false);
   protected readonly linkText = linkText;
-  protected readonly panelHead = viewChild<ElementRef<HTMLElement>>('panelHead');
   protected readonly sound = viewChild(RemoteSound);
 
   protected readonly disconnected = this.#client.disconnected;
@@ -102,7 +96,6 @@ export class Conference {
     if (phase.name === 'ended') return endedText(phase.reason);
     return phase.name === 'failed' ? failedText(phase.error) : undefined;
   });
-  protected readonly unread = this.#chat.unread;
   readonly #keys = inject(Keys);
   protected readonly keysMap = inject(KeysMap);
   /** In the meeting, and not by one's own wish on the way out. */
@@ -120,21 +113,21 @@ export class Conference {
     effect(() => {
       if (this.phase().name !== 'in') this.#dialogs.close();
     });
-    this.#client.events.pipe(takeUntilDestroyed()).subscribe((event) => this.#announcements.people(event));
-    // An open chat is a log, which screen readers follow by themselves.
-    this.#chat.newMessages.pipe(takeUntilDestroyed()).subscribe((messages) => {
-      if (untracked(this.panel) !== 'chat') this.#announcements.messages(messages);
+    inject(PeopleAnnouncements);
+    const open = inject(OpenPanel);
+    effect(() => open.name.set(this.panel()?.name));
+    effect((onCleanup) => {
+      if (this.phase().name === 'in') onCleanup(this.#preload());
     });
     const silence = this.#keys.listen({
       m: () => this.#turn('microphone'),
       v: () => this.#turn('camera'),
       s: () => this.#client.toggleScreen(),
-      c: () => this.togglePanel('chat', 'field'),
-      p: () => this.togglePanel('people'),
-      n: () => this.togglePanel('connections'),
     });
+    effect((onCleanup) => onCleanup(this.#listenForModules()));
     destroyed.onDestroy(() => {
       silence();
+      open.name.set(undefined);
       // Going back in the browser is leaving, too.
       if (this.phase().name === 'in' || this.phase().name === 'joining') this.#client.leave();
     });
@@ -171,23 +164,47 @@ export class Conference {
     this.#announcements.now(texts[kind]);
   }
 
-  /** @param focus the head of the panel, or the field in it that is typed into */
-  protected togglePanel(name: PanelName, focus: 'head' | 'field' = 'head'): void {
-    if (this.panel() === name) {
+  /** The keys of panels and buttons, with what they do. */
+  #listenForModules(): () => void {
+    const panels = this.panels.all();
+    const toggles = this.#modules.buttons().filter((button) => button.kind === 'toggle');
+    return this.#keys.listen(
+      Object.fromEntries([
+        ...toggles.map((button) => [button.key, () => this.#press(button)] as const),
+        ...panels.map(({ key, name, keyFocus }) => [key, () => this.togglePanel(name, keyFocus)] as const),
+      ]),
+      [...toggles.map(({ key, text }) => ({ key, text })), ...panels.map(({ key, title }) => ({ key, text: title }))],
+    );
+  }
+
+  /** Says it as well: the focus need not be on the button. */
+  #press(button: ToggleButton): void {
+    if (!this.#inside()) return;
+    this.#announcements.now(untracked(button.hint));
+    if (!untracked(button.off)) button.press();
+  }
+
+  /** Panels are there at once when they are opened, and also when the server is out of reach by then. */
+  #preload(): () => void {
+    const timer = setTimeout(() => {
+      for (const panel of untracked(this.panels.all)) panel.load().catch(() => undefined);
+    }, PRELOAD_MS);
+    return () => clearTimeout(timer);
+  }
+
+  protected togglePanel(name: string, focus: 'head' | 'field' = 'head'): void {
+    if (this.panel()?.name === name) {
       this.closePanel();
       return;
     }
-    this.panel.set(name);
-    setTimeout(() => {
-      const field = focus === 'field' ? this.#host.querySelector<HTMLElement>('aside textarea') : null;
-      (field ?? this.panelHead()?.nativeElement)?.focus();
-    });
+    this.panelFocus.set(focus);
+    this.panels.show(name);
   }
 
   /** The focus goes back to the button that opened the panel. */
   protected closePanel(): void {
-    const name = this.panel();
-    this.panel.set(undefined);
+    const name = this.panel()?.name;
+    this.panels.show(undefined);
     if (name) this.#host.querySelector<HTMLElement>(`[data-testid="${name}-toggle"]`)?.focus();
   }
 

@@ -1,5 +1,5 @@
 /** Who is here, by organisation. */
-import { ChangeDetectionStrategy, Component, computed, inject, model } from '@angular/core';
+import { ChangeDetectionStrategy, Component, computed, inject, Injectable, signal } from '@angular/core';
 import type { Participant } from '../../../../../protocol/session.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { LocalMedia } from '../../media/local-media.ts';
@@ -9,6 +9,12 @@ import { groupPeople } from './people-groups.ts';
 
 /** From this many people on a search is worth its place. */
 const SEARCH_FROM = 8;
+
+/** What is searched for. Provide it by the screen of the conference, so that closing the panel forgets nothing. */
+@Injectable()
+export class PeopleSearch {
+  readonly text = signal('');
+}
 
 @Component({
   selector: 'ht-people-panel',
@@ -20,8 +26,7 @@ const SEARCH_FROM = 8;
 export class PeoplePanel {
   protected readonly store = inject(ConferenceStore);
   readonly #local = inject(LocalMedia);
-  /** Belongs to whoever shows the panel, so that closing it forgets nothing. */
-  readonly search = model('');
+  protected readonly search = inject(PeopleSearch).text;
   protected readonly searchable = computed(() => this.store.participants().length >= SEARCH_FROM);
   protected readonly groups = computed(() => {
     const own = this.store.participant(this.store.me())?.organisation;

@@ -6,6 +6,7 @@ import { ApiError } from '../../core/api-error.ts';
 import { Api } from '../../core/api.ts';
 import { LocalMedia } from '../../media/local-media.ts';
 import { Session } from '../../session/session.ts';
+import { MEETING_PROVIDERS } from '../meeting-routes.ts';
 import { Lobby } from './lobby.ts';
 
 describe('The lobby', () => {
@@ -27,7 +28,7 @@ describe('The lobby', () => {
   };
 
   async function open(answer: ApiError | MeetingDetails): Promise<HTMLElement> {
-    TestBed.configureTestingModule({ providers: [provideRouter([])] });
+    TestBed.configureTestingModule({ providers: [MEETING_PROVIDERS, provideRouter([])] });
     meeting = spyOn(TestBed.inject(Api), 'meeting');
     if (answer instanceof ApiError) meeting.and.rejectWith(answer);
     else meeting.and.resolveTo(answer);

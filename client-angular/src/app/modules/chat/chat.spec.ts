@@ -1,9 +1,9 @@
 import { signal, type WritableSignal } from '@angular/core';
 import { TestBed } from '@angular/core/testing';
-import { CHAT_MAX_LENGTH, type ChatMessage } from '../../../../protocol/modules/chat.ts';
-import { Auth, UNSENT_KEY } from '../core/auth.ts';
-import { Session } from '../session/session.ts';
-import { SessionError } from '../session/session-error.ts';
+import { CHAT_MAX_LENGTH, type ChatMessage } from '../../../../../protocol/modules/chat.ts';
+import { Auth, UNSENT_KEY } from '../../core/auth.ts';
+import { Session } from '../../session/session.ts';
+import { SessionError } from '../../session/session-error.ts';
 import { Chat } from './chat.ts';
 
 const ROOM = '!r';

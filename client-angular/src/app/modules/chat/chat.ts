@@ -4,11 +4,11 @@
  */
 import { computed, inject, Injectable, signal } from '@angular/core';
 import { Subject } from 'rxjs';
-import { CHAT_MAX_LENGTH, type ChatMessage, compareChatPositions } from '../../../../protocol/modules/chat.ts';
-import type { NotificationData, Result } from '../../../../protocol/session.ts';
-import { Auth } from '../core/auth.ts';
-import { Session } from '../session/session.ts';
-import { SessionError } from '../session/session-error.ts';
+import { CHAT_MAX_LENGTH, type ChatMessage, compareChatPositions } from '../../../../../protocol/modules/chat.ts';
+import type { NotificationData, Result } from '../../../../../protocol/session.ts';
+import { Auth } from '../../core/auth.ts';
+import { Session } from '../../session/session.ts';
+import { SessionError } from '../../session/session-error.ts';
 import { ReadMarks } from './read-marks.ts';
 import { type Outgoing, UnsentMessages } from './unsent.ts';
 

@@ -1,9 +1,11 @@
 import { LiveAnnouncer } from '@angular/cdk/a11y';
 import { signal } from '@angular/core';
 import { TestBed } from '@angular/core/testing';
+import { Subject } from 'rxjs';
 import type { ChatMessage } from '../../../../../protocol/modules/chat.ts';
-import { Chat } from '../../conference/chat.ts';
-import { Announcements } from './announcements.ts';
+import { Chat } from './chat.ts';
+import { OpenPanel } from '../../shared/open-panel.ts';
+import { ChatAnnouncements } from './chat-announcements.ts';
 
 function message(count: number, change: Partial<ChatMessage> = {}): ChatMessage {
   return {
@@ -20,24 +22,26 @@ function message(count: number, change: Partial<ChatMessage> = {}): ChatMessage 
   };
 }
 
-describe('Accessibility: announcements for screen readers', () => {
+describe('Accessibility: announcements of the chat', () => {
   const messages = signal<readonly ChatMessage[]>([]);
-  let announcements: Announcements;
+  const newMessages = new Subject<readonly ChatMessage[]>();
   let said: jasmine.Spy;
 
   beforeEach(() => {
     jasmine.clock().install().mockDate();
     spyOn(performance, 'now').and.callFake(() => Date.now());
     const unseen = (): Set<string> => new Set(messages().map(({ eventId }) => eventId));
-    TestBed.configureTestingModule({ providers: [Announcements, { provide: Chat, useValue: { messages, unseen } }] });
+    TestBed.configureTestingModule({
+      providers: [{ provide: Chat, useValue: { messages, newMessages, unseen } }],
+    });
     said = spyOn(TestBed.inject(LiveAnnouncer), 'announce').and.resolveTo();
-    announcements = TestBed.inject(Announcements);
+    TestBed.inject(ChatAnnouncements);
   });
   afterEach(() => jasmine.clock().uninstall());
 
   function write(...written: ChatMessage[]): void {
     messages.set(written);
-    announcements.messages(written);
+    newMessages.next(written);
   }
   const texts = (): string[] => said.calls.allArgs().map(([text]) => String(text).replace(/[\u2068\u2069]/g, ''));
 
@@ -45,9 +49,13 @@ describe('Accessibility: announcements for screen readers', () => {
     write(message(1), message(2, { displayName: 'Bert Brandt', guest: true }));
     jasmine.clock().tick(1_500);
     expect(texts()).toEqual(['Chat, Anna: Text 1 Chat, Bert Brandt (guest): Text 2']);
-    announcements.people({ kind: 'joined', person: { displayName: 'Bert Brandt', guest: true } });
-    jasmine.clock().tick(6_000);
-    expect(texts().at(-1)).toBe('Bert Brandt (guest) has joined.');
+  });
+
+  it('are not made of what an open chat shows, which is read as a log', () => {
+    TestBed.inject(OpenPanel).name.set('chat');
+    write(message(1));
+    jasmine.clock().tick(10_000);
+    expect(said).not.toHaveBeenCalled();
   });
 
   it('count where many write, and come at most every few seconds', () => {
@@ -64,12 +72,6 @@ describe('Accessibility: announcements for screen readers', () => {
     messages.set([]);
     jasmine.clock().tick(10_000);
     expect(said).not.toHaveBeenCalled();
-  });
-
-  it('keep names from turning the direction of the sentence', () => {
-    announcements.people({ kind: 'left', person: { displayName: 'שלום', guest: false } });
-    jasmine.clock().tick(1_500);
-    expect(said.calls.mostRecent().args[0]).toBe('\u2068שלום\u2069 has left.');
   });
 
   it('read out the beginning of a long message, and cut no character in two', () => {

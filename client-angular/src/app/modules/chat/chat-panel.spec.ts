@@ -1,6 +1,6 @@
 import { TestBed } from '@angular/core/testing';
 import { CHAT_MAX_LENGTH, type ChatMessage } from '../../../../../protocol/modules/chat.ts';
-import { Chat } from '../../conference/chat.ts';
+import { Chat } from './chat.ts';
 import { Session } from '../../session/session.ts';
 import { ChatPanel } from './chat-panel.ts';
 

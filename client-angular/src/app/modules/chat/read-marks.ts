@@ -4,8 +4,8 @@
  */
 import { inject, Injectable } from '@angular/core';
 import * as z from 'zod';
-import { type ChatPosition, chatPositionSchema } from '../../../../protocol/modules/chat.ts';
-import { Auth } from '../core/auth.ts';
+import { type ChatPosition, chatPositionSchema } from '../../../../../protocol/modules/chat.ts';
+import { Auth } from '../../core/auth.ts';
 
 const STORAGE_KEY = 'hansetag-chat-read';
 const MOST_ROOMS = 100;

@@ -4,7 +4,7 @@
  */
 import { computed, effect, inject, Injectable, signal } from '@angular/core';
 import * as z from 'zod';
-import { Auth, UNSENT_KEY } from '../core/auth.ts';
+import { Auth, UNSENT_KEY } from '../../core/auth.ts';
 
 /** A tab keeps the texts of so many meetings, the ones written in last. */
 const MOST_ROOMS = 20;

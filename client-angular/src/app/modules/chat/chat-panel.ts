@@ -14,7 +14,7 @@ import {
 } from '@angular/core';
 import { MatButton, MatIconButton } from '@angular/material/button';
 import { CHAT_MAX_LENGTH } from '../../../../../protocol/modules/chat.ts';
-import { Chat } from '../../conference/chat.ts';
+import { Chat } from './chat.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { Icon } from '../../shared/icon.ts';
 import { Notice } from '../../shared/notice.ts';

@@ -1,0 +1,12 @@
+/** All modules of meetings, in the order of their buttons in the control bar. */
+import type { Provider } from '@angular/core';
+import { MEETING_MODULES, type MeetingModule } from '../conference/meeting-module.ts';
+import { chatModule } from './chat/chat-module.ts';
+
+const ALL: readonly (() => MeetingModule)[] = [chatModule];
+
+export const MODULES: readonly Provider[] = ALL.map((useFactory) => ({
+  provide: MEETING_MODULES,
+  useFactory,
+  multi: true,
+}));

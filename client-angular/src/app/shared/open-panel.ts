@@ -1,0 +1,7 @@
+/** Which panel stands beside the stage: what it shows need not be said as well. */
+import { Injectable, signal } from '@angular/core';
+
+@Injectable({ providedIn: 'root' })
+export class OpenPanel {
+  readonly name = signal<string | undefined>(undefined);
+}
