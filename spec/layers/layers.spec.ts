@@ -114,9 +114,11 @@ describe('The rules of the layers', () => {
       await broken({
         [`${modules}/modules.ts`]: "import './chat/chat-module.ts';\nimport './hands/hands-module.ts';",
         [`${modules}/chat/chat-module.ts`]: "import './chat.ts';",
-        [`${modules}/chat/chat.ts`]: '',
+        [`${modules}/chat/chat.ts`]: "import type { Here } from '../../../../../protocol/media.ts';",
+        'protocol/media.ts': '',
         [`${modules}/hands/hands-module.ts`]: "import type { Here } from '../chat/chat.ts';",
-        'client-angular/src/app/meeting/panels.ts': "import '../modules/chat/chat.ts';\nimport '../modules/modules.ts';",
+        'client-angular/src/app/meeting/panels.ts':
+          "import '../modules/chat/chat.ts';\nimport '../modules/modules.ts';",
         'client-angular/src/app/conference/client.ts': "import '../modules/modules.ts';",
       }),
     ).toEqual([
