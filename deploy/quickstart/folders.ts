@@ -4,6 +4,7 @@ import { chmodSync, lstatSync, mkdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { isRoot } from '../postgres/identity.ts';
 import { DEFAULT_BASE_PORT } from './layout.ts';
+import type { ProviderKind } from './layout.ts';
 
 export const ROOT = resolve(import.meta.dirname, '../..');
 /** By default root's data is here, because PostgreSQL's user must reach it, which a clone in root's home would not allow. */
@@ -16,10 +17,12 @@ const HASH_LENGTH = 12;
  * Where data is kept unless somebody says otherwise. Each clone and each port has its own. HANSETAG_DATA, if it is set,
  * is the folder of all of them.
  */
-export function defaultDataDir(basePort: number): string {
+export function defaultDataDir(basePort: number, provider: ProviderKind = 'light'): string {
+  // People of another provider are other people.
+  const end = provider === 'light' ? '' : `-${provider}`;
   const parent = process.env['HANSETAG_DATA'] || (isRoot() ? SYSTEM_DATA : undefined);
-  if (parent !== undefined) return join(resolve(parent), hash(`${ROOT} ${String(basePort)}`));
-  return join(ROOT, 'var', basePort === DEFAULT_BASE_PORT ? 'demo' : `demo-${String(basePort)}`);
+  if (parent !== undefined) return join(resolve(parent), hash(`${ROOT} ${String(basePort)}`) + end);
+  return join(ROOT, 'var', (basePort === DEFAULT_BASE_PORT ? 'demo' : `demo-${String(basePort)}`) + end);
 }
 
 /** Makes a folder whose content only those find who know its name: PostgreSQL's user has to pass through it. */

@@ -63,6 +63,9 @@ const LINK_OFFSET = 100;
 /** At an address that both organisations use, each has its own ports. */
 const MAX_WORKERS = (LINK_OFFSET - WEB_RTC_OFFSET) / ORGANISATION_KEYS.length;
 
+/** Which identity provider the organisations have: the light one of the demonstration, or a realm each of one Keycloak. */
+export type ProviderKind = 'light' | 'keycloak';
+
 /**
  * Where everything of the demonstration is.
  *
@@ -71,10 +74,22 @@ const MAX_WORKERS = (LINK_OFFSET - WEB_RTC_OFFSET) / ORGANISATION_KEYS.length;
  *
  * @param lanAddress where media is reached as well, see `findLanAddress`
  */
-export function layout(basePort: number, lanAddress?: string): Record<OrganisationKey, OrganisationLayout> {
-  const [luebeck, hamburg] = ORGANISATION_KEYS.map((key, index) => organisation(key, index, basePort, lanAddress));
+export function layout(
+  basePort: number,
+  lanAddress?: string,
+  provider: ProviderKind = 'light',
+): Record<OrganisationKey, OrganisationLayout> {
+  const [luebeck, hamburg] = ORGANISATION_KEYS.map((key, index) => {
+    const plan = organisation(key, index, basePort, lanAddress);
+    return provider === 'light' ? plan : { ...plan, issuer: `${keycloakUrl(basePort)}/realms/${key}` };
+  });
   if (!luebeck || !hamburg) throw new Error('an organisation is missing');
   return { luebeck, hamburg };
+}
+
+/** Where Keycloak is, which both organisations use. */
+export function keycloakUrl(basePort: number): string {
+  return `http://127.0.0.1:${String(basePort + PROVIDER_OFFSET)}`;
 }
 
 /**
@@ -140,7 +155,7 @@ export function listenAddresses({
   return [
     { host: '127.0.0.1', port: clientPort },
     { host: address, port: federationPort },
-    { host: address, port: Number(new URL(issuer).port) },
+    { host: new URL(issuer).hostname, port: Number(new URL(issuer).port) },
     ...mediaAddresses.flatMap((host) =>
       Array.from({ length: workers }, (_, index) => ({ host, port: webRtcPort + index })),
     ),

@@ -15,6 +15,8 @@ export interface ProcessPlan {
   readonly logFile: string;
   /** Whether it can be used by now; asked again and again. */
   isReady(): Promise<boolean>;
+  /** How long that may take, in ms; default a minute. */
+  readonly patienceMs?: number;
   readonly log: (message: string) => void;
 }
 
@@ -65,7 +67,7 @@ export class ManagedProcess {
   /**
    * Starts the process and waits until it can be used.
    *
-   * @throws ProcessError when it dies before, or takes longer than a minute; it is not tried again then
+   * @throws ProcessError when it dies before, or takes longer than it may; it is not tried again then
    */
   async start(): Promise<void> {
     this.#wanted = true;
@@ -80,7 +82,7 @@ export class ManagedProcess {
 
   /** Resolves when the process that runs now, or the next one if there is none, can be used. */
   async ready(): Promise<void> {
-    for (const deadline = Date.now() + READY_PATIENCE_MS; ; await pause(POLL_MS)) {
+    for (const deadline = Date.now() + this.#patienceMs; ; await pause(POLL_MS)) {
       if (this.#child !== undefined && this.#isReady) return;
       if (Date.now() > deadline) throw new ProcessError(`The ${this.name} is not ready.`);
     }
@@ -111,6 +113,10 @@ export class ManagedProcess {
     const late = setTimeout(() => child.kill('SIGKILL'), STOP_PATIENCE_MS);
     await this.#exited;
     clearTimeout(late);
+  }
+
+  get #patienceMs(): number {
+    return this.#plan.patienceMs ?? READY_PATIENCE_MS;
   }
 
   #spawn(): void {
@@ -159,7 +165,7 @@ export class ManagedProcess {
   }
 
   async #untilReady(child: ChildProcess): Promise<void> {
-    for (const deadline = Date.now() + READY_PATIENCE_MS; ; await pause(POLL_MS)) {
+    for (const deadline = Date.now() + this.#patienceMs; ; await pause(POLL_MS)) {
       if (this.#child !== child) throw new ProcessError(`The ${this.name} has ended at once.\n${this.#logEnd()}`);
       if (await this.#plan.isReady()) {
         this.#isReady = this.#child === child;

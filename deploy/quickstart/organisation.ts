@@ -20,6 +20,8 @@ export interface OrganisationOptions {
   readonly workerBin: string;
   readonly caFile: string;
   readonly certificate: DemoCertificate;
+  /** Keycloak and the secret that this organisation's realm knows; without it a light provider is started. */
+  readonly keycloak?: { readonly process: ManagedProcess; readonly clientSecret: string } | undefined;
   /** Additional environment of homeserver and SFU. */
   readonly env: Readonly<Record<string, string>>;
   readonly log: (message: string) => void;
@@ -61,7 +63,7 @@ export async function startOrganisation(plan: OrganisationLayout, options: Organ
     socketDir: isRoot() ? join(folder, 'socket') : join(options.socketDir, `${plan.key}-pg`),
     onRestart: () => log(`The database of ${plan.name} has ended; it is started again.`),
   });
-  const clientSecret = randomBytes(32).toString('base64url');
+  const clientSecret = options.keycloak?.clientSecret ?? randomBytes(32).toString('base64url');
   const sfuSecret = randomBytes(32).toString('base64url');
   const sfuControl = join(options.socketDir, `${plan.key}-sfu`);
 
@@ -75,19 +77,21 @@ export async function startOrganisation(plan: OrganisationLayout, options: Organ
       isReady: more.isReady,
       log,
     });
-  const identityProvider = process('identity provider', 'identity-provider', {
-    args: ['deploy/identity-provider/main.ts'],
-    env: {
-      HANSETAG_IDP_ISSUER: plan.issuer,
-      HANSETAG_IDP_ORGANISATION: plan.name,
-      HANSETAG_IDP_REDIRECT_URI: `${plan.url}${CALLBACK_PATH}`,
-      HANSETAG_IDP_CLIENT_ID: CLIENT_ID,
-      HANSETAG_IDP_CLIENT_SECRET: clientSecret,
-      HANSETAG_IDP_PEOPLE: plan.people.map(({ user, name }) => `${user}=${name}`).join(','),
-      HANSETAG_IDP_KEY_FILE: join(folder, 'identity-provider-key.json'),
-    },
-    isReady: () => answers(new URL(`${plan.issuer}/.well-known/openid-configuration`)),
-  });
+  const identityProvider =
+    options.keycloak?.process ??
+    process('identity provider', 'identity-provider', {
+      args: ['deploy/identity-provider/main.ts'],
+      env: {
+        HANSETAG_IDP_ISSUER: plan.issuer,
+        HANSETAG_IDP_ORGANISATION: plan.name,
+        HANSETAG_IDP_REDIRECT_URI: `${plan.url}${CALLBACK_PATH}`,
+        HANSETAG_IDP_CLIENT_ID: CLIENT_ID,
+        HANSETAG_IDP_CLIENT_SECRET: clientSecret,
+        HANSETAG_IDP_PEOPLE: plan.people.map(({ user, name }) => `${user}=${name}`).join(','),
+        HANSETAG_IDP_KEY_FILE: join(folder, 'identity-provider-key.json'),
+      },
+      isReady: () => answers(new URL(`${plan.issuer}/.well-known/openid-configuration`)),
+    });
   const sfu = process('SFU', 'sfu', {
     args: ['--import', END_WITH_PARENT, 'sfu/main.ts'],
     env: {
@@ -137,11 +141,11 @@ export async function startOrganisation(plan: OrganisationLayout, options: Organ
 
   async function stop(): Promise<void> {
     await homeserver.stop();
-    await Promise.all([sfu.stop(), identityProvider.stop()]);
+    await Promise.all([sfu.stop(), options.keycloak ? undefined : identityProvider.stop()]);
     await database.stop();
   }
   try {
-    await Promise.all([sfu.start(), identityProvider.start()]);
+    await Promise.all([sfu.start(), options.keycloak ? undefined : identityProvider.start()]);
     await homeserver.start();
   } catch (error) {
     await stop();
@@ -209,13 +213,13 @@ function hostsOf(basePort: number): string {
     .join(',');
 }
 
-function inherited(): Record<string, string> {
+export function inherited(): Record<string, string> {
   const pairs = INHERITED.map((name) => [name, process.env[name]] as const);
   return Object.fromEntries(pairs.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
 }
 
 /** Whether a GET is answered with 200. */
-function answers(url: URL, host = url.host): Promise<boolean> {
+export function answers(url: URL, host = url.host): Promise<boolean> {
   return new Promise((done) => {
     const request = get(url, { headers: { host }, timeout: ANSWER_PATIENCE_MS, agent: false }, (response) => {
       response.resume();

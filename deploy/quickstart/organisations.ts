@@ -4,11 +4,21 @@ import { join, resolve } from 'node:path';
 import { demoCertificates } from '../demo-authority.ts';
 import { workerBinary } from '../worker/build.mjs';
 import { defaultDataDir, makePassage, makeSocketDir, ROOT } from './folders.ts';
-import { DEFAULT_BASE_PORT, findLanAddress, isFree, layout, listenAddresses, ORGANISATION_KEYS } from './layout.ts';
+import {
+  DEFAULT_BASE_PORT,
+  findLanAddress,
+  isFree,
+  keycloakUrl,
+  layout,
+  listenAddresses,
+  ORGANISATION_KEYS,
+} from './layout.ts';
 import type { OrganisationKey, OrganisationLayout } from './layout.ts';
 import { tryLock } from './lock.mjs';
 import { startOrganisation } from './organisation.ts';
 import type { Organisation } from './organisation.ts';
+import { demoKeycloak } from './demo-keycloak.ts';
+import type { DemoKeycloak } from './demo-keycloak.ts';
 import { SetUpError } from './progress.mjs';
 
 export interface DemoOptions {
@@ -22,6 +32,8 @@ export interface DemoOptions {
   readonly one?: boolean;
   /** Only these. */
   readonly only?: readonly OrganisationKey[];
+  /** One real Keycloak with a realm for each organisation, in place of their light identity providers. */
+  readonly keycloak?: boolean;
   /** Additional environment of homeserver and SFU of an organisation. */
   readonly env?: Partial<Record<OrganisationKey, Readonly<Record<string, string>>>>;
   /** Gets what happens while it runs, such as the restart of a process. */
@@ -31,6 +43,8 @@ export interface DemoOptions {
 export interface Demo {
   readonly organisations: readonly Organisation[];
   readonly dataDir: string;
+  /** Where Keycloak is, if there is one. */
+  readonly keycloakUrl?: string;
   /** Ends all processes. May be called more than once. */
   stop(): Promise<void>;
 }
@@ -51,7 +65,8 @@ export async function startOrganisations(options: DemoOptions = {}): Promise<Dem
     throw new SetUpError('--lan needs an IPv4 address of this machine in a network; there is none.');
   }
   const keys = options.only ?? (options.one === true ? ['luebeck' as const] : ORGANISATION_KEYS);
-  const dataDir = makePassage(resolve(options.dataDir ?? defaultDataDir(basePort)));
+  const provider = options.keycloak === true ? 'keycloak' : 'light';
+  const dataDir = makePassage(resolve(options.dataDir ?? defaultDataDir(basePort, provider)));
   const unlock = await tryLock(join(dataDir, 'running.lock'));
   if (typeof unlock === 'number') {
     throw new SetUpError(
@@ -60,12 +75,14 @@ export async function startOrganisations(options: DemoOptions = {}): Promise<Dem
     );
   }
   const socketDir = makeSocketDir(dataDir);
-  const plans = layout(basePort, lanAddress);
+  const plans = layout(basePort, lanAddress, provider);
   const chosen = keys.map((key) => plans[key]);
   const organisations: Organisation[] = [];
+  let keycloak: DemoKeycloak | undefined;
   let stopping: Promise<void> | undefined;
   const stop = (): Promise<void> =>
     (stopping ??= Promise.all(organisations.map((organisation) => organisation.stop())).then(async () => {
+      await keycloak?.process.stop();
       rmSync(socketDir, { recursive: true, force: true });
       await unlock();
     }));
@@ -74,11 +91,15 @@ export async function startOrganisations(options: DemoOptions = {}): Promise<Dem
     const servers = Object.values(plans);
     const { caFile, certificates } = await demoCertificates(join(dataDir, 'authority'), servers);
     const workerBin = await workerBinary({ mediasoupDir: join(ROOT, 'node_modules/mediasoup') });
+    if (provider === 'keycloak') {
+      keycloak = await demoKeycloak({ plans: chosen, basePort, dataDir, log });
+      await keycloak.process.start();
+    }
     const results = await Promise.allSettled(
       chosen.map(async (plan) => {
         const certificate = certificates[servers.indexOf(plan)];
         if (certificate === undefined) throw new Error(`there is no certificate for ${plan.host}`);
-        const shared = { basePort, dataDir, socketDir, workerBin, caFile, log };
+        const shared = { basePort, dataDir, socketDir, workerBin, caFile, log, keycloak: keycloak?.of(plan.key) };
         return startOrganisation(plan, { ...shared, certificate, env: env[plan.key] ?? {} });
       }),
     );
@@ -88,7 +109,7 @@ export async function startOrganisations(options: DemoOptions = {}): Promise<Dem
     await stop();
     throw error;
   }
-  return { organisations, dataDir, stop };
+  return { organisations, dataDir, stop, ...(keycloak ? { keycloakUrl: keycloakUrl(basePort) } : {}) };
 }
 
 async function portsFree(plans: readonly OrganisationLayout[], basePort: number): Promise<void> {

@@ -1,6 +1,6 @@
 /**
  * `npm start`: the demonstration, until Ctrl-C. `--one` starts Lübeck only, `--port 9440` takes other ports, `--lan`
- * lets media listen at the machine's own address as well.
+ * lets media listen at the machine's own address as well, `--keycloak` starts a real Keycloak.
  */
 import { parseArgs } from 'node:util';
 import { DEFAULT_BASE_PORT, PASSWORD, PORTS } from './layout.ts';
@@ -58,24 +58,31 @@ async function main(): Promise<void> {
   }
 }
 
-function readOptions(): { basePort: number; one: boolean; lan: boolean } {
-  let values: { one?: boolean; lan?: boolean; port?: string };
+function readOptions(): { basePort: number; one: boolean; lan: boolean; keycloak: boolean } {
+  let values: { one?: boolean; lan?: boolean; keycloak?: boolean; port?: string };
   try {
     ({ values } = parseArgs({
-      options: { one: { type: 'boolean' }, lan: { type: 'boolean' }, port: { type: 'string' } },
+      options: {
+        one: { type: 'boolean' },
+        lan: { type: 'boolean' },
+        keycloak: { type: 'boolean' },
+        port: { type: 'string' },
+      },
     }));
   } catch (error) {
-    throw new SetUpError(`${error instanceof Error ? error.message : ''}\nThere are --one, --lan and --port <number>.`);
+    throw new SetUpError(
+      `${error instanceof Error ? error.message : ''}\nThere are --one, --lan, --keycloak and --port <number>.`,
+    );
   }
   const given = values.port ?? process.env['HANSETAG_PORT'];
   const basePort = given === undefined || given === '' ? DEFAULT_BASE_PORT : Number(given);
   if (!Number.isInteger(basePort) || basePort < LOWEST_PORT || basePort > HIGHEST_PORT) {
     throw new SetUpError(`The port must be from ${String(LOWEST_PORT)} to ${String(HIGHEST_PORT)}.`);
   }
-  return { basePort, one: values.one ?? false, lan: values.lan ?? false };
+  return { basePort, one: values.one ?? false, lan: values.lan ?? false, keycloak: values.keycloak ?? false };
 }
 
-function greeting({ organisations, dataDir }: Demo, tookMs: number): string {
+function greeting({ organisations, dataDir, keycloakUrl }: Demo, tookMs: number): string {
   const lines = organisations.map(({ name, url, people }) => {
     const users = people.map(({ user }) => user).join(', ');
     return `  ${name.padEnd(9)}${url.padEnd(32)}log in as ${users}`;
@@ -88,7 +95,7 @@ ${lines.join('\n')}
 
   Everybody's password is ${PASSWORD}. People of the other organisation are invited by their Matrix id, such as
   ${example}. Data and logs are in ${dataDir}.
-${mediaNote(organisations)}
+${keycloakUrl === undefined ? '' : `  Keycloak is administered at ${keycloakUrl} by admin with the same password.\n`}${mediaNote(organisations)}
 
 Ctrl-C ends everything; the next start finds the meetings again.`;
 }
