@@ -83,6 +83,8 @@ export interface FederationRequest {
   readonly matter?: Matter;
   readonly body?: JsonObject;
   readonly timeoutMs?: number;
+  /** On connections of their own: it does not wait until other requests to the server have their answers. */
+  readonly live?: boolean;
   /** False for the few requests that need no proof of who asks. */
   readonly signed?: boolean;
   /** The answer may be this long. */
@@ -177,7 +179,7 @@ export class FederationClient {
     const body = request.body === undefined ? undefined : canonicalJsonWithAnyNumbers(request.body);
     try {
       const connection = await untilAborted(this.#pools.connectionTo(destination), signal);
-      const answer = await connection.pool.request({
+      const answer = await (request.live ? connection.live : connection.pool).request({
         method: method as Dispatcher.HttpMethod,
         path,
         headers: { ...headers, accept, host: connection.host },

@@ -8,6 +8,8 @@ export interface Connection {
   /** For the `Host` header. */
   readonly host: string;
   readonly pool: Pool;
+  /** Connections of their own for what must not wait until others have their answers. */
+  readonly live: Pool;
 }
 
 interface Entry {
@@ -22,6 +24,7 @@ interface Found extends Connection {
 
 const MAX_SERVERS = 200;
 const CONNECTIONS_PER_SERVER = 6;
+const LIVE_CONNECTIONS_PER_SERVER = 4;
 const LOCATION_LIFETIME_MS = 5 * 60_000;
 const KEEP_ALIVE_MS = 30_000;
 
@@ -66,8 +69,8 @@ export class ConnectionPools {
   /** Ends all connections; requests under way fail. */
   async close(): Promise<void> {
     const pools = [...this.#entries.values()].map(async ({ found }) => {
-      const { pool } = await found;
-      await pool.destroy();
+      const { pool, live } = await found;
+      await Promise.all([pool.destroy(), live.destroy()]);
     });
     this.#entries.clear();
     await Promise.allSettled([...pools, ...[...this.#retired].map((pool) => pool.destroy())]);
@@ -79,25 +82,27 @@ export class ConnectionPools {
     try {
       location = await this.#discovery.resolveServer(destination);
     } catch (error) {
-      if (before !== undefined) this.#retire(before.pool);
+      if (before !== undefined) this.#retire(before);
       throw error;
     }
     const text = JSON.stringify(location);
     if (before?.location === text) return before;
-    if (before !== undefined) this.#retire(before.pool);
+    if (before !== undefined) this.#retire(before);
     const { host, servername, targets } = location;
     const connect = pinnedConnector({ targets, servername, roots: this.#roots });
     // Where connections go is the connector's business, and the Host header comes with each request: not every server
     // name makes a URL that says the same.
-    const pool = new Pool('https://server.invalid', {
-      connect,
-      connections: CONNECTIONS_PER_SERVER,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      // The time limit of the request holds for everything.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    });
-    return { host, pool, location: text };
+    const poolOf = (connections: number): Pool =>
+      new Pool('https://server.invalid', {
+        connect,
+        connections,
+        keepAliveTimeout: KEEP_ALIVE_MS,
+        // The time limit of the request holds for everything.
+        headersTimeout: 0,
+        bodyTimeout: 0,
+      });
+    // Neither connects before its first request.
+    return { host, pool: poolOf(CONNECTIONS_PER_SERVER), live: poolOf(LIVE_CONNECTIONS_PER_SERVER), location: text };
   }
 
   #shrink(): void {
@@ -106,16 +111,18 @@ export class ConnectionPools {
       this.#entries.delete(oldest);
       this.#stale.delete(oldest);
       entry.found.then(
-        ({ pool }) => this.#retire(pool),
+        (connection) => this.#retire(connection),
         () => undefined,
       );
     }
   }
 
   /** Lets requests under way finish, then ends the connections. */
-  #retire(pool: Pool): void {
-    this.#retired.add(pool);
-    const retired = (): boolean => this.#retired.delete(pool);
-    pool.close().then(retired, retired);
+  #retire(connection: Connection): void {
+    for (const pool of [connection.pool, connection.live]) {
+      this.#retired.add(pool);
+      const retired = (): boolean => this.#retired.delete(pool);
+      pool.close().then(retired, retired);
+    }
   }
 }

@@ -14,7 +14,7 @@ import type { Link } from './conference/link.ts';
 import { LinkError } from './conference/link-error.ts';
 import { sourceKey } from './conference/local-participant.ts';
 import { participantIdOf } from './conference/membership.ts';
-import { linkHalfSchema, wantsSchema } from './conference/messages.ts';
+import { linkHalfSchema, liveMessageSchema, wantsSchema } from './conference/messages.ts';
 import { DiscoveryError, type Organisations } from './organisations.ts';
 
 /** A link request may overtake the membership event that justifies it: it waits this long for it, in ms. */
@@ -35,7 +35,7 @@ export function meetingsFederationRouter(options: FederationRouterOptions): Rout
   /** The link of the asking instance in a conference that it takes part in, or the right refusal. */
   async function linkOf(request: Request, response: Response): Promise<{ link: Link; linkId: string }> {
     const origin = response.locals['origin'] as string;
-    const roomId = z.string().max(255).safeParse(request.params['roomId']).data ?? '';
+    const roomId = roomIdOf(request);
     const linkId = idSchema.safeParse(request.params['linkId']).data;
     if (!linkId) throw new MatrixError(400, 'M_INVALID_PARAM', 'The link id is malformed.');
     const deadline = performance.now() + PATIENCE_MS;
@@ -74,6 +74,14 @@ export function meetingsFederationRouter(options: FederationRouterOptions): Rout
     response.json({ sources: await translated(() => link.serve(linkId, [...new Set(keys)])) });
   });
 
+  /** What the asking instance says of its participants, and what it asks for: answered at once. */
+  router.put('/conference/:roomId/live', signed, async (request, response) => {
+    const message = liveMessageSchema.safeParse(request.body);
+    if (!message.success) throw new MatrixError(400, 'M_BAD_JSON', 'The live message is malformed.');
+    const origin = response.locals['origin'] as string;
+    response.json(await conferences.signals.onMessage(origin, roomIdOf(request), message.data));
+  });
+
   router.delete('/conference/:roomId/link/:linkId', signed, async (request, response) => {
     const origin = response.locals['origin'] as string;
     const roomId = request.params['roomId'];
@@ -84,6 +92,11 @@ export function meetingsFederationRouter(options: FederationRouterOptions): Rout
   });
 
   return router;
+}
+
+/** Of a malformed one there is no room. */
+function roomIdOf(request: Request): string {
+  return z.string().max(255).safeParse(request.params['roomId']).data ?? '';
 }
 
 /** What goes wrong with a link, as Matrix errors: faults of the asker are told as such, ours as passing. */

@@ -19,6 +19,7 @@ import { Chat } from './chat.ts';
 import { ChatDelivery } from './chat-delivery.ts';
 import { meetingsClientRouter } from './client-router.ts';
 import { Conferences } from './conference/conferences.ts';
+import { livePeers } from './conference/live-peers.ts';
 import { linkPeers } from './conference/peers.ts';
 import { Places } from './conference/places.ts';
 import { meetingsFederationRouter } from './federation-router.ts';
@@ -72,18 +73,18 @@ export interface MeetingsFeature {
 
 /** Makes the meetings of this instance; from here on they listen to rooms, to other servers and to the SFU. */
 export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
-  const { serverName, rooms, sfu, sender, sessions, log, db } = deps;
+  const { serverName, rooms, sfu, sessions, log, db } = deps;
   const organisations = new Organisations({ ...deps, displayName: deps.organisation });
   const rights = new Rights(deps);
-  const conferences = new Conferences({
+  const conferences: Conferences = new Conferences({
     serverName,
     rooms,
     standing: deps.standing,
     rights,
     sfu,
-    sender,
     organisations,
-    peers: linkPeers(deps.client, sender, organisations),
+    peers: linkPeers(deps.client, organisations, (server, roomId) => conferences.askToOpen(server, roomId)),
+    live: livePeers(deps.client, deps.sender),
     places: new Places(db),
     log,
     onLive: (roomId) => news.meetingChanged(roomId),
@@ -116,7 +117,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     else if (pdu.type === 'm.room.member') news.membershipChanged(pdu.state_key ?? '');
     else if (pdu.type === CALL_MEMBER || pdu.type === 'm.room.name') news.meetingChanged(roomId);
   });
-  deps.edus.on(CONFERENCE_EDU, (origin, content) => conferences.onEdu(origin, content));
+  deps.edus.on(CONFERENCE_EDU, (origin, content) => conferences.signals.onEdu(origin, content));
 
   let closing: Promise<void> | undefined;
   async function close(): Promise<void> {

@@ -71,7 +71,7 @@ describe('A12: states that another server tells', () => {
     expect(changes() - before).toBeLessThan(1_100);
     expect(changes() - before).toBeGreaterThan(100);
     await eventually(
-      async () => peer.peer.asked.slice(asked).filter((line) => line.includes('/send/')).length,
+      async () => peer.peer.asked.slice(asked).filter((line) => line.endsWith('/live')).length,
       (count) => count > 0,
     );
   }, 60_000);

@@ -37,7 +37,7 @@ export class Peer {
   readonly client: FederationClient;
   /** What it was asked, as `METHOD /path`. */
   readonly asked: string[] = [];
-  /** Answers other questions than that for keys; undefined is a 404. */
+  /** Answers other questions than that for keys; undefined is a 404, and so is an answer with an `errcode`. */
   answer: PeerAnswer = () => undefined;
   /** How long its keys are said to be valid, in ms; negative for expired ones. */
   keysValidForMs = 60_000;
@@ -84,7 +84,8 @@ export class Peer {
         const answer = forKeys
           ? !peer.hidesKeys && serverKeysDocument({ serverName, keys: [key], validForMs: peer.keysValidForMs })
           : await peer.answer(path, text === '' ? undefined : JSON.parse(text), request.method ?? '');
-        response.writeHead(answer ? 200 : 404, { 'Content-Type': 'application/json' });
+        const isRefusal = !answer || 'errcode' in answer;
+        response.writeHead(isRefusal ? 404 : 200, { 'Content-Type': 'application/json' });
         response.end(canonicalJson(answer || { errcode: 'M_NOT_FOUND' }));
       };
     });

@@ -1,71 +1,80 @@
-/**
- * Tells other instances what our participants send. Changes that follow each other fast go out as one message with the
- * newest state: a receiver takes few messages per second (see edu-budget.ts).
- */
-import type { JsonObject } from '../../../federation/json.ts';
-import { CONFERENCE_EDU } from '../../base/names.ts';
-import type { Sender } from '../../engine/rooms/ports.ts';
+/** What we tell other instances live about conferences: by one lane for each instance and conference. */
+import type { Logger } from 'pino';
+import type { JsonObject, JsonValue } from '../../../federation/json.ts';
+import type { Clock } from '../../base/clock.ts';
 import type { Conference } from './conference.ts';
+import { type LaneOrder, LiveLane } from './live-lane.ts';
+import type { LivePeers } from './live-peers.ts';
 import type { LocalParticipant } from './local-participant.ts';
 
-/** The shortest time between two messages about a conference to a server, in ms. */
-const GAP_MS = 50;
-/** Participants in one message. */
-const MAX_PARTICIPANTS = 100;
-
-interface Lane {
-  readonly conference: Conference;
-  readonly server: string;
-  readonly waiting: Set<LocalParticipant>;
-  timer: NodeJS.Timeout | undefined;
+export interface AnnouncerDeps {
+  readonly live: Pick<LivePeers, 'say'>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** An instance has answered. */
+  heard(server: string): void;
 }
 
 export class Announcer {
-  readonly #sender: Sender;
-  readonly #lanes = new Map<string, Lane>();
+  readonly #deps: AnnouncerDeps;
+  /** By room and server. */
+  readonly #lanes = new Map<string, LiveLane>();
+  #closed = false;
 
-  constructor(sender: Sender) {
-    this.#sender = sender;
+  constructor(deps: AnnouncerDeps) {
+    this.#deps = deps;
   }
 
-  /** The first change goes out at once, those of the next moments together after it. */
+  /** Tells what these participants of ours send. The first change goes out at once, those of the next moments together. */
   announce(conference: Conference, servers: Iterable<string>, participants: Iterable<LocalParticipant>): void {
     const changed = [...participants];
     if (changed.length === 0) return;
-    for (const server of servers) {
-      const key = `${conference.roomId} ${server}`;
-      let lane = this.#lanes.get(key);
-      if (lane?.conference !== conference) {
-        clearTimeout(lane?.timer);
-        lane = { conference, server, waiting: new Set(), timer: undefined };
-        this.#lanes.set(key, lane);
-      }
-      for (const local of changed) lane.waiting.add(local);
-      if (!lane.timer) this.#send(key, lane);
-    }
+    for (const server of servers) this.#lane(conference, server)?.announce(changed);
   }
 
-  #send(key: string, lane: Lane): void {
-    const { conference, server, waiting } = lane;
-    const states = [...waiting]
-      .filter((local) => conference.locals.get(local.participantId) === local)
-      .map((local) => stateOf(local));
-    waiting.clear();
-    for (let first = 0; first < states.length; first += MAX_PARTICIPANTS) {
-      const participants = states.slice(first, first + MAX_PARTICIPANTS);
-      this.#sender.edu([server], CONFERENCE_EDU, { room_id: conference.roomId, participants });
-    }
-    lane.timer = setTimeout(() => {
-      lane.timer = undefined;
-      if (this.#lanes.get(key) !== lane) return;
-      if (waiting.size > 0) this.#send(key, lane);
-      else this.#lanes.delete(key);
-    }, GAP_MS);
+  /** Tells data of a module that is about this very moment: what does not arrive now is lost. */
+  tell(conference: Conference, servers: Iterable<string>, { module, data }: { module: string; data: JsonValue }): void {
+    for (const server of servers) this.#lane(conference, server)?.tell(module, data);
+  }
+
+  /** Asks for the state of all participants (`resend`), or the side that opens the link for a new one (`relink`). */
+  ask(conference: Conference, servers: Iterable<string>, what: 'resend' | 'relink'): void {
+    for (const server of servers) this.#lane(conference, server)?.ask(what);
+  }
+
+  /** @returns whether the instance has taken the order. Never rejects. */
+  async order(conference: Conference, server: string, order: LaneOrder): Promise<boolean> {
+    return (await this.#lane(conference, server)?.order(order)) ?? false;
   }
 
   close(): void {
-    for (const { timer } of this.#lanes.values()) clearTimeout(timer);
+    this.#closed = true;
+    for (const lane of this.#lanes.values()) lane.close();
     this.#lanes.clear();
+  }
+
+  #lane(conference: Conference, server: string): LiveLane | undefined {
+    if (this.#closed) return undefined;
+    const key = `${conference.roomId} ${server}`;
+    const known = this.#lanes.get(key);
+    if (known?.conference === conference) return known;
+    known?.close();
+    const { live, clock, log, heard } = this.#deps;
+    const lane = new LiveLane(conference, server, {
+      clock,
+      log,
+      describe: stateOf,
+      async say(...message) {
+        const answer = await live.say(...message);
+        heard(server);
+        return answer;
+      },
+      ended: () => {
+        if (this.#lanes.get(key) === lane) this.#lanes.delete(key);
+      },
+    });
+    this.#lanes.set(key, lane);
+    return lane;
   }
 }
 

@@ -3,12 +3,12 @@
  * links that other instances ask for, and how many people are where. It puts the parts together that do the rest.
  */
 import type { Logger } from 'pino';
+import { systemClock } from '../../base/clock.ts';
 import { every } from '../../base/every.ts';
 import { serverOf } from '../../../federation/event.ts';
-import type { JsonObject } from '../../../federation/json.ts';
 import type { ConferenceSnapshot } from '../../../protocol/session.ts';
 import { MatrixError } from '../../base/errors.ts';
-import type { LocalRights, Sender } from '../../engine/rooms/ports.ts';
+import type { LocalRights } from '../../engine/rooms/ports.ts';
 import type { StoredEvent } from '../../engine/rooms/rooms.ts';
 import type { Organisations } from '../organisations.ts';
 import type { Rights } from '../rights.ts';
@@ -17,6 +17,7 @@ import { Announcer } from './announcer.ts';
 import type { Conference } from './conference.ts';
 import type { Link } from './link.ts';
 import type { LinkPeers } from './link-ports.ts';
+import type { LivePeers } from './live-peers.ts';
 import type { LocalParticipant, Notifier } from './local-participant.ts';
 import { MEMBERSHIP_EXPIRES_MS, participantIdOf } from './membership.ts';
 import type { Places } from './places.ts';
@@ -41,9 +42,9 @@ export interface ConferencesOptions {
   standing: LocalRights;
   rights: Pick<Rights, 'roleOf' | 'all'>;
   sfu: SfuPort;
-  sender: Sender;
   organisations: Organisations;
   peers: LinkPeers;
+  live: LivePeers;
   places: Places;
   log: Logger;
   /** The number of people in a conference changed between none and some. */
@@ -67,10 +68,15 @@ export class Conferences {
     this.#options = options;
     const { sfu, log, organisations } = options;
     this.media = new SeatMedia(sfu);
-    this.#announcer = new Announcer(options.sender);
     this.#reachability = new Reachability({
       ask: (server) => organisations.ask(server),
       onChange: (server, lost, shownIn) => this.#reachabilityChanged(server, lost, shownIn),
+    });
+    this.#announcer = new Announcer({
+      live: options.live,
+      clock: systemClock,
+      log,
+      heard: (server) => this.#reachability.heard(server),
     });
     const shared = { media: this.media, announcer: this.#announcer, reachability: this.#reachability };
     this.#registry = new Registry({
@@ -197,9 +203,15 @@ export class Conferences {
     throw new MatrixError(403, 'M_FORBIDDEN', 'Your server is not in this room.');
   }
 
-  /** An EDU of another instance about its participants. */
-  async onEdu(origin: string, content: JsonObject): Promise<void> {
-    await this.#signals.onEdu(origin, content);
+  /** What other instances say live of their participants. */
+  get signals(): Pick<Signals, 'onMessage' | 'onEdu'> {
+    return this.#signals;
+  }
+
+  /** Asks the side that opens links to do so. */
+  askToOpen(server: string, roomId: string): void {
+    const conference = this.#registry.get(roomId);
+    if (conference) this.#announcer.ask(conference, [server], 'relink');
   }
 
   #reachabilityChanged(server: string, lost: boolean, shownIn: ReadonlySet<string>): void {

@@ -9,6 +9,8 @@ import { idSchema, rtpParametersSchema, sourceSchema, srtpParametersSchema } fro
 
 const port = z.number().int().min(1024).max(65535);
 const MAX_SIGNATURES = 100;
+/** Orders in one message. */
+const MAX_ORDERS = 20;
 const userId = z.string().min(3).max(255).startsWith('@');
 const deviceId = z.string().min(1).max(255);
 
@@ -31,9 +33,8 @@ export type Discovery = z.infer<typeof discoverySchema>;
 export const remoteSourceSchema = z.object({ source: sourceSchema, id: idSchema, paused: z.boolean() });
 export type RemoteSource = z.infer<typeof remoteSourceSchema>;
 
-/** Content of the EDU `org.hansetag.conference`. */
-export const conferenceEduSchema = z.object({
-  room_id: z.string().max(255).startsWith('!'),
+/** What a live message and its older form, the EDU, both say. */
+const liveContentSchema = z.object({
   /** The whole state of each named participant; others are unchanged. */
   participants: z
     .array(
@@ -53,7 +54,30 @@ export const conferenceEduSchema = z.object({
   /** Asks the instance that opens the link to open it anew. */
   relink: z.boolean().optional(),
 });
-export type ConferenceEdu = z.infer<typeof conferenceEduSchema>;
+export type LiveContent = z.infer<typeof liveContentSchema>;
+
+/** Content of the EDU `org.hansetag.conference`, by which older builds say the same. */
+export const conferenceEduSchema = liveContentSchema.extend({ room_id: z.string().max(255).startsWith('!') });
+
+/** Body of `PUT .../conference/{roomId}/live`. */
+export const liveMessageSchema = liveContentSchema.extend({
+  /** The sender's conference: another one has other numbers. */
+  epoch: idSchema,
+  /** Messages with `participants` that the sender has sent in this epoch, this one included. */
+  number: z.number().int().min(0),
+  /** Begins to name all participants of the sender: what was missed before does not matter any more. */
+  whole: z.boolean().optional(),
+});
+export type LiveMessage = z.infer<typeof liveMessageSchema>;
+
+/** Its answer. */
+export const liveAnswerSchema = z.object({
+  /** Something is missing here: asks for the state of all participants. */
+  resend: z.boolean().optional(),
+  /** What became of each order, by its number. `repeated`: it was taken before. */
+  orders: dictionaryOf(z.string(), z.enum(['taken', 'repeated', 'refused']), MAX_ORDERS).optional(),
+});
+export type LiveAnswer = z.infer<typeof liveAnswerSchema>;
 
 /** Body and answer of `PUT .../link/{linkId}`: one half of a link each. */
 export const linkHalfSchema = z.object({

@@ -1,8 +1,7 @@
 /** Requests about conferences to other instances: signed, parsed, bounded. The other side is in federation-router.ts. */
 import { FederationError, type FederationErrorCode, type Matter } from '../../../federation/client.ts';
 import type { JsonObject } from '../../../federation/json.ts';
-import { CONFERENCE_EDU, UNKNOWN_LINK } from '../../base/names.ts';
-import type { Sender } from '../../engine/rooms/ports.ts';
+import { UNKNOWN_LINK } from '../../base/names.ts';
 import type { Organisations } from '../organisations.ts';
 import type { LinkPeers } from './link-ports.ts';
 import { parseSourceKey } from './local-participant.ts';
@@ -35,7 +34,12 @@ function linkPath(roomId: string, linkId: string): string {
   return `/_hansetag/federation/v1/conference/${encodeURIComponent(roomId)}/link/${encodeURIComponent(linkId)}`;
 }
 
-export function linkPeers(client: Requester, sender: Sender, organisations: Organisations): LinkPeers {
+/** @param askToOpen sends the live message that asks for a link */
+export function linkPeers(
+  client: Requester,
+  organisations: Organisations,
+  askToOpen: LinkPeers['askToOpen'],
+): LinkPeers {
   return {
     discovery: (server) => organisations.discovery(server),
     forgetDiscovery: (server) => organisations.forget(server),
@@ -89,9 +93,7 @@ export function linkPeers(client: Requester, sender: Sender, organisations: Orga
         maxBytes: MAX_HALF_BYTES,
       });
     },
-    askToOpen(server, roomId) {
-      sender.edu([server], CONFERENCE_EDU, { room_id: roomId, relink: true });
-    },
+    askToOpen,
     isUnknownLink: (error) =>
       typeof error === 'object' && error !== null && 'errcode' in error && error.errcode === UNKNOWN_LINK,
     isSilence: (error) => error instanceof FederationError && SILENCE.has(error.code),

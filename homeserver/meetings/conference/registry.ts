@@ -1,7 +1,5 @@
 /** The live conferences of this instance: each is opened with its first seat here, and closed with the last. */
 import type { Logger } from 'pino';
-import { CONFERENCE_EDU } from '../../base/names.ts';
-import type { Sender } from '../../engine/rooms/ports.ts';
 import type { StoredEvent } from '../../engine/rooms/rooms.ts';
 import type { Organisations } from '../organisations.ts';
 import type { Announcer } from './announcer.ts';
@@ -16,7 +14,6 @@ export interface RegistryDeps {
   readonly serverName: string;
   readonly rooms: Pick<RoomPort, 'state'>;
   readonly sfu: SfuPort;
-  readonly sender: Sender;
   readonly organisations: Organisations;
   readonly peers: LinkPeers;
   readonly reachability: Reachability;
@@ -57,7 +54,7 @@ export class Registry {
   async open(roomId: string): Promise<Conference> {
     const existing = this.#conferences.get(roomId);
     if (existing) return existing;
-    const { serverName, sfu, peers, log, rooms, sender, organisations, reachability, announcer } = this.#deps;
+    const { serverName, sfu, peers, log, rooms, organisations, reachability, announcer } = this.#deps;
     const state = await rooms.state(roomId);
     const raced = this.#conferences.get(roomId);
     if (raced) return raced;
@@ -78,9 +75,7 @@ export class Registry {
     this.#conferences.set(roomId, conference);
     conference.title = titleOf(state);
     await this.#deps.enterRemotes(conference, state);
-    if (conference.servers().size > 0) {
-      sender.edu(conference.servers(), CONFERENCE_EDU, { room_id: roomId, resend: true });
-    }
+    announcer.ask(conference, conference.servers(), 'resend');
     return conference;
   }
 

@@ -1,61 +1,92 @@
-/** What other instances say of their participants in conferences (EDUs): taken in up to a bound, and answered. */
+/** What other instances say live of their participants in conferences: taken in up to a bound, and answered. */
 import type { JsonObject } from '../../../federation/json.ts';
-import { CONFERENCE_EDU } from '../../base/names.ts';
-import type { Sender } from '../../engine/rooms/ports.ts';
 import type { Rooms } from '../../engine/rooms/rooms.ts';
+import { MatrixError } from '../../base/errors.ts';
 import type { Announcer } from './announcer.ts';
+import type { Conference } from './conference.ts';
 import { EduBudget } from './edu-budget.ts';
+import { LiveNumbers } from './live-numbers.ts';
+import type { LivePeers } from './live-peers.ts';
 import { participantIdOf, splitParticipantId } from './membership.ts';
-import { conferenceEduSchema } from './messages.ts';
+import { conferenceEduSchema, type LiveAnswer, type LiveContent, type LiveMessage } from './messages.ts';
 import type { Reachability } from './reachability.ts';
 import type { Registry } from './registry.ts';
 
 export interface SignalsDeps {
   readonly rooms: Pick<Rooms, 'joinedServers' | 'serverAllowed'>;
-  readonly sender: Sender;
   readonly conferences: Pick<Registry, 'get'>;
   readonly reachability: Reachability;
   readonly announcer: Announcer;
+  readonly live: Pick<LivePeers, 'speaksLive'>;
 }
 
 export class Signals {
   readonly #deps: SignalsDeps;
   readonly #budget = new EduBudget();
+  readonly #numbers = new WeakMap<Conference, LiveNumbers>();
 
   constructor(deps: SignalsDeps) {
     this.#deps = deps;
   }
 
-  /** An EDU of another instance; it may speak for its own people only, in rooms that they are in. */
+  /**
+   * A message of another instance; it may speak for its own people only. It waits for nothing that goes on in the room.
+   * @throws MatrixError 403 for a server that is not in the room, or shut out of it
+   */
+  async onMessage(origin: string, roomId: string, message: LiveMessage): Promise<LiveAnswer> {
+    const { conferences, live } = this.#deps;
+    if (!(await this.#isInRoom(origin, roomId))) {
+      throw new MatrixError(403, 'M_FORBIDDEN', 'Your server is not in this room.');
+    }
+    live.speaksLive(origin);
+    const conference = conferences.get(roomId);
+    // Whoever opens it here asks everybody.
+    if (!conference) return {};
+    const numbers = this.#numbers.get(conference) ?? new LiveNumbers();
+    this.#numbers.set(conference, numbers);
+    const order = numbers.orderOf(origin, message);
+    const { participants: _old, ...rest } = message;
+    const isHandled = this.#handle(origin, conference, order === 'old' ? rest : message);
+    if (isHandled && order !== 'old' && message.participants) numbers.handled(origin, message);
+    return !isHandled || order === 'gap' ? { resend: true } : {};
+  }
+
+  /** The same from an instance of an older build, by an EDU. */
   async onEdu(origin: string, content: JsonObject): Promise<void> {
     const parsed = conferenceEduSchema.safeParse(content);
     if (!parsed.success) return;
-    const edu = parsed.data;
-    const { room_id: roomId } = edu;
-    const { rooms, sender, conferences, reachability, announcer } = this.#deps;
+    const { room_id: roomId, ...said } = parsed.data;
+    const { conferences, announcer } = this.#deps;
     const conference = conferences.get(roomId);
-    if (!conference) return;
-    if (!(await rooms.joinedServers(roomId)).has(origin) || !(await rooms.serverAllowed(roomId, origin))) return;
+    if (!conference || !(await this.#isInRoom(origin, roomId))) return;
+    if (this.#handle(origin, conference, said)) return;
+    this.#budget.repairLater(origin, roomId, () => {
+      if (conferences.get(roomId) === conference) announcer.ask(conference, [origin], 'resend');
+    });
+  }
+
+  async #isInRoom(origin: string, roomId: string): Promise<boolean> {
+    const { rooms } = this.#deps;
+    return (await rooms.joinedServers(roomId)).has(origin) && (await rooms.serverAllowed(roomId, origin));
+  }
+
+  /** @returns false when the server has told too much lately: nothing of this was handled */
+  #handle(origin: string, conference: Conference, said: LiveContent): boolean {
+    const { reachability, announcer } = this.#deps;
     reachability.heard(origin);
-    if (!this.#budget.mayHandle(origin)) {
-      this.#budget.repairLater(origin, roomId, () =>
-        sender.edu([origin], CONFERENCE_EDU, { room_id: roomId, resend: true }),
-      );
-      return;
-    }
+    if (!this.#budget.mayHandle(origin)) return false;
     // Each is named once: of two states of one participant in one message, neither is the newest.
-    const states = new Map(
-      (edu.participants ?? []).map((said) => [participantIdOf(said.user_id, said.device_id), said]),
-    );
+    const states = new Map((said.participants ?? []).map((one) => [participantIdOf(one.user_id, one.device_id), one]));
     let changes = 0;
-    for (const [participantId, said] of states) {
+    for (const [participantId, one] of states) {
       if (splitParticipantId(participantId).server !== origin) continue;
-      const state = { sources: said.sources, reconnecting: said.reconnecting === true, signals: said.signals ?? {} };
+      const state = { sources: one.sources, reconnecting: one.reconnecting === true, signals: one.signals ?? {} };
       if (conference.setRemoteState(participantId, state)) changes += 1;
     }
     this.#budget.spend(origin, changes);
-    if (edu.resend) announcer.announce(conference, [origin], conference.locals.values());
-    if (edu.relink) conference.link(origin)?.reopen();
+    if (said.resend) announcer.announce(conference, [origin], conference.locals.values());
+    if (said.relink) conference.link(origin)?.reopen();
+    return true;
   }
 
   close(): void {

@@ -9,6 +9,7 @@ import type { TestFederation } from '../../support/homeservers.ts';
 import { Peer, type PeerRoom } from '../../support/peer.ts';
 
 const DISCOVERY = '/_hansetag/federation/v1/discovery';
+const LIVE = /^\/_hansetag\/federation\/v1\/conference\/([^/]+)\/live$/;
 const LINK = /^\/_hansetag\/federation\/v1\/conference\/([^/]+)\/link\/([^/]+)(\/wants)?$/;
 
 /** What an answer of a homeserver to a request of ours came to. */
@@ -25,9 +26,18 @@ export class ConferencePeer {
   onLink: (method: string, roomId: string, linkId: string, wants: boolean) => JsonObject | undefined = () =>
     this.half();
 
+  /** Live messages that came to it. */
+  readonly live: JsonObject[] = [];
+  /** Answers live messages: undefined leaves them without an answer for ever. An `errcode` makes it a 404. */
+  onLive: (message: JsonObject) => JsonObject | undefined = () => ({});
+  /** Answers transactions: undefined leaves them without an answer for ever. */
+  onTransaction: () => JsonObject | undefined = () => ({ pdus: {} });
+  readonly #epoch = randomBytes(6).toString('hex');
+  #number = 0;
+
   private constructor(peer: Peer) {
     this.peer = peer;
-    peer.answer = (path, _body, method) => this.#answer(path, method);
+    peer.answer = (path, body, method) => this.#answer(path, body, method);
   }
 
   static async start(federation: Pick<TestFederation, 'tls'>): Promise<ConferencePeer> {
@@ -78,6 +88,13 @@ export class ConferencePeer {
     if (!answer.ok) throw new Error(`the transaction was refused: ${String(answer.errcode)}`);
   }
 
+  /** Sends a live message; without a number it is the next one. */
+  async tell(destination: string, roomId: string, message: JsonObject): Promise<Answered> {
+    if (message['participants'] !== undefined) this.#number += 1;
+    const body = { epoch: this.#epoch, number: this.#number, ...message };
+    return this.#ask(destination, 'PUT', `${encodeURIComponent(roomId)}/live`, body);
+  }
+
   /** What its user sends, as it tells others. */
   state(roomId: string, localpart: string, sources: readonly JsonObject[]): JsonObject {
     return {
@@ -103,7 +120,11 @@ export class ConferencePeer {
     body?: JsonObject,
     more = '',
   ): Promise<Answered> {
-    const path = `/_hansetag/federation/v1/conference/${encodeURIComponent(roomId)}/link/${linkId}${more}`;
+    return this.#ask(destination, method, `${encodeURIComponent(roomId)}/link/${linkId}${more}`, body);
+  }
+
+  async #ask(destination: string, method: string, about: string, body?: JsonObject): Promise<Answered> {
+    const path = `/_hansetag/federation/v1/conference/${about}`;
     try {
       return { body: await this.peer.client.request({ destination, method, path, ...(body ? { body } : {}) }) };
     } catch (error) {
@@ -131,9 +152,13 @@ export class ConferencePeer {
     );
   }
 
-  async #answer(path: string, method: string): Promise<JsonObject | undefined> {
+  async #answer(path: string, body: unknown, method: string): Promise<JsonObject | undefined> {
     if (path === DISCOVERY) return this.#document();
-    if (path.startsWith('/_matrix/federation/v1/send/')) return { pdus: {} };
+    if (path.startsWith('/_matrix/federation/v1/send/')) return this.onTransaction() ?? new Promise(() => undefined);
+    if (LIVE.test(path)) {
+      this.live.push(body as JsonObject);
+      return this.onLive(body as JsonObject) ?? new Promise(() => undefined);
+    }
     const [, roomId, linkId, wants] = LINK.exec(path) ?? [];
     if (roomId === undefined || linkId === undefined) return undefined;
     const answer = this.onLink(method, decodeURIComponent(roomId), linkId, wants !== undefined);

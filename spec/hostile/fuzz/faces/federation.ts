@@ -78,6 +78,23 @@ const EXAMPLES: Examples = {
       body: { limit: 10, min_depth: 1, earliest_events: ['{{create}}'], latest_events: ['{{event}}'] },
     },
     'PUT /link/:linkId': { body: HALF },
+    'PUT /live': {
+      body: {
+        epoch: 'a',
+        number: 1,
+        whole: true,
+        participants: [
+          {
+            user_id: '{{mallory}}',
+            device_id: 'DEVICE',
+            sources: [{ source: 'camera', id: 'a', paused: false }],
+            reconnecting: false,
+          },
+        ],
+        resend: true,
+        relink: true,
+      },
+    },
     'PUT /wants': { body: { wants: [{ user_id: '{{user}}', device_id: '{{device}}', source: 'camera' }] } },
     'PUT /v2/invite/:roomId/:eventId': {
       body: {
