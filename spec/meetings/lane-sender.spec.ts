@@ -45,7 +45,7 @@ describe('A live lane', () => {
   let locals: Map<string, LocalParticipant>;
   let servers: Set<string>;
   let lane: LiveLane;
-  let said: JsonObject[];
+  let said: Record<string, unknown>[];
   let answer: () => Promise<LiveAnswer>;
   let ended: number;
 
@@ -54,7 +54,7 @@ describe('A live lane', () => {
     locals.set(name, local);
     return local;
   };
-  const named = (message: JsonObject | undefined): unknown[] =>
+  const named = (message: Record<string, unknown> | undefined): unknown[] =>
     (message?.['participants'] as JsonObject[] | undefined)?.map((one) => one['user_id']) ?? [];
 
   beforeEach(() => {

@@ -27,7 +27,7 @@ export class ConferencePeer {
     this.half();
 
   /** Live messages that came to it. */
-  readonly live: JsonObject[] = [];
+  readonly live: Record<string, unknown>[] = [];
   /** Answers live messages: undefined leaves them without an answer for ever. An `errcode` makes it a 404. */
   onLive: (message: JsonObject) => JsonObject | undefined = () => ({});
   /** Answers transactions: undefined leaves them without an answer for ever. */
@@ -89,7 +89,7 @@ export class ConferencePeer {
   }
 
   /** Sends a live message; without a number it is the next one. */
-  async tell(destination: string, roomId: string, message: JsonObject): Promise<Answered> {
+  async tell(destination: string, roomId: string, message: JsonObject): Promise<unknown> {
     if (message['participants'] !== undefined) this.#number += 1;
     const body = { epoch: this.#epoch, number: this.#number, ...message };
     return this.#ask(destination, 'PUT', `${encodeURIComponent(roomId)}/live`, body);
