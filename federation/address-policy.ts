@@ -1,6 +1,6 @@
 import { BlockList, isIP } from 'node:net';
 
-// What no public server has. @see IANA special-purpose address registries for IPv4 and IPv6
+// Ranges in which there is no public server. @see IANA special-purpose address registries for IPv4 and IPv6
 const NOT_PUBLIC = [
   '0.0.0.0/8',
   '10.0.0.0/8',
@@ -31,8 +31,8 @@ const NOT_PUBLIC = [
 ];
 
 /**
- * Which addresses we connect to on behalf of others. Names of servers come from strangers; without this a stranger
- * could make us send requests into our own network.
+ * Which addresses we connect to for others. Server names come from anybody; without this check, anybody could make us
+ * send requests into our own network.
  */
 export class AddressPolicy {
   readonly #refused = listOf(NOT_PUBLIC);
@@ -46,7 +46,7 @@ export class AddressPolicy {
     this.#allowed = listOf(allowedRanges);
   }
 
-  /** Whether we may connect to this IP address. IPv4 addresses within IPv6 ones count as what they stand for. */
+  /** Whether we may connect to this IP address. IPv4-mapped IPv6 addresses are treated as IPv4 addresses. */
   allows(address: string): boolean {
     const version = isIP(address);
     // A scope such as %eth0 only makes sense for addresses that are local to a link.
@@ -63,7 +63,7 @@ function listOf(ranges: readonly string[]): BlockList {
     const [network = '', prefix = ''] = match?.slice(1) ?? [];
     const version = isIP(network);
     if (version === 0 || Number(prefix) > (version === 4 ? 32 : 128)) {
-      throw new TypeError(`${range} is not a range of addresses such as 10.0.0.0/8.`);
+      throw new TypeError(`${range} is not an address range in CIDR notation, such as 10.0.0.0/8.`);
     }
     list.addSubnet(network, Number(prefix), version === 4 ? 'ipv4' : 'ipv6');
   }

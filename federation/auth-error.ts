@@ -1,4 +1,4 @@
-/** Thrown when the auth rules do not allow an event. Such an event is rejected, or soft-failed, by what was checked. */
+/** Thrown when the auth rules do not allow an event. Which state was checked decides if it is rejected or soft-failed. */
 export class AuthError extends Error {
   override readonly name = 'AuthError';
   /** `M_BAD_JSON` when the content itself is wrong, whoever sends it. */

@@ -8,13 +8,13 @@ export interface StateEvents {
   rejected(id: string): boolean | Promise<boolean>;
 }
 
-/** Thrown when states can not be resolved within the limits. */
+/** Thrown when state resolution exceeds its limits. */
 export class StateResolutionError extends Error {
   override readonly name = 'StateResolutionError';
   readonly code = 'TOO_LARGE';
 }
 
-// More than any honest room needs. Without a limit a stranger could keep us busy with events that he makes up.
+// More than any real room needs. Without a limit, a server could keep us busy with made-up events.
 const MAX_EVENTS = 100_000;
 const PARALLEL = 64;
 const EVENTS_PER_TURN = 200;
@@ -35,7 +35,7 @@ export class AuthGraph {
   async event(id: string): Promise<Pdu | undefined> {
     if (this.#loaded.has(id)) return this.#loaded.get(id);
     if (this.#loaded.size >= this.#limit) {
-      throw new StateResolutionError(`The states rest on more than ${this.#limit} events.`);
+      throw new StateResolutionError(`Resolving the state needs more than ${this.#limit} auth events.`);
     }
     const event = await this.#source.event(id);
     this.#loaded.set(id, event);
@@ -46,7 +46,7 @@ export class AuthGraph {
     return this.#source.rejected(id);
   }
 
-  /** The auth events of an event that we have. */
+  /** The auth events of an event, as far as we have them. */
   async authEvents(event: Pdu): Promise<[id: string, event: Pdu][]> {
     const found: [string, Pdu][] = [];
     for (const id of event.auth_events) {
@@ -56,7 +56,7 @@ export class AuthGraph {
     return found;
   }
 
-  /** The auth chains of some events: their auth events, the auth events of those, and so on. Unknown ones are left out. */
+  /** The auth chains of several events: their auth events, the auth events of those, and so on. Unknown ones are left out. */
   async chainOf(ids: Iterable<string>): Promise<Set<string>> {
     const chain = new Set<string>();
     let frontier = [...new Set(ids)];
@@ -76,8 +76,8 @@ export class AuthGraph {
   }
 
   /**
-   * The auth difference of some states: what is in the auth chain of one but not in those of all. As other servers do
-   * it, an event of a state counts as part of the auth chain of that state.
+   * The auth difference of several states: events in the auth chain of at least one of them, but not of all. As in other
+   * homeservers, the events of a state count as part of its auth chain.
    *
    * @param states for each state the ids that not all states have
    * @param shared ids that all states have
@@ -96,7 +96,7 @@ export class AuthGraph {
   }
 
   /**
-   * Everything on a way along auth events from one of the events to another of them, both ends included.
+   * All events on a path along auth events from one of the given events to another, including both.
    *
    * @see MSC4297, "conflicted state subgraph"
    */
@@ -126,8 +126,8 @@ export class AuthGraph {
     return subgraph;
   }
 
-  /** Lets other work of the process go on now and then; to be called once per event of a long loop. */
-  async breathe(): Promise<void> {
+  /** Yields to the event loop now and then; call it once per event in a long loop. */
+  async yieldNow(): Promise<void> {
     if (++this.#steps % EVENTS_PER_TURN === 0) await setImmediate();
   }
 
@@ -136,7 +136,7 @@ export class AuthGraph {
     for (let at = 0; at < ids.length; at += PARALLEL) {
       const some = await Promise.all(ids.slice(at, at + PARALLEL).map((id) => this.event(id)));
       for (const event of some) {
-        await this.breathe();
+        await this.yieldNow();
         if (event !== undefined) events.push(event);
       }
     }

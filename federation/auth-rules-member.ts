@@ -31,20 +31,20 @@ export function checkMember(event: Pdu, version: RoomVersion, state: StateView, 
 
 function checkJoin(event: Pdu, target: string, version: RoomVersion, state: StateView, createId: () => string): void {
   if (isFirstJoin(event, target, version, state, createId)) return;
-  if (event.sender !== target) throw new AuthError('Nobody can join for somebody else.');
+  if (event.sender !== target) throw new AuthError('A user can only join for themselves.');
   const current = membershipOf(target, state);
   if (current === 'ban') throw new AuthError(`${target} is banned.`);
   const rule = joinRule(state);
   if (rule === 'public') return;
   if (rule === 'invite' || (rule === 'knock' && version.knocking)) {
     if (current === 'join' || current === 'invite') return;
-    throw new AuthError(`${target} is not invited.`);
+    throw new AuthError(`${target} is not invited to the room.`);
   }
   if (isRestricted(rule, version)) {
     if (current === 'join' || current === 'invite') return;
     return checkAuthoriser(event, version, state);
   }
-  throw new AuthError(`The join rule ${rule} lets nobody in.`);
+  throw new AuthError(`The join rule ${rule} does not allow joining.`);
 }
 
 // The creator's own join directly after the create event, before there are join rules.
@@ -62,7 +62,7 @@ function isFirstJoin(
 
 function checkAuthoriser(event: Pdu, version: RoomVersion, state: StateView): void {
   const authoriser = member(event.content, 'join_authorised_via_users_server');
-  if (typeof authoriser !== 'string') throw new AuthError('The join is not authorised by anybody in the room.');
+  if (typeof authoriser !== 'string') throw new AuthError('The join has no join_authorised_via_users_server.');
   if (membershipOf(authoriser, state) !== 'join') throw new AuthError(`${authoriser} is not in the room.`);
   if (powerLevelOf(authoriser, version, state) < powerLevels(state).invite) {
     throw new AuthError(`${authoriser} may not invite.`);
@@ -77,7 +77,8 @@ function checkInvite(event: Pdu, target: string, version: RoomVersion, state: St
     return checkThirdPartyInvite(event, target, isJsonObject(thirdParty) ? thirdParty : {}, state);
   }
   requireJoined(event.sender, state);
-  if (current === 'join' || current === 'ban') throw new AuthError(`The membership of ${target} is ${current}.`);
+  if (current === 'join' || current === 'ban')
+    throw new AuthError(`${target} cannot be invited: the membership is ${current}.`);
   if (powerLevelOf(event.sender, version, state) < powerLevels(state).invite) {
     throw new AuthError(`${event.sender} may not invite.`);
   }
@@ -85,14 +86,14 @@ function checkInvite(event: Pdu, target: string, version: RoomVersion, state: St
 
 function checkThirdPartyInvite(event: Pdu, target: string, invite: JsonObject, state: StateView): void {
   const signed = member(invite, 'signed');
-  if (!isJsonObject(signed)) throw new AuthError('The invitation by third-party id is not signed.');
+  if (!isJsonObject(signed)) throw new AuthError('The third-party invite is not signed.');
   const token = member(signed, 'token');
-  if (member(signed, 'mxid') !== target) throw new AuthError('The invitation is for somebody else.');
+  if (member(signed, 'mxid') !== target) throw new AuthError('The third-party invite is for another user.');
   const original = typeof token === 'string' ? state.get('m.room.third_party_invite', token) : undefined;
-  if (original === undefined) throw new AuthError('The invitation by third-party id is not in the room.');
-  if (original.sender !== event.sender) throw new AuthError('The invitation was made by somebody else.');
+  if (original === undefined) throw new AuthError('The room has no matching m.room.third_party_invite event.');
+  if (original.sender !== event.sender) throw new AuthError('The third-party invite was sent by another user.');
   if (!isSignedByOneOf(signed, publicKeysOf(original.content))) {
-    throw new AuthError('No signature of the invitation matches its public keys.');
+    throw new AuthError('No signature of the third-party invite matches its public keys.');
   }
 }
 
@@ -124,13 +125,13 @@ function checkLeave(event: Pdu, target: string, version: RoomVersion, state: Sta
   const current = membershipOf(target, state);
   if (event.sender === target) {
     if (current === 'join' || current === 'invite' || (current === 'knock' && version.knocking)) return;
-    throw new AuthError(`${target} has nothing to leave: the membership is ${current}.`);
+    throw new AuthError(`${target} cannot leave: the membership is ${current}.`);
   }
   requireJoined(event.sender, state);
   const levels = powerLevels(state);
   const own = powerLevelOf(event.sender, version, state);
-  if (current === 'ban' && own < levels.ban) throw new AuthError(`${event.sender} may not lift a ban.`);
-  if (own < levels.kick) throw new AuthError(`${event.sender} may not remove anybody.`);
+  if (current === 'ban' && own < levels.ban) throw new AuthError(`${event.sender} may not unban.`);
+  if (own < levels.kick) throw new AuthError(`${event.sender} may not kick.`);
   requireAbove(event.sender, target, version, state);
 }
 
@@ -145,12 +146,12 @@ function checkBan(event: Pdu, target: string, version: RoomVersion, state: State
 function checkKnock(event: Pdu, target: string, version: RoomVersion, state: StateView): void {
   const rule = joinRule(state);
   if (rule !== 'knock' && !(rule === 'knock_restricted' && version.knockRestricted)) {
-    throw new AuthError(`The join rule ${rule} does not let people knock.`);
+    throw new AuthError(`The join rule ${rule} does not allow knocking.`);
   }
-  if (event.sender !== target) throw new AuthError('Nobody can knock for somebody else.');
+  if (event.sender !== target) throw new AuthError('A user can only knock for themselves.');
   const current = membershipOf(target, state);
   if (current === 'ban' || current === 'invite' || current === 'join') {
-    throw new AuthError(`${target} can not knock: the membership is ${current}.`);
+    throw new AuthError(`${target} cannot knock: the membership is ${current}.`);
   }
 }
 

@@ -8,7 +8,8 @@ import type { RoomVersion } from './room-versions.ts';
 import type { StateView } from './state-view.ts';
 
 /**
- * The rules for `m.room.power_levels`: the form of the content, and nobody gives or takes more power than he has.
+ * The rules for `m.room.power_levels`: the format of the content, and that nobody grants or removes more power than they
+ * have.
  *
  * @param own the power level of the sender
  * @throws AuthError
@@ -34,7 +35,7 @@ export function checkPowerLevels(event: Pdu, version: RoomVersion, state: StateV
     if (userId !== event.sender && was !== undefined && was >= own) {
       throw new AuthError(`The power level of ${userId} is not below that of ${event.sender}.`);
     }
-    if (becomes !== undefined && becomes > own) throw new AuthError('Nobody can give more power than he has.');
+    if (becomes !== undefined && becomes > own) throw new AuthError('Nobody can grant a power level above their own.');
   }
 }
 
@@ -44,29 +45,29 @@ function checkForm(content: JsonObject, version: RoomVersion, state: StateView):
   for (const name of SCALAR_LEVELS) {
     const value = member(content, name);
     if (value !== undefined && !isLevel(value))
-      throw new AuthError(`The level ${name} is not an integer.`, 'M_BAD_JSON');
+      throw new AuthError(`The power level ${name} is not an integer.`, 'M_BAD_JSON');
   }
   for (const name of ['events', ...(version.notificationLevels ? ['notifications'] : []), 'users']) {
     const value = member(content, name);
     if (value === undefined) continue;
     if (!isJsonObject(value) || !Object.values(value).every(isLevel)) {
-      throw new AuthError(`The levels in ${name} are not integers.`, 'M_BAD_JSON');
+      throw new AuthError(`The power levels in ${name} are not integers.`, 'M_BAD_JSON');
     }
     if (name === 'users' && !Object.keys(value).every(isUserId)) {
-      throw new AuthError('A power level is given to something that is not a user id.', 'M_BAD_JSON');
+      throw new AuthError('A key of users is not a user id.', 'M_BAD_JSON');
     }
   }
   if (!version.privilegedCreators || state.create === undefined) return;
   const users = entries(content, 'users');
   if (creatorsOf(state.create, version).some((creator) => Object.hasOwn(users, creator))) {
-    throw new AuthError('A creator must not be among the users with power levels.', 'M_BAD_JSON');
+    throw new AuthError('A room creator must not be listed in users.', 'M_BAD_JSON');
   }
 }
 
 function checkChange(name: string, was: number | undefined, becomes: number | undefined, own: number): void {
   if (was === becomes) return;
   if ((was !== undefined && was > own) || (becomes !== undefined && becomes > own)) {
-    throw new AuthError(`The level ${name} is above the sender's own.`);
+    throw new AuthError(`The power level ${name} is above the sender's own.`);
   }
 }
 

@@ -17,7 +17,7 @@ export { membershipOf, splitStateKey, stateKey, stateViewOf } from './state-view
 export type { StateKey, StateView } from './state-view.ts';
 
 /**
- * Which state events an event has to cite as auth events, as far as they exist.
+ * Which state events an event has to reference in its auth events, where they exist.
  *
  * @see Matrix specification, server-server API, "Auth events selection"
  */
@@ -54,16 +54,16 @@ export interface AuthEvent {
 }
 
 /**
- * Checks the auth events that an event cites: all known, no two for the same state, none outside the selection, none
- * rejected, all of the same room, and the create event among them where the room version wants it.
+ * Checks the auth events of an event: all known, no two for the same type and state key, none outside the selection, none
+ * rejected, all of the same room, and the create event among them where the room version requires it.
  *
- * @param authEvents the cited events that we have
+ * @param authEvents its auth events, as far as we have them
  * @throws AuthError
  * @see Matrix specification, room versions, "Authorization rules", rule 2 (3 in version 12)
  */
 export function checkAuthEventsSelection(event: Pdu, version: RoomVersion, authEvents: readonly AuthEvent[]): void {
   if (isCreate(event)) {
-    if (event.auth_events.length > 0) throw new AuthError('The create event cites auth events.');
+    if (event.auth_events.length > 0) throw new AuthError('The create event has auth events.');
     return;
   }
   const byId = new Map(authEvents.map((entry) => [entry.eventId, entry]));
@@ -74,12 +74,13 @@ export function checkAuthEventsSelection(event: Pdu, version: RoomVersion, authE
     if (entry === undefined) throw new AuthError(`The auth event ${id} is missing.`);
     const { type, state_key: key } = entry.event;
     const name = key === undefined ? undefined : stateKey(type, key);
-    if (name === undefined || !wanted.has(name)) throw new AuthError(`The auth event ${id} (${type}) is out of place.`);
+    if (name === undefined || !wanted.has(name))
+      throw new AuthError(`The auth event ${id} (${type}) is not in the selection for this event.`);
     if (seen.has(name)) throw new AuthError(`There are two auth events for ${type}.`);
     seen.add(name);
     if (entry.rejected) throw new AuthError(`The auth event ${id} was rejected.`);
     if (roomIdOf(entry.event, version) !== event.room_id)
-      throw new AuthError(`The auth event ${id} is of another room.`);
+      throw new AuthError(`The auth event ${id} belongs to another room.`);
   }
   if (!version.hashRoomIds && !seen.has(stateKey('m.room.create', ''))) {
     throw new AuthError('The create event is not among the auth events.');
@@ -87,10 +88,10 @@ export function checkAuthEventsSelection(event: Pdu, version: RoomVersion, authE
 }
 
 /**
- * Applies the auth rules of the room version to an event, all but the selection of its auth events and but signatures.
+ * Applies the auth rules of the room version to an event, except for the selection of auth events and the signatures.
  *
  * @param id the id of the event
- * @param state the auth events, the state before the event, or the current state, as the step at hand demands;
+ * @param state the auth events, the state before the event, or the current state, depending on the check;
  *   `state.create` must only be set to a create event that was accepted
  * @throws AuthError with the reason
  * @see Matrix specification, room versions, "Authorization rules"
@@ -99,9 +100,9 @@ export function checkAuth(event: Pdu, id: string, version: RoomVersion, state: S
   if (event.type === 'm.room.create') return checkCreate(event, version);
   const create = state.create;
   if (create === undefined) throw new AuthError(`The room of ${id} has no create event.`);
-  if (roomIdOf(create, version) !== event.room_id) throw new AuthError(`The event ${id} is of another room.`);
+  if (roomIdOf(create, version) !== event.room_id) throw new AuthError(`The event ${id} belongs to another room.`);
   if (member(create.content, 'm.federate') === false && serverOf(event.sender) !== serverOf(create.sender)) {
-    throw new AuthError('The room is closed to other servers.');
+    throw new AuthError('The room does not federate (m.federate is false).');
   }
   if (event.type === 'm.room.aliases' && version.aliasesRule) return checkAliases(event);
   if (event.type === 'm.room.member') return checkMember(event, version, state, () => eventId(create, version));
@@ -115,50 +116,54 @@ export function checkAuth(event: Pdu, id: string, version: RoomVersion, state: S
   const needed = levelToSend(event.type, event.state_key !== undefined, state);
   if (level < needed) throw new AuthError(`${event.type} needs power level ${needed}, ${event.sender} has ${level}.`);
   if (event.state_key?.startsWith('@') === true && event.state_key !== event.sender) {
-    if (!version.ownedState) throw new AuthError('A state key that is a user id must be that of the sender.');
+    if (!version.ownedState) throw new AuthError("A state key that is a user id must be the sender's.");
     const owner = ownerOf(event.state_key);
     if (owner !== event.sender && level <= powerLevelOf(owner, version, state)) {
-      throw new AuthError(`Such state is for ${owner} to set, and for those with more power.`);
+      throw new AuthError(`Only ${owner} and users with more power may set this state.`);
     }
   }
   if (event.type === 'm.room.power_levels') checkPowerLevels(event, version, state, level);
   if (event.type === 'm.room.redaction' && version.eventIds === 'given') checkRedaction(event, state, level);
 }
 
-/** The user id that a state key is, or begins with before an underscore. @throws AuthError @see MSC3757 */
+/** The user id that a state key is, or starts with (followed by an underscore). @throws AuthError @see MSC3757 */
 function ownerOf(key: string): string {
   const colon = key.indexOf(':');
   const end = colon < 0 ? -1 : key.indexOf('_', colon);
   const owner = end < 0 ? key : key.slice(0, end);
   if (!isUserId(owner)) {
-    throw new AuthError('A state key that begins with @ must be a user id, or one and an underscore.', 'M_BAD_JSON');
+    throw new AuthError(
+      'A state key that starts with @ must be a user id, or a user id followed by an underscore.',
+      'M_BAD_JSON',
+    );
   }
   return owner;
 }
 
-/** Before version 3; later on it is looked at when the redacted event is there. */
+/** Room versions 1 and 2 only; later ones check a redaction when the redacted event is known. */
 function checkRedaction(event: Pdu, state: StateView, level: number): void {
   const { redacts } = event;
   const isOwn = isGivenEventId(redacts) && serverOf(redacts) === serverOf(event.sender);
   if (!isOwn && level < powerLevels(state).redact) throw new AuthError(`${event.sender} may not redact.`);
 }
 
-/** Servers had their aliases in the state; each wrote its own, whoever of its users asked for it. Before version 6. */
+/** Before room version 6: each server kept its aliases of the room in one state event, sent by any of its users. */
 function checkAliases(event: Pdu): void {
-  if (event.state_key !== serverOf(event.sender)) throw new AuthError('The aliases are of another server.');
+  if (event.state_key !== serverOf(event.sender))
+    throw new AuthError("The state key of m.room.aliases is not the sender's server.");
 }
 
 function checkCreate(event: Pdu, version: RoomVersion): void {
   if (event.state_key !== '') throw new AuthError('The state key of the create event is not empty.');
   if (event.prev_events.length > 0) throw new AuthError('The create event has previous events.');
   if (version.hashRoomIds) {
-    if (event.room_id !== undefined) throw new AuthError('The create event has a room id.');
+    if (event.room_id !== undefined) throw new AuthError('The create event has a room_id.');
   } else if (event.room_id === undefined || serverOf(event.room_id) !== serverOf(event.sender)) {
-    throw new AuthError('The room id is of another server than the creator.');
+    throw new AuthError("The room_id does not belong to the creator's server.");
   }
-  // Without saying so a room is of version 1.
+  // Without room_version, a room is of version 1.
   if ((member(event.content, 'room_version') ?? '1') !== version.id)
-    throw new AuthError('The room version is another one.');
+    throw new AuthError('The create event names another room version.');
   if (!version.implicitCreator && member(event.content, 'creator') === undefined) {
     throw new AuthError('The create event names no creator.');
   }

@@ -1,4 +1,4 @@
-/** Thrown when text is not base64. */
+/** Thrown when a text is not base64. */
 export class Base64Error extends Error {
   override readonly name = 'Base64Error';
   readonly code = 'M_INVALID_PARAM';

@@ -14,7 +14,7 @@ import { untilAborted } from './until-aborted.ts';
 import { signRequest } from './x-matrix.ts';
 
 export type FederationErrorCode =
-  /** We do not talk to that server. */
+  /** Our trust rules do not allow that server. */
   | 'NOT_ALLOWED'
   /** The name leads to no server, or to where we must not go. */
   | 'NOT_FOUND'
@@ -32,9 +32,9 @@ export class FederationError extends Error {
   override readonly name = 'FederationError';
   readonly code: FederationErrorCode;
   readonly destination: string;
-  /** HTTP status of the answer, where there was one. */
+  /** HTTP status of the response, if there was one. */
   readonly status: number | undefined;
-  /** Matrix error code of the answer, where there was one, for example `M_FORBIDDEN`. */
+  /** Matrix error code of the response, if there was one, such as `M_FORBIDDEN`. */
   readonly errcode: string | undefined;
 
   constructor(
@@ -58,44 +58,43 @@ export interface FederationClientOptions {
   readonly discovery?: Omit<DiscoveryOptions, 'roots'>;
   /** PEM of authorities that are trusted besides the roots of Node. */
   readonly ca?: string;
-  /** For a request from its beginning to the end of the answer, unless it says otherwise. */
+  /** Time limit from the start of a request to the end of its response, in ms; requests may override it. */
   readonly timeoutMs?: number;
-  /** Whether we talk to a server at all. */
+  /** Whether we federate with a server. */
   readonly isAllowed?: (server: string) => boolean;
-  /** Judges requests that are made for people. Rejects with what they are told when a server is not asked for them. */
-  readonly requireMayAsk?: (server: string, matter: Exclude<Matter, 'server'>) => Promise<void>;
+  /** Decides on requests that people cause. Rejects with the error for them when the server must not be asked. */
+  readonly requireMayAsk?: (server: string, onBehalfOf: Exclude<OnBehalfOf, 'server'>) => Promise<void>;
 }
 
 /**
- * Whose matter a request is, whoever's act led to it: `server` for what a server owes to its rooms, links and
- * deliveries; `room` for what people need of the others in their rooms, such as files; `person` for anything else that
- * somebody wants to know.
+ * On whose behalf a request is sent: `server` for what this server must do for its rooms, links and deliveries; `room`
+ * for what people need from others in their rooms, such as files; `person` for anything else that somebody looks up.
  */
-export type Matter = 'server' | 'room' | 'person';
+export type OnBehalfOf = 'server' | 'room' | 'person';
 
 export interface FederationRequest {
   /** Name of the server. */
   readonly destination: string;
   readonly method: string;
-  /** Path and query with percent-encoding, as it goes onto the wire. */
+  /** Path and query, percent-encoded as sent. */
   readonly path: string;
-  /** `person` unless said otherwise, so that a new question is judged before anybody has thought of it. */
-  readonly matter?: Matter;
+  /** Defaults to `person`, the most restricted one, so that a new kind of request is checked by default. */
+  readonly onBehalfOf?: OnBehalfOf;
   readonly body?: JsonObject;
   readonly timeoutMs?: number;
-  /** On connections of their own: it does not wait until other requests to the server have their answers. */
+  /** On connections of its own, so that it does not wait for the responses to other requests. */
   readonly live?: boolean;
-  /** False for the few requests that need no proof of who asks. */
+  /** False for the few requests that need no X-Matrix signature. */
   readonly signed?: boolean;
-  /** The answer may be this long. */
+  /** Longest response accepted, in bytes. */
   readonly maxBytes?: number;
-  /** The answer holds several events, each to be looked at by itself: see `parseWithAnyNumbers`. */
+  /** The response holds several events, each checked on its own: see `parseWithAnyNumbers`. */
   readonly holdsEvents?: boolean;
-  /** The answer holds nothing that is signed: see `parseWithAnyNumbers`. */
+  /** The response holds nothing that is signed: see `parseWithAnyNumbers`. */
   readonly anyNumbers?: boolean;
 }
 
-/** An answer whose body is still to be read. */
+/** A response whose body has not been read yet. */
 export interface FederationAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
@@ -103,16 +102,16 @@ export interface FederationAnswer {
 }
 
 const TIMEOUT_MS = 30_000;
-/** Most answers are short. Only those that hold events, and those that say so, may be longer. */
+/** Most responses are short. Only those that hold events, or that are declared to be longer, may exceed it. */
 const MAX_ANSWER_BYTES = 256 * 1024;
 const MAX_EVENTS_BYTES = 10 * 1024 * 1024;
-/** For requests that are answered with a list of rooms or devices, in bytes. */
+/** For responses that are lists of rooms or devices, in bytes. */
 export const LIST_BYTES = 4 * 1024 * 1024;
 const MAX_ERROR_BYTES = 64 * 1024;
 
 /**
  * Sends requests to other servers, over TLS with a verified certificate and to addresses that the policy allows.
- * Redirections are not followed.
+ * Redirects are not followed.
  */
 export class FederationClient {
   readonly #options: FederationClientOptions;
@@ -127,7 +126,7 @@ export class FederationClient {
   }
 
   /**
-   * Sends a request and answers the JSON object that comes back.
+   * Sends a request and returns the JSON object of the response.
    *
    * @throws FederationError; or what `requireMayAsk` rejects with
    * @throws CanonicalJsonError when the body has no canonical form
@@ -137,15 +136,15 @@ export class FederationClient {
   }
 
   /**
-   * Sends a request whose answer is no JSON. Redirections are answered like any success. Whoever asks reads the body to
-   * its end or destroys it, and bounds its length; the time limit of the request holds for it too.
+   * Sends a request whose response is not JSON. Redirects are returned like any success. The caller reads the body to its
+   * end or destroys it, and limits its length; the time limit of the request covers the body too.
    *
    * @throws FederationError also for an error status
    */
   async open(request: Omit<FederationRequest, 'body' | 'maxBytes'>): Promise<FederationAnswer> {
     return this.#send(request, '*/*', async (answer) => {
       const { statusCode: status, headers, body } = answer;
-      // Whoever destroys it early does not want to hear of it.
+      // A caller that destroys the body early needs no error.
       body.on('error', () => undefined);
       if (status >= 200 && status < 400) return { status, headers, body };
       throw await this.#refusal(request, answer);
@@ -163,17 +162,17 @@ export class FederationClient {
     accept: string,
     read: (answer: Dispatcher.ResponseData) => Promise<T>,
   ): Promise<T> {
-    const { destination, method, path, matter = 'person' } = request;
+    const { destination, method, path, onBehalfOf = 'person' } = request;
     const { timeoutMs = this.#options.timeoutMs ?? TIMEOUT_MS } = request;
     if (this.#closed) throw new FederationError('CLOSED', destination, 'The client is closed.');
     const { serverName, isAllowed } = this.#options;
     if (destination === serverName || isAllowed?.(destination) === false) {
-      throw new FederationError('NOT_ALLOWED', destination, `${destination} is not among the servers that we talk to.`);
+      throw new FederationError('NOT_ALLOWED', destination, `This server does not federate with ${destination}.`);
     }
     if (!isServerName(destination)) {
       throw new FederationError('NOT_FOUND', destination, 'The destination is not a server name.');
     }
-    if (matter !== 'server') await this.#options.requireMayAsk?.(destination, matter);
+    if (onBehalfOf !== 'server') await this.#options.requireMayAsk?.(destination, onBehalfOf);
     const signal = AbortSignal.timeout(timeoutMs);
     const headers = this.#headers(request);
     const body = request.body === undefined ? undefined : canonicalJsonWithAnyNumbers(request.body);
@@ -209,7 +208,9 @@ export class FederationClient {
     const text = await readBounded(answer.body, maxBytes);
     const value = await parseLong(text, holdsEvents ? DEPTH.stored : DEPTH.event, holdsEvents || anyNumbers);
     if (isJsonObject(value)) return value;
-    throw new FederationError('BAD_ANSWER', destination, `The answer of ${destination} is not an object.`, { status });
+    throw new FederationError('BAD_ANSWER', destination, `The response of ${destination} is not a JSON object.`, {
+      status,
+    });
   }
 
   async #refusal(
@@ -222,7 +223,7 @@ export class FederationClient {
     });
     const errcode = errcodeOf(text);
     const what = errcode === undefined ? String(status) : `${status} ${errcode}`;
-    return new FederationError('REFUSED', destination, `${destination} answered ${what}.`, { status, errcode });
+    return new FederationError('REFUSED', destination, `${destination} responded with ${what}.`, { status, errcode });
   }
 
   #failure(destination: string, error: unknown, signal: AbortSignal): unknown {
@@ -240,13 +241,13 @@ export class FederationClient {
     }
     this.#pools.forget(destination);
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
-    return new FederationError('UNREACHABLE', destination, `${destination} can not be reached (${code}).`, {
+    return new FederationError('UNREACHABLE', destination, `${destination} cannot be reached (${code}).`, {
       cause: error,
     });
   }
 }
 
-/** The Matrix error code in the body of an error, if there is one. */
+/** The Matrix error code in the body of an error response, if there is one. */
 function errcodeOf(text: string): string | undefined {
   try {
     const body: unknown = JSON.parse(text);

@@ -14,7 +14,7 @@ export interface Connection {
 
 interface Entry {
   readonly found: Promise<Found>;
-  /** Milliseconds since 1970; then the server is located anew. */
+  /** When the server is to be resolved again, Unix time in ms. */
   readonly expiresAt: number;
 }
 
@@ -28,14 +28,14 @@ const LIVE_CONNECTIONS_PER_SERVER = 4;
 const LOCATION_LIFETIME_MS = 5 * 60_000;
 const KEEP_ALIVE_MS = 30_000;
 
-/** Keeps connections open for further requests: few per server, and to a limited number of servers. */
+/** Keeps connections alive for further requests: a few per server, to a limited number of servers. */
 export class ConnectionPools {
   readonly #discovery: Discovery;
   readonly #roots: SecureContext;
-  /** The server that was asked for longest ago comes first. */
+  /** Least recently used server first. */
   readonly #entries = new Map<string, Entry>();
   readonly #stale = new Set<string>();
-  /** Pools that only finish what is under way. */
+  /** Pools that only finish their requests in flight. */
   readonly #retired = new Set<Pool>();
 
   constructor(discovery: Discovery, roots: SecureContext) {
@@ -61,12 +61,12 @@ export class ConnectionPools {
     }
   }
 
-  /** Locates the server anew before the next request, because it was not where it should be. */
+  /** Makes the next request resolve the server again, because it was not reached where it should be. */
   forget(destination: string): void {
     if (this.#entries.has(destination)) this.#stale.add(destination);
   }
 
-  /** Ends all connections; requests under way fail. */
+  /** Closes all connections; requests in flight fail. */
   async close(): Promise<void> {
     const pools = [...this.#entries.values()].map(async ({ found }) => {
       const { pool, live } = await found;
@@ -90,8 +90,8 @@ export class ConnectionPools {
     if (before !== undefined) this.#retire(before);
     const { host, servername, targets } = location;
     const connect = pinnedConnector({ targets, servername, roots: this.#roots });
-    // Where connections go is the connector's business, and the Host header comes with each request: not every server
-    // name makes a URL that says the same.
+    // The connector decides where connections go, and each request carries its Host header: not every server name can
+    // be written as a URL of the same meaning.
     const poolOf = (connections: number): Pool =>
       new Pool('https://server.invalid', {
         connect,
@@ -117,7 +117,7 @@ export class ConnectionPools {
     }
   }
 
-  /** Lets requests under way finish, then ends the connections. */
+  /** Lets requests in flight finish, then closes the connections. */
   #retire(connection: Connection): void {
     for (const pool of [connection.pool, connection.live]) {
       this.#retired.add(pool);

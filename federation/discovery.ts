@@ -10,7 +10,7 @@ import type { Target } from './pinned-connector.ts';
 import { trustedRoots } from './pinned-connector.ts';
 import { WellKnownCache } from './well-known.ts';
 
-/** Where a server is to be reached, and under which name. */
+/** Where a server is reached, and under which name. */
 export interface ServerLocation {
   /** For the `Host` header. */
   readonly host: string;
@@ -20,7 +20,7 @@ export interface ServerLocation {
   readonly targets: readonly Target[];
 }
 
-/** One answer to a question for an SRV record. */
+/** One SRV record. */
 export interface SrvRecord {
   readonly name: string;
   readonly port: number;
@@ -29,7 +29,7 @@ export interface SrvRecord {
 }
 
 export interface DiscoveryOptions {
-  /** Addresses of host names, asked before DNS, like a hosts file. DNS knows no SRV records of these names. */
+  /** Addresses of host names, used before DNS, like a hosts file. No SRV records are looked up for these names. */
   readonly hostOverrides?: ReadonlyMap<string, string>;
   /** CIDR ranges that may be reached although they are not public. */
   readonly allowedRanges?: readonly string[];
@@ -46,7 +46,7 @@ export interface DiscoveryOptions {
 
 export type DiscoveryErrorCode = 'BAD_NAME' | 'NOT_FOUND' | 'FORBIDDEN_ADDRESS';
 
-/** Thrown when a server can not be located, or is where we must not go. */
+/** Thrown when a server cannot be resolved, or only to addresses that the policy forbids. */
 export class DiscoveryError extends Error {
   override readonly name = 'DiscoveryError';
   readonly code: DiscoveryErrorCode;
@@ -62,12 +62,12 @@ const DEFAULT_PORT = 8448;
 const SRV_SERVICES = ['_matrix-fed._tcp', '_matrix._tcp'];
 const MAX_TARGETS = 8;
 const WELL_KNOWN_MAX_BYTES = 50 * 1024;
-/** With its redirections. It leaves half of the time in which keys must come for finding and asking the server itself. */
+/** Including redirects. Half of the time limit for fetching keys is left for DNS and the request to the server itself. */
 const WELL_KNOWN_TIMEOUT_MS = 5_000;
 const SRV_TIMEOUT_MS = 2_000;
 const SRV_TRIES = 2;
 
-/** Finds servers by their names. @see Matrix specification, server-server API, "Resolving server names" */
+/** Resolves server names. @see Matrix specification, server-server API, "Resolving server names" */
 export class Discovery {
   readonly #policy: AddressPolicy;
   readonly #overrides: ReadonlyMap<string, string>;
@@ -97,7 +97,7 @@ export class Discovery {
   }
 
   /**
-   * Locates a server: IP literal, explicit port, well-known delegation, SRV records, port 8448, in this order.
+   * Resolves a server name: IP literal, explicit port, well-known delegation, SRV records, port 8448, in this order.
    *
    * @throws DiscoveryError
    */
@@ -105,7 +105,7 @@ export class Discovery {
     const parts = parse(name);
     if (parts.isIp || parts.port !== undefined) return this.#locate(name, parts);
     const delegated = await this.#wellKnown.delegation(parts.host.toLowerCase());
-    // A delegated name is not asked for a delegation of its own.
+    // A delegated name cannot delegate again.
     return delegated === undefined ? this.#locate(name, parts) : this.#locate(delegated, parse(delegated));
   }
 
@@ -139,19 +139,20 @@ export class Discovery {
     if (this.#overrides.has(host.toLowerCase())) return [];
     for (const service of SRV_SERVICES) {
       const records = await this.#srvOf(`${service}.${host}`);
-      // DNS that does not answer the one question does not answer the other, and each takes its time.
+      // DNS that does not answer the one query will not answer the other either, and each takes its time.
       if (records === undefined) return [];
       if (records.length === 0) continue;
       const usable = records.filter(({ name, port }) => name !== '' && name !== '.' && port > 0);
-      if (usable.length === 0) throw new DiscoveryError('NOT_FOUND', `${host} says that it offers no such service.`);
+      if (usable.length === 0)
+        throw new DiscoveryError('NOT_FOUND', `${host} declares in DNS that it offers no Matrix federation.`);
       return inOrder(usable).slice(0, MAX_TARGETS);
     }
     return [];
   }
 
   /**
-   * Undefined when DNS fails. Networks of containers know addresses and fail for all else; to go on without the records
-   * is safe, because wherever we come to, the certificate has to be for the name.
+   * Undefined when DNS fails. The DNS of container networks answers for addresses only; continuing without SRV records is
+   * safe, because the certificate has to match the name wherever we connect.
    */
   async #srvOf(name: string): Promise<readonly SrvRecord[] | undefined> {
     try {
@@ -167,7 +168,7 @@ export class Discovery {
     const all = await this.#allAddresses(host);
     const allowed = all.filter((address) => this.#policy.allows(address));
     if (allowed.length === 0) {
-      throw new DiscoveryError('FORBIDDEN_ADDRESS', `${host} is at no public address, or at one that is not allowed.`);
+      throw new DiscoveryError('FORBIDDEN_ADDRESS', `${host} has no address that this server may connect to.`);
     }
     return allowed.slice(0, MAX_TARGETS);
   }

@@ -14,7 +14,7 @@ export function contentHash(event: JsonObject, version: RoomVersion): string {
 
 /**
  * The event id: `$` and the base64 of the SHA-256 over the redacted event, URL-safe from room version 4 on; before room
- * version 3 what the server of the event gave it.
+ * version 3 the id that the sender's server chose.
  *
  * @see Matrix specification, server-server API, "Calculating the reference hash for an event"
  */
@@ -28,8 +28,8 @@ export function eventId(pdu: JsonObject, version: RoomVersion): string {
   return `$${encode(referenceHash(pdu, version))}`;
 }
 
-/** How events of the oldest room versions name the content of an event that they cite, beside its id. */
-export function citedHashes(pdu: JsonObject, version: RoomVersion): { sha256: string } {
+/** The hashes by which events of room versions 1 and 2 reference another event, beside its id. */
+export function referenceHashes(pdu: JsonObject, version: RoomVersion): { sha256: string } {
   return { sha256: encodeBase64(referenceHash(pdu, version)) };
 }
 

@@ -7,14 +7,14 @@ import type { KeyLookup } from './keyring.ts';
 import type { Pdu } from './pdu.ts';
 import { redactFields } from './redaction.ts';
 import type { RoomVersion } from './room-versions.ts';
-import { verifySignatureAside } from './signing.ts';
+import { verifySignatureInPool } from './signing.ts';
 import { wireForm } from './wire-form.ts';
 
-/** Thrown when a signature that an event needs is missing, bad, or of no key that we can find. */
+/** Thrown when a required signature of an event is missing, wrong, or made with a key that we cannot find. */
 export class BadSignatureError extends Error {
   override readonly name = 'BadSignatureError';
   readonly code = 'M_FORBIDDEN';
-  /** The server whose signature is wanting. */
+  /** The server whose signature is missing or wrong. */
   readonly server: string;
 
   constructor(message: string, server: string) {
@@ -23,34 +23,34 @@ export class BadSignatureError extends Error {
   }
 }
 
-/** Thrown when the keys of a server could not be had: the signature may be good, and may be checked another time. */
+/** Thrown when the keys of a server could not be fetched: the signature may be valid, and may be checked later. */
 export class NoKeyError extends BadSignatureError {}
 
 // An event is rarely signed with more than one key of a server; the limit bounds key look-ups per event.
 const MAX_KEYS_PER_SERVER = 5;
 
 /**
- * Checks the signatures that an event needs and its content hash.
+ * Checks the required signatures of an event and its content hash.
  *
- * Every signature of a needed server by a key that is known and (from room version 5 on) valid at `origin_server_ts`
- * must be good; signatures by unknown or expired keys are skipped; at least one must be left.
+ * Every signature of a required server by a key that is known and (from room version 5 on) valid at `origin_server_ts`
+ * must verify; signatures by unknown or expired keys are skipped; at least one must remain.
  *
  * @returns the event, or its redacted copy when the content hash does not match
- * @throws BadSignatureError the event is to be dropped
+ * @throws BadSignatureError when the event must be dropped
  * @see Matrix specification, server-server API, "Checks performed on receipt of a PDU", steps 2 and 3
  */
 export async function checkEventSignaturesAndHash(pdu: Pdu, version: RoomVersion, keyring: KeyLookup): Promise<Pdu> {
   const redacted = redactFields(pdu, version);
   const signed = wireForm(redacted, version);
-  // Before, a key counted at any time.
+  // Earlier room versions accept a key whatever its validity.
   const validAt = version.keyValidity ? pdu.origin_server_ts : 0;
   for (const server of serversThatMustSign(pdu, version)) await checkServer(pdu, signed, server, validAt, keyring);
   return hashMatches(pdu, version) ? pdu : (redacted as Pdu);
 }
 
 /**
- * The servers whose signatures an event needs: that of the sender, except for an invitation by third-party id (the
- * auth rules check that one); and that of the user who authorised a restricted join.
+ * The servers that must have signed an event: the sender's, except for a third-party invite (the auth rules check that
+ * one); and that of `join_authorised_via_users_server` in a restricted join.
  */
 export function serversThatMustSign(pdu: Pdu, version: RoomVersion): Set<string> {
   const servers = new Set<string>();
@@ -58,7 +58,7 @@ export function serversThatMustSign(pdu: Pdu, version: RoomVersion): Set<string>
   const membership = member(pdu.content, 'membership');
   const thirdParty = isMember && membership === 'invite' && Object.hasOwn(pdu.content, 'third_party_invite');
   if (!thirdParty) servers.add(serverOf(pdu.sender));
-  // It is the server that gave the event its id.
+  // In room versions 1 and 2, also the server in the event id.
   if (version.eventIds === 'given') servers.add(serverOf(eventId(pdu, version)));
   const authoriser = member(pdu.content, 'join_authorised_via_users_server');
   if (isMember && version.restrictedJoins && membership === 'join' && authoriser !== undefined) {
@@ -73,24 +73,25 @@ function serverOfAuthoriser(authoriser: unknown, pdu: Pdu): string {
   } catch (error) {
     if (!(error instanceof IdentifierError)) throw error;
   }
-  throw new BadSignatureError('The user who authorised the join is not a user id.', serverOf(pdu.sender));
+  throw new BadSignatureError('join_authorised_via_users_server is not a user id.', serverOf(pdu.sender));
 }
 
 async function checkServer(pdu: Pdu, signed: JsonObject, server: string, validAt: number, keyring: KeyLookup) {
   const signatures = member(pdu.signatures, server);
   const keyIds = isJsonObject(signatures) ? Object.keys(signatures).filter((id) => id.startsWith('ed25519:')) : [];
-  if (keyIds.length === 0) throw new BadSignatureError(`No signature of ${server}.`, server);
-  if (keyIds.length > MAX_KEYS_PER_SERVER) throw new BadSignatureError(`Too many signatures of ${server}.`, server);
+  if (keyIds.length === 0) throw new BadSignatureError(`The event has no signature of ${server}.`, server);
+  if (keyIds.length > MAX_KEYS_PER_SERVER)
+    throw new BadSignatureError(`The event has too many signatures of ${server}.`, server);
   let verified = false;
   for (const keyId of keyIds) {
     const publicKey = await keyring.key(server, keyId, validAt);
     if (publicKey === undefined) continue;
-    if (!(await verifySignatureAside(signed, server, keyId, publicKey))) {
+    if (!(await verifySignatureInPool(signed, server, keyId, publicKey))) {
       throw new BadSignatureError(`The signature of ${server} with ${keyId} is wrong.`, server);
     }
     verified = true;
   }
-  if (!verified) throw new NoKeyError(`No key of ${server} was found that signed the event.`, server);
+  if (!verified) throw new NoKeyError(`No key of ${server} that signed the event could be found.`, server);
 }
 
 function hashMatches(pdu: Pdu, version: RoomVersion): boolean {

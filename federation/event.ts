@@ -9,10 +9,10 @@ import { redactFields } from './redaction.ts';
 import type { RoomVersion } from './room-versions.ts';
 import { signJson } from './signing.ts';
 import type { SigningKey } from './signing.ts';
-import { keptForm, MAX_CITED, wireForm } from './wire-form.ts';
+import { storedForm, MAX_REFERENCES, wireForm } from './wire-form.ts';
 
 export { isEventId, isHashRoomId, isRoomAlias, isRoomId, isServerName, isUserId, serverOf } from './identifiers.ts';
-export { citedHashes, contentHash, eventId } from './event-hash.ts';
+export { referenceHashes as citedHashes, contentHash, eventId } from './event-hash.ts';
 export type { Pdu, UnsignedPdu } from './pdu.ts';
 export { wireForm } from './wire-form.ts';
 export { BadSignatureError, checkEventSignaturesAndHash, NoKeyError } from './event-signatures.ts';
@@ -37,24 +37,24 @@ const MAX_FIELD = 255;
 const MAX_SIGNERS = 1_000;
 const MAX_SIGNATURES = 100;
 
-/** What an event cites. The first that is none ends the reading: a schema of elements tells of each of a million. */
-const citedEvents = z.custom<string[]>(
-  (value) => Array.isArray(value) && value.length <= MAX_CITED && value.every(isEventReference),
+/** References to other events. Checking stops at the first bad one: a schema of elements would report each of a million. */
+const references = z.custom<string[]>(
+  (value) => Array.isArray(value) && value.length <= MAX_REFERENCES && value.every(isEventReference),
   'must be a list of event ids',
 );
 const signaturesSchema = z.custom<Record<string, Record<string, string>>>(
   (value) => hasEntries(value, MAX_SIGNERS, (keys) => hasEntries(keys, MAX_SIGNATURES, isSignature)),
   'must be signatures by server and key',
 );
-/** What else an event has is not looked at, and costs nothing. */
+/** Other members are not checked, and cost nothing. */
 const pduSchema = z.object({
   type: z.string(),
   sender: z.string(),
   room_id: z.string().optional(),
   state_key: z.string().optional(),
   content: z.custom<JsonObject>(isJsonObject, 'must be an object'),
-  auth_events: citedEvents,
-  prev_events: citedEvents,
+  auth_events: references,
+  prev_events: references,
   depth: z.int().nonnegative(),
   origin_server_ts: z.int(),
   hashes: z.object({ sha256: z.string().max(100) }),
@@ -70,18 +70,18 @@ function isSignature(value: unknown): boolean {
   return typeof value === 'string' && value.length <= MAX_FIELD;
 }
 
-/** Whether it is an object of so many entries at most, all of them good. */
+/** Whether a value is an object of at most `most` entries, all of them good. */
 function hasEntries(value: unknown, most: number, isGood: (entry: unknown) => boolean): boolean {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   const entries = Object.values(value);
   return entries.length <= most && entries.every(isGood);
 }
 
-/** How strictly `parsePdu` looks. */
+/** How strictly `parsePdu` checks. */
 export interface ParsePduOptions {
-  /** Events of `/backfill` answers may cite more events than the limits allow today. */
+  /** Events in `/backfill` responses may reference more events than today's limits allow. */
   readonly anyNumberOfReferences?: boolean;
-  /** Invitations, and what ends them, are kept without the room; they need no place in it. */
+  /** Invites and what ends them are kept without the rest of the room; they need no `prev_events`. */
   readonly outsideRoom?: boolean;
 }
 
@@ -94,18 +94,20 @@ export interface ParsePduOptions {
  * @see Matrix specification, server-server API, "Checks performed on receipt of a PDU", step 1
  */
 export function parsePdu(value: JsonValue, version: RoomVersion, options: ParsePduOptions = {}): Pdu {
-  const kept = isJsonObject(value) ? keptForm(value, version) : value;
-  if (kept === undefined) throw new BadEventError('The cited events are not pairs of an id and hashes.');
+  const kept = isJsonObject(value) ? storedForm(value, version) : value;
+  if (kept === undefined)
+    throw new BadEventError('prev_events and auth_events are not lists of an event id and hashes.');
   const result = pduSchema.safeParse(kept);
   if (!result.success) throw new BadEventError(describe(result.error));
   const pdu = kept as Pdu;
   checkLimits(pdu, version, options);
   if (!isUserId(pdu.sender)) throw new BadEventError('The sender is not a user id.');
-  // Without a place in the room there is no state to judge it by.
+  // Without prev_events there is no state before the event to check it against.
   if (options.outsideRoom !== true && pdu.prev_events.length === 0 && !isCreate(pdu)) {
-    throw new BadEventError('The event cites nothing before it.');
+    throw new BadEventError('The event has no prev_events.');
   }
-  if (version.eventIds === 'given' && !isGivenEventId(pdu.event_id)) throw new BadEventError('The event has no id.');
+  if (version.eventIds === 'given' && !isGivenEventId(pdu.event_id))
+    throw new BadEventError('The event has no event_id.');
   if (version.hashRoomIds && isCreate(pdu)) {
     if (pdu.room_id !== undefined) throw new BadEventError('A create event of this room version has no room_id.');
   } else if (pdu.room_id === undefined || !(version.hashRoomIds ? isHashRoomId : isRoomId)(pdu.room_id)) {
@@ -136,14 +138,14 @@ export function redact(pdu: Pdu, version: RoomVersion): Pdu {
 }
 
 /**
- * The id of the event that an `m.room.redaction` event redacts, wherever its room version keeps it.
+ * The id of the event that an `m.room.redaction` event redacts, from where its room version has it.
  */
 export function redactsOf(pdu: Pdu, version: RoomVersion): string | undefined {
   const target = version.redactsInContent ? pdu.content['redacts'] : pdu.redacts;
   return isEventReference(target) ? target : undefined;
 }
 
-/** Adds the content hash and the first signature to a new event, and its id where it is not made of the hash. */
+/** Adds the content hash and the first signature to a new event, and its id where that is not derived from the hash. */
 export function hashAndSign(pdu: UnsignedPdu, version: RoomVersion, serverName: string, key: SigningKey): Pdu {
   const { hashes: _hashes, signatures: _signatures, ...unnamed } = pdu;
   const isNameless = version.eventIds === 'given' && unnamed['event_id'] === undefined;
@@ -172,8 +174,8 @@ function checkLimits(pdu: Pdu, version: RoomVersion, options: ParsePduOptions): 
     if (value !== undefined && fieldLength(value, version) > MAX_FIELD) {
       throw new BadEventError(`The ${name} is too long.`, 'M_TOO_LARGE');
     }
-    // No database and no other make of server keeps these.
-    if (value?.includes('\0') === true) throw new BadEventError(`The ${name} holds a null character.`);
+    // Neither PostgreSQL nor other homeservers can store these.
+    if (value?.includes('\0') === true) throw new BadEventError(`The ${name} contains a null character.`);
   }
   if (!isWithinDepth(pdu, DEPTH.event)) throw new BadEventError('The event is nested too deeply.');
   if (Buffer.byteLength(canonical(wireForm(pdu, version))) > MAX_EVENT_BYTES)

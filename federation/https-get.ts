@@ -4,7 +4,7 @@ import { pinnedConnector } from './pinned-connector.ts';
 import { readBounded } from './read-bounded.ts';
 import { untilAborted } from './until-aborted.ts';
 
-/** What a web server answered in the end. */
+/** The response of a web server, after redirects. */
 export interface HttpsAnswer {
   readonly status: number;
   /** Values of headers that matter for caching, undefined where absent. */
@@ -15,9 +15,9 @@ export interface HttpsAnswer {
 
 export interface HttpsGetOptions {
   readonly roots: SecureContext;
-  /** Addresses of a host, checked already. Rejects when none may be reached. */
+  /** The addresses of a host that we may connect to. Rejects when there are none. */
   readonly addresses: (host: string) => Promise<readonly string[]>;
-  /** For all hops together, to the end of the last answer. */
+  /** For all redirects together, to the end of the last response. */
   readonly timeoutMs: number;
   readonly maxBytes: number;
 }
@@ -26,10 +26,10 @@ const MAX_REDIRECTS = 5;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 /**
- * Fetches a document of a web server that a stranger may have named. Every hop of a redirection must be https, and its
- * addresses are checked like those of the first.
+ * Fetches a document from a web server that anybody may have named. Every redirect must lead to https, and its addresses
+ * are checked like those of the first request.
  *
- * @throws Error when there is no answer, when it is too long, or when the redirections are too many or lead astray
+ * @throws Error when there is no response, when it is too long, or when there are too many or forbidden redirects
  */
 export async function httpsGet(address: string, options: HttpsGetOptions): Promise<HttpsAnswer> {
   const signal = AbortSignal.timeout(options.timeoutMs);
@@ -37,13 +37,13 @@ export async function httpsGet(address: string, options: HttpsGetOptions): Promi
   for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
     const { location, ...answer } = await getOnce(url, options, signal);
     if (location === undefined) return answer;
-    if (!URL.canParse(location, url.href)) throw new Error('A redirection is malformed.');
+    if (!URL.canParse(location, url.href)) throw new Error('The location of a redirect is malformed.');
     url = new URL(location, url.href);
     if (url.protocol !== 'https:' || url.username !== '' || url.password !== '') {
-      throw new Error('A redirection leads to what is not a plain https address.');
+      throw new Error('A redirect does not lead to an https URL without credentials.');
     }
   }
-  throw new Error('There are too many redirections.');
+  throw new Error('There are too many redirects.');
 }
 
 async function getOnce(

@@ -10,12 +10,12 @@ export class IdentifierError extends Error {
 export const MAX_IDENTIFIER_BYTES = 255;
 
 const DNS_NAME = /^[A-Za-z0-9.-]{1,230}$/;
-/** Ends in a label that is no number, and has no encoded one: most hosts, of which the URL standard changes nothing. */
+/** Most host names: the last label is not a number and none is Punycode, so that the URL standard leaves them as they are. */
 const PLAIN_HOST = /^(?!.*xn--)(?:.*\.)?[a-z][a-z0-9-]*$/i;
 const LOCALPART = /^[^:\0]*$/;
 const OPAQUE = /^[A-Za-z0-9_-]{43}$/;
 
-/** A server name taken apart. IPv6 addresses come without brackets. */
+/** The parts of a server name. IPv6 addresses come without brackets. */
 export interface ServerNameParts {
   readonly host: string;
   readonly port: number | undefined;
@@ -23,7 +23,7 @@ export interface ServerNameParts {
 }
 
 /**
- * Takes a server name (`example.org`, `example.org:8448`, `1.2.3.4`, `[::1]:8448`) apart.
+ * Parses a server name (`example.org`, `example.org:8448`, `1.2.3.4`, `[::1]:8448`).
  *
  * @throws IdentifierError when it does not follow the grammar
  * @see Matrix specification, appendices, "Server Name"
@@ -44,8 +44,8 @@ export function parseServerName(name: string): ServerNameParts {
 }
 
 /**
- * Whether the URL standard reads a host as it is written. One host must not have several names, of which a list names
- * only one: `example.org.` is `example.org`, `127.1` and `0x7f000001` are `127.0.0.1`.
+ * Whether the URL standard leaves a host as it is written. A host must not have several names, of which an access list
+ * has only one: `example.org.` is `example.org`, `127.1` and `0x7f000001` are `127.0.0.1`.
  *
  * @see https://url.spec.whatwg.org/#host-parsing
  */
@@ -67,8 +67,8 @@ export function isServerName(name: string): boolean {
 }
 
 /**
- * Whether the text is a user id that other servers may have: `@localpart:server`, where the localpart may contain
- * anything but `:` and NUL, because ids from before the grammar are still in rooms.
+ * Whether the text is a user id that other servers may use: `@localpart:server`, where the localpart may contain
+ * anything but `:` and NUL, because rooms still have historical user ids.
  */
 export function isUserId(text: string): boolean {
   const colon = text.indexOf(':');
@@ -82,7 +82,7 @@ export function isUserId(text: string): boolean {
   );
 }
 
-/** Whether the text is a user id of the form that new accounts must have. */
+/** Whether the text is a user id with a localpart that new accounts may have. */
 export function isNewUserId(text: string): boolean {
   return isUserId(text) && /^@[a-z0-9._=/+-]+:/.test(text);
 }
@@ -97,7 +97,7 @@ export function isEventId(text: string): boolean {
   return text.startsWith('$') && OPAQUE.test(text.slice(1));
 }
 
-/** Whether it is an event id of room versions 1 and 2: `$name:server`. */
+/** Whether the text is an event id of room versions 1 and 2: `$name:server`. */
 export function isGivenEventId(text: unknown): text is string {
   return typeof text === 'string' && text.startsWith('$') && isUserId(`@${text.slice(1)}`);
 }

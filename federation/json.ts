@@ -6,19 +6,19 @@ export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObj
 export type JsonObject = { [k: string]: JsonValue };
 
 /**
- * How deep a text may be nested. There is no rule in the specification; other makes of servers accept some hundred
- * levels. What passes a smaller bound and is wrapped for its way must pass the next larger one.
+ * How deep JSON may be nested. The specification has no rule; other homeservers accept a few hundred levels. What passes
+ * a smaller limit and is then wrapped to be sent or stored must pass the next larger one.
  */
 export const DEPTH = {
   /** What people write: content of events and messages, tags, account data, profiles. */
   written: 50,
   /** An event or a message of another server, and a request or an answer that is one. */
   event: 500,
-  /** Whatever holds events of others, or was stored: what was taken once can always be read. */
+  /** Responses that hold events, and what was stored: what was accepted once can always be read. */
   stored: 1000,
 } as const;
 
-/** Whether no more than so many objects and arrays of a value are inside one another. */
+/** Whether a value nests objects and arrays at most `maxDepth` deep. */
 export function isWithinDepth(value: JsonValue, maxDepth: number): boolean {
   // Level by level, because a stack of calls could overflow.
   let level = [value].filter(isContainer);
@@ -59,20 +59,20 @@ export function isJsonObject(value: unknown): value is JsonObject {
 }
 
 /**
- * Reads an own member of a foreign object. A plain `object[key]` would find `constructor` and the like on the
- * prototype when the key is chosen by somebody else.
+ * Reads an own member of an object from outside. A plain `object[key]` would find `constructor` and the like on the
+ * prototype when somebody else chooses the key.
  */
 export function member(object: JsonObject | undefined, key: string): JsonValue | undefined {
   return object !== undefined && Object.hasOwn(object, key) ? object[key] : undefined;
 }
 
 /**
- * Parses JSON text that has to obey the rules of canonical JSON, looking at the source and not only at the values:
+ * Parses JSON text that has to follow the rules of canonical JSON, checking the source and not only the values:
  * `1.0`, `1e3`, `-0` and integers beyond ±(2^53-1) are refused although JavaScript could read them, because other
  * servers drop events that contain them. Duplicate keys, lone surrogates and deeper nesting are refused too.
  * Objects have no prototype, so that the key `__proto__` is a member like any other.
  *
- * It does not use `JSON.parse`, which loses the source, and which in Node 24.21 reads `{"a":1,"\n":2}` with the member
+ * It does not use `JSON.parse`, which hides the source, and which in Node 24.21 reads `{"a":1,"\n":2}` with the member
  * name of an earlier `{"a":1,"\\":2}`.
  *
  * @throws JsonParseError `M_NOT_JSON` when the text is not JSON, `M_BAD_JSON` when it is JSON that we refuse.
@@ -83,8 +83,8 @@ export function parseStrict(text: string, maxDepth: number = DEPTH.stored): Json
 }
 
 /**
- * Like `parseStrict`, but keeps numbers that canonical JSON has no form for. Only for what nobody signs, such as account
- * data, and for texts that hold several events, of which a bad one must not spoil the others: an event that is taken
+ * Like `parseStrict`, but accepts numbers that canonical JSON cannot represent. Only for what nobody signs, such as
+ * account data, and for texts that hold several events, where a bad one must not make the others fail: an event taken
  * from it has to go through `canonicalJson` before use.
  *
  * @throws JsonParseError
@@ -94,8 +94,8 @@ export function parseWithAnyNumbers(text: string, maxDepth: number = DEPTH.store
 }
 
 /**
- * Reads what comes from outside as `parseStrict` does, or as `parseWithAnyNumbers`, but gives way to everything else
- * every few milliseconds: a long text takes its time and stalls nobody.
+ * Parses like `parseStrict`, or like `parseWithAnyNumbers`, but yields to the event loop every few milliseconds, so that
+ * a long text stalls nothing else.
  *
  * @throws JsonParseError
  */
@@ -105,7 +105,7 @@ export async function parseLong(text: string, maxDepth: number, anyNumbers = fal
   return parser.value;
 }
 
-/** As long as one text may hold up everything else, in ms. */
+/** How long parsing may block the event loop, in ms. */
 const SLICE_MS = 10;
 
 /**
@@ -120,8 +120,9 @@ export function canonicalJson(value: JsonValue): string {
 }
 
 /**
- * What `parseWithAnyNumbers` read, as its sender must have written it to sign it: numbers in their shortest form. As
- * there is no rule for those, they are written as Python does, whose servers write them anew before they compare.
+ * Writes what `parseWithAnyNumbers` read as its sender must have written it to sign it: numbers in their shortest form.
+ * As the specification has no rule for them, they are written as Python does, because Synapse writes them anew before it
+ * verifies.
  *
  * @throws CanonicalJsonError as `canonicalJson` does, but for no number
  */
@@ -130,7 +131,7 @@ export function canonicalJsonWithAnyNumbers(value: JsonValue): string {
 }
 
 /**
- * As `canonicalJsonWithAnyNumbers`, but gives way to everything else every few milliseconds.
+ * Like `canonicalJsonWithAnyNumbers`, but yields to the event loop every few milliseconds.
  *
  * @throws CanonicalJsonError
  */
@@ -146,7 +147,7 @@ export async function canonicalJsonOfLong(value: JsonValue): Promise<string> {
 }
 
 /**
- * The canonical JSON of a text, but for its numbers, which stay as they are: senders also sign `1.0`.
+ * The canonical JSON of a text, except that numbers stay as they are written: some senders sign `1.0`.
  *
  * @returns undefined for a text whose numbers all have a canonical form, and for one with more than `MAX_WRITTEN_NUMBERS`
  * @throws JsonParseError
@@ -167,10 +168,10 @@ export function canonicalJsonAsWritten(text: string): string | undefined {
   );
 }
 
-/** More numbers than this in one text are not looked at as they were written. */
+/** Texts with more numbers than this are not handled as they were written. */
 const MAX_WRITTEN_NUMBERS = 10_000;
 
-// Values that we wrap around a parsed one may be a little deeper than what the parser accepts.
+// What we wrap around a parsed value may make it a little deeper than the parser accepts.
 const MAX_WRITTEN_DEPTH = DEPTH.stored + 20;
 
 /** Compares two strings by Unicode code points; JavaScript's own order is by UTF-16 code units. */
@@ -272,27 +273,27 @@ type Open =
   | { readonly kind: 'object'; readonly object: JsonObject; key: string; members: number }
   | { readonly kind: 'array'; readonly items: JsonValue[] };
 
-/** Members of one object: sorting them is one step. A question about the devices of so many people is one. */
+/** Most members of one object: they are sorted in one go. A query for the devices of so many users is one object. */
 const MAX_MEMBERS = 100_000;
 
-/** Gives what stands for a number, of which it gets the text. */
+/** Returns what to put in place of a number, given its text. */
 type WrittenNumber = (token: string, isCanonical: boolean) => string;
 
-/** The clock is looked at after so many values. */
+/** The clock is read once for this many values. */
 const VALUES_PER_LOOK = 512;
 const DIGIT_0 = 0x30;
-/** Integers of up to this many digits need no further look. */
+/** Integers of up to this many digits are always safe. */
 const SAFE_DIGITS = 15;
 
 /**
- * The prototype of all objects that are read. They inherit nothing under any name, so that each name can be a member. To
- * be compared with a number where one was expected they must have some primitive value: without, that throws.
+ * The prototype of all parsed objects. They inherit nothing under any string key, so that each key can be a member. They
+ * have a primitive value, because comparing them with a number, where one was expected, would throw otherwise.
  */
 const PLAIN: object = Object.freeze(
   Object.create(null, { [Symbol.toPrimitive]: { value: () => '[object]' } }) as object,
 );
 
-/** Reads with a stack of its own, so that it can stop anywhere and no depth of nesting overflows that of the engine. */
+/** Parses with its own stack, so that it can pause anywhere and nesting cannot overflow the call stack. */
 class Parser {
   readonly #text: string;
   readonly #maxDepth: number;
@@ -314,13 +315,13 @@ class Parser {
     return this.value;
   }
 
-  /** What was read, when all was read. */
+  /** The parsed value, once `advance` has reached the end. */
   get value(): JsonValue {
-    if (this.#value === undefined) throw new TypeError('The text was not read to its end.');
+    if (this.#value === undefined) throw new TypeError('The text was not parsed to its end.');
     return this.#value;
   }
 
-  /** Reads on until a time of `performance.now()`. @returns whether all is read */
+  /** Continues until a time of `performance.now()`. @returns whether the end was reached */
   advance(until: number): boolean {
     for (let count = 1; ; count++) {
       if (count % VALUES_PER_LOOK === 0 && performance.now() > until) return false;
@@ -330,7 +331,7 @@ class Parser {
       for (;;) {
         const inside = this.#open.at(-1);
         if (inside === undefined) {
-          this.#space();
+          this.#skipWhitespace();
           if (this.#at < this.#text.length) this.#notJson('Unexpected text after the value');
           this.#value = value;
           return true;
@@ -352,9 +353,9 @@ class Parser {
     }
   }
 
-  /** The next value, or undefined when a container was opened that is not empty. */
+  /** The next value, or undefined when a non-empty container was opened. */
   #next(): JsonValue | undefined {
-    this.#space();
+    this.#skipWhitespace();
     switch (this.#text[this.#at]) {
       case '{': {
         this.#enter();
@@ -375,11 +376,11 @@ class Parser {
       case '"':
         return this.#string();
       case 't':
-        return this.#word('true', true);
+        return this.#literal('true', true);
       case 'f':
-        return this.#word('false', false);
+        return this.#literal('false', false);
       case 'n':
-        return this.#word('null', null);
+        return this.#literal('null', null);
       default:
         return this.#number();
     }
@@ -389,12 +390,12 @@ class Parser {
   #memberName(open: { readonly object: JsonObject; members: number }): string {
     const { object } = open;
     if (++open.members > MAX_MEMBERS) this.#bad('An object has too many members');
-    this.#space();
+    this.#skipWhitespace();
     if (this.#text[this.#at] !== '"') this.#notJson('Expected a member name');
     const start = this.#at;
     const key = this.#string();
     if (Object.hasOwn(object, key)) this.#bad('Duplicate member name', start);
-    this.#space();
+    this.#skipWhitespace();
     if (this.#text[this.#at] !== ':') this.#notJson('Expected a colon');
     this.#at++;
     return key;
@@ -407,7 +408,7 @@ class Parser {
 
   // Whether the container ends right after its opening bracket.
   #closes(bracket: string): boolean {
-    this.#space();
+    this.#skipWhitespace();
     if (this.#text[this.#at] !== bracket) return false;
     this.#at++;
     return true;
@@ -415,7 +416,7 @@ class Parser {
 
   // Consumes a comma (false) or the closing bracket (true).
   #ends(bracket: string): boolean {
-    this.#space();
+    this.#skipWhitespace();
     const next = this.#text[this.#at];
     if (next !== ',' && next !== bracket) this.#notJson(`Expected a comma or ${bracket}`);
     this.#at++;
@@ -475,7 +476,7 @@ class Parser {
     return this.#writtenNumber?.(match[0], isInteger && Number.isSafeInteger(value)) ?? value;
   }
 
-  /** An integer without sign that is short and followed by what ends it: most numbers are. */
+  /** A short unsigned integer followed by a delimiter, as most numbers are; undefined for any other. */
   #shortInteger(): number | undefined {
     const first = this.#text.charCodeAt(this.#at) - DIGIT_0;
     if (!(first >= 1 && first <= 9)) return undefined;
@@ -486,7 +487,7 @@ class Parser {
         value = value * 10 + unit - DIGIT_0;
         continue;
       }
-      // A fraction or an exponent goes on.
+      // A fraction or an exponent follows.
       if (unit === 0x2e || unit === 0x45 || unit === 0x65) return undefined;
       this.#at = at;
       return value;
@@ -494,13 +495,13 @@ class Parser {
     return undefined;
   }
 
-  #word<T>(word: string, value: T): T {
+  #literal<T>(word: string, value: T): T {
     if (!this.#text.startsWith(word, this.#at)) this.#notJson('Unexpected character');
     this.#at += word.length;
     return value;
   }
 
-  #space(): void {
+  #skipWhitespace(): void {
     for (;;) {
       const unit = this.#text.charCodeAt(this.#at);
       if (unit !== 0x20 && unit !== 0x0a && unit !== 0x0d && unit !== 0x09) return;

@@ -17,26 +17,26 @@ export interface KeyLookup {
 export interface StoredKey {
   /** Unpadded base64 of the public key. */
   readonly key: string;
-  /** Milliseconds since 1970. What was signed later does not count. */
+  /** Unix time in ms. Signatures made later are not valid. */
   readonly validUntil: number;
-  /** Whether the server uses it today. Keys that it no longer uses are good for events only. */
+  /** Whether the server still signs with it. Old keys are valid for events only. */
   readonly current: boolean;
 }
 
 /** What is known of the keys of a server, by key id. Plain JSON. */
 export interface StoredKeys {
   readonly keys: Record<string, StoredKey>;
-  /** The last document that was properly signed, for those who ask us about the server. */
+  /** The last properly signed document, for servers that query us as a notary. */
   readonly document?: JsonObject;
 }
 
-/** Keeps keys over a restart. */
+/** Stores keys across restarts. */
 export interface KeyStore {
   get(server: string): Promise<StoredKeys | undefined>;
   put(server: string, keys: StoredKeys): Promise<void>;
 }
 
-/** A key that we no longer use, for events signed with it. */
+/** A key with which we no longer sign, for events signed with it earlier. */
 export interface OldKey {
   readonly keyId: string;
   readonly publicKey: string;
@@ -44,13 +44,13 @@ export interface OldKey {
   readonly expiredTs: number;
 }
 
-/** Asks other servers for documents with keys, which need no proof of who asks. */
+/** Fetches key documents from other servers, by unsigned requests. */
 interface Fetcher {
-  /** @returns the JSON object that comes back; rejects when none does */
+  /** @returns the JSON object of the response; rejects when there is none */
   request(options: {
     readonly destination: string;
     readonly method: 'GET';
-    readonly matter: 'server';
+    readonly onBehalfOf: 'server';
     /** Percent-encoded. */
     readonly path: string;
     readonly signed: false;
@@ -60,15 +60,15 @@ interface Fetcher {
 }
 
 export interface KeyRingOptions {
-  /** Our own name; our keys are not asked for over the network. */
+  /** Our own server name; our own keys are never fetched. */
   readonly serverName: string;
   readonly ownKeys: readonly SigningKey[];
   readonly ownOldKeys?: readonly OldKey[];
   readonly client: Fetcher;
   readonly store: KeyStore;
-  /** Whether a server is in a room with us. Strangers can not keep us from such a server, even if its keys are unknown. */
+  /** Whether a server shares a room with us. Fetches for unknown servers cannot delay those for such a server. */
   readonly isNeighbour?: (server: string) => Promise<boolean>;
-  /** Servers that are believed about the keys of those that can not be reached, for events only. */
+  /** Notary servers, trusted for the keys of servers that cannot be reached, for events only. */
   readonly notaries?: readonly string[];
   /** Milliseconds since 1970. */
   readonly now?: () => number;
@@ -77,18 +77,18 @@ export interface KeyRingOptions {
 interface Entry {
   known: StoredKeys;
   failures: number;
-  /** No fetch before this, in milliseconds since 1970. */
+  /** Earliest time of the next fetch, Unix time in ms. */
   notBefore: number;
 }
 
-/** What a server is to us: in a room with us, known by its keys alone, or nothing yet. */
+/** How well we know a server: it shares a room with us, we only have its keys, or it is unknown. */
 type Standing = 'neighbour' | 'acquaintance' | 'stranger';
 
-/** However long a server says its keys are valid, we ask again after this. @see room versions, 5 */
+/** Keys are fetched again after this, whatever validity the server claims. @see room versions, 5 */
 const MAX_VALIDITY_MS = 7 * 24 * 60 * 60_000;
-// Strangers decide which servers and which keys we look for: few fetches at a time, few per server, little memory.
+// Anybody can name a server or key to look up: few fetches at a time, few per server, little memory.
 const MAX_SERVERS = 1000;
-// Fetches at the same time. Anybody can make us look for a stranger; the others must not have to wait for that.
+// Concurrent fetches. Anybody can make us look up an unknown server; known servers must not have to wait for that.
 const MAX_NEIGHBOURS = 50;
 const MAX_ACQUAINTANCES = 50;
 const MAX_STRANGERS = 50;
@@ -119,8 +119,8 @@ const documentSchema = z.looseObject({
 });
 
 /**
- * Knows the keys of servers: our own, those in the store, and those that it fetches from the servers themselves or, for
- * events of servers that can not be reached, from notaries.
+ * The keys of servers: our own, those in the store, and those fetched from the servers themselves or, for events of
+ * servers that cannot be reached, from notaries.
  *
  * @see Matrix specification, server-server API, "Retrieving server keys"
  */
@@ -128,10 +128,10 @@ export class KeyRing implements KeyLookup {
   readonly #options: KeyRingOptions;
   readonly #own: StoredKeys;
   readonly #now: () => number;
-  /** The server that was asked about longest ago comes first. */
+  /** Least recently used server first. */
   readonly #entries = new Map<string, Entry>();
   readonly #fetches = new Map<string, Promise<void>>();
-  /** How many fetches are under way for servers of each standing. */
+  /** Fetches in progress for servers of each standing. */
   readonly #taken: Record<Standing, number> = { neighbour: 0, acquaintance: 0, stranger: 0 };
 
   constructor(options: KeyRingOptions) {
@@ -154,17 +154,17 @@ export class KeyRing implements KeyLookup {
     return this.#find((await this.#entry(server)).known, keyId, validAt);
   }
 
-  /** Whether a key that is valid for requests now is at hand, so that `key` asks nobody. */
+  /** Whether a key that is valid for requests now is known, so that `key` needs no fetch. */
   async knows(server: string, keyId: string): Promise<boolean> {
     const known = server === this.#options.serverName ? this.#own : (await this.#entry(server)).known;
     return this.#find(known, keyId, 'now') !== undefined;
   }
 
   /**
-   * The document of another server's keys, as that server signed it. One that is older than asked for is better than
-   * none: its keys are good for events from then.
+   * The key document of another server, as that server signed it. An older one than requested is better than none: its
+   * keys are valid for events of its time.
    *
-   * @param validUntil milliseconds since 1970; an older document is fetched anew, if the server can be reached
+   * @param validUntil Unix time in ms; a document that expires earlier is fetched again, if the server can be reached
    */
   async document(server: string, validUntil: number): Promise<JsonObject | undefined> {
     const entry = await this.#entry(server);
@@ -173,7 +173,7 @@ export class KeyRing implements KeyLookup {
     return (await this.#entry(server)).known.document;
   }
 
-  /** Fetches the keys of a server, unless that was tried a moment ago. */
+  /** Fetches the keys of a server, unless that was tried recently. */
   async #refresh(server: string, entry: Entry): Promise<void> {
     let fetch = this.#fetches.get(server);
     if (fetch === undefined) {
@@ -184,7 +184,7 @@ export class KeyRing implements KeyLookup {
     await fetch;
   }
 
-  /** Fetches the keys of a server, unless too many are fetched for servers of its standing already. */
+  /** Fetches the keys of a server, unless too many fetches for servers of its standing are in progress. */
   async #fetchInSlot(server: string, entry: Entry): Promise<void> {
     const standing = await this.#standing(server, entry);
     if (this.#taken[standing] >= SLOTS[standing]) return;
@@ -228,7 +228,7 @@ export class KeyRing implements KeyLookup {
     const now = this.#now();
     if (keys === undefined) {
       const told = await this.#askNotaries(server);
-      // What the server itself said counts more.
+      // What the server itself said takes precedence.
       if (told) entry.known = { ...entry.known, keys: { ...told, ...entry.known.keys } };
       entry.notBefore = now + Math.min(FIRST_RETRY_MS * 2 ** entry.failures, MAX_RETRY_MS);
       entry.failures++;
@@ -240,7 +240,7 @@ export class KeyRing implements KeyLookup {
     await this.#options.store.put(server, entry.known);
   }
 
-  /** The keys of a server as notaries have them; good for events, not for requests. */
+  /** The keys of a server as notaries have them; valid for events, not for requests. */
   async #askNotaries(server: string): Promise<StoredKeys['keys'] | undefined> {
     for (const notary of this.#options.notaries ?? []) {
       if (notary === server || notary === this.#options.serverName) continue;
@@ -248,7 +248,7 @@ export class KeyRing implements KeyLookup {
         const answer = await this.#options.client.request({
           destination: notary,
           method: 'GET',
-          matter: 'server',
+          onBehalfOf: 'server',
           path: `/_matrix/key/v2/query/${encodeURIComponent(server)}`,
           signed: false,
           timeoutMs: FETCH_TIMEOUT_MS,
@@ -283,7 +283,7 @@ export class KeyRing implements KeyLookup {
     const document = await this.#options.client.request({
       destination: server,
       method: 'GET',
-      matter: 'server',
+      onBehalfOf: 'server',
       path: '/_matrix/key/v2/server',
       signed: false,
       timeoutMs: FETCH_TIMEOUT_MS,
@@ -294,9 +294,9 @@ export class KeyRing implements KeyLookup {
 }
 
 /**
- * The document that a server publishes its keys in, signed with each of the keys that it uses.
+ * The document in which a server publishes its keys, signed with each current key.
  *
- * @param options `validForMs` is how long others may keep it, in milliseconds
+ * @param options `validForMs` is how long others may cache it, in ms
  * @see Matrix specification, server-server API, "Publishing Keys"
  */
 export function serverKeysDocument(options: {
@@ -324,7 +324,7 @@ function readDocument(document: JsonObject, server: string, now: number): Stored
   if (!parsed.success) return undefined;
   const { server_name, valid_until_ts, verify_keys, old_verify_keys } = parsed.data;
   if (server_name !== server || valid_until_ts <= now) return undefined;
-  // Only keys that have signed the document count, so that nobody can publish a key that he does not have.
+  // Only keys that signed the document count, so that nobody can publish a key without having its private half.
   const proven = verify_keys.filter(([keyId, { key }]) => verifySignature(document, server, keyId, key));
   if (proven.length === 0) return undefined;
   const validUntil = Math.min(valid_until_ts, now + MAX_VALIDITY_MS);
@@ -334,8 +334,8 @@ function readDocument(document: JsonObject, server: string, now: number): Stored
 }
 
 /**
- * Adds what a server says now to what it said before. Keys that it no longer mentions stay good for events from before
- * now, and no key gets a shorter life than it was promised.
+ * Merges a new document into what the server published before. Keys that it no longer lists stay valid for earlier
+ * events, and the validity of a key is never shortened.
  */
 function merge(before: StoredKeys, after: StoredKeys, now: number): StoredKeys {
   const keys: Record<string, StoredKey> = {};

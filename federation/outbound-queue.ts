@@ -1,33 +1,33 @@
 import { randomBytes } from 'node:crypto';
 import type { JsonObject } from './json.ts';
 
-/** One thing that waits for a destination. Positions grow in the order in which they are to be sent. */
+/** An event or EDU queued for a destination. Positions grow in the order of sending. */
 export interface QueueItem {
   readonly position: number;
   readonly kind: 'pdu' | 'edu';
   readonly json: JsonObject;
 }
 
-/** Keeps what waits, over a restart. */
+/** Stores the queue across restarts. */
 export interface QueueStore {
-  /** All servers for which something waits. */
+  /** All servers with queued items. */
   destinations(): Promise<string[]>;
   /** The first items for a destination, at most `limit`, by position. */
   next(destination: string, limit: number): Promise<QueueItem[]>;
   /**
-   * Forgets items for a destination, just these: one with a lower position may have been committed after them, and waits
-   * to be sent.
+   * Removes exactly these items of a destination: one with a lower position may have been committed after them, and still
+   * has to be sent.
    */
   done(destination: string, positions: readonly number[]): Promise<void>;
 }
 
-/** The events and messages of one transaction. */
+/** The PDUs and EDUs of one transaction. */
 export interface TransactionContent {
   readonly pdus: JsonObject[];
   readonly edus: JsonObject[];
 }
 
-/** What the queue tells of its failures; a pino logger is one. */
+/** Where the queue reports failures; a pino logger is one. */
 export interface QueueLog {
   info(details: object, message: string): void;
   warn(details: object, message: string): void;
@@ -35,36 +35,36 @@ export interface QueueLog {
 
 export interface OutboundQueueOptions {
   readonly store: QueueStore;
-  /** Sends one transaction; it counts as received when this resolves. */
+  /** Sends one transaction; resolves when the server has accepted it. */
   readonly send: (destination: string, txnId: string, content: TransactionContent) => Promise<void>;
-  /** Whether an error of `send` says that the server will never take the transaction as it is. */
+  /** Whether an error of `send` means that the server will never accept the transaction as it is. */
   readonly isRefusal?: (error: unknown) => boolean;
-  /** Told of each item that a server refuses for good. */
+  /** Called for each item that a server refuses permanently. */
   readonly onDropped?: (destination: string, kind: QueueItem['kind']) => void;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
   readonly log?: QueueLog;
 }
 
-/** What is sent; what comes from the store has a position. */
+/** An item being sent; only those from the store have a position. */
 interface Sent extends Pick<QueueItem, 'kind' | 'json'> {
   readonly position?: number;
 }
 
 interface Batch {
-  /** The same for every attempt to send the batch, so that the receiver can tell a repetition. */
+  /** The same for every attempt to send the batch, so that the receiver recognises a retry. */
   readonly txnId: string;
   readonly items: readonly Sent[];
 }
 
 interface Lane {
   running: Promise<void> | undefined;
-  /** Something came in while the lane was busy. */
+  /** Something was queued while the lane was busy. */
   again: boolean;
-  /** What could not be delivered yet: one batch, or the single items of one that was refused. */
+  /** What could not be delivered yet: one batch, or the single items of a refused one. */
   batches: Batch[];
   failures: number;
-  /** The next attempt, while we hold back. */
+  /** The next attempt, during back-off. */
   timer: NodeJS.Timeout | undefined;
   lastAttempt: number;
   edus: { readonly edu: JsonObject; readonly at: number }[];
@@ -73,7 +73,7 @@ interface Lane {
 /** @see Matrix specification, server-server API, "Transactions" */
 const MAX_PDUS = 50;
 const MAX_EDUS = 100;
-// Messages in memory are about the present, such as who is typing.
+// EDUs in memory describe the present, such as who is typing.
 const EDU_LIFETIME_MS = 60_000;
 const FIRST_DELAY_MS = 1_000;
 const MAX_DELAY_MS = 3_600_000;
@@ -81,8 +81,8 @@ const CLOSE_WAIT_MS = 2_000;
 const FLUSH_WAIT_MS = 3_000;
 
 /**
- * Sends events to other servers in order, one transaction per server at a time. What is in the store is sent until the
- * server takes it, with growing pauses between attempts; messages in memory are dropped when they get old.
+ * Sends events to other servers in order, one transaction per server at a time. What is in the store is retried with
+ * exponential back-off until the server accepts it; EDUs in memory are dropped when they get old.
  */
 export class OutboundQueue {
   readonly #options: OutboundQueueOptions;
@@ -95,18 +95,18 @@ export class OutboundQueue {
     this.#now = options.now ?? Date.now;
   }
 
-  /** Sends what the store has for a destination, unless we hold back because the server did not answer. */
+  /** Sends what is stored for a destination, unless it is in back-off. */
   wake(destination: string): void {
     if (this.#closed) return;
     this.#start(destination, this.#lane(destination));
   }
 
-  /** Sends everything that the store has, as after a restart. */
+  /** Sends everything stored, as after a restart. */
   async wakeAll(): Promise<void> {
     for (const destination of await this.#options.store.destinations()) this.wake(destination);
   }
 
-  /** Sends a message that is about the present; it is lost when the server does not take it soon. */
+  /** Sends an EDU from memory; it is lost when the server does not accept it soon. */
   edu(destination: string, edu: JsonObject): void {
     if (this.#closed) return;
     const lane = this.#lane(destination);
@@ -115,21 +115,21 @@ export class OutboundQueue {
     this.#start(destination, lane);
   }
 
-  /** Ends the pause before the next attempt, because the server has just shown that it is up. */
+  /** Ends the back-off, because the server has just shown that it is up. */
   destinationIsUp(server: string): void {
     const lane = this.#lanes.get(server);
     if (lane?.timer === undefined || this.#closed) return;
     clearTimeout(lane.timer);
     lane.failures = 0;
-    // A server that sends a lot but takes nothing does not get an attempt for each of its requests.
+    // A server that sends a lot but accepts nothing does not get an attempt for each of its requests.
     const wait = lane.lastAttempt + FIRST_DELAY_MS - this.#now();
     if (wait > 0) this.#pause(server, lane, wait);
     else this.#resume(server, lane);
   }
 
   /**
-   * Sends at once what waits for a server, although we hold back, and waits for that, but not for long: before a question
-   * whose answer depends on what we have to say.
+   * Sends what is queued for a server at once, despite back-off, and waits a limited time for it: before a request whose
+   * response depends on what we have queued.
    */
   async flush(destination: string): Promise<void> {
     if (this.#closed) return;
@@ -140,7 +140,7 @@ export class OutboundQueue {
     if (lane.running) await settled(lane.running, FLUSH_WAIT_MS);
   }
 
-  /** Ends all attempts. Waits for transactions under way, but not for long; what they carry is sent again next time. */
+  /** Stops. Waits a limited time for transactions in flight; their items are sent again after the next start. */
   async close(): Promise<void> {
     this.#closed = true;
     const running: Promise<void>[] = [];
@@ -189,8 +189,8 @@ export class OutboundQueue {
         const [batch] = lane.batches;
         if (batch === undefined || this.#isClosed()) continue;
         lane.lastAttempt = this.#now();
-        const taken = await this.#taken(destination, batch);
-        // Nobody must touch the store any more; the receiver knows the events if we send them again.
+        const taken = await this.#deliver(destination, batch);
+        // The store must not be used after close; the receiver deduplicates events that are sent again.
         if (this.#isClosed()) return;
         lane.batches.splice(0, 1, ...(taken === 'item by item' ? batch.items.map((item) => newBatch([item])) : []));
         if (taken !== 'item by item') {
@@ -208,12 +208,12 @@ export class OutboundQueue {
   }
 
   /**
-   * Sends a batch. One that is refused is to be sent item by item, and an item that is refused is dropped, if the server
-   * takes a transaction without it: what it refuses for other reasons waits as everything does.
+   * Sends a batch. A refused batch is to be sent item by item; a refused item is dropped if the server accepts an empty
+   * transaction, so that what it refuses for other reasons is retried like everything else.
    *
    * @throws what `send` fails with
    */
-  async #taken(destination: string, { txnId, items }: Batch): Promise<'all' | 'item by item' | 'dropped'> {
+  async #deliver(destination: string, { txnId, items }: Batch): Promise<'all' | 'item by item' | 'dropped'> {
     try {
       await this.#options.send(destination, txnId, contentOf(items));
       return 'all';
@@ -230,7 +230,7 @@ export class OutboundQueue {
     }
   }
 
-  // The compiler believes that a field which was false before an await still is.
+  // The compiler assumes that a field that was false before an await still is.
   #isClosed(): boolean {
     return this.#closed;
   }
@@ -269,7 +269,7 @@ export class OutboundQueue {
   }
 }
 
-/** Waits until something is over, or for some time. */
+/** Waits for a promise to settle, for `limitMs` at most. */
 async function settled(running: Promise<unknown>, limitMs: number): Promise<void> {
   const { promise: enough, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, limitMs);

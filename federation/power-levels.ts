@@ -29,13 +29,13 @@ export const SCALAR_LEVELS = [
   'invite',
 ] as const;
 
-// The levels of a room are asked for at every event, and the event with many users changes rarely.
+// Power levels are read for every event, while the event that holds them changes rarely.
 const known = new WeakMap<Pdu, PowerLevels>();
 const NO_EVENT = levelsOf({});
 
 /**
- * The power levels of a room. Without a power level event the defaults hold, `state_default` being 50 as well; who then
- * has power because of being the creator is what `powerLevelOf` knows.
+ * The power levels of a room. Without `m.room.power_levels` the defaults apply, with a `state_default` of 50;
+ * `powerLevelOf` takes into account that the creator then has 100.
  *
  * @see Matrix specification, client-server API, "m.room.power_levels"
  */
@@ -77,10 +77,10 @@ export function creatorsOf(create: Pdu, version: RoomVersion): string[] {
 }
 
 /**
- * Reads one level. Before room version 10 a string of digits with sign and white space around counts as well; from 10
- * on no event with such a string passes the auth rules, so that reading it does no harm.
+ * Reads one power level. Before room version 10, strings of digits with a sign and white space are valid as well; from
+ * 10 on, no event with such a string passes the auth rules, so accepting it does no harm.
  *
- * @returns undefined when the value is no level
+ * @returns undefined when the value is not a power level
  */
 export function readLevel(value: JsonValue | undefined): number | undefined {
   if (typeof value === 'number') return Number.isSafeInteger(value) ? value : undefined;

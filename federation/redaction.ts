@@ -3,9 +3,9 @@ import type { JsonObject } from './json.ts';
 import type { ContentKeepList, RoomVersion } from './room-versions.ts';
 
 /**
- * Removes from an event everything that its room version does not protect. Works on parts of events too.
+ * Removes everything from an event that redaction in its room version does not keep. Works on parts of events too.
  *
- * @returns a copy; `unsigned` is among what is removed
+ * @returns a copy, without `unsigned`
  * @see Matrix specification, client-server API, "Redactions", and the page of each room version
  */
 export function redactFields(event: JsonObject, version: RoomVersion): JsonObject {

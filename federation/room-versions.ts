@@ -1,10 +1,10 @@
-import { type EventIds, HASHES_ASIDE } from './wire-form.ts';
+import { type EventIds, REFERENCE_HASHES } from './wire-form.ts';
 
 /** Which content members survive a redaction; `all` keeps the whole content. A nested list keeps only those members. */
 export type ContentKeepList =
   'all' | readonly (string | { readonly member: string; readonly only: readonly string[] })[];
 
-/** What a redaction leaves of an event. Everything that is not listed is removed. */
+/** What a redaction keeps of an event. Everything that is not listed is removed. */
 export interface RedactionRules {
   readonly topLevel: ReadonlySet<string>;
   /** By event type; types that are not listed keep no content. */
@@ -18,11 +18,11 @@ export interface RoomVersion {
   /** v1 in 1, v2 up to 11. */
   readonly stateResolution: 'v1' | 'v2' | 'v2.1';
   readonly eventIds: EventIds;
-  /** Keys must have been valid when the event was made. From 5. */
+  /** Keys must have been valid at `origin_server_ts`. From 5. */
   readonly keyValidity: boolean;
   /** `m.room.aliases` has an auth rule of its own. Before 6. */
   readonly aliasesRule: boolean;
-  /** The auth rules look at `notifications` in power levels as well. From 6. */
+  /** The auth rules check `notifications` in power levels as well. From 6. */
   readonly notificationLevels: boolean;
   /** `knock` is a membership and a join rule. From 7. */
   readonly knocking: boolean;
@@ -36,13 +36,13 @@ export interface RoomVersion {
   readonly implicitCreator: boolean;
   /** `redacts` is in the content; before, it is at the top level. From 11. */
   readonly redactsInContent: boolean;
-  /** The 255 limits count UTF-8 bytes; before, servers in the field count code points. From 11. */
+  /** The limits of 255 count UTF-8 bytes; before, deployed servers count code points. From 11. */
   readonly byteLimits: boolean;
   /** The room id is the id of the create event, which carries no `room_id` and is never an auth event. From 12. */
   readonly hashRoomIds: boolean;
-  /** Creators (sender and `additional_creators`) have infinite power and stand in no power level event. From 12. */
+  /** Creators (sender and `additional_creators`) have infinite power and must not be in `m.room.power_levels`. From 12. */
   readonly privilegedCreators: boolean;
-  /** State keys may begin with a user id, and who has more power may set what is another's. @see MSC3757 */
+  /** State keys may start with a user id, and users with more power may set the state of others. @see MSC3757 */
   readonly ownedState: boolean;
 }
 
@@ -71,8 +71,8 @@ const REDACTION_3 = rules(TOP_LEVEL_BEFORE_11, {
   'm.room.history_visibility': ['history_visibility'],
   'm.room.aliases': ['aliases'],
 });
-// The hashes of the cited events are beside them: see wire-form.ts.
-const REDACTION_1 = { ...REDACTION_3, topLevel: new Set([...TOP_LEVEL_BEFORE_11, HASHES_ASIDE]) };
+// The hashes of referenced events are kept in a member of their own: see wire-form.ts.
+const REDACTION_1 = { ...REDACTION_3, topLevel: new Set([...TOP_LEVEL_BEFORE_11, REFERENCE_HASHES]) };
 const REDACTION_6 = extend(REDACTION_3, { 'm.room.aliases': [] });
 const REDACTION_8 = extend(REDACTION_6, { 'm.room.join_rules': ['join_rule', 'allow'] });
 const REDACTION_9 = extend(REDACTION_8, { 'm.room.member': ['membership', 'join_authorised_via_users_server'] });
@@ -140,14 +140,14 @@ const V12: RoomVersion = {
   privilegedCreators: true,
 };
 
-/** Not of the specification; other servers have them too. */
+/** Not in the specification; other homeservers support them too. */
 const OWNED_STATE = [V10, V11].map((base) => ({ ...base, id: `org.matrix.msc3757.${base.id}`, ownedState: true }));
 
 const VERSIONS: ReadonlyMap<string, RoomVersion> = new Map(
   [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12, ...OWNED_STATE].map((version) => [version.id, version]),
 );
 
-/** Ids of the room versions that we can take part in, oldest first. */
+/** Ids of the supported room versions, oldest first. */
 export const SUPPORTED_ROOM_VERSIONS: readonly string[] = [...VERSIONS.keys()];
 
 /** The version of the rooms that we create. */

@@ -4,8 +4,8 @@ import { member } from './json.ts';
 import type { JsonObject } from './json.ts';
 
 /**
- * Whether the access list of a room lets a server take part. A list that forbids wins; without a list that allows,
- * nobody is allowed.
+ * Whether the server ACL of a room allows a server. `deny` takes precedence over `allow`; without `allow`, no server is
+ * allowed.
  *
  * @param content of `m.room.server_acl`, undefined when the room has none
  * @see Matrix specification, client-server API, "Server Access Control Lists (ACLs) for rooms"
@@ -20,13 +20,13 @@ export function serverAllowed(content: JsonObject | undefined, server: string): 
     throw error;
   }
   if (parts.isIp && member(content, 'allow_ip_literals') === false) return false;
-  // Lists are about hosts; as in server names, an IPv6 address stands in brackets.
+  // ACLs match hosts without port; as in server names, IPv6 addresses are in brackets.
   const hosts = namesOf((parts.host.includes(':') ? `[${parts.host}]` : parts.host).toLowerCase());
   const isIn = (list: readonly string[]): boolean => list.some((glob) => hosts.some((host) => matches(glob, host)));
   return !isIn(globs(content, 'deny')) && isIn(globs(content, 'allow'));
 }
 
-/** A host as it is written and, where that is another form of it, as the URL standard writes it. */
+/** A host as it is written and, where that differs, as the URL standard writes it. */
 function namesOf(host: string): string[] {
   if (!host.startsWith('[')) return [host];
   return [host, new URL(`http://${host}/`).hostname];
@@ -38,8 +38,8 @@ function globs(content: JsonObject, name: string): string[] {
 }
 
 /**
- * Whether a text matches a glob, `*` being any characters and `?` one. Not by a regular expression: with many stars
- * that takes time beyond measure, and the globs come from strangers.
+ * Whether a text matches a glob: `*` is any number of characters, `?` is one. Not by a regular expression, because many
+ * stars make that exponentially slow, and globs come from other servers.
  */
 function matches(glob: string, text: string): boolean {
   let at = 0;
@@ -55,7 +55,7 @@ function matches(glob: string, text: string): boolean {
       at++;
       i++;
     } else if (star >= 0) {
-      // The last star takes one character more.
+      // Let the last star match one more character.
       at = star + 1;
       i = ++resumeAt;
     } else {

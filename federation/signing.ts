@@ -10,7 +10,7 @@ export interface SigningKey {
   readonly keyId: string;
   /** Unpadded base64 of the 32 bytes of the public key. */
   readonly publicKey: string;
-  /** Signs UTF-8 text or bytes; answers unpadded base64 of the 64 byte signature. */
+  /** Signs UTF-8 text or bytes; returns the 64-byte signature in unpadded base64. */
   sign(data: string | Uint8Array): string;
 }
 
@@ -27,11 +27,11 @@ export function generateSeed(): string {
 }
 
 /**
- * Makes a signing key of a stored seed.
+ * Makes a signing key from a stored seed.
  *
  * @param seedBase64 32 bytes in base64
  * @param version the part of the key id after `ed25519:`, of the characters a-z, A-Z, 0-9 and `_`
- * @throws TypeError when the seed or the version has the wrong form. The message never contains the seed.
+ * @throws TypeError when the seed or the version is malformed. The message never contains the seed.
  */
 export function createSigningKey(seedBase64: string, version: string): SigningKey {
   if (!KEY_VERSION.test(version)) throw new TypeError('The version of a signing key must match [a-zA-Z0-9_]+.');
@@ -60,8 +60,8 @@ export function signJson(object: JsonObject, serverName: string, key: SigningKey
 }
 
 /**
- * Whether the object carries a good ed25519 signature of that server with that key. Anything malformed counts as a
- * bad signature.
+ * Whether the object has a valid ed25519 signature of that server with that key. Anything malformed counts as an invalid
+ * signature.
  */
 export function verifySignature(
   object: JsonObject,
@@ -75,8 +75,8 @@ export function verifySignature(
   return typeof signature === 'string' && verifyText(signedText(object), signature, publicKeyBase64);
 }
 
-/** The same as `verifySignature`, worked out beside the event loop: for many signatures at a time. */
-export async function verifySignatureAside(
+/** Like `verifySignature`, but on a thread of the pool: for many signatures at a time. */
+export async function verifySignatureInPool(
   object: JsonObject,
   serverName: string,
   keyId: string,
@@ -110,7 +110,7 @@ function signedText(object: JsonObject): string {
   return canonicalJson(rest);
 }
 
-// Importing a key costs about as much as verifying with it, and the same few keys come again and again.
+// Importing a key costs about as much as verifying with it, and the same few keys are used again and again.
 const IMPORTED_LIMIT = 1000;
 const imported = new Map<string, KeyObject>();
 

@@ -11,7 +11,7 @@ interface Ranked {
 
 const POWER_TYPES: ReadonlySet<string> = new Set(['m.room.create', 'm.room.power_levels', 'm.room.join_rules']);
 
-/** An event that can decide about who may do what. */
+/** A power event: one that can decide who may do what. */
 export function isPowerEvent(event: Pdu): boolean {
   if (POWER_TYPES.has(event.type)) return event.state_key === '';
   if (event.type !== 'm.room.member' || event.state_key === undefined || event.sender === event.state_key) return false;
@@ -21,10 +21,10 @@ export function isPowerEvent(event: Pdu): boolean {
 
 /**
  * Sorts events so that each comes after its auth events. Among those that could come next, the one whose sender had the
- * most power comes first, then the earlier one, then the one with the lesser id.
+ * most power comes first, then the earlier one, then the one with the smaller id.
  *
  * @param ids events that exist
- * @param create the create event in room versions where it is no auth event
+ * @param create the create event, in room versions where it is not an auth event
  * @see Matrix specification, room version 2, "Reverse topological power ordering"
  */
 export async function powerOrder(
@@ -37,7 +37,7 @@ export async function powerOrder(
   const citedBy = new Map<string, string[]>();
   const ranks = new Map<string, Ranked & { power: number }>();
   for (const id of ids) {
-    await graph.breathe();
+    await graph.yieldNow();
     const event = await graph.event(id);
     if (event === undefined) continue;
     const auth = await graph.authEvents(event);
@@ -76,11 +76,10 @@ export async function powerOrder(
 }
 
 /**
- * Sorts events by which of the power level events before the one in force they rest on, the oldest first; then by time,
- * then by id.
+ * Sorts events by the power level event of the mainline that they depend on, oldest first; then by time, then by id.
  *
  * @param ids events that exist
- * @param powerLevels id of the power level event in force
+ * @param powerLevels id of the resolved power level event, the start of the mainline
  * @see Matrix specification, room version 2, "Mainline ordering"
  */
 export async function mainlineOrder(
@@ -94,7 +93,7 @@ export async function mainlineOrder(
   }
   const ranks: (Ranked & { position: number })[] = [];
   for (const id of ids) {
-    await graph.breathe();
+    await graph.yieldNow();
     const event = await graph.event(id);
     if (event === undefined) continue;
     const passed = [id];
@@ -106,7 +105,7 @@ export async function mainlineOrder(
         passed.push(at);
       }
     }
-    // Whoever comes by the same events again finds the way shorter.
+    // Remembered for all events on the way, so that the next walk is shorter.
     for (const before of passed) positions.set(before, position);
     ranks.push({ id, timestamp: event.origin_server_ts, position });
   }
@@ -135,7 +134,7 @@ function compareRanked(a: Ranked, b: Ranked): number {
   return a.timestamp - b.timestamp || compareCodePoints(a.id, b.id);
 }
 
-/** Puts an item into a sorted list at its place. */
+/** Inserts an item into a sorted list. */
 function insert<T>(list: T[], item: T, compare: (a: T, b: T) => number): void {
   let from = 0;
   let to = list.length;

@@ -10,15 +10,15 @@ interface Candidate {
   readonly event: Pdu;
 }
 
-/** What is decided first, because the rest rests on it. */
+/** Resolved first, because the other events depend on them. */
 const AUTH_TYPES = ['m.room.power_levels', 'm.room.join_rules', 'm.room.member'];
 
 /**
- * Version 1 of the state resolution algorithm, of room version 1: for each key that is in dispute, one of the events.
+ * State resolution v1, used by room version 1: picks one event for each conflicted key.
  *
- * @param agreed the events that all states have
- * @param disputed the others, by their keys
- * @returns an event id for each disputed key
+ * @param agreed the unconflicted state
+ * @param disputed the candidates for each conflicted key
+ * @returns an event id for each conflicted key
  * @see Matrix specification, room version 1, "State resolution"
  */
 export function resolveStateV1(
@@ -32,7 +32,7 @@ export function resolveStateV1(
     const decided = [...disputed]
       .filter(([key]) => splitStateKey(key)[0] === type)
       .map(([key, candidates]) => [key, lastAllowed(version, state, candidates)] as const);
-    // Those of one type do not rest on each other.
+    // Events of one type do not depend on each other.
     for (const [key, chosen] of decided) {
       if (!chosen) continue;
       resolved.set(key, chosen.id);
@@ -49,7 +49,7 @@ export function resolveStateV1(
   return resolved;
 }
 
-/** From the shallowest up, as long as each is allowed by the one before. */
+/** The last of the events, by ascending depth, up to the first that the one before does not allow. */
 function lastAllowed(
   version: RoomVersion,
   state: ReadonlyMap<StateKey, Pdu>,
@@ -85,7 +85,7 @@ function isAllowed(version: RoomVersion, state: ReadonlyMap<StateKey, Pdu>, even
   }
 }
 
-/** The deepest first; among those as deep, by the SHA-1 of their ids. */
+/** By descending depth; events of the same depth by the SHA-1 of their ids. */
 function deepestFirst(candidates: readonly Candidate[]): Candidate[] {
   const ranked = candidates.map((candidate) => ({
     candidate,

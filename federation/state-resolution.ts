@@ -14,11 +14,10 @@ export type { StateEvents } from './auth-graph.ts';
 export type StateMap = ReadonlyMap<StateKey, string>;
 
 /**
- * Makes one state of several, the same one on every server: version 2 of the algorithm, 2.1 in room version 12, and 1 in
- * room version 1.
+ * Resolves several states to one, the same on every server: v1 in room version 1, v2 in 2 to 11, v2.1 in 12.
  *
  * @param stateSets at least one; the order does not matter
- * @throws StateResolutionError when the states rest on too many events
+ * @throws StateResolutionError when resolution needs too many events
  * @see Matrix specification, room version 2, "State resolution"; MSC4297 for version 2.1
  */
 export async function resolveState(
@@ -46,7 +45,7 @@ export async function resolveState(
   return resolved;
 }
 
-/** Version 1 of the algorithm: what one state only has is not disputed, and a rejected event is no candidate. */
+/** State resolution v1: a key that only one state has is not conflicted, and rejected events are not candidates. */
 async function resolveOldest(
   version: RoomVersion,
   stateSets: readonly StateMap[],
@@ -76,11 +75,11 @@ async function resolveOldest(
 interface Context {
   readonly version: RoomVersion;
   readonly graph: AuthGraph;
-  /** In room versions where it is no auth event. */
+  /** Only in room versions where the create event is not an auth event. */
   readonly create: Pdu | undefined;
 }
 
-/** What all states agree on, and the events about which they do not; one that only some states have is among those. */
+/** The unconflicted state and the conflicted events; a key that only some states have is conflicted. */
 function partition(stateSets: readonly StateMap[]): { unconflicted: Map<StateKey, string>; conflicted: Set<string> } {
   const unconflicted = new Map<StateKey, string>();
   const conflicted = new Set<string>();
@@ -93,7 +92,7 @@ function partition(stateSets: readonly StateMap[]): { unconflicted: Map<StateKey
   return { unconflicted, conflicted };
 }
 
-/** Where the create event is no auth event, the room id says which it is. */
+/** Where the create event is not an auth event, the room id gives its id. */
 async function createEvent(version: RoomVersion, ids: readonly string[], graph: AuthGraph): Promise<Pdu | undefined> {
   if (!version.hashRoomIds) return undefined;
   for (const id of ids) {
@@ -121,7 +120,7 @@ async function fullConflictedSet(
   return full;
 }
 
-/** The power events of a set, with the auth events that they rest on within the set. */
+/** The power events of the full conflicted set, with those of their auth chain that are in the set. */
 async function withAuthEventsWithin(full: ReadonlySet<string>, graph: AuthGraph): Promise<Set<string>> {
   const found = new Set<string>();
   const open: string[] = [];
@@ -131,7 +130,7 @@ async function withAuthEventsWithin(full: ReadonlySet<string>, graph: AuthGraph)
   }
   for (let id = open.pop(); id !== undefined; id = open.pop()) {
     if (found.has(id)) continue;
-    await graph.breathe();
+    await graph.yieldNow();
     found.add(id);
     for (const authId of (await graph.event(id))?.auth_events ?? []) if (full.has(authId)) open.push(authId);
   }
@@ -139,14 +138,14 @@ async function withAuthEventsWithin(full: ReadonlySet<string>, graph: AuthGraph)
 }
 
 /**
- * Puts one event after the other into the state if what is there by then allows it.
+ * Iterative auth checks: adds each event to the state if the state so far allows it.
  *
  * @see Matrix specification, room version 2, "Iterative auth checks"
  */
 async function applyAllowed(ids: readonly string[], state: Map<StateKey, string>, context: Context): Promise<void> {
   const { graph } = context;
   for (const id of ids) {
-    await graph.breathe();
+    await graph.yieldNow();
     const event = await graph.event(id);
     if (event?.state_key === undefined || (await graph.rejected(id))) continue;
     if (await isAllowed(event, id, state, context)) state.set(stateKey(event.type, event.state_key), id);
@@ -157,7 +156,7 @@ async function isAllowed(event: Pdu, id: string, state: StateMap, context: Conte
   const { version, graph, create } = context;
   const wanted = new Set(authTypesFor(event, version).map(([type, key]) => stateKey(type, key)));
   const found = new Map<StateKey, Pdu>();
-  // What the state does not have comes from the event's own auth events.
+  // Keys that the state does not have are taken from the event's own auth events.
   for (const [authId, auth] of await graph.authEvents(event)) {
     if (auth.state_key === undefined) continue;
     const key = stateKey(auth.type, auth.state_key);

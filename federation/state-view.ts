@@ -10,7 +10,7 @@ export function stateKey(type: string, key: string): StateKey {
   return `${type}\u0000${key}`;
 }
 
-/** Takes a `StateKey` apart into type and state key. */
+/** Splits a `StateKey` into type and state key. */
 export function splitStateKey(key: StateKey): [type: string, key: string] {
   const at = key.indexOf('\u0000');
   return [key.slice(0, at), key.slice(at + 1)];
@@ -24,7 +24,7 @@ export interface StateView {
 }
 
 /**
- * A view on a handful of state events.
+ * A view of a few state events.
  *
  * @param create the create event when it is not among the events
  */
@@ -39,7 +39,7 @@ export function stateViewOf(events: Iterable<Pdu>, create?: Pdu): StateView {
   return { get: (type, key) => map.get(stateKey(type, key)), create: found };
 }
 
-/** The membership of a user: `join`, `invite`, `leave`, `ban`, `knock`; `leave` for somebody who never was there. */
+/** The membership of a user: `join`, `invite`, `leave`, `ban`, `knock`; `leave` for somebody who was never in the room. */
 export function membershipOf(userId: string, state: StateView): string {
   const membership = member(state.get('m.room.member', userId)?.content, 'membership');
   return typeof membership === 'string' ? membership : 'leave';

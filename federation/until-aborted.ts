@@ -1,5 +1,5 @@
 /**
- * Waits for a promise, but not beyond the signal: for what can not be broken off itself, such as a look-up in DNS.
+ * Waits for a promise until the signal is aborted: for operations that cannot be aborted, such as a DNS look-up.
  *
  * @throws the reason of the signal
  */

@@ -7,7 +7,7 @@ const HOUR = 60 * MINUTE;
 const DEFAULT_LIFETIME = 24 * HOUR;
 const MIN_LIFETIME = 5 * MINUTE;
 const MAX_LIFETIME = 48 * HOUR;
-// An answer that says nothing of use is asked for again sooner, a server that does not answer sooner still.
+// An unusable document is fetched again sooner, a server that does not answer sooner still.
 const INVALID_LIFETIME = HOUR;
 const UNREACHABLE_LIFETIME = 2 * MINUTE;
 const MAX_ENTRIES = 1000;
@@ -16,11 +16,11 @@ const document = z.looseObject({ 'm.server': z.string().refine(isServerName) });
 
 interface Entry {
   readonly delegated: Promise<string | undefined>;
-  /** Infinite while the answer is awaited. */
+  /** Infinite while the request is in flight. */
   expiresAt: number;
 }
 
-/** Fetches and remembers to which name a server delegates. */
+/** Fetches and caches to which server name a host delegates. */
 export class WellKnownCache {
   readonly #fetch: (host: string) => Promise<HttpsAnswer>;
   readonly #now: () => number;
@@ -33,8 +33,8 @@ export class WellKnownCache {
   }
 
   /**
-   * The server name that a host delegates to, or undefined when it does not. At most one request per host is on its
-   * way; answers are kept as long as they say, between 5 minutes and 48 hours, failures for less.
+   * The server name that a host delegates to, or undefined when it does not. At most one request per host is in flight;
+   * documents are cached as long as their headers say, between 5 minutes and 48 hours, failures for less.
    *
    * @see Matrix specification, server-server API, "Resolving server names", step 3
    */
@@ -50,7 +50,7 @@ export class WellKnownCache {
     const entry: Entry = { delegated: answered.then(({ delegated }) => delegated), expiresAt: Infinity };
     answered.then(
       ({ lifetime }) => (entry.expiresAt = this.#now() + lifetime),
-      // Whoever waits for the answer gets the error; it is asked for again at once.
+      // Those who wait for it get the error; the next caller tries again.
       () => (entry.expiresAt = this.#now()),
     );
     this.#entries.set(host, entry);

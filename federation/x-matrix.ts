@@ -11,15 +11,15 @@ import type { KeyLookup } from './keyring.ts';
 import { verifyText } from './signing.ts';
 import type { SigningKey } from './signing.ts';
 
-/** What a signature of a request covers. */
+/** What the signature of a request covers. */
 export interface SignedRequest {
   /** In capitals, for example `PUT`. */
   readonly method: string;
   /** Path and query exactly as on the wire, percent-encoding untouched. */
   readonly uri: string;
-  /** The name of the asking server, before any delegation. */
+  /** The name of the requesting server, before any delegation. */
   readonly origin: string;
-  /** The name of the asked server, before any delegation. */
+  /** The name of the receiving server, before any delegation. */
   readonly destination: string;
   /** The parsed body; undefined when there is none. */
   readonly content?: JsonObject | undefined;
@@ -33,7 +33,7 @@ export interface ReceivedRequest extends Omit<SignedRequest, 'origin'> {
   readonly contentText?: string | undefined;
 }
 
-/** An `Authorization` header taken apart. */
+/** A parsed `Authorization` header. */
 export interface XMatrixHeader {
   readonly origin: string;
   /** Absent in requests of old servers. */
@@ -57,13 +57,13 @@ export class XMatrixError extends Error {
 }
 
 const MAX_HEADER = 4096;
-/** Longer bodies are not tried as they were written, in characters. */
+/** Longer bodies are not verified as they were written, in characters. */
 const MAX_AS_WRITTEN = 256 * 1024;
 // Each header can cause a look-up of a key.
 const MAX_HEADERS = 3;
 const KEY_ID = /^ed25519:[a-zA-Z0-9_]{1,100}$/;
 const SCHEME = /^X-Matrix +/i;
-// A value without quotes may contain the colons that RFC 9110 wants quoted: old servers send it so.
+// An unquoted value may contain colons, although RFC 9110 requires quotes then: old servers send it like that.
 const PARAMETER = /[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s",\\]*))[ \t]*/y;
 
 /**
@@ -80,7 +80,7 @@ export function signRequest(request: SignedRequest, key: SigningKey): string {
 }
 
 /**
- * Takes an `Authorization` header apart: names of any case, any order, quoted or not, unknown parameters ignored.
+ * Parses an `Authorization` header: parameter names in any case and order, values quoted or not, unknown ones ignored.
  *
  * @throws XMatrixError `MALFORMED`
  * @see RFC 9110, section 11.4
@@ -99,20 +99,20 @@ export function parseAuthorization(header: string): XMatrixHeader {
   return { origin, destination: parameters.get('destination'), keyId, signature };
 }
 
-/** Who claims to send a request, and how that can be checked. */
+/** Which server claims to have sent a request, and its signatures. */
 export interface Claim {
   readonly origin: string;
   readonly signatures: readonly { readonly keyId: string; readonly signature: string }[];
 }
 
-/** A claim whose keys are known: it can be checked without asking anybody. */
+/** A claim whose keys are known: it can be checked without further requests. */
 export interface CheckableClaim {
   readonly origin: string;
   readonly signatures: readonly { readonly keyId: string; readonly signature: string; readonly publicKey: string }[];
 }
 
 /**
- * Who claims to send a request.
+ * Which server claims to have sent a request.
  *
  * @param authorization the `Authorization` header, or all of them
  * @param serverName our own name
@@ -136,18 +136,18 @@ export function claimOf(authorization: string | readonly string[], serverName: s
 }
 
 /**
- * Looks up the keys of a claim; may ask the server for them.
+ * Looks up the keys of a claim; may fetch them from the server.
  *
  * @throws XMatrixError `UNKNOWN_KEY` when none is known that is valid now
  */
-export async function checkable({ origin, signatures }: Claim, keys: KeyLookup): Promise<CheckableClaim> {
+export async function lookUpKeys({ origin, signatures }: Claim, keys: KeyLookup): Promise<CheckableClaim> {
   const known: { keyId: string; signature: string; publicKey: string }[] = [];
   for (const { keyId, signature } of signatures) {
     const publicKey = await keys.key(origin, keyId, 'now');
     if (publicKey !== undefined) known.push({ keyId, signature, publicKey });
   }
   if (known.length > 0) return { origin, signatures: known };
-  throw new XMatrixError('UNKNOWN_KEY', `No valid key of ${origin} is known that signed the request.`);
+  throw new XMatrixError('UNKNOWN_KEY', `No currently valid key of ${origin} signed the request.`);
 }
 
 /**
@@ -160,7 +160,7 @@ export async function verifyClaim(
   received: Omit<ReceivedRequest, 'authorization'>,
 ): Promise<void> {
   const request = { ...received, origin };
-  // Most senders write what they sign, so a long body need not be written anew.
+  // Most senders send what they sign, so a long body need not be serialised again.
   const arrived = textAsArrived(request);
   let canonical: string | undefined;
   for (const { keyId, signature, publicKey } of signatures) {
@@ -172,7 +172,8 @@ export async function verifyClaim(
 }
 
 /**
- * Checks who sent a request. Every signature by a key that is known and valid now must be good, and there must be one.
+ * Checks which server sent a request. Every signature by a key that is known and valid now must verify, and there must be
+ * at least one.
  *
  * @param request `destination` is our own name, `content` the parsed body
  * @returns the name of the server that sent it
@@ -180,7 +181,7 @@ export async function verifyClaim(
  * @see Matrix specification, server-server API, "Request Authentication"
  */
 export async function verifyRequest(request: ReceivedRequest, keys: KeyLookup): Promise<string> {
-  const claim = await checkable(claimOf(request.authorization, request.destination), keys);
+  const claim = await lookUpKeys(claimOf(request.authorization, request.destination), keys);
   await verifyClaim(claim, request);
   return claim.origin;
 }
@@ -201,7 +202,7 @@ function parseParameters(header: string, start: number): Map<string, string> {
   }
 }
 
-/** There is no rule for numbers like `1.0`; who signs them signs them as they are written. */
+/** The specification has no rule for numbers like `1.0`; servers that send them sign them as written. */
 function verifyAsWritten(
   { method, uri, origin, destination, contentText }: SignedRequest & Pick<ReceivedRequest, 'contentText'>,
   signature: string,
@@ -211,11 +212,11 @@ function verifyAsWritten(
   const content = canonicalJsonAsWritten(contentText);
   if (content === undefined) return false;
   const rest = canonicalJson({ destination, method, origin, uri });
-  // The content is the first of the members in their order.
+  // `content` is the first member in canonical order.
   return verifyText(`{"content":${content},${rest.slice(1)}`, signature, publicKey);
 }
 
-/** What is signed, if the body came as canonical JSON: it is the first of the members in their order. */
+/** The signed text, if the body was sent as canonical JSON: `content` is the first member in canonical order. */
 function textAsArrived(request: SignedRequest & Pick<ReceivedRequest, 'contentText'>): string | undefined {
   if (request.contentText === undefined) return undefined;
   return `{"content":${request.contentText},${signedText({ ...request, content: undefined }).slice(1)}`;

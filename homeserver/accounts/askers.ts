@@ -8,7 +8,7 @@
  * the server's own.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Matter } from '../../federation/client.ts';
+import type { OnBehalfOf } from '../../federation/client.ts';
 import { MatrixError } from '../base/errors.ts';
 import type { Requester } from '../base/requester.ts';
 import { notForGuests } from './standing.ts';
@@ -40,12 +40,12 @@ export class Askers {
    * @param server undefined for one on the web, which is in no room
    * @throws MatrixError 403 M_GUEST_ACCESS_FORBIDDEN, 401 M_MISSING_TOKEN
    */
-  async require(server: string | undefined, matter: Exclude<Matter, 'server'>): Promise<void> {
+  async require(server: string | undefined, onBehalfOf: Exclude<OnBehalfOf, 'server'>): Promise<void> {
     const asker = this.#running.getStore();
     if (!asker) return;
     const requester = await asker();
     if (requester?.guest === false) return;
-    if (matter === 'room') {
+    if (onBehalfOf === 'room') {
       // Where nobody needs to be logged in is said by the setting that opens the files of rooms.
       if (!requester) return;
       if (server !== undefined && (await this.#options.sharesRoomWith(requester.userId, server))) return;

@@ -71,7 +71,7 @@ async function start(config: Config, log: Logger, running: Running): Promise<voi
     await makeEngine({
       ...common,
       federation: { ...config.federation, ca, isTrusted: (server) => trust === 'open' || trustedServers.has(server) },
-      requireMayAsk: (server, matter) => askers.require(server, matter),
+      requireMayAsk: (server, onBehalfOf) => askers.require(server, onBehalfOf),
       rights: people.standing,
       indexes: EVENT_INDEXES,
       onDropped: (kind) => measured?.countDropped(kind),

@@ -3,7 +3,7 @@
  * their SFU. Media is sent to no other address than one in such a document (see docs/federation.md).
  */
 import type { Logger } from 'pino';
-import type { Matter } from '../../federation/client.ts';
+import type { OnBehalfOf } from '../../federation/client.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import { type SigningKey, signJson, verifySignature } from '../../federation/signing.ts';
 import type { KeyLookup } from '../../federation/keyring.ts';
@@ -42,7 +42,7 @@ interface Fetcher {
   request(options: {
     destination: string;
     method: string;
-    matter: Matter;
+    onBehalfOf: OnBehalfOf;
     path: string;
     signed?: boolean;
     timeoutMs?: number;
@@ -167,7 +167,7 @@ export class Organisations {
     const answer = await this.#options.client.request({
       destination: server,
       method: 'GET',
-      matter: 'server',
+      onBehalfOf: 'server',
       path: '/_hansetag/federation/v1/discovery',
       signed: true,
       timeoutMs: TIMEOUT_MS,

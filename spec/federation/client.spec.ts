@@ -317,8 +317,8 @@ describe('the federation client', () => {
 
     it('follows redirections, but only over https and to addresses that are allowed', async () => {
       expect(await redirecting('/end')).toBe('here');
-      expect(await redirecting('http://peer.example/end')).toMatch(/not a plain https/);
-      expect(await redirecting('https://user@peer.example/end')).toMatch(/not a plain https/);
+      expect(await redirecting('http://peer.example/end')).toMatch(/does not lead to an https URL/);
+      expect(await redirecting('https://user@peer.example/end')).toMatch(/does not lead to an https URL/);
       expect(await redirecting('https://127.0.0.1/end')).toMatch(/forbidden: 127/);
       expect(await redirecting('https://[::1]/end')).toMatch(/forbidden: ::1/);
       expect(await redirecting('https://inside.example/end')).toMatch(/forbidden: inside/);

@@ -11,7 +11,7 @@ import type { JsonObject, JsonValue } from '../../federation/json.ts';
 import type { KeyLookup } from '../../federation/keyring.ts';
 import { createSigningKey, generateSeed } from '../../federation/signing.ts';
 import { resolveState } from '../../federation/state-resolution.ts';
-import { HASHES_ASIDE } from '../../federation/wire-form.ts';
+import { REFERENCE_HASHES } from '../../federation/wire-form.ts';
 import { stateKey } from '../../federation/auth-rules.ts';
 import { keysOf, version } from './support.ts';
 import { ALICE, BOB, MALLORY, TestRoom } from './test-room.ts';
@@ -97,7 +97,7 @@ describe('Rooms of versions 1 and 2', () => {
     const { event_id: _none, ...made } = r.make(draft);
     const hashes = (ids: readonly string[]): JsonValue[] => ids.map((id) => citedHashes(r.event(id), r.version));
     const aside = { auth_events: hashes(made.auth_events), prev_events: hashes(made.prev_events) };
-    return wireForm(hashAndSign({ ...made, [HASHES_ASIDE]: aside }, r.version, 'hs.example', key), r.version);
+    return wireForm(hashAndSign({ ...made, [REFERENCE_HASHES]: aside }, r.version, 'hs.example', key), r.version);
   }
 
   for (const id of ['1', '2']) {
@@ -131,7 +131,7 @@ describe('Rooms of versions 1 and 2', () => {
     for (const bad of cases) {
       expect(() => parsePdu(bad, r.version))
         .withContext(JSON.stringify(bad['prev_events']))
-        .toThrowError(/Malformed|cited|no id/);
+        .toThrowError(/Malformed|hashes|no event_id/);
     }
   });
 
@@ -144,7 +144,7 @@ describe('Rooms of versions 1 and 2', () => {
     await expectAsync(checkEventSignaturesAndHash(renamed, r.version, keyring)).toBeRejectedWithError(
       /other.example|wrong/,
     );
-    const hidden = parsePdu({ ...wire, [HASHES_ASIDE]: { auth_events: [], prev_events: [] } }, r.version);
+    const hidden = parsePdu({ ...wire, [REFERENCE_HASHES]: { auth_events: [], prev_events: [] } }, r.version);
     expect(await checkEventSignaturesAndHash(hidden, r.version, keyring)).toEqual(parsePdu(wire, r.version));
   });
 

@@ -4,7 +4,7 @@ import type { Request, RequestHandler, Response, Router } from 'express';
 import { DEPTH, isJsonObject } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import type { KeyLookup } from '../../../federation/keyring.ts';
-import { checkable, claimOf, verifyClaim, XMatrixError } from '../../../federation/x-matrix.ts';
+import { lookUpKeys, claimOf, verifyClaim, XMatrixError } from '../../../federation/x-matrix.ts';
 import { MatrixError } from '../../base/errors.ts';
 import { bodyLength, readBody } from '../../base/http.ts';
 import type { BodyRules } from '../../base/http.ts';
@@ -64,7 +64,7 @@ async function authenticated(options: SignedRequestOptions, request: Request, re
   const known = await Promise.all(claim.signatures.map(({ keyId }) => keyring.knows(claim.origin, keyId)));
   const isKnown = known.every(Boolean);
   if (!isKnown) await unproven.demand(request);
-  const look = () => checkable(claim, keyring);
+  const look = () => lookUpKeys(claim, keyring);
   const withKeys = await (isKnown ? look() : unproven.lookUp(request, look));
   const rules = rulesOf(request.originalUrl);
   if (bodyLength(request) > CHEAP_BODY) await unproven.demand(request);

@@ -117,7 +117,7 @@ export function sendTransaction(client: FederationClient, serverName: string, ro
     await client.request({
       destination,
       method: 'PUT',
-      matter: 'server',
+      onBehalfOf: 'server',
       path: `/_matrix/federation/v1/send/${encodeURIComponent(transactionId)}`,
       body,
     });

@@ -10,7 +10,7 @@ import type { OutboundQueue } from '../../../federation/outbound-queue.ts';
 import { roomVersion } from '../../../federation/room-versions.ts';
 import type { RoomVersion } from '../../../federation/room-versions.ts';
 import type { SigningKey } from '../../../federation/signing.ts';
-import { keptForm } from '../../../federation/wire-form.ts';
+import { storedForm } from '../../../federation/wire-form.ts';
 import { MatrixError } from '../../base/errors.ts';
 import type { RoomReader } from '../rooms/room-reader.ts';
 import { ask, badAnswer, objectSchema, parse, V1 } from './remote-answers.ts';
@@ -83,7 +83,7 @@ export class MembershipTemplates {
     const answer = await ask(client, server, {
       method: 'GET',
       path: `${V1}/${kind}/${encodeURIComponent(roomId)}/${encodeURIComponent(userId)}${query}`,
-      matter: kind === 'make_leave' ? 'server' : 'person',
+      onBehalfOf: kind === 'make_leave' ? 'server' : 'person',
     });
     const template = parse(templateSchema, answer, server);
     const version = roomVersion(template.room_version);
@@ -122,7 +122,7 @@ export class MembershipTemplates {
       depth: event['depth'] ?? 1,
       origin_server_ts: Date.now(),
     };
-    const draft = keptForm(wire, version);
+    const draft = storedForm(wire, version);
     if (!draft) throw badAnswer(server, 'its template is malformed');
     const pdu = hashAndSign(draft as UnsignedPdu, version, serverName, key);
     try {

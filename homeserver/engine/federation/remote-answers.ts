@@ -25,7 +25,7 @@ export async function ask(
   server: string,
   request: Omit<FederationRequest, 'destination'>,
 ): Promise<JsonObject> {
-  return askServer(client, { destination: server, matter: 'server', ...request });
+  return askServer(client, { destination: server, onBehalfOf: 'server', ...request });
 }
 
 /** Asks one server after the other until one gives what was asked for. @throws the last failure */

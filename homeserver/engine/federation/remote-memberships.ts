@@ -99,7 +99,7 @@ export class FederatedMemberships implements RemoteMemberships {
     const answer = await ask(client, server, {
       method: 'PUT',
       path: `${V2}/send_join/${encodeURIComponent(roomId)}/${encodeURIComponent(id)}?omit_members=true`,
-      matter: 'person',
+      onBehalfOf: 'person',
       body: wireForm(pdu, version),
       ...WHOLE_STATE,
     });
@@ -166,7 +166,7 @@ export class FederatedMemberships implements RemoteMemberships {
       const answer = await ask(this.#deps.client, server, {
         method: 'PUT',
         path: `${V1}/send_knock/${encodeURIComponent(roomId)}/${encodeURIComponent(eventId(pdu, version))}`,
-        matter: 'person',
+        onBehalfOf: 'person',
         body: wireForm(pdu, version),
       });
       const { knock_room_state: state } = parse(knockSchema, answer, server);

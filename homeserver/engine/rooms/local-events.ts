@@ -5,7 +5,7 @@ import { BadEventError, MAX_PREV_EVENTS, parsePdu, serverOf, wireForm } from '..
 import { member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import type { SigningKey } from '../../../federation/signing.ts';
-import { HASHES_ASIDE } from '../../../federation/wire-form.ts';
+import { REFERENCE_HASHES } from '../../../federation/wire-form.ts';
 import { MatrixError } from '../../base/errors.ts';
 import type { Database } from '../../database/database.ts';
 import { CALL_MEMBER } from '../../base/names.ts';
@@ -107,7 +107,7 @@ export class LocalEvents {
     } as UnsignedPdu;
     if (isRedaction) await this.#judge.requireRedactable(room, draft as Pdu);
     draft.auth_events = this.#judge.authEvents(room, room.state.map, draft as Pdu);
-    if (room.version.eventIds === 'given') draft[HASHES_ASIDE] = await this.#citedHashes(room, draft);
+    if (room.version.eventIds === 'given') draft[REFERENCE_HASHES] = await this.#citedHashes(room, draft);
     return draft;
   }
 

@@ -119,7 +119,7 @@ export class RemoteLists {
   }
 
   /** Asks for a user's whole list and keeps it. @throws FederationError, or Error for an answer that makes no sense */
-  async ask(userId: string, how: Pick<FederationRequest, 'timeoutMs' | 'matter'> = {}): Promise<void> {
+  async ask(userId: string, how: Pick<FederationRequest, 'timeoutMs' | 'onBehalfOf'> = {}): Promise<void> {
     const running = this.#asking.get(userId);
     if (running) return running;
     const asked = this.#ask(userId, how).finally(() => {
@@ -180,7 +180,7 @@ export class RemoteLists {
     );
   }
 
-  async #ask(userId: string, how: Pick<FederationRequest, 'timeoutMs' | 'matter'>): Promise<void> {
+  async #ask(userId: string, how: Pick<FederationRequest, 'timeoutMs' | 'onBehalfOf'>): Promise<void> {
     const { client, db, positions, crossSigning, lists } = this.#options;
     const since = positions.current;
     const answer = await client.request({
@@ -337,7 +337,7 @@ export class RemoteLists {
 
   async #repairOne({ user_id: userId, attempts }: ListRow): Promise<void> {
     try {
-      await this.ask(userId, { matter: 'server' });
+      await this.ask(userId, { onBehalfOf: 'server' });
     } catch (error) {
       if (this.#closed) return;
       const delay = Math.min(this.#retryMs * 2 ** Math.min(attempts, 20), MAX_RETRY_MS);

@@ -67,7 +67,7 @@ export class RemoteMedia {
     const request = {
       destination: server,
       method: 'GET',
-      matter: 'room',
+      onBehalfOf: 'room',
       path,
       signed,
       timeoutMs: TIMEOUT_MS,

@@ -46,7 +46,7 @@ export function livePeers(client: Requester, sender: Pick<Sender, 'edu'>): LiveP
         const answer = await client.request({
           destination: server,
           method: 'PUT',
-          matter: 'server',
+          onBehalfOf: 'server',
           live: true,
           path: `/_hansetag/federation/v1/conference/${encodeURIComponent(roomId)}/live`,
           body: message,

@@ -1,5 +1,5 @@
 /** Requests about conferences to other instances: signed, parsed, bounded. The other side is in federation-router.ts. */
-import { FederationError, type FederationErrorCode, type Matter } from '../../../federation/client.ts';
+import { FederationError, type FederationErrorCode, type OnBehalfOf } from '../../../federation/client.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import { UNKNOWN_LINK } from '../../base/names.ts';
 import type { Organisations } from '../organisations.ts';
@@ -19,7 +19,7 @@ interface Requester {
   request(options: {
     destination: string;
     method: string;
-    matter: Matter;
+    onBehalfOf: OnBehalfOf;
     path: string;
     body?: JsonObject;
     timeoutMs?: number;
@@ -48,7 +48,7 @@ export function linkPeers(
       const answer = await client.request({
         destination: server,
         method: 'PUT',
-        matter: 'server',
+        onBehalfOf: 'server',
         path: linkPath(roomId, linkId),
         body: { port: half.port, srtp: { ...half.srtp }, probe_key: half.probe_key },
         timeoutMs: TIMEOUT_MS,
@@ -60,7 +60,7 @@ export function linkPeers(
       await client.request({
         destination: server,
         method: 'GET',
-        matter: 'server',
+        onBehalfOf: 'server',
         path: linkPath(roomId, linkId),
         timeoutMs: CHECK_TIMEOUT_MS,
         maxBytes: MAX_HALF_BYTES,
@@ -75,7 +75,7 @@ export function linkPeers(
       const answer = await client.request({
         destination: server,
         method: 'PUT',
-        matter: 'server',
+        onBehalfOf: 'server',
         path: `${linkPath(roomId, linkId)}/wants`,
         body: { wants },
         timeoutMs: TIMEOUT_MS,
@@ -87,7 +87,7 @@ export function linkPeers(
       await client.request({
         destination: server,
         method: 'DELETE',
-        matter: 'server',
+        onBehalfOf: 'server',
         path: linkPath(roomId, linkId),
         timeoutMs: TIMEOUT_MS,
         maxBytes: MAX_HALF_BYTES,
