@@ -81,6 +81,31 @@ export default {
       to: { path: '^homeserver/meetings/', pathNot: '^homeserver/meetings/index\\.ts$' },
     },
     {
+      name: 'modules-apart',
+      comment:
+        'A module of meetings knows module.ts, people and rights; of everything else it is handed what it needs.',
+      severity: 'error',
+      from: { path: '^homeserver/meetings/modules/([^/]+)/' },
+      to: {
+        path: '^homeserver/(meetings|features|accounts)/',
+        pathNot: '^homeserver/meetings/(modules/($1/|module\\.ts$)|people\\.ts$|rights\\.ts$)',
+      },
+    },
+    {
+      name: 'modules-off-the-line',
+      comment: 'A module of meetings knows no WebSocket, no SFU and no HTTP.',
+      severity: 'error',
+      from: { path: '^homeserver/meetings/modules/([^/]+/|module\\.ts$)' },
+      to: {
+        path: [
+          '^sfu/',
+          '^(ws|express)$',
+          '^node_modules/(ws|express|@types/ws|@types/express)/',
+          '^(http|https|http2|net|tls|dgram)$',
+        ],
+      },
+    },
+    {
       name: 'features-apart',
       comment: 'Features meet through ports that the engine declares, not through each other.',
       severity: 'error',

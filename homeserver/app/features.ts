@@ -26,6 +26,7 @@ import type { PushConfig } from '../features/push/index.ts';
 import { makeReceipts } from '../features/receipts/index.ts';
 import { relationWrites } from '../features/relations/index-relation.ts';
 import { makeRelations } from '../features/relations/index.ts';
+import type { Relations } from '../features/relations/relations.ts';
 import { makeReports } from '../features/reports/index.ts';
 import { makeRooms } from '../features/rooms/index.ts';
 import { makeRtc } from '../features/rtc/index.ts';
@@ -69,6 +70,7 @@ export interface FeaturesDeps {
 /** All features together. */
 export interface Features {
   readonly accountData: AccountData;
+  readonly relations: Relations;
   readonly directory: Directory;
   readonly client: readonly Router[];
   readonly matrix: readonly Router[];
@@ -141,6 +143,7 @@ export function makeFeatures(deps: FeaturesDeps): Features {
   const all = [...made, sync];
   return {
     accountData,
+    relations: relations.relations,
     directory: directory.directory,
     client: all.flatMap(({ client = [] }) => client),
     matrix: all.flatMap(({ matrix = [] }) => matrix),

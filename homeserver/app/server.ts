@@ -120,6 +120,7 @@ async function start(config: Config, log: Logger, running: Running): Promise<voi
       ...parts,
       sfu,
       ignored: (userId) => features.accountData.ignored(userId),
+      relations: features.relations,
       limitSending: limits.takeSending,
     });
   running.add(meetings);

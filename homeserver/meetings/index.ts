@@ -13,10 +13,7 @@ import type { Database } from '../database/database.ts';
 import type { Edus } from '../engine/federation/edus.ts';
 import { CALL_MEMBER, CONFERENCE_EDU } from '../base/names.ts';
 import type { Sender } from '../engine/rooms/ports.ts';
-import { Relations } from '../features/relations/relations.ts';
 import type { Rooms } from '../engine/rooms/rooms.ts';
-import { Chat } from './chat.ts';
-import { ChatDelivery } from './chat-delivery.ts';
 import { meetingsClientRouter } from './client-router.ts';
 import { Conferences } from './conference/conferences.ts';
 import { livePeers } from './conference/live-peers.ts';
@@ -28,6 +25,8 @@ import { Inviting } from './inviting.ts';
 import { ListNews } from './list-news.ts';
 import { MeetingTransactions } from './meeting-transactions.ts';
 import { Meetings } from './meetings.ts';
+import { ModuleHost } from './modules/host.ts';
+import { meetingModules, type ModuleDeps } from './modules/list.ts';
 import { Organisations } from './organisations.ts';
 import { Rights } from './rights.ts';
 import { SessionServer } from './session/session-server.ts';
@@ -49,6 +48,7 @@ export interface MeetingsDeps {
   key: SigningKey;
   keyring: KeyLookup;
   sfu: SfuClient;
+  relations: ModuleDeps['relations'];
   /** Whom a user does not want to hear. */
   ignored(userId: string): Promise<ReadonlySet<string>>;
   requireSession: RequestHandler;
@@ -76,6 +76,16 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
   const { serverName, rooms, sfu, sessions, log, db } = deps;
   const organisations = new Organisations({ ...deps, displayName: deps.organisation });
   const rights = new Rights(deps);
+  const modules: ModuleHost = new ModuleHost({
+    modules: meetingModules(deps),
+    rooms,
+    rights,
+    clockAhead: (server) => organisations.clockAhead(server),
+    conference: (roomId) => conferences.get(roomId),
+    keep: (roomId, participantId) => conferences.seats.keep(roomId, participantId),
+    tell: (roomId, module, data) => conferences.tell(roomId, module, data),
+    log,
+  });
   const conferences: Conferences = new Conferences({
     serverName,
     rooms,
@@ -86,6 +96,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     peers: linkPeers(deps.client, organisations, (server, roomId) => conferences.askToOpen(server, roomId)),
     live: livePeers(deps.client, deps.sender),
     places: new Places(db),
+    modules,
     log,
     onLive: (roomId) => news.meetingChanged(roomId),
   });
@@ -95,12 +106,10 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     organisations,
     told: (userId, roomId, result) => news.invitationFinished(userId, roomId, result),
   });
-  const chat = new Chat({ rooms, relations: new Relations(db, rooms), serverName, ignored: deps.ignored });
   const sessionServer = new SessionServer({
     sessions,
     conferences,
-    chat,
-    limitSending: deps.limitSending,
+    modules,
     organisation: organisations.own,
     organisationName: (server) => organisations.known(server).displayName,
     allowedOrigins: [new URL(deps.publicUrl).origin],
@@ -108,13 +117,12 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
   });
   const toSessions = { conferences, sessions: () => sessionServer.all(), log };
   const news = new ListNews({ ...toSessions, rooms });
-  const chatDelivery = new ChatDelivery({ ...toSessions, chat });
 
   const stopListening = rooms.onEvent((event, { live }) => {
     const { pdu, roomId } = event;
+    modules.onEvent(event, live);
     if (!live) return;
-    if (pdu.type === 'm.room.message' || pdu.type === 'm.room.redaction') chatDelivery.onEvent(event);
-    else if (pdu.type === 'm.room.member') news.membershipChanged(pdu.state_key ?? '');
+    if (pdu.type === 'm.room.member') news.membershipChanged(pdu.state_key ?? '');
     else if (pdu.type === CALL_MEMBER || pdu.type === 'm.room.name') news.meetingChanged(roomId);
   });
   deps.edus.on(CONFERENCE_EDU, (origin, content) => conferences.signals.onEdu(origin, content));

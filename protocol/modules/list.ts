@@ -4,6 +4,14 @@ import * as chat from './chat.ts';
 import * as hands from './hands.ts';
 import * as moderation from './moderation.ts';
 
+/** Each module by its name. */
+export interface Modules {
+  readonly chat: typeof chat;
+  readonly hands: typeof hands;
+  readonly moderation: typeof moderation;
+}
+export type ModuleName = keyof Modules;
+
 export const requests = { ...chat.requests, ...hands.requests, ...moderation.requests } as const;
 
 export const notifications = { ...chat.notifications, ...hands.notifications, ...moderation.notifications } as const;
@@ -15,5 +23,11 @@ export const notifications = { ...chat.notifications, ...hands.notifications, ..
 export const signalsSchema = z.object({ ...hands.signals });
 export type Signals = z.infer<typeof signalsSchema>;
 
+/** The signals that are there. */
+export function withoutAbsent(signals: Signals): Signals {
+  return Object.fromEntries(Object.entries(signals).filter(([, signal]) => signal !== undefined));
+}
+
 /** What a joining client gets of each module that is on; absent is off. */
 export const snapshotsSchema = z.object({ hands: hands.snapshot.optional() });
+export type Snapshots = z.infer<typeof snapshotsSchema>;

@@ -128,6 +128,33 @@ describe('The rules of the layers', () => {
     ]);
   });
 
+  it('keep modules of meetings apart from each other, and from WebSockets, the SFU and HTTP', async () => {
+    expect(
+      await broken({
+        'homeserver/meetings/modules/polls/index.ts':
+          "import type { Here } from '../module.ts';\nimport './votes.ts';\nimport '../../people.ts';",
+        'homeserver/meetings/modules/polls/votes.ts': "import type { Here } from '../chat/index.ts';",
+        'homeserver/meetings/modules/polls/wire.ts':
+          "import type { WebSocket } from 'ws';\nimport { request } from 'node:http';\nimport express from 'express';",
+        'homeserver/meetings/modules/polls/media.ts': "import type { Here } from '../../../../sfu/client.ts';",
+        'homeserver/meetings/modules/chat/index.ts': "import type { Here } from '../../session/session.ts';",
+        'homeserver/meetings/modules/module.ts': "import type { Here } from '../../../sfu/client.ts';",
+        'homeserver/meetings/modules/list.ts': "import './polls/index.ts';\nimport './chat/index.ts';",
+        'homeserver/meetings/session/session.ts': "import { WebSocket } from 'ws';",
+        'homeserver/meetings/people.ts': '',
+        'sfu/client.ts': '',
+      }),
+    ).toEqual([
+      'homeserver/meetings/modules/chat/index.ts: modules-apart',
+      'homeserver/meetings/modules/module.ts: modules-off-the-line',
+      'homeserver/meetings/modules/polls/media.ts: modules-off-the-line',
+      'homeserver/meetings/modules/polls/votes.ts: modules-apart',
+      'homeserver/meetings/modules/polls/wire.ts: modules-off-the-line',
+      'homeserver/meetings/modules/polls/wire.ts: modules-off-the-line',
+      'homeserver/meetings/modules/polls/wire.ts: modules-off-the-line',
+    ]);
+  });
+
   it('refuse a cycle, were it of types only', async () => {
     expect(
       await broken({

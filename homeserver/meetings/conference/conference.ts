@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { serverOf } from '../../../federation/event.ts';
 import { KIND_OF_SOURCE, type RtpCapabilities, type Source } from '../../../protocol/media.ts';
-import type { Signals } from '../../../protocol/modules/list.ts';
+import { type Signals, withoutAbsent } from '../../../protocol/modules/list.ts';
 import type { LinkState, NotificationData, NotificationName, Participant, Watch } from '../../../protocol/session.ts';
 import { Consumers } from './consumers.ts';
 import { Link } from './link.ts';
@@ -15,6 +15,7 @@ import { type LocalParticipant, type SourceKey, parseSourceKey, sourceKey } from
 import { type CallMembership, splitParticipantId } from './membership.ts';
 import type { RemoteSource } from './messages.ts';
 import { notification } from './notification.ts';
+import type { ConferenceModules, ModuleConference } from './module-ports.ts';
 import { type RemoteParticipant, Remotes, type RemoteState } from './remotes.ts';
 import type { Person } from './room-facts.ts';
 
@@ -27,16 +28,17 @@ export interface ConferenceDeps extends LinkDeps {
   announce(conference: Conference, servers: Iterable<string>, participants: Iterable<LocalParticipant>): void;
   /** Called when the first participant of an organisation appears, so that it can be introduced to the clients. */
   introduce(conference: Conference, server: string): void;
+  modules: Pick<ConferenceModules, 'shown' | 'left'>;
 }
 
-export class Conference implements LinkConference {
+export class Conference implements LinkConference, ModuleConference {
   readonly roomId: string;
   title = '';
   /** Our participants whom the others see. */
   readonly locals = new Map<string, LocalParticipant>();
   /** Our participants on their way in: they have a seat that can be taken away, and nobody has been told of them. */
   readonly entering = new Map<string, LocalParticipant>();
-  readonly #remotes = new Remotes();
+  readonly #remotes = new Remotes((remote) => this.#deps.modules.shown(this, remote));
   /** Role and name of our own participants in the room. */
   readonly #people = new Map<string, Person>();
   /** Every source that our SFU has, local or received: its producer there. */
@@ -145,6 +147,7 @@ export class Conference implements LinkConference {
     this.#want(local, []);
     local.forgetMedia();
     this.reconcileAll();
+    this.#deps.modules.left(this, participantId);
   }
 
   /** A membership of another organisation's participant was written or renewed. */
@@ -187,6 +190,7 @@ export class Conference implements LinkConference {
     const link = this.links.get(server);
     for (const source of remote.sources.keys()) link?.sourceGone(sourceKey(participantId, source));
     if (!this.servers().has(server)) this.#closeLink(server);
+    this.#deps.modules.left(this, participantId);
   }
 
   /** The participants of a user or server of another organisation. */
@@ -260,11 +264,16 @@ export class Conference implements LinkConference {
     this.#deps.announce(this, this.servers(), [local]);
   }
 
-  /** Something that a participant does besides media has changed. Whoever calls this has it kept, see `Seats.keep`. */
-  setSignals(local: LocalParticipant, signals: Signals): void {
-    if (isDeepStrictEqual(local.signals, signals)) return;
+  setSignals(local: LocalParticipant, change: Signals): boolean {
+    const signals = withoutAbsent({ ...local.signals, ...change });
+    if (isDeepStrictEqual(local.signals, signals)) return false;
     local.signals = signals;
-    if (this.locals.get(local.participantId) === local) this.localChanged(local);
+    this.localChanged(local);
+    return true;
+  }
+
+  remoteSignalsChanged(): void {
+    for (const remote of this.#remotes.readAgain()) this.#remoteChanged(remote);
   }
 
   // ---- own media ----

@@ -6,6 +6,8 @@ import type { Logger } from 'pino';
 import { systemClock } from '../../base/clock.ts';
 import { every } from '../../base/every.ts';
 import { serverOf } from '../../../federation/event.ts';
+import type { JsonObject } from '../../../federation/json.ts';
+import type { ModuleName } from '../../../protocol/modules/list.ts';
 import type { ConferenceSnapshot } from '../../../protocol/session.ts';
 import { MatrixError } from '../../base/errors.ts';
 import type { LocalRights } from '../../engine/rooms/ports.ts';
@@ -22,6 +24,7 @@ import type { LocalParticipant, Notifier } from './local-participant.ts';
 import { MEMBERSHIP_EXPIRES_MS, participantIdOf } from './membership.ts';
 import type { Places } from './places.ts';
 import type { RoomPort, SfuPort } from './ports.ts';
+import type { ConferenceModules } from './module-ports.ts';
 import { Reachability } from './reachability.ts';
 import { Registry } from './registry.ts';
 import { personIn } from './room-facts.ts';
@@ -46,6 +49,7 @@ export interface ConferencesOptions {
   peers: LinkPeers;
   live: LivePeers;
   places: Places;
+  modules: ConferenceModules;
   log: Logger;
   /** The number of people in a conference changed between none and some. */
   onLive(roomId: string): void;
@@ -152,8 +156,14 @@ export class Conferences {
       organisations: [serverName, ...conference.servers()].map((server) => organisations.known(server)),
       links: conference.linkStates(),
       ...(media ? { media } : {}),
-      modules: {},
+      modules: this.#options.modules.snapshots(conference),
     };
+  }
+
+  /** Tells a module of the other instances in a conference something that nobody needs later. */
+  tell(roomId: string, module: ModuleName, data: JsonObject): void {
+    const conference = this.get(roomId);
+    if (conference) this.#announcer.tell(conference, conference.servers(), { module, data });
   }
 
   /** The session of a participant dropped: it keeps its place until the session expires. */
@@ -232,11 +242,12 @@ export class Conferences {
 
   async #upkeep(): Promise<void> {
     const now = Date.now();
-    const { log } = this.#options;
+    const { log, modules } = this.#options;
     for (const conference of [...this.#registry.all.values()]) {
       for (const participantId of conference.expired(now)) conference.removeRemote(participantId, 'lost');
       // State can also change by the resolution of forks, which no event tells of.
       await this.#follower.checkEverybody(conference);
+      await modules.refresh(conference);
       for (const local of conference.locals.values()) {
         if (now - local.renewedAt < MEMBERSHIP_EXPIRES_MS / 2) continue;
         local.renewedAt = now;

@@ -49,6 +49,8 @@ const liveContentSchema = z.object({
     )
     .max(500)
     .optional(),
+  /** Short-lived data of modules, by the name of each: not kept, and not sent again. */
+  modules: dictionaryOf(z.string().max(64), z.unknown(), 20).optional(),
   /** Asks the receiver to send the state of all its participants. */
   resend: z.boolean().optional(),
   /** Asks the instance that opens the link to open it anew. */

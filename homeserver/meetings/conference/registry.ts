@@ -6,6 +6,7 @@ import type { Announcer } from './announcer.ts';
 import { Conference } from './conference.ts';
 import type { LinkPeers } from './link-ports.ts';
 import type { RoomPort, SfuPort } from './ports.ts';
+import type { ConferenceModules } from './module-ports.ts';
 import type { Reachability } from './reachability.ts';
 import { titleOf } from './room-facts.ts';
 import type { Seat, SeatMedia } from './seat-media.ts';
@@ -19,6 +20,7 @@ export interface RegistryDeps {
   readonly reachability: Reachability;
   readonly announcer: Announcer;
   readonly media: SeatMedia;
+  readonly modules: ConferenceModules;
   readonly log: Logger;
   /** Brings those in who are in the conference at other organisations, by the state of its room. */
   enterRemotes(conference: Conference, state: ReadonlyMap<string, StoredEvent>): Promise<void>;
@@ -54,7 +56,7 @@ export class Registry {
   async open(roomId: string): Promise<Conference> {
     const existing = this.#conferences.get(roomId);
     if (existing) return existing;
-    const { serverName, sfu, peers, log, rooms, organisations, reachability, announcer } = this.#deps;
+    const { serverName, sfu, peers, log, rooms, organisations, reachability, announcer, modules } = this.#deps;
     const state = await rooms.state(roomId);
     const raced = this.#conferences.get(roomId);
     if (raced) return raced;
@@ -63,6 +65,7 @@ export class Registry {
       sfu,
       peers,
       reachability,
+      modules,
       log: log.child({ roomId }),
       announce: (of, servers, participants) => announcer.announce(of, servers, participants),
       introduce: (of, server) => {
@@ -74,6 +77,7 @@ export class Registry {
     });
     this.#conferences.set(roomId, conference);
     conference.title = titleOf(state);
+    await modules.refresh(conference);
     await this.#deps.enterRemotes(conference, state);
     announcer.ask(conference, conference.servers(), 'resend');
     return conference;
@@ -88,6 +92,7 @@ export class Registry {
     this.#deps.media.lost(conference);
     this.#deps.sfu.request('conference.close', { conferenceId: roomId }).catch(() => undefined);
     conference.closeLinks();
+    this.#deps.modules.closed(conference);
     this.#deps.onClosed(roomId);
   }
 }

@@ -25,15 +25,24 @@ export interface RemoteParticipant {
   /** Whether the organisation has said what is sent. */
   sourcesKnown: boolean;
   reconnecting: boolean;
+  /** What its instance has said that it does besides media, and when that was heard, Unix ms. */
+  said: { readonly signals: Signals; readonly heardAt: number };
+  /** What of it is shown. */
   signals: Signals;
 }
 
 export class Remotes {
+  readonly #shown: (remote: RemoteParticipant) => Signals;
   readonly #all = new Map<string, RemoteParticipant>();
   /** States that came before the membership they belong to, by server: the two travel apart. */
   readonly #early = new Map<string, Map<string, RemoteState>>();
   /** Organisations that have not answered for so long that their people are not counted as being here. */
   readonly #lost = new Set<string>();
+
+  /** @param shown what of that which its instance has said of a participant is shown */
+  constructor(shown: (remote: RemoteParticipant) => Signals) {
+    this.#shown = shown;
+  }
 
   /** Those who are shown. */
   *shown(): Iterable<RemoteParticipant> {
@@ -73,6 +82,7 @@ export class Remotes {
       sources: new Map(),
       sourcesKnown: false,
       reconnecting: false,
+      said: { signals: {}, heardAt: 0 },
       signals: {},
     };
     this.#all.set(participantId, remote);
@@ -97,7 +107,7 @@ export class Remotes {
     const same =
       remote.sourcesKnown &&
       remote.reconnecting === state.reconnecting &&
-      isDeepStrictEqual(remote.signals, state.signals) &&
+      isDeepStrictEqual(remote.said.signals, state.signals) &&
       remote.sources.size === state.sources.length &&
       state.sources.every(({ source, id, paused }) => {
         const before = remote.sources.get(source);
@@ -106,10 +116,22 @@ export class Remotes {
     if (same) return undefined;
     remote.sourcesKnown = true;
     remote.reconnecting = state.reconnecting;
-    remote.signals = state.signals;
+    if (!isDeepStrictEqual(remote.said.signals, state.signals)) {
+      remote.said = { signals: state.signals, heardAt: Date.now() };
+    }
+    remote.signals = this.#shown(remote);
     remote.sources.clear();
     for (const source of state.sources) remote.sources.set(source.source, source);
     return remote;
+  }
+
+  /** Reads again what was said. @returns those of whom something else is shown now */
+  readAgain(): RemoteParticipant[] {
+    return [...this.#all.values()].filter((remote) => {
+      const before = remote.signals;
+      remote.signals = this.#shown(remote);
+      return !isDeepStrictEqual(before, remote.signals);
+    });
   }
 
   #keepEarly(participantId: string, state: RemoteState): void {

@@ -260,10 +260,11 @@ export class Seats {
   }
 
   /** Keeps what is new of a seat, for a restart of the homeserver. @throws when it could not be written */
-  async keep(seat: Seat): Promise<void> {
-    const { roomId } = seat.conference;
-    await this.#turns.run(turnOf(roomId, seat.local.participantId), async () => {
-      if (isSeated(seat)) await this.#deps.places.put(placeOf(roomId, seat.local));
+  async keep(roomId: string, participantId: string): Promise<void> {
+    const { current, places } = this.#deps;
+    await this.#turns.run(turnOf(roomId, participantId), async () => {
+      const local = current(roomId)?.locals.get(participantId);
+      if (local) await places.put(placeOf(roomId, local));
     });
   }
 

@@ -1,5 +1,6 @@
 /** What other instances say live of their participants in conferences: taken in up to a bound, and answered. */
 import type { JsonObject } from '../../../federation/json.ts';
+import { withoutAbsent } from '../../../protocol/modules/list.ts';
 import type { Rooms } from '../../engine/rooms/rooms.ts';
 import { MatrixError } from '../../base/errors.ts';
 import type { Announcer } from './announcer.ts';
@@ -9,6 +10,7 @@ import { LiveNumbers } from './live-numbers.ts';
 import type { LivePeers } from './live-peers.ts';
 import { participantIdOf, splitParticipantId } from './membership.ts';
 import { conferenceEduSchema, type LiveAnswer, type LiveContent, type LiveMessage } from './messages.ts';
+import type { ConferenceModules } from './module-ports.ts';
 import type { Reachability } from './reachability.ts';
 import type { Registry } from './registry.ts';
 
@@ -18,6 +20,7 @@ export interface SignalsDeps {
   readonly reachability: Reachability;
   readonly announcer: Announcer;
   readonly live: Pick<LivePeers, 'speaksLive'>;
+  readonly modules: ConferenceModules;
 }
 
 export class Signals {
@@ -72,7 +75,7 @@ export class Signals {
 
   /** @returns false when the server has told too much lately: nothing of this was handled */
   #handle(origin: string, conference: Conference, said: LiveContent): boolean {
-    const { reachability, announcer } = this.#deps;
+    const { reachability, announcer, modules } = this.#deps;
     reachability.heard(origin);
     if (!this.#budget.mayHandle(origin)) return false;
     // Each is named once: of two states of one participant in one message, neither is the newest.
@@ -80,10 +83,15 @@ export class Signals {
     let changes = 0;
     for (const [participantId, one] of states) {
       if (splitParticipantId(participantId).server !== origin) continue;
-      const state = { sources: one.sources, reconnecting: one.reconnecting === true, signals: one.signals ?? {} };
+      const state = {
+        sources: one.sources,
+        reconnecting: one.reconnecting === true,
+        signals: withoutAbsent(one.signals ?? {}),
+      };
       if (conference.setRemoteState(participantId, state)) changes += 1;
     }
     this.#budget.spend(origin, changes);
+    if (said.modules && conference.hasParticipantsOf(origin)) modules.told(conference, origin, said.modules);
     if (said.resend) announcer.announce(conference, [origin], conference.locals.values());
     if (said.relink) conference.link(origin)?.reopen();
     return true;

@@ -1,28 +1,21 @@
 /** What each request of the session protocol does. Parameters were parsed by their schema before. */
 import type { Logger } from 'pino';
-import type { ChatMessage } from '../../../protocol/modules/chat.ts';
-import type { Method, Params, Result } from '../../../protocol/session.ts';
+import type { Method } from '../../../protocol/session.ts';
 import type { Source } from '../../../protocol/media.ts';
-import type { StoredEvent } from '../../engine/rooms/rooms.ts';
-import { chatPosition, type Chat } from '../chat.ts';
 import type { Conferences } from '../conference/conferences.ts';
-import { ProtocolFailure } from './failure.ts';
+import type { ModuleHost } from '../modules/host.ts';
+import type { Handlers } from './handlers.ts';
+import { moduleHandlers } from './module-requests.ts';
 import type { Session } from './session.ts';
 
 export interface RequestDeps {
   conferences: Conferences;
-  chat: Chat;
-  /** Counts one message of a user. @throws MatrixError 429 above the limit that holds for the Matrix API as well */
-  limitSending(userId: string): Promise<void>;
+  modules: ModuleHost;
   log: Logger;
 }
 
 /** Every method but `hello`, which makes the session and is handled by the session server. */
-type Handlers = {
-  [M in Exclude<Method, 'hello'>]: (session: Session, params: Params<M>) => Promise<Result<M>> | Result<M>;
-};
-
-export function requestHandlers({ conferences, chat, limitSending }: RequestDeps): Handlers {
+export function requestHandlers({ conferences, modules }: RequestDeps): Handlers<Exclude<Method, 'hello'>> {
   const { seats, media } = conferences;
 
   const setPaused = (session: Session, source: Source, paused: boolean): Promise<Record<string, never>> =>
@@ -31,18 +24,8 @@ export function requestHandlers({ conferences, chat, limitSending }: RequestDeps
       return {};
     });
 
-  const notYet = (): never => {
-    throw new ProtocolFailure('not-found', 'This server does not offer this yet.');
-  };
-
   return {
-    'hands.raise': notYet,
-    'hands.lower': notYet,
-    'hands.lower-all': notYet,
-    'hands.switch': notYet,
-    'moderation.mute': notYet,
-    'moderation.remove': notYet,
-
+    ...moduleHandlers(modules, conferences),
     ping: () => ({}),
 
     'conference.join': (session, { roomId, keepMedia }) =>
@@ -86,15 +69,5 @@ export function requestHandlers({ conferences, chat, limitSending }: RequestDeps
         await media.ready(seat, consumerIds);
         return {};
       }),
-
-    async 'chat.send'(session, { roomId, transactionId, body }) {
-      await limitSending(session.owner.userId);
-      const event: StoredEvent = await chat.send(roomId, session.owner, transactionId, body);
-      return { eventId: event.eventId, position: chatPosition(event) };
-    },
-
-    async 'chat.history'(session, { roomId, before, limit }): Promise<{ messages: ChatMessage[]; next?: string }> {
-      return chat.history(roomId, session.owner.userId, before, limit ?? 50);
-    },
   };
 }

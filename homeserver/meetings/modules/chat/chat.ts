@@ -2,16 +2,15 @@
  * Chat of a meeting: ordinary `m.room.message` events, so that any Matrix client can take part. What people get is read
  * from events as they may be seen, with the edit that holds.
  */
-import { serverOf } from '../../federation/event.ts';
-import { isJsonObject, member } from '../../federation/json.ts';
-import type { JsonObject } from '../../federation/json.ts';
-import { stateKey } from '../../federation/auth-rules.ts';
-import type { ChatMessage, ChatPosition } from '../../protocol/modules/chat.ts';
-import { isTime, MAX_TIME } from '../../protocol/values.ts';
-import { relationOf } from '../engine/rooms/relation-of.ts';
-import type { Relations } from '../features/relations/relations.ts';
-import type { Rooms, StoredEvent } from '../engine/rooms/rooms.ts';
-import { isGuest, nameIn } from './people.ts';
+import { serverOf } from '../../../../federation/event.ts';
+import { isJsonObject, member } from '../../../../federation/json.ts';
+import type { JsonObject } from '../../../../federation/json.ts';
+import { stateKey } from '../../../../federation/auth-rules.ts';
+import type { ChatMessage, ChatPosition } from '../../../../protocol/modules/chat.ts';
+import { isTime, MAX_TIME } from '../../../../protocol/values.ts';
+import { relationOf } from '../../../engine/rooms/relation-of.ts';
+import type { Rooms, StoredEvent } from '../../../engine/rooms/rooms.ts';
+import { isGuest, nameIn } from '../../people.ts';
 
 /** `m.room.message` kinds that have a body to show. */
 const SHOWN = new Set(['m.text', 'm.notice', 'm.emote']);
@@ -21,9 +20,17 @@ export type ChatChange =
   | { readonly kind: 'message' | 'changed'; readonly event: StoredEvent; readonly message: ChatMessage }
   | { readonly kind: 'removed'; readonly eventId: string };
 
+/** Which messages are edits of which. */
+export interface Edits {
+  /** The edit that holds of each message that has one, as a user may see it; by the message's event id. */
+  edits(roomId: string, userId: string, eventIds: readonly string[]): Promise<ReadonlyMap<string, StoredEvent>>;
+  /** The message that an event edits, or edited before it was redacted. */
+  editedBy(eventId: string): Promise<string | undefined>;
+}
+
 export interface ChatOptions {
   readonly rooms: Rooms;
-  readonly relations: Relations;
+  readonly relations: Edits;
   readonly serverName: string;
   /** Whom a user does not want to hear. */
   readonly ignored: (userId: string) => Promise<ReadonlySet<string>>;

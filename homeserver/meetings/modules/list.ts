@@ -1,0 +1,19 @@
+/** The modules of meetings. */
+import type { ModuleName } from '../../../protocol/modules/list.ts';
+import { chatModule, type ChatModuleDeps } from './chat/index.ts';
+import { handsModule } from './hands/index.ts';
+import { moderationModule } from './moderation/index.ts';
+import type { MeetingModule } from './module.ts';
+
+export type ModuleDeps = ChatModuleDeps;
+
+/** A module, or one of its handlers, that is missing does not compile. */
+export type MeetingModules = { readonly [N in ModuleName]: MeetingModule<N> };
+
+export function meetingModules(deps: ModuleDeps): MeetingModules {
+  return {
+    chat: chatModule(deps),
+    hands: handsModule(),
+    moderation: moderationModule(),
+  };
+}

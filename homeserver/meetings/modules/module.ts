@@ -1,0 +1,92 @@
+/**
+ * What a module of a meeting is (chat, hands, reactions), and what it may do. A module knows no WebSocket, no SFU and no
+ * HTTP: all that it does goes through its context and through what list.ts hands it.
+ */
+import type { JsonObject } from '../../../federation/json.ts';
+import type { ModuleName, Modules, Signals, Snapshots } from '../../../protocol/modules/list.ts';
+import type { Right } from '../../../protocol/rights.ts';
+import type {
+  Method,
+  NotificationData,
+  NotificationName,
+  Params,
+  Participant,
+  Result,
+} from '../../../protocol/session.ts';
+import type { StoredEvent } from '../../engine/rooms/rooms.ts';
+
+/** One handler for each request of a module. Parameters were parsed by their schema before. */
+export type Handlers<N extends ModuleName> = {
+  readonly [M in keyof Modules[N]['requests'] & Method]: (
+    asker: Asker,
+    params: Params<M>,
+  ) => Promise<Result<M>> | Result<M>;
+};
+
+/** What the others of its instance have said of a participant, and how it may be read. */
+export interface SaidSignals {
+  readonly signals: Signals;
+  /** When it was heard, Unix ms. */
+  readonly heardAt: number;
+  /** How far the clock of whoever said it is ahead of ours, in ms. */
+  readonly clockAhead: number;
+  /** When the participant joined, Unix ms of our clock. */
+  readonly joinedAt: number;
+}
+
+export interface MeetingModule<N extends ModuleName = ModuleName> {
+  readonly requests: Handlers<N>;
+  /**
+   * Makes the module one that moderators switch on and off in a meeting: by the state event
+   * `org.hansetag.setting.<name>`, `{ "enabled": false }`; without one it is on. While it is off, its requests but
+   * `<name>.switch` are refused, it is absent from the snapshot, and nothing of it is taken from other instances.
+   */
+  readonly switchedBy?: Right;
+  /** The switch was turned. */
+  switched?(context: MeetingContext, enabled: boolean): Promise<void>;
+  /** Types of the state events that it writes, and the power level that each takes in a new meeting. */
+  readonly powerLevels?: Readonly<Record<string, number>>;
+  /** Types of the room's events that `onEvent` is told of, while there is a conference. */
+  readonly eventTypes?: readonly string[];
+  onEvent?(context: MeetingContext, event: StoredEvent): Promise<void>;
+  /** Its part of what another instance says of a participant, as far as it is believed. */
+  signals?(said: SaidSignals): Signals;
+  /** What a joining client gets. */
+  snapshot?(context: MeetingContext): N extends keyof Snapshots ? Snapshots[N] : never;
+  /** Short-lived data that the same module of another instance has told; to be parsed. */
+  onTold?(context: MeetingContext, server: string, data: unknown): void;
+  /** Somebody, here or elsewhere, is no longer in the conference. */
+  left?(context: MeetingContext, participantId: string): void;
+}
+
+/** Who makes a request. */
+export interface Asker {
+  readonly userId: string;
+  readonly deviceId: string;
+  /** The asker's place. @throws SeatError for who is in no conference; MatrixError 403 while the module is off */
+  place(): { readonly context: MeetingContext; readonly participantId: string };
+  /** Turns the switch of the module. @throws SeatError for who is in no conference; MatrixError 403 without the right */
+  turnSwitch(enabled: boolean): Promise<void>;
+}
+
+/** One conference, as one module sees it. */
+export interface MeetingContext {
+  readonly roomId: string;
+  /** Everybody who is shown. */
+  participants(): Participant[];
+  /** Our own participants. */
+  own(): Participant[];
+  /** Tells the clients of all our participants. */
+  notifyAll<K extends NotificationName>(name: K, data: NotificationData<K>): void;
+  /** Tells the client of one of our participants. */
+  notify<K extends NotificationName>(participantId: string, name: K, data: NotificationData<K>): void;
+  /**
+   * Changes what one of our participants does: seen everywhere at once. It ends with the participant's place and outlives a
+   * restart of the homeserver once the promise is resolved.
+   */
+  setSignals(participantId: string, change: Signals): Promise<void>;
+  /** Tells the same module of every other instance in the conference. Newer data may overtake it or take its place. */
+  tell(data: JsonObject): void;
+  /** Does something later, unless the conference has ended by then. */
+  later(ms: number, task: () => void): void;
+}
