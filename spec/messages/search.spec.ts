@@ -245,7 +245,7 @@ describe('What is found', () => {
       await dora.join(roomId);
       for (const path of ['/v1/mutual_rooms', '/unstable/uk.half-shot.msc2666/user/mutual_rooms']) {
         const query = `?user_id=${encodeURIComponent(dora.userId)}`;
-        expect((await bert.ask('GET', path + query)).body).toEqual({ joined: [roomId] });
+        expect((await bert.ask('GET', path + query)).body).toEqual({ joined: [roomId], count: 1 });
         expect((await dora.ask('GET', path + query)).status).toBe(400);
         expect((await dora.ask('GET', `${path}?user_id=x`)).status).toBe(400);
       }

@@ -55,7 +55,9 @@ export function mutualRoomsRouter({ rooms, requireSession }: UserDirectoryRouter
           }
           const own = await rooms.roomsOf(userId, ['join']);
           const theirs = new Set((await rooms.roomsOf(other, ['join'])).map((entry) => entry.roomId));
-          response.json({ joined: own.map((entry) => entry.roomId).filter((roomId) => theirs.has(roomId)) });
+          const joined = own.map((entry) => entry.roomId).filter((roomId) => theirs.has(roomId));
+          // All of them are in one answer, without a batch to ask for next.
+          response.json({ joined, count: joined.length });
         },
       ],
     });
