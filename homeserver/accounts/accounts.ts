@@ -5,7 +5,7 @@ import { displayName as shownName } from '../../protocol/display-text.ts';
 import type { Database } from '../database/database.ts';
 import { isUniqueViolation } from '../database/errors.ts';
 import { MatrixError } from '../base/errors.ts';
-import { GUEST_PREFIX, MAX_LOCALPART_BYTES, toLocalpart } from './localpart.ts';
+import { GUEST_PREFIX, isServerAccount, MAX_LOCALPART_BYTES, toLocalpart } from './localpart.ts';
 import { randomBase32 } from './secrets.ts';
 import { profileFieldModel, userModel } from './tables.ts';
 import type { ProfileFieldRow, UserRow } from './tables.ts';
@@ -126,24 +126,33 @@ export class Accounts {
     this.#changed(userId);
   }
 
-  /** Makes an account that belongs to the server itself, and that nobody can log in to; once. */
+  /** Makes an account that belongs to the server itself; once. Nobody logs in to it, and nobody changes or ends it. */
   async makeOwn(localpart: string, displayName: string): Promise<void> {
     await this.#add({ localpart, displayName, guest: false });
   }
 
+  /** @throws MatrixError 403 for an account of the server itself */
+  requirePerson(userId: string): void {
+    if (!isServerAccount(userId)) return;
+    throw new MatrixError(403, 'M_FORBIDDEN', 'This account belongs to the server itself.');
+  }
+
   /** Makes somebody an administrator, or no longer one. */
   async setAdmin(userId: string, admin: boolean): Promise<void> {
+    this.requirePerson(userId);
     await this.#update(userId, { admin });
     this.#changed(userId);
   }
 
   /** Locks or suspends somebody, or ends that. */
   async restrict(userId: string, restriction: Restriction, on: boolean): Promise<void> {
+    this.requirePerson(userId);
     await this.#update(userId, { [restriction]: on });
     this.#changed(userId);
   }
 
   async setPassword(userId: string, passwordHash: string): Promise<void> {
+    this.requirePerson(userId);
     await this.#update(userId, { password: passwordHash });
   }
 
@@ -152,6 +161,7 @@ export class Accounts {
    * only who knows the password learns that the account has ended.
    */
   async deactivate(userId: string): Promise<void> {
+    this.requirePerson(userId);
     const localpart = this.localpart(userId) ?? '';
     await this.#db.models.transaction(async (transaction) => {
       const ended = { deactivatedAt: Date.now(), displayName: null };

@@ -5,6 +5,17 @@ export const MAX_LOCALPART_BYTES = 64;
 /** Local parts that start so belong to guests. */
 export const GUEST_PREFIX = 'guest-';
 
+/** Local parts that start so belong to the server itself: nobody chooses one, and nobody logs in to such an account. */
+export const SERVER_PREFIX = '_';
+
+/** Local part of the account of the server itself that makes meetings. */
+export const MEETINGS_ACCOUNT = '_meetings';
+
+/** Whether an account belongs to the server itself. @param userId of a user of this server */
+export function isServerAccount(userId: string): boolean {
+  return userId.startsWith(`@${SERVER_PREFIX}`);
+}
+
 /**
  * Maps a name to the characters a-z 0-9 . _ = / + -: upper case becomes lower case, umlauts and accents lose their
  * marks, and every other byte becomes `=` and two hexadecimal digits.
@@ -26,8 +37,8 @@ export function toLocalpart(name: string): string {
     localpart += mapped;
   }
   if (localpart === '') return 'user';
-  // A person must not look like a guest, nor a guest like a person; `_` in front belongs to bridges.
-  return localpart.startsWith(GUEST_PREFIX) || localpart.startsWith('_') ? `user-${localpart}` : localpart;
+  // A person must not look like a guest or like the server, nor a guest like a person.
+  return localpart.startsWith(GUEST_PREFIX) || localpart.startsWith(SERVER_PREFIX) ? `user-${localpart}` : localpart;
 }
 
 function escape(character: string): string {

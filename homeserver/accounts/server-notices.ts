@@ -9,6 +9,7 @@ import type { Database } from '../database/database.ts';
 import { MatrixError } from '../base/errors.ts';
 import type { Rooms } from '../engine/rooms/rooms.ts';
 import type { Accounts } from './accounts.ts';
+import { isServerAccount } from './localpart.ts';
 import { noticeRoomModel } from './tables.ts';
 
 export interface ServerNoticesOptions {
@@ -28,7 +29,6 @@ export interface Notice {
   readonly transactionId?: string | undefined;
 }
 
-/** No person can have a name that begins with `_`. */
 const WRITER = '_server';
 
 export class ServerNotices {
@@ -57,7 +57,8 @@ export class ServerNotices {
    */
   async send({ userId, type, stateKey, content, transactionId }: Notice): Promise<string> {
     const { accounts, rooms } = this.#options;
-    if (!(await accounts.exists(userId))) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.');
+    if (isServerAccount(userId) || !(await accounts.exists(userId)))
+      throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.');
     const roomId = await this.#roomOf(userId);
     const membership = await rooms.membership(roomId, userId);
     if (membership !== 'join' && membership !== 'invite') await rooms.invite(roomId, this.#writer, userId);

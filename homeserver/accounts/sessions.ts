@@ -117,9 +117,10 @@ export class Sessions {
   /**
    * Makes a device for a token that is kept elsewhere, unless it is there already.
    *
-   * @throws MatrixError 403 when the user has too many
+   * @throws MatrixError 403 when the user has too many, or belongs to the server itself
    */
   async attach(userId: string, deviceId: string, displayName: string | undefined): Promise<void> {
+    this.#accounts.requirePerson(userId);
     const localpart = this.#localpart(userId);
     const isNew = await this.#db.models.transaction((transaction) =>
       this.#take({ localpart, deviceId, displayName, most: DEVICES }, transaction),
@@ -127,8 +128,9 @@ export class Sessions {
     if (isNew) await this.#deviceChanged(userId, deviceId, 'new');
   }
 
-  /** Logs a local user in. @throws MatrixError 403 when the user has too many devices */
+  /** Logs a local user in. @throws MatrixError 403 when the user has too many devices, or belongs to the server itself */
   async create(userId: string, options: NewSession = {}): Promise<Tokens & { deviceId: string }> {
+    this.#accounts.requirePerson(userId);
     const localpart = this.#localpart(userId);
     const guest = await this.#accounts.isGuest(userId);
     const deviceId = options.deviceId ?? randomBase32(DEVICE_ID_LENGTH).toUpperCase();

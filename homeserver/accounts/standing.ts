@@ -40,10 +40,10 @@ export class Standing implements LocalRights {
     return { guest: flags.guest };
   }
 
-  /** Whether somebody may act for themselves at all, for what goes on in their name, such as a link that they made. */
-  async isGood(userId: string): Promise<boolean> {
+  /** Whether administrators have locked or suspended somebody, whose account may have ended since. */
+  async isRestricted(userId: string): Promise<boolean> {
     const flags = await this.#flags(userId);
-    return flags !== undefined && !flags.deactivated && !flags.locked && !flags.suspended;
+    return flags !== undefined && (flags.locked || flags.suspended);
   }
 
   async isGuest(userId: string): Promise<boolean> {

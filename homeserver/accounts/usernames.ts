@@ -1,6 +1,6 @@
 /** Which names people may choose when they make an account. */
 import { MatrixError } from '../base/errors.ts';
-import { GUEST_PREFIX } from './localpart.ts';
+import { GUEST_PREFIX, SERVER_PREFIX } from './localpart.ts';
 
 const MAX_USER_ID_BYTES = 255;
 
@@ -13,7 +13,7 @@ const MAX_USER_ID_BYTES = 255;
 export function chosenLocalpart(username: string, serverName: string): string {
   const localpart = username.toLowerCase();
   if (!/^[a-z0-9._=/+-]+$/.test(localpart)) throw invalid('A user name is made of a-z, 0-9 and . _ = / + -');
-  if (localpart.startsWith('_')) throw invalid('A user name does not begin with _.');
+  if (localpart.startsWith(SERVER_PREFIX)) throw invalid(`A user name does not begin with ${SERVER_PREFIX}.`);
   if (/^[0-9]+$/.test(localpart)) throw invalid('A user name does not consist of digits alone.');
   if (localpart.startsWith(GUEST_PREFIX)) throw invalid(`Names that begin with ${GUEST_PREFIX} belong to guests.`);
   if (localpart.length + serverName.length + 2 > MAX_USER_ID_BYTES) throw invalid('This user name is too long.');

@@ -13,13 +13,12 @@ import type { Accounts } from '../accounts/accounts.ts';
 import { cookie } from '../base/cookies.ts';
 import { newSecret } from '../accounts/secrets.ts';
 import type { Sessions } from '../accounts/sessions.ts';
-import type { Standing } from '../accounts/standing.ts';
 import { parameter, parseBody, requesterOf } from '../base/parse.ts';
 import { MatrixError } from '../base/errors.ts';
 import type { Rooms } from '../engine/rooms/rooms.ts';
-import { letsGuestsIn } from './conference/admission.ts';
 import type { GuestLink, GuestLinks } from './guest-links.ts';
 import type { Inviting } from './inviting.ts';
+import type { LinkEntry } from './link-entry.ts';
 import type { MeetingTransactions } from './meeting-transactions.ts';
 import type { Meetings } from './meetings.ts';
 import type { Organisations } from './organisations.ts';
@@ -30,11 +29,11 @@ export interface MeetingsRouterOptions {
   inviting: Inviting;
   transactions: MeetingTransactions;
   links: GuestLinks;
+  entry: LinkEntry;
   rooms: Rooms;
   rights: Rights;
   accounts: Accounts;
   sessions: Sessions;
-  standing: Pick<Standing, 'isGood'>;
   organisations: Organisations;
   publicUrl: string;
   requireSession: RequestHandler;
@@ -51,11 +50,11 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
     inviting,
     transactions,
     links,
+    entry,
     rooms,
     rights,
     accounts,
     sessions,
-    standing,
     organisations,
     publicUrl,
     requireSession,
@@ -63,24 +62,16 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
   } = options;
   const router = express.Router();
 
-  const foundLink = async (token: string): Promise<GuestLink> => {
-    const link = token.length <= 64 ? await links.find(token) : undefined;
-    // It lets people in by the right of who made it.
-    if (!link || !(await standing.isGood(link.createdBy))) {
-      throw new MatrixError(404, 'M_NOT_FOUND', 'This link is not valid (any more). Ask for a new one.');
-    }
-    return link;
-  };
-
   router.get('/meetings', requireSession, async (_request, response) => {
     response.json({ meetings: await meetings.list(requesterOf(response).userId) });
   });
 
   router.post('/meetings', requireSession, async (request, response) => {
-    const { userId, guest } = requesterOf(response);
-    if (guest) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests can not create meetings.');
+    const { userId } = requesterOf(response);
+    await rights.requireMake(userId);
     const { invite, transactionId, ...plan } = parseBody(newMeetingSchema, request.body);
     const roomId = await transactions.once(userId, transactionId, () => meetings.create(userId, plan));
+    await meetings.enter(userId, roomId);
     const invitations = await inviting.invite(userId, roomId, invite);
     const meeting: Meeting = await meetings.details(userId, roomId);
     response.json({ ...meeting, invitations });
@@ -157,47 +148,12 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
   });
 
   router.get('/links/:token', limitAnonymous, async (request, response) => {
-    const link = await foundLink(parameter(request, 'token'));
+    const link = await entry.find(parameter(request, 'token'));
     response.json({ roomId: link.roomId, ...(await meetings.title(link.roomId)), organisation: organisations.own });
   });
 
-  const requireGuestsIn = async (roomId: string): Promise<void> => {
-    if (await letsGuestsIn(rooms, roomId)) return;
-    throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'This meeting does not let guests in.');
-  };
-
-  /**
-   * Who was banned as a guest does not come in anew with the same browser. Another browser is another person to us: a
-   * link is for whoever has it, and only its end shuts everybody out.
-   */
-  const requireNoBan = async (roomId: string, browser: string | undefined): Promise<void> => {
-    if (browser === undefined) return;
-    for (const userId of await links.ofBrowser(roomId, browser)) {
-      if ((await rooms.membership(roomId, userId)) !== 'ban') continue;
-      throw new MatrixError(403, 'M_FORBIDDEN', 'You have been removed from this meeting.');
-    }
-  };
-
-  /** Enters by link: the link's maker invites, so that the room's own rules let the person in. */
-  const enter = async (link: GuestLink, userId: string, browser?: string): Promise<void> => {
-    const guest = await accounts.isGuest(userId);
-    if (guest) {
-      await requireGuestsIn(link.roomId);
-      await links.noteEntry(link.linkId, userId, browser);
-    }
-    if ((await rooms.membership(link.roomId, userId)) === 'join') return;
-    if ((await rooms.membership(link.roomId, userId)) !== 'invite') {
-      await rooms.invite(link.roomId, link.createdBy, userId);
-    }
-    await rooms.join(userId, link.roomId);
-    // Whoever revoked the link meanwhile may not have found the guest in the room yet.
-    if (!guest || (await links.isValid(link.linkId))) return;
-    await rooms.leave(link.roomId, userId);
-    throw new MatrixError(404, 'M_NOT_FOUND', 'This link is not valid (any more). Ask for a new one.');
-  };
-
   router.post('/links/:token/join', limitAnonymous, async (request, response, next) => {
-    const link = await foundLink(parameter(request, 'token'));
+    const link = await entry.find(parameter(request, 'token'));
     const { displayName } = parseBody(joinLinkSchema, request.body);
     if (request.headers.authorization !== undefined) {
       response.locals['link'] = link;
@@ -206,10 +162,10 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
     }
     if (!displayName) throw new MatrixError(400, 'M_MISSING_PARAM', 'Please say your name.');
     // No account is made for somebody whom the meeting does not let in.
-    await requireGuestsIn(link.roomId);
+    await entry.requireGuestsIn(link.roomId);
     const known = cookie(request, BROWSER_COOKIE);
     const browser = known !== undefined && /^[A-Za-z0-9_-]{22,64}$/.test(known) ? known : newSecret('');
-    await requireNoBan(link.roomId, browser);
+    await entry.requireNoBan(link.roomId, browser);
     // For as long as the browser is open, and for links only.
     response.cookie(BROWSER_COOKIE, browser, {
       httpOnly: true,
@@ -218,7 +174,7 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
       path: '/_hansetag/client/v1/links',
     });
     const userId = await accounts.createGuest(displayName);
-    await enter(link, userId, browser);
+    await entry.enter(link, userId, browser);
     const session = await sessions.create(userId, { displayName: 'Guest' });
     response.json({
       roomId: link.roomId,
@@ -232,7 +188,7 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
   });
   router.post('/links/:token/join', requireSession, async (_request, response) => {
     const link = response.locals['link'] as GuestLink;
-    await enter(link, requesterOf(response).userId);
+    await entry.enter(link, requesterOf(response).userId);
     response.json({ roomId: link.roomId });
   });
 

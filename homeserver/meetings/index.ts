@@ -22,13 +22,15 @@ import { Places } from './conference/places.ts';
 import { meetingsFederationRouter } from './federation-router.ts';
 import { GuestLinks } from './guest-links.ts';
 import { Inviting } from './inviting.ts';
+import { LinkEntry } from './link-entry.ts';
 import { ListNews } from './list-news.ts';
 import { MeetingTransactions } from './meeting-transactions.ts';
 import { Meetings } from './meetings.ts';
-import { ModuleHost } from './modules/host.ts';
+import { ModuleHost, modulePowerLevels } from './modules/host.ts';
 import { meetingModules, type ModuleDeps } from './modules/list.ts';
 import { Organisations } from './organisations.ts';
 import { Rights } from './rights.ts';
+import { ServiceUser } from './service-user.ts';
 import { SessionServer } from './session/session-server.ts';
 
 export interface MeetingsDeps {
@@ -76,8 +78,9 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
   const { serverName, rooms, sfu, sessions, log, db } = deps;
   const organisations = new Organisations({ ...deps, displayName: deps.organisation });
   const rights = new Rights(deps);
+  const installed = meetingModules(deps);
   const modules: ModuleHost = new ModuleHost({
-    modules: meetingModules(deps),
+    modules: installed,
     rooms,
     rights,
     clockAhead: (server) => organisations.clockAhead(server),
@@ -100,12 +103,22 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     log,
     onLive: (roomId) => news.meetingChanged(roomId),
   });
-  const meetings = new Meetings({ rooms, rights, conferences, organisations, serverName });
+  const service = new ServiceUser(deps);
+  const meetings = new Meetings({
+    rooms,
+    rights,
+    service,
+    conferences,
+    organisations,
+    serverName,
+    modulePowerLevels: modulePowerLevels(installed),
+  });
   const inviting = new Inviting({
     ...deps,
     organisations,
     told: (userId, roomId, result) => news.invitationFinished(userId, roomId, result),
   });
+  const links = new GuestLinks(db);
   const sessionServer = new SessionServer({
     sessions,
     conferences,
@@ -142,7 +155,8 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
       meetings,
       inviting,
       transactions: new MeetingTransactions(db),
-      links: new GuestLinks(db),
+      links,
+      entry: new LinkEntry({ ...deps, links, rights, service }),
       organisations,
     }),
     federation: meetingsFederationRouter({

@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import { serverOf } from '../../federation/event.ts';
 import { isUserId, withLowerServer } from '../../protocol/matrix-id.ts';
 import type { InvitationOutcome, InvitationResult } from '../../protocol/session.ts';
+import { isServerAccount } from '../accounts/localpart.ts';
 import type { Accounts } from '../accounts/accounts.ts';
 import { MatrixError } from '../base/errors.ts';
 import type { Rooms } from '../engine/rooms/rooms.ts';
@@ -135,7 +136,7 @@ export class Inviting {
   async #registered(userId: string): Promise<string | undefined> {
     const { accounts } = this.#options;
     for (const candidate of new Set([userId, userId.toLowerCase()])) {
-      if (await accounts.exists(candidate)) return candidate;
+      if (!isServerAccount(candidate) && (await accounts.exists(candidate))) return candidate;
     }
     return undefined;
   }

@@ -1,18 +1,19 @@
 /** Meetings as a person sees them: a room with a meeting's state, who is in it, and what one may do there. */
 import { stateKey } from '../../federation/auth-rules.ts';
-import { serverOf, type Pdu } from '../../federation/event.ts';
+import { isUserId, serverOf, type Pdu } from '../../federation/event.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import { displayTitle } from '../../protocol/display-text.ts';
 import { isTime, isTimeZone } from '../../protocol/values.ts';
 import type { Meeting, MeetingDetails } from '../../protocol/client-api.ts';
 import { MatrixError } from '../base/errors.ts';
-import { CALL_MEMBER, MEETING } from '../base/names.ts';
+import { MEETING } from '../base/names.ts';
 import type { Rooms, StoredEvent } from '../engine/rooms/rooms.ts';
 import type { Conferences } from './conference/conferences.ts';
 import { titleOf } from './conference/room-facts.ts';
 import type { Organisations } from './organisations.ts';
 import { isGuest, nameIn } from './people.ts';
-import type { Rights } from './rights.ts';
+import { meetingLevels, type Rights } from './rights.ts';
+import { isHostOnly, isServiceUser, type ServiceUser } from './service-user.ts';
 
 type State = ReadonlyMap<string, StoredEvent>;
 
@@ -29,37 +30,56 @@ export interface MeetingPlan {
 export class Meetings {
   readonly #rooms: Rooms;
   readonly #rights: Rights;
-  readonly #conferences: Conferences;
-  readonly #organisations: Organisations;
+  readonly #service: ServiceUser;
+  readonly #conferences: Pick<Conferences, 'liveCount'>;
+  readonly #organisations: Pick<Organisations, 'known' | 'info'>;
   readonly #serverName: string;
+  readonly #modulePowerLevels: Readonly<Record<string, number>>;
 
   constructor(options: {
     rooms: Rooms;
     rights: Rights;
-    conferences: Conferences;
-    organisations: Organisations;
+    service: ServiceUser;
+    conferences: Pick<Conferences, 'liveCount'>;
+    organisations: Pick<Organisations, 'known' | 'info'>;
     serverName: string;
+    /** What modules write into a meeting, by event type. */
+    modulePowerLevels: Readonly<Record<string, number>>;
   }) {
     this.#rooms = options.rooms;
     this.#rights = options.rights;
+    this.#service = options.service;
     this.#conferences = options.conferences;
     this.#organisations = options.organisations;
     this.#serverName = options.serverName;
+    this.#modulePowerLevels = options.modulePowerLevels;
   }
 
-  /** A new meeting: a private room of version 12 in which every member may enter the conference. @returns the room id */
+  /**
+   * A new meeting: a private room of version 12 in which every member may enter the conference. Its maker owns it, and is
+   * not in it before `enter`.
+   *
+   * @returns the room id
+   */
   async create(userId: string, plan: MeetingPlan): Promise<string> {
     const content: JsonObject = {
+      host: userId,
       ...(plan.startsAt === undefined ? {} : { starts_at: plan.startsAt }),
       ...(plan.endsAt === undefined ? {} : { ends_at: plan.endsAt }),
       ...(plan.timeZone === undefined ? {} : { time_zone: plan.timeZone }),
     };
-    return this.#rooms.create(userId, {
+    return this.#service.create({
       name: plan.title,
       preset: 'private_chat',
       initialState: [{ type: MEETING, stateKey: '', content }],
-      powerLevelContentOverride: { invite: 50, events: { [CALL_MEMBER]: 0 } },
+      powerLevelContentOverride: meetingLevels(userId, this.#modulePowerLevels),
     });
+  }
+
+  /** Lets the maker of a meeting in, however often it is called: not again after having left. */
+  async enter(userId: string, roomId: string): Promise<void> {
+    const membership = await this.#rooms.membership(roomId, userId);
+    if (membership === undefined || membership === 'invite') await this.#service.admit(roomId, userId);
   }
 
   /**
@@ -81,11 +101,12 @@ export class Meetings {
     const meeting = await this.#meeting(roomId, userId);
     if (!meeting) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such meeting, or you are not a member.');
     const state = await this.#rooms.state(roomId);
+    const creator = state.get(stateKey('m.room.create', ''))?.pdu.sender ?? '';
     const members: MeetingDetails['members'] = [];
     for (const event of state.values()) {
       const { type, state_key: member, content } = event.pdu;
       const membership = content['membership'];
-      if (type !== 'm.room.member' || member === undefined) continue;
+      if (type !== 'm.room.member' || member === undefined || isServiceUser(member, creator)) continue;
       if (membership !== 'join' && membership !== 'invite' && membership !== 'knock') continue;
       members.push({
         ...this.#person(state, member),
@@ -108,18 +129,19 @@ export class Meetings {
     const create = state?.get(stateKey('m.room.create', ''));
     if (!state || !plan || !create) return undefined;
     if (state.get(stateKey('m.room.member', userId))?.pdu.content['membership'] !== 'join') return undefined;
-    const servers = [...(await this.#rooms.joinedServers(roomId))].slice(0, MAX_ORGANISATIONS);
-    const host = create.pdu.sender;
+    const creator = create.pdu.sender;
+    const inside = await this.#rooms.joinedServers(roomId);
+    const servers = [...inside].filter((server) => !isHostOnly(server, creator, joinedIn(state)));
     return {
       roomId,
       title: titleOf(state),
       membership: 'join',
       role: await this.#rights.roleOf(roomId, userId),
-      host: this.#person(state, host),
+      host: this.#person(state, hostOf(plan, creator)),
       ...times(plan.pdu.content),
       createdAt: isTime(create.pdu.origin_server_ts) ? create.pdu.origin_server_ts : 0,
       liveCount: this.#conferences.liveCount(state),
-      organisations: servers.map((server) => this.#organisations.known(server)),
+      organisations: servers.slice(0, MAX_ORGANISATIONS).map((server) => this.#organisations.known(server)),
     };
   }
 
@@ -164,6 +186,19 @@ export class Meetings {
       organisation: serverOf(userId),
       guest: isGuest(userId, member, this.#serverName),
     };
+  }
+}
+
+/** Who has made a meeting. Whoever may change its plan may say so, but only of people of the server that has it. */
+function hostOf({ pdu }: StoredEvent, creator: string): string {
+  const host = pdu.content['host'];
+  return typeof host === 'string' && isUserId(host) && serverOf(host) === serverOf(creator) ? host : creator;
+}
+
+function* joinedIn(state: State): Generator<string> {
+  for (const { pdu } of state.values()) {
+    if (pdu.type !== 'm.room.member' || pdu.content['membership'] !== 'join') continue;
+    if (pdu.state_key !== undefined) yield pdu.state_key;
   }
 }
 

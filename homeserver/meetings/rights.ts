@@ -6,10 +6,11 @@
  * it; in a meeting that a person has made, that person counts as owner.
  */
 import { serverOf } from '../../federation/event.ts';
+import type { JsonObject } from '../../federation/json.ts';
 import type { PowerLevels } from '../../federation/power-levels.ts';
 import { type Right, type Role, rightSchema } from '../../protocol/rights.ts';
 import { MatrixError } from '../base/errors.ts';
-import { SETTING } from '../base/names.ts';
+import { CALL_MEMBER, SETTING } from '../base/names.ts';
 import type { LocalRights, RoomAct } from '../engine/rooms/ports.ts';
 import type { Rooms } from '../engine/rooms/rooms.ts';
 import { isGuest } from './people.ts';
@@ -37,6 +38,26 @@ const NEEDS: Readonly<Record<Right, Need>> = {
   'switch-reactions': { level: levelOfSetting('reactions'), act: 'write', deed: 'switch reactions on or off' },
 };
 
+/**
+ * The power levels of a new meeting, where they are not those of any room. Moderators appoint moderators; by Matrix's
+ * rules nobody takes power from somebody who has as much, so that only owners demote them.
+ *
+ * @param modules what modules write, by event type
+ */
+export function meetingLevels(owner: string, modules: Readonly<Record<string, number>>): JsonObject {
+  return {
+    users: { [owner]: OWNER_LEVEL },
+    invite: MODERATOR_LEVEL,
+    events: {
+      ...modules,
+      'm.room.power_levels': MODERATOR_LEVEL,
+      'm.room.server_acl': OWNER_LEVEL,
+      'm.room.tombstone': OWNER_LEVEL,
+      [CALL_MEMBER]: 0,
+    },
+  };
+}
+
 export interface RightsDeps {
   readonly serverName: string;
   readonly rooms: Pick<Rooms, 'membership' | 'stateEvent' | 'serverAllowed' | 'authority'>;
@@ -59,6 +80,11 @@ export class Rights {
     if (level >= MODERATOR_LEVEL) return 'moderator';
     const member = await rooms.stateEvent(roomId, 'm.room.member', userId);
     return isGuest(userId, member?.pdu, serverName) ? 'guest' : 'participant';
+  }
+
+  /** @throws MatrixError 403 when the account of one of our people allows no meetings to be made */
+  async requireMake(userId: string): Promise<void> {
+    await this.#deps.standing.require(userId, 'create');
   }
 
   /** Whether somebody has a right now. False for a room that we do not have. */

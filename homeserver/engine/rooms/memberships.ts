@@ -55,11 +55,7 @@ export class Memberships {
     options: { via?: readonly string[]; content?: JsonObject } = {},
   ): Promise<void> {
     const { serverName, members, invitations } = this.#deps;
-    const { guest } = await this.#deps.rights.require(userId, 'enter');
-    // What another server has decided about its room is not known here.
-    if (guest && !(await this.#letsGuestsIn(roomId))) {
-      throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'This room does not let guests in.');
-    }
+    await this.#requireMayEnter(userId, roomId);
     const profile = await this.#deps.profile(userId);
     const content = namedByAccount(
       { ...withoutAuthoriser(options.content ?? {}), ...profile, membership: 'join' },
@@ -87,6 +83,36 @@ export class Memberships {
     if (via.size === 0) throw new MatrixError(404, 'M_NOT_FOUND', 'No server is known that is in this room.');
     await this.#deps.remoteMemberships().join(userId, roomId, [...via], content);
     await invitations.remove(roomId, userId);
+  }
+
+  /**
+   * Lets a user of this server in who wants to enter, by an invitation of another one, in one turn of the room: nobody
+   * finds the invitation unanswered, and whom somebody wants to be invited by does not matter.
+   *
+   * @throws MatrixError 403 when the one may not enter or the other may not invite
+   */
+  async admit(roomId: string, inviter: string, userId: string): Promise<void> {
+    await this.#requireMayEnter(userId, roomId);
+    await this.#deps.incomplete.whole(roomId);
+    const profile = await this.#deps.profile(userId);
+    const { inTurn, local, judge } = this.#deps;
+    await inTurn(roomId, async (room) => {
+      const present = await judge.membership(room, userId);
+      if (present === 'join') return;
+      const become = async (sender: string, membership: string): Promise<unknown> =>
+        local.send(room, sender, { type: 'm.room.member', stateKey: userId, content: { ...profile, membership } });
+      if (present !== 'invite') await become(inviter, 'invite');
+      await become(userId, 'join');
+    });
+  }
+
+  /** @throws MatrixError 403 */
+  async #requireMayEnter(userId: string, roomId: string): Promise<void> {
+    const { guest } = await this.#deps.rights.require(userId, 'enter');
+    // What another server has decided about its room is not known here.
+    if (guest && !(await this.#letsGuestsIn(roomId))) {
+      throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'This room does not let guests in.');
+    }
   }
 
   /** Whether a room lets guests take part; one that this server does not know does not. */

@@ -5,6 +5,7 @@
  */
 import { serverOf } from '../../../federation/event.ts';
 import { isJsonObject, member, parseWithAnyNumbers } from '../../../federation/json.ts';
+import { isServerAccount } from '../../accounts/localpart.ts';
 import type { Database } from '../../database/database.ts';
 import { MatrixError } from '../../base/errors.ts';
 import { matchesWhole } from '../../base/glob.ts';
@@ -33,6 +34,8 @@ export class StoredInvitePermissions implements InvitePermissions {
 
   /** What happens to an invitation of a user of ours. */
   async rule(userId: string, sender: string): Promise<InviteRule> {
+    // Nobody reads there, and nobody answers.
+    if (isServerAccount(userId)) return 'block';
     const rows = await this.#db.query<{ json: string }>(
       `SELECT json FROM account_data WHERE user_id = $1 AND room_id = '' AND type = ANY($2) AND NOT deleted`,
       [userId, INVITE_PERMISSION_TYPES],

@@ -1,6 +1,7 @@
 /** Finds people: those of this server and others, as far as a user may know of them. */
 import { member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
+import { MEETINGS_ACCOUNT, SERVER_PREFIX } from '../../accounts/localpart.ts';
 import type { Database } from '../../database/database.ts';
 import type { RoomReader } from '../../engine/rooms/room-reader.ts';
 
@@ -77,17 +78,17 @@ export class UserDirectory {
     yield* await this.#remote(userId, words);
   }
 
-  /** Local users with the words, those whose name begins with them first. */
+  /** Local people with the words, those whose name begins with them first. */
   async #local(words: readonly string[]): Promise<string[]> {
     const { db, serverName } = this.#options;
     const rows = await db.query<{ localpart: string }>(
       `SELECT localpart FROM users
-       WHERE NOT guest AND deactivated_at IS NULL
+       WHERE NOT guest AND deactivated_at IS NULL AND NOT starts_with(localpart, $5)
          AND ${ALL_WORDS(`coalesce(display_name, '') || ' @' || localpart || ':' || $2`)}
        ORDER BY position($3 IN lower(coalesce(display_name, ''))) <> 1, lower(coalesce(display_name, localpart)),
          localpart
        LIMIT $4`,
-      [words, serverName, words.join(' '), MAX_CANDIDATES],
+      [words, serverName, words.join(' '), MAX_CANDIDATES, SERVER_PREFIX],
     );
     return rows.map((row) => `@${row.localpart}:${serverName}`);
   }
@@ -97,7 +98,7 @@ export class UserDirectory {
     const { db, rooms, serverName } = this.#options;
     const rows = await db.query<{ user_id: string; room_id: string }>(
       `SELECT DISTINCT ON (m.user_id) m.user_id, m.room_id FROM room_members m
-       WHERE m.membership = 'join' AND m.server <> $2
+       WHERE m.membership = 'join' AND m.server <> $2 AND NOT starts_with(m.user_id, $5)
          AND m.room_id IN (
            SELECT room_id FROM room_members WHERE user_id = $3 AND membership = 'join'
            UNION SELECT room_id FROM public_rooms
@@ -112,7 +113,7 @@ export class UserDirectory {
            WHERE ${ALL_WORDS(`m.user_id || ' ' || coalesce(substring(e.json FROM '"displayname":"([^"]*)"'), '')`)}
          )
        ORDER BY m.user_id, m.position DESC LIMIT $4`,
-      [words, serverName, userId, MAX_CANDIDATES],
+      [words, serverName, userId, MAX_CANDIDATES, `@${MEETINGS_ACCOUNT}:`],
     );
     const found: FoundUser[] = [];
     for (const row of rows) {

@@ -7,6 +7,7 @@ import { isJsonObject, member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import { relationOf } from '../../engine/rooms/relation-of.ts';
 import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
+import { isServerAccount, MEETINGS_ACCOUNT } from '../../accounts/localpart.ts';
 import { evaluate } from './evaluate.ts';
 import type { Outcome, PushSubject } from './evaluate.ts';
 import type { Notice, Notifications, ReadTo } from './notifications.ts';
@@ -168,7 +169,7 @@ export class Evaluator {
   ): Promise<readonly string[]> {
     const { rooms, rules, prepareIgnored, serverName } = this.#options;
     const read = async (): Promise<readonly string[]> => {
-      const found = await rooms.joinedLocalUsers(roomId);
+      const found = (await rooms.joinedLocalUsers(roomId)).filter((userId) => !isServerAccount(userId));
       await Promise.all([rules.prepare(found), prepareIgnored(found)]);
       return found;
     };
@@ -176,7 +177,9 @@ export class Evaluator {
     if (!outlier) known.set(roomId, inside);
     const users = await inside;
     const target = pdu.type === 'm.room.member' ? pdu.state_key : undefined;
-    const concerned = target !== undefined && serverOf(target) === serverName && !users.includes(target);
+    // Whom the server lets in has asked for it and enters at once: that is no invitation to tell of.
+    const isLetIn = pdu.sender === `@${MEETINGS_ACCOUNT}:${serverName}`;
+    const concerned = target !== undefined && serverOf(target) === serverName && !users.includes(target) && !isLetIn;
     if (!concerned || (await this.#options.inviteRule(target, pdu.sender)) === 'ignore') return users;
     return [...users, target];
   }

@@ -10,7 +10,7 @@ import { SessionClient } from './session-client.ts';
 
 /** Hashing passwords is not what these specs are about. */
 const CHEAP_PASSWORDS = { HANSETAG_PASSWORD_COST: '10' };
-const ADMIN_SECRET = 'the secret of administrators in these specs';
+export const ADMIN_SECRET = 'the secret of administrators in these specs';
 
 export interface Member {
   readonly user: TestUser;
