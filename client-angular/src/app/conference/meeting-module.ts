@@ -55,7 +55,8 @@ export interface ToggleButton extends Button {
   readonly kind: 'toggle';
   readonly key: string;
   readonly pressed: Signal<boolean>;
-  press(): void;
+  /** @returns what has happened, for somebody who has used the key and need not see the button; undefined when nothing has */
+  press(): Promise<string | undefined>;
 }
 
 /** One of several things to choose from. */

@@ -11,6 +11,10 @@ export class Modules {
   readonly panels = computed(() => this.on().flatMap(({ panel }) => panel ?? []));
   readonly buttons = computed((): readonly BarButton[] => this.on().flatMap(({ buttons }) => buttons ?? []));
 
+  /** What lies over the stage, and what stands above the list of people. */
+  readonly stage = computed(() => this.on().flatMap(({ name, stage: load }) => (load ? { name, load } : [])));
+  readonly people = computed(() => this.on().flatMap(({ name, people: load }) => (load ? { name, load } : [])));
+
   /** Reactive. */
   marks(participant: Participant): readonly PersonMark[] {
     return this.on().flatMap((module) => module.mark?.(participant) ?? []);

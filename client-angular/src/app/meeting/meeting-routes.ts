@@ -3,10 +3,11 @@ import type { Routes } from '@angular/router';
 import { ConferenceClient } from '../conference/conference-client.ts';
 import { Modules } from '../conference/modules.ts';
 import { MODULES } from '../modules/modules.ts';
+import { OwnDialogs } from '../shared/own-dialogs.ts';
 import type { Conference } from './conference/conference.ts';
 
 /** Given once for all meetings: the way from the lobby into the conference keeps them. */
-export const MEETING_PROVIDERS = [...MODULES, Modules, ConferenceClient];
+export const MEETING_PROVIDERS = [...MODULES, Modules, OwnDialogs, ConferenceClient];
 
 const title = (text: string): string => `${text} – Hansetag`;
 

@@ -2,8 +2,10 @@
 import type { Provider } from '@angular/core';
 import { MEETING_MODULES, type MeetingModule } from '../conference/meeting-module.ts';
 import { chatModule } from './chat/chat-module.ts';
+import { handsModule } from './hands/hands-module.ts';
+import { moderationModule } from './moderation/moderation-module.ts';
 
-const ALL: readonly (() => MeetingModule)[] = [chatModule];
+const ALL: readonly (() => MeetingModule)[] = [handsModule, chatModule, moderationModule];
 
 export const MODULES: readonly Provider[] = ALL.map((useFactory) => ({
   provide: MEETING_MODULES,

@@ -18,6 +18,7 @@ import { Router } from '@angular/router';
 import { ConferenceClient } from '../../conference/conference-client.ts';
 import type { ToggleButton } from '../../conference/meeting-module.ts';
 import { Modules } from '../../conference/modules.ts';
+import { Rights } from '../../conference/rights.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { Told } from '../../conference/told.ts';
 import { Announcements } from '../../core/announcements.ts';
@@ -31,6 +32,7 @@ import { Notice } from '../../shared/notice.ts';
 import { OrganisationMark } from '../../shared/organisation-mark.ts';
 import { OwnDialogs } from '../../shared/own-dialogs.ts';
 import { KeysMap } from '../../shared/keys-map.ts';
+import { Loaded } from '../../shared/loaded.ts';
 import { OpenPanel } from '../../shared/open-panel.ts';
 import { Clock } from './clock.ts';
 import { ControlBar } from './control-bar.ts';
@@ -51,7 +53,7 @@ const PRELOAD_MS = 3_000;
 @Component({
   host: { '(keydown.escape)': 'closePanel()', '(window:beforeunload)': 'beforeUnload($event)' },
   selector: 'ht-conference',
-  imports: [MatButton, ControlBar, Icon, MediaNotices, Notice, OrganisationMark, RemoteSound, SidePanel, Stage],
+  imports: [MatButton, ControlBar, Icon, Loaded, MediaNotices, Notice, OrganisationMark, RemoteSound, SidePanel, Stage],
   providers: [Clock, OwnDialogs, Panels, PeopleAnnouncements, PeopleSearch],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './conference.html',
@@ -62,7 +64,7 @@ export class Conference {
   readonly #router = inject(Router);
   readonly #dialogs = inject(OwnDialogs);
   readonly #local = inject(LocalMedia);
-  readonly #modules = inject(Modules);
+  protected readonly modules = inject(Modules);
   readonly #announcements = inject(Announcements);
   readonly #session = inject(Session);
   readonly #host = inject<ElementRef<HTMLElement>>(ElementRef).nativeElement;
@@ -75,6 +77,7 @@ export class Conference {
   protected readonly panel = this.panels.open;
   protected readonly panelFocus = signal<'head' | 'field'>('head');
   protected readonly told = inject(Told);
+  protected readonly rights = inject(Rights);
   protected readonly soundBlocked = signal(false);
   protected readonly leftByOneself = signal(false);
   protected readonly linkText = linkText;
@@ -167,27 +170,27 @@ export class Conference {
   /** The keys of panels and buttons, with what they do. */
   #listenForModules(): () => void {
     const panels = this.panels.all();
-    const toggles = this.#modules.buttons().filter((button) => button.kind === 'toggle');
+    const toggles = this.modules.buttons().filter((button) => button.kind === 'toggle');
     return this.#keys.listen(
       Object.fromEntries([
-        ...toggles.map((button) => [button.key, () => this.#press(button)] as const),
+        ...toggles.map((button) => [button.key, () => void this.#press(button)] as const),
         ...panels.map(({ key, name, keyFocus }) => [key, () => this.togglePanel(name, keyFocus)] as const),
       ]),
       [...toggles.map(({ key, text }) => ({ key, text })), ...panels.map(({ key, title }) => ({ key, text: title }))],
     );
   }
 
-  /** Says it as well: the focus need not be on the button. */
-  #press(button: ToggleButton): void {
+  async #press(button: ToggleButton): Promise<void> {
     if (!this.#inside()) return;
-    this.#announcements.now(untracked(button.hint));
-    if (!untracked(button.off)) button.press();
+    const said = untracked(button.off) ? untracked(button.hint) : await button.press();
+    if (said !== undefined) this.#announcements.now(said);
   }
 
   /** Panels are there at once when they are opened, and also when the server is out of reach by then. */
   #preload(): () => void {
     const timer = setTimeout(() => {
-      for (const panel of untracked(this.panels.all)) panel.load().catch(() => undefined);
+      const parts = [...this.panels.all(), ...this.modules.people()];
+      for (const { load } of parts) load().catch(() => undefined);
     }, PRELOAD_MS);
     return () => clearTimeout(timer);
   }

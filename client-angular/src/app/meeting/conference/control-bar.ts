@@ -41,7 +41,7 @@ export class ControlBar {
   }
 
   protected press(button: ToggleButton): void {
-    if (!button.off()) button.press();
+    if (!button.off()) void button.press();
   }
 
   protected share(): void {

@@ -1,11 +1,16 @@
 /** Who is here, by organisation. */
 import { ChangeDetectionStrategy, Component, computed, inject, Injectable, signal } from '@angular/core';
+import { MatButton } from '@angular/material/button';
 import type { Participant } from '../../../../../protocol/session.ts';
+import { Modules } from '../../conference/modules.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { LocalMedia } from '../../media/local-media.ts';
 import { Icon } from '../../shared/icon.ts';
+import { Loaded } from '../../shared/loaded.ts';
 import { OrganisationMark } from '../../shared/organisation-mark.ts';
 import { groupPeople } from './people-groups.ts';
+import { PersonMarks } from './person-marks.ts';
+import { PersonMenu } from './person-menu.ts';
 
 /** From this many people on a search is worth its place. */
 const SEARCH_FROM = 8;
@@ -18,7 +23,7 @@ export class PeopleSearch {
 
 @Component({
   selector: 'ht-people-panel',
-  imports: [Icon, OrganisationMark],
+  imports: [MatButton, Icon, Loaded, OrganisationMark, PersonMarks, PersonMenu],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './people-panel.html',
   styleUrl: './people-panel.scss',
@@ -26,6 +31,7 @@ export class PeopleSearch {
 export class PeoplePanel {
   protected readonly store = inject(ConferenceStore);
   readonly #local = inject(LocalMedia);
+  protected readonly modules = inject(Modules);
   protected readonly search = inject(PeopleSearch).text;
   protected readonly searchable = computed(() => this.store.participants().length >= SEARCH_FROM);
   protected readonly groups = computed(() => {

@@ -1,5 +1,4 @@
 /** The panel beside the stage: its head, and the component that it loads on demand. */
-import { NgComponentOutlet } from '@angular/common';
 import {
   ChangeDetectionStrategy,
   Component,
@@ -8,20 +7,32 @@ import {
   inject,
   input,
   output,
-  resource,
-  untracked,
   viewChild,
 } from '@angular/core';
 import { MatIconButton } from '@angular/material/button';
 import type { Panel } from '../../conference/meeting-module.ts';
 import { Icon } from '../../shared/icon.ts';
-import { Notice } from '../../shared/notice.ts';
+import { Loaded } from '../../shared/loaded.ts';
 
 @Component({
   selector: 'ht-side-panel',
-  imports: [MatIconButton, Icon, NgComponentOutlet, Notice],
+  imports: [MatIconButton, Icon, Loaded],
   changeDetection: ChangeDetectionStrategy.OnPush,
-  templateUrl: './side-panel.html',
+  template: `<aside aria-labelledby="panel-title" [attr.data-panel]="panel().name">
+    <div class="panel-head">
+      <h2 #head id="panel-title" tabindex="-1">{{ panel().title }}</h2>
+      <button
+        matIconButton
+        type="button"
+        (click)="closed.emit()"
+        i18n-aria-label="@@panel.close"
+        aria-label="Close panel"
+      >
+        <ht-icon name="close" />
+      </button>
+    </div>
+    <ht-loaded [load]="panel().load" (shown)="intoField()" />
+  </aside>`,
   styleUrl: './side-panel.scss',
 })
 export class SidePanel {
@@ -31,20 +42,17 @@ export class SidePanel {
   readonly closed = output();
   readonly #host = inject<ElementRef<HTMLElement>>(ElementRef).nativeElement;
   protected readonly head = viewChild.required<ElementRef<HTMLElement>>('head');
-  protected readonly content = resource({
-    params: () => this.panel(),
-    loader: ({ params }) => params.load(),
-  });
 
   constructor() {
     effect(() => {
       this.panel();
       setTimeout(() => this.head().nativeElement.focus());
     });
-    // The field is there when the component is.
-    effect(() => {
-      if (!this.content.hasValue() || untracked(this.focus) === 'head') return;
-      setTimeout(() => this.#host.querySelector<HTMLElement>('textarea, input')?.focus());
-    });
+  }
+
+  /** The field is there when the component is. */
+  protected intoField(): void {
+    if (this.focus() === 'head') return;
+    setTimeout(() => this.#host.querySelector<HTMLElement>('textarea')?.focus());
   }
 }

@@ -13,6 +13,7 @@ import {
 } from '@angular/core';
 import type { Participant } from '../../../../../protocol/session.ts';
 import { ConferenceClient } from '../../conference/conference-client.ts';
+import { Modules } from '../../conference/modules.ts';
 import { markFirst } from '../../core/marks.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { LocalMedia } from '../../media/local-media.ts';
@@ -22,13 +23,15 @@ import { OrganisationMark } from '../../shared/organisation-mark.ts';
 import { personLabel } from '../../shared/person-text.ts';
 import { VideoTrack } from '../../shared/video-track.ts';
 import { Clock } from './clock.ts';
+import { PersonMenu } from './person-menu.ts';
+import { PersonMarks } from './person-marks.ts';
 import { type TileState, tileState, tileText } from './tile-state.ts';
 import { VisibleTiles } from './visible-tiles.ts';
 import { initials } from './initials.ts';
 
 @Component({
   selector: 'ht-tile',
-  imports: [Icon, OrganisationMark, VideoTrack],
+  imports: [Icon, OrganisationMark, PersonMarks, PersonMenu, VideoTrack],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './tile.html',
   styleUrl: './tile.scss',
@@ -51,6 +54,7 @@ export class Tile {
   readonly #local = inject(LocalMedia);
   readonly #clock = inject(Clock);
   readonly #line = inject(ConferenceClient).line;
+  readonly #modules = inject(Modules);
   protected readonly picture = viewChild(VideoTrack);
   readonly #lastFrameAt = signal<number | undefined>(undefined);
   /** Since when a first picture could be there, Unix ms. */
@@ -92,6 +96,10 @@ export class Tile {
     { equal: sameState },
   );
   protected readonly text = computed(() => tileText(this.state(), this.organisation().displayName, this.#clock.now()));
+  /** A shared screen is the same person once more. */
+  protected readonly marks = computed(() =>
+    this.source() === 'screen' ? [] : this.#modules.marks(this.participant()),
+  );
   protected readonly label = computed(() => {
     const name = personLabel(this.participant(), this.organisation().displayName);
     return this.source() === 'screen' ? $localize`:@@tile.screen:Screen of ${name}:NAME:` : name;

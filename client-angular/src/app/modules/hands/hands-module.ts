@@ -1,0 +1,58 @@
+import { computed, inject } from '@angular/core';
+import type { MeetingModule } from '../../conference/meeting-module.ts';
+import { Rights } from '../../conference/rights.ts';
+import { Hands } from './hands.ts';
+
+const HAND =
+  'M8 12.5V6.2a1.3 1.3 0 0 1 2.6 0v4.3m0-5.8a1.3 1.3 0 0 1 2.6 0v5.8m0-4.5a1.3 1.3 0 0 1 2.6 0v5.5m0-3.3a1.2 1.2 0 0 1 2.4 0v6c0 3.2-2 6.1-5.7 6.1-3 0-4.4-1.4-5.7-3.7L4.6 13a1.3 1.3 0 0 1 2.1-1.5L8 13.2';
+
+/** Raising a hand, and calling on people in the order of their hands. */
+export function handsModule(): MeetingModule {
+  const hands = inject(Hands);
+  const rights = inject(Rights);
+  return {
+    name: 'hands',
+    on: hands.on,
+    buttons: [
+      {
+        kind: 'toggle',
+        name: 'raise-hand',
+        icon: HAND,
+        text: $localize`:@@hands.button:Raise hand`,
+        key: 'h',
+        pressed: hands.own,
+        off: computed(() => !hands.enabled()),
+        hint: computed(() => {
+          if (!hands.enabled()) return $localize`:@@hands.off:Raising hands is switched off in this meeting`;
+          return hands.own()
+            ? $localize`:@@hands.lowerOwn:Lower your hand again`
+            : $localize`:@@hands.raiseOwn:Show that you would like to speak`;
+        }),
+        press: () => hands.toggle(),
+      },
+    ],
+    people: async () => (await import('./hands-list.ts')).HandsList,
+    mark: ({ participantId }) => {
+      const place = hands.place(participantId);
+      if (place === undefined) return undefined;
+      const label = $localize`:@@hands.mark:Hand raised, number ${place}:PLACE:`;
+      return { name: 'hand', icon: HAND, text: String(place), label };
+    },
+    actionsOn: ({ participantId }) =>
+      rights.may('lower-hands') && hands.place(participantId) !== undefined
+        ? [
+            {
+              name: 'lower-hand',
+              text: $localize`:@@hands.lower:Lower the hand`,
+              run: () => void hands.lower(participantId),
+            },
+          ]
+        : [],
+    notifications: {
+      'hands.changed': ({ enabled }) => hands.changed(enabled),
+      'hands.lowered': ({ by }) => hands.lowered(by),
+    },
+    joined: (snapshot) => hands.load(snapshot.modules.hands),
+    left: () => hands.forget(),
+  };
+}

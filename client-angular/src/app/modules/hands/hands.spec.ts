@@ -1,0 +1,203 @@
+import { LiveAnnouncer } from '@angular/cdk/a11y';
+import { type ComponentFixture, TestBed } from '@angular/core/testing';
+import type { Right } from '../../../../../protocol/rights.ts';
+import type { ConferenceSnapshot, Participant } from '../../../../../protocol/session.ts';
+import { ConferenceStore } from '../../conference/store.ts';
+import { Told } from '../../conference/told.ts';
+import { Session } from '../../session/session.ts';
+import { SessionError } from '../../session/session-error.ts';
+import { HandsList } from './hands-list.ts';
+import { handsModule } from './hands-module.ts';
+
+function person(name: string, server: string, raisedAt?: number): Participant {
+  const userId = `@${name.toLowerCase()}:${server}`;
+  return {
+    participantId: `${userId}|D`,
+    userId,
+    deviceId: 'D',
+    displayName: name,
+    organisation: server,
+    role: 'participant',
+    guest: false,
+    joinedAt: 1,
+    sources: [],
+    presence: 'here',
+    signals: raisedAt === undefined ? {} : { hand: { raisedAt } },
+  };
+}
+
+const bert = person('Bert', 'luebeck.example');
+const anna = person('Anna', 'hamburg.example');
+const olaf = person('Olaf', 'hamburg.example');
+const up = ({ displayName, organisation }: Participant, raisedAt: number): Participant =>
+  person(displayName, organisation, raisedAt);
+
+function snapshot(participants: Participant[], rights: Right[] = [], enabled = true): ConferenceSnapshot {
+  return {
+    roomId: '!r',
+    title: 'Elbquerung',
+    rights,
+    me: bert.participantId,
+    participants,
+    organisations: [
+      { serverName: 'luebeck.example', displayName: 'Lübeck', colour: '#a3262f' },
+      { serverName: 'hamburg.example', displayName: 'Hamburg', colour: '#1c4f9c' },
+    ],
+    links: [],
+    modules: { hands: { enabled } },
+  };
+}
+
+describe('Raise hand / reactions: raised hands in the client', () => {
+  let store: ConferenceStore;
+  let request: jasmine.Spy;
+  let said: jasmine.Spy;
+  let fixture: ComponentFixture<HandsList>;
+
+  beforeEach(() => {
+    jasmine.clock().install().mockDate();
+    spyOn(performance, 'now').and.callFake(() => Date.now());
+    said = spyOn(TestBed.inject(LiveAnnouncer), 'announce').and.resolveTo();
+    request = spyOn(TestBed.inject(Session), 'request').and.resolveTo({});
+    store = TestBed.inject(ConferenceStore);
+  });
+  afterEach(() => jasmine.clock().uninstall());
+
+  const module = () => TestBed.runInInjectionContext(() => handsModule());
+
+  function enter(participants: Participant[], rights: Right[] = [], enabled = true): void {
+    const loaded = snapshot(participants, rights, enabled);
+    store.load(loaded);
+    module().joined?.(loaded);
+    TestBed.tick();
+  }
+
+  function list(): HTMLElement {
+    fixture = TestBed.createComponent(HandsList);
+    fixture.detectChanges();
+    return fixture.nativeElement as HTMLElement;
+  }
+
+  const texts = (): string[] => said.calls.allArgs().map(([text]) => String(text).replace(/[\u2068\u2069]/g, ''));
+  const tick = (ms: number): void => {
+    TestBed.tick();
+    jasmine.clock().tick(ms);
+  };
+
+  function button() {
+    const [found] = module().buttons ?? [];
+    if (found?.kind !== 'toggle') throw new Error('no button');
+    return found;
+  }
+
+  it('stand in the order in which they went up, whoever came first, with their numbers', () => {
+    enter([bert, up(anna, 20), up(olaf, 10)]);
+    const order = [...list().querySelectorAll('li')].map((row) => row.textContent.replace(/\s+/g, ''));
+    expect(order).toEqual(['1OlafHamburg', '2AnnaHamburg']);
+    expect(module().mark?.(up(anna, 20))).toEqual(
+      jasmine.objectContaining({ text: '2', label: 'Hand raised, number 2' }),
+    );
+    expect(module().mark?.(bert)).toBeUndefined();
+  });
+
+  it('are seen by who comes later, and announced when they go up afterwards, all in one sentence', () => {
+    enter([bert, up(anna, 10)]);
+    tick(10_000);
+    expect(said).not.toHaveBeenCalled();
+    store.apply('participant.joined', up(olaf, 20));
+    tick(1_500);
+    expect(texts()).toEqual(['Olaf (Hamburg) raised a hand.']);
+    for (let count = 0; count < 30; count += 1) {
+      store.apply('participant.joined', person(`Person ${String(count)}`, 'hamburg.example', 100 + count));
+      TestBed.tick();
+    }
+    tick(6_000);
+    expect(texts().at(-1)).toBe('30 people raised a hand, first Person 0 (Hamburg).');
+  });
+
+  it('are not announced when they went down meanwhile, nor the own one', () => {
+    enter([bert, anna]);
+    store.apply('participant.changed', up(anna, 10));
+    store.apply('participant.changed', up(bert, 11));
+    TestBed.tick();
+    store.apply('participant.changed', anna);
+    tick(10_000);
+    expect(said).not.toHaveBeenCalled();
+  });
+
+  it('are raised and lowered by one button, which says what it does', async () => {
+    enter([bert, anna]);
+    expect(button().pressed()).toBeFalse();
+    expect(button().hint()).toBe('Show that you would like to speak');
+    expect(await button().press()).toBe('Your hand is raised');
+    expect(request).toHaveBeenCalledOnceWith('hands.raise', {});
+    store.apply('participant.changed', up(bert, 10));
+    expect(button().pressed()).toBeTrue();
+    expect(button().hint()).toBe('Lower your hand again');
+    expect(await button().press()).toBe('Your hand is down');
+    expect(request.calls.mostRecent().args).toEqual(['hands.lower', {}]);
+  });
+
+  it('go up once, however often the button is pressed before the answer', async () => {
+    enter([bert]);
+    const presses = [button().press(), button().press(), button().press()];
+    await Promise.all(presses);
+    expect(request).toHaveBeenCalledTimes(1);
+  });
+
+  it('that could not be raised are told of in words', async () => {
+    enter([bert]);
+    request.and.rejectWith(new SessionError('connection-lost', 'gone'));
+    expect(await button().press()).toBeUndefined();
+    const [told] = TestBed.inject(Told).sentences();
+    expect(told?.kind).toBe('error');
+    expect(told?.text).toContain('Not done: the connection to your organisation’s server is interrupted.');
+  });
+
+  it('are lowered by those who have the right, one or all, and by nobody else', () => {
+    enter([bert, up(anna, 10)]);
+    expect(list().querySelector('button')).toBeNull();
+    expect(module().actionsOn?.(up(anna, 10))).toEqual([]);
+    store.apply('conference.changed', { roomId: '!r', title: '', rights: ['lower-hands'] });
+    const root = list();
+    root.querySelector<HTMLElement>('[data-testid=lower]')?.click();
+    expect(request.calls.mostRecent().args).toEqual(['hands.lower', { participantId: anna.participantId }]);
+    root.querySelector<HTMLElement>('[data-testid=lower-all]')?.click();
+    expect(request.calls.mostRecent().args).toEqual(['hands.lower-all', {}]);
+    module().actionsOn?.(up(anna, 10))[0]?.run();
+    expect(request.calls.mostRecent().args).toEqual(['hands.lower', { participantId: anna.participantId }]);
+    expect(root.querySelector('[data-testid=switch-hands]')).toBeNull();
+  });
+
+  it('can be switched off: the button stays in its place and says why it does nothing', () => {
+    enter([bert, anna], ['switch-hands']);
+    const root = list();
+    root.querySelector<HTMLElement>('[data-testid=switch-hands]')?.click();
+    expect(request.calls.mostRecent().args).toEqual(['hands.switch', { enabled: false }]);
+    module().notifications?.['hands.changed']?.({ enabled: false });
+    fixture.detectChanges();
+    expect(button().off()).toBeTrue();
+    expect(button().hint()).toBe('Raising hands is switched off in this meeting');
+    expect(root.textContent).toContain('Allow raising hands');
+    tick(1_500);
+    expect(texts()).toEqual(['Raising hands was switched off.']);
+  });
+
+  it('that somebody else has lowered are told of, with the name', () => {
+    enter([bert]);
+    module().notifications?.['hands.lowered']?.({ by: 'Clara' });
+    expect(TestBed.inject(Told).sentences()[0]?.text).toBe('\u2068Clara\u2069 has lowered your hand.');
+  });
+
+  it('have no button in a meeting without them, and leave nothing behind', () => {
+    enter([bert, up(anna, 10)]);
+    expect(module().on?.()).toBeTrue();
+    store.clear();
+    module().left?.();
+    expect(module().on?.()).toBeFalse();
+    // In the next meeting nobody's hand is news.
+    enter([bert, up(olaf, 10)]);
+    tick(10_000);
+    expect(said).not.toHaveBeenCalled();
+  });
+});
