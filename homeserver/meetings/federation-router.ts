@@ -86,8 +86,8 @@ export function meetingsFederationRouter(options: FederationRouterOptions): Rout
     const origin = response.locals['origin'] as string;
     const roomId = request.params['roomId'];
     const conference = typeof roomId === 'string' ? conferences.get(roomId) : undefined;
-    const link = conference?.links.get(origin);
-    if (link && link.linkId === request.params['linkId']) link.closedByPeer();
+    const linkId = idSchema.safeParse(request.params['linkId']).data;
+    if (linkId !== undefined) conference?.links.get(origin)?.closedByPeer(linkId);
     response.json({});
   });
 
@@ -110,7 +110,8 @@ async function translated<T>(call: () => Promise<T>): Promise<T> {
 
 function matrixError(error: unknown): unknown {
   if (error instanceof LinkError) {
-    if (error.code === 'bad-address') return new MatrixError(400, 'M_INVALID_PARAM', error.message);
+    if (error.code === 'bad-address' || error.code === 'bad-node')
+      return new MatrixError(400, 'M_INVALID_PARAM', error.message);
     return new MatrixError(404, UNKNOWN_LINK, error.message);
   }
   if (error instanceof DiscoveryError) {

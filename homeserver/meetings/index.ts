@@ -96,7 +96,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     rights,
     sfu,
     organisations,
-    peers: linkPeers(deps.client, organisations, (server, roomId) => conferences.askToOpen(server, roomId)),
+    peers: linkPeers(deps.client, organisations, ({ server }, roomId) => conferences.askToOpen(server, roomId)),
     live: livePeers(deps.client, deps.sender),
     places: new Places(db),
     modules,

@@ -2,17 +2,19 @@
  * How a link is, as clients are told: from the probes of the SFU, from what the other homeserver answers, and from the
  * time limit of a link that is not there yet.
  */
+import type { Cancel, Clock } from '../../base/clock.ts';
 import type { LinkState } from '../../../protocol/session.ts';
+import type { Hop } from './link-phase.ts';
 
 /** A link that is not there after this time is shown as interrupted, in ms. */
 const CONNECT_WITHIN_MS = 10_000;
 
-type Hop = NonNullable<LinkState['hop']>;
 /** What the probes of the SFU tell of a link. */
-type Probes = Pick<LinkState, 'roundTripMs' | 'loss'> & { state: 'connected' | 'weak' | 'interrupted' };
+export type Probes = Pick<LinkState, 'roundTripMs' | 'loss'> & { state: 'connected' | 'weak' | 'interrupted' };
 
 export class LinkHealth {
   readonly #organisation: string;
+  readonly #clock: Clock;
   readonly #tell: (state: LinkState) => void;
   /** What is waited for while there is no link. */
   hop: Hop = 'federation';
@@ -22,15 +24,16 @@ export class LinkHealth {
   #probes: Probes | undefined;
   /** Failed requests in a row. */
   #silent = 0;
-  #limit: NodeJS.Timeout | undefined;
+  #limit: Cancel | undefined;
   #stopped = false;
   #state: LinkState;
 
   /** @param tell gets what is new for clients; the first state at once */
-  constructor(organisation: string, tell: (state: LinkState) => void) {
+  constructor(organisation: string, clock: Clock, tell: (state: LinkState) => void) {
     this.#organisation = organisation;
+    this.#clock = clock;
     this.#tell = tell;
-    this.#state = { organisation, state: 'connecting', since: Date.now() };
+    this.#state = { organisation, state: 'connecting', since: clock.now() };
     tell(this.#state);
     this.#limitConnecting();
   }
@@ -91,15 +94,15 @@ export class LinkHealth {
   /** Nothing is told any more. */
   stop(): void {
     this.#stopped = true;
-    clearTimeout(this.#limit);
+    this.#limit?.();
   }
 
   /** A link that is not there in time is interrupted, on the side that waits as well. */
   #limitConnecting(): void {
-    clearTimeout(this.#limit);
-    this.#limit = setTimeout(() => {
+    this.#limit?.();
+    this.#limit = this.#clock.after(CONNECT_WITHIN_MS, () => {
       if (!this.#stopped && this.#state.state === 'connecting') this.interrupted(this.hop);
-    }, CONNECT_WITHIN_MS);
+    });
   }
 
   /** One request that failed may be chance; the second is a homeserver that does not answer. */
@@ -112,10 +115,10 @@ export class LinkHealth {
 
   #set(state: LinkState['state'], details: Partial<LinkState> = {}): void {
     if (this.#stopped) return;
-    const since = state === this.#state.state ? this.#state.since : Date.now();
+    const since = state === this.#state.state ? this.#state.since : this.#clock.now();
     const changed = state !== this.#state.state || details.hop !== this.#state.hop;
     this.#state = { ...details, organisation: this.#organisation, state, since };
-    if (state !== 'connecting') clearTimeout(this.#limit);
+    if (state !== 'connecting') this.#limit?.();
     if (changed) this.#tell(this.#state);
   }
 }

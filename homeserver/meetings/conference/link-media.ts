@@ -1,299 +1,177 @@
 /**
- * What crosses a link. Each side asks for the whole set of sources that somebody behind it watches or hears; nothing
- * else crosses. Link ids and producers are named by each side for itself.
+ * What crosses between us and the other side, over whichever link: the one in use, and the one before while it is being
+ * replaced. Of each source one producer is received by our participants at any moment: that of the old link until media
+ * comes over the new one, so that a healthy link is replaced without a gap and nobody is heard twice.
  */
-import { parseSourceKey, sourceKey, type SourceKey } from './local-participant.ts';
+import { type PathHost, LinkPath } from './link-path.ts';
 import { LinkError } from './link-error.ts';
-import type { LinkConference, LinkPeers } from './link-ports.ts';
-import { participantIdOf, splitParticipantId } from './membership.ts';
+import type { SourceKey } from './local-participant.ts';
 import type { Offer } from './messages.ts';
-import type { SfuPort } from './ports.ts';
 
-/** After a restart of the homeserver its clients need a moment to come back and say what they watch, in ms. */
-const RESTORE_MS = 10_000;
-/** Times to wait before asking again for what is wanted, in ms; the last one repeats. */
-const ASK_AGAIN_MS = [500, 1_000, 2_000, 5_000, 10_000];
-
-interface Received {
-  producerId: string;
-  /** The sender's name for the source; another one means that it was published anew. */
-  remoteId: string;
-  paused: boolean;
-}
-
-export interface LinkMediaOptions {
-  readonly conference: LinkConference;
-  readonly server: string;
-  readonly sfu: SfuPort;
-  readonly peers: LinkPeers;
-  /** The other homeserver answered what it was asked. */
-  answered(): void;
-  /** It did not, or not well. */
-  failed(error: unknown): void;
-}
+/** Media that does not come over a new link in this time does not keep the old one, in ms. */
+const FLOWS_WITHIN_MS = 5_000;
 
 export class LinkMedia {
-  readonly #options: LinkMediaOptions;
-  #linkId: string | undefined;
-  /** Settles when the SFU has proven the peer's address and may send. */
-  #connected: Promise<void> = Promise.resolve();
-  /** Ends the waits for a link that is not in use any more: its SFU may be dead, and never answer. */
-  #replaced = Promise.withResolvers<void>();
+  readonly #host: PathHost;
   /** How many of our participants want each source. */
   readonly #demand = new Map<SourceKey, number>();
-  readonly #received = new Map<SourceKey, Received>();
-  /** Our sources that are being sent, by their producers. */
-  readonly #sending = new Map<SourceKey, string>();
-  #asked = '';
-  #flushing = false;
-  #restoring = false;
-  #dirty = false;
-  #failures = 0;
-  #again: NodeJS.Timeout | undefined;
-  #stopped = false;
+  /** All links, also those on their way: the peer may ask over them. */
+  readonly #paths = new Map<string, LinkPath>();
+  #using: LinkPath | undefined;
+  #old: LinkPath | undefined;
+  /** The producer that our participants receive a source from. */
+  readonly #shown = new Map<SourceKey, string>();
 
-  constructor(options: LinkMediaOptions) {
-    this.#options = options;
+  constructor(host: Omit<PathHost, 'demand' | 'changed'>) {
+    this.#host = { ...host, demand: () => this.#demand.keys(), changed: (key) => this.#changed(key) };
   }
 
-  // ---- the link itself ----
+  // ---- links ----
 
-  /** From now on everything crosses this link. @param old whether what came over the one before has ended with it */
-  use(linkId: string, connected: Promise<void>, old: boolean): void {
-    this.#linkId = linkId;
-    this.#connected = connected;
-    this.#endWaits();
-    this.#asked = '';
-    this.#sending.clear();
-    for (const key of [...this.#received.keys()]) this.#drop(key, old);
-    connected.then(
-      () => this.#flush(),
-      () => undefined,
-    );
+  /** There is a link, to be connected. The peer may ask over it; we do not yet. */
+  add(linkId: string, connected: Promise<void>): LinkPath {
+    const path = new LinkPath(linkId, connected, this.#host);
+    this.#paths.set(linkId, path);
+    return path;
   }
 
-  /** There is no link now. What came over it has ended with it. */
-  disuse(): void {
-    this.#linkId = undefined;
-    this.#endWaits();
-    this.#sending.clear();
-    this.#asked = '';
-    for (const key of [...this.#received.keys()]) this.#drop(key, true);
+  /** From now on everything crosses this link. There is no other one. */
+  use(linkId: string): void {
+    this.#using = this.#paths.get(linkId);
+    this.#using?.start();
   }
 
-  /** After a restart of the homeserver: the SFU still has this link, connected. `sending` has ids of own producers. */
-  restore(
-    linkId: string,
-    received: ReadonlyMap<SourceKey, { producerId: string; remoteId: string }>,
-    sending: ReadonlyMap<SourceKey, string>,
-  ): void {
-    this.#linkId = linkId;
-    this.#connected = Promise.resolve();
-    for (const [key, producerId] of sending) this.#sending.set(key, producerId);
-    for (const [key, { producerId, remoteId }] of received) {
-      this.#received.set(key, { producerId, remoteId, paused: false });
-    }
-    this.#restoring = true;
-    setTimeout(() => {
-      this.#restoring = false;
-      this.#flush();
-    }, RESTORE_MS).unref();
+  /** After a restart of the homeserver: the SFU still has this link, connected. */
+  restore(linkId: string, ...media: Parameters<LinkPath['restore']>): void {
+    const path = this.add(linkId, Promise.resolve());
+    this.#using = path;
+    path.restore(...media);
+    for (const [key, { producerId }] of media[0]) this.#shown.set(key, producerId);
   }
 
+  /**
+   * What we receive changes over to this link, source by source.
+   * @returns when all of it has. Never rejects; of no interest when the link in use is another one by then
+   */
+  async changeOver(linkId: string): Promise<void> {
+    const from = this.#using;
+    const to = this.#paths.get(linkId);
+    if (!to) return;
+    this.#old = from;
+    this.#using = to;
+    from?.hold();
+    to.start();
+    await to.filled;
+    if (!from || this.#old !== from) return;
+    await Promise.all(to.keys().map((key) => this.#move(key, from, to)));
+    // What the peer does not give over the new link has ended.
+    if (this.#old === from) for (const key of from.keys()) if (!to.received(key)) from.drop(key);
+  }
+
+  /** What has not changed over does so now. */
+  finish(): void {
+    const old = this.#old;
+    this.#old = undefined;
+    for (const key of old?.keys() ?? []) this.#changed(key);
+  }
+
+  /** A link has ended, and what came over it with it. */
+  end(linkId: string): void {
+    const path = this.#paths.get(linkId);
+    if (!path) return;
+    const keys = path.keys();
+    this.#paths.delete(linkId);
+    path.end();
+    if (this.#using === path) this.#using = undefined;
+    if (this.#old === path) this.#old = undefined;
+    for (const key of keys) this.#changed(key);
+  }
+
+  /** Ends all work, and touches no media. */
   stop(): void {
-    this.#stopped = true;
-    this.#endWaits();
-    clearTimeout(this.#again);
+    this.#old = undefined;
+    for (const path of this.#paths.values()) path.stop();
   }
 
-  #endWaits(): void {
-    this.#replaced.resolve();
-    this.#replaced = Promise.withResolvers();
+  /** Never rejects. */
+  async #move(key: SourceKey, from: LinkPath, to: LinkPath): Promise<void> {
+    const received = to.received(key);
+    if (!received || !from.received(key)) return;
+    const { producerId } = received;
+    if (!received.paused) {
+      const asked = this.#host.sfu.request('producer.flowing', { producerId, withinMs: FLOWS_WITHIN_MS });
+      await asked.catch(() => undefined);
+    }
+    if (this.#old !== from) return;
+    received.flows = true;
+    await this.#show(key);
+    if (this.#old === from) from.drop(key);
   }
 
-  /** Settles when the link in use is connected, or is not in use any more. */
-  #settled(): Promise<void> {
-    return Promise.race([this.#connected, this.#replaced.promise]);
+  #changed(key: SourceKey): void {
+    this.#show(key).catch((error: unknown) => {
+      this.#host.conference.log.error({ err: error }, 'link: a source was not shown');
+    });
+  }
+
+  /** @returns when whoever receives the source does so from the producer that is right now */
+  async #show(key: SourceKey): Promise<void> {
+    const now = this.#using?.received(key);
+    const before = this.#old?.received(key);
+    // Another name for it tells that it was published anew: then what came before is over.
+    const goesOn = before && (!now || (before.remoteId === now.remoteId && !now.flows));
+    const producerId = (goesOn ? before : now)?.producerId;
+    if (this.#shown.get(key) === producerId) return;
+    if (producerId === undefined) this.#shown.delete(key);
+    else this.#shown.set(key, producerId);
+    await this.#host.conference.setReceived(key, producerId);
   }
 
   // ---- what we want ----
 
   want(key: SourceKey): void {
     this.#demand.set(key, (this.#demand.get(key) ?? 0) + 1);
-    this.#flush();
+    this.#using?.flush();
   }
 
   unwant(key: SourceKey): void {
     const count = (this.#demand.get(key) ?? 0) - 1;
     if (count > 0) this.#demand.set(key, count);
-    else this.#demand.delete(key);
-    this.#flush();
+    else {
+      this.#demand.delete(key);
+      this.#old?.drop(key);
+    }
+    this.#using?.flush();
   }
 
   /** The other side's participant sends this source, or its mute state changed. */
   sourceSeen(key: SourceKey, remoteId: string, paused: boolean): void {
-    const received = this.#received.get(key);
-    if (received?.remoteId === remoteId) {
-      if (received.paused === paused) return;
-      received.paused = paused;
-      const method = paused ? 'producer.pause' : 'producer.resume';
-      this.#options.sfu
-        .request(method, { producerId: received.producerId })
-        .catch((error: unknown) => this.#note(error));
-      return;
-    }
-    this.#flush();
+    this.#old?.sourceSeen(key, remoteId, paused);
+    this.#using?.sourceSeen(key, remoteId, paused);
   }
 
   sourceGone(key: SourceKey): void {
-    this.#drop(key);
-    this.#flush();
+    this.#old?.drop(key);
+    this.#using?.drop(key);
+    this.#using?.flush();
   }
 
-  /** Our own participant stopped sending; the SFU has ended it on the link by itself. */
-  localSourceGone(key: SourceKey): void {
-    this.#sending.delete(key);
-  }
-
-  /** Asks for what is wanted now, when that differs from what was asked. One request at a time. */
-  #flush(): void {
-    this.#dirty = true;
-    if (this.#flushing) return;
-    this.#flushing = true;
-    // Wants that change in one turn go out as one request.
-    queueMicrotask(() => {
-      this.#rounds().catch(this.#options.failed);
-    });
-  }
-
-  /** Never rejects. */
-  async #rounds(): Promise<void> {
-    while (this.#dirty && !this.#stopped && this.#linkId) {
-      this.#dirty = false;
-      try {
-        await this.#ask(this.#linkId);
-      } catch (error) {
-        this.#note(error);
-        // Who does not know the link, or never proved its address, gets a new one, and is asked over that.
-        if (!this.#options.peers.isUnknownLink(error)) this.#askAgainLater();
-        this.#options.failed(error);
-      }
-    }
-    this.#flushing = false;
-  }
-
-  async #ask(linkId: string): Promise<void> {
-    const { conference, peers, server } = this.#options;
-    const demand = new Set(this.#demand.keys());
-    if (this.#restoring) for (const key of this.#received.keys()) demand.add(key);
-    const keys = [...demand].filter((key) => conference.remoteSource(key)).sort();
-    const wanted = new Set(this.#restoring ? demand : keys);
-    for (const key of [...this.#received.keys()]) if (!wanted.has(key)) this.#drop(key);
-    const names = keys.map((key) => `${key} ${conference.remoteSource(key)?.id ?? ''}`).join('\n');
-    if (names === this.#asked) return;
-    await this.#settled();
-    if (this.#linkId !== linkId || this.#stopped) return;
-    const offers = await peers.wants(server, conference.roomId, linkId, keys);
-    this.#failures = 0;
-    this.#options.answered();
-    if (this.#linkId !== linkId || this.#stopped) return;
-    this.#asked = names;
-    await Promise.all(offers.map((offer) => this.#receive(linkId, offer, wanted)));
-  }
-
-  async #receive(linkId: string, offer: Offer, wanted: ReadonlySet<SourceKey>): Promise<void> {
-    const { conference, sfu, server } = this.#options;
-    const participantId = participantIdOf(offer.user_id, offer.device_id);
-    const key = sourceKey(participantId, offer.source);
-    // A peer may speak for its own people only, and only about what was asked.
-    if (splitParticipantId(participantId).server !== server || !wanted.has(key)) return;
-    if (this.#received.get(key)?.remoteId === offer.id) return;
-    this.#drop(key);
-    const { producerId } = await sfu.request('link.receive', {
-      linkId,
-      participantId,
-      source: offer.source,
-      remoteId: offer.id,
-      kind: offer.kind,
-      rtpParameters: offer.rtp_parameters,
-      paused: offer.paused,
-    });
-    // The link it came over is not the one in use any more, and has taken it along.
-    if (this.#linkId !== linkId) return;
-    const current = conference.remoteSource(key);
-    this.#received.set(key, { producerId, remoteId: offer.id, paused: offer.paused });
-    conference.setReceived(key, producerId);
-    if (current) this.sourceSeen(key, current.id, current.paused);
-  }
-
-  #drop(key: SourceKey, gone = false): void {
-    const { conference, sfu } = this.#options;
-    const received = this.#received.get(key);
-    if (!received) return;
-    this.#received.delete(key);
-    this.#asked = '';
-    conference.setReceived(key, undefined);
-    if (gone) return;
-    sfu.request('producer.close', { producerId: received.producerId }).catch((error: unknown) => this.#note(error));
-  }
-
-  #askAgainLater(): void {
-    const delay = ASK_AGAIN_MS[Math.min(this.#failures, ASK_AGAIN_MS.length - 1)];
-    this.#failures += 1;
-    clearTimeout(this.#again);
-    this.#again = setTimeout(() => {
-      this.#asked = '';
-      this.#flush();
-    }, delay);
+  /** Tells the peer that nothing is wanted over a link any more. */
+  async release(linkId: string): Promise<void> {
+    await this.#paths.get(linkId)?.release();
   }
 
   // ---- what the other side wants ----
 
-  /** The other side says what it wants of our sources: starts and stops sending accordingly. */
+  /** Our own participant stopped sending; the SFU has ended it on the links by itself. */
+  localSourceGone(key: SourceKey): void {
+    for (const path of this.#paths.values()) path.localSourceGone(key);
+  }
+
+  /** @throws LinkError unknown-link */
   async serve(linkId: string, keys: readonly SourceKey[]): Promise<Offer[]> {
-    this.#checkLink(linkId);
-    await this.#settled().catch(() => {
-      throw new LinkError('unknown-link', 'the link was not connected');
-    });
-    this.#checkLink(linkId);
-    const { conference, sfu } = this.#options;
-    const wanted = new Set(keys);
-    for (const [key, producerId] of [...this.#sending]) {
-      if (wanted.has(key) && conference.localSource(key)?.producerId === producerId) continue;
-      this.#sending.delete(key);
-      await sfu.request('link.unsend', { linkId, producerId }).catch((error: unknown) => this.#note(error));
-    }
-    const offers = await Promise.all(keys.map((key) => this.#offer(linkId, key)));
-    this.#checkLink(linkId);
-    return offers.filter((offer) => offer !== undefined);
-  }
-
-  #checkLink(linkId: string): void {
-    if (this.#linkId !== linkId) throw new LinkError('unknown-link', 'no such link');
-  }
-
-  async #offer(linkId: string, key: SourceKey): Promise<Offer | undefined> {
-    const { conference, sfu } = this.#options;
-    const local = conference.localSource(key);
-    if (!local) return undefined;
-    const sent = await sfu.request('link.send', { linkId, producerId: local.producerId });
-    if (this.#linkId !== linkId || conference.localSource(key)?.producerId !== local.producerId) return undefined;
-    this.#sending.set(key, local.producerId);
-    const { participantId, source } = parseSourceKey(key);
-    const { userId, deviceId } = splitParticipantId(participantId);
-    return {
-      user_id: userId,
-      device_id: deviceId,
-      source,
-      id: local.producerId,
-      kind: sent.kind,
-      paused: local.paused,
-      rtp_parameters: sent.rtpParameters,
-    };
-  }
-
-  #note(error: unknown): void {
-    const { conference, server } = this.#options;
-    conference.log.info({ err: error, organisation: server }, 'link: a step failed');
+    const path = this.#paths.get(linkId);
+    if (!path) throw new LinkError('unknown-link', 'no such link');
+    return path.serve(keys);
   }
 }

@@ -1,6 +1,8 @@
 /** What a link needs of others: requests to the other instance, the conference that it is in, and the SFU. */
 import type { Logger } from 'pino';
 import type { LinkState } from '../../../protocol/session.ts';
+import type { Clock } from '../../base/clock.ts';
+import type { NodeId } from './link-node.ts';
 import type { SourceKey } from './local-participant.ts';
 import type { Discovery, LinkHalf, Offer, RemoteSource } from './messages.ts';
 import type { SfuPort } from './ports.ts';
@@ -8,16 +10,16 @@ import type { Reachability } from './reachability.ts';
 
 /** The requests that a link makes to the other instance. */
 export interface LinkPeers {
-  discovery(server: string): Promise<Discovery>;
-  forgetDiscovery(server: string): void;
-  /** Asks the server for something small, past all caches. */
-  ask(server: string): Promise<void>;
-  open(server: string, roomId: string, linkId: string, half: LinkHalf): Promise<LinkHalf>;
-  check(server: string, roomId: string, linkId: string): Promise<void>;
-  wants(server: string, roomId: string, linkId: string, keys: SourceKey[]): Promise<Offer[]>;
-  close(server: string, roomId: string, linkId: string): Promise<void>;
+  discovery(peer: NodeId): Promise<Discovery>;
+  forgetDiscovery(peer: NodeId): void;
+  /** Asks the instance for something small, past all caches. */
+  ask(peer: NodeId): Promise<void>;
+  open(peer: NodeId, roomId: string, linkId: string, half: LinkHalf): Promise<LinkHalf>;
+  check(peer: NodeId, roomId: string, linkId: string): Promise<void>;
+  wants(peer: NodeId, roomId: string, linkId: string, keys: SourceKey[]): Promise<Offer[]>;
+  close(peer: NodeId, roomId: string, linkId: string): Promise<void>;
   /** Asks the side that opens links to do so. */
-  askToOpen(server: string, roomId: string): void;
+  askToOpen(peer: NodeId, roomId: string): void;
   /** True when the failure says that the other side does not know the link (any more). */
   isUnknownLink(error: unknown): boolean;
   /** True when the failure says that the other homeserver was not reached, or did not answer. */
@@ -44,5 +46,7 @@ export interface LinkDeps {
   serverName: string;
   sfu: SfuPort;
   peers: LinkPeers;
+  /** The time; that of the system where none is given. */
+  clock?: Clock;
   reachability: Pick<Reachability, 'heard' | 'failed'>;
 }

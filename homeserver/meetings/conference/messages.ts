@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { signalsSchema } from '../../../protocol/modules/list.ts';
 import { dictionaryOf, MAX_TIME } from '../../../protocol/values.ts';
+import { MAIN_NODE, nodeNameSchema } from './link-node.ts';
 import { idSchema, rtpParametersSchema, sourceSchema, srtpParametersSchema } from '../../../protocol/media.ts';
 
 const port = z.number().int().min(1024).max(65535);
@@ -86,6 +87,9 @@ export const linkHalfSchema = z.object({
   port,
   srtp: srtpParametersSchema,
   probe_key: z.string().regex(/^[A-Za-z0-9+/]{43}=$/),
+  /** The SFU node whose half this is, and the node of the receiver that it is meant for. */
+  node: nodeNameSchema.default(MAIN_NODE),
+  to_node: nodeNameSchema.default(MAIN_NODE),
 });
 export type LinkHalf = z.infer<typeof linkHalfSchema>;
 

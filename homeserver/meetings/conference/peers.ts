@@ -41,22 +41,22 @@ export function linkPeers(
   askToOpen: LinkPeers['askToOpen'],
 ): LinkPeers {
   return {
-    discovery: (server) => organisations.discovery(server),
-    forgetDiscovery: (server) => organisations.forget(server),
-    ask: (server) => organisations.ask(server),
-    async open(server, roomId, linkId, half) {
+    discovery: ({ server }) => organisations.discovery(server),
+    forgetDiscovery: ({ server }) => organisations.forget(server),
+    ask: ({ server }) => organisations.ask(server),
+    async open({ server }, roomId, linkId, half) {
       const answer = await client.request({
         destination: server,
         method: 'PUT',
         onBehalfOf: 'server',
         path: linkPath(roomId, linkId),
-        body: { port: half.port, srtp: { ...half.srtp }, probe_key: half.probe_key },
+        body: { ...half, srtp: { ...half.srtp } },
         timeoutMs: TIMEOUT_MS,
         maxBytes: MAX_HALF_BYTES,
       });
       return linkHalfSchema.parse(answer);
     },
-    async check(server, roomId, linkId) {
+    async check({ server }, roomId, linkId) {
       await client.request({
         destination: server,
         method: 'GET',
@@ -66,7 +66,7 @@ export function linkPeers(
         maxBytes: MAX_HALF_BYTES,
       });
     },
-    async wants(server, roomId, linkId, keys) {
+    async wants({ server }, roomId, linkId, keys) {
       const wants = keys.map((key) => {
         const { participantId, source } = parseSourceKey(key);
         const { userId, deviceId } = splitParticipantId(participantId);
@@ -83,7 +83,7 @@ export function linkPeers(
       });
       return offersSchema.parse(answer).sources;
     },
-    async close(server, roomId, linkId) {
+    async close({ server }, roomId, linkId) {
       await client.request({
         destination: server,
         method: 'DELETE',

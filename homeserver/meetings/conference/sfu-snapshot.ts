@@ -31,7 +31,7 @@ export function closeStrays(sfu: SfuPort, snapshot: SfuSnapshot, conferences: Co
       }
     }
     for (const { linkId, peer } of links) {
-      if (conference.links.get(peer)?.linkId !== linkId) sfu.request('link.close', { linkId }).catch(ignore);
+      if (!conference.links.get(peer)?.has(linkId)) sfu.request('link.close', { linkId }).catch(ignore);
     }
   }
 }
@@ -74,7 +74,8 @@ export function restoreMedia(media: SeatMedia, seat: Seat, snapshot: SfuSnapshot
 export function restoreLinks(sfu: SfuPort, snapshot: SfuSnapshot, conferences: Conferences): void {
   for (const found of snapshot.conferences) {
     const conference = conferences.get(found.conferenceId);
-    for (const { linkId, peer, connected, sending: sent } of found.links) {
+    // Of two, one was to take the place of the other: the newer one is kept.
+    for (const { linkId, peer, connected, sending: sent } of found.links.toReversed()) {
       const link = connected ? conference?.link(peer) : undefined;
       if (!conference || !link || link.linkId) {
         sfu.request('link.close', { linkId }).catch(ignore);
