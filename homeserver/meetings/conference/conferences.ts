@@ -2,6 +2,7 @@
  * The conferences of this instance, as the rest of it sees them: joining and leaving, sessions that drop and come back,
  * links that other instances ask for, and how many people are where. It puts the parts together that do the rest.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { systemClock } from '../../base/clock.ts';
 import { every } from '../../base/every.ts';
@@ -38,6 +39,9 @@ import { Signals } from './signals.ts';
 /** How often expired memberships are looked for, and the right of everybody here is checked once more, in ms. */
 const UPKEEP_MS = 60 * 1000;
 
+/** How long joining waits after a start until the places of the last run are taken over, in ms. */
+const RESTORE_MS = 5_000;
+
 export interface ConferencesOptions {
   serverName: string;
   rooms: RoomPort;
@@ -66,6 +70,7 @@ export class Conferences {
   readonly #reachability: Reachability;
   readonly #follower: RoomFollower;
   readonly #signals: Signals;
+  readonly #sfuEvents: SfuEvents;
   readonly #stop: (() => void)[] = [];
 
   constructor(options: ConferencesOptions) {
@@ -99,17 +104,17 @@ export class Conferences {
       person: (roomId, userId, guest) => personIn(options, roomId, userId, guest),
       vacated: (conference) => conferences.closeIfEmpty(conference),
     });
-    const sfuEvents = new SfuEvents({ ...options, ...shared, conferences, seats: this.seats });
+    this.#sfuEvents = new SfuEvents({ ...options, ...shared, conferences, seats: this.seats });
     this.#follower = new RoomFollower({
       ...options,
       ...shared,
       conferences,
       seats: this.seats,
       clocks: organisations,
-      placesKnown: () => sfuEvents.wasConnected,
+      placesKnown: () => this.#sfuEvents.wasConnected,
     });
     this.#signals = new Signals({ ...options, ...shared, conferences });
-    this.#stop.push(this.#follower.start(), ...sfuEvents.start());
+    this.#stop.push(this.#follower.start(), ...this.#sfuEvents.start());
     this.#stop.push(every(UPKEEP_MS, () => this.#upkeep(), log, 'conference: the upkeep failed'));
   }
 
@@ -139,6 +144,8 @@ export class Conferences {
    */
   async join(roomId: string, joiner: Joiner, keep?: KeptMedia): Promise<ConferenceSnapshot> {
     const { rooms, rights, organisations, serverName } = this.#options;
+    // Whoever comes back takes over the place of before, with the hand that was up.
+    await Promise.race([this.#sfuEvents.restored, pause(RESTORE_MS, undefined, { ref: false })]);
     if ((await rooms.membership(roomId, joiner.userId)) === 'invite') await rooms.join(joiner.userId, roomId);
     await checkAdmission(this.#options, roomId, joiner);
     await rooms.whole(roomId);

@@ -39,6 +39,7 @@ export class SfuEvents {
   readonly #deps: SfuEventsDeps;
   /** Of the SFU that was last connected. */
   #instanceId: string | undefined;
+  readonly #restored = Promise.withResolvers<void>();
 
   constructor(deps: SfuEventsDeps) {
     this.#deps = deps;
@@ -47,6 +48,11 @@ export class SfuEvents {
   /** Whether an SFU has ever been connected. */
   get wasConnected(): boolean {
     return this.#instanceId !== undefined;
+  }
+
+  /** Resolves once the places of the last run are taken over, for which the SFU has to be connected. */
+  get restored(): Promise<void> {
+    return this.#restored.promise;
   }
 
   /** @returns functions that end the listening */
@@ -101,7 +107,7 @@ export class SfuEvents {
    */
   async #repair(fresh: boolean, same: boolean, snapshot: SfuSnapshot): Promise<void> {
     const { sfu, conferences } = this.#deps;
-    if (fresh) await this.#restore(snapshot);
+    if (fresh) await this.#restore(snapshot).finally(() => this.#restored.resolve());
     const alive = new Set(snapshot.conferences.map((conference) => conference.conferenceId));
     for (const [roomId, conference] of conferences.all) {
       if (!fresh) conference.notifyAll('media.service', { available: true });
