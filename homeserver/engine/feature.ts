@@ -1,19 +1,21 @@
-/** What a feature adds to the homeserver. `app/` mounts the routers, asks the parts of `/sync`, starts and ends it. */
+/**
+ * What a feature adds to the homeserver. `app/` mounts its routers, runs its parts of `/sync`, starts and closes it.
+ */
 import type { Router } from 'express';
 import type { SyncPart } from './sync/part.ts';
 
 export interface Feature {
-  /** At `/_matrix/client/v3`, and at the older addresses of the client API. */
+  /** Mounted at `/_matrix/client/v3` and at the older prefixes of the client API. */
   readonly client?: readonly Router[];
-  /** At `/_matrix`, for what is not below `/client/v3`. */
+  /** Mounted at `/_matrix`, for paths outside of `/client/v3`. */
   readonly matrix?: readonly Router[];
-  /** At `/_matrix/federation`. */
+  /** Mounted at `/_matrix/federation`. */
   readonly federation?: readonly Router[];
-  /** At `/_synapse/admin`. */
+  /** Mounted at `/_synapse/admin`. */
   readonly admin?: readonly Router[];
   readonly syncParts?: readonly SyncPart[];
-  /** Takes up what a restart has interrupted; called before others can reach this server. */
+  /** Resumes what a restart interrupted; called before this server can be reached. */
   start?(): Promise<void>;
-  /** Ends what runs in the background. */
+  /** Stops background work. */
   close?(): void | Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** The engine, put together: rooms, streams of what is new, and the federation with other servers. */
+/** Puts the engine together: rooms, streams and federation. */
 import type { Logger } from 'pino';
 import { FederationClient } from '../../federation/client.ts';
 import type { FederationClientOptions } from '../../federation/client.ts';
@@ -19,16 +19,16 @@ import { Positions } from './stream/positions.ts';
 
 export interface EngineDeps {
   readonly serverName: string;
-  /** Of the software, as other servers are told. */
+  /** The software version, as announced to other servers. */
   readonly version: string;
   readonly key: SigningKey;
   readonly db: Database;
-  /** How other servers are reached, and which. */
+  /** Which other servers we federate with, and how they are reached. */
   readonly federation: {
-    /** PEM of the authorities that other servers' certificates are checked against; else the system's. */
+    /** PEM of the CAs for the certificates of other servers; the system's by default. */
     readonly ca: string | undefined;
     readonly hosts: ReadonlyMap<string, string>;
-    /** CIDR ranges that may be reached although they are not public. */
+    /** CIDR ranges that may be connected to although they are not public. */
     readonly allowedRanges: readonly string[];
     readonly notaries: readonly string[];
     readonly isTrusted: (server: string) => boolean;
@@ -36,12 +36,12 @@ export interface EngineDeps {
   readonly requireMayAsk: NonNullable<FederationClientOptions['requireMayAsk']>;
   readonly rateLimitFactor: number;
   readonly rights: LocalRights;
-  /** Name and picture of a local user: `displayname`, `avatar_url`. */
+  /** Display name and avatar of a local user: `displayname`, `avatar_url`. */
   readonly profile: (userId: string) => Promise<JsonObject>;
   readonly userExists: (userId: string) => Promise<boolean>;
   readonly indexes: readonly EventIndex[];
   readonly invitePermissions: InvitePermissions;
-  /** Told of an event or a message that another server refused for good. */
+  /** Called when another server refuses an event or EDU permanently. */
   readonly onDropped: (kind: 'pdu' | 'edu') => void;
   readonly log: Logger;
 }
@@ -53,7 +53,7 @@ export interface Engine extends Omit<FederationApi, 'close'> {
   readonly client: FederationClient;
   readonly keyring: KeyRing;
   readonly sender: Sender;
-  /** Takes up what a restart has interrupted; others must be able to ask for our keys by then. */
+  /** Resumes what a restart interrupted; our keys must be reachable by then. */
   start(): Promise<void>;
   close(): Promise<void>;
 }

@@ -5,7 +5,7 @@ import type { Pdu } from '../../../federation/event.ts';
 import type { StoredEvent } from '../rooms/rooms.ts';
 import { stickyForm } from '../rooms/sticky.ts';
 
-/** What is known about an event beside the event itself. */
+/** What is known about an event besides its own fields. */
 export interface EventDetails {
   /** Only for the device that sent the event. */
   readonly transactionId?: string | undefined;
@@ -45,17 +45,17 @@ export function clientEvent(event: StoredEvent, details: EventDetails = {}): Jso
     },
     ...sticky.outer,
     ...(pdu.state_key === undefined ? {} : { state_key: pdu.state_key }),
-    // From room version 11 on it is in the content; clients of before look for it outside.
+    // From room version 11 on it is in the content; older clients look for it at the top level.
     ...(pdu.type === 'm.room.redaction' && typeof redacts === 'string' ? { redacts } : {}),
   };
 }
 
-/** Told outside of `unsigned` as well, for clients of the first versions. */
+/** Also sent outside of `unsigned`, for clients of the first versions. */
 const FLAT = ['age', 'redacted_because', 'replaces_state', 'prev_content'];
 
 /**
- * The form in which everything but `/sync` has events: that of `/sync` with what clients of the first versions look for,
- * as Synapse adds it.
+ * The form of events everywhere but in `/sync`: that of `/sync` plus what clients of the first versions expect, as
+ * Synapse adds it.
  */
 export function olderForm(event: JsonObject): JsonObject {
   const { sender, unsigned } = event;
@@ -67,7 +67,7 @@ export function olderForm(event: JsonObject): JsonObject {
   return { ...event, user_id: sender, ...Object.fromEntries(flat) };
 }
 
-/** The few members of a state event that somebody who is invited may see. */
+/** A stripped state event, as somebody who is invited may see it. */
 export function strippedEvent(pdu: Pdu): JsonObject {
   return { type: pdu.type, state_key: pdu.state_key ?? '', sender: pdu.sender, content: pdu.content };
 }

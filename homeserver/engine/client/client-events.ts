@@ -1,17 +1,17 @@
-/** Events in the form that one client gets, with what is known about each; read for many events at once. */
+/** Events in the format for one client, with what is known about each; loads many events at once. */
 import type { JsonObject } from '../../../federation/json.ts';
 import type { Database } from '../../database/database.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 import { clientEvent } from './client-event.ts';
 import type { EventDetails } from './client-event.ts';
 
-/** Who gets the events. Without a device, transaction ids are not told. */
+/** Who gets the events. Without a device, transaction ids are left out. */
 export interface Viewer {
   readonly userId: string;
   readonly deviceId?: string;
 }
 
-/** What others say about events. */
+/** Aggregations of related events. */
 export interface Bundles {
   show(
     events: readonly StoredEvent[],
@@ -31,7 +31,7 @@ export class ClientEvents {
     this.#bundles = bundles;
   }
 
-  /** Events of a timeline, all of one room, with what others say about them. */
+  /** Timeline events of one room, with bundled aggregations. */
   async timeline(events: readonly StoredEvent[], viewer: Viewer): Promise<JsonObject[]> {
     if (events.length === 0) return [];
     const ready = new Map(await this.#forms(events, viewer, true));
@@ -42,21 +42,21 @@ export class ClientEvents {
     });
   }
 
-  /** Events of a state, of any rooms. */
+  /** State events of any rooms. */
   async state(events: readonly StoredEvent[], viewer: Viewer): Promise<JsonObject[]> {
     return (await this.#forms(events, viewer, false)).map(([, form]) => form);
   }
 
-  /** One event, without what others say about it. */
+  /** One event, without bundled aggregations. */
   async one(event: StoredEvent, viewer: Viewer): Promise<JsonObject> {
     const [form] = await this.#forms([event], viewer, true);
     return form?.[1] ?? {};
   }
 
   /**
-   * Like `one`, for many events in turn: those that are asked for at the same time are read together.
+   * Like `one`, for many events one by one: those requested at the same time are loaded together.
    *
-   * @param withMembership whether each says what the reader was at the time; for a whole state that is much work
+   * @param withMembership whether each has the viewer's membership at the event; for a whole state that is expensive
    */
   inBatches(viewer: Viewer, withMembership: boolean): (event: StoredEvent) => Promise<JsonObject> {
     let batch: { events: StoredEvent[]; forms: Promise<Map<string, JsonObject>> } | undefined;
@@ -98,12 +98,12 @@ export class ClientEvents {
     return forms;
   }
 
-  /** The ids under which this very device sent events. */
+  /** The transaction ids under which this device sent the events. */
   async #transactions(events: readonly StoredEvent[], viewer: Viewer): Promise<Map<string, string>> {
     const own = events.filter((event) => event.pdu.sender === viewer.userId).map((event) => event.eventId);
     if (own.length === 0 || viewer.deviceId === undefined) return new Map();
     const rows = await this.#db.query<{ event_id: string; transaction_id: string }>(
-      // By the events: a device may have sent more than is to be looked through.
+      // Looked up by event: a device may have sent very many others.
       `SELECT t.event_id, t.transaction_id FROM unnest($1::text[]) AS own (id), LATERAL (
          SELECT * FROM client_transactions WHERE event_id = own.id OFFSET 0
        ) AS t WHERE t.user_id = $2 AND t.device_id = $3`,

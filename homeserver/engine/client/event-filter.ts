@@ -1,4 +1,4 @@
-/** Which events of rooms a filter lets pass. @see Matrix specification, client-server API, "RoomEventFilter" */
+/** Which room events pass a filter. @see Matrix specification, client-server API, "RoomEventFilter" */
 import { z } from 'zod';
 import { stateKey } from '../../../federation/auth-rules.ts';
 import { JsonParseError, member, parseStrict } from '../../../federation/json.ts';
@@ -8,7 +8,7 @@ import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 
 const names = z.array(z.string().max(255)).max(500).nullish();
 
-/** The filter of `/messages`, `/context` and `/search`. Who refers to an event is not looked at here. */
+/** The filter of `/messages`, `/context` and `/search`. Related events are handled by `passing`. */
 export const eventFilterSchema = z.looseObject({
   limit: z.number().int().min(0).nullish(),
   types: names,
@@ -29,7 +29,7 @@ export const eventFilterSchema = z.looseObject({
 });
 export type EventFilter = z.output<typeof eventFilterSchema>;
 
-/** Reads a filter of the query. @throws MatrixError 400 */
+/** Parses the filter of a query string. @throws MatrixError 400 */
 export function parseEventFilter(text: string | undefined): EventFilter {
   if (text === undefined || text === '') return {};
   let value: unknown;
@@ -50,16 +50,16 @@ export function isEmpty(filter: EventFilter): boolean {
   return Object.values(rest).every((value) => value === undefined || value === null);
 }
 
-/** Events but for the messages of users who are ignored; what they did to the room still counts. */
+/** Events without the messages of ignored users; their state events are kept. */
 export function withoutIgnored(events: readonly StoredEvent[], ignored: ReadonlySet<string>): StoredEvent[] {
   return events.filter(({ pdu }) => pdu.state_key !== undefined || !ignored.has(pdu.sender));
 }
 
-/** Finds events by those that refer to them. */
+/** Finds events by the events related to them. */
 export interface Related {
   /**
-   * Those of some events of one room that others refer to, in one of these ways or by one of these senders; both have
-   * to be true of the same event.
+   * Those of the events (of one room) that have a relation of one of these types, or by one of these senders; with both
+   * given, one event must match both.
    */
   related(
     events: readonly StoredEvent[],
@@ -67,7 +67,7 @@ export interface Related {
   ): Promise<StoredEvent[]>;
 }
 
-/** Those of some events of one room that pass, also by what others say about them. */
+/** Those of the events (of one room) that pass the filter, including its conditions on related events. */
 export async function passing(
   relations: Related,
   filter: EventFilter,
@@ -79,7 +79,7 @@ export async function passing(
   );
 }
 
-/** Memberships of those who sent some events of one room, as they were at the newest of these. */
+/** Membership events of the senders of some events of one room, as of the newest of these. */
 export async function membersIn(rooms: Rooms, events: readonly StoredEvent[]): Promise<StoredEvent[]> {
   const newest = events.reduce<StoredEvent | undefined>(
     (latest, event) => (latest && latest.position >= event.position ? latest : event),
@@ -89,14 +89,14 @@ export async function membersIn(rooms: Rooms, events: readonly StoredEvent[]): P
   if (!state) return [];
   const senders = new Set(events.map((event) => event.pdu.sender));
   const ids = [...senders].map((sender) => {
-    // Who comes in with the newest event was not in the state before it.
+    // Somebody who joins with the newest event is not in the state before it.
     const own = newest.pdu.type === 'm.room.member' && newest.pdu.state_key === sender ? newest.eventId : undefined;
     return own ?? state.get(stateKey('m.room.member', sender));
   });
   return [...(await rooms.events(ids.filter((id) => id !== undefined))).values()];
 }
 
-/** Whether an event passes by what it is itself. */
+/** Whether an event passes the filter, without its conditions on related events. */
 export function passes(filter: EventFilter, event: StoredEvent): boolean {
   const { pdu } = event;
   const { types, not_types: notTypes, senders, not_senders: notSenders, rooms, not_rooms: notRooms } = filter;

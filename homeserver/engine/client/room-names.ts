@@ -1,17 +1,17 @@
-/** Names of rooms, and the list of those that anybody may find, as the requests about rooms need them. */
+/** Room aliases and the room directory, as other requests about rooms need them. */
 import type { JsonObject } from '../../../federation/json.ts';
 
 /** @see Matrix specification, client-server API, "Room aliases" */
 export interface RoomNames {
-  /** The whole alias of a local part. @throws MatrixError 400 */
+  /** The full alias for a localpart. @throws MatrixError 400 */
   aliasOf(localpart: string): string;
   exists(alias: string): Promise<boolean>;
   create(alias: string, roomId: string, userId: string): Promise<void>;
   /** @throws MatrixError 404 when there is no such alias */
   resolve(alias: string): Promise<{ readonly roomId: string; readonly servers: readonly string[] }>;
-  /** To the room that replaces another. */
+  /** Moves aliases to the room that replaces another. */
   move(from: string, to: string): Promise<void>;
-  /** @throws MatrixError 400 when an alias of the event does not lead to the room */
+  /** @throws MatrixError 400 when an alias of the event does not point to the room */
   checkCanonical(roomId: string, content: JsonObject): Promise<void>;
 }
 

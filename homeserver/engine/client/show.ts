@@ -1,4 +1,4 @@
-/** Makes the form of events that one client gets. */
+/** Formats events for one client. */
 import type { JsonObject } from '../../../federation/json.ts';
 import type { Database } from '../../database/database.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
@@ -6,7 +6,8 @@ import { olderForm } from './client-event.ts';
 import { ClientEvents } from './client-events.ts';
 
 /**
- * In the form of everything but `/sync`, for a user on a device. Events that are asked for at the same time are read together.
+ * In the format of everything but `/sync`, for one device of a user. Events requested at the same time are loaded
+ * together.
  *
  * @param ofState for a state and not for a history: what the reader was at the time of each event is left out
  */

@@ -1,11 +1,11 @@
-/** Asks another server, with its failures as errors that the asker can be told. */
+/** Sends a request to another server, with failures as errors that can be passed on to the client. */
 import { FederationError } from '../../../federation/client.ts';
 import type { FederationClient, FederationRequest } from '../../../federation/client.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import { MatrixError } from '../../base/errors.ts';
 
 /**
- * @throws MatrixError what the other server refused with (400 to 499), or 502 M_UNKNOWN when it could not be asked;
+ * @throws MatrixError the other server's own error (400 to 499), or 502 M_UNKNOWN when the request failed;
  *   with the name of the server as `organisation`
  */
 export async function askServer(client: FederationClient, request: FederationRequest): Promise<JsonObject> {
@@ -18,7 +18,7 @@ export async function askServer(client: FederationClient, request: FederationReq
     if (status !== undefined && status >= 400 && status < 500 && errcode !== undefined) {
       throw new MatrixError(status, errcode, error.message, { organisation });
     }
-    throw new MatrixError(502, 'M_UNKNOWN', `${organisation} can not be reached or failed: ${error.message}`, {
+    throw new MatrixError(502, 'M_UNKNOWN', `${organisation} cannot be reached or failed: ${error.message}`, {
       organisation,
     });
   }

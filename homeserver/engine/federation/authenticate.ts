@@ -1,4 +1,4 @@
-/** Lets a request of another server pass when it is signed by it and the server is trusted. */
+/** Authenticates requests of other servers: signed, and from a trusted server. */
 import express from 'express';
 import type { Request, RequestHandler, Response, Router } from 'express';
 import { DEPTH, isJsonObject } from '../../../federation/json.ts';
@@ -15,25 +15,25 @@ export interface SignedRequestOptions {
   readonly serverName: string;
   readonly keyring: KeyLookup & { knows(server: string, keyId: string): Promise<boolean> };
   readonly isTrusted: (server: string) => boolean;
-  /** Counts what an address asks for without proof. */
+  /** Rate limit for requests whose sender is not authenticated. */
   readonly unproven: UnprovenLimit;
-  /** Told of every server that has just proven that it is up. */
+  /** Called for every authenticated request: the server is up. */
   readonly onSeen: (server: string) => void;
 }
 
 /** Paths whose bodies hold events. */
 const HOLDS_EVENTS = /^\/_matrix\/federation\/v[12]\/(send|send_join|send_leave|send_knock|invite)\//;
-/** One bad event of a transaction must not spoil the others. */
+/** One bad event must not make the rest of a transaction fail. */
 const TRANSACTION = /^\/_matrix\/federation\/v1\/send\//;
-/** A body up to this length costs little, whoever sends it, in bytes. */
+/** A body up to this length may be read before the sender is authenticated, in bytes. */
 const CHEAP_BODY = 64 * 1024;
 
 /**
  * Middleware that reads the body and sets `response.locals.origin` to the verified server name.
  *
- * Nothing of the body is read before the sender is known to be trusted and its key is at hand, and of an address from
- * which much came without proof only what costs little. The signature covers the URI as it was sent (`originalUrl`),
- * not as Express decodes it.
+ * Nothing of the body is read before the sender is known to be trusted and its key is known; from an address with many
+ * unauthenticated requests, only cheap bodies are read. The signature covers the URI as sent (`originalUrl`), not as
+ * Express decodes it.
  *
  * @see Matrix specification, server-server API, "Request Authentication"
  */
@@ -42,7 +42,7 @@ export function signedRequest(options: SignedRequestOptions): RequestHandler {
     try {
       response.locals['origin'] = await authenticated(options, request, response);
     } catch (error) {
-      // A body that was not read would be taken for the next request.
+      // An unread body would be parsed as the next request.
       if (!request.readableEnded) response.setHeader('Connection', 'close');
       await options.unproven.count(request);
       if (!(error instanceof XMatrixError)) throw error;
@@ -69,7 +69,8 @@ async function authenticated(options: SignedRequestOptions, request: Request, re
   const rules = rulesOf(request.originalUrl);
   if (bodyLength(request) > CHEAP_BODY) await unproven.demand(request);
   const { text, value } = await readBody(request, response, rules);
-  if (value !== undefined && !isJsonObject(value)) throw new MatrixError(400, 'M_BAD_JSON', 'A body is an object.');
+  if (value !== undefined && !isJsonObject(value))
+    throw new MatrixError(400, 'M_BAD_JSON', 'The body must be a JSON object.');
   await verifyClaim(withKeys, {
     method: request.method,
     uri: request.originalUrl,
@@ -87,8 +88,8 @@ function rulesOf(uri: string): BodyRules {
 }
 
 /**
- * A router that asks for a signed request on every path that it has. On the paths and not before the router, so that
- * an unknown path is answered as unknown and not as unsigned.
+ * A router that requires a signed request on each of its paths. On the paths and not before the router, so that an
+ * unknown path gets 404 and not 401.
  */
 export function signedRouter(signed: RequestHandler): Router {
   const router = express.Router();

@@ -1,4 +1,4 @@
-/** Events as other servers give them: parsed by the format of the room version, signatures and hashes checked. */
+/** Events from other servers: parsed by the format of the room version, signatures and hashes checked. */
 import {
   BadEventError,
   BadSignatureError,
@@ -11,10 +11,10 @@ import type { JsonValue } from '../../../federation/json.ts';
 import type { KeyLookup } from '../../../federation/keyring.ts';
 import type { RoomVersion } from '../../../federation/room-versions.ts';
 
-/** Signatures checked at the same time; each may need a key from another server. */
+/** Signatures checked concurrently; each may need a key from another server. */
 const PARALLEL = 64;
 
-/** @throws BadEventError or BadSignatureError: the event is to be dropped */
+/** @throws BadEventError, BadSignatureError when the event must be dropped */
 export async function checkedEvent(
   value: JsonValue,
   version: RoomVersion,
@@ -24,14 +24,14 @@ export async function checkedEvent(
   return checkEventSignaturesAndHash(parsePdu(value, version, options), version, keyring);
 }
 
-/** Events of which each was looked at for itself. */
+/** Events that were checked one by one. */
 export interface SortedEvents {
   readonly good: Pdu[];
-  /** How many may be good, but could not be checked because the keys of a server could not be had. */
+  /** How many could not be checked because a server's keys could not be fetched. */
   readonly unchecked: number;
 }
 
-/** The good ones among many events; a bad one must not spoil the others. */
+/** The valid ones among many events; an invalid one does not affect the others. */
 export async function checkedEvents(
   values: readonly JsonValue[],
   version: RoomVersion,
@@ -41,7 +41,7 @@ export async function checkedEvents(
   return (await sortedEvents(values, version, keyring, options)).good;
 }
 
-/** The good ones among many events, and how many could not be checked. */
+/** The valid ones among many events, and how many could not be checked. */
 export async function sortedEvents(
   values: readonly JsonValue[],
   version: RoomVersion,

@@ -1,4 +1,4 @@
-/** Hands transient messages of other servers to the subject that knows their type. Unknown types are ignored. */
+/** Hands EDUs of other servers to the feature that registered their type. Unknown types are ignored. */
 import type { Logger } from 'pino';
 import type { JsonObject } from '../../../federation/json.ts';
 import { isTransient } from '../../database/errors.ts';
@@ -7,7 +7,7 @@ export type EduHandler = (origin: string, content: JsonObject) => void | Promise
 
 export class Edus {
   readonly #handlers = new Map<string, EduHandler>();
-  /** Types that must not be lost. */
+  /** EDU types that must not be lost. */
   readonly #durable = new Set<string>();
   readonly #log: Logger;
 
@@ -15,29 +15,29 @@ export class Edus {
     this.#log = log;
   }
 
-  /** Sets the handler of a type; it parses the content itself. */
+  /** Registers the handler of a type; the handler parses the content. */
   on(type: string, handler: EduHandler): void {
     this.#handlers.set(type, handler);
   }
 
-  /** The same for a type that must not be lost. The handler must recognise what it has handled already. */
+  /** Registers the handler of a type that must not be lost. The handler must be idempotent. */
   onDurable(type: string, handler: EduHandler): void {
     this.on(type, handler);
     this.#durable.add(type);
   }
 
   /**
-   * Handles one message; its failure is logged and keeps nothing else from being handled.
+   * Handles one EDU; its failure is logged and does not affect others.
    *
-   * @throws the handler's error when a message that must not be lost could not be stored and may be later
-   *   (`isTransient`): the other server has to send it again. What is wrong with the message itself would be wrong again.
+   * @throws the handler's error when an EDU that must not be lost could not be stored for a transient reason
+   *   (`isTransient`): the other server has to retry. An invalid EDU would be invalid again.
    */
   async handle(origin: string, type: string, content: JsonObject): Promise<void> {
     try {
       await this.#handlers.get(type)?.(origin, content);
     } catch (error) {
       if (this.#durable.has(type) && isTransient(error)) throw error;
-      this.#log.warn({ err: error, origin, type }, 'a transient message could not be handled');
+      this.#log.warn({ err: error, origin, type }, 'an EDU could not be handled');
     }
   }
 }

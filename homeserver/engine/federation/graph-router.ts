@@ -1,4 +1,4 @@
-/** Events and state of rooms for the other servers in them. */
+/** Events and state of rooms, for other servers in them. */
 import type { Request, RequestHandler, Response, Router } from 'express';
 import { z } from 'zod';
 import { redact, wireForm } from '../../../federation/event.ts';
@@ -13,7 +13,7 @@ const MAX_BACKFILL = 100;
 
 const ids = z.array(z.string().max(255)).max(50);
 const missingSchema = z.looseObject({
-  // Without the latest there is nothing to walk back from; other makes answer that nothing is missing then.
+  // Without `latest_events` there is nothing to walk back from; other homeservers return an empty list then.
   earliest_events: ids.default([]),
   latest_events: ids.default([]),
   limit: z.number().int().min(1).default(10),
@@ -30,7 +30,7 @@ export interface GraphRouterOptions {
 export function graphRouter({ serverName, rooms, signed }: GraphRouterOptions): Router {
   const router = signedRouter(signed);
 
-  /** The room in the path, which the asking server has to be in. */
+  /** The room in the path; the requesting server has to be in it. */
   async function room(request: Request, response: Response): Promise<{ roomId: string; origin: string }> {
     const { roomId } = parameters(request, 'roomId');
     const origin = originOf(response);
@@ -43,14 +43,14 @@ export function graphRouter({ serverName, rooms, signed }: GraphRouterOptions): 
     return { roomId, origin };
   }
 
-  /** Of a room that we have just entered we do not know the states yet. */
+  /** For requests that need full state: a room with partial state gets an error. */
   async function wholeRoom(request: Request, response: Response): Promise<{ roomId: string; origin: string }> {
     const asked = await room(request, response);
     await rooms.whole(asked.roomId);
     return asked;
   }
 
-  /** What the server may see of an event: all of it, or its redacted form. */
+  /** The event as the server may see it: in full, or redacted. */
   async function visible(event: StoredEvent, origin: string): Promise<JsonObject> {
     const version = await rooms.version(event.roomId);
     if (!version) throw new MatrixError(404, 'M_NOT_FOUND', 'This server does not know the room.');
@@ -67,7 +67,7 @@ export function graphRouter({ serverName, rooms, signed }: GraphRouterOptions): 
   async function stateBefore(request: Request, roomId: string): Promise<{ state: string[]; chain: StoredEvent[] }> {
     const event = await rooms.event(eventIdOf(request));
     const map = event?.roomId === roomId ? await rooms.history.stateBefore(event) : undefined;
-    if (!map) throw new MatrixError(404, 'M_NOT_FOUND', 'The state at this event is not known here.');
+    if (!map) throw new MatrixError(404, 'M_NOT_FOUND', 'This server does not have the state at this event.');
     const chain = await rooms.history.authChain(map.values());
     return { state: [...map.values()], chain: [...chain.values()] };
   }
@@ -121,7 +121,7 @@ export function graphRouter({ serverName, rooms, signed }: GraphRouterOptions): 
     post: async (request, response) => {
       const { roomId, origin } = await room(request, response);
       const parsed = missingSchema.safeParse(request.body);
-      if (!parsed.success) throw new MatrixError(400, 'M_BAD_JSON', 'The question for missing events is malformed.');
+      if (!parsed.success) throw new MatrixError(400, 'M_BAD_JSON', 'The request for missing events is malformed.');
       const { latest_events: latest, earliest_events: earliest, limit, min_depth: minDepth } = parsed.data;
       const events = await rooms.history.between(roomId, latest, earliest, {
         limit: Math.min(limit, MAX_MISSING),
@@ -152,7 +152,11 @@ export function graphRouter({ serverName, rooms, signed }: GraphRouterOptions): 
   return router;
 }
 
-/** The event in the query. @throws MatrixError 400 when there is none, whatever the room */
+/**
+ * The `event_id` of the query, checked before the room. @throws MatrixError 400 when it is missing
+ *
+ * @throws MatrixError 400 when there is none, whatever the room
+ */
 function eventIdOf(request: Request): string {
   const id = z.string().max(255).safeParse(request.query['event_id']);
   if (!id.success) throw new MatrixError(400, 'M_MISSING_PARAM', 'event_id is missing.');

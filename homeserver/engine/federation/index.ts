@@ -1,4 +1,4 @@
-/** The federation API of this homeserver, put together. */
+/** Puts the federation API of this homeserver together. */
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import type { Logger } from 'pino';
@@ -31,7 +31,7 @@ export interface FederationApiOptions {
   readonly client: FederationClient;
   readonly queue: OutboundQueue;
   readonly rooms: Rooms;
-  /** Whether there is such a user of this server. */
+  /** Whether a user of this server exists. */
   readonly userExists: (userId: string) => Promise<boolean>;
   readonly db: Database;
   readonly isTrusted: (server: string) => boolean;
@@ -40,9 +40,9 @@ export interface FederationApiOptions {
 }
 
 export interface FederationApi {
-  /** `/_matrix/key` and `/_matrix/federation`; its paths read their bodies themselves. */
+  /** Serves `/_matrix/key` and `/_matrix/federation`; its routes read their bodies themselves. */
   readonly router: Router;
-  /** Lets only signed requests of other servers pass. */
+  /** Requires a signed request of another server. */
   readonly signed: RequestHandler;
   readonly edus: Edus;
   close(): void;
@@ -104,7 +104,7 @@ export function federationApi(options: FederationApiOptions): FederationApi {
 /**
  * Sends one transaction of the outbound queue.
  *
- * @param rooms where the events are read that the queue names
+ * @param rooms from which the queued events are read
  */
 export function sendTransaction(client: FederationClient, serverName: string, rooms: () => Rooms) {
   return async (
@@ -124,7 +124,7 @@ export function sendTransaction(client: FederationClient, serverName: string, ro
   };
 }
 
-/** Queued events as they may be seen now. */
+/** Queued events in their current form, that is without what was redacted meanwhile. */
 async function wireForms(rooms: Rooms, queued: readonly JsonObject[]): Promise<JsonObject[]> {
   const ids = queued.map((item) => (isReference(item) ? item['event_id'] : '')).filter((id) => id !== '');
   const events = await rooms.events(ids);
@@ -143,7 +143,7 @@ function isReference(item: JsonObject): item is JsonObject & { event_id: string 
   return typeof item['event_id'] === 'string' && Object.keys(item).length === 1;
 }
 
-/** Whether a server has said that a transaction is malformed or too large, which waiting does not change. */
+/** Whether a server called a transaction malformed or too large, so that retrying is pointless. */
 export function isRefusal(error: unknown): boolean {
   return error instanceof FederationError && (error.status === 400 || error.status === 413);
 }

@@ -1,5 +1,5 @@
 /**
- * Our own signing keys, and those of other servers as a notary: with our signature beside theirs.
+ * Our own signing keys, and as a notary those of other servers with our signature added.
  *
  * @see Matrix specification, server-server API, "Retrieving server keys"
  */
@@ -22,13 +22,13 @@ export interface KeyRouterOptions {
   readonly serverName: string;
   readonly key: SigningKey;
   readonly keyring: KeyRing;
-  /** Nobody can make us ask a server that we do not federate with. */
+  /** Servers that we do not federate with are never queried. */
   readonly isTrusted: (server: string) => boolean;
 }
 
-/** How long others may use our key without asking again, in ms. */
+/** How long others may cache our key, in ms. */
 const KEY_VALID_MS = 24 * 60 * 60 * 1000;
-/** Most servers of one question; each may cost us a request to it. */
+/** Most servers of one query; each may cost us a request. */
 const MAX_SERVERS = 20;
 const MAX_KEYS = 1_000;
 
@@ -57,7 +57,7 @@ export function keyRouter({ serverName, key, keyring, isTrusted }: KeyRouterOpti
     return found.filter((document) => document !== undefined);
   }
 
-  // Some check the signature over the very bytes, so these are canonical.
+  // Some servers verify the signature over the bytes as sent, so these are canonical JSON.
   const send = (response: Response, document: JsonObject): void => {
     response.setHeader('Content-Type', 'application/json');
     response.send(Buffer.from(canonicalJson(document)));
@@ -69,7 +69,7 @@ export function keyRouter({ serverName, key, keyring, isTrusted }: KeyRouterOpti
     post: async (request, response) => {
       const { value } = await readBody(request, response, { limit: ANONYMOUS_BODY_BYTES, maxDepth: DEPTH.written });
       const parsed = querySchema.safeParse(value);
-      if (!parsed.success) throw new MatrixError(400, 'M_BAD_JSON', 'The question for keys is malformed.');
+      if (!parsed.success) throw new MatrixError(400, 'M_BAD_JSON', 'The key query is malformed.');
       const asked = Object.entries(parsed.data.server_keys).map(([server, keys]): [string, number] => [
         server,
         Math.max(0, ...Object.values(keys).map((entry) => entry.minimum_valid_until_ts ?? 0)),

@@ -1,4 +1,4 @@
-/** Joining, leaving and inviting across servers: the resident's side. */
+/** The resident server's side of joins, knocks, leaves and invites over federation. */
 import type { Request, RequestHandler, Response, Router } from 'express';
 import { z } from 'zod';
 import {
@@ -26,7 +26,7 @@ import type { Rooms } from '../rooms/rooms.ts';
 import { signedRouter } from './authenticate.ts';
 import { checkedEvents } from './checked-events.ts';
 
-/** Most events of the state that come with an invitation. */
+/** Most events in `invite_room_state`. */
 const MAX_INVITE_STATE = 100;
 
 export interface MembershipRouterOptions {
@@ -34,7 +34,7 @@ export interface MembershipRouterOptions {
   readonly key: SigningKey;
   readonly keyring: KeyLookup;
   readonly rooms: Rooms;
-  /** Whether there is such a user of this server. */
+  /** Whether a user of this server exists. */
   readonly userExists: (userId: string) => Promise<boolean>;
   readonly signed: RequestHandler;
 }
@@ -65,7 +65,8 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
     const { roomId, userId } = parameters(request, 'roomId', 'userId');
     const origin = originOf(response);
     const version = await roomOf(rooms, roomId, origin);
-    if (domain(userId) !== origin) throw new MatrixError(403, 'M_FORBIDDEN', 'The user is not of your server.');
+    if (domain(userId) !== origin)
+      throw new MatrixError(403, 'M_FORBIDDEN', 'The user does not belong to your server.');
     const offered = new URL(request.originalUrl, 'http://localhost').searchParams.getAll('ver');
     if (membership !== 'leave' && !(offered.length > 0 ? offered : ['1']).includes(version.id)) {
       throw new MatrixError(400, 'M_INCOMPATIBLE_ROOM_VERSION', 'Your server does not support the room version.', {
@@ -88,10 +89,10 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
       domain(given.sender) !== origin ||
       member(given.content, 'membership') !== membership
     ) {
-      throw new MatrixError(400, 'M_BAD_JSON', `This is not a ${membership} of a user of your server.`);
+      throw new MatrixError(400, 'M_BAD_JSON', `This is not a ${membership} event of a user of your server.`);
     }
     if (eventId(given, version) !== named) {
-      throw new MatrixError(400, 'M_BAD_JSON', 'The event does not have the id in the path.');
+      throw new MatrixError(400, 'M_BAD_JSON', 'The id of the event does not match the path.');
     }
     const vouched = membership === 'join' ? await handshakes.vouch(roomId, given) : given;
     return handshakes.accept(roomId, await verified(vouched, version, keyring), origin, omitsMembers(request));
@@ -119,7 +120,7 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
   methods(router, '/v2/send_join/:roomId/:eventId', {
     put: async (request, response) => response.json(await sendJoin(request, response)),
   });
-  // The first form of these is gone from the specification, but servers in the field still fall back to it.
+  // The v1 forms were removed from the specification, but deployed servers still fall back to them.
   methods(router, '/v1/send_join/:roomId/:eventId', {
     put: async (request, response) => response.json([200, await sendJoin(request, response)]),
   });
@@ -160,18 +161,18 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
       domain(pdu.sender) !== origin ||
       eventId(pdu, version) !== named
     ) {
-      throw new MatrixError(400, 'M_INVALID_PARAM', 'This is not an invitation by a user of your server.');
+      throw new MatrixError(400, 'M_INVALID_PARAM', 'This is not an invite sent by a user of your server.');
     }
     await checkAccess(rooms, roomId, origin);
     if (domain(target) !== serverName || !(await userExists(target))) {
-      throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.', { organisation: serverName });
+      throw new MatrixError(404, 'M_NOT_FOUND', 'No such user on this server.', { organisation: serverName });
     }
     await memberships.checkWanted(target, pdu.sender);
     const countersigned = addSignature(pdu, version, serverName, key);
     if (!(await rooms.joinedServers(roomId)).has(serverName)) {
       const given = await checkedEvents(body.invite_room_state, version, keyring, { outsideRoom: true });
       const state = given.filter((event) => roomIdOf(event, version) === roomId);
-      // From version 12 on the room id is the hash of the create event: nothing else proves what the room is.
+      // From version 12 on, the room id is the hash of the create event, which alone proves what the room is.
       if (version.hashRoomIds && !state.some(isCreate)) {
         throw new MatrixError(400, 'M_INVALID_PARAM', 'The create event is not in invite_room_state.');
       }
@@ -189,18 +190,19 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
   methods(router, '/v2/invite/:roomId/:eventId', {
     put: async (request, response) => {
       const body = inviteSchema.safeParse(request.body);
-      if (!body.success) throw new MatrixError(400, 'M_BAD_JSON', 'The invitation is malformed.');
+      if (!body.success) throw new MatrixError(400, 'M_BAD_JSON', 'The invite is malformed.');
       response.json({ event: await invited(request, response, body.data) });
     },
   });
-  // The form of rooms of versions 1 and 2, whose events look alike: which it is comes with the join.
+  // The v1 form, for rooms of versions 1 and 2, whose events have the same format: which version it is comes with the
+  // join.
   methods(router, '/v1/invite/:roomId/:eventId', {
     put: async (request, response) => {
       const event = request.body as JsonValue;
       const about = isJsonObject(event) ? member(event, 'unsigned') : undefined;
       const state = isJsonObject(about) ? member(about, 'invite_room_state') : undefined;
       const body = inviteSchema.safeParse({ room_version: '1', event, invite_room_state: state ?? [] });
-      if (!body.success) throw new MatrixError(400, 'M_BAD_JSON', 'The invitation is malformed.');
+      if (!body.success) throw new MatrixError(400, 'M_BAD_JSON', 'The invite is malformed.');
       response.json([200, { event: await invited(request, response, body.data) }]);
     },
   });
@@ -208,7 +210,7 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
   return router;
 }
 
-/** The joining server takes the members later. @see Matrix specification, `PUT /send_join`, `omit_members` */
+/** Whether the joining server fetches the members later. @see Matrix specification, `PUT /send_join`, `omit_members` */
 function omitsMembers(request: Request): boolean {
   return request.query['omit_members'] === 'true';
 }
@@ -216,7 +218,7 @@ function omitsMembers(request: Request): boolean {
 type Membership = 'join' | 'knock' | 'leave';
 type InviteBody = z.output<typeof inviteSchema>;
 
-/** State without signatures, as servers before version 1.16 of the specification send it: for show only. */
+/** Stripped state without signatures, as servers before v1.16 of the specification send it: for display only. */
 function strippedEvents(values: readonly JsonValue[]): Pdu[] {
   return values.flatMap((value) => {
     const parsedEvent = strippedSchema.safeParse(value);
@@ -242,7 +244,11 @@ async function verified(pdu: Pdu, version: RoomVersion, keyring: KeyLookup): Pro
   }
 }
 
-/** The version of a room that this server is in and that is open to the other server. @throws MatrixError 404 or 403 */
+/**
+ * The version of a room that this server is in and whose ACL allows the other server.
+ *
+ * @throws MatrixError 404 or 403
+ */
 async function roomOf(rooms: Rooms, roomId: string, origin: string): Promise<RoomVersion> {
   const version = await rooms.version(roomId);
   if (!version) throw new MatrixError(404, 'M_NOT_FOUND', 'This server does not know the room.');
@@ -250,7 +256,11 @@ async function roomOf(rooms: Rooms, roomId: string, origin: string): Promise<Roo
   return version;
 }
 
-/** @throws MatrixError 403 for a server that the room's access list keeps out */
+/**
+ * @throws MatrixError 403 for a server that the room's ACL denies
+ *
+ * @throws MatrixError 403 for a server that the room's access list keeps out
+ */
 export async function checkAccess(rooms: Rooms, roomId: string, origin: string): Promise<void> {
   if (!(await rooms.serverAllowed(roomId, origin))) {
     throw new MatrixError(403, 'M_FORBIDDEN', 'Your server is banned from the room.');
@@ -261,7 +271,7 @@ export function originOf(response: Response): string {
   return response.locals['origin'] as string;
 }
 
-/** Path parameters, bounded. */
+/** Path parameters, with bounded length. */
 export function parameters<N extends string>(request: Request, ...names: N[]): Record<N, string> {
   const found: Partial<Record<N, string>> = {};
   for (const name of names) {

@@ -1,4 +1,4 @@
-/** Templates of memberships (`make_join`, `make_knock`, `make_leave`), fetched from another server and signed. */
+/** Membership templates (`make_join`, `make_knock`, `make_leave`), fetched from another server and signed. */
 import { setTimeout } from 'node:timers/promises';
 import { z } from 'zod';
 import type { FederationClient } from '../../../federation/client.ts';
@@ -15,7 +15,7 @@ import { MatrixError } from '../../base/errors.ts';
 import type { RoomReader } from '../rooms/room-reader.ts';
 import { ask, badAnswer, objectSchema, parse, V1 } from './remote-answers.ts';
 
-/** How often a server is asked that has not yet taken what we told it, and how long it has for that each time. */
+/** How often a server is asked that is still behind our events, and how long it gets each time. */
 const TEMPLATE_ATTEMPTS = 4;
 const TEMPLATE_PAUSE_MS = 1_000;
 
@@ -30,7 +30,7 @@ type TemplateQuestion = readonly [
   query: string,
 ];
 
-/** A membership that we have signed as a server of the room proposed it. */
+/** A membership event that a resident server proposed and we signed. */
 export interface Template {
   readonly pdu: Pdu;
   readonly version: RoomVersion;
@@ -52,8 +52,9 @@ export class MembershipTemplates {
   }
 
   /**
-   * Fetches the template of a membership. Who of ours has left, or banned whom, may not have got there yet, and the answer
-   * would undo that for us: what waits is sent first, and a server that takes it later is asked again.
+   * Fetches the template of a membership event. The other server may not have received yet that a user of ours left, or
+   * was unbanned, and its template would undo that: queued events are sent first, and a server that is behind is asked
+   * again.
    */
   async fetch(...asked: TemplateQuestion): Promise<Template> {
     const [server, , roomId, userId] = asked;
@@ -65,7 +66,7 @@ export class MembershipTemplates {
     }
   }
 
-  /** Whether a template rests on a membership that we know to be replaced by the present one. */
+  /** Whether a template references a membership event that we know to be outdated. */
   async #isBehind({ auth_events: cited }: Pdu, roomId: string, userId: string): Promise<boolean> {
     const { rooms } = this.#deps;
     const own = await rooms.stateEvent(roomId, 'm.room.member', userId);
@@ -77,7 +78,7 @@ export class MembershipTemplates {
     });
   }
 
-  /** Checks that the template is what was asked for, and signs it. */
+  /** Checks that the template matches the request, and signs it. */
   async #oneTemplate(...[server, kind, roomId, userId, content, query]: TemplateQuestion): Promise<Template> {
     const { client, serverName, key } = this.#deps;
     const answer = await ask(client, server, {
@@ -105,7 +106,7 @@ export class MembershipTemplates {
       !isJsonObject(given) ||
       given['membership'] !== asked
     ) {
-      throw badAnswer(server, 'its template is for something else');
+      throw badAnswer(server, 'its template does not match the request');
     }
     const authoriser = member(given, 'join_authorised_via_users_server');
     const wire = {

@@ -1,4 +1,4 @@
-/** Questions to the servers of a room, one after the other, and their answers: parsed and bounded. */
+/** Requests to the servers of a room, one after the other, and their responses: parsed and bounded. */
 import { z } from 'zod';
 import type { FederationClient, FederationRequest } from '../../../federation/client.ts';
 import { isJsonObject } from '../../../federation/json.ts';
@@ -8,18 +8,18 @@ import { askServer } from './ask.ts';
 
 export const V1 = '/_matrix/federation/v1';
 export const V2 = '/_matrix/federation/v2';
-/** A big room takes its time; the person sees that it is being entered. In ms. */
+/** Large rooms take long to join; the client shows that the join is in progress. In ms. */
 export const JOIN_TIMEOUT_MS = 60_000;
-/** The state of a room with a hundred thousand members has some sixty million bytes. */
+/** The state of a room with 100,000 members takes some 60 MB. */
 export const WHOLE_STATE = { timeoutMs: JOIN_TIMEOUT_MS, maxBytes: 64 * 1024 * 1024, holdsEvents: true };
-/** Most events of one answer. */
+/** Most events in one response. */
 export const MAX_STATE_EVENTS = 50_000;
 
 export const objectSchema = z.custom<JsonObject>(isJsonObject, 'must be an object');
-/** Events that are still to be checked, each for itself. */
+/** Events that are checked one by one afterwards. */
 export const eventsSchema = z.array(z.custom<JsonValue>(() => true)).max(MAX_STATE_EVENTS);
 
-/** Entering and knocking are wishes of somebody; all else the server does for rooms in which it has people. */
+/** Joins and knocks are sent on behalf of a person; all else the server does for the rooms that it is in. */
 export async function ask(
   client: FederationClient,
   server: string,
@@ -28,12 +28,12 @@ export async function ask(
   return askServer(client, { destination: server, onBehalfOf: 'server', ...request });
 }
 
-/** Asks one server after the other until one gives what was asked for. @throws the last failure */
+/** Tries one server after the other until one succeeds. @throws the last failure */
 export async function firstThatAnswers<T>(
   servers: readonly string[],
   askOne: (server: string) => Promise<T>,
 ): Promise<T> {
-  let failure: unknown = new MatrixError(404, 'M_NOT_FOUND', 'No server is known that could be asked.');
+  let failure: unknown = new MatrixError(404, 'M_NOT_FOUND', 'No server is known that can be asked.');
   for (const server of servers) {
     try {
       return await askOne(server);
@@ -44,16 +44,16 @@ export async function firstThatAnswers<T>(
   throw failure;
 }
 
-/** @throws MatrixError 502 for an answer that does not have the form */
+/** @throws MatrixError 502 for a malformed response */
 export function parse<S extends z.ZodType>(schema: S, answer: JsonObject, server: string): z.output<S> {
   const parsed = schema.safeParse(answer);
-  if (!parsed.success) throw badAnswer(server, 'the answer is malformed');
+  if (!parsed.success) throw badAnswer(server, 'the response is malformed');
   return parsed.data;
 }
 
-/** What is thrown for an answer that can not be used. */
+/** The error for an unusable response. */
 export function badAnswer(server: string, what: string): MatrixError {
-  return new MatrixError(502, 'M_UNKNOWN', `${server} gave an answer that can not be used: ${what}.`, {
+  return new MatrixError(502, 'M_UNKNOWN', `${server} sent an unusable response: ${what}.`, {
     organisation: server,
   });
 }

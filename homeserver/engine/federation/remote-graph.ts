@@ -1,4 +1,4 @@
-/** The event graph of rooms, as other servers give it: events, states and what came before. */
+/** The event graph of rooms, fetched from other servers: events, states and history. */
 import { z } from 'zod';
 import type { FederationClient } from '../../../federation/client.ts';
 import { eventId } from '../../../federation/event.ts';
@@ -21,7 +21,7 @@ import {
   WHOLE_STATE,
 } from './remote-answers.ts';
 
-/** From here on the whole state in one answer is cheaper than event by event. */
+/** With more missing events than this, fetching the whole state in one response is cheaper. */
 const FETCH_ONE_BY_ONE = 20;
 
 const pdusSchema = z.looseObject({ pdus: eventsSchema });
@@ -165,7 +165,7 @@ function within(timeoutMs: number | undefined): { timeoutMs?: number } {
   return timeoutMs === undefined ? {} : { timeoutMs };
 }
 
-/** What one request of many came to is nothing when the other server failed. */
+/** Treats a failure of one server among several as no result. */
 function unlessBroken(error: unknown): undefined {
   if (!(error instanceof MatrixError)) throw error;
 }

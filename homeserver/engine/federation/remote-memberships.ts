@@ -1,4 +1,4 @@
-/** How people of this server enter, are invited to, knock at and leave rooms through other servers. */
+/** How users of this server join, knock on, leave and are invited to rooms through other servers. */
 import { z } from 'zod';
 import {
   BadEventError,
@@ -55,7 +55,7 @@ const knockSchema = z.looseObject({
     .max(MAX_STATE_EVENTS),
 });
 
-/** The room versions that we support, as the query of a question for a template. */
+/** The room versions that we support, as the query string of `make_join` and `make_knock`. */
 const VERSIONS = new URLSearchParams(SUPPORTED_ROOM_VERSIONS.map((id): [string, string] => ['ver', id])).toString();
 
 export interface FederatedMembershipsDeps extends MembershipTemplatesDeps {
@@ -73,7 +73,7 @@ export class FederatedMemberships implements RemoteMemberships {
     this.#templates = new MembershipTemplates(deps);
   }
 
-  /** Settles when the room is entered that is being entered now; at once for any other. */
+  /** Settles when a join in progress has ended; at once when there is none. */
   async joined(roomId: string): Promise<void> {
     await this.#joining.get(roomId)?.catch(() => undefined);
   }
@@ -104,9 +104,9 @@ export class FederatedMemberships implements RemoteMemberships {
       ...WHOLE_STATE,
     });
     const given = parse(sendJoinSchema, answer, server);
-    // A restricted join comes back with the signature of the server that vouches for it.
+    // A restricted join comes back with the signature of the authorising server.
     const join = given.event === undefined ? pdu : await this.#checked(server, given.event, version);
-    if (eventId(join, version) !== id) throw badAnswer(server, 'it gave another join than ours');
+    if (eventId(join, version) !== id) throw badAnswer(server, 'it returned another event than our join');
     const [state, authChain] = await Promise.all([
       sortedEvents(given.state, version, keyring),
       sortedEvents(given.auth_chain, version, keyring),
@@ -135,9 +135,9 @@ export class FederatedMemberships implements RemoteMemberships {
     const { event } = parse(inviteSchema, answer, server);
     const signatures = member(event, 'signatures');
     const theirs = isJsonObject(signatures) ? member(signatures, server) : undefined;
-    if (!isJsonObject(theirs)) throw badAnswer(server, 'it did not sign the invitation');
+    if (!isJsonObject(theirs)) throw badAnswer(server, 'it did not sign the invite');
     const signed = { ...wireForm(pdu, version), signatures: { ...pdu.signatures, [server]: theirs } };
-    // Only the signatures are taken over; that they fit this very event is checked with the server's keys.
+    // Only the signatures are copied; they are verified against this event with the server's keys.
     return this.#checked(server, signed, version);
   }
 
@@ -174,7 +174,7 @@ export class FederatedMemberships implements RemoteMemberships {
     });
   }
 
-  /** An event of ours that a server gave back with its signature. @throws MatrixError 502 */
+  /** An event of ours that a server returned with its signature. @throws MatrixError 502 */
   async #checked(server: string, value: JsonValue, version: RoomVersion): Promise<Pdu> {
     return checkedEvent(value, version, this.#deps.keyring).catch((error: unknown) => {
       if (!(error instanceof BadEventError || error instanceof BadSignatureError)) throw error;

@@ -1,4 +1,4 @@
-/** The way out to other servers: events wait in the database, transient messages in memory. */
+/** Sending to other servers: events and durable EDUs are queued in the database, other EDUs in memory. */
 import { canonicalJsonWithAnyNumbers, parseWithAnyNumbers } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import type { OutboundQueue, QueueStore } from '../../../federation/outbound-queue.ts';
@@ -7,10 +7,10 @@ import { writeTogether } from '../../database/writes.ts';
 import type { Write } from '../../database/writes.ts';
 import type { Sender } from '../rooms/ports.ts';
 
-/** So many messages about the same thing wait only for a server that is down. */
+/** This many EDUs about the same subject are only queued for a server that is down. */
 const MANY = 10;
 
-/** Makes the outbound queue's store in the database. */
+/** The outbound queue's store in the database. */
 export function sqlQueueStore(db: Database): QueueStore {
   return {
     async destinations() {
@@ -82,7 +82,7 @@ export class QueueSender implements Sender {
   }
 }
 
-/** Each destination gets all of them, in their order. */
+/** Queues all items for each destination, in order. */
 function queueWrite(
   destinations: readonly string[],
   kind: 'pdu' | 'edu',
@@ -92,7 +92,7 @@ function queueWrite(
   return {
     sql: `INSERT INTO outbound_queue (destination, kind, json, about)
           SELECT d, $2, j, $4::text FROM unnest($3::text[]) WITH ORDINALITY AS e (j, n), unnest($1::text[]) AS d ORDER BY n`,
-    // Events had to be canonical to be signed; messages from device to device may have any numbers.
+    // Events had to be canonical to be signed; to-device messages may have any numbers.
     params: [destinations, kind, all.map((json) => canonicalJsonWithAnyNumbers(json)), about ?? null],
   };
 }

@@ -1,7 +1,7 @@
 /**
- * Transactions of other servers: the same one is processed once, those of one server one after another, and one bad
- * event never fails the rest. Events of one room are taken in their order; what one of them waits for holds up no other
- * room and no other server.
+ * Incoming transactions: each is processed once, those of one server one after another, and one bad event never makes
+ * the rest fail. Events of one room are processed in order; waiting for missing events delays no other room and no
+ * other server.
  *
  * @see Matrix specification, server-server API, "Transactions"
  */
@@ -38,9 +38,9 @@ import { checkedEvent } from './checked-events.ts';
 import type { Edus } from './edus.ts';
 import { UnplacedEvents } from './unplaced-events.ts';
 
-/** Rooms whose events are taken side by side: those of each in their order. */
+/** Rooms processed concurrently; within a room, events are processed in order. */
 const ROOMS_AT_ONCE = 5;
-/** How long an answer is kept for a server that did not get it, in ms. */
+/** How long a response is kept for a server that did not receive it, in ms. */
 const REMEMBERED_MS = 24 * 60 * 60 * 1000;
 
 const transactionSchema = z.looseObject({
@@ -63,12 +63,12 @@ export interface TransactionsDeps {
   readonly rooms: Rooms;
   readonly keyring: KeyLookup;
   readonly edus: Edus;
-  /** Settles when a room that is being entered now is entered. */
+  /** Settles when a join of the room that is in progress has ended. */
   readonly joined: (roomId: string) => Promise<void>;
   readonly log: Logger;
 }
 
-/** What became of an event. The code is not in the specification, but some look at it. */
+/** The result for one event. `errcode` is not in the specification, but some servers read it. */
 interface Result {
   readonly id: string;
   readonly error?: string;
@@ -91,12 +91,12 @@ export class Transactions {
     this.#unplaced.start();
   }
 
-  /** Ends what waits to be tried again. */
+  /** Stops the retries. */
   close(): void {
     this.#unplaced.close();
   }
 
-  /** Processes a transaction and answers what became of each event. @throws MatrixError 400 when it is malformed */
+  /** Processes a transaction and returns the result for each event. @throws MatrixError 400 when it is malformed */
   async receive(origin: string, transactionId: string, body: unknown): Promise<JsonObject> {
     return this.#serial.run(origin, async () => {
       const { db } = this.#deps;
@@ -108,7 +108,7 @@ export class Transactions {
       const parsed = transactionSchema.safeParse(body);
       if (!parsed.success) throw new MatrixError(400, 'M_BAD_JSON', 'The transaction is malformed or too large.');
       const edus = parsed.data.edus.flatMap((edu) => eduSchema.safeParse(edu).data ?? []);
-      // What devices tell each other is theirs: it may have any numbers.
+      // To-device messages are opaque to us: they may have any numbers.
       const urgent = edus.filter(isUrgent);
       const others = edus.filter((edu) => !isUrgent(edu) && isCanonical(edu.content));
       for (const { edu_type: type, content } of urgent) await this.#deps.edus.handle(origin, type, content);
@@ -124,7 +124,7 @@ export class Transactions {
     });
   }
 
-  /** Forgets old answers. */
+  /** Deletes old responses. */
   async cleanUp(): Promise<void> {
     await this.#deps.db.query('DELETE FROM inbound_transactions WHERE received_at < $1', [Date.now() - REMEMBERED_MS]);
   }
@@ -149,14 +149,14 @@ export class Transactions {
     return results;
   }
 
-  /** For a room that we are not in: it may be that an invitation or a knock of one of ours has come to its end. */
+  /** For a room that we are not in: the event may rescind an invite or reject a knock of one of our users. */
   async #outside(origin: string, roomId: string, value: JsonValue): Promise<Result | undefined> {
     const target = isJsonObject(value) ? member(value, 'state_key') : undefined;
     if (typeof target !== 'string') return undefined;
     const { rooms, keyring } = this.#deps;
     const invitation = await rooms.invitation(roomId, target);
     const version = invitation && roomVersion(invitation.version);
-    // Without the room its version is unknown, and without that the id of the event.
+    // Without the room we know neither its version nor the id of the event.
     if (!invitation || !version) return undefined;
     try {
       const pdu = await checkedEvent(value, version, keyring, { outsideRoom: true });
@@ -164,14 +164,18 @@ export class Transactions {
       if (pdu.type !== 'm.room.member' || (membership !== 'leave' && membership !== 'ban')) return undefined;
       const id = eventId(pdu, version);
       if (await rooms.elsewhere.withdraw(roomId, pdu, origin)) return { id };
-      return { id, errcode: 'M_FORBIDDEN', error: 'As far as this server knows, the sender may not do that.' };
+      return { id, errcode: 'M_FORBIDDEN', error: 'As far as this server knows, the sender may not do this.' };
     } catch (error) {
       if (error instanceof BadEventError || error instanceof BadSignatureError) return undefined;
       throw error;
     }
   }
 
-  /** Takes an event whose signatures are checked. @throws MatrixError 403 for a server that may not take part any more */
+  /**
+   * Processes an event whose signatures are verified. @throws MatrixError 403 for a server that the room's ACL denies
+   *
+   * @throws MatrixError 403 for a server that may not take part any more
+   */
   async #take(roomId: string, pdu: Pdu, origin: string, urgency: Urgency): Promise<StoredEvent> {
     const { rooms } = this.#deps;
     if (!(await rooms.serverAllowed(roomId, origin))) {
@@ -194,15 +198,15 @@ export class Transactions {
         return { id, errcode: 'M_FORBIDDEN', error: 'The server is banned from the room.' };
       checked = await checkEventSignaturesAndHash(pdu, version, keyring);
       const stored = await this.#take(roomId, checked, origin, 'now');
-      return stored.rejected ? { id, error: 'The event was rejected: the rules of the room forbid it.' } : { id };
+      return stored.rejected ? { id, error: 'The event was rejected by the auth rules of the room.' } : { id };
     } catch (error) {
-      // An error would be the last word on the event, although what is missing may be to be had later.
+      // An error would be final, although what is missing may be available later.
       if (error instanceof UnknownPlaceError && id !== undefined && checked !== undefined) {
-        log.info({ origin, roomId, eventId: id, reason: error.message }, 'an event was not taken yet');
+        log.info({ origin, roomId, eventId: id, reason: error.message }, 'an event could not be placed yet');
         await this.#unplaced.keep({ eventId: id, roomId, origin, pdu: checked });
         return { id };
       }
-      // Nothing is wrong with the event: the other server has to send the transaction again.
+      // The event itself may be fine: the other server has to send the transaction again.
       if (isTransient(error)) throw error;
       const known =
         error instanceof BadEventError || error instanceof BadSignatureError || error instanceof MatrixError;
@@ -212,13 +216,13 @@ export class Transactions {
   }
 }
 
-/** The room that an event says it is of; undefined for what can be no room. */
+/** The `room_id` of an event; undefined when it cannot be one. */
 function roomIdIn(value: JsonValue): string | undefined {
   const roomId = isJsonObject(value) ? member(value, 'room_id') : undefined;
   return typeof roomId === 'string' && roomId.length <= 255 && !roomId.includes('\0') ? roomId : undefined;
 }
 
-/** The body was read with numbers of any kind: see `parseLong`. */
+/** Whether an event is canonical JSON: the body was parsed with any numbers (`parseLong`). */
 function isCanonical(value: JsonValue): boolean {
   try {
     canonicalJson(value);
@@ -229,7 +233,7 @@ function isCanonical(value: JsonValue): boolean {
   }
 }
 
-/** The keys of a call come from device to device; they do not wait until the gaps of some room are filled. */
+/** To-device messages carry the keys of calls: they do not wait for gaps to be filled. */
 function isUrgent({ edu_type: type }: { readonly edu_type: string }): boolean {
   return type === 'm.direct_to_device';
 }

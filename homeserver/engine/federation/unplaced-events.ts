@@ -1,7 +1,7 @@
 /**
- * Events that other servers sent while what they need was not to be had. Who sent one counts it as delivered, and it may be
- * long until somebody says something in the room again: the deepest of each server in a room are tried again with growing
- * pauses, the deepest first, because it may come after the others.
+ * Events that could not be placed because what they depend on could not be fetched. Their sender counts them as
+ * delivered, and the next event of the room may be long in coming: the deepest events of each server in a room are
+ * retried with exponential back-off, the deepest first, because it may bring the others.
  */
 import type { Logger } from 'pino';
 import { BadEventError } from '../../../federation/event.ts';
@@ -11,20 +11,25 @@ import type { Database } from '../../database/database.ts';
 import { MatrixError } from '../../base/errors.ts';
 import { unexpected } from '../../base/log.ts';
 
-/** Between the first tries, in ms; each time twice as long, up to the last. */
+/** The first pause between retries, in ms; it doubles up to the last. */
 const FIRST_PAUSE_MS = 5_000;
 const LAST_PAUSE_MS = 60 * 60 * 1000;
-/** Then what came before an event counts as gone: about two days. */
+/** After so many tries, some two days, an event is given up. */
 const TRIES = 56;
-/** Of one server in a room. */
+/** Events kept for each server in a room. */
 const KEPT = 20;
-/** Servers in rooms of which one event is tried in a run, and how many of these side by side. */
+/** How many pairs of room and server are retried in one run, and how many of them concurrently. */
 const READ_AT_ONCE = 50;
 const TRIED_AT_ONCE = 5;
 
 export interface UnplacedEventsDeps {
   readonly db: Database;
-  /** Takes an event whose format and signatures are checked. @throws UnknownPlaceError when it is still too early */
+  /**
+   * Processes an event whose format and signatures are verified. @throws UnknownPlaceError when it still cannot be
+   * placed
+   *
+   * @throws UnknownPlaceError when it is still too early
+   */
   readonly take: (roomId: string, pdu: Pdu, origin: string) => Promise<unknown>;
   readonly log: Logger;
 }
@@ -32,7 +37,7 @@ export interface UnplacedEventsDeps {
 export interface UnplacedEvent {
   readonly eventId: string;
   readonly roomId: string;
-  /** Who sent it. */
+  /** The server that sent it. */
   readonly origin: string;
   readonly pdu: Pdu;
 }
@@ -56,7 +61,7 @@ export class UnplacedEvents {
     this.#deps = deps;
   }
 
-  /** Goes on with what was kept when the process ended. */
+  /** Resumes the retries after a restart. */
   start(): void {
     this.#wakeAt(Date.now());
   }
@@ -66,7 +71,7 @@ export class UnplacedEvents {
     clearTimeout(this.#timer);
   }
 
-  /** Keeps an event, to be tried again. */
+  /** Stores an event to be retried. */
   async keep({ eventId, roomId, origin, pdu }: UnplacedEvent): Promise<void> {
     const next = Date.now() + FIRST_PAUSE_MS;
     await this.#deps.db.query(
@@ -90,14 +95,14 @@ export class UnplacedEvents {
     this.#due = time;
     this.#timer = setTimeout(
       () => {
-        this.#run().catch(unexpected(this.#deps.log, 'events without a place were not tried again'));
+        this.#run().catch(unexpected(this.#deps.log, 'unplaced events were not retried'));
       },
       Math.max(0, time - Date.now()),
     );
     this.#timer.unref();
   }
 
-  /** Tries what is due. Does not throw. */
+  /** Retries what is due. Does not throw. */
   async #run(): Promise<void> {
     const { db, log } = this.#deps;
     this.#due = Number.POSITIVE_INFINITY;
@@ -117,7 +122,7 @@ export class UnplacedEvents {
       const [first] = await db.query<{ next: number | null }>('SELECT min(next_try) AS next FROM unplaced_events');
       next = first?.next ?? Number.POSITIVE_INFINITY;
     } catch (error) {
-      if (!this.#closed) log.warn({ err: error }, 'kept events could not be tried again');
+      if (!this.#closed) log.warn({ err: error }, 'unplaced events could not be retried');
     } finally {
       this.#isRunning = false;
     }
@@ -128,21 +133,21 @@ export class UnplacedEvents {
     const { db, take, log } = this.#deps;
     try {
       await take(roomId, parseStrict(json) as Pdu, origin);
-      log.info({ roomId, eventId, origin, tries }, 'an event was taken after all');
+      log.info({ roomId, eventId, origin, tries }, 'an unplaced event was placed');
     } catch (error) {
       if (this.#closed) return;
       if (!isFinal(error) && tries < TRIES) {
         await this.#postpone(roomId, origin, eventId, tries);
         return;
       }
-      log.info({ err: error, roomId, eventId, origin }, 'a kept event was given up');
+      log.info({ err: error, roomId, eventId, origin }, 'an unplaced event was given up');
     }
     await db.query('DELETE FROM unplaced_events WHERE room_id = $1 AND origin = $2 AND event_id = $3', [
       roomId,
       origin,
       eventId,
     ]);
-    // What came before it is in its place now.
+    // The event before it is in place now.
     await db.query('UPDATE unplaced_events SET next_try = $3 WHERE room_id = $1 AND origin = $2', [
       roomId,
       origin,
@@ -150,7 +155,7 @@ export class UnplacedEvents {
     ]);
   }
 
-  /** The next of the same server is tried a little later: it may need the same. */
+  /** The next one of the same server is retried a little later: it may need the same. */
   async #postpone(roomId: string, origin: string, eventId: string, tries: number): Promise<void> {
     const pause = Math.min(LAST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(tries, 20));
     await this.#deps.db.query(
@@ -163,7 +168,7 @@ export class UnplacedEvents {
   }
 }
 
-/** Whether trying again can not change the failure. */
+/** Whether retrying is pointless. */
 function isFinal(error: unknown): boolean {
   return error instanceof BadEventError || (error instanceof MatrixError && error.status < 500);
 }

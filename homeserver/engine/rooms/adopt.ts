@@ -1,4 +1,4 @@
-/** Entering a room through another server: its state is checked event by event before anything of it counts. */
+/** Joining a room through another server: its state is checked event by event before any of it is used. */
 import { AuthError, checkAuth, stateKey } from '../../../federation/auth-rules.ts';
 import type { StateKey } from '../../../federation/auth-rules.ts';
 import { eventId, isCreate, roomIdOf } from '../../../federation/event.ts';
@@ -28,20 +28,20 @@ export interface AdoptedJoin {
   readonly join: Pdu;
   readonly state: readonly Pdu[];
   readonly authChain: readonly Pdu[];
-  /** The server that let us in. */
+  /** The resident server through which we joined. */
   readonly resident: string;
-  /** Servers in the room, as that one says. */
+  /** Servers in the room, according to that one. */
   readonly servers: readonly string[];
-  /** Whether the state lacks the members who are of no matter to the join. */
+  /** Whether the state lacks the members that the join does not need. */
   readonly membersOmitted: boolean;
-  /** How many events were left out because the keys of a server could not be had. */
+  /** How many events were left out because a server's keys could not be fetched. */
   readonly unchecked: number;
 }
 
 /**
- * Servers to which events are sent on the word of the server that let us in, until the signed memberships say who is
- * there. A false word could direct our traffic at anybody, so that they are few; the others get what was said when the
- * room is complete.
+ * How many servers get our events on the word of the resident server, until the signed memberships say which servers
+ * are in the room. A wrong list could direct our traffic at anybody, so there are few; the others get those events when
+ * the state is complete.
  */
 const TRUSTED_SERVERS = 100;
 
@@ -63,18 +63,18 @@ export interface AdoptDeps {
 }
 
 /**
- * Makes the room ours as another server described it in its answer to `send_join`. To be called in the room's turn.
+ * Stores a room from the `send_join` response of another server. To be called in the room's turn.
  *
- * @throws MatrixError 502 when the answer does not hold together, 403 when it does not authorise the join
+ * @throws MatrixError 502 when the response is inconsistent, 403 when its state does not authorise the join
  * @see Matrix specification, server-server API, "Joining Rooms"
  */
 export async function adoptJoin(deps: AdoptDeps, adopted: AdoptedJoin): Promise<void> {
   const { roomId, version, join, state, authChain } = adopted;
   const { db, events, states, rooms, invitations, incomplete, positions, outliers, judge, stateIndex } = deps;
   const create = [...state, ...authChain].find((pdu) => isCreate(pdu) && roomIdOf(pdu, version) === roomId);
-  if (!create) throw new MatrixError(502, 'M_UNKNOWN', 'The other server gave a state without the create event.');
+  if (!create) throw new MatrixError(502, 'M_UNKNOWN', 'The other server sent a state without a create event.');
   if ((member(create.content, 'room_version') ?? '1') !== version.id) {
-    throw new MatrixError(502, 'M_UNKNOWN', 'The other server gave a create event of another room version.');
+    throw new MatrixError(502, 'M_UNKNOWN', 'The other server sent a create event of another room version.');
   }
   const createId = eventId(create, version);
   await outliers.store({ roomId, version, create }, [create, ...authChain, ...state]);
@@ -84,7 +84,7 @@ export async function adoptJoin(deps: AdoptDeps, adopted: AdoptedJoin): Promise<
     const { type, state_key: key } = event.pdu;
     if (key !== undefined && !event.rejected && event.roomId === roomId) before.set(stateKey(type, key), event.eventId);
   };
-  // The memberships that authorise the join are of its state as well, and are not repeated there.
+  // The memberships that authorise the join belong to the state too, and are not repeated there.
   if (adopted.membersOmitted) for (const event of (await events.getMany(join.auth_events)).values()) put(event);
   for (const event of (await events.getMany(state.map((pdu) => eventId(pdu, version)))).values()) put(event);
   const joinId = eventId(join, version);
@@ -95,7 +95,7 @@ export async function adoptJoin(deps: AdoptDeps, adopted: AdoptedJoin): Promise<
     throw new MatrixError(
       403,
       'M_FORBIDDEN',
-      `The state that the other server gave does not let you in: ${error.message}`,
+      `The state sent by the other server does not allow the join: ${error.message}`,
     );
   }
 
@@ -135,7 +135,7 @@ export async function adoptJoin(deps: AdoptDeps, adopted: AdoptedJoin): Promise<
       await rooms.enter(entered, joinId, tx);
       await writeTogether(db, await deps.extremities.writes(roomId, joinId, join), tx);
       await writeTogether(db, await stateIndex.enter(entered, position, { id: joinId, pdu: join }), tx);
-      // Somebody of ours may be inside already. To everybody else the room is new, and they get the whole state.
+      // A user of ours may be in the room already. For all others the room is new, and they get the whole state.
       const map = stateAfter.map;
       const keys = old === undefined ? [joinKey] : differences(old, map);
       await deps.changes.put(tx, roomId, position, keys, old ?? before, map);

@@ -1,4 +1,4 @@
-/** Fetches history that we lack from the other servers of a room when somebody looks for it. */
+/** Fetches missing history from other servers of the room when somebody pages back to it. */
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import { isCreate } from '../../../federation/event.ts';
@@ -17,29 +17,29 @@ export interface BackfillDeps {
   readonly members: Members;
   readonly receiver: Receiver;
   readonly askers: Askers;
-  /** undefined as long as there is no way to other servers. */
+  /** Undefined before federation is set up. */
   readonly remoteGraph: () => RemoteGraph | undefined;
   readonly rooms: RoomTable;
   readonly log: Logger;
 }
 
-/** `none`: whoever was asked has nothing before the event; `failed`: somebody who may have it did not answer. */
+/** `none`: the servers asked have nothing before the event; `failed`: one that may have it did not respond. */
 export type Fetched = 'filled' | 'none' | 'failed';
 
 const LIMIT = 100;
-/** Events before which history is asked for at once. */
+/** Most events named in one request. */
 const MAX_FROM = 20;
-/** How long one server may take to answer, in ms. */
+/** Time limit for one server, in ms. */
 const ANSWER_MS = 10_000;
-/** History that nobody has is not asked for again so soon, in ms. */
+/** How long history that no server has is not requested again, in ms. */
 const NONE_RETRY_MS = 60_000;
 const KNOWN_ENDS = 1000;
 
 export class Backfill {
   readonly #deps: BackfillDeps;
-  /** Events before which nobody has more, and until when nobody is asked for it. */
+  /** Events before which no server has more, and until when none is asked. */
   readonly #ends = new LRUCache<string, number>({ max: KNOWN_ENDS });
-  /** What is being fetched, by the event before which it belongs. */
+  /** Fetches in progress, by the event before which they look. */
   readonly #running = new Map<string, Promise<Fetched>>();
   /** The lowest position of history. */
   #firstPosition: number;
@@ -51,9 +51,9 @@ export class Backfill {
   }
 
   /**
-   * Fetches what came before an event. What failed is tried again whenever it is asked for.
+   * Fetches history before an event. After a failure, the next call tries again.
    *
-   * @param until who waits for it does so until then, Unix time in ms; what takes longer is there the next time
+   * @param until how long the caller waits, Unix time in ms; what takes longer is available to the next call
    */
   async before(event: StoredEvent, until: number): Promise<Fetched> {
     const { eventId: id } = event;
@@ -67,13 +67,17 @@ export class Backfill {
     }
   }
 
-  /** Fetches some of what came before the oldest event that we have. @returns false when nothing was to be had */
+  /**
+   * Fetches history before the oldest event that we have. @returns false when there is none to be had
+   *
+   * @returns false when nothing was to be had
+   */
   async beforeOldest(roomId: string): Promise<boolean> {
     const oldest = await this.#deps.events.oldest(roomId);
     return oldest !== undefined && !isCreate(oldest.pdu) && (await this.#once(oldest)) === 'filled';
   }
 
-  /** However many ask, other servers are asked once. */
+  /** Concurrent callers share one fetch. */
   #once(event: StoredEvent): Promise<Fetched> {
     const { eventId: id } = event;
     const running = this.#running.get(id) ?? this.#noted(event).finally(() => void this.#running.delete(id));
@@ -96,7 +100,7 @@ export class Backfill {
     const room = await rooms.find(roomId);
     if (servers.length === 0 || !remote || !room || from.length === 0) return 'none';
     let fetched: Fetched = 'none';
-    // Who came in late may have no more than we have: then the next one is asked.
+    // A server that joined late may have no more than we have: try the next one.
     for (const server of askers.order(servers)) {
       try {
         const pdus = await remote.backfill(roomId, from, [server], LIMIT, room.version, ANSWER_MS);

@@ -1,7 +1,7 @@
-/** Transaction ids of clients: what was sent once under one is not sent again. */
+/** Transaction ids of clients: an event is sent once for each. */
 import type { Write } from '../../database/writes.ts';
 
-/** What a device has sent under a transaction id. */
+/** The event that a device sent with a transaction id. */
 export interface ClientTransaction {
   readonly userId: string;
   readonly deviceId: string;
@@ -11,7 +11,7 @@ export interface ClientTransaction {
   readonly eventId: string;
 }
 
-/** Notes them together with storing the events; fails when one of them was there before. */
+/** Stores the transaction ids in the same commit as the events. Fails if one was already used. */
 export function transactionWrites(roomId: string, transactions: readonly ClientTransaction[]): Write[] {
   if (transactions.length === 0) return [];
   const sql = `INSERT INTO client_transactions (user_id, device_id, transaction_id, event_id, scope, created_at)
@@ -27,7 +27,7 @@ export function transactionWrites(roomId: string, transactions: readonly ClientT
   return [{ sql, params }];
 }
 
-/** A transaction id counts for one endpoint: the room and the type are part of its path. */
+/** The scope of a transaction id is one endpoint: the room and the type are part of its path. */
 export function transactionScope(roomId: string, type: string): string {
   return `${roomId} ${type}`;
 }

@@ -1,6 +1,6 @@
 /**
- * Completes rooms that were entered without their whole state: fetches the state from before our join, and puts it under
- * everything that was taken since (`Review`).
+ * Completes rooms with partial state: fetches the state before our join, and applies it beneath everything that was
+ * received since (`Review`).
  *
  * @see MSC3902, "Faster remote room joins over federation"
  */
@@ -22,10 +22,10 @@ import type { Room, RoomTable } from './room.ts';
 import type { StateIndex } from './state-index.ts';
 import type { State } from './state-store.ts';
 
-/** Between the first tries, in ms; each time twice as long, up to the last. */
+/** The first pause between retries, in ms; it doubles up to the last. */
 const FIRST_PAUSE_MS = 1_000;
 const LAST_PAUSE_MS = 60 * 60 * 1000;
-/** Then events that nobody gives, or whose keys nobody has, count as gone: about two days. */
+/** After so many tries, some two days, events that nobody has, or whose keys nobody has, are given up. */
 const TRIES = 60;
 const SERVERS_TO_ASK = 5;
 
@@ -43,18 +43,18 @@ export interface CompletionDeps {
   readonly sender: Sender;
   readonly remoteGraph: () => RemoteGraph;
   readonly inTurn: InTurn;
-  /** Wakes those who may see the room now. */
+  /** Wakes syncs that may show the room now. */
   readonly wake: (roomId: string) => Promise<void>;
-  /** Told of servers that turn out to be in a room, and have not been told anything of it by us. */
+  /** Called with servers that turn out to be in a room, and have received nothing of it from us. */
   readonly onServers: (roomId: string, servers: readonly string[]) => void;
   readonly log: Logger;
 }
 
-/** The state after one of the events that our join cites. */
+/** The state after one of the `prev_events` of our join. */
 interface Before {
   readonly id: string;
   readonly given: RemoteState;
-  /** The event itself, unless nobody gives it. */
+  /** The event itself, unless no server has it. */
   readonly pdu: Pdu | undefined;
 }
 
@@ -68,19 +68,19 @@ export class Completion {
     this.#deps = deps;
   }
 
-  /** Goes on with what was not finished when the process ended. */
+  /** Resumes after a restart. */
   start(): void {
     for (const { roomId } of this.#deps.incomplete.all()) this.begin(roomId);
   }
 
-  /** Completes a room in the background, if it is incomplete. */
+  /** Completes a room in the background, if it has partial state. */
   begin(roomId: string): void {
     if (this.#running.has(roomId)) return;
     this.#running.add(roomId);
     this.#try(roomId, 1);
   }
 
-  /** Ends the waiting between tries. What is being stored now is stored. */
+  /** Stops the retries. What is being stored is stored. */
   close(): void {
     this.#closed = true;
     for (const timer of this.#timers.values()) clearTimeout(timer);
@@ -93,7 +93,7 @@ export class Completion {
       else this.#tryLater(roomId, count);
     };
     this.#complete(roomId, count >= TRIES).then(next, (error: unknown) => {
-      if (!this.#closed) log.info({ err: error, roomId, count }, 'a room could not be completed yet');
+      if (!this.#closed) log.info({ err: error, roomId, count }, 'the state of a room could not be completed yet');
       next(false);
     });
   }
@@ -105,7 +105,7 @@ export class Completion {
     this.#timers.set(roomId, timer);
   }
 
-  /** @param last whether what is missing is given up @returns whether nothing is left to do */
+  /** @param last whether missing events are given up @returns whether nothing is left to do */
   async #complete(roomId: string, last: boolean): Promise<boolean> {
     const { incomplete, rooms, events, outliers, inTurn, log } = this.#deps;
     const entry = incomplete.find(roomId);
@@ -117,11 +117,11 @@ export class Completion {
     const pdus = before.flatMap(({ given, pdu }) => [...given.authChain, ...given.state, ...(pdu ? [pdu] : [])]);
     await outliers.storeInTurns(room.version, pdus, (task) => inTurn(roomId, task, 'foreign'));
     const missing = before.reduce((sum, { given, pdu }) => sum + given.missing + (pdu ? 0 : 1), 0);
-    if (missing > 0) log.info({ roomId, missing }, 'some events of a room can not be checked');
+    if (missing > 0) log.info({ roomId, missing }, 'some events of a room cannot be verified');
     const complete = async (present: Room): Promise<boolean> => {
       if (incomplete.find(roomId)?.joinEvent !== entry.joinEvent) return true;
       const isComplete = missing === 0 || last;
-      // With all but a few events a room whose members were left out is far better than without them.
+      // A room that lacks a few events is far better than one without its members.
       if (isComplete || entry.membersOmitted) await this.#apply(present, entry, before, isComplete);
       return false;
     };
@@ -143,17 +143,17 @@ export class Completion {
     );
   }
 
-  /** What nobody gives now is missing, and asked for again. */
+  /** Undefined when no server has it now; it is requested again later. */
   async #event({ version, roomId }: Room, id: string, servers: readonly string[]): Promise<Pdu | undefined> {
     try {
       return await this.#deps.remoteGraph().event(id, servers, version);
     } catch (error) {
-      this.#deps.log.info({ err: error, roomId, eventId: id }, 'an event before our join was not given');
+      this.#deps.log.info({ err: error, roomId, eventId: id }, 'an event before our join could not be fetched');
       return undefined;
     }
   }
 
-  /** Puts the state under our join and judges all that came after it. In the room's turn. */
+  /** Sets the state before our join and checks everything after it again. In the room's turn. */
   async #apply(room: Room, entry: IncompleteRoom, before: readonly Before[], isComplete: boolean): Promise<void> {
     const { db, events, rooms, members, incomplete, positions, outliers, stateIndex } = this.#deps;
     const { roomId } = room;
@@ -188,7 +188,7 @@ export class Completion {
     }
   }
 
-  /** What our users said meanwhile, for the servers of which we did not know that they are in the room. */
+  /** What our users sent meanwhile, for servers that we did not know to be in the room. */
   async #late(
     room: Room,
     entry: IncompleteRoom,
@@ -203,7 +203,7 @@ export class Completion {
       if (pdu.content['membership'] === 'join') inside.add(serverOf(pdu.state_key ?? pdu.sender));
     }
     const servers = [...inside].filter((server) => !told.has(server) && server !== serverName);
-    // The join itself was sent out by the server that let us in.
+    // The join itself was sent by the resident server.
     const own = reviewed.filter(
       ({ pdu, rejected, eventId: id }) => !rejected && id !== entry.joinEvent && serverOf(pdu.sender) === serverName,
     );

@@ -12,13 +12,13 @@ export interface CreateRoomOptions {
   readonly topic?: string;
   readonly preset?: Preset;
   readonly visibility?: 'public' | 'private';
-  /** User ids to invite; local and remote. */
+  /** User ids to invite, local or remote. */
   readonly invite?: readonly string[];
   readonly isDirect?: boolean;
   readonly initialState?: readonly { type: string; stateKey: string; content: JsonObject }[];
   readonly creationContent?: JsonObject;
   readonly powerLevelContentOverride?: JsonObject;
-  /** The whole power levels, as for a room that replaces another. */
+  /** The complete power levels, as for an upgraded room. */
   readonly powerLevels?: JsonObject;
   readonly roomVersion?: string;
 }
@@ -37,7 +37,7 @@ const PRESETS: Readonly<Record<Preset, PresetRules>> = {
 /**
  * The events after the create event and the creator's join, in order.
  *
- * @param privileged the room version gives creators infinite power, so they must not stand in the power levels
+ * @param privileged whether the room version gives creators infinite power, so that they must not be in `users`
  */
 export function firstEvents(creator: string, options: CreateRoomOptions, privileged: boolean): NewEvent[] {
   const preset = PRESETS[options.preset ?? (options.visibility === 'public' ? 'public_chat' : 'private_chat')];
@@ -52,7 +52,7 @@ export function firstEvents(creator: string, options: CreateRoomOptions, privile
       'm.room.name': 50,
       'm.room.power_levels': 100,
       'm.room.server_acl': 100,
-      // In version 12 only the creator can end a room, and above 100 there is nobody else.
+      // In version 12 only creators may upgrade a room: nobody else is above 100.
       'm.room.tombstone': privileged ? 150 : 100,
     },
     events_default: 0,
@@ -60,7 +60,7 @@ export function firstEvents(creator: string, options: CreateRoomOptions, privile
     ban: 50,
     kick: 50,
     redact: 50,
-    // In a room that anybody may enter, invitations are a matter of those who run it.
+    // In a public room, only those who run it invite.
     invite: preset === PRESETS.public_chat ? 50 : 0,
   };
   if (options.preset === 'trusted_private_chat' && !privileged) {
@@ -73,7 +73,7 @@ export function firstEvents(creator: string, options: CreateRoomOptions, privile
   add('m.room.power_levels', options.powerLevels ?? mergeLevels(levels, options.powerLevelContentOverride));
   add('m.room.join_rules', { join_rule: preset.joinRule });
   add('m.room.history_visibility', { history_visibility: 'shared' });
-  // Absence means forbidden.
+  // The default of guest_access is forbidden.
   if (preset.guestAccess === 'can_join') add('m.room.guest_access', { guest_access: preset.guestAccess });
   for (const event of options.initialState ?? []) add(event.type, event.content, event.stateKey);
   if (options.name !== undefined) add('m.room.name', { name: options.name });
@@ -86,7 +86,7 @@ export function firstEvents(creator: string, options: CreateRoomOptions, privile
 /**
  * The content of the create event.
  *
- * @throws MatrixError 400 for additional creators that are no list of user ids
+ * @throws MatrixError 400 when `additional_creators` is not a list of user ids
  */
 export function createContent(creator: string, options: CreateRoomOptions, version: RoomVersion): JsonObject {
   const content: JsonObject = { ...options.creationContent, room_version: version.id };
@@ -98,7 +98,7 @@ export function createContent(creator: string, options: CreateRoomOptions, versi
     throw new MatrixError(400, 'M_BAD_JSON', 'additional_creators must be a list of user ids.');
   }
   const creators = new Set(given);
-  // In a chat among equals, all have the same power; in these versions only creators are equal to the creator.
+  // In a trusted private chat all have the same power; in these versions only creators equal the creator.
   if (options.preset === 'trusted_private_chat') for (const userId of options.invite ?? []) creators.add(userId);
   creators.delete(creator);
   if (creators.size > 0) content['additional_creators'] = [...creators];
@@ -109,7 +109,10 @@ function isUserIds(value: JsonValue): value is string[] {
   return Array.isArray(value) && value.every((item) => typeof item === 'string' && isUserId(item));
 }
 
-/** As the specification says, members of the override replace ours; `events` is added to, as servers in the field do. */
+/**
+ * Top-level members of the override replace ours, as the specification says; `events` is merged, as deployed servers
+ * do.
+ */
 function mergeLevels(levels: JsonObject, override: JsonObject | undefined): JsonObject {
   if (override === undefined) return levels;
   const merged = { ...levels, ...override };

@@ -1,4 +1,4 @@
-/** Enters rooms through another server, whether they are new to us or one of our own people is inside already. */
+/** Joins rooms through another server, whether new to us or already joined by one of our users. */
 import type { Pdu } from '../../../federation/event.ts';
 import { MatrixError } from '../../base/errors.ts';
 import { adoptJoin } from './adopt.ts';
@@ -23,7 +23,7 @@ export class Entering {
     this.#deps = deps;
   }
 
-  /** Makes a room ours that another server let us into. @throws MatrixError 403 or 502 */
+  /** Stores a room that we joined through another server. @throws MatrixError 403 or 502 */
   async adopt(join: AdoptedJoin): Promise<void> {
     const { turns, rooms, receiver, completion } = this.#deps;
     const { roomId } = join;
@@ -34,15 +34,15 @@ export class Entering {
       return undefined;
     });
     if (followed) {
-      // Another server let the user in because nobody of ours could: the join is an event like any other.
+      // Another server authorised the join because none of our users could: it is an event like any other.
       const stored = await receiver.receive(followed, join.join, join.resident, 'again').catch(asUnreachable);
       if (stored.rejected || stored.softFailed)
-        throw new MatrixError(403, 'M_FORBIDDEN', 'The rules of the room forbid it.');
+        throw new MatrixError(403, 'M_FORBIDDEN', 'The auth rules of the room forbid it.');
     }
     completion.begin(roomId);
   }
 
-  /** Whether we know where an event belongs in a room, because we are in it or are just being told what it is. */
+  /** Whether we can place an event in a room, because we are in it or its state is being given to us. */
   async #isFollowed(room: Room, pdu: Pdu): Promise<boolean> {
     const { serverName, members, incomplete, events } = this.#deps;
     if ((await members.servers(room.roomId)).has(serverName)) return true;
@@ -52,8 +52,12 @@ export class Entering {
   }
 }
 
-/** @throws MatrixError 502 where an event can not be put in its place now */
+/**
+ * @throws MatrixError 502 when an event cannot be placed now
+ *
+ * @throws MatrixError 502 where an event can not be put in its place now
+ */
 function asUnreachable(error: unknown): never {
   if (!(error instanceof UnknownPlaceError)) throw error;
-  throw new MatrixError(502, 'M_UNKNOWN', 'The other servers did not say what came before the join.');
+  throw new MatrixError(502, 'M_UNKNOWN', 'The events before the join could not be fetched from other servers.');
 }

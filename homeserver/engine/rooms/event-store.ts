@@ -1,4 +1,4 @@
-/** Events as they are stored: the signed text, the three flags, and the state groups around each. */
+/** The event store: signed JSON, the three flags, and the state groups before and after each event. */
 import { LRUCache } from 'lru-cache';
 import type { Pdu } from '../../../federation/event.ts';
 import { canonicalJson, parseStrict } from '../../../federation/json.ts';
@@ -27,15 +27,15 @@ interface Row {
   redacted_by: string | null;
   state_before: number | null;
   state_after: number | null;
-  /** Of the room, for a redacted event. */
+  /** The room version, for redacted events. */
   version: string | null;
 }
 
-/** How much text the cached events may have together. Read, an event takes some four times the bytes of its text. */
+/** How much JSON text the cached events may have in total. Parsed, an event takes about four times that. */
 const CACHED_CHARACTERS = 4 * 1024 * 1024;
 const COLUMNS = `event_id, room_id, position, json, rejected, soft_failed, outlier, redacted_by, state_before, state_after,
   CASE WHEN redacted_by IS NOT NULL THEN (SELECT version FROM rooms WHERE rooms.room_id = events.room_id) END AS version`;
-/** What is for people. */
+/** Events shown to people. */
 const SHOWN = `NOT rejected AND NOT soft_failed AND NOT outlier AND type <> '${DUMMY_EVENT}'`;
 
 export class EventStore {
@@ -45,10 +45,10 @@ export class EventStore {
     maxSize: CACHED_CHARACTERS,
     sizeCalculation: ({ pdu }) => JSON.stringify(pdu).length,
   });
-  /** Grows with each redaction: what was read before one may be out of date, and is not kept. */
+  /** Incremented by each redaction: an event read before one may be outdated, and is not cached. */
   #redactions = 0;
 
-  /** @param indexes what is noted of each event that is stored */
+  /** @param indexes what features index of each stored event */
   constructor(db: Database, indexes: readonly EventIndex[] = []) {
     this.#db = db;
     this.#indexes = indexes;
@@ -58,7 +58,7 @@ export class EventStore {
     return (await this.getMany([eventId])).get(eventId);
   }
 
-  /** The events that we have among these. */
+  /** Those of the events that we have. */
   async getMany(eventIds: Iterable<string>): Promise<Map<string, StoredEvent>> {
     const found = new Map<string, StoredEvent>();
     const missing: string[] = [];
@@ -80,13 +80,13 @@ export class EventStore {
     return found;
   }
 
-  /** Of these events, those whose place in the history we do not know. */
+  /** Those of the events that we lack or only have as outliers. */
   async withoutPlace(eventIds: readonly string[]): Promise<string[]> {
     const found = await this.getMany(eventIds);
     return eventIds.filter((id) => found.get(id)?.stateAfter === undefined);
   }
 
-  /** Stores an event, or gives an outlier its place in the history. */
+  /** Stores an event, or places an outlier in the history. */
   async put(event: StoredEvent, tx: Tx): Promise<void> {
     await writeTogether(this.#db, this.writes([event]), tx);
   }
@@ -124,16 +124,13 @@ export class EventStore {
     return [own, ...this.#indexes.flatMap((index) => index(stored))];
   }
 
-  /** To be called after the commit of `put`. */
+  /** To be called after `put` was committed. */
   committed(event: StoredEvent): void {
     const { transactionId: _transactionId, ...lasting } = event;
     this.#cache.set(event.eventId, lasting);
   }
 
-  /**
-   * What gives events that are in their place already another state around them, or another verdict. To be followed by
-   * `committed` of each.
-   */
+  /** Writes that change the state around placed events, or their verdict. To be followed by `committed` for each. */
   reviewed(events: readonly StoredEvent[]): Write {
     return {
       sql: `UPDATE events SET rejected = n.rejected, soft_failed = n.soft, state_before = n.before, state_after = n.after
@@ -150,7 +147,7 @@ export class EventStore {
     };
   }
 
-  /** Events of a room in the order of storing, whatever was decided about them; no outliers. @param from inclusive */
+  /** Events of a room in stream order, whatever their flags, without outliers. @param from inclusive */
   async storedFrom(roomId: string, from: number, limit: number): Promise<StoredEvent[]> {
     const rows = await this.#db.query<Row>(
       `SELECT ${COLUMNS} FROM events WHERE room_id = $1 AND position >= $2 AND NOT outlier ORDER BY position LIMIT $3`,
@@ -160,9 +157,9 @@ export class EventStore {
   }
 
   /**
-   * What takes the content out of an event, and out of the search. To be followed by `redacted`.
+   * Writes that redact an event, in the store and in search. To be followed by `redacted`.
    *
-   * @returns nothing for one that is redacted already
+   * @returns no writes for an event that is already redacted
    */
   redaction(target: StoredEvent, by: string, version: RoomVersion): Write[] {
     if (target.redactedBy !== undefined) return [];
@@ -175,13 +172,13 @@ export class EventStore {
     ];
   }
 
-  /** To be called after the commit of `redaction`, before anybody is told of it. */
+  /** To be called after `redaction` was committed, before anybody is notified. */
   redacted(eventId: string): void {
     this.#redactions += 1;
     this.#cache.delete(eventId);
   }
 
-  /** Shown events of a room between two positions, both exclusive. */
+  /** Visible events of a room between two stream positions, both exclusive. */
   async range(
     roomId: string,
     range: { after?: number; before?: number; newestFirst: boolean; limit: number },
@@ -195,7 +192,7 @@ export class EventStore {
     return rows.map(stored);
   }
 
-  /** Shown events of a room in the order of depth, between two places. */
+  /** Visible events of a room by depth, between two places. */
   async page(
     roomId: string,
     range: { after?: Place; before?: Place; newestFirst: boolean; limit: number },
@@ -213,7 +210,7 @@ export class EventStore {
     return rows.map(stored);
   }
 
-  /** The oldest event of the history that we have. */
+  /** The oldest event that we have in the history. */
   async oldest(roomId: string): Promise<StoredEvent | undefined> {
     const [row] = await this.#db.query<Row>(
       `SELECT ${COLUMNS} FROM events WHERE room_id = $1 AND NOT outlier ORDER BY depth, position LIMIT 1`,
@@ -222,7 +219,7 @@ export class EventStore {
     return row && stored(row);
   }
 
-  /** The first event of the live history: the create event, or the join that brought us in first. */
+  /** The first event of the live history: the create event, or our first join. */
   async first(roomId: string): Promise<StoredEvent | undefined> {
     const [row] = await this.#db.query<Row>(
       `SELECT ${COLUMNS} FROM events WHERE room_id = $1 AND position > 0 AND NOT outlier ORDER BY position LIMIT 1`,
@@ -231,7 +228,7 @@ export class EventStore {
     return row && stored(row);
   }
 
-  /** The event by which we are in a room: the create event, or the join that brought us in last. */
+  /** The event by which we are in a room: the create event, or our latest join from outside. */
   async entry(roomId: string): Promise<StoredEvent | undefined> {
     const [row] = await this.#db.query<Row>(
       `SELECT ${COLUMNS} FROM events WHERE event_id = (SELECT entered_by FROM rooms WHERE room_id = $1)`,
@@ -240,7 +237,7 @@ export class EventStore {
     return row ? stored(row) : this.first(roomId);
   }
 
-  /** The lowest position of backfilled history, 0 when there is none. */
+  /** The lowest position of backfilled events, 0 when there are none. */
   async firstPosition(): Promise<number> {
     const [row] = await this.#db.query<{ first: number }>(
       'SELECT least(coalesce(min(position), 0), 0) AS first FROM events',
@@ -249,7 +246,7 @@ export class EventStore {
   }
 }
 
-/** Whether an event has a place in its room, but people are not told of it. */
+/** Whether an event is placed in its room, but not shown to people. */
 export function isHidden({ outlier, rejected, softFailed }: StoredEvent): boolean {
   return !outlier && (rejected || softFailed);
 }
@@ -258,7 +255,7 @@ function stored(row: Row): StoredEvent {
   const event: StoredEvent = {
     eventId: row.event_id,
     roomId: row.room_id,
-    // We wrote this text ourselves after parsing it; the strict parser reads every member name as it was signed.
+    // We wrote this text after parsing it; the strict parser reads every key as it was signed.
     pdu: parseStrict(row.json) as Pdu,
     position: row.position ?? 0,
     rejected: row.rejected,

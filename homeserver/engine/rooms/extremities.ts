@@ -1,7 +1,7 @@
 /**
- * The forward extremities of a room: of the accepted events those that are in the past of no other. An event can be in
- * the past of one that came before it, and past events that were rejected or failed softly: were it to count as an end
- * of the room all the same, the current state would be resolved with one from long ago.
+ * The forward extremities of a room: the accepted events that no other accepted event has in its past. An event can be
+ * in the past of one that was received earlier, or behind rejected or soft-failed events: if it became an extremity all
+ * the same, the current state would be resolved with one from long ago.
  */
 import { MAX_PREV_EVENTS } from '../../../federation/event.ts';
 import type { Pdu } from '../../../federation/event.ts';
@@ -12,15 +12,15 @@ import type { EventStore } from './event-store.ts';
 import type { Room } from './room.ts';
 
 /**
- * From so many ends on they are merged by an event of our own, and where nobody here may send one, no event is taken that
- * would be another: the current state is resolved from that at each end, so that each makes every event dearer. As many
- * as one event can cite.
+ * From this many forward extremities on, they are merged by an event of our own; where no user of ours may send one, no
+ * event is accepted that would add another: the current state is resolved from the states at all of them, so each makes
+ * every event more expensive. As many as one event can reference.
  */
 export const MAX_ENDS = MAX_PREV_EVENTS;
 
 export interface NewEnds {
   readonly extremities: readonly string[];
-  /** What is to be written with the event. */
+  /** Writes that belong in the commit of the event. */
   readonly writes: readonly Write[];
 }
 
@@ -34,9 +34,9 @@ export class Extremities {
   }
 
   /**
-   * Those after an event gets its place.
+   * The forward extremities after an event is placed.
    *
-   * @param isAccepted whether people are told of it
+   * @param isAccepted whether the event is accepted
    */
   async with(room: Room, id: string, pdu: Pdu, isAccepted: boolean): Promise<NewEnds> {
     const wasMissing = await this.#wasMissing(room, id, pdu);
@@ -49,23 +49,23 @@ export class Extremities {
     };
   }
 
-  /** Whether an event would be one more end where there are `limit` already. */
+  /** Whether an event would add an extremity where there are `limit` already. */
   async overflow(room: Room, id: string, pdu: Pdu, limit = MAX_ENDS): Promise<boolean> {
     if (room.extremities.length < limit) return false;
     const { extremities } = await this.with(room, id, pdu, true);
     return extremities.length > room.extremities.length;
   }
 
-  /** What is to be written with an event that stands before accepted ones: by which we come in, or history. */
+  /** Writes for an event before accepted ones: our join from outside, or history. */
   async writes(roomId: string, id: string, pdu: Pdu): Promise<Write[]> {
     const { missing } = await this.#before(pdu);
     return [foundWrite(roomId, id), ...missingWrites(roomId, missing)];
   }
 
-  /** Whether an accepted event that we have comes after this one. */
+  /** Whether an accepted event that we have is a descendant of this one. */
   async #wasMissing(room: Room, id: string, { depth }: Pdu): Promise<boolean> {
     const ends = await this.#events.getMany(room.extremities);
-    // Nearly all events are news.
+    // Nearly all events are newer than all extremities.
     if ([...ends.values()].every((end) => end.pdu.depth < depth)) return false;
     const rows = await this.#db.query('SELECT event_id FROM missing_events WHERE room_id = $1 AND event_id = $2', [
       room.roomId,
@@ -74,7 +74,7 @@ export class Extremities {
     return rows.length > 0;
   }
 
-  /** What comes before an event, as far as one comes through hidden ones, and what is missing of it. */
+  /** The accepted events before an event, looking through hidden ones, and the ids of missing events. */
   async #before({ prev_events: previous }: Pdu): Promise<{ past: Set<string>; missing: string[] }> {
     const past = new Set(previous);
     const missing: string[] = [];

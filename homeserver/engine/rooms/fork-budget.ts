@@ -7,24 +7,24 @@ import type { State } from './state-store.ts';
 const REMEMBERED = 10_000;
 
 /**
- * How much work servers make in a room by events that come after old ones. The state there is resolved with the current
- * one, and that costs in proportion to the state keys in which they differ, for each such event. A branch that was cut
- * off for a day fits in; who makes forks without end is taken as slowly as it costs no more than others notice.
+ * Limits the state resolution that a server causes in a room with events that fork off old ones. Such a state is
+ * resolved with the current one, at a cost proportional to the number of state keys in which they differ. A branch from
+ * a day's partition fits in; endless forks are processed so slowly that others do not notice.
  */
 export class ForkBudget {
   readonly #left = new LRUCache<string, { keys: number; at: number }>({ max: REMEMBERED });
 
-  /** Whether a server has to wait. */
+  /** Whether a server has used up its budget in a room. */
   isUsedUp(roomId: string, server: string): boolean {
     return this.#of(roomId, server) <= 0;
   }
 
-  /** How long a server has to wait then, in ms. */
+  /** How long until it has budget again, in ms. */
   waitMs(roomId: string, server: string): number {
     return Math.max(1, Math.ceil((-this.#of(roomId, server) / FORKED_STATE_KEYS_A_SECOND) * 1000));
   }
 
-  /** How many state keys differ between a state and the current one of the room. */
+  /** The cost of a state: in how many keys it differs from the current state of the room. */
   cost(room: Room, state: State): number {
     return state.group === room.state.group ? 0 : differences(state.map, room.state.map).length;
   }

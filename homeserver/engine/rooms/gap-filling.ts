@@ -1,4 +1,7 @@
-/** Fills the gap between our newest events and one that has just come: what lies between is fetched, oldest first stored. */
+/**
+ * Fills the gap between our forward extremities and a new event: fetches the events in between and stores them, oldest
+ * first.
+ */
 import type { Logger } from 'pino';
 import { stateKey } from '../../../federation/auth-rules.ts';
 import { BadEventError, eventId } from '../../../federation/event.ts';
@@ -11,9 +14,12 @@ import type { SuppliedPlacing } from './supplied-placing.ts';
 import { UnknownPlaceError } from './supply.ts';
 import type { Supply } from './supply.ts';
 
-/** Most events asked for at once to fill the gap before an event; others cap it there. */
+/** Most events requested at once to fill a gap; other servers cap it there. */
 const GAP_LIMIT = 20;
-/** A longer gap is filled page by page, up to this many. What is then still missing stays a hole in the history. */
+/**
+ * A longer gap is backfilled page by page, up to this many pages. What is then still missing stays a gap in the
+ * history.
+ */
 const BACKFILL_ROUNDS = 5;
 const BACKFILL_LIMIT = 100;
 const MAX_BACKFILL_FROM = 20;
@@ -34,16 +40,16 @@ export class GapFilling {
   }
 
   /**
-   * Fetches what lies between our newest events and this one, and stores it oldest first.
+   * Fetches the events between our forward extremities and this event, and stores them, oldest first.
    *
-   * @returns events that are from before we came in, and were not stored
+   * @returns ids of events from before we joined, which were not stored
    */
   async fill(room: Room, pdu: Pdu, id: string, origin: string, supply: Supply): Promise<Set<string>> {
     const fetched = new Map<string, Pdu>();
     for (const server of supply.servers) {
       const events = await supply.missingEvents(server, room.extremities, id, GAP_LIMIT);
       for (const event of events) fetched.set(eventId(event, room.version), event);
-      // Who sends an event need not have all that came before it.
+      // The server that sends an event need not have all of its past.
       if ((await this.#open(room, [pdu, ...fetched.values()], fetched)).length === 0) break;
     }
     await this.#fetchFurther(room, pdu, fetched, supply);
@@ -64,14 +70,16 @@ export class GapFilling {
         if (!(error instanceof UnknownPlaceError || error instanceof BadEventError)) throw error;
         this.#deps.log.info(
           { err: error, roomId: room.roomId, eventId: eventIdHere },
-          'an event of a gap was left out',
+          'an event of a gap could not be placed',
         );
       }
     }
     return older;
   }
 
-  /** After a long outage the gap is larger than one answer: goes on to what we know, but not to before we came in. */
+  /**
+   * After a long outage the gap exceeds one response: backfills until events that we know, but not to before we joined.
+   */
   async #fetchFurther(room: Room, pdu: Pdu, fetched: Map<string, Pdu>, supply: Supply): Promise<void> {
     for (let round = 0; round < BACKFILL_ROUNDS; round++) {
       const wanted = (await this.#open(room, [pdu, ...fetched.values()], fetched)).slice(0, MAX_BACKFILL_FROM);
@@ -79,7 +87,11 @@ export class GapFilling {
     }
   }
 
-  /** Asks one server after the other for some events and what came before them. @returns whether one gave any */
+  /**
+   * Tries one server after the other for some events and their past. @returns whether one had any
+   *
+   * @returns whether one gave any
+   */
   async #fetchOlder(
     room: Room,
     wanted: readonly string[],
@@ -98,7 +110,7 @@ export class GapFilling {
     return false;
   }
 
-  /** What some events cite and nobody has given yet, but not from before we came in. */
+  /** Referenced events that are still missing, without those from before we joined. */
   async #open(room: Room, pdus: readonly Pdu[], fetched: ReadonlyMap<string, Pdu>): Promise<string[]> {
     const floor = await this.floor(room);
     const later = pdus.filter(({ depth }) => depth > floor + 1);
@@ -107,13 +119,13 @@ export class GapFilling {
   }
 
   /**
-   * Whether a state event, however near to the beginning of the room, is none of those that led to our join: when lines
-   * are down, a branch of the room may be shorter than the one that we came in by. If it was one of them, the state at
-   * our join would hold it, or what replaced it.
+   * Whether a state event with a low depth is nevertheless not in the past of our join: during a partition, a branch of
+   * the room may be shorter than the one through which we joined. If it was in our past, the state at our join would
+   * have it, or what replaced it.
    */
   async #isNews({ roomId }: Room, id: string, { type, state_key: key, depth }: Pdu): Promise<boolean> {
     const { events, states, incomplete } = this.#deps;
-    // As long as memberships are missing there, that they are says nothing.
+    // With partial state, a membership that is missing there proves nothing.
     if (incomplete.find(roomId)) return false;
     const entry = await events.entry(roomId);
     if (key === undefined || entry?.stateBefore === undefined || depth >= entry.pdu.depth) return false;
@@ -123,16 +135,17 @@ export class GapFilling {
   }
 
   /**
-   * The depth at which what is news to us begins: that of the create event, or of the join that brought us in. Where all
-   * of ours had left, it is the join by which we came back: what was said meanwhile is history like what was said before
-   * we came in first. Judged by the state now, much of it would be hidden, and its ends would change that state.
+   * The depth from which on events are new to us: that of the create event, or of our join from outside. If all our
+   * users had left, that is the join by which we came back: what was sent meanwhile is history, like what was sent
+   * before our first join. Checked against the current state, much of it would be soft-failed, and its extremities
+   * would change that state.
    */
   async floor({ roomId }: Room): Promise<number> {
     return (await this.#deps.events.entry(roomId))?.pdu.depth ?? 0;
   }
 }
 
-/** Those of some events that come before an event, with their ids, oldest first. */
+/** Those of the fetched events that are in the past of an event, with their ids, oldest first. */
 function before(pdu: Pdu, fetched: ReadonlyMap<string, Pdu>): [string, Pdu][] {
   const found = new Map<string, Pdu>();
   const edge = [...pdu.prev_events];

@@ -1,12 +1,16 @@
-/** Holes in the history that we have: where nobody of ours was in the room, or what came before was not given. */
+/** Gaps in our history: where no user of ours was in the room, or the past was not provided. */
 import { isCreate } from '../../../federation/event.ts';
 import { isHidden } from './event-store.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 
-/** Most hidden events that are looked through for what stands before a shown one. */
+/** Most hidden events that are looked through to find what is before a visible one. */
 const MAX_HIDDEN = 1_000;
 
-/** The first of some events right before which history is missing. @param skip ids of events that are not looked at */
+/**
+ * The first of the events right before which history is missing. @param skip ids of events to ignore
+ *
+ * @param skip ids of events that are not looked at
+ */
 export async function firstGap(
   events: EventStore,
   page: readonly StoredEvent[],
@@ -17,17 +21,17 @@ export async function firstGap(
 }
 
 /**
- * The events right before which history is missing when it is missing before a shown one: that itself, or hidden ones
- * that it comes after.
+ * The events right before which history is missing, if any is missing before a visible event: that event itself, or
+ * hidden ones in its past.
  */
 export async function gapsBefore(events: EventStore, event: StoredEvent): Promise<string[]> {
   return brinks(event, await before(events, [event])).map(({ eventId }) => eventId);
 }
 
 /**
- * The first of some events, newest first in the order of the stream, that does not follow on from what stands before it
- * there: history is missing, or it was fetched later and so stands at the beginning of the stream. Before the first
- * event of the live history that is the right place for it.
+ * The first of the events (newest first, in stream order) that does not directly follow the one before it in the
+ * stream: history is missing, or was backfilled and so is at the beginning of the stream. Before the first live event
+ * that is the right place for it.
  */
 export async function firstBreak(events: EventStore, page: readonly StoredEvent[]): Promise<StoredEvent | undefined> {
   const known = await before(events, page);
@@ -40,14 +44,14 @@ export async function firstBreak(events: EventStore, page: readonly StoredEvent[
   return undefined;
 }
 
-/** Those of an event and the hidden ones before it that cite what we do not have. */
+/** Of an event and the hidden ones before it, those that reference missing events. */
 function brinks(event: StoredEvent, known: ReadonlyMap<string, StoredEvent>): StoredEvent[] {
   return withHidden(event, known).filter(
     ({ pdu }) => !isCreate(pdu) && pdu.prev_events.some((id) => known.get(id)?.outlier !== false),
   );
 }
 
-/** An event, and the hidden ones that it comes after. */
+/** An event and the hidden events in its past. */
 function withHidden(event: StoredEvent, known: ReadonlyMap<string, StoredEvent>): StoredEvent[] {
   const found = new Map([[event.eventId, event]]);
   for (const one of found.values()) {
@@ -59,7 +63,7 @@ function withHidden(event: StoredEvent, known: ReadonlyMap<string, StoredEvent>)
   return [...found.values()];
 }
 
-/** Some events and what we have of those right before them, and before hidden ones among those. */
+/** The events and their previous events, as far as we have them, looking through hidden ones. */
 async function before(events: EventStore, page: readonly StoredEvent[]): Promise<Map<string, StoredEvent>> {
   const known = new Map(page.map((event) => [event.eventId, event]));
   let edge: readonly StoredEvent[] = page;

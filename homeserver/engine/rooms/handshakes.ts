@@ -1,6 +1,5 @@
 /**
- * Lets users of other servers join, knock and leave: their server asks for a template (`make_…`), signs it and sends it
- * back (`send_…`).
+ * The resident side of make_join/send_join, make_knock/send_knock and make_leave/send_leave for users of other servers.
  *
  * @see Matrix specification, server-server API, "Joining Rooms", "Knocking upon a room", "Leaving Rooms"
  */
@@ -44,12 +43,12 @@ export interface HandshakesDeps {
   readonly inTurn: InTurn;
 }
 
-/** A membership that we took from another server, and what that server has to know to be in the room. */
+/** A membership event accepted from another server, and what that server needs to know of the room. */
 export interface AcceptedMembership {
   readonly event: StoredEvent;
   readonly state: StoredEvent[];
   readonly authChain: StoredEvent[];
-  /** Those that were in the room before. */
+  /** The servers that were in the room before. */
   readonly servers: string[];
 }
 
@@ -60,7 +59,11 @@ export class Handshakes {
     this.#deps = deps;
   }
 
-  /** What a user of another server has to sign to join, knock or leave. @throws MatrixError */
+  /**
+   * The template that a user's server has to sign for a join, knock or leave. @throws MatrixError 403, 404
+   *
+   * @throws MatrixError
+   */
   async template(
     roomId: string,
     userId: string,
@@ -89,16 +92,16 @@ export class Handshakes {
   }
 
   /**
-   * Adds our signature to the join of another server's user when one of ours vouches for it.
+   * Signs the restricted join of a remote user that one of our users authorises.
    *
-   * @throws MatrixError 400 when somebody of a third server vouches, 403 when the user may not join
+   * @throws MatrixError 400 when a user of a third server authorises it, 403 when the user may not join
    */
   async vouch(roomId: string, pdu: Pdu): Promise<Pdu> {
     const vouching = member(pdu.content, 'join_authorised_via_users_server');
     if (vouching === undefined) return pdu;
     const { serverName, key, inTurn } = this.#deps;
     if (typeof vouching !== 'string' || !isUserId(vouching) || serverOf(vouching) !== serverName) {
-      throw new MatrixError(400, 'M_UNKNOWN', 'The join is authorised by a user of another server.');
+      throw new MatrixError(400, 'M_UNKNOWN', 'join_authorised_via_users_server names a user of another server.');
     }
     return inTurn(
       roomId,
@@ -112,11 +115,11 @@ export class Handshakes {
   }
 
   /**
-   * Takes the membership that a server made of our template, and sends it on to the other servers.
+   * Stores the membership event that a server made from our template, and sends it to the other servers.
    *
-   * @param omitMembers whether the state is to be told without the members who are of no matter to the event
+   * @param omitMembers whether to leave out members that the event does not need (`omit_members`)
    * @returns the state before it, and the auth chain of that
-   * @throws MatrixError 403 when the rules forbid it
+   * @throws MatrixError 403 when the auth rules forbid it
    */
   async accept(roomId: string, pdu: Pdu, origin: string, omitMembers = false): Promise<AcceptedMembership> {
     const { events, timeline, judge, resolver, history, forks, extremities, inTurn } = this.#deps;
@@ -127,34 +130,30 @@ export class Handshakes {
         const id = eventId(pdu, room.version);
         const existing = await events.get(id);
         if (existing && existing.roomId !== roomId) {
-          throw new MatrixError(400, 'M_BAD_JSON', 'The id of the event is taken in another room.');
+          throw new MatrixError(400, 'M_BAD_JSON', 'An event with this id exists in another room.');
         }
         let event = existing?.outlier === false ? existing : undefined;
         if (!event) {
           const known = await events.getMany(pdu.prev_events);
           if (pdu.prev_events.some((prev) => known.get(prev)?.stateAfter === undefined)) {
-            throw new MatrixError(400, 'M_BAD_STATE', 'The event cites events that this server does not have.');
+            throw new MatrixError(400, 'M_BAD_STATE', 'The event references events that this server does not have.');
           }
           const stateBefore = await resolver.stateBefore(room, pdu.prev_events);
           const verdict = await judge.judge(room, pdu, id, stateBefore);
           if (verdict.rejected || verdict.softFailed) {
-            throw new MatrixError(403, 'M_FORBIDDEN', verdict.reason ?? 'The rules of the room forbid it.');
+            throw new MatrixError(403, 'M_FORBIDDEN', verdict.reason ?? 'The auth rules of the room forbid it.');
           }
           const cost = forks.cost(room, stateBefore);
           if (cost > 0 && forks.isUsedUp(roomId, origin)) {
             throw new MatrixError(
               429,
               'M_LIMIT_EXCEEDED',
-              'Your server has made too many forks of the history for now.',
+              'Your server has forked the history of this room too often. Try again later.',
               { retry_after_ms: forks.waitMs(roomId, origin) },
             );
           }
           if (await extremities.overflow(room, id, pdu)) {
-            throw new MatrixError(
-              400,
-              'M_BAD_STATE',
-              'The event cites too old events of the room. Ask for a new template.',
-            );
+            throw new MatrixError(400, 'M_BAD_STATE', 'The prev_events are outdated. Request a new template.');
           }
           forks.use(roomId, origin, cost);
           event = await timeline.add({ room, pdu, stateBefore, verdict, fanOut: { except: [origin] } });
@@ -174,7 +173,7 @@ export class Handshakes {
     );
   }
 
-  /** The servers in a room but for that of a user who has come in as the first of theirs. */
+  /** The servers in a room, without that of a user who has just joined as its first. */
   async #serversBefore(
     { roomId }: Room,
     { pdu }: StoredEvent,
@@ -190,7 +189,7 @@ export class Handshakes {
     return [...servers];
   }
 
-  /** A state without its members, but for those after whom a room without a name is named. */
+  /** A state without members, except for the heroes of a room without a name. */
   async #withoutMembers(roomId: string, map: ReadonlyMap<StateKey, string>): Promise<string[]> {
     const isNamed = map.has(stateKey('m.room.name', '')) || map.has(stateKey('m.room.canonical_alias', ''));
     const heroes = new Set(isNamed ? [] : await this.#deps.members.heroes(roomId));
@@ -202,13 +201,17 @@ export class Handshakes {
       .map(([, id]) => id);
   }
 
-  /** Who does not know who is in a room can not let others in. @throws MatrixError 404 */
+  /** With partial state, we cannot authorise others. @throws MatrixError 404 @throws MatrixError 404 */
   #refuseWhileIncomplete(roomId: string): void {
     if (!this.#deps.incomplete.lacksMembers(roomId)) return;
-    throw new MatrixError(404, 'M_NOT_FOUND', 'This server has just entered the room and does not know all of it.');
+    throw new MatrixError(
+      404,
+      'M_NOT_FOUND',
+      'This server has just joined the room and does not have its full state yet.',
+    );
   }
 
-  /** What somebody whose knock was taken may know of the room, as whole signed events. */
+  /** Stripped state for somebody whose knock was accepted, as whole signed events. */
   async strippedState(roomId: string): Promise<JsonObject[]> {
     return this.#deps.inTurn(roomId, (room) => strippedState(this.#deps.events, room));
   }

@@ -1,13 +1,14 @@
 import { LRUCache } from 'lru-cache';
 
-/** After the first failure, in ms; each time twice as long, up to the last. */
+/** The first pause after a failure, in ms; it doubles up to the last. */
 const FIRST_PAUSE_MS = 2_000;
 const LAST_PAUSE_MS = 60_000;
 const REMEMBERED = 10_000;
 
 /**
- * Servers for whose events of a room nobody is asked at the moment, because what the last one needed was not to be had:
- * its events that need nothing are taken as ever, the others are kept and tried again later.
+ * Back-off of fetches by server and room: when what an event of a server needed could not be fetched, nothing is
+ * fetched for its next events in this room for a while. Those that need nothing are processed as usual, the others are
+ * kept and retried.
  */
 export class HeldBack {
   readonly #failures = new LRUCache<string, { count: number; until: number }>({ max: REMEMBERED });

@@ -1,4 +1,4 @@
-/** Reading a room's past: pages for users, graphs for servers, and who may see what. */
+/** Reads a room's history: for users, for other servers, and with the visibility rules. */
 import { stateKey } from '../../../federation/auth-rules.ts';
 import { isCreate, serverOf } from '../../../federation/event.ts';
 import type { Pdu } from '../../../federation/event.ts';
@@ -6,12 +6,12 @@ import { member } from '../../../federation/json.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import type { StateMap, StateStore } from './state-store.ts';
 
-/** Most events of an auth chain that are given to another server. */
+/** Most events of an auth chain sent to another server. */
 const AUTH_CHAIN_LIMIT = 20_000;
-/** Most events looked at to answer one question about the graph. */
+/** Most events visited for one query of the graph. */
 const WALK_LIMIT = 2_000;
 
-/** What an event cites as its auth events; in rooms whose id is the hash of the create event, that as well. */
+/** The auth events of an event; in rooms whose id is the hash of the create event, including that one. */
 function authorities({ roomId, pdu }: StoredEvent): string[] {
   return isCreate(pdu) || roomId.includes(':') ? pdu.auth_events : [`$${roomId.slice(1)}`, ...pdu.auth_events];
 }
@@ -28,8 +28,8 @@ export class History {
   }
 
   /**
-   * All events that authorise these, directly or not; without these themselves. The create event is one of them even
-   * where no event cites it.
+   * The auth chain of some events, without the events themselves. The create event is part of it even where no event
+   * references it.
    */
   async authChain(eventIds: Iterable<string>): Promise<Map<string, StoredEvent>> {
     const chain = new Map<string, StoredEvent>();
@@ -47,7 +47,7 @@ export class History {
   }
 
   /**
-   * The events between `latest` (not included) and `earliest` (not included), found by walking back from the latest.
+   * The events between `latest` and `earliest`, both exclusive, found by walking back from `latest`.
    *
    * @see Matrix specification, server-server API, "Retrieving missing events"
    */
@@ -66,22 +66,22 @@ export class History {
     return events.reverse();
   }
 
-  /** These events and what came before them, newest first. */
+  /** The events and their past, newest first. */
   async before(roomId: string, eventIds: readonly string[], limit: number): Promise<StoredEvent[]> {
     return this.#walk(roomId, eventIds, limit, () => true);
   }
 
-  /** State before an event, as event ids. */
+  /** The state before an event, as event ids. */
   async stateBefore(event: StoredEvent): Promise<StateMap | undefined> {
     return event.stateBefore === undefined ? undefined : (await this.#states.read(event.stateBefore)).map;
   }
 
-  /** State after an event, as event ids. */
+  /** The state after an event, as event ids. */
   async stateAfter(event: StoredEvent): Promise<StateMap | undefined> {
     return event.stateAfter === undefined ? undefined : (await this.#states.read(event.stateAfter)).map;
   }
 
-  /** A user's membership at an event, with what the event itself makes of it. */
+  /** A user's membership at an event, including the event itself. */
   async membershipAt(event: StoredEvent, userId: string): Promise<string | undefined> {
     if (event.stateAfter === undefined) return undefined;
     return this.#membership((await this.#states.read(event.stateAfter)).map, userId);
@@ -90,7 +90,7 @@ export class History {
   /**
    * Whether a user may see an event.
    *
-   * @param now the user's present membership, and up to which stream position they may look unless they are inside
+   * @param now the user's current membership, and up to which stream position they may read unless they are joined
    * @see Matrix specification, client-server API, "Room History Visibility"
    */
   async visibleToUser(
@@ -99,7 +99,7 @@ export class History {
     now: { membership: string | undefined; position: number },
   ): Promise<boolean> {
     if (event.stateBefore === undefined || event.stateAfter === undefined) return false;
-    // The common case, without reading a state: the user is inside and has been since before the event.
+    // The common case, which needs no state: the user is joined and has been since before the event.
     if (now.membership === 'join' && event.position >= now.position) return true;
     const before = (await this.#states.read(event.stateBefore)).map;
     const after = (await this.#states.read(event.stateAfter)).map;
@@ -107,21 +107,21 @@ export class History {
     if (memberships.includes('join')) return true;
     const isLater = now.membership !== undefined && now.membership !== 'join' && event.position > now.position;
     const visibilities = [await this.#visibility(before)];
-    // A change of the rule itself is seen by whom the old or the new one lets see.
+    // A change of the visibility itself is visible if the old or the new one allows it.
     if (event.pdu.type === 'm.room.history_visibility') visibilities.push(await this.#visibility(after));
     if (visibilities.includes('world_readable')) return true;
     if (memberships.includes('ban') && now.membership !== 'join') return event.pdu.state_key === userId;
     if (event.pdu.type === 'm.room.member' && event.pdu.state_key === userId) return true;
-    // What came after somebody went out is not theirs, even if they are invited again.
+    // Nobody sees events after their leave, even if they are invited again.
     if (isLater) return false;
     if (visibilities.includes('invited') && memberships.includes('invite')) return true;
     if (!visibilities.includes('shared')) return false;
-    // Who is outside may never have been inside: from before their time they see nothing.
+    // Somebody outside may never have been joined: they see nothing from before their time.
     return now.membership === 'join';
   }
 
   /**
-   * Whether another server may see an event in full; else it gets it redacted.
+   * Whether another server may see an event in full; otherwise it gets the redacted form.
    *
    * @see Matrix specification, server-server API, "Backfilling and retrieving missing events"
    */
@@ -143,8 +143,8 @@ export class History {
   }
 
   /**
-   * Rejected events are among them: an accepted one may come after them, and who were not given them could neither see
-   * for itself that they are to be rejected nor find what came before.
+   * Includes rejected events: an accepted one may come after them, and a server that does not get them could neither
+   * reject them itself nor find what came before.
    */
   async #walk(
     roomId: string,

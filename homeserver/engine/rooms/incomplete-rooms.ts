@@ -1,6 +1,6 @@
 /**
- * Rooms of which we do not know the whole state yet: because the server that let us in left the members out, so that
- * nobody has to wait for them, or because some events could not be checked when the room was entered.
+ * Rooms with partial state: the resident server left out the members, so that joining is fast, or some events could not
+ * be verified when the room was joined.
  *
  * @see Matrix specification, server-server API, `PUT /send_join`, `omit_members`; MSC3706 and MSC3902
  */
@@ -11,13 +11,13 @@ import { Newest } from '../stream/newest.ts';
 
 export interface IncompleteRoom {
   readonly roomId: string;
-  /** The join that brought us in; what came before it is what is not known. */
+  /** Our join; the state before it is what is missing. */
   readonly joinEvent: string;
-  /** Stream position of the join. */
+  /** The stream position of the join. */
   readonly position: number;
-  /** Without it everything but a few events is known, and nobody has to wait. */
+  /** If false, only a few events are missing, and nobody has to wait. */
   readonly membersOmitted: boolean;
-  /** Servers in the room as the one that let us in told, that one first. */
+  /** Servers in the room according to the resident server, which is the first. */
   readonly servers: readonly string[];
 }
 
@@ -29,7 +29,7 @@ interface Row {
   servers: string[];
 }
 
-/** How long somebody waits who asks for the members of a room that is still being completed, in ms. */
+/** How long a request for the members waits for the state to be completed, in ms. */
 const WHOLE_PATIENCE_MS = 60_000;
 
 export class IncompleteRooms {
@@ -43,7 +43,7 @@ export class IncompleteRooms {
     this.#newest = new Newest(position);
   }
 
-  /** @param position the newest position of the stream */
+  /** @param position the current stream position */
   static async load(db: Database, position: number): Promise<IncompleteRooms> {
     const rooms = new IncompleteRooms(db, position);
     const rows = await db.query<Row>(
@@ -69,12 +69,12 @@ export class IncompleteRooms {
     return [...this.#rooms.values()];
   }
 
-  /** Whether so little of a room's members is known that nothing may be said of them. */
+  /** Whether the members of a room are not known yet, so that nothing may be said about them. */
   lacksMembers(roomId: string): boolean {
     return this.#rooms.get(roomId)?.membersOmitted === true;
   }
 
-  /** What notes a room; call `noted` after the commit. */
+  /** Writes that add a room; call `noted` after the commit. */
   write(room: IncompleteRoom): Write {
     return {
       sql: `INSERT INTO incomplete_rooms (room_id, join_event, position, members_omitted, servers, open)
@@ -90,10 +90,10 @@ export class IncompleteRooms {
   }
 
   /**
-   * What notes that the members of a room are known; call `learned` after the commit.
+   * Writes that record that the members of a room are known; call `learned` after the commit.
    *
-   * @param position of the news
-   * @param isWhole whether nothing is missing any more
+   * @param position the stream position of the change
+   * @param isWhole whether the state is complete
    */
   learning(roomId: string, position: number, isWhole: boolean): Write {
     this.#newest.note(position);
@@ -114,10 +114,18 @@ export class IncompleteRooms {
   /** Waits until the members of a room are known. @throws MatrixError 503 when that takes too long */
   async whole(roomId: string): Promise<void> {
     if (!this.lacksMembers(roomId) || (await this.#learnedWithin(roomId, WHOLE_PATIENCE_MS))) return;
-    throw new MatrixError(503, 'M_UNKNOWN', 'The room was entered just now, and who is in it is not known yet.');
+    throw new MatrixError(
+      503,
+      'M_UNKNOWN',
+      'The room was joined just now, and its members are not known yet. Try again in a minute.',
+    );
   }
 
-  /** @returns false when the members of a room are not known after so many ms */
+  /**
+   * @returns false when the members of a room are not known within the time, in ms
+   *
+   * @returns false when the members of a room are not known after so many ms
+   */
   async #learnedWithin(roomId: string, waitMs: number): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const waiting = this.#waiting.get(roomId) ?? new Set();
@@ -135,7 +143,7 @@ export class IncompleteRooms {
     }
   }
 
-  /** At which positions after one the members of some rooms became known. */
+  /** The stream positions, after a given one, at which the members of some rooms became known. */
   async completedAfter(roomIds: readonly string[], position: number): Promise<Map<string, number>> {
     if (roomIds.length === 0 || !this.#newest.mayBeAfter(position)) return new Map();
     const rows = await this.#db.query<{ room_id: string; completed: number }>(

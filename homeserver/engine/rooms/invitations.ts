@@ -1,6 +1,6 @@
 /**
- * Invitations to rooms that this server is not in, and knocks at them: the signed event and the part of the state that
- * came with it. One that is over stays as a leave, so that clients hear of it.
+ * Out-of-band memberships: invites to rooms that this server is not in, and knocks on them, with the signed event and
+ * the stripped state that came with it. One that has ended stays as a leave, so that clients see the end.
  */
 import type { Pdu } from '../../../federation/event.ts';
 import { canonicalJson, parseStrict } from '../../../federation/json.ts';
@@ -10,7 +10,7 @@ import type { Database, Tx } from '../../database/database.ts';
 export interface Invitation {
   readonly roomId: string;
   readonly userId: string;
-  /** Who invited; for a knock only the server after the colon counts. */
+  /** Who sent the invite; for a knock only the server part is used. */
   readonly sender: string;
   readonly membership: string;
   readonly version: string;
@@ -61,13 +61,13 @@ export class Invitations {
     );
   }
 
-  /** One that is open. */
+  /** An open invite or knock. */
   async find(roomId: string, userId: string): Promise<Invitation | undefined> {
     const found = await this.findAny(roomId, userId);
     return found?.membership === 'leave' ? undefined : found;
   }
 
-  /** One that is open or over. */
+  /** An open or ended invite or knock. */
   async findAny(roomId: string, userId: string): Promise<Invitation | undefined> {
     const [row] = await this.#db.query<Row>('SELECT * FROM invitations WHERE room_id = $1 AND user_id = $2', [
       roomId,
@@ -85,7 +85,7 @@ export class Invitations {
     return rows.length > 0;
   }
 
-  /** All of a room go when the server enters it: from then on the room's own state says who is invited. */
+  /** Removes all of a room when the server joins it: from then on the room's own state applies. */
   async removeAll(roomId: string, tx: Tx): Promise<void> {
     await this.#db.query('DELETE FROM invitations WHERE room_id = $1', [roomId], tx);
   }

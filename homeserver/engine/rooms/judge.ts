@@ -1,6 +1,6 @@
 /**
- * Decides whether events are allowed: those of other servers in their place and in the current state, our own in the
- * current state.
+ * Checks events against the auth rules: those of other servers at their place in the graph and against the current
+ * state, our own against the current state.
  *
  * @see Matrix specification, server-server API, "Checks performed on receipt of a PDU"
  */
@@ -26,11 +26,11 @@ import type { State, StateMap } from './state-store.ts';
 import { signedForm } from './stored-event.ts';
 import type { StoredEvent } from './stored-event.ts';
 
-/** What decided the fate of an event. */
+/** The outcome of the checks. */
 export interface Verdict {
   readonly rejected: boolean;
   readonly softFailed: boolean;
-  /** Why, for the log and for the server that sent it. */
+  /** The reason, for the log and for the sending server. */
   readonly reason?: string;
 }
 
@@ -49,9 +49,9 @@ export class Judge {
     this.#deps = deps;
   }
 
-  /** Steps 4 to 6 of the checks. The auth events must be stored. */
+  /** Steps 4 to 6 of the checks on receipt of a PDU. The auth events must be stored. */
   async judge(room: Room, pdu: Pdu, id: string, stateBefore: State): Promise<Verdict> {
-    // As long as the members of the room are not known, those count that the event cites.
+    // With partial state, the memberships that the event references are used.
     const members = this.#deps.incomplete.lacksMembers(room.roomId) ? await this.#citedMembers(pdu) : NOBODY;
     const reason = await this.whyRejected(room, pdu, id, withDefaults(stateBefore.map, members));
     if (reason !== undefined) return { rejected: true, softFailed: false, reason };
@@ -64,12 +64,16 @@ export class Judge {
       }
     }
     if (pdu.type === 'm.room.redaction' && (await this.redacts(room, pdu)) === 'nothing') {
-      return { rejected: false, softFailed: true, reason: 'It redacts what it may not.' };
+      return { rejected: false, softFailed: true, reason: 'The sender may not redact this event.' };
     }
     return ACCEPTED;
   }
 
-  /** Steps 4 and 5 of the checks. @returns why the event is rejected; undefined when it is not */
+  /**
+   * Steps 4 and 5 of the checks. @returns the reason for a rejection; undefined when the event is accepted
+   *
+   * @returns why the event is rejected; undefined when it is not
+   */
   async whyRejected(room: Room, pdu: Pdu, id: string, before: StateMap): Promise<string | undefined> {
     const cited = await this.#deps.events.getMany(pdu.auth_events);
     try {
@@ -92,14 +96,19 @@ export class Judge {
     }
   }
 
-  /** The memberships among the auth events of an event. */
+  /** The membership events among the auth events. */
   async #citedMembers(pdu: Pdu): Promise<StateMap> {
     const cited = await this.#deps.events.getMany(pdu.auth_events);
     const members = [...cited.values()].filter((event) => event.pdu.type === 'm.room.member' && !event.rejected);
     return new Map(members.map((event) => [stateKey('m.room.member', event.pdu.state_key ?? ''), event.eventId]));
   }
 
-  /** Checks an event of our own against the current state; it cites just that. @throws MatrixError 403 or 400 */
+  /**
+   * Checks a local event against the current state, from which its auth events were taken. @throws MatrixError 403 or
+   * 400
+   *
+   * @throws MatrixError 403 or 400
+   */
   async authorise(room: Pick<Room, 'version' | 'create'>, map: StateMap, pdu: Pdu, id: string): Promise<void> {
     try {
       checkAuth(pdu, id, room.version, await this.view(room, map, pdu));
@@ -111,7 +120,7 @@ export class Judge {
     }
   }
 
-  /** The part of a state that decides about an event. */
+  /** The part of a state that the auth rules need for an event. */
   async view(room: Pick<Room, 'version' | 'create'>, map: StateMap, pdu: Pdu): Promise<StateView> {
     const ids: string[] = [];
     for (const [type, key] of authTypesFor(pdu, room.version)) {
@@ -122,14 +131,14 @@ export class Judge {
     return stateViewOf([...events.values()].map(signedForm), room.create);
   }
 
-  /** The auth events that an event has to cite in a state. */
+  /** The ids of the auth events for an event, given a state. */
   authEvents(room: Room, map: StateMap, pdu: Pdu): string[] {
     return authTypesFor(pdu, room.version)
       .map(([type, key]) => map.get(stateKey(type, key)))
       .filter((id) => id !== undefined);
   }
 
-  /** The membership of a user in the room's current state. */
+  /** A user's membership in the room's current state. */
   async membership(room: Room, userId: string): Promise<string | undefined> {
     const id = room.state.map.get(stateKey('m.room.member', userId));
     const membership =
@@ -138,8 +147,8 @@ export class Judge {
   }
 
   /**
-   * The event that a redaction redacts. It counts when its sender has the level for it or is of the same server as the
-   * redacted event's; clients are told of no other.
+   * The event that a redaction redacts. It takes effect if its sender has the power level for it, or belongs to the
+   * same server as the sender of the redacted event; clients are not sent any other.
    *
    * @returns `unknown` when we do not have the event
    * @see Matrix specification, server-server API and room version 3, "Handling redactions"
@@ -154,31 +163,31 @@ export class Judge {
   }
 
   /**
-   * Asks of a redaction by one of our people what other servers do not ask: they let every server redact what its own
-   * people wrote. An event that we do not have may be redacted.
+   * Checks a redaction by a local user more strictly than other servers do, which let every server redact what its own
+   * users sent. An unknown event may be redacted.
    *
-   * @throws MatrixError 400 when it names no event or one of another room, 403 without the level for what others wrote
+   * @throws MatrixError 400 when `redacts` is not an event of the room, 403 without the power level for events of others
    */
   async requireRedactable(room: Room, redaction: Pdu): Promise<void> {
     const targetId = redactsOf(redaction, room.version);
-    if (targetId === undefined) throw new MatrixError(400, 'M_BAD_JSON', 'redacts is missing or no event id.');
+    if (targetId === undefined) throw new MatrixError(400, 'M_BAD_JSON', 'redacts is missing or not an event id.');
     const target = await this.#deps.events.get(targetId);
     if (target && target.roomId !== room.roomId) {
       throw new MatrixError(400, 'M_INVALID_PARAM', 'This event is in another room.');
     }
     const isOwn = !target || target.pdu.sender === redaction.sender;
     if (isOwn || (await this.redactsAnybodys(room, redaction))) return;
-    throw new MatrixError(403, 'M_FORBIDDEN', 'You may not redact what others wrote.');
+    throw new MatrixError(403, 'M_FORBIDDEN', 'You may not redact messages of others.');
   }
 
-  /** Whether the sender of a redaction has the level to redact what others wrote. */
+  /** Whether the sender of a redaction has the power level to redact events of others. */
   async redactsAnybodys(room: Room, redaction: Pdu): Promise<boolean> {
     const view = await this.view(room, room.state.map, redaction);
     return powerLevelOf(redaction.sender, room.version, view) >= powerLevels(view).redact;
   }
 }
 
-/** A state, and what it lacks from another one. */
+/** A state, with missing keys taken from another one. */
 function withDefaults(map: StateMap, defaults: StateMap): StateMap {
   return defaults.size === 0 ? map : new Map([...defaults, ...map]);
 }

@@ -1,4 +1,4 @@
-/** Events of our own users: built on the current state, signed, checked, stored and sent. */
+/** Events of local users: built on the current state, signed, checked, stored and sent. */
 import { citedHashes, eventId, hashAndSign } from '../../../federation/event.ts';
 import type { Pdu, UnsignedPdu } from '../../../federation/event.ts';
 import { BadEventError, MAX_PREV_EVENTS, parsePdu, serverOf, wireForm } from '../../../federation/event.ts';
@@ -19,14 +19,14 @@ import type { StateResolver } from './state-resolver.ts';
 import { STICKY } from './sticky.ts';
 import type { Timeline } from './timeline.ts';
 
-/** What a user wants to send. */
+/** An event that a user wants to send. */
 export interface NewEvent {
   readonly type: string;
-  /** Present for a state event. */
+  /** Only for state events. */
   readonly stateKey?: string;
-  /** What `m.room.redaction` redacts is `redacts` in it, whatever the version of the room. */
+  /** For `m.room.redaction`, `redacts` is in it, whatever the room version. */
   readonly content: JsonObject;
-  /** How long everybody in the room is to learn of it, in ms. @see MSC4354 */
+  /** The sticky duration, in ms. @see MSC4354 */
   readonly stickyMs?: number;
   /** Idempotency: the same (sender, device, transaction id) sends once. */
   readonly transactionId?: string;
@@ -42,17 +42,17 @@ export interface LocalEventsDeps {
   readonly serverName: string;
   readonly key: SigningKey;
   readonly rights: LocalRights;
-  /** Name and picture of a local user, and whether it is a guest, as they stand in a membership. */
+  /** Display name, avatar and guest flag of a local user, as in a membership event. */
   readonly profile: (userId: string) => Promise<JsonObject>;
 }
 
-/** Where the next event of a room goes. */
+/** The `prev_events` and `depth` for the next event of a room. */
 export interface RoomEnd {
   readonly prevEvents: readonly string[];
   readonly depth: number;
 }
 
-/** Deepest position that canonical JSON can hold. */
+/** The largest depth that canonical JSON can represent. */
 const MAX_DEPTH = Number.MAX_SAFE_INTEGER;
 
 export class LocalEvents {
@@ -79,11 +79,12 @@ export class LocalEvents {
   }
 
   /**
-   * Builds an event at the end of the room, without signing it. Whatever this server writes for its users passes here:
-   * their accounts must allow it, and what it says of them is what their accounts say.
+   * Builds an event on the forward extremities, without signing it. Every event that this server writes for its users
+   * passes through here: their account standing is checked, and their names and guest flags are taken from their
+   * accounts.
    *
-   * @param end where the end of the room is, if not where it was
-   * @throws MatrixError 403 when the account of the sender may not do this
+   * @param end the extremities to build on, if not those of the room
+   * @throws MatrixError 403 when the sender's account may not do this
    */
   async draft(room: Room, sender: string, wanted: NewEvent, end?: RoomEnd): Promise<UnsignedPdu> {
     await this.#requireRight(sender, wanted);
@@ -116,7 +117,7 @@ export class LocalEvents {
     await this.#rights.require(sender, actOf(sender, event));
   }
 
-  /** Whether somebody goes or unsays something of their own, which everybody may. */
+  /** Whether the event is a leave or a redaction of one's own event, which everybody may send. */
   async #takesBack(sender: string, { type, stateKey, content }: NewEvent): Promise<boolean> {
     if (type === 'm.room.member') return stateKey === sender && member(content, 'membership') === 'leave';
     if (type === CALL_MEMBER && stateKey !== undefined) return Object.keys(content).length === 0;
@@ -134,14 +135,14 @@ export class LocalEvents {
     return { auth_events: hashes(auth), prev_events: hashes(prev) };
   }
 
-  /** The end of the room as it is stored. */
+  /** The stored forward extremities. */
   async end(room: Room): Promise<RoomEnd> {
     const prevEvents = room.extremities.slice(-MAX_PREV_EVENTS);
     const found = await this.#events.getMany(prevEvents);
     return { prevEvents, depth: Math.max(0, ...[...found.values()].map(({ pdu }) => pdu.depth)) + 1 };
   }
 
-  /** Signs a draft. @throws MatrixError 400 or 413 when it can not be an event */
+  /** Signs a draft. @throws MatrixError 400 or 413 when it is not a valid event */
   sign(room: Pick<Room, 'version'>, draft: UnsignedPdu): Pdu {
     try {
       const { version } = room;
@@ -158,15 +159,15 @@ export class LocalEvents {
     try {
       return await this.#sendNew(room, sender, event);
     } catch (error) {
-      // Most events are sent once. To ask before each whether it was sent already would cost all of them the time; a
-      // repetition fails, by its transaction id or because the sender has lost the right meanwhile.
+      // Most events are sent once; looking up the transaction id first would slow all of them down. A retry fails,
+      // either by its transaction id or because the sender has lost the right meanwhile.
       const earlier = await this.sentBefore(room.roomId, sender, event);
       if (earlier) return earlier;
       throw error;
     }
   }
 
-  /** As `send`, but other servers get it only when they ask for what comes before a later event. */
+  /** Like `send`, but other servers only get it when they request what comes before a later event. */
   async keep(room: Room, sender: string, event: NewEvent): Promise<StoredEvent> {
     return this.#sendNew(room, sender, event, false);
   }
@@ -187,7 +188,7 @@ export class LocalEvents {
     });
   }
 
-  /** What was sent under the same transaction id before. */
+  /** The event that was sent earlier with the same transaction id. */
   async sentBefore(roomId: string, sender: string, event: NewEvent): Promise<StoredEvent | undefined> {
     const { deviceId, transactionId } = event;
     if (deviceId === undefined || transactionId === undefined) return undefined;
@@ -200,7 +201,7 @@ export class LocalEvents {
   }
 }
 
-/** Before room version 11 an event says beside its content what it redacts. */
+/** Before room version 11, `redacts` is at the top level. */
 function withRedactsBeside({ redacts, ...content }: JsonObject): JsonObject {
   return redacts === undefined ? { content } : { content, redacts };
 }

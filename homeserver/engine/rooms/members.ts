@@ -1,4 +1,4 @@
-/** Who is in which room: an index over the current state of all rooms. */
+/** The members of rooms: an index over the current state of all rooms. */
 import { LRUCache } from 'lru-cache';
 import { serverOf } from '../../../federation/event.ts';
 import type { Database } from '../../database/database.ts';
@@ -9,9 +9,9 @@ export type Membership = 'join' | 'invite' | 'leave' | 'ban' | 'knock';
 export interface MemberOf {
   readonly roomId: string;
   readonly membership: string;
-  /** Unix time in ms by the sender of the membership. */
+  /** `origin_server_ts` of the membership event, Unix time in ms. */
   readonly since: number;
-  /** Stream position of the membership. */
+  /** Stream position of the membership event. */
   readonly position: number;
 }
 
@@ -24,7 +24,7 @@ export interface MembershipEntry {
 }
 
 const CACHED_ROOMS = 5_000;
-/** One of them may be the user who asks. */
+/** One of them may be the requesting user. */
 const HEROES = 6;
 
 export class Members {
@@ -36,7 +36,7 @@ export class Members {
     this.#db = db;
   }
 
-  /** What brings the index of a room up to date. */
+  /** Writes that update the index of a room. */
   writes(roomId: string, entries: readonly MembershipEntry[], gone: readonly string[]): Write[] {
     const writes: Write[] = [];
     if (entries.length > 0) {
@@ -71,14 +71,14 @@ export class Members {
     return writes;
   }
 
-  /** Whether these changes may add or remove a server; most do not, as when one more user of a server comes in. */
+  /** Whether these changes may add or remove a server; most do not, such as another join from a server. */
   changesServers(roomId: string, entries: readonly MembershipEntry[], gone: readonly string[]): boolean {
     const servers = this.#servers.get(roomId);
     if (!servers || gone.length > 0) return true;
     return entries.some((entry) => entry.membership !== 'join' || !servers.includes(serverOf(entry.userId)));
   }
 
-  /** To be called before and after the index of a room is written: what was read meanwhile is not kept. */
+  /** To be called before and after the index of a room is written: what is read in between is not cached. */
   changing(roomId: string): void {
     this.#generation += 1;
     this.#servers.delete(roomId);
@@ -92,7 +92,7 @@ export class Members {
     return row?.membership;
   }
 
-  /** Servers with somebody in the room; of one whose members are not known yet, those that we were told of as well. */
+  /** Servers with a user in the room; with partial state, including those named by the resident server. */
   async servers(roomId: string): Promise<Set<string>> {
     const cached = this.#servers.get(roomId);
     if (cached) return new Set(cached);
@@ -107,7 +107,7 @@ export class Members {
     return new Set(servers);
   }
 
-  /** Users in a room. */
+  /** Users joined to a room. */
   async joined(roomId: string): Promise<string[]> {
     const rows = await this.#db.query<{ user_id: string }>(
       `SELECT user_id FROM room_members WHERE room_id = $1 AND membership = 'join'`,
@@ -116,7 +116,7 @@ export class Members {
     return rows.map((row) => row.user_id);
   }
 
-  /** How many users are in a room. */
+  /** The number of joined users. */
   async joinedCount(roomId: string): Promise<number> {
     const [row] = await this.#db.query<{ count: number }>(
       `SELECT count(*) AS count FROM room_members WHERE room_id = $1 AND membership = 'join'`,
@@ -125,7 +125,11 @@ export class Members {
     return row?.count ?? 0;
   }
 
-  /** Users after whom a room without a name is named. @see Matrix specification, "Room Summary", `m.heroes` */
+  /**
+   * The heroes of a room: users after whom a room without a name is named.
+   *
+   * @see Matrix specification, "Room Summary", `m.heroes`
+   */
   async heroes(roomId: string): Promise<string[]> {
     const rows = await this.#db.query<{ user_id: string }>(
       `SELECT user_id FROM room_members WHERE room_id = $1 AND membership IN ('join', 'invite')
@@ -135,7 +139,7 @@ export class Members {
     return rows.map((row) => row.user_id);
   }
 
-  /** Users of one server in a room. */
+  /** Joined users of one server in a room. */
   async joinedOf(roomId: string, server: string): Promise<string[]> {
     const rows = await this.#db.query<{ user_id: string }>(
       `SELECT user_id FROM room_members WHERE room_id = $1 AND server = $2 AND membership = 'join' ORDER BY user_id`,
@@ -144,7 +148,7 @@ export class Members {
     return rows.map((row) => row.user_id);
   }
 
-  /** Users who are in a room together with a user, without that user. */
+  /** Users who share a room with a user, without that user. */
   async sharedWith(userId: string): Promise<string[]> {
     const rows = await this.#db.query<{ user_id: string }>(
       `SELECT DISTINCT other.user_id FROM room_members own
@@ -155,7 +159,7 @@ export class Members {
     return rows.map((row) => row.user_id);
   }
 
-  /** Whether a user is in a room together with somebody of a server. */
+  /** Whether a user shares a room with any user of a server. */
   async sharesRoomWith(userId: string, server: string): Promise<boolean> {
     const [found] = await this.#db.query(
       `SELECT 1 FROM room_members own
@@ -166,7 +170,7 @@ export class Members {
     return found !== undefined;
   }
 
-  /** Whether two servers are in a room together, as far as is known of rooms whose members are still to come. */
+  /** Whether two servers share a room, as far as is known of rooms with partial state. */
   async shareRoom(server: string, other: string): Promise<boolean> {
     const [found] = await this.#db.query(
       `SELECT 1 FROM room_members theirs
@@ -180,7 +184,7 @@ export class Members {
     return found !== undefined;
   }
 
-  /** Rooms of a user, or one of them, without those that the user has forgotten. */
+  /** The rooms of a user, or one of them, without forgotten ones. */
   async roomsOf(userId: string, memberships: readonly string[], roomId?: string): Promise<MemberOf[]> {
     const one = (column: string): string => (roomId === undefined ? '' : ` AND ${column} = $3`);
     const rows = await this.#db.query<{ room_id: string; membership: string; since: number; position: number }>(

@@ -1,4 +1,7 @@
-/** Invitations and knocks of our users in rooms that this server is not in: how they come, and how they end. */
+/**
+ * Out-of-band memberships of local users (invites and knocks in rooms that this server is not in): how they are
+ * received, and how they end.
+ */
 import type { Logger } from 'pino';
 import { eventId, hashAndSign, serverOf } from '../../../federation/event.ts';
 import type { Pdu, UnsignedPdu } from '../../../federation/event.ts';
@@ -32,20 +35,20 @@ export class MembershipsElsewhere {
     this.#deps = deps;
   }
 
-  /** Declines an invitation or takes a knock back, even if the other server can not be told. */
+  /** Declines an invite or retracts a knock, even if the other server cannot be reached. */
   async decline(invitation: Invitation, content: JsonObject): Promise<void> {
     const { roomId, userId } = invitation;
     let event: Pdu | undefined;
     try {
       event = await this.#deps.remoteMemberships().leave(roomId, userId, [serverOf(invitation.sender)], content);
     } catch (error) {
-      // The person has said no; that the other server can not be told now must not bring the invitation back.
-      this.#deps.log.info({ err: error, roomId }, 'an invitation was declined, but its server was not reached');
+      // The user has declined; an unreachable server must not bring the invite back.
+      this.#deps.log.info({ err: error, roomId }, 'an invite was declined, but its server could not be reached');
     }
     await this.#end(invitation, event ?? this.#ownLeave(invitation, content));
   }
 
-  /** A leave that no server of the room knows of, for those who follow what a user does. */
+  /** A leave that no server of the room has, for those who follow the memberships of a user. */
   #ownLeave({ roomId, userId, version, event }: Invitation, content: JsonObject): Pdu {
     const rules = roomVersion(version);
     if (!rules) throw new Error(`Room version ${version} is not supported any more.`);
@@ -64,16 +67,16 @@ export class MembershipsElsewhere {
   }
 
   /**
-   * Takes a leave or ban of one of our users in a room that this server is not in: an invitation that was taken back or
-   * a knock that was refused. Signatures are checked by the caller.
+   * Applies a leave or ban of a local user in a room that this server is not in: an invite was rescinded or a knock
+   * rejected. Signatures are verified by the caller.
    *
-   * @param origin the server that told of it
-   * @returns false when whoever did it may not
+   * @param origin the server that sent it
+   * @returns false when its sender may not do that
    */
   async withdraw(roomId: string, pdu: Pdu, origin: string): Promise<boolean> {
     const invitation = await this.#deps.invitations.find(roomId, pdu.state_key ?? '');
     if (!invitation || !mayEnd(invitation, pdu, origin)) return false;
-    // Invitations come directly, their ends with everything else: it may be that of an older one.
+    // Invites are sent directly, what ends them in transactions: this may end an older one.
     if (pdu.depth > invitation.event.depth) await this.#end(invitation, pdu);
     return true;
   }
@@ -83,7 +86,7 @@ export class MembershipsElsewhere {
     await this.#keep({ ...invitation, event, membership: 'leave', state: [] }, since);
   }
 
-  /** Keeps a knock of a local user that another server has taken. */
+  /** Stores a local user's knock that another server accepted. */
   async adoptKnock(roomId: string, userId: string, { server, version, event, state }: Knocked): Promise<void> {
     await this.#keep({
       roomId,
@@ -96,12 +99,12 @@ export class MembershipsElsewhere {
     });
   }
 
-  /** Keeps an invitation of a local user to a room that this server is not in. */
+  /** Stores a local user's invite to a room that this server is not in. */
   async adoptInvite(invitation: Omit<Invitation, 'position' | 'since' | 'membership'>): Promise<void> {
     await this.#keep({ ...invitation, membership: 'invite' });
   }
 
-  /** The user may have entered the room while another server was asked: then its own state says how they stand to it. */
+  /** The user may have joined the room during the request: then the room's own state applies. */
   async #keep(
     invitation: Omit<Invitation, 'position' | 'since'>,
     since = invitation.event.origin_server_ts,

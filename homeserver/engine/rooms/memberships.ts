@@ -1,4 +1,4 @@
-/** Joining, inviting, knocking, leaving, removing: what people of this server do, in rooms here and elsewhere. */
+/** Joins, invites, knocks, leaves, kicks and bans by local users, in rooms here and on other servers. */
 import { eventId, isUserId, serverOf } from '../../../federation/event.ts';
 import { member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
@@ -34,10 +34,10 @@ export interface MembershipsDeps {
   readonly local: LocalEvents;
   readonly remoteMemberships: () => RemoteMemberships;
   readonly inTurn: InTurn;
-  /** Name and picture of a local user, as they stand in a membership. */
+  /** Display name and avatar of a local user, as in a membership event. */
   readonly profile: (userId: string) => Promise<JsonObject>;
   readonly rights: LocalRights;
-  /** From whom our users want to be invited. */
+  /** From whom local users accept invites. */
   readonly permissions: Pick<InvitePermissions, 'check'> | undefined;
 }
 
@@ -48,7 +48,7 @@ export class Memberships {
     this.#deps = deps;
   }
 
-  /** Enters a room, through another server when this one is not in it or can not let the user in. */
+  /** Joins a room, through another server if this one is not in it or cannot authorise the join. */
   async join(
     userId: string,
     roomId: string,
@@ -65,7 +65,7 @@ export class Memberships {
     const servers = await members.servers(roomId);
     if (this.#deps.incomplete.lacksMembers(roomId)) {
       if ((await members.membership(roomId, userId)) === 'join') return;
-      // Whether the user is banned is not known here yet.
+      // With partial state we cannot tell yet whether the user is banned.
       for (const server of servers) via.add(server);
     } else if (servers.has(serverName)) {
       try {
@@ -80,16 +80,17 @@ export class Memberships {
     if (invitation) via.add(serverOf(invitation.sender));
     addDomain(via, roomId);
     via.delete(serverName);
-    if (via.size === 0) throw new MatrixError(404, 'M_NOT_FOUND', 'No server is known that is in this room.');
+    if (via.size === 0)
+      throw new MatrixError(404, 'M_NOT_FOUND', 'No server is known that is in this room. Name one with via.');
     await this.#deps.remoteMemberships().join(userId, roomId, [...via], content);
     await invitations.remove(roomId, userId);
   }
 
   /**
-   * Lets a user of this server in who wants to enter, by an invitation of another one, in one turn of the room: nobody
-   * finds the invitation unanswered, and whom somebody wants to be invited by does not matter.
+   * Joins a local user who wants to enter, by an invite of another local user, in one turn of the room, so that no
+   * request sees the invite unanswered. The user's invite permissions do not apply.
    *
-   * @throws MatrixError 403 when the one may not enter or the other may not invite
+   * @throws MatrixError 403 when the user may not join or the inviter may not invite
    */
   async admit(roomId: string, inviter: string, userId: string): Promise<void> {
     await this.#requireMayEnter(userId, roomId);
@@ -109,13 +110,13 @@ export class Memberships {
   /** @throws MatrixError 403 */
   async #requireMayEnter(userId: string, roomId: string): Promise<void> {
     const { guest } = await this.#deps.rights.require(userId, 'enter');
-    // What another server has decided about its room is not known here.
+    // The guest access of a room that we are not in is unknown here.
     if (guest && !(await this.#letsGuestsIn(roomId))) {
-      throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'This room does not let guests in.');
+      throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'This room does not allow guests.');
     }
   }
 
-  /** Whether a room lets guests take part; one that this server does not know does not. */
+  /** Whether a room allows guests; false for an unknown room. */
   async #letsGuestsIn(roomId: string): Promise<boolean> {
     const { rooms, events } = this.#deps;
     const room = await rooms.find(roomId);
@@ -136,7 +137,7 @@ export class Memberships {
     });
   }
 
-  /** Invites a user; one of another server through that server, which has to sign. @throws MatrixError */
+  /** Invites a user; a remote user's server has to sign the invite. @throws MatrixError @throws MatrixError */
   async invite(roomId: string, sender: string, target: string, content: JsonObject = {}): Promise<void> {
     if (!isUserId(target)) throw new MatrixError(400, 'M_INVALID_PARAM', `${target} is not a user id.`);
     const { serverName, events, inTurn, local, timeline, judge, resolver } = this.#deps;
@@ -152,7 +153,7 @@ export class Memberships {
       await inTurn(roomId, (room) => local.send(room, sender, event));
       return;
     }
-    // The other server is asked outside the room's turn: the room must not wait for it.
+    // The other server is contacted outside the room's turn, so that the room does not wait for it.
     const { pdu, version, roomState } = await inTurn(roomId, async (room) => {
       const draft = local.sign(room, await local.draft(room, sender, event));
       await judge.authorise(room, room.state.map, draft, eventId(draft, room.version));
@@ -163,18 +164,26 @@ export class Memberships {
       const stateBefore = await resolver.stateBefore(room, signed.prev_events);
       const verdict = await judge.judge(room, signed, eventId(signed, version), stateBefore);
       if (verdict.rejected || verdict.softFailed) {
-        throw new MatrixError(403, 'M_FORBIDDEN', verdict.reason ?? 'The invitation is not allowed any more.');
+        throw new MatrixError(403, 'M_FORBIDDEN', verdict.reason ?? 'The invite is no longer allowed.');
       }
       await timeline.add({ room, pdu: signed, stateBefore, verdict, fanOut: 'all' });
     });
   }
 
-  /** @throws MatrixError 403 when a user of ours does not want to be invited by somebody */
+  /**
+   * @throws MatrixError 403 when a local user does not accept invites from the sender
+   *
+   * @throws MatrixError 403 when a user of ours does not want to be invited by somebody
+   */
   async checkWanted(target: string, sender: string): Promise<void> {
     await this.#deps.permissions?.check(target, sender);
   }
 
-  /** Asks to be let in. @throws MatrixError 403 when the room takes no knocks */
+  /**
+   * Knocks on a room. @throws MatrixError 403 when the room does not allow knocks
+   *
+   * @throws MatrixError 403 when the room takes no knocks
+   */
   async knock(userId: string, roomId: string, options: { via?: readonly string[]; reason?: string }): Promise<void> {
     const { serverName, members, inTurn, local } = this.#deps;
     await this.#deps.rights.require(userId, 'knock');
@@ -190,12 +199,17 @@ export class Memberships {
     const via = new Set(options.via);
     addDomain(via, roomId);
     via.delete(serverName);
-    if (via.size === 0) throw new MatrixError(404, 'M_NOT_FOUND', 'No server is known that is in this room.');
+    if (via.size === 0)
+      throw new MatrixError(404, 'M_NOT_FOUND', 'No server is known that is in this room. Name one with via.');
     const knocked = await this.#deps.remoteMemberships().knock(userId, roomId, [...via], content);
     await this.#deps.elsewhere.adoptKnock(roomId, userId, knocked);
   }
 
-  /** Leaves a room, declines an invitation or takes a knock back. @throws MatrixError 403 for somebody outside */
+  /**
+   * Leaves a room, declines an invite or retracts a knock. @throws MatrixError 403 for somebody who is not in the room
+   *
+   * @throws MatrixError 403 for somebody outside
+   */
   async leave(roomId: string, userId: string, reason?: string): Promise<void> {
     const { serverName, members, invitations, inTurn, local } = this.#deps;
     const content: JsonObject = { membership: 'leave', ...(reason === undefined ? {} : { reason }) };
@@ -209,14 +223,14 @@ export class Memberships {
     if (membership === undefined) throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
     if (membership === 'leave') return;
     if (!servers.has(serverName) && servers.size > 0) {
-      // An invitation from the time when others of this server were in the room.
+      // An invite from when other users of this server were in the room.
       await this.#deps.remoteMemberships().leave(roomId, userId, [...servers], content);
       return;
     }
     await inTurn(roomId, (room) => local.send(room, userId, { type: 'm.room.member', stateKey: userId, content }));
   }
 
-  /** Removes, bans, or lets a banned user in again, as a local user of the room. @throws MatrixError 403 */
+  /** Kicks, bans or unbans a user, on behalf of a local user. @throws MatrixError 403 @throws MatrixError 403 */
   async change(
     kind: 'kick' | 'ban' | 'unban',
     names: { roomId: string; sender: string; target: string },
@@ -241,7 +255,11 @@ export class Memberships {
     });
   }
 
-  /** Takes a room out of a user's lists. @throws MatrixError 400 for somebody who is in it */
+  /**
+   * Forgets a room for a user. @throws MatrixError 400 while they are in it
+   *
+   * @throws MatrixError 400 for somebody who is in it
+   */
   async forget(roomId: string, userId: string): Promise<void> {
     const { members, invitations } = this.#deps;
     const outside = await invitations.find(roomId, userId);
@@ -253,7 +271,7 @@ export class Memberships {
   }
 }
 
-/** We can not let the user in, but another server of the room may. */
+/** Whether another server of the room may be able to authorise the join that we cannot. */
 function isUnable(error: unknown): boolean {
   return (
     error instanceof MatrixError &&
@@ -261,13 +279,13 @@ function isUnable(error: unknown): boolean {
   );
 }
 
-/** Before version 12 the id of a room names the server that made it: worth a try when nobody names another. */
+/** Before version 12, room ids contain the server that created the room: worth a try when no other is named. */
 function addDomain(via: Set<string>, roomId: string): void {
   const colon = roomId.indexOf(':');
   if (via.size === 0 && colon > 0) via.add(roomId.slice(colon + 1));
 }
 
-/** Who vouches for a join is for servers to say. */
+/** Only servers set `join_authorised_via_users_server`; what a client sends is dropped. */
 export function withoutAuthoriser(content: JsonObject): JsonObject {
   const { join_authorised_via_users_server: _authoriser, ...rest } = content;
   return rest;

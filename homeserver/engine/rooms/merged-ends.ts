@@ -1,8 +1,8 @@
 /**
- * Keeps rooms from having many ends: each costs every later event a state to be resolved, and a server can make as many
- * as it likes by events that come after old ones. An event of our own that cites them makes one of them. It says nothing,
- * and other servers get it when something comes after it: were all of them told, each of many servers in a room with many
- * ends would answer the others' with its own.
+ * Limits the forward extremities of rooms: the state has to be resolved over all of them for every later event, and a
+ * server can add any number with events that fork off old ones. An event of our own that references several of them
+ * merges these into one. It has no content, and other servers only get it when a later event follows it: if all were
+ * sent it, each of many servers in a room with many extremities would answer the others' with its own.
  *
  * @see Synapse's documentation of `org.matrix.dummy_event`
  */
@@ -18,9 +18,9 @@ import type { Members } from './members.ts';
 import type { Room } from './room.ts';
 import { signedForm } from './stored-event.ts';
 
-/** Rooms may have many ends from before: these go bit by bit. */
+/** Rooms may already have many extremities: they are merged step by step. */
 const MERGES_AT_ONCE = 5;
-/** People of ours who are tried. */
+/** How many local users are tried as senders. */
 const SENDERS_TRIED = 5;
 
 export interface MergedEndsDeps {
@@ -39,35 +39,37 @@ export class MergedEnds {
     this.#deps = deps;
   }
 
-  /** Merges the ends of a room if they are too many. To be called in the room's turn. Does not throw. */
+  /**
+   * Merges the forward extremities of a room if there are too many. To be called in the room's turn. Does not throw.
+   */
   async merge(room: Room): Promise<void> {
     const { incomplete, log } = this.#deps;
     const { roomId } = room;
     try {
       for (let count = 0; count < MERGES_AT_ONCE && room.extremities.length >= MAX_ENDS; count += 1) {
-        // Who may send is not known as long as the members are not.
+        // With partial state, we do not know who may send.
         if (incomplete.lacksMembers(roomId) || !(await this.#mergeSome(room))) return;
       }
     } catch (error) {
-      log.error({ err: error, roomId }, 'the ends of a room could not be merged');
+      log.error({ err: error, roomId }, 'the forward extremities of a room could not be merged');
     }
   }
 
-  /** @returns whether one of our people may */
+  /** @returns whether a local user could send the event @returns whether one of our people may */
   async #mergeSome(room: Room): Promise<boolean> {
     for (const sender of await this.#senders(room)) {
       try {
         await this.#deps.local.keep(room, sender, { type: DUMMY_EVENT, content: {} });
         return true;
       } catch (error) {
-        // The rules of the room forbid it, or the account is suspended.
+        // The auth rules forbid it, or the account is suspended.
         if (!(error instanceof MatrixError)) throw error;
       }
     }
     return false;
   }
 
-  /** Those of our people in the room who may do most. */
+  /** The local users in the room with the highest power levels. */
   async #senders(room: Room): Promise<string[]> {
     const { events, members, serverName } = this.#deps;
     const levelsId = room.state.map.get(stateKey('m.room.power_levels', ''));

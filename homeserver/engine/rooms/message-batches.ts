@@ -1,6 +1,6 @@
 /**
- * Messages of our own users that come while others of the same room are being stored wait for these, and are then stored
- * together: a busy room is not held up by one commit for each. Each is answered after the commit that holds it.
+ * Batches local messages: those that arrive while others of the same room are being stored are then stored together, so
+ * that a busy room does not need one commit for each. Each is acknowledged after the commit that contains it.
  */
 import { eventId, MAX_PREV_EVENTS } from '../../../federation/event.ts';
 import type { Pdu } from '../../../federation/event.ts';
@@ -32,7 +32,7 @@ export interface MessageBatchesDeps {
   readonly emit: (event: StoredEvent, info: { live: boolean }) => void;
 }
 
-/** Most messages that are stored together. */
+/** Most messages in one batch. */
 const MOST = 50;
 
 interface Waiting {
@@ -42,7 +42,7 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** A message that is signed and allowed, and who waits for it. */
+/** A message that is signed and allowed, with its waiting request. */
 interface Ready {
   readonly waiting: Waiting;
   readonly stored: StoredEvent;
@@ -56,19 +56,23 @@ export class MessageBatches {
     this.#deps = deps;
   }
 
-  /** Whether an event can be stored together with others: it changes nothing but the end of the room. */
+  /** Whether an event can be batched: it changes nothing but the forward extremities. */
   takes(event: NewEvent): boolean {
     return event.stateKey === undefined && event.type !== 'm.room.redaction';
   }
 
-  /** Sends an event that `takes` says yes to. @throws MatrixError 403 when the room's rules forbid it, 404 */
+  /**
+   * Sends an event for which `takes` is true. @throws MatrixError 403 when the auth rules forbid it, 404
+   *
+   * @throws MatrixError 403 when the room's rules forbid it, 404
+   */
   async send(roomId: string, sender: string, event: NewEvent): Promise<StoredEvent> {
     const { promise, resolve, reject } = Promise.withResolvers<StoredEvent>();
     const entry: Waiting = { sender, event, resolve, reject };
     const list = this.#waiting.get(roomId);
     if (list) {
       list.push(entry);
-      // The last of a full list closes it; the next one begins another.
+      // A full batch is closed; the next event starts another.
       if (list.length >= MOST) this.#waiting.delete(roomId);
     } else {
       const fresh = [entry];
@@ -86,14 +90,15 @@ export class MessageBatches {
       })
       .catch((error: unknown) => {
         if (this.#waiting.get(roomId) === list) this.#waiting.delete(roomId);
-        // Who has got an answer does not hear of it.
+        // Requests that were already answered do not see this.
         for (const { reject } of list) reject(error);
       });
   }
 
   async #sendAll(room: Room, list: readonly Waiting[]): Promise<void> {
     const { positions, local } = this.#deps;
-    // Then an event does not cite all of them, and its place has to be found out; or it cites the hash of the one before.
+    // Otherwise an event would not reference all of them and its state would have to be resolved; or its references
+    // contain hashes.
     if (room.extremities.length > MAX_PREV_EVENTS || room.version.eventIds === 'given') {
       for (const each of list) await local.send(room, each.sender, each.event).then(each.resolve, each.reject);
       return;
@@ -118,7 +123,7 @@ export class MessageBatches {
         await this.#store(room, ready);
       } catch (error) {
         if (!isUniqueViolation(error)) throw error;
-        // One of them was sent before: each for itself, then.
+        // One of them was sent before: send them one by one.
         for (const position of taken) positions.settle(position);
         for (const { waiting } of ready) {
           await local.send(room, waiting.sender, waiting.event).then(waiting.resolve, waiting.reject);
@@ -180,7 +185,7 @@ export class MessageBatches {
     }
   }
 
-  /** The answer to what can not be sent: what was sent under its transaction id before, else why not. */
+  /** Answers a failed request: with the event sent earlier with its transaction id, otherwise with the error. */
   async #answer(room: Room, { sender, event, resolve, reject }: Waiting, error: unknown): Promise<void> {
     try {
       const earlier = await this.#deps.local.sentBefore(room.roomId, sender, event);

@@ -1,6 +1,6 @@
 /**
- * Events that others cite, without a place in the history: what authorises events, and states from before we came in.
- * Each is checked against its own auth events.
+ * Outliers: events that others reference, without a place in the history, such as auth events and state from before we
+ * joined. Each is checked against its own auth events.
  */
 import {
   AuthError,
@@ -22,7 +22,7 @@ import type { State, StateStore } from './state-store.ts';
 import { redactedEvent, signedForm } from './stored-event.ts';
 import type { StoredEvent } from './stored-event.ts';
 
-/** Events of a state that are stored in one turn of the room; others may have theirs in between. */
+/** Events of a state stored in one turn of the room; other tasks may run in between. */
 const STORED_AT_ONCE = 500;
 
 export interface OutliersDeps {
@@ -39,12 +39,12 @@ export class Outliers {
     this.#deps = deps;
   }
 
-  /** Stores events whose auth events must be among them or stored. To be called in the room's turn. */
+  /** Stores events as outliers; their auth events must be among them or stored. To be called in the room's turn. */
   async store(room: Pick<Room, 'roomId' | 'version' | 'create'>, pdus: readonly Pdu[]): Promise<void> {
     for (const some of inTurns(pdus, room.version)) await this.#store(room, some);
   }
 
-  /** As `store`, in turns of the room between which others have theirs. */
+  /** Like `store`, in several turns of the room. */
   async storeInTurns(
     version: RoomVersion,
     pdus: readonly Pdu[],
@@ -54,9 +54,9 @@ export class Outliers {
   }
 
   /**
-   * The state that consists of some stored events.
+   * The state that consists of the given stored events.
    *
-   * @param last replaces what was there before it, if it is a state event
+   * @param last applied on top, if it is a state event
    */
   async stateOf(room: Room, ids: readonly string[], last?: { id: string; pdu: Pdu }): Promise<State> {
     const { db, events, states } = this.#deps;
@@ -72,7 +72,7 @@ export class Outliers {
     return db.transaction((tx) => states.derive(tx, room.roomId, room.state, map));
   }
 
-  /** @param pdus each after those among them that it cites */
+  /** @param pdus in causal order */
   async #store(room: Pick<Room, 'roomId' | 'version' | 'create'>, pdus: readonly Pdu[]): Promise<void> {
     const { db, events, redactions } = this.#deps;
     const byId = new Map<string, Pdu>();
@@ -91,7 +91,7 @@ export class Outliers {
     const fresh: StoredEvent[] = [];
     for (const [id, pdu] of byId) {
       const cited = pdu.auth_events.map((citedId) => found.get(citedId)).filter((event) => event !== undefined);
-      // Without what it rests on nothing can be said of it, and nothing may rest on it.
+      // Without its auth events it cannot be checked, and nothing may depend on it.
       if (cited.length < pdu.auth_events.length) continue;
       const whole: StoredEvent = {
         eventId: id,
@@ -132,7 +132,7 @@ function allowedBy(
   }
 }
 
-/** The events in causal order, in portions. */
+/** The events in causal order, in chunks. */
 function inTurns(pdus: readonly Pdu[], version: RoomVersion): Pdu[][] {
   const byId = new Map(pdus.map((pdu) => [eventId(pdu, version), pdu]));
   const ordered = causalOrder(byId).flatMap((id) => byId.get(id) ?? []);
@@ -141,7 +141,7 @@ function inTurns(pdus: readonly Pdu[], version: RoomVersion): Pdu[][] {
   return portions;
 }
 
-/** Orders events so that each comes after those among them that it cites as auth events. */
+/** Sorts events so that each comes after its auth events. */
 function causalOrder(events: ReadonlyMap<string, Pdu>): string[] {
   const order: string[] = [];
   const state = new Map<string, 'open' | 'done'>();

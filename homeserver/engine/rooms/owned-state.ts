@@ -1,4 +1,4 @@
-/** State that names a user in its key and is that user's alone, where the auth rules of the room do not say so. */
+/** State with a user id in its key that only this user may set, where the auth rules do not enforce it. */
 import { serverOf } from '../../../federation/event.ts';
 import { member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
@@ -6,24 +6,27 @@ import { MatrixError } from '../../base/errors.ts';
 import { CALL_MEMBER, GUEST_FIELD } from '../../base/names.ts';
 
 /**
- * Memberships in a call have keys such as `_@user:server_DEVICE_m.call`, which everybody may write who may send events
- * of the type: a room of version 12 knows no better. People of this server write their own only.
+ * MatrixRTC memberships have keys such as `_@user:server_DEVICE_m.call`, which everybody with the power level for the
+ * type may write in a version 12 room. Local users may only write their own.
  *
- * @throws MatrixError 403 when the key names somebody else
+ * @throws MatrixError 403 when the key names another user
  */
 export function checkOwner(sender: string, { type, stateKey }: { type: string; stateKey?: string }): void {
   if (type !== CALL_MEMBER || stateKey === undefined) return;
   const named = /^_?(@.*)$/s.exec(stateKey)?.[1];
   if (named === undefined || named === sender || named.startsWith(`${sender}_`)) return;
-  throw new MatrixError(403, 'M_FORBIDDEN', 'This is the place of somebody else.');
+  throw new MatrixError(403, 'M_FORBIDDEN', 'This state belongs to another user.');
 }
 
-/** What a membership says of a person, and guests can not choose: others know them only by what the door has noted. */
+/**
+ * The fields of a membership event that guests cannot choose: others know them only by the name they gave when they
+ * joined.
+ */
 const NAMES = ['displayname', 'avatar_url'];
 
 /**
- * The content of an event with what this server vouches for: whether one of its users is a guest, and the names of its
- * guests. Those come from the account only, whoever writes the event and by whatever way.
+ * The content of an event with the fields for which this server is responsible: the guest flag of its users, and the
+ * names of its guests. These come from the account only, whoever writes the event and however.
  */
 export async function vouched(
   sender: string,
@@ -39,18 +42,18 @@ export async function vouched(
     return withGuest(content, await accounts.isGuest(sender));
   }
   if (type !== 'm.room.member' || !isOf(stateKey, serverName)) return content;
-  // Others choose their names themselves.
+  // Other users choose their names themselves.
   if (!(await accounts.isGuest(stateKey))) return withGuest(content, false);
   return namedByAccount(content, await accounts.profile(stateKey));
 }
 
-/** The content of a membership of a local user; the profile wins where the user is a guest. */
+/** The content of a membership event of a local guest, with the profile's values. */
 export function namedByAccount(content: JsonObject, profile: JsonObject): JsonObject {
   const isGuest = profile[GUEST_FIELD] === true;
   const plain = withGuest(content, isGuest);
   if (!isGuest) return plain;
   const rest = Object.fromEntries(Object.entries(plain).filter(([name]) => !NAMES.includes(name)));
-  // Who has left or was shut out needs no name.
+  // Somebody who left or was banned needs no name.
   const membership = member(content, 'membership');
   return membership === 'leave' || membership === 'ban' ? rest : { ...rest, ...profile };
 }

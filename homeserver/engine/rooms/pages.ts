@@ -1,6 +1,6 @@
 /**
- * Pages of a room's history, by depth: in the order in which things happened, whenever we learned of them. Where
- * history is missing, because nobody of ours was in the room, it is fetched on the way.
+ * Pages of a room's history, ordered by depth, that is by when things happened, not when we received them. Missing
+ * history is backfilled on the way.
  */
 import { placeAfter, placeBefore, readPlace, tokenOf } from '../stream/tokens.ts';
 import type { Place } from '../stream/tokens.ts';
@@ -14,34 +14,34 @@ export interface PageQuery {
   readonly to?: string;
   readonly dir: 'b' | 'f';
   readonly limit: number;
-  /** Chooses among events, which come in the order of the page. */
+  /** Filters the events of a page, in page order. */
   readonly wanted?: (events: StoredEvent[]) => StoredEvent[] | Promise<StoredEvent[]>;
 }
 
 export interface Page {
   readonly events: StoredEvent[];
   readonly start: string;
-  /** Where the next page begins; absent when there is nothing more. */
+  /** The token for the next page; absent when there is nothing more. */
   readonly end?: string;
-  /** The place after the page, even if there is nothing. */
+  /** The token after the page, even if there is nothing more. */
   readonly next: string;
 }
 
 export interface PagesDeps {
   readonly events: EventStore;
-  /** Fetches what came before an event. */
+  /** Fetches history before an event. */
   readonly fillGap: (event: StoredEvent) => Promise<Fetched>;
 }
 
-/** Events read at once, and at most for one page, when only some of them are wanted. */
+/** Events read at once and at most for one page, when a filter applies. */
 const FILTERED_BATCH = 50;
 const MAX_LOOKED_AT = 10_000;
-/** How often history is fetched for one page. */
+/** How often history is backfilled for one page. */
 const MAX_FILLS = 5;
 
 /**
- * @param upTo the newest stream position
- * @param mayBeSeen whether the reader may see an event
+ * @param upTo the current stream position
+ * @param mayBeSeen whether the user may see an event
  * @throws MatrixError 400 for a token that is not ours
  */
 export async function readPage(
@@ -62,7 +62,7 @@ export async function readPage(
   let ended = false;
   let fills = 0;
   for (let looked = 0; events.length < query.limit && looked < MAX_LOOKED_AT && !ended; looked += batch) {
-    // What the last page ended with may have a gap before it.
+    // There may be a gap before the last event of the previous page.
     if (back && looked === 0 && from !== undefined) await fillBefore(deps, roomId, at, unfilled);
     const read = await deps.events.page(roomId, {
       ...(back ? { before: at } : { after: at }),
@@ -83,10 +83,10 @@ export async function readPage(
     if (!done) break;
     if (gap === undefined) ended = read.length < batch;
     else if (events.length < query.limit) {
-      // Whoever may see little of what is fetched goes on with the next page.
+      // A user who may see little of what was fetched continues with the next page.
       if (fills++ >= MAX_FILLS) break;
       const fetched = await deps.fillGap(gap);
-      // Whoever goes on from here has it tried again; only when that fails as well is the page about what is older.
+      // The next page tries again; only if that fails too does it return what is older.
       if (fetched === 'failed' && events.length > 0) break;
       if (fetched !== 'filled') unfilled.add(gap.eventId);
     }
@@ -100,7 +100,7 @@ export async function readPage(
   };
 }
 
-/** Fetches what came before the event right after a place, if that is not known. */
+/** Backfills history before the event right after a place, if it is missing. */
 async function fillBefore(deps: PagesDeps, roomId: string, place: Place, unfilled: Set<string>): Promise<void> {
   const { events } = deps;
   const [above] =

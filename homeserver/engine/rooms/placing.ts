@@ -1,6 +1,6 @@
 /**
- * Puts an event of another server in its place, from what we have and were given. Runs in the room's turn and asks
- * nobody: what is missing is named, and the caller gets it outside (`Receiver`).
+ * Places an event of another server in the graph, using what we have and were given. Runs in the room's turn and sends
+ * no requests: what is missing is returned, and the caller fetches it outside of the turn (`Receiver`).
  */
 import { BadEventError, eventId, isCreate } from '../../../federation/event.ts';
 import type { Pdu } from '../../../federation/event.ts';
@@ -33,18 +33,18 @@ export interface PlacingDeps {
   readonly log: Logger;
 }
 
-/** What has to be got before an event can be put in its place. */
+/** What has to be fetched before an event can be placed. */
 export type Need =
-  /** Events that authorise it, to be stored as outliers. */
+  /** Auth events, to be stored as outliers. */
   | { readonly kind: 'authority'; readonly eventIds: readonly string[] }
   /** The states after these events, of which we do not have the place. */
   | { readonly kind: 'states'; readonly after: readonly string[] };
 
 export type Placed = { readonly stored: StoredEvent } | { readonly need: Need };
 
-/** Where an event belongs: at the live end of the room, before such an event, or before all that we have. */
+/** Where an event belongs: at the forward extremities, in a gap before such an event, or before all that we have. */
 export type Site =
-  /** With the server that sent what is placed, or what it comes before. */
+  /** `origin` is the server that sent the event, or the one after the gap. */
   | { readonly kind: 'news' | 'gap'; readonly origin: string }
   /** With the position that it gets in the stream. */
   | { readonly kind: 'history'; readonly position: number };
@@ -55,13 +55,13 @@ interface Ready {
   readonly known: StoredEvent | undefined;
 }
 
-/** Where servers give the ids, two events may have the same. */
+/** In room versions where servers choose event ids, two events may have the same id. */
 export function takenElsewhere(id: string): BadEventError {
-  return new BadEventError(`The id ${id} is taken in another room.`);
+  return new BadEventError(`An event with the id ${id} exists in another room.`);
 }
 
 export function tooManyForks(): UnknownPlaceError {
-  return new UnknownPlaceError('The server has made too many forks of the history for now.');
+  return new UnknownPlaceError('The server has forked the history of this room too often.');
 }
 
 export class Placing {
@@ -72,9 +72,9 @@ export class Placing {
   }
 
   /**
-   * @param given states, as other servers gave them
-   * @returns the event as stored, now or before, or what is missing
-   * @throws UnknownPlaceError when the room has as many ends, or the server made as much work, as it may
+   * @param given states fetched from other servers
+   * @returns the stored event, or what is missing
+   * @throws UnknownPlaceError when the room has too many extremities, or the server has used up its fork budget
    */
   async place(room: Room, pdu: Pdu, site: Site, given: GivenStates): Promise<Placed> {
     const { events, timeline, extremities, forks } = this.#deps;
@@ -91,9 +91,11 @@ export class Placing {
     }
     const cost = forks.cost(room, stateBefore);
     if (site.kind === 'news' && cost > 0 && forks.isUsedUp(room.roomId, site.origin)) throw tooManyForks();
-    // What stands in a gap is no end for long; without it what comes after it could not be taken.
+    // An event in a gap is an extremity only briefly; without it, what comes after it could not be placed.
     if (await extremities.overflow(room, id, pdu, site.kind === 'gap' ? MAX_ENDS * 5 : MAX_ENDS)) {
-      throw new UnknownPlaceError('The room has too many ends that nobody here may merge.');
+      throw new UnknownPlaceError(
+        'The room has too many forward extremities, and no user of this server may merge them.',
+      );
     }
     forks.use(room.roomId, site.origin, cost);
     if (verdict.reason !== undefined) {
@@ -122,10 +124,10 @@ export class Placing {
     return { stateBefore, verdict, known };
   }
 
-  /** @param missing those of the previous events that we do not have; their states are given */
+  /** @param missing the previous events that we lack; the states after them are given */
   async #stateBefore(room: Room, pdu: Pdu, missing: readonly string[], given: GivenStates): Promise<State> {
     const { db, outliers, resolver } = this.#deps;
-    // A gap can reach back to the beginning of the room.
+    // A gap can extend back to the beginning of the room.
     if (isCreate(pdu)) return db.transaction((tx) => this.#deps.states.derive(tx, room.roomId, undefined, new Map()));
     const before = given.before.get(eventId(pdu, room.version));
     if (before) return outliers.stateOf(room, before.eventIds);

@@ -1,26 +1,26 @@
-/** What the room engine needs of the rest of the homeserver. */
+/** What the room engine needs from the rest of the homeserver. */
 import type { JsonObject } from '../../../federation/json.ts';
 import type { Pdu } from '../../../federation/event.ts';
 import type { RoomVersion } from '../../../federation/room-versions.ts';
 import type { Tx } from '../../database/database.ts';
 import type { Write } from '../../database/writes.ts';
 
-/** The way out to other servers. */
+/** Sends to other servers. */
 export interface Sender {
   /**
-   * Queues events together with storing them, so that a crash loses neither; undefined when nobody is to get them. They are
-   * read when they are sent: what is redacted while a server is down does not reach it.
+   * Queues events in the commit that stores them, so that a crash loses neither; undefined without destinations. They
+   * are read when they are sent: what is redacted while a server is down does not reach it.
    */
   write(destinations: readonly string[], events: readonly { eventId: string }[]): Write | undefined;
-  /** Starts sending what was committed. */
+  /** Starts sending what is queued. */
   flush(destinations: readonly string[]): void;
   /**
-   * Queues a message that must not be lost, such as one to a device, within the SQL transaction of its change.
+   * Queues an EDU that must not be lost, such as a to-device message, in the SQL transaction of its change.
    *
-   * @param about when many messages about the same thing wait for a server, the newest is enough
+   * @param about of queued EDUs about the same subject, only the newest is kept when there are many
    */
   durableEdu(tx: Tx, destinations: readonly string[], type: string, content: JsonObject, about?: string): Promise<void>;
-  /** Sends a transient message; it may be lost when the other server is down. */
+  /** Sends an EDU that may be lost when the other server is down. */
   edu(destinations: Iterable<string>, type: string, content: JsonObject): void;
 }
 
@@ -31,23 +31,23 @@ export interface IndexedEvent {
   readonly pdu: Pdu;
 }
 
-/** What a feature notes of events together with storing them, so that they are found by it. */
+/** Indexes events for a feature, in the commit that stores them. */
 export type EventIndex = (events: readonly IndexedEvent[]) => Write[];
 
-/** `ignore` takes an invitation and does not show it; `block` refuses it. */
+/** `ignore` accepts an invite and does not show it; `block` refuses it. */
 export type InviteRule = 'allow' | 'ignore' | 'block';
 
-/** From whom people of this server want to be invited. */
+/** From whom local users accept invites. */
 export interface InvitePermissions {
   rule(userId: string, sender: string): Promise<InviteRule>;
-  /** @throws MatrixError 403 when the user does not want to be invited */
+  /** @throws MatrixError 403 when the user does not accept invites from the sender */
   check(userId: string, sender: string): Promise<void>;
 }
 
-/** What somebody of this server is about to do in a room. */
+/** What a local user is about to do in a room. */
 export type RoomAct = 'write' | 'enter' | 'knock' | 'invite' | 'create';
 
-/** What the accounts of this server may do, whatever rights they have in a room. */
+/** What local accounts may do, whatever their power level in a room. */
 export interface LocalRights {
   /** @throws MatrixError 403 */
   require(userId: string, act: RoomAct): Promise<{ readonly guest: boolean }>;
@@ -55,24 +55,24 @@ export interface LocalRights {
   isGuest(userId: string): Promise<boolean>;
 }
 
-/** State of a room at one point and the events that authorise it. */
+/** The state of a room at one event, with its auth chain. */
 export interface RemoteState {
   readonly state: Pdu[];
   readonly authChain: Pdu[];
-  /** How many more events belong to it that were not given, or could not be checked for want of a server's keys. */
+  /** How many of its events are missing: not provided, or not verifiable without a server's keys. */
   readonly missing: number;
 }
 
-/** A knock that another server has taken. */
+/** A knock that another server accepted. */
 export interface Knocked {
   readonly server: string;
   readonly event: Pdu;
   readonly version: RoomVersion;
-  /** What somebody outside may know of the room. */
+  /** Stripped state of the room. */
   readonly state: Pdu[];
 }
 
-/** How people of this server get into rooms and out of them through other servers. Never within a room's turn. */
+/** How local users join and leave rooms through other servers. Never to be used within a room's turn. */
 export interface RemoteMemberships {
   join(userId: string, roomId: string, via: readonly string[], content: JsonObject): Promise<void>;
   /** @returns the event with the signature of the invited user's server added */
@@ -83,8 +83,8 @@ export interface RemoteMemberships {
 }
 
 /**
- * What other servers of a room know of its events. Answers are parsed, bounded, and their signatures are checked. Never
- * to be used within a room's turn. `timeoutMs` is for each request, where the usual time is too long.
+ * The event graph of a room on other servers. Responses are parsed, bounded, and their signatures verified. Never to be
+ * used within a room's turn. `timeoutMs` limits each request, where the default is too long.
  */
 export interface RemoteGraph {
   missingEvents(query: MissingEventsQuery): Promise<Pdu[]>;
@@ -95,7 +95,7 @@ export interface RemoteGraph {
     version: RoomVersion,
     timeoutMs?: number,
   ): Promise<RemoteState>;
-  /** @returns undefined when no server has it @throws MatrixError 502 when one that may have it did not answer */
+  /** @returns undefined when no server has it @throws MatrixError 502 when a server that may have it did not respond */
   event(
     eventId: string,
     servers: readonly string[],
@@ -112,7 +112,7 @@ export interface RemoteGraph {
   ): Promise<Pdu[]>;
 }
 
-/** What other servers of a room can be asked. */
+/** The requests to other servers of a room. */
 export interface RemoteRooms {
   readonly memberships: RemoteMemberships;
   readonly graph: RemoteGraph;

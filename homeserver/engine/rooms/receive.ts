@@ -1,6 +1,6 @@
 /**
- * Events from other servers. Format, hash and signatures were checked by whoever fetched or received them. What an event
- * lacks is fetched outside the room's turn; in the turn it is looked at again, judged and stored.
+ * Receives events from other servers. Format, hash and signatures were checked by the caller. What an event depends on
+ * is fetched outside of the room's turn; within it, the event is checked and stored.
  *
  * @see Matrix specification, server-server API, "Checks performed on receipt of a PDU"
  */
@@ -21,9 +21,9 @@ import type { SuppliedPlacing } from './supplied-placing.ts';
 import { Supply, UnknownPlaceError } from './supply.ts';
 import type { Askers } from './supply.ts';
 
-/** How long other servers are asked, in ms: for an event that has come just now, and for one that is tried again. */
+/** Time limit for fetching what an event needs, in ms: for a new event, and for a retry. */
 const PATIENCE_MS = { now: EVENT_PATIENCE_MS, again: 60_000 };
-/** For a page of history, in ms. */
+/** The same for a page of history, in ms. */
 const HISTORY_PATIENCE_MS = 30_000;
 
 export interface ReceiverDeps {
@@ -38,7 +38,7 @@ export interface ReceiverDeps {
   readonly log: Logger;
 }
 
-/** `now`: what the last event of the server needed may have been asked for a moment ago; `again`: patiently. */
+/** `now`: a new event, subject to back-off; `again`: a retry, with more patience. */
 export type Urgency = 'now' | 'again';
 
 export class Receiver {
@@ -52,9 +52,9 @@ export class Receiver {
   /**
    * Stores an event of another server. Not to be called in the room's turn.
    *
-   * @param origin the server that sent it, asked first for what is missing
-   * @returns the event as stored; look at `rejected` and `softFailed`
-   * @throws UnknownPlaceError when what it needs is not to be had now
+   * @param origin the server that sent it; what is missing is requested there first
+   * @returns the stored event, with `rejected` and `softFailed`
+   * @throws UnknownPlaceError when what it needs cannot be fetched now
    */
   async receive(room: Room, pdu: Pdu, origin: string, urgency: Urgency): Promise<StoredEvent> {
     const { roomId } = room;
@@ -76,25 +76,25 @@ export class Receiver {
     const known = await events.get(id);
     if (known?.outlier === false && known.roomId === room.roomId) return known;
     if (known && known.roomId !== room.roomId) throw takenElsewhere(id);
-    // What was said before we came in, or while we did, is put in its place without the history that led to it: that is
-    // no news, and is fetched when somebody looks for it.
+    // An event from before or during our join is placed without the history that leads to it: it is not new, and is
+    // backfilled when somebody pages back to it.
     const hasGap = (await events.withoutPlace(pdu.prev_events)).length > 0;
     if (hasGap && pdu.depth > (await gaps.floor(room))) {
       if (forks.isUsedUp(room.roomId, origin)) throw tooManyForks();
       const older = await gaps.fill(room, pdu, id, origin, supply);
-      // Who sends an event has to have what came before it. To take it without would let anybody cut our history.
+      // The sending server must have the event's past. Accepting it without would let anybody cut off our history.
       if ((await events.withoutPlace(pdu.prev_events)).some((prev) => !older.has(prev))) {
-        throw new UnknownPlaceError(`What came before ${id} was not given.`);
+        throw new UnknownPlaceError(`The events before ${id} could not be fetched.`);
       }
     }
     return this.#deps.placing.place(room, pdu, { kind: 'news', origin }, supply);
   }
 
   /**
-   * Stores history from before the oldest event that we have. Not to be called in the room's turn.
+   * Stores history from before our oldest event. Not to be called in the room's turn.
    *
-   * @param pdus as another server gave them
-   * @param nextPosition gives ever lower positions
+   * @param pdus as provided by another server
+   * @param nextPosition returns decreasing positions
    */
   async storeHistory(room: Room, pdus: readonly Pdu[], origin: string, nextPosition: () => number): Promise<number> {
     const fresh = new Map<string, Pdu>();

@@ -1,6 +1,7 @@
 /**
- * Redactions that came before what they redact: events of other servers arrive in any order, and history later still.
- * They wait in the database, and the rooms that have such are known in memory: to store an event costs no question more.
+ * Redactions that were received before the events that they redact: events arrive in any order, and history even later.
+ * They are stored in the database, and the rooms that have some are kept in memory, so that storing an event needs no
+ * extra query.
  */
 import { serverOf } from '../../../federation/event.ts';
 import type { Database } from '../../database/database.ts';
@@ -11,7 +12,7 @@ export interface EarlyRedaction {
   readonly roomId: string;
   readonly targetId: string;
   readonly sender: string;
-  /** Whether its sender had the power level to redact what others wrote, when it was accepted. */
+  /** Whether its sender had the power level to redact events of others when it was accepted. */
   readonly anybodys: boolean;
 }
 
@@ -32,10 +33,10 @@ export class EarlyRedactions {
     );
   }
 
-  /** What keeps a redaction, in the same commit as the event itself. */
+  /** Writes that store a redaction, in the commit of the event itself. */
   write(redaction: EarlyRedaction): Write {
     const { eventId, roomId, targetId, sender, anybodys } = redaction;
-    // Known before it is committed: to ask in vain is better than not to ask.
+    // Set before the commit: a query too many is better than one too few.
     this.#rooms.add(roomId);
     return {
       sql: `INSERT INTO early_redactions (event_id, room_id, target_id, sender, anybodys)
@@ -44,12 +45,12 @@ export class EarlyRedactions {
     };
   }
 
-  /** What forgets redactions that have found what they redact. */
+  /** Writes that delete redactions once their target was redacted. */
   applied(targetId: string): Write {
     return { sql: 'DELETE FROM early_redactions WHERE target_id = $1', params: [targetId] };
   }
 
-  /** The redaction of each of these events, for those that were redacted before they came. */
+  /** The redaction for each of these events that was redacted before it was received. */
   async of(roomId: string, events: readonly { id: string; sender: string }[]): Promise<Map<string, string>> {
     const found = new Map<string, string>();
     if (events.length === 0 || !this.#rooms.has(roomId)) return found;

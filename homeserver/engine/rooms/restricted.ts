@@ -1,5 +1,5 @@
 /**
- * Rooms that are open to the members of other rooms: who may come in, and who of ours vouches for it.
+ * Restricted rooms, which members of other rooms may join: who may join, and which of our users authorises it.
  *
  * @see Matrix specification, server-server API, "Restricted rooms"
  */
@@ -14,7 +14,7 @@ import type { Members } from './members.ts';
 import type { Room } from './room.ts';
 import { signedForm } from './stored-event.ts';
 
-/** Most rooms of a condition that are looked at. */
+/** Most rooms of a join rule that are considered. */
 const MAX_ALLOWED_ROOMS = 100;
 
 export interface RestrictedDeps {
@@ -23,7 +23,7 @@ export interface RestrictedDeps {
   readonly members: Members;
 }
 
-/** Whether the join rule of a room asks for somebody who vouches. */
+/** Whether the join rule of a room is a restricted one. */
 export async function isRestricted(deps: RestrictedDeps, room: Room): Promise<boolean> {
   const rule = member(await joinRules(deps, room), 'join_rule');
   return (
@@ -32,7 +32,7 @@ export async function isRestricted(deps: RestrictedDeps, room: Room): Promise<bo
   );
 }
 
-/** The rooms whose members may come in. */
+/** The rooms whose members may join. */
 export async function allowedRooms(deps: RestrictedDeps, room: Room): Promise<string[]> {
   const allow = member(await joinRules(deps, room), 'allow');
   if (!Array.isArray(allow)) return [];
@@ -45,11 +45,11 @@ export async function allowedRooms(deps: RestrictedDeps, room: Room): Promise<st
 }
 
 /**
- * Who of our users in the room vouches for a join; undefined when nobody has to.
+ * The local user in the room who authorises a join (`join_authorised_via_users_server`); undefined when none is needed.
  *
- * @throws MatrixError 403 for somebody who is in none of the rooms
- * @throws MatrixError 400 M_UNABLE_TO_AUTHORISE_JOIN when we are not in all of the rooms and so can not tell
- * @throws MatrixError 400 M_UNABLE_TO_GRANT_JOIN when nobody of ours may invite
+ * @throws MatrixError 403 for a user who is in none of the rooms
+ * @throws MatrixError 400 M_UNABLE_TO_AUTHORISE_JOIN when we are not in all of the rooms and so cannot check
+ * @throws MatrixError 400 M_UNABLE_TO_GRANT_JOIN when no local user may invite
  */
 export async function authoriser(deps: RestrictedDeps, room: Room, userId: string): Promise<string | undefined> {
   const { members, serverName } = deps;
@@ -66,19 +66,19 @@ export async function authoriser(deps: RestrictedDeps, room: Room, userId: strin
     }
   }
   if (!allowed && unknown) {
-    throw new MatrixError(400, 'M_UNABLE_TO_AUTHORISE_JOIN', 'This server can not tell whether the person may join.');
+    throw new MatrixError(400, 'M_UNABLE_TO_AUTHORISE_JOIN', 'This server cannot check whether the user may join.');
   }
   if (!allowed) {
     throw new MatrixError(403, 'M_FORBIDDEN', 'Only members of certain rooms may join this room.');
   }
   const found = await inviter(deps, room);
   if (found === undefined) {
-    throw new MatrixError(400, 'M_UNABLE_TO_GRANT_JOIN', 'Nobody of this server may invite people to the room.');
+    throw new MatrixError(400, 'M_UNABLE_TO_GRANT_JOIN', 'No user of this server may invite to the room.');
   }
   return found;
 }
 
-/** One of our users who is in the room and may invite. */
+/** A local user in the room who may invite. */
 async function inviter({ events, members, serverName }: RestrictedDeps, room: Room): Promise<string | undefined> {
   const levelsId = room.state.map.get(stateKey('m.room.power_levels', ''));
   const levels = levelsId === undefined ? undefined : await events.get(levelsId);

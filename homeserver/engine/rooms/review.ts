@@ -1,4 +1,4 @@
-/** Judges everything anew that was taken since we entered a room without its whole state. */
+/** Checks all events again that were received while a room had partial state. */
 import type { Logger } from 'pino';
 import type { Pdu } from '../../../federation/event.ts';
 import type { Database } from '../../database/database.ts';
@@ -22,12 +22,12 @@ export interface ReviewDeps {
   readonly log: Logger;
 }
 
-/** What a room is after everything in it was judged anew; most of it is still to be stored. */
+/** The room after the review; most of it still has to be stored. */
 export interface Reviewed {
-  /** Our join and what came after it, by id. */
+  /** Our join and all later events, by id. */
   readonly reviewed: ReadonlyMap<string, StoredEvent>;
   readonly extremities: string[];
-  /** The state at the extremities. */
+  /** The state after the extremities. */
   readonly state: State;
 }
 
@@ -38,7 +38,7 @@ export class Review {
     this.#deps = deps;
   }
 
-  /** @param before the states after the events that our join cites. To be called in the room's turn. */
+  /** @param before the states after the `prev_events` of our join. To be called in the room's turn. */
   async review(room: Room, entry: IncompleteRoom, before: readonly State[]): Promise<Reviewed> {
     const reviewed = await this.#anew(room, entry, before);
     const end = await this.#end(room, reviewed);
@@ -46,7 +46,7 @@ export class Review {
     return { reviewed, ...(isNew ? await this.#end(room, reviewed) : end) };
   }
 
-  /** Works out the states and the verdicts of our join and of what came after it. @returns all of these by id */
+  /** Computes states and verdicts of our join and all later events. @returns these by id @returns all of these by id */
   async #anew(room: Room, entry: IncompleteRoom, before: readonly State[]): Promise<Map<string, StoredEvent>> {
     const { db, events, judge, resolver } = this.#deps;
     const reviewed = new Map<string, StoredEvent>();
@@ -65,8 +65,8 @@ export class Review {
         const anew = { ...event, rejected, stateBefore: stateBefore.group, stateAfter: after.state.group };
         reviewed.set(id, anew);
         if (rejected === event.rejected) continue;
-        // What cites it is judged by this. Should we be stopped now, everything is reviewed once more.
-        this.#deps.log.info({ roomId: room.roomId, eventId: id, reason }, 'an event was judged anew');
+        // Later events are checked against this. If the process ends now, everything is reviewed once more.
+        this.#deps.log.info({ roomId: room.roomId, eventId: id, reason }, 'the verdict on an event changed');
         await writeTogether(db, [...writes.splice(0), events.reviewed([anew])]);
         events.committed(anew);
       }
@@ -97,17 +97,17 @@ export class Review {
     for (const id of event.pdu.prev_events) {
       const previous = reviewed.get(id) ?? known.get(id);
       const group = previous?.stateAfter;
-      // What came later than the event that cites it was missing then, and is not reviewed yet.
+      // An event received after one that references it was missing then, and is not reviewed yet.
       const wasMissing = previous !== undefined && previous.position >= event.position;
       if (group === undefined || wasMissing) hasGap = true;
       else groups.add(group);
     }
-    // What stands behind a gap got its state from another server, and that one was whole.
+    // An event after a gap got its state from another server, and that one was complete.
     if (event.stateBefore !== undefined && (hasGap || groups.size === 0)) groups.add(event.stateBefore);
     return resolver.merge(room, [...groups]);
   }
 
-  /** The forward extremities of reviewed events, and the state there. */
+  /** The forward extremities of the reviewed events, and the state after them. */
   async #end(room: Room, reviewed: ReadonlyMap<string, StoredEvent>): Promise<{ extremities: string[]; state: State }> {
     const { events, resolver } = this.#deps;
     const extremities = ends(room, reviewed);
@@ -119,7 +119,11 @@ export class Review {
     return { extremities, state: await resolver.merge(room, [...groups]) };
   }
 
-  /** What failed softly because memberships were missing is to be seen after all. @returns whether there is such */
+  /**
+   * Reveals events that were soft-failed because memberships were missing. @returns whether there are any
+   *
+   * @returns whether there is such
+   */
   async #revealSoftFailed(room: Room, reviewed: Map<string, StoredEvent>, state: State): Promise<boolean> {
     let found = false;
     for (const [id, event] of reviewed) {
@@ -132,7 +136,10 @@ export class Review {
   }
 }
 
-/** The forward extremities among reviewed events: those that no accepted one cites, be it through hidden ones. */
+/**
+ * The forward extremities among the reviewed events: those that no accepted one references, directly or through hidden
+ * ones.
+ */
 function ends(room: Room, reviewed: ReadonlyMap<string, StoredEvent>): string[] {
   const cited = new Set<string>();
   const cite = (pdu: Pdu): void => {

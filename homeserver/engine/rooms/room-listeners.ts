@@ -1,4 +1,4 @@
-/** Who is told of what happens in rooms. */
+/** Listeners for what happens in rooms. */
 import type { Logger } from 'pino';
 import { eventId } from '../../../federation/event.ts';
 import { roomVersion } from '../../../federation/room-versions.ts';
@@ -6,13 +6,17 @@ import type { Notifier } from '../stream/notifier.ts';
 import type { StoredEvent } from './event-store.ts';
 import type { Invitation } from './invitations.ts';
 
-/** Told of every accepted event after it was stored, in order within a room. Its exceptions change nothing. */
+/**
+ * Called with every accepted event after it was stored, in order within a room. Its exceptions are logged and ignored.
+ */
 export type EventListener = (event: StoredEvent, info: { live: boolean }) => void;
 
-/** Told of servers that turn out to be in a room when its members become known, and whom we did not know there. */
+/**
+ * Called with servers that turn out to be in a room when its partial state is completed, and that we did not know of.
+ */
 export type ServersListener = (roomId: string, servers: readonly string[]) => void;
 
-/** Told of rooms whose members became known after we had entered. */
+/** Called with rooms whose members became known after our join. */
 export type MembersListener = (roomId: string) => void;
 
 export class RoomListeners {
@@ -27,22 +31,22 @@ export class RoomListeners {
     this.#log = log;
   }
 
-  /** @returns a function that ends the listening */
+  /** @returns a function that removes the listener */
   onEvent(listener: EventListener): () => void {
     return added(this.#ofEvents, listener);
   }
 
-  /** @returns a function that ends the listening */
+  /** @returns a function that removes the listener */
   onServers(listener: ServersListener): () => void {
     return added(this.#ofServers, listener);
   }
 
-  /** @returns a function that ends the listening */
+  /** @returns a function that removes the listener */
   onMembers(listener: MembersListener): () => void {
     return added(this.#ofMembers, listener);
   }
 
-  /** Tells of an accepted event that is stored. Does not throw. */
+  /** Notifies of an accepted event that is stored. Does not throw. */
   emit(event: StoredEvent, info: { live: boolean }): void {
     const { pdu } = event;
     this.#notifier.wakeRooms([event.roomId]);
@@ -51,12 +55,12 @@ export class RoomListeners {
       try {
         listener(event, info);
       } catch (error) {
-        this.#log.error({ err: error, roomId: event.roomId }, 'a listener of events failed');
+        this.#log.error({ err: error, roomId: event.roomId }, 'an event listener failed');
       }
     }
   }
 
-  /** An invitation is no event of a room of ours, but those who listen want to know of it all the same. */
+  /** An out-of-band membership is not an event of a room that we are in, but listeners want it as well. */
   emitInvitation(invitation: Pick<Invitation, 'roomId' | 'userId' | 'event' | 'position' | 'version'>): void {
     const version = roomVersion(invitation.version);
     if (!version) return;
@@ -74,12 +78,12 @@ export class RoomListeners {
     );
   }
 
-  /** Tells of servers that turned out to be in a room. */
+  /** Notifies of servers that turned out to be in a room. */
   emitServers(roomId: string, servers: readonly string[]): void {
     for (const listener of this.#ofServers) listener(roomId, servers);
   }
 
-  /** Tells that the members of a room became known. */
+  /** Notifies that the members of a room became known. */
   emitMembers(roomId: string): void {
     for (const listener of this.#ofMembers) listener(roomId);
   }

@@ -46,9 +46,9 @@ import { Askers } from './supply.ts';
 import { Timeline } from './timeline.ts';
 
 export interface RoomsOptions {
-  /** What features note of each event that is stored. */
+  /** What features index of each stored event. */
   readonly indexes?: readonly EventIndex[];
-  /** Without it everybody may be invited by everybody. */
+  /** Without it, everybody may invite everybody. */
   readonly invitePermissions?: Pick<InvitePermissions, 'check'>;
   readonly db: Database;
   readonly serverName: string;
@@ -56,13 +56,13 @@ export interface RoomsOptions {
   readonly sender: Sender;
   readonly positions: Positions;
   readonly notifier: Notifier;
-  /** Name and picture of a local user, and whether it is a guest, as they stand in a membership. */
+  /** Display name, avatar and guest flag of a local user, as in a membership event. */
   readonly profile: (userId: string) => Promise<JsonObject>;
   readonly rights: LocalRights;
   readonly log: Logger;
 }
 
-/** The parts of the engine that `Rooms` shows to the rest of the homeserver. */
+/** The parts of the engine that `Rooms` exposes to the rest of the homeserver. */
 export interface RoomParts extends RoomViewsDeps {
   readonly memberships: Memberships;
   readonly elsewhere: MembershipsElsewhere;
@@ -75,7 +75,7 @@ export interface RoomParts extends RoomViewsDeps {
   readonly remote: RemoteAccess;
 }
 
-/** Reads where the history ends, and makes the parts from the inside out. */
+/** Reads the lowest position of the history, and makes the parts. */
 export async function roomParts(options: RoomsOptions): Promise<RoomParts> {
   const { db, serverName, positions, notifier, log } = options;
   const incomplete = await IncompleteRooms.load(db, positions.current);

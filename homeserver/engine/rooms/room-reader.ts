@@ -1,6 +1,6 @@
 /**
- * What is known of the rooms of this server, whoever asks: their current state, their members and their events. What one
- * user may see of it is in `RoomViews`.
+ * Read access to rooms, without visibility checks: their current state, members and events. What one user may see is in
+ * `RoomViews`.
  */
 import { powerLevelOf, powerLevels } from '../../../federation/auth-rules.ts';
 import type { PowerLevels, StateKey, StateView } from '../../../federation/auth-rules.ts';
@@ -42,9 +42,9 @@ export interface Authority {
 
 export class RoomReader {
   readonly #deps: RoomReaderDeps;
-  /** How the current state of rooms moved. */
+  /** Changes of the current state of rooms. */
   readonly changes: StateChanges;
-  /** The graph, for servers. */
+  /** The event graph, for other servers. */
   readonly history: History;
 
   constructor(deps: RoomReaderDeps) {
@@ -53,12 +53,12 @@ export class RoomReader {
     this.history = deps.history;
   }
 
-  /** Stream position up to which everything is stored. */
+  /** The current stream position: everything up to it is stored. */
   get position(): number {
     return this.#deps.positions.current;
   }
 
-  /** Version of a room that this server has or had. */
+  /** The version of a room that this server is or was in. */
   async version(roomId: string): Promise<RoomVersion | undefined> {
     return (await this.#deps.rooms.find(roomId))?.version;
   }
@@ -74,12 +74,12 @@ export class RoomReader {
     return this.#load(room.state.map);
   }
 
-  /** Event ids of the current state; empty for a room that we do not have. */
+  /** Event ids of the current state; empty for an unknown room. */
   async stateIds(roomId: string): Promise<ReadonlyMap<StateKey, string>> {
     return (await this.#deps.rooms.find(roomId))?.state.map ?? new Map();
   }
 
-  /** The state after an event that we have. */
+  /** The state after a stored event. */
   async stateAfter(event: StoredEvent): Promise<ReadonlyMap<StateKey, StoredEvent>> {
     if (event.stateAfter === undefined) return new Map();
     return this.#load((await this.#deps.states.read(event.stateAfter)).map);
@@ -108,12 +108,12 @@ export class RoomReader {
     return state;
   }
 
-  /** False when no state of any room moved after a stream position. */
+  /** False when the state of no room changed after a stream position. */
   movedAfter(position: number): boolean {
     return this.changes.mayBeAfter(position);
   }
 
-  /** Level of a user in the current state; infinite for creators of a version 12 room. @throws MatrixError 404 */
+  /** Power level of a user in the current state; infinite for creators of a version 12 room. @throws MatrixError 404 */
   async powerLevel(roomId: string, userId: string): Promise<number> {
     return (await this.authority(roomId, userId)).level;
   }
@@ -129,13 +129,13 @@ export class RoomReader {
     return { level: powerLevelOf(userId, room.version, view), levels: powerLevels(view) };
   }
 
-  /** Whether the room's access list lets a server take part. */
+  /** Whether the room's server ACL allows a server. */
   async serverAllowed(roomId: string, server: string): Promise<boolean> {
     const acl = await this.stateEvent(roomId, 'm.room.server_acl', '');
     return serverAllowed(acl && signedForm(acl).content, server);
   }
 
-  /** Whether this server may take part where a list like this holds. */
+  /** Whether a server ACL would allow this server. */
   wouldAllowUs(acl: JsonObject): boolean {
     return serverAllowed(acl, this.#deps.serverName);
   }
@@ -146,7 +146,10 @@ export class RoomReader {
     return outside?.membership ?? this.#deps.members.membership(roomId, userId);
   }
 
-  /** An invitation to a room that this server is not in, a knock at one, or the end of either. */
+  /**
+   * The out-of-band membership of a user: an invite to a room that this server is not in, a knock on one, or the end of
+   * either.
+   */
   async invitation(roomId: string, userId: string): Promise<Invitation | undefined> {
     return this.#deps.invitations.findAny(roomId, userId);
   }
@@ -155,55 +158,55 @@ export class RoomReader {
     return this.#deps.members.roomsOf(userId, memberships);
   }
 
-  /** How a user stands to a room now; undefined for one that the user was never in or has forgotten. */
+  /** The current membership of a user in a room; undefined for one that the user was never in or has forgotten. */
   async memberOf(roomId: string, userId: string): Promise<MemberOf | undefined> {
     const [row] = await this.#deps.members.roomsOf(userId, ['join', 'invite', 'leave', 'ban', 'knock'], roomId);
     return row;
   }
 
-  /** Whether a user is in a room; where the members are not known yet, anybody of a server that is there may be. */
+  /** Whether a user is joined; with partial state, any user of a server in the room may be. */
   async isInside(roomId: string, userId: string): Promise<boolean> {
     const membership = await this.membership(roomId, userId);
     if (membership !== undefined || !this.lacksMembers(roomId)) return membership === 'join';
     return (await this.joinedServers(roomId)).has(serverOf(userId));
   }
 
-  /** Servers with somebody in the room, ours among them. */
+  /** Servers with a joined user, including ours. */
   async joinedServers(roomId: string): Promise<Set<string>> {
     return this.#deps.members.servers(roomId);
   }
 
-  /** Users in the room, of any server. */
+  /** Joined users of any server. */
   async joinedUsers(roomId: string): Promise<string[]> {
     return this.#deps.members.joined(roomId);
   }
 
-  /** How many users of any server are in the room. */
+  /** The number of joined users of any server. */
   async joinedCount(roomId: string): Promise<number> {
     return this.#deps.members.joinedCount(roomId);
   }
 
-  /** Users of this server in the room. */
+  /** Joined users of this server. */
   async joinedLocalUsers(roomId: string): Promise<string[]> {
     return this.#deps.members.joinedOf(roomId, this.#deps.serverName);
   }
 
-  /** Users of any server who are in a room together with a user, without that user. */
+  /** Users of any server who share a room with a user, without that user. */
   async sharedUsers(userId: string): Promise<string[]> {
     return this.#deps.members.sharedWith(userId);
   }
 
-  /** Whether a user is in a room together with somebody of a server. */
+  /** Whether a user shares a room with any user of a server. */
   async sharesRoomWith(userId: string, server: string): Promise<boolean> {
     return this.#deps.members.sharesRoomWith(userId, server);
   }
 
-  /** Whether a server is in a room together with this server. */
+  /** Whether a server shares a room with this server. */
   async isNeighbour(server: string): Promise<boolean> {
     return this.#deps.members.shareRoom(this.#deps.serverName, server);
   }
 
-  /** Whether the members of a room are not known yet, because it was entered just now. */
+  /** Whether the members of a room are not known yet, because it was joined just now. */
   lacksMembers(roomId: string): boolean {
     return this.#deps.incomplete.lacksMembers(roomId);
   }
@@ -213,12 +216,12 @@ export class RoomReader {
     return this.#deps.incomplete.whole(roomId);
   }
 
-  /** At which positions after one the members of some rooms became known. */
+  /** The stream positions, after a given one, at which the members of some rooms became known. */
   async completedAfter(roomIds: readonly string[], position: number): Promise<Map<string, number>> {
     return this.#deps.incomplete.completedAfter(roomIds, position);
   }
 
-  /** An event whatever its flags. */
+  /** An event, whatever its flags. */
   async event(id: string): Promise<StoredEvent | undefined> {
     return this.#deps.events.get(id);
   }
@@ -227,7 +230,7 @@ export class RoomReader {
     return this.#deps.events.getMany(ids);
   }
 
-  /** The event that a redaction has redacted; undefined when it did not. */
+  /** The event that a redaction redacted; undefined when it had no effect. */
   async redactedBy(redaction: StoredEvent): Promise<StoredEvent | undefined> {
     const version = await this.version(redaction.roomId);
     const targetId = version && redactsOf(redaction.pdu, version);
@@ -235,7 +238,7 @@ export class RoomReader {
     return target?.redactedBy === redaction.eventId ? target : undefined;
   }
 
-  /** Accepted events of a room between two positions, both exclusive, whoever may see them. */
+  /** Accepted events of a room between two stream positions, both exclusive, whoever may see them. */
   async range(
     roomId: string,
     range: { after?: number; before?: number; newestFirst: boolean; limit: number },
@@ -243,14 +246,14 @@ export class RoomReader {
     return this.#deps.events.range(roomId, range);
   }
 
-  /** The oldest event of the history that we have. */
+  /** The oldest event that we have in the history. */
   async oldest(roomId: string): Promise<StoredEvent | undefined> {
     return this.#deps.events.oldest(roomId);
   }
 
   /**
-   * The first of some events, newest first in the order of the stream, before which history is missing or was fetched
-   * later: who is told of what is new has to ask for what lies before it.
+   * The first of the events (newest first, in stream order) before which history is missing or was backfilled: a client
+   * that syncs has to page back for it.
    */
   async firstBreak(page: readonly StoredEvent[]): Promise<StoredEvent | undefined> {
     return firstBreak(this.#deps.events, page);

@@ -1,7 +1,7 @@
-/** Whose the wish is: of the people here, or of another server. */
+/** Who caused a task: a local user, or another server. */
 export type Whose = 'own' | 'foreign';
 
-/** So many wishes of our own are met in a row while others wait. */
+/** So many local tasks run in a row while remote ones wait. */
 const OWN_IN_A_ROW = 8;
 
 interface Line {
@@ -11,16 +11,16 @@ interface Line {
 }
 
 /**
- * The turns of rooms: whatever changes a room runs in its turn, one task after another. What people here do (moderation
- * above all) goes before what other servers sent, without shutting these out.
+ * The turns of rooms: whatever changes a room runs in its turn, one task after another. Tasks of local users
+ * (moderation above all) go before events of other servers, without starving these.
  *
- * Nobody asks another server within a turn: one that does not answer would lock the room. What a task lacks is asked for
- * outside, and looked at again in the next turn (`Receiver`).
+ * No requests to other servers are made within a turn: one that does not respond would block the room. What a task
+ * lacks is fetched outside, and the task runs again in another turn (`Receiver`).
  */
 export class RoomTurns {
   readonly #lines = new Map<string, Line>();
 
-  /** @returns what the task returns; a failed task does not keep the next from running */
+  /** @returns what the task returns; the next task runs even if this one fails */
   run<T>(roomId: string, whose: Whose, task: () => Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const turn = async (): Promise<void> => {
@@ -37,13 +37,13 @@ export class RoomTurns {
       const fresh: Line = { own: [], foreign: [], ownInARow: 0 };
       fresh[whose].push(turn);
       this.#lines.set(roomId, fresh);
-      // Nobody waits for the line as a whole.
+      // Nobody waits for the queue as a whole.
       this.#work(roomId, fresh).catch(reject);
     }
     return promise;
   }
 
-  /** Does not reject: a turn gives its failure to who waits for it. */
+  /** Does not reject: each task's failure goes to its caller. */
   async #work(roomId: string, line: Line): Promise<void> {
     for (let next = take(line); next !== undefined; next = take(line)) await next();
     this.#lines.delete(roomId);

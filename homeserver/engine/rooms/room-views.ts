@@ -1,4 +1,4 @@
-/** What a user may see of rooms: the state, the events and the pages of the history. */
+/** What a user may see of rooms: state, events and pages of history. */
 import type { StateKey } from '../../../federation/auth-rules.ts';
 import { isCreate } from '../../../federation/event.ts';
 import { member } from '../../../federation/json.ts';
@@ -16,17 +16,17 @@ export interface RoomViewsDeps extends RoomReaderDeps {
   readonly backfill: Backfill;
 }
 
-/** How a user stands to a room, as far as they may look into it. */
+/** A user's membership as far as it lets them see the room. */
 export interface Standing {
-  /** undefined for somebody who was never in a room that is open to all. */
+  /** Undefined for somebody who was never in a world-readable room. */
   readonly membership: string | undefined;
-  /** Stream position up to which they may look: where they went out, if they are not inside. */
+  /** Stream position up to which they may read: that of their leave, unless they are joined. */
   readonly position: number;
 }
 
-/** Changes of one membership that are looked at together. */
+/** Changes of one membership read at once. */
 const CHANGES_AT_ONCE = 50;
-/** How long somebody waits who reads a page whose history has to be fetched, in ms. */
+/** How long a page waits for history to be backfilled, in ms. */
 const HISTORY_PATIENCE_MS = 10_000;
 
 export class RoomViews extends RoomReader {
@@ -38,9 +38,9 @@ export class RoomViews extends RoomReader {
   }
 
   /**
-   * How a user stands to a room now; undefined for somebody outside a room that is not open to all. Only who is or was
-   * inside may look: an invitation, a knock, or the end of either opens nothing. That may change at any time: whoever
-   * tells of many rooms leaves out those that have become invisible.
+   * The user's current standing; undefined for somebody who may not see the room. Only users who are or were joined may
+   * see it, or anybody in a world-readable room: an invite, a knock, or the end of either gives no access. That may
+   * change at any time: callers that report on many rooms drop those that have become invisible.
    */
   async standing(roomId: string, userId: string): Promise<Standing | undefined> {
     const row = await this.memberOf(roomId, userId);
@@ -55,14 +55,18 @@ export class RoomViews extends RoomReader {
     return wentOut === undefined ? undefined : { membership: 'leave', position: wentOut };
   }
 
-  /** For what is asked of one room. @throws MatrixError 403 for somebody outside a room that is not open to all */
+  /**
+   * The same for one room. @throws MatrixError 403 for somebody who may not see the room
+   *
+   * @throws MatrixError 403 for somebody outside a room that is not open to all
+   */
   async requireStanding(roomId: string, userId: string): Promise<Standing> {
     const standing = await this.standing(roomId, userId);
     if (!standing) throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
     return standing;
   }
 
-  /** Where a user was inside last; undefined for who never was. */
+  /** The stream position up to which a user was last joined; undefined if never. */
   async #wentOut(roomId: string, userId: string): Promise<number | undefined> {
     for (let before = Number.MAX_SAFE_INTEGER; ;) {
       const changes = await this.changes.ofMemberBefore(roomId, userId, before, CHANGES_AT_ONCE);
@@ -78,8 +82,8 @@ export class RoomViews extends RoomReader {
   }
 
   /**
-   * The state that a user may see: the current one of a room they are in, that of when they were inside last, or the
-   * current one of a room whose history is open to the world.
+   * The state that a user may see: the current one of a room they are in, that at their leave, or the current one of a
+   * world-readable room.
    *
    * @param at a pagination token: the state at that time, as far as the user may see it
    * @throws MatrixError 403 for anybody else
@@ -96,7 +100,7 @@ export class RoomViews extends RoomReader {
     throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
   }
 
-  /** As `stateFor`, when all members are known. @throws MatrixError 503 when that takes too long */
+  /** Like `stateFor`, once all members are known. @throws MatrixError 503 when that takes too long */
   async wholeStateFor(roomId: string, userId: string, at?: string): Promise<ReadonlyMap<StateKey, StoredEvent>> {
     const state = await this.stateFor(roomId, userId, at);
     if (!this.lacksMembers(roomId)) return state;
@@ -105,9 +109,8 @@ export class RoomViews extends RoomReader {
   }
 
   /**
-   * The state when somebody entered a room for the first time; the current one where we do not have its beginning.
-   * Before that there is none, but a token from before the first event is what clients have of a room that a whole
-   * timeline fits into.
+   * The state after the first event of a room, or the current one if we do not have its beginning. Before it there is
+   * none, but clients hold a token from before the first event if the whole timeline fits into their first sync.
    */
   async #firstState(roomId: string): Promise<ReadonlyMap<StateKey, StoredEvent>> {
     const [create, join] = await this.#deps.events.range(roomId, { newestFirst: false, limit: 2 });
@@ -115,7 +118,7 @@ export class RoomViews extends RoomReader {
     return isWhole ? this.stateAfter(join) : this.state(roomId);
   }
 
-  /** A page of what a user may see; fetches history from other servers where ours has gaps. */
+  /** A page of the history that a user may see; backfills gaps. */
   async messages(roomId: string, userId: string, query: PageQuery): Promise<Page> {
     const now = await this.requireStanding(roomId, userId);
     const until = Date.now() + HISTORY_PATIENCE_MS;
@@ -126,7 +129,11 @@ export class RoomViews extends RoomReader {
     return readPage(deps, roomId, query, this.position, (event) => this.history.visibleToUser(event, userId, now));
   }
 
-  /** Fetches some of the history before the oldest event that we have. @returns false when there is none to be had */
+  /**
+   * Backfills history before the oldest event. @returns false when there is none to be had
+   *
+   * @returns false when there is none to be had
+   */
   async fetchHistory(roomId: string): Promise<boolean> {
     return this.#deps.backfill.beforeOldest(roomId);
   }
@@ -135,20 +142,20 @@ export class RoomViews extends RoomReader {
   async visibleEvent(roomId: string, userId: string, id: string): Promise<StoredEvent> {
     const event = await this.#deps.events.get(id);
     if (event?.roomId === roomId && !event.rejected && !event.outlier && !(await this.#isHidden(event))) {
-      // Somebody outside does not learn whether there is such an event.
+      // Whether the event exists is not revealed to somebody outside.
       const now = await this.standing(roomId, userId);
       if (now && (await this.history.visibleToUser(event, userId, now))) return event;
     }
     throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such event, or you may not see it.');
   }
 
-  /** Those of some events of one room that a user may see, in their order; none for somebody outside. */
+  /** Those of the events (of one room) that a user may see, in order; none for somebody outside. */
   async visibleAmong(roomId: string, userId: string, events: Iterable<StoredEvent>): Promise<StoredEvent[]> {
     const now = await this.standing(roomId, userId);
     return now ? this.visibleTo(now, roomId, userId, events) : [];
   }
 
-  /** As `visibleAmong`, for a user whose standing is known already. */
+  /** Like `visibleAmong`, for a user whose standing is known. */
   async visibleTo(
     standing: Standing,
     roomId: string,
@@ -163,7 +170,7 @@ export class RoomViews extends RoomReader {
     return visible;
   }
 
-  /** Whether an event failed softly; what became part of the current state all the same is to be seen. */
+  /** Whether an event is soft-failed; one that became part of the current state all the same is visible. */
   async #isHidden({ eventId: id, roomId, softFailed, pdu }: StoredEvent): Promise<boolean> {
     if (!softFailed) return false;
     const room = await this.#deps.rooms.find(roomId);

@@ -1,4 +1,4 @@
-/** What people of this server put into rooms: new rooms, and events of every kind. */
+/** Creates rooms and sends events of local users. */
 import { randomBytes } from 'node:crypto';
 import { stateKey } from '../../../federation/auth-rules.ts';
 import { eventId, isUserId } from '../../../federation/event.ts';
@@ -37,7 +37,7 @@ export interface RoomWriterDeps {
   readonly memberships: Memberships;
   readonly turns: RoomTurns;
   readonly inTurn: InTurn;
-  /** Name and picture of a local user, as they stand in a membership. */
+  /** Display name and avatar of a local user, as in a membership event. */
   readonly profile: (userId: string) => Promise<JsonObject>;
   readonly rights: LocalRights;
   readonly emit: (event: StoredEvent, info: { live: boolean }) => void;
@@ -52,7 +52,12 @@ export class RoomWriter {
     this.#deps = deps;
   }
 
-  /** Creates a room and sends the invitations. @returns the room id @throws MatrixError */
+  /**
+   * Creates a room and sends the invites. @returns the room id @throws MatrixError
+   *
+   * @returns the room id
+   * @throws MatrixError
+   */
   async create(sender: string, options: CreateRoomOptions): Promise<string> {
     const { serverName, local, turns, memberships } = this.#deps;
     await this.#deps.rights.require(sender, 'create');
@@ -126,13 +131,17 @@ export class RoomWriter {
     }
   }
 
-  /** No two rooms begin in the same ms: the id of a room is the hash of its create event, which may say no more. */
+  /** Never the same ms twice: a room id is the hash of the create event, which may differ in nothing else. */
   #creationTime(): number {
     this.#lastCreation = Math.max(Date.now(), this.#lastCreation + 1);
     return this.#lastCreation;
   }
 
-  /** Sends an event of a local user. @throws MatrixError 403 when the room's rules forbid it, 404 for no such room */
+  /**
+   * Sends an event of a local user. @throws MatrixError 403 when the auth rules forbid it, 404 for an unknown room
+   *
+   * @throws MatrixError 403 when the room's rules forbid it, 404 for no such room
+   */
   async send(roomId: string, sender: string, event: NewEvent): Promise<StoredEvent> {
     checkShown(event);
     const { batches, inTurn, local } = this.#deps;
@@ -141,15 +150,19 @@ export class RoomWriter {
   }
 }
 
-/** @throws MatrixError 400 for a name or a title that nobody can see */
+/**
+ * @throws MatrixError 400 for a name or title without visible characters
+ *
+ * @throws MatrixError 400 for a name or a title that nobody can see
+ */
 function checkShown({ type, content }: NewEvent): void {
   const name = type === 'm.room.member' ? text(content, 'displayname') : undefined;
   const title = type === 'm.room.name' ? text(content, 'name') : undefined;
   if ((!name || displayName(name) !== undefined) && (!title || displayTitle(title) !== undefined)) return;
-  throw new MatrixError(400, 'M_BAD_JSON', 'This name has no visible character.');
+  throw new MatrixError(400, 'M_BAD_JSON', 'The name has no visible character. Choose another one.');
 }
 
-/** A member of content that is text. */
+/** A string member of the content. */
 function text(content: JsonObject, key: string): string | undefined {
   const value = member(content, key);
   return typeof value === 'string' ? value : undefined;

@@ -1,4 +1,4 @@
-/** The room as it is now: version, forward extremities and current state. */
+/** A room's current version, forward extremities and state. */
 import { LRUCache } from 'lru-cache';
 import { stateKey } from '../../../federation/auth-rules.ts';
 import { roomVersion } from '../../../federation/room-versions.ts';
@@ -18,13 +18,13 @@ export interface Room {
   /** The create event, accepted. */
   readonly create: Pdu;
   readonly createId: string;
-  /** Events that no accepted event cites yet. */
+  /** The forward extremities: events that no accepted event references yet. */
   extremities: readonly string[];
-  /** The current state: that after the extremities. */
+  /** The current state: the state after the extremities. */
   state: State;
 }
 
-/** Entries of the current states of all rooms in memory. */
+/** Cached state entries of all rooms. */
 const CACHED_ENTRIES = 200_000;
 
 export class RoomTable {
@@ -33,7 +33,7 @@ export class RoomTable {
   readonly #states: StateStore;
   readonly #cache = new LRUCache<string, Room>({
     maxSize: CACHED_ENTRIES,
-    // What is larger than the limit is kept too, alone.
+    // A room larger than the limit is cached as well, alone.
     sizeCalculation: ({ state }) => Math.min(state.map.size + 1, CACHED_ENTRIES),
   });
 
@@ -43,7 +43,7 @@ export class RoomTable {
     this.#states = states;
   }
 
-  /** The room, if this server has or had it. */
+  /** The room, if this server is or was in it. */
   async find(roomId: string): Promise<Room | undefined> {
     const cached = this.#cache.get(roomId);
     if (cached) return cached;
@@ -65,7 +65,7 @@ export class RoomTable {
       extremities: row.extremities,
       state: await this.#states.read(row.state_group),
     };
-    // Two requests may have loaded it at the same time; there must be one object.
+    // Concurrent requests may have loaded it twice; there must be one object.
     const other = this.#cache.get(roomId);
     if (other) return other;
     this.#cache.set(roomId, loaded);
@@ -84,13 +84,13 @@ export class RoomTable {
     await writeTogether(this.#db, [this.write(room)], tx);
   }
 
-  /** Writes a room that is entered, for the first time or again, with the state that another server gave. */
+  /** Writes a room that is joined, for the first time or again, with the state from another server. */
   async enter(room: Room, joinId: string, tx: Tx): Promise<void> {
     await this.put(room, tx);
     await this.#db.query('UPDATE rooms SET entered_by = $2 WHERE room_id = $1', [room.roomId, joinId], tx);
   }
 
-  /** What `put` writes. */
+  /** The writes of `put`. */
   write(room: Room): Write {
     return {
       sql: `INSERT INTO rooms (room_id, version, create_event, extremities, state_group, created_at)

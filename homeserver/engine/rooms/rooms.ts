@@ -1,7 +1,7 @@
 /**
- * The room engine as the rest of the homeserver sees it: what `RoomViews` and `RoomReader` read, and what changes rooms.
- * Rules of rooms live here and in federation/; who calls is already known to be the user it names. Who only reads takes a
- * `RoomReader`.
+ * The interface of the room engine to the rest of the homeserver: `RoomViews` and `RoomReader` to read, and methods
+ * that change rooms. The rules of rooms are here and in federation/; callers have authenticated the user that they
+ * name. Code that only reads takes a `RoomReader`.
  */
 import type { Pdu } from '../../../federation/event.ts';
 import type { JsonObject } from '../../../federation/json.ts';
@@ -30,11 +30,11 @@ export type { Standing } from './room-views.ts';
 
 export class Rooms extends RoomViews {
   readonly #parts: RoomParts;
-  /** What people of this server do: enter, invite, knock, leave, remove. */
+  /** Joins, invites, knocks, leaves, kicks and bans by local users. */
   readonly memberships: Memberships;
-  /** Invitations and knocks of our users in rooms that this server is not in. */
+  /** Out-of-band memberships: invites and knocks of local users in rooms that this server is not in. */
   readonly elsewhere: MembershipsElsewhere;
-  /** Lets users of other servers in. */
+  /** Lets users of other servers join, knock and leave. */
   readonly handshakes: Handshakes;
 
   private constructor(parts: RoomParts) {
@@ -45,57 +45,71 @@ export class Rooms extends RoomViews {
     this.handshakes = parts.handshakes;
   }
 
-  /** Reads where the history ends and makes the engine. */
+  /** Reads the lowest position of the history and makes the engine. */
   static async open(options: RoomsOptions): Promise<Rooms> {
     return new Rooms(await roomParts(options));
   }
 
-  /** Goes on completing the rooms that were entered without their whole state. */
+  /** Resumes completing rooms with partial state. */
   start(): void {
     this.#parts.completion.start();
   }
 
-  /** Ends what waits to be tried again. */
+  /** Stops the retries. */
   close(): void {
     this.#parts.completion.close();
   }
 
-  /** Gives the engine its way to other servers. */
+  /** Sets the engine's access to other servers. */
   useRemote(remote: RemoteRooms): void {
     this.#parts.remote.use(remote);
   }
 
-  /** @returns a function that ends the listening */
+  /** @returns a function that removes the listener */
   onEvent(listener: EventListener): () => void {
     return this.#parts.listeners.onEvent(listener);
   }
 
-  /** @returns a function that ends the listening */
+  /** @returns a function that removes the listener */
   onServers(listener: ServersListener): () => void {
     return this.#parts.listeners.onServers(listener);
   }
 
-  /** @returns a function that ends the listening */
+  /** @returns a function that removes the listener */
   onMembers(listener: MembersListener): () => void {
     return this.#parts.listeners.onMembers(listener);
   }
 
-  /** Creates a room and sends the invitations. @returns the room id @throws MatrixError */
+  /**
+   * Creates a room and sends the invites. @returns the room id @throws MatrixError
+   *
+   * @returns the room id
+   * @throws MatrixError
+   */
   async create(sender: string, options: CreateRoomOptions): Promise<string> {
     return this.#parts.writer.create(sender, options);
   }
 
-  /** Sends an event of a local user. @throws MatrixError 403 when the room's rules forbid it, 404 for no such room */
+  /**
+   * Sends an event of a local user. @throws MatrixError 403 when the auth rules forbid it, 404 for an unknown room
+   *
+   * @throws MatrixError 403 when the room's rules forbid it, 404 for no such room
+   */
   async send(roomId: string, sender: string, event: NewEvent): Promise<StoredEvent> {
     return this.#parts.writer.send(roomId, sender, event);
   }
 
-  /** Replaces a room by one of another version. @returns the id of the new room @throws MatrixError */
+  /**
+   * Upgrades a room to another version. @returns the id of the new room @throws MatrixError
+   *
+   * @returns the id of the new room
+   * @throws MatrixError
+   */
   async upgrade(userId: string, roomId: string, options: UpgradeOptions): Promise<string> {
     return upgradeRoom(this, this.#parts.writer, { userId, roomId }, options);
   }
 
-  /** Enters a room, through another server when this one is not in it. @returns the room id */
+  /** Joins a room, through another server if this one is not in it. @returns the room id @returns the room id */
   async join(
     userId: string,
     roomId: string,
@@ -110,25 +124,25 @@ export class Rooms extends RoomViews {
     await this.memberships.invite(roomId, sender, target, content);
   }
 
-  /** Leaves a room, declines an invitation or takes a knock back. */
+  /** Leaves a room, declines an invite or retracts a knock. */
   async leave(roomId: string, userId: string, reason?: string): Promise<void> {
     await this.memberships.leave(roomId, userId, reason);
   }
 
   /**
-   * Takes an event of another server; format, hash and signatures are checked by the caller.
+   * Processes an event of another server; format, hash and signatures are verified by the caller.
    *
    * @param urgency `now` for one that has just come: what it needs is asked for 10 s at most, and not while the last
    *   event of the server in this room waits for what was not to be had
-   * @throws MatrixError for a room that we do not have
-   * @throws UnknownPlaceError when what it needs is not to be had now: it is to be tried `again`
+   * @throws MatrixError 404 for an unknown room
+   * @throws UnknownPlaceError when what it needs cannot be fetched now: it is to be retried with `again`
    */
   async receive(roomId: string, pdu: Pdu, origin: string, urgency: Urgency = 'now'): Promise<StoredEvent> {
     const { rooms, receiver } = this.#parts;
     return receiver.receive(await rooms.require(roomId), pdu, origin, urgency);
   }
 
-  /** Makes a room ours that another server let us into. @throws MatrixError 403 or 502 */
+  /** Stores a room that we joined through another server. @throws MatrixError 403 or 502 */
   async adoptJoin(join: AdoptedJoin): Promise<void> {
     await this.#parts.entering.adopt(join);
   }

@@ -1,6 +1,6 @@
 /**
- * How the current state of rooms moved from position to position. It says more than the events do: state resolution may
- * bring back an old event, or take one away, without any new one.
+ * Changes of the current state of rooms, by stream position. They say more than the events: state resolution may bring
+ * back an old event, or remove one, without any new event.
  */
 import { splitStateKey, stateKey } from '../../../federation/auth-rules.ts';
 import type { StateKey } from '../../../federation/auth-rules.ts';
@@ -14,9 +14,9 @@ export interface StateChange {
   readonly position: number;
   readonly roomId: string;
   readonly key: StateKey;
-  /** The event that is the state from here on; undefined when there is none any more. */
+  /** The new state event; undefined when the key was removed. */
   readonly eventId: string | undefined;
-  /** The event that was the state before. */
+  /** The previous state event. */
   readonly previous: string | undefined;
 }
 
@@ -41,18 +41,18 @@ export class StateChanges {
   readonly #db: Database;
   readonly #newest: Newest;
 
-  /** @param position the newest position of the stream */
+  /** @param position the current stream position */
   constructor(db: Database, position: number) {
     this.#db = db;
     this.#newest = new Newest(position);
   }
 
-  /** False when no state of any room moved after a position. */
+  /** False when the state of no room changed after a position. */
   mayBeAfter(position: number): boolean {
     return this.#newest.mayBeAfter(position);
   }
 
-  /** Notes that some keys of a room's state changed. */
+  /** Records that keys of a room's state changed. */
   async put(
     tx: Tx,
     roomId: string,
@@ -64,7 +64,7 @@ export class StateChanges {
     await writeTogether(this.#db, this.writes(roomId, position, keys, before, after), tx);
   }
 
-  /** What `put` writes. */
+  /** The writes of `put`. */
   writes(roomId: string, position: number, keys: readonly StateKey[], before: StateMap, after: StateMap): Write[] {
     if (keys.length === 0) return [];
     this.#newest.note(position);
@@ -82,7 +82,7 @@ export class StateChanges {
     return [{ sql, params }];
   }
 
-  /** Changes of some rooms after a position, in their order. */
+  /** Changes of some rooms after a position, in order. */
   async ofRooms(roomIds: readonly string[], after: number, upTo: number): Promise<StateChange[]> {
     if (roomIds.length === 0 || !this.#newest.mayBeAfter(after)) return [];
     const rows = await this.#db.query<Row>(
@@ -93,7 +93,7 @@ export class StateChanges {
     return rows.map(read);
   }
 
-  /** Changes of a user's membership of any room after a position, in their order. */
+  /** Changes of a user's memberships after a position, in order. */
   async ofMember(userId: string, after: number, upTo: number): Promise<StateChange[]> {
     if (!this.#newest.mayBeAfter(after)) return [];
     const rows = await this.#db.query<Row>(
@@ -104,7 +104,7 @@ export class StateChanges {
     return rows.map(read);
   }
 
-  /** Changes of a user's membership of one room before a position, the newest first. */
+  /** Changes of a user's membership in one room before a position, newest first. */
   async ofMemberBefore(roomId: string, userId: string, before: number, limit: number): Promise<StateChange[]> {
     const rows = await this.#db.query<Row>(
       `SELECT position, room_id, type, state_key, event_id, previous FROM state_changes

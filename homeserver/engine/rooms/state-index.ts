@@ -1,4 +1,4 @@
-/** What is derived from the current state of rooms: who is in them, and which of their state moved when. */
+/** What is derived from the current state of rooms: the member index and the state changes. */
 import { splitStateKey, stateKey } from '../../../federation/auth-rules.ts';
 import type { StateKey } from '../../../federation/auth-rules.ts';
 import type { Pdu } from '../../../federation/event.ts';
@@ -27,10 +27,10 @@ export class StateIndex {
   }
 
   /**
-   * Brings what is derived from the current state in line with a new one.
+   * Updates what is derived from the current state.
    *
    * @param fresh an event that is being stored
-   * @param changed its keys, if they are known
+   * @param changed the changed keys, if known
    */
   async update(
     room: Room,
@@ -55,7 +55,7 @@ export class StateIndex {
     };
   }
 
-  /** The index of the memberships of a whole state, for a room that is entered through another server. */
+  /** The member index of a whole state, for a room that is joined through another server. */
   async enter(room: Room, position: number, fresh: { id: string; pdu: Pdu }): Promise<Write[]> {
     const ids = [...room.state.map].filter(([key]) => key.startsWith(MEMBER_KEY)).map(([, id]) => id);
     return this.#deps.members.writes(room.roomId, await this.#memberships(ids, position, fresh), []);
@@ -67,7 +67,7 @@ export class StateIndex {
     fresh: { id: string; pdu: Pdu } | undefined,
   ): Promise<MembershipEntry[]> {
     if (ids.length === 0) return [];
-    // The event at hand is not stored yet.
+    // The event being stored cannot be read yet.
     const found = await this.#deps.events.getMany(ids.filter((id) => id !== fresh?.id));
     const pdus = [...found.values()].map((event) => event.pdu);
     if (fresh && ids.includes(fresh.id)) pdus.push(fresh.pdu);

@@ -1,4 +1,4 @@
-/** The state of a room at a point of its history, resolved where several branches meet. */
+/** The state of a room at any event, resolved where branches meet. */
 import { stateKey } from '../../../federation/auth-rules.ts';
 import type { Pdu } from '../../../federation/event.ts';
 import { resolveState } from '../../../federation/state-resolution.ts';
@@ -16,7 +16,7 @@ export interface StateResolverDeps {
   readonly states: StateStore;
 }
 
-/** A state that is worked out, and what has to be written for it. */
+/** A computed state, and the writes that store it. */
 export interface PlannedState {
   readonly state: State;
   readonly writes: Write[];
@@ -29,7 +29,7 @@ export class StateResolver {
     this.#deps = deps;
   }
 
-  /** The state before an event whose previous events we have. */
+  /** The state before an event whose `prev_events` are stored. */
   async stateBefore(room: Room, prevEvents: readonly string[]): Promise<State> {
     if (sameIds(prevEvents, room.extremities)) return room.state;
     const found = await this.#deps.events.getMany(prevEvents);
@@ -42,7 +42,7 @@ export class StateResolver {
     return this.merge(room, [...groups]);
   }
 
-  /** The state after an event, and what has to be written for it. */
+  /** The state after an event, and the writes that store it. */
   async after(
     room: Room,
     pdu: Pdu,
@@ -57,7 +57,7 @@ export class StateResolver {
     return this.#deps.states.plan(room.roomId, stateBefore, map, [key]);
   }
 
-  /** The state at the extremities, of which the event that is being stored may be one. */
+  /** The state after the extremities, one of which may be the event being stored. */
   async stateAt(
     room: Room,
     extremities: readonly string[],
@@ -108,7 +108,7 @@ export class StateResolver {
     });
   }
 
-  /** Authorisation looks at events as they were signed: what was redacted later counted then. */
+  /** Authorisation uses events as they were signed: what was redacted later counted then. */
   async #signed(id: string): Promise<Pdu | undefined> {
     const event = await this.#deps.events.get(id);
     return event && signedForm(event);

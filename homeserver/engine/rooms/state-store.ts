@@ -1,6 +1,6 @@
 /**
- * State of rooms at their events. A state group is the group before it and what differs; a group whose chain would
- * become too long is written out in full.
+ * The states of rooms at their events. A state group is a difference from its parent group; a group whose chain would
+ * become too long is stored in full.
  */
 import { LRUCache } from 'lru-cache';
 import { splitStateKey, stateKey } from '../../../federation/auth-rules.ts';
@@ -19,7 +19,7 @@ export interface State {
 }
 
 const LONGEST_CHAIN = 50;
-/** Entries of all states in memory: the states of a large room weigh more than those of a small one. */
+/** Cached entries of all states, so that states of large rooms weigh more than those of small ones. */
 const CACHED_ENTRIES = 100_000;
 const CACHED_CHAINS = 20_000;
 const GROUP_BLOCK = 200;
@@ -30,7 +30,7 @@ export class StateStore {
     maxSize: CACHED_ENTRIES,
     sizeCalculation: ({ size }) => Math.min(size + 1, CACHED_ENTRIES),
   });
-  /** Lengths of chains. */
+  /** Lengths of chains by group. */
   readonly #chains = new LRUCache<number, number>({ max: CACHED_CHAINS });
   readonly #groups: number[] = [];
   #taking: Promise<void> | undefined;
@@ -59,9 +59,9 @@ export class StateStore {
   }
 
   /**
-   * Makes the group that differs from another by some entries.
+   * Creates a group that differs from another by some entries.
    *
-   * @param base undefined for a state of its own
+   * @param base undefined for a state stored in full
    */
   async derive(tx: Tx, roomId: string, base: State | undefined, map: StateMap): Promise<State> {
     const { state, writes } = await this.plan(roomId, base, map, undefined, tx);
@@ -70,10 +70,10 @@ export class StateStore {
   }
 
   /**
-   * What `derive` makes and what it writes.
+   * The state of `derive`, and the writes that store it.
    *
-   * @param replaced when only these keys have other values than in the base
-   * @param tx that is open meanwhile: nothing waits for a second connection then
+   * @param replaced set when only these keys differ from the base
+   * @param tx the open transaction, if any, so that no second connection is needed
    */
   async plan(
     roomId: string,
@@ -83,7 +83,7 @@ export class StateStore {
     tx?: Tx,
   ): Promise<{ state: State; writes: Write[] }> {
     const entries = replaced ? replaced.map((key): [StateKey, string] => [key, map.get(key) ?? '']) : news(base, map);
-    // Entries are only ever added or replaced along a chain.
+    // Along a chain, entries are only added or replaced, never removed.
     const removed = base !== undefined && replaced === undefined && lacks(map, base.map);
     const chain = base === undefined || removed ? LONGEST_CHAIN : await this.#chain(base.group, tx);
     const onto = chain < LONGEST_CHAIN ? base : undefined;
@@ -103,7 +103,7 @@ export class StateStore {
         params: [group, names.map(([type]) => type), names.map(([, key]) => key), written.map(([, id]) => id)],
       },
     ];
-    // Cached before the commit: a group that was rolled back is never asked for, its number is not used again.
+    // Cached before the commit: a rolled-back group is never read, its number is not reused.
     this.#cache.set(group, map);
     this.#chains.set(group, length);
     return { state: { group, map }, writes };
@@ -120,7 +120,7 @@ export class StateStore {
     return row?.chain ?? LONGEST_CHAIN;
   }
 
-  /** Numbers are taken in blocks, so that a group is known before it is written. */
+  /** Numbers are reserved in blocks, so that a group's number is known before it is written. */
   async #nextGroup(tx?: Tx): Promise<number> {
     for (;;) {
       const next = this.#groups.pop();
@@ -146,7 +146,7 @@ export class StateStore {
   }
 }
 
-/** What a state has that is not so in another one. */
+/** The entries of a state that are new or different compared with another. */
 function news(base: State | undefined, map: StateMap): [StateKey, string][] {
   return [...map].filter(([key, id]) => base?.map.get(key) !== id);
 }

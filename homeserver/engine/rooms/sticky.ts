@@ -1,14 +1,17 @@
-/** What makes an event sticky: for a time, everybody in the room is to learn of it. @see MSC4354 */
+/** Sticky events: delivered to everybody in the room for a limited time. @see MSC4354 */
 import type { Pdu } from '../../../federation/event.ts';
 import { isJsonObject, member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 
-/** The member of the event that says so, beside the content. */
+/** The event field for it, beside the content. */
 export const STICKY = 'msc4354_sticky';
-/** No event is sticky for longer. */
+/** Longest sticky duration, in ms. */
 export const MAX_STICKY_MS = 60 * 60 * 1000;
 
-/** Until when an event is sticky, Unix time in ms; undefined for most. A sender whose clock runs ahead gains nothing. */
+/**
+ * Until when an event is sticky, Unix time in ms; undefined if it is not. A clock that runs ahead gains the sender
+ * nothing.
+ */
 export function stickyUntil(pdu: Pdu, receivedAt: number): number | undefined {
   const sticky = member(pdu, STICKY);
   const duration = isJsonObject(sticky) ? member(sticky, 'duration_ms') : undefined;
@@ -16,7 +19,7 @@ export function stickyUntil(pdu: Pdu, receivedAt: number): number | undefined {
   return Math.min(pdu.origin_server_ts, receivedAt) + Math.min(duration, MAX_STICKY_MS);
 }
 
-/** What clients are told of it: the duration beside the content, and in `unsigned` what is left of it. */
+/** The form for clients: the duration beside the content, and the remaining time in `unsigned`. */
 export function stickyForm(pdu: Pdu): { outer: JsonObject; unsigned: JsonObject } {
   const now = Date.now();
   const until = stickyUntil(pdu, now);

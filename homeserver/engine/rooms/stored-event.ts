@@ -1,6 +1,7 @@
 /**
- * An event with what we decided about it. `pdu` is the form that people and servers may see: without what was redacted.
- * The form that was signed is for authorisation alone and has to be asked for by name; a lint rule keeps it in here.
+ * A stored event with the outcome of its checks. `pdu` is the form that people and servers may see, without what was
+ * redacted. The form that was signed is for authorisation only and has to be requested by name; a lint rule keeps it in
+ * here.
  */
 import { redact } from '../../../federation/event.ts';
 import type { Pdu } from '../../../federation/event.ts';
@@ -11,9 +12,9 @@ const SIGNED_FORM = Symbol('the form that was signed');
 export interface StoredEvent {
   readonly eventId: string;
   readonly roomId: string;
-  /** What everybody may see of it; of a redacted event, the redacted form. */
+  /** The visible form; of a redacted event, the redacted form. */
   readonly pdu: Pdu;
-  /** Order of storing; 0 for an outlier, negative for backfilled history. */
+  /** Stream position; 0 for an outlier, negative for backfilled history. */
   readonly position: number;
   readonly rejected: boolean;
   readonly softFailed: boolean;
@@ -23,23 +24,23 @@ export interface StoredEvent {
   /** State groups; undefined for outliers. */
   readonly stateBefore?: number;
   readonly stateAfter?: number;
-  /** The sending device's transaction id, while the event is new. */
+  /** The sending device's transaction id, only while the event is new. */
   readonly transactionId?: string;
-  /** Only where it differs from what may be seen. */
+  /** Only where it differs from the visible form. */
   readonly [SIGNED_FORM]?: Pdu;
 }
 
 /**
- * The event as its sender signed it, with what was redacted since: for the authorisation rules, state resolution and the
- * store. It must not reach anybody.
+ * The event as its sender signed it, including what was redacted since: for the auth rules, state resolution and the
+ * store. It must not be sent to anybody.
  */
 export function signedForm(event: StoredEvent): Pdu {
   return event[SIGNED_FORM] ?? event.pdu;
 }
 
 /**
- * The event after its redaction. State is still needed as it was signed, because older room versions do not protect
- * everything that authorises (`invite` in the power levels, say); of everything else nothing is kept.
+ * The event after its redaction. State events are still needed as signed, because older room versions do not protect
+ * all fields that authorise (such as `invite` in the power levels); of other events, nothing is kept.
  */
 export function redactedEvent(event: StoredEvent, by: string, version: RoomVersion): StoredEvent {
   const { [SIGNED_FORM]: signed = event.pdu, ...rest } = event;

@@ -1,4 +1,4 @@
-/** What somebody who is outside may know of a room. @see Matrix specification, "Stripped state" */
+/** Stripped state: what somebody outside may know of a room. @see Matrix specification, "Stripped state" */
 import { wireForm } from '../../../federation/event.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import { MEETING } from '../../base/names.ts';
@@ -6,7 +6,7 @@ import type { EventStore } from './event-store.ts';
 import { currentId } from './room.ts';
 import type { Room } from './room.ts';
 
-/** The types of its events; all of them have the empty state key. */
+/** The event types in it; all with the empty state key. */
 export const STRIPPED_STATE: readonly string[] = [
   'm.room.create',
   'm.room.name',
@@ -21,7 +21,7 @@ export const STRIPPED_STATE: readonly string[] = [
 /**
  * Whole signed events, so that the other server can check them.
  *
- * @param inviter for an invitation: who that is, and who may take it back, is told as well
+ * @param inviter for an invite: their membership and the power levels are included, so that it is known who may rescind it
  * @see MSC4311
  */
 export async function strippedState(events: EventStore, room: Room, inviter?: string): Promise<JsonObject[]> {

@@ -1,4 +1,4 @@
-/** What may be told of a room to those who are not in it. */
+/** The public summary of a room, for people who are not in it. */
 import { isJsonObject, member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import type { RoomReader } from './room-reader.ts';
@@ -18,16 +18,16 @@ export interface RoomSummary {
   readonly room_type?: string;
   readonly room_version: string;
   readonly encryption?: string;
-  /** For a room that the members of others may enter: those others. */
+  /** The rooms whose members may join, for a restricted room. */
   readonly allowed_room_ids?: string[];
 }
 
 const MAX_ALLOWED_ROOMS = 100;
 
 /**
- * Tells of a room that this server knows; undefined for any other.
+ * Summarises a room; undefined for an unknown one.
  *
- * @param joined how many people are in it, where that is known already
+ * @param joined the number of joined users, if already known
  */
 export async function summaryOf(rooms: RoomReader, roomId: string, joined?: number): Promise<RoomSummary | undefined> {
   const version = await rooms.version(roomId);
@@ -72,7 +72,7 @@ export async function summaryOf(rooms: RoomReader, roomId: string, joined?: numb
   };
 }
 
-/** Rooms whose members may enter. */
+/** The rooms whose members may join. */
 function allowed(rules: JsonObject | undefined): string[] {
   const list = member(rules, 'allow');
   if (!Array.isArray(list)) return [];
@@ -83,7 +83,7 @@ function allowed(rules: JsonObject | undefined): string[] {
     .filter((roomId) => typeof roomId === 'string');
 }
 
-/** A text member that says something. */
+/** A non-empty string member. */
 function text(content: JsonObject | undefined, key: string): string | undefined {
   const value = member(content, key);
   return typeof value === 'string' && value !== '' ? value : undefined;

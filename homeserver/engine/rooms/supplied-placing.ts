@@ -1,6 +1,6 @@
 /**
- * Puts events of other servers in their place: looks in the room's turn what one lacks, fetches that between the turns,
- * and looks again.
+ * Places events of other servers: checks in the room's turn what one lacks, fetches that between turns, and tries
+ * again.
  */
 import { eventId } from '../../../federation/event.ts';
 import type { Pdu } from '../../../federation/event.ts';
@@ -16,7 +16,7 @@ import type { Supply } from './supply.ts';
 
 /** Most auth events fetched one by one for one event. */
 const AUTH_FETCH_LIMIT = 100;
-/** How often an event is looked at in the room's turn: once, and after each kind of what it may lack. */
+/** How often placing is tried: once, and after each kind of missing data. */
 const LOOKS = 5;
 
 export interface SuppliedPlacingDeps {
@@ -34,9 +34,9 @@ export class SuppliedPlacing {
   }
 
   /**
-   * Puts an event in its place, with what it needs for that fetched between the turns.
+   * Places an event, fetching what it needs between turns.
    *
-   * @throws UnknownPlaceError when what it needs is not to be had
+   * @throws UnknownPlaceError when what it needs cannot be fetched
    */
   async place(room: Room, pdu: Pdu, site: Site, supply: Supply): Promise<StoredEvent> {
     const { inTurn, placing } = this.#deps;
@@ -47,12 +47,12 @@ export class SuppliedPlacing {
         await this.#historicState(room, eventId(pdu, room.version), placed.need, supply);
       } else await this.#get(room, placed.need, supply);
     }
-    throw new UnknownPlaceError('What it needs changed again and again.');
+    throw new UnknownPlaceError('What the event needs kept changing.');
   }
 
   /**
-   * The states after what comes before an event of the history, or the one before it. Who came in by the event knows that,
-   * but nothing of what came before, and the others need not let us see it any more.
+   * Fetches the states after the previous events of a historic event, or else the state before it. The server that
+   * joined with the event knows the latter but none of its past, and others may no longer show it to us.
    */
   async #historicState(room: Room, id: string, need: Need, supply: Supply): Promise<void> {
     try {
@@ -69,7 +69,7 @@ export class SuppliedPlacing {
     return state.map((event) => eventId(event, room.version));
   }
 
-  /** @throws UnknownPlaceError when it is not to be had */
+  /** @throws UnknownPlaceError when it cannot be fetched @throws UnknownPlaceError when it is not to be had */
   async #get(room: Room, need: Need, supply: Supply): Promise<void> {
     switch (need.kind) {
       case 'states':
@@ -83,13 +83,13 @@ export class SuppliedPlacing {
         await this.#storeOutliers(room, await this.#authority(need.eventIds, supply));
         const cited = await this.#deps.events.getMany(need.eventIds);
         if (need.eventIds.some((id) => !cited.has(id))) {
-          throw new UnknownPlaceError('Some of the events that authorise it were not given.');
+          throw new UnknownPlaceError('Some of its auth events could not be fetched.');
         }
       }
     }
   }
 
-  /** Some events that authorise another, and what authorises these. */
+  /** Missing auth events, and their auth chains. */
   async #authority(eventIds: readonly string[], supply: Supply): Promise<Pdu[]> {
     const fetched: Pdu[] = [];
     const seen = new Set<string>();

@@ -1,6 +1,6 @@
 /**
- * What other servers are asked for so that one event gets its place, never in a room's turn: for a limited time, with a
- * limited number of requests, and nobody again who did not answer.
+ * Fetches what is missing to place one event, never in a room's turn: for a limited time, with a limited number of
+ * requests, and not again from a server that did not respond.
  */
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
@@ -11,25 +11,25 @@ import type { RoomVersion } from '../../../federation/room-versions.ts';
 import { MatrixError } from '../../base/errors.ts';
 import type { RemoteGraph, RemoteState } from './ports.ts';
 
-/** Thrown for an event whose place in the history could not be found out. */
+/** Thrown for an event that cannot be placed in the graph. */
 export class UnknownPlaceError extends Error {
   override readonly name = 'UnknownPlaceError';
 }
 
-/** Servers asked in turn for what the sending one does not give, itself among them. */
+/** Most servers tried for what the sending one does not have, including itself. */
 const SERVERS_TO_ASK = 4;
-/** Requests side by side for one event. */
+/** Concurrent requests for one event. */
 export const REQUESTS_AT_ONCE = 3;
-/** So long one that did not answer is asked after all others, in ms. */
+/** How long a server that did not respond is asked last, in ms. */
 const SILENCE_MS = 60_000;
 const SILENT_SERVERS = 1_000;
 
-/** What all supplies know of the servers and of each other. */
+/** Shared by all fetches: unresponsive servers, and concurrent requests by room. */
 export class Askers {
   readonly #silentUntil = new LRUCache<string, number>({ max: SILENT_SERVERS });
   readonly #requests = new Map<string, number>();
 
-  /** Whom to ask of some servers, in this order: those that lately did not answer come last. */
+  /** Sorts servers by preference: those that recently did not respond come last. */
   order(servers: Iterable<string>): string[] {
     const now = Date.now();
     const isSilent = (server: string): boolean => (this.#silentUntil.get(server) ?? 0) > now;
@@ -45,7 +45,7 @@ export class Askers {
     this.#silentUntil.delete(server);
   }
 
-  /** @returns false when as much is under way for the room as may be */
+  /** @returns false when too many requests are in flight for the room */
   begin(roomId: string): boolean {
     const count = this.#requests.get(roomId) ?? 0;
     if (count >= ROOM_REQUESTS_AT_ONCE) return false;
@@ -64,26 +64,26 @@ export interface SupplyOptions {
   readonly room: { readonly roomId: string; readonly version: RoomVersion };
   readonly remoteGraph: () => RemoteGraph;
   readonly askers: Askers;
-  /** Whom to ask, in this order. */
+  /** The servers to ask, in this order. */
   readonly servers: readonly string[];
-  /** How long all requests together may take, in ms. */
+  /** Time limit for all requests together, in ms. */
   readonly patienceMs: number;
-  /** Whether nobody may be asked now: then all that needs it throws. */
+  /** Whether fetching is in back-off: then every fetch throws. */
   readonly heldBack: boolean;
   readonly log: Logger;
 }
 
-/** A state that another server gave, whose events are stored as outliers. */
+/** A state provided by another server, whose events are stored as outliers. */
 export interface GivenState {
   readonly eventIds: readonly string[];
-  /** For the state after an event: the event itself, where it was given. */
+  /** For the state after an event: the event itself, if it was provided. */
   readonly own?: Pdu | undefined;
 }
 
 export interface GivenStates {
-  /** By the event, which we do not have, after which they are. */
+  /** By the (missing) event after which they apply. */
   readonly after: ReadonlyMap<string, GivenState>;
-  /** By the event before which they are. */
+  /** By the event before which they apply. */
   readonly before: ReadonlyMap<string, GivenState>;
 }
 
@@ -101,24 +101,24 @@ export class Supply implements GivenStates {
     this.#answering = new Set(options.servers);
   }
 
-  /** Whether anybody was asked. */
+  /** Whether any request was made. */
   get hasAsked(): boolean {
     return this.#requests > 0;
   }
 
-  /** Servers that may still be asked. */
+  /** The servers that may still be asked. */
   get servers(): readonly string[] {
     return [...this.#answering];
   }
 
-  /** Events between some that we have and one that we do not; none when the server can not say. */
+  /** The events between known ones and a new one; none when the server does not provide them. */
   async missingEvents(server: string, earliest: readonly string[], latest: string, limit: number): Promise<Pdu[]> {
     const { room, remoteGraph } = this.#options;
     const query = { roomId: room.roomId, server, version: room.version, earliest, latest: [latest], limit };
     return (await this.#ask(server, (timeoutMs) => remoteGraph().missingEvents({ ...query, timeoutMs }))) ?? [];
   }
 
-  /** Some events and what came before them; none when the server can not say. */
+  /** Some events and their past; none when the server does not provide them. */
   async backfill(server: string, from: readonly string[], limit: number): Promise<Pdu[]> {
     const { room, remoteGraph } = this.#options;
     const ask = (timeoutMs: number): Promise<Pdu[]> =>
@@ -127,9 +127,9 @@ export class Supply implements GivenStates {
   }
 
   /**
-   * The state before an event and what authorises it.
+   * The state before an event, with its auth chain.
    *
-   * @throws UnknownPlaceError when nobody gives it
+   * @throws UnknownPlaceError when no server provides it
    */
   async stateBefore(id: string): Promise<RemoteState> {
     const { room, remoteGraph } = this.#options;
@@ -139,10 +139,10 @@ export class Supply implements GivenStates {
       );
       if (given) return given;
     }
-    throw new UnknownPlaceError(`The state before ${id} was not given.`);
+    throw new UnknownPlaceError(`The state before ${id} could not be fetched.`);
   }
 
-  /** One event; undefined when nobody gives it. */
+  /** One event; undefined when no server provides it. */
   async event(id: string): Promise<Pdu | undefined> {
     const { room, remoteGraph } = this.#options;
     for (const server of this.servers) {
@@ -152,10 +152,16 @@ export class Supply implements GivenStates {
     return undefined;
   }
 
-  /** Asks one server. @returns undefined for no answer @throws UnknownPlaceError when nobody may be asked now */
+  /**
+   * Sends a request to one server. @returns undefined without a response @throws UnknownPlaceError when no request may
+   * be sent now
+   *
+   * @returns undefined for no answer
+   * @throws UnknownPlaceError when nobody may be asked now
+   */
   async #ask<T>(server: string, question: (timeoutMs: number) => Promise<T>): Promise<T | undefined> {
     const { room, askers, patienceMs, log } = this.#options;
-    if (this.#options.heldBack) throw new UnknownPlaceError('What it needs was not to be had a moment ago.');
+    if (this.#options.heldBack) throw new UnknownPlaceError('What the event needs could not be fetched a moment ago.');
     this.#deadline ??= Date.now() + patienceMs;
     const left = this.#deadline - Date.now();
     const asked = this.#asked.get(server) ?? 0;
@@ -170,7 +176,7 @@ export class Supply implements GivenStates {
     this.#requests += 1;
     this.#asked.set(server, asked + 1);
     if (!askers.begin(room.roomId)) return undefined;
-    // One that is silent leaves time for the next.
+    // An unresponsive server leaves time for the next one.
     const timeoutMs = Math.max(1, Math.min(left, patienceMs / 2));
     try {
       const answer = await within(timeoutMs, server, question(timeoutMs));
@@ -181,7 +187,7 @@ export class Supply implements GivenStates {
         this.#answering.delete(server);
         askers.silent(server);
       }
-      log.info({ err: error, roomId: room.roomId, server }, 'a server did not give what an event needs');
+      log.info({ err: error, roomId: room.roomId, server }, 'a server did not provide what an event needs');
       return undefined;
     } finally {
       askers.end(room.roomId);
@@ -189,16 +195,16 @@ export class Supply implements GivenStates {
   }
 }
 
-/** Whether a failure says that a server does not answer; else it only does not have what it was asked for. */
+/** Whether a failure means that a server does not respond; otherwise it just does not have what was requested. */
 export function isSilence(error: unknown): boolean {
   return !(error instanceof MatrixError) || error.status === 502;
 }
 
-/** The keys of third servers are asked for as well, and have a time of their own. */
+/** A time limit for the whole: keys of third servers are fetched too, with time limits of their own. */
 async function within<T>(ms: number, server: string, answer: Promise<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
-    reject(new MatrixError(502, 'M_UNKNOWN', `${server} did not answer in time.`));
+    reject(new MatrixError(502, 'M_UNKNOWN', `${server} did not respond in time.`));
   }, ms);
   try {
     return await Promise.race([answer, late]);

@@ -1,6 +1,6 @@
 /**
- * Puts events that are judged into a room: stores each with the state around it, moves the current state on and tells
- * those who listen. Every call for a room runs inside its turn (`RoomTurns`).
+ * Adds checked events to a room: stores each with the state around it, updates the current state and notifies
+ * listeners. Every call for a room runs inside its turn (`RoomTurns`).
  */
 import { stateKey } from '../../../federation/auth-rules.ts';
 import { eventId, redactsOf, serverOf } from '../../../federation/event.ts';
@@ -29,10 +29,10 @@ export interface Addition {
   readonly pdu: Pdu;
   readonly stateBefore: State;
   readonly verdict: Verdict;
-  /** To whom it is sent; nobody for an event that its own server has sent out already. */
+  /** The servers to send it to; none for an event that its own server has sent. */
   readonly fanOut?: 'all' | { except: readonly string[] };
   readonly transaction?: { userId: string; deviceId: string; transactionId: string };
-  /** The event where it is stored already, as an outlier. */
+  /** The stored event, if it is already an outlier. */
   readonly known?: StoredEvent | undefined;
 }
 
@@ -59,7 +59,7 @@ export class Timeline {
     this.#deps = deps;
   }
 
-  /** Stores an event in its place: one that we do not have yet, or only as an outlier. */
+  /** Stores a new event, or places one that is an outlier. */
   async add(addition: Addition): Promise<StoredEvent> {
     const { db, events, rooms, members, positions, sender, resolver, stateIndex } = this.#deps;
     const { room, pdu, stateBefore, verdict } = addition;
@@ -67,7 +67,8 @@ export class Timeline {
     const accepted = !verdict.rejected && !verdict.softFailed;
     const position = positions.take();
     try {
-      // Everything is worked out first and then written at once: a busy room is as fast as its round trips.
+      // Everything is computed first and then written at once: the throughput of a busy room depends on its round
+      // trips.
       const after = await resolver.after(room, pdu, id, stateBefore, verdict);
       const { event, writes: early } = await this.#redactedEarly(addition, {
         eventId: id,
@@ -121,7 +122,7 @@ export class Timeline {
     }
   }
 
-  /** Stores an event of history from before what we had: it changes neither the current state nor the extremities. */
+  /** Stores a historic event: it changes neither the current state nor the extremities. */
   async addHistory(addition: Addition, position: number): Promise<StoredEvent> {
     const { db, events, resolver } = this.#deps;
     const { room, pdu, stateBefore, verdict } = addition;
@@ -152,7 +153,7 @@ export class Timeline {
     return event;
   }
 
-  /** The servers that an event is sent to: those in the room before or after it. */
+  /** The servers that get an event: those in the room before or after it. */
   async #destinations({ room, pdu, stateBefore, fanOut }: Addition): Promise<string[]> {
     if (fanOut === undefined) return [];
     const destinations = new Set(await this.#deps.members.servers(room.roomId));
@@ -166,7 +167,10 @@ export class Timeline {
     return [...destinations];
   }
 
-  /** The server of somebody who was invited or had knocked and is refused: it is told, although it is not in the room. */
+  /**
+   * The server of a user whose invite was rescinded or knock rejected: it gets the event although it is not in the
+   * room.
+   */
   async #endedElsewhere(pdu: Pdu, stateBefore: State): Promise<string | undefined> {
     if (pdu.type !== 'm.room.member' || pdu.state_key === undefined) return undefined;
     const membership = member(pdu.content, 'membership');
@@ -177,9 +181,9 @@ export class Timeline {
   }
 
   /**
-   * What an accepted event takes out of another one, to be written with it; undefined for what is no redaction.
+   * The writes by which an accepted redaction redacts its target; undefined for other events.
    *
-   * @returns `target` is the redacted event; without it, that one has not come yet or must not be redacted
+   * @returns `target` is the redacted event; without it, that one was not received yet or must not be redacted
    */
   async #redaction(room: Room, event: StoredEvent): Promise<{ writes: Write[]; target?: string } | undefined> {
     const { events, judge, redactions } = this.#deps;
@@ -196,7 +200,7 @@ export class Timeline {
     return { writes: [redactions.write(early)] };
   }
 
-  /** The event without what was redacted before it came, and what is to be written besides. */
+  /** The event without what was redacted before it was received, and the writes for that. */
   async #redactedEarly(
     { room, known }: Addition,
     event: StoredEvent,

@@ -1,5 +1,5 @@
 /**
- * Replaces a room by one of another version: a new room with the same settings, and a tombstone in the old one.
+ * Upgrades a room: creates a new one with the same settings, and a tombstone in the old one.
  *
  * @see Matrix specification, client-server API, "Room Upgrades"
  */
@@ -17,11 +17,11 @@ import type { StoredEvent } from './stored-event.ts';
 export interface UpgradeOptions {
   readonly version: string;
   readonly additionalCreators?: readonly string[];
-  /** Moves the names that the room has here. */
+  /** Moves the local aliases of the room. */
   readonly moveAliases?: (from: string, to: string) => Promise<void>;
 }
 
-/** State that the new room takes over as it is. */
+/** State copied to the new room as it is. */
 const COPIED = [
   'm.room.name',
   'm.room.topic',
@@ -34,10 +34,10 @@ const COPIED = [
   'm.space.parent',
   MEETING,
 ];
-/** State with many keys that the new room takes over. */
+/** State with many keys copied to the new room. */
 const COPIED_WITH_KEYS = ['m.space.child'];
 
-/** @returns the id of the new room @throws MatrixError 403 for somebody who may not end the old one */
+/** @returns the id of the new room @throws MatrixError 403 for somebody who may not send the tombstone */
 export async function upgradeRoom(
   rooms: RoomReader,
   writer: RoomWriter,
@@ -71,7 +71,7 @@ export async function upgradeRoom(
   const users: JsonObject = { ...(isJsonObject(levels['users']) ? levels['users'] : {}) };
   if (version.privilegedCreators) for (const creator of creators) Reflect.deleteProperty(users, creator);
   else {
-    // Who stood above all others by being a creator needs a level again.
+    // The creator of the old room needs an explicit power level where creators are not privileged.
     if (oldVersion?.privilegedCreators) for (const creator of wasCreator) users[creator] = 100;
     users[userId] = Math.max(100, readLevel(users[userId]) ?? 0);
   }
@@ -101,7 +101,7 @@ export async function upgradeRoom(
   return newRoomId;
 }
 
-/** What of the old create event the new one keeps. */
+/** What the new create event takes over from the old one. */
 function kept(content: JsonObject): JsonObject {
   const keep: JsonObject = {};
   for (const key of ['type', 'm.federate']) {
@@ -117,7 +117,7 @@ function levelOfTombstone(levels: JsonObject): number {
   return own ?? readLevel(member(levels, 'state_default')) ?? 50;
 }
 
-/** In these versions only creators end a room, unless the old one gave the right to more. */
+/** In these versions only creators may upgrade a room, unless the old one allowed more users to. */
 function eventsForCreators(events: unknown): JsonObject {
   const given = isJsonObject(events) ? { ...events } : {};
   const tombstone = readLevel(given['m.room.tombstone']) ?? 0;
@@ -138,7 +138,7 @@ async function moveCanonicalAlias(
   await ignoreForbidden(writer.send(to, userId, { type, stateKey: '', content: event.pdu.content }));
 }
 
-/** Ordinary members can say nothing more in the old room. */
+/** Restricts the old room so that ordinary members cannot send any more. */
 async function closeOld(writer: RoomWriter, userId: string, roomId: string, levels: JsonObject): Promise<void> {
   const restricted = Math.max((readLevel(member(levels, 'users_default')) ?? 0) + 1, 50);
   const raised: JsonObject = { ...levels };

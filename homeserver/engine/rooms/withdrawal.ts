@@ -1,4 +1,4 @@
-/** Who may end an invitation or a knock of one of our users in a room that this server is not in. */
+/** Who may end an out-of-band membership of a local user. */
 import { isCreate, serverOf } from '../../../federation/event.ts';
 import type { Pdu } from '../../../federation/event.ts';
 import { member } from '../../../federation/json.ts';
@@ -8,12 +8,12 @@ import { stateViewOf } from '../../../federation/state-view.ts';
 import type { Invitation } from './invitations.ts';
 
 /**
- * Whether a leave or ban of a user of ours counts, as far as this server knows the rules of the room: what came with the
- * invitation or the answer to the knock is all it knows of it. The user may, the inviter may take the invitation back,
- * and so may those who may kick or ban. Who may refuse a knock is not known where no power levels came with the answer;
- * then the word of the server that took the knock counts.
+ * Whether a leave or ban of a local user is allowed, as far as this server knows the rules of the room: it only has the
+ * stripped state that came with the invite or the knock. The user may end it, the inviter may rescind the invite, and
+ * so may users who may kick or ban. If no power levels came with the knock, it is unknown who may reject it; then the
+ * server that accepted the knock is trusted.
  *
- * @param origin the server that told of it
+ * @param origin the server that sent it
  * @see docs/federation.md, "Invitations"
  */
 export function mayEnd(invitation: Invitation, pdu: Pdu, origin: string): boolean {

@@ -1,11 +1,11 @@
 /**
- * The position of the newest change of one kind. A client that waits for news asks about every kind each time, and of
- * most kinds there is nothing: then the database need not be asked.
+ * The position of the newest change of one kind. Every sync asks about every kind, most of which have no changes: then
+ * no database query is needed.
  */
 export class Newest {
   #position: number;
 
-  /** @param start the newest position that may have been given to anything before this process */
+  /** @param start the newest position that may have been used before this process started */
   constructor(start: number) {
     this.#position = start;
   }

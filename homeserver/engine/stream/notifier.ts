@@ -1,10 +1,10 @@
-/** Wakes those who wait for news, such as a `/sync`. It says who may want to look, not what there is. */
+/** Wakes requests that wait for changes, such as a `/sync`. It says who should check, not what changed. */
 
-/** Events of one burst are looked at together, in ms. */
+/** Delay that lets events of one burst be handled together, in ms. */
 const BURST_MS = 10;
-/** Who has waited for so long is in no burst, and is woken sooner, in ms. */
+/** A request that has waited this long is not in a burst, and is woken sooner, in ms. */
 const QUIET_MS = 30;
-/** What one message of another server brings about is told together, in ms. */
+/** Delay that lets the changes of one transaction be sent together, in ms. */
 const BREATH_MS = 2;
 
 interface Waiter {
@@ -17,21 +17,21 @@ export class Notifier {
   readonly #byUser = new Map<string, Set<Waiter>>();
   readonly #byRoom = new Map<string, Set<Waiter>>();
 
-  /** Wakes users, wherever they wait. To be called after the change was stored and its position settled. */
+  /** Wakes all requests of these users. To be called after the change was stored and its position settled. */
   wakeUsers(userIds: Iterable<string>): void {
     for (const userId of userIds) for (const waiter of this.#byUser.get(userId) ?? []) waiter.wake();
   }
 
-  /** Wakes all who wait and are in one of these rooms. */
+  /** Wakes all requests of users in these rooms. */
   wakeRooms(roomIds: Iterable<string>): void {
     for (const roomId of roomIds) for (const waiter of this.#byRoom.get(roomId) ?? []) waiter.wake();
   }
 
   /**
-   * Begins to wait: what happens from now on is not missed, even before `news` is looked at.
+   * Begins to wait: changes from now on are not missed, even before `news` is awaited.
    *
    * @param rooms the rooms that the user is in
-   * @param waitMs at most so long
+   * @param waitMs time limit, in ms
    */
   wait(userId: string, rooms: Iterable<string>, waitMs: number, aborted: AbortSignal): Wait {
     const { promise, resolve } = Promise.withResolvers<boolean>();
@@ -65,9 +65,9 @@ export class Notifier {
 }
 
 export interface Wait {
-  /** True when somebody woke us, false when the time was up. */
+  /** True when there may be changes, false when the time limit was reached. */
   readonly news: Promise<boolean>;
-  /** Ends the waiting now. */
+  /** Stops waiting. */
   end(): void;
 }
 

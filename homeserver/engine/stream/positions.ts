@@ -1,10 +1,10 @@
 /**
- * Positions in the one stream that `/sync` tells of: events, account data, receipts, to-device messages and so on take
- * theirs here. Changes are stored side by side, so a higher position may be committed before a lower one; `current`
- * never runs ahead of one that is still being stored, or a sync could miss it.
+ * Positions of the one stream behind `/sync`: events, account data, receipts, to-device messages and so on take theirs
+ * here. Changes are stored concurrently, so a higher position may be committed before a lower one; `current` never
+ * passes one that is still being stored, or a sync could miss it.
  *
- * Some changes, such as who is typing, are stored nowhere. So that no position is given out again after a restart, the
- * database keeps a ceiling, which is raised in steps; a restart goes on above it.
+ * Some changes, such as typing, are not stored. So that no position is used twice after a restart, the database keeps a
+ * ceiling that is raised in steps; a restart continues above it.
  */
 import type { Database } from '../../database/database.ts';
 
@@ -34,7 +34,7 @@ export class Positions {
     return positions;
   }
 
-  /** Everything up to here is stored. */
+  /** The current position: everything up to it is stored. */
   get current(): number {
     let current = this.#last;
     for (const position of this.#open) current = Math.min(current, position - 1);
@@ -42,9 +42,9 @@ export class Positions {
   }
 
   /**
-   * Takes the next position; call `settle` when its change is stored or given up.
+   * Takes the next position; call `settle` when its change is stored or abandoned.
    *
-   * @throws Error when the database could not be written for so long that the reserve is used up
+   * @throws Error when the reserved positions are used up, because the database could not be written for long
    */
   take(): number {
     if (this.#last >= this.#ceiling) throw new Error('No stream position could be reserved in the database.');
@@ -64,7 +64,7 @@ export class Positions {
     }
   }
 
-  /** Resolves when everything that has a position now is stored. */
+  /** Resolves when all positions taken so far are settled. */
   async reached(): Promise<void> {
     const position = this.#last;
     if (this.current >= position) return;
@@ -73,7 +73,7 @@ export class Positions {
     return promise;
   }
 
-  /** Runs what stores a change at a new position, and settles it. */
+  /** Stores a change at a new position, and settles it. */
   async with<T>(store: (position: number) => Promise<T>): Promise<T> {
     const position = this.take();
     try {

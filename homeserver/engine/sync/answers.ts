@@ -1,4 +1,4 @@
-/** What `/sync` and the older event stream answer: what the parts tell, waited for when there is nothing. */
+/** The responses of `/sync` and the older event stream: what the parts have, waiting for it when there is nothing. */
 import type { Rooms } from '../rooms/rooms.ts';
 import type { Notifier } from '../stream/notifier.ts';
 import type { Positions } from '../stream/positions.ts';
@@ -14,10 +14,10 @@ export interface AnswersOptions {
 }
 
 /**
- * Asks the parts until one says something, or the time is up.
+ * Collects from the parts until one has something, or the time limit is reached.
  *
  * @param deadline in ms since 1970
- * @returns the question that was answered at last, with the newest position in it
+ * @returns the response, and the question for which it was made, with the final position
  */
 export type Answers = (
   asked: Omit<SyncQuestion, 'upTo' | 'rooms'>,
@@ -38,7 +38,7 @@ export function answers({ rooms, positions, notifier, parts }: AnswersOptions): 
     return answer;
   }
 
-  /** A room that was left and forgotten while the parts were asked is told of by the next answer. */
+  /** Drops rooms that became invisible meanwhile; a room that was left and forgotten is in the next response. */
   async function leaveOutInvisible({ userId, upTo }: SyncQuestion, answer: SyncAnswer): Promise<void> {
     if (!rooms.movedAfter(upTo)) return;
     for (const roomId of Object.keys(answer.rooms.join)) {
@@ -48,7 +48,7 @@ export function answers({ rooms, positions, notifier, parts }: AnswersOptions): 
 
   return async (asked, deadline, aborted) => {
     for (;;) {
-      // Waiting begins before looking: what happens meanwhile wakes us.
+      // Start waiting before collecting, so that changes in between wake us.
       const own = asked.only === undefined ? await rooms.roomsOf(asked.userId, ['join']) : [];
       const wait = notifier.wait(
         asked.userId,
@@ -66,7 +66,8 @@ export function answers({ rooms, positions, notifier, parts }: AnswersOptions): 
           return { question, answer };
         }
         if (!(await wait.news)) return { question, answer };
-        // A change at a lower position may still be being stored; what woke us is not told before that is.
+        // A change at a lower position may still be in progress; the one that woke us is not sent before that is
+        // stored.
         await positions.reached();
       } finally {
         wait.end();

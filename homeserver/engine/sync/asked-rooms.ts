@@ -1,4 +1,4 @@
-/** Which rooms a `/sync` is about, and how the user's membership of each moved since the token. */
+/** The rooms of a `/sync`, and how the user's membership of each changed since the token. */
 import { splitStateKey } from '../../../federation/auth-rules.ts';
 import { member } from '../../../federation/json.ts';
 import type { Rooms } from '../rooms/rooms.ts';
@@ -8,17 +8,17 @@ import type { AskedRoom, AskedRooms, OtherRoom, SyncQuestion } from './part.ts';
 
 const ALL = ['join', 'invite', 'knock', 'leave', 'ban'];
 
-/** How a membership moved between the token and the end of what is told. */
+/** How a membership changed between the token and the end of the response. */
 interface Movement {
   /** At the token. */
   readonly before: string | undefined;
-  /** At the end; undefined when nothing moved after the end either, so that the present one holds. */
+  /** At the end; undefined when nothing changed after it either, so that the current one applies. */
   readonly after: string | undefined;
   readonly changed: boolean;
-  /** Whether the user was ever outside. */
+  /** Whether the user was not joined at any time in between. */
   readonly outside: boolean;
   readonly inside: boolean;
-  /** Of the last change that is told: what it made of the user, and where it stands. */
+  /** The last change in the response: the resulting membership, and its position. */
   readonly last: string | undefined;
   readonly position: number | undefined;
 }
@@ -40,7 +40,7 @@ export async function askedRooms(rooms: Rooms, question: Omit<SyncQuestion, 'roo
     const moved = movements.get(roomId);
     const membership = moved?.after ?? entry.membership;
     const position = moved?.after === undefined ? entry.position : (moved.position ?? 0);
-    // Committed after the end of what is told, and not before: the next sync tells it.
+    // Committed after the end of the response: the next sync has it.
     if (position > upTo) continue;
     const before = moved?.changed === true ? moved.before : membership;
     const fresh = since === undefined || fullState;
@@ -68,9 +68,9 @@ export async function askedRooms(rooms: Rooms, question: Omit<SyncQuestion, 'roo
 }
 
 /**
- * Who wants to be told of all members is not told of a room as long as they are not known.
+ * Rooms with partial state are hidden from clients that do not load members lazily.
  *
- * @returns the rooms that are hidden at the end of what is told, and those that were hidden at the token but no longer are
+ * @returns the rooms hidden at the end of the response, and those hidden at the token but no longer
  */
 async function hiddenRooms(
   rooms: Rooms,
@@ -89,8 +89,8 @@ async function hiddenRooms(
 }
 
 /**
- * Rooms that the user left and forgot since the last sync. The leave is still told, as Synapse does it: otherwise the
- * other devices of the user would show the room for ever.
+ * Rooms that the user left and forgot since the last sync. The leave is still sent, as Synapse does: otherwise the
+ * user's other devices would show the room for ever.
  */
 function justForgotten(
   present: readonly { readonly roomId: string }[],

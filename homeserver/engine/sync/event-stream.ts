@@ -1,5 +1,5 @@
 /**
- * The event stream of the first clients: the same news as `/sync` has, as one list, and everything at the start.
+ * The event stream of the first clients: the changes of `/sync` as one list, and everything at the start.
  *
  * @see Matrix specification, client-server API, "GET /events" and "GET /initialSync", both deprecated
  */
@@ -21,16 +21,20 @@ export interface EventStreamOptions {
   readonly answers: Answers;
   /** The newest position there is. */
   readonly newest: () => number;
-  /** Somebody listens. @returns to be called when they do no more */
+  /**
+   * Marks a user as listening. @returns a function to call when the request has ended
+   *
+   * @returns to be called when they do no more
+   */
   readonly present: (userId: string) => Promise<() => void>;
-  /** Whether anybody may find the room in the list. */
+  /** Whether the room is in the public room directory. */
   readonly isListed: (roomId: string) => Promise<boolean>;
   readonly showFor: ShowFor;
   readonly requireSession: RequestHandler;
 }
 
 const MAX_WAIT_MS = 60_000;
-/** Who does not say how long waits so long, as with Synapse. */
+/** The default time limit, as in Synapse. */
 const DEFAULT_WAIT_MS = 30_000;
 const MAX_MESSAGES = 100;
 const DEFAULT_MESSAGES = 10;
@@ -50,7 +54,7 @@ export function eventStreamRouter(options: EventStreamOptions): Router {
         const only = queryText(request, 'room_id');
         const { userId, guest } = requesterOf(response);
         if (only !== undefined) await requireSight(only, userId);
-        else if (guest) throw new MatrixError(400, 'M_MISSING_PARAM', 'Guests say of which room they want to hear.');
+        else if (guest) throw new MatrixError(400, 'M_MISSING_PARAM', 'Guests must name a room_id.');
         const ended = await present(userId);
         const { question, answer } = await answers(
           asked(response, { since, ...(only === undefined ? {} : { only }) }),
@@ -157,7 +161,11 @@ export function eventStreamRouter(options: EventStreamOptions): Router {
     return rule?.pdu.content['history_visibility'] === 'world_readable';
   }
 
-  /** @throws MatrixError 403 for those who are not in a room into which not everybody may look */
+  /**
+   * @throws MatrixError 403 for a room that is neither joined nor world-readable
+   *
+   * @throws MatrixError 403 for those who are not in a room into which not everybody may look
+   */
   async function requireSight(roomId: string, userId: string): Promise<void> {
     if ((await rooms.membership(roomId, userId)) === 'join' || (await isWorldReadable(roomId))) return;
     throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
@@ -167,7 +175,7 @@ export function eventStreamRouter(options: EventStreamOptions): Router {
     return (await isListed(roomId)) ? 'public' : 'private';
   }
 
-  /** All of a room, from what a first sync says of it. */
+  /** The initial state of a room, from its entry in an initial sync. */
   async function whole(roomId: string, entry: JsonValue | undefined, { upTo }: SyncQuestion): Promise<JsonObject> {
     const timeline = isJsonObject(entry) ? entry['timeline'] : undefined;
     return {
@@ -194,7 +202,7 @@ function asked(
   return { userId, deviceId, since: undefined, fullState: false, stateAfter: 'state_after', filter: {}, ...question };
 }
 
-/** How many messages of each room are wanted; none is possible. @throws MatrixError 400 */
+/** The requested number of messages per room; may be 0. @throws MatrixError 400 @throws MatrixError 400 */
 function messagesOf(request: Request): number {
   return queryNumber(request, 'limit', DEFAULT_MESSAGES, MAX_MESSAGES);
 }
@@ -205,14 +213,14 @@ function abortOnClose(response: Response): AbortController {
   return abort;
 }
 
-/** Everything new as one list; each event says where it belongs. */
+/** All changes as one list; each event has its `room_id`. */
 function streamOf(answer: SyncAnswer, { rooms, userId }: SyncQuestion): JsonObject[] {
   const chunk = eventsIn(answer, 'presence').map(presenceForm);
   chunk.push(...eventsIn(answer, 'account_data'));
   const { join, leave, invite, knock } = answer.rooms;
   for (const [roomId, entry] of [...Object.entries(join), ...Object.entries(leave)]) {
     const timeline = eventsIn(entry, 'timeline');
-    // Of a room that was entered just now, what was before is history and not news, except to who made it.
+    // Of a newly joined room, earlier events are history and not new, except for its creator.
     const isNews = ({ type, state_key: key, sender }: JsonObject): boolean =>
       key === userId || (type === 'm.room.create' && sender === userId);
     const own = rooms.entered.has(roomId) ? timeline.findIndex(isNews) : 0;
@@ -229,7 +237,7 @@ function streamOf(answer: SyncAnswer, { rooms, userId }: SyncQuestion): JsonObje
   return chunk;
 }
 
-/** There the person stands in the content as well. */
+/** In this format the user id is in the content as well. */
 function presenceForm(event: JsonObject): JsonObject {
   const { content, sender } = event;
   return { ...event, content: { ...(isJsonObject(content) ? content : {}), user_id: sender ?? null } };

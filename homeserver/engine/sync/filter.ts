@@ -29,7 +29,7 @@ export const filterSchema = z.looseObject({
 export type Filter = z.output<typeof filterSchema>;
 export type SectionFilter = z.output<typeof roomFilter>;
 
-/** Whether a filter is for some rooms only, and not for this one. */
+/** Whether a filter excludes a room. */
 export function wantsRoom(
   filter: Pick<SectionFilter, 'rooms' | 'not_rooms'> | null | undefined,
   roomId: string,
@@ -38,7 +38,7 @@ export function wantsRoom(
   return filter?.not_rooms?.includes(roomId) !== true;
 }
 
-/** Whether something that is no event of a room passes: account data, a receipt, presence. */
+/** Whether something that is not a room event passes: account data, a receipt, presence. */
 export function wants(
   filter: SectionFilter | null | undefined,
   item: { readonly type: string; readonly sender?: string; readonly roomId?: string },
@@ -52,15 +52,15 @@ export function wants(
   return item.roomId === undefined || wantsRoom(filter, item.roomId);
 }
 
-/** Whether every type is left out, so that nothing has to be read. */
+/** Whether no type passes, so that nothing has to be read. */
 export function wantsNothing(filter: SectionFilter | null | undefined): boolean {
   return filter?.types?.length === 0 || filter?.not_types?.includes('*') === true || filter?.limit === 0;
 }
 
 /**
- * The members of an event that a client asked for.
+ * The `event_fields` of an event.
  *
- * @param fields names such as `content.body`; a dot or backslash that belongs to a name has a backslash before it
+ * @param fields names such as `content.body`; a dot or backslash within a name is escaped with a backslash
  */
 export function pickFields(event: JsonObject, fields: readonly string[]): JsonObject {
   const picked: JsonObject = {};

@@ -1,4 +1,4 @@
-/** `/sync` and the event stream of the first clients, put together. */
+/** Puts `/sync` and the event stream of the first clients together. */
 import type { RequestHandler } from 'express';
 import type { Database } from '../../database/database.ts';
 import type { ClientEvents } from '../client/client-events.ts';
@@ -24,18 +24,22 @@ export interface SyncDeps {
   readonly showFor: ShowFor;
   readonly invitePermissions: Pick<InvitePermissions, 'rule'>;
   readonly ignored: (userId: string) => Promise<ReadonlySet<string>>;
-  /** Told that somebody syncs. @returns to be called when the request has ended */
+  /**
+   * Marks a user as syncing. @returns a function to call when the request has ended
+   *
+   * @returns to be called when the request has ended
+   */
   readonly present: (userId: string, state: PresenceState) => Promise<() => void>;
-  /** Whether anybody may find the room in the list of public ones. */
+  /** Whether the room is in the public room directory. */
   readonly isListed: (roomId: string) => Promise<boolean>;
   /** The JSON text of a stored filter. */
   readonly storedFilter: (userId: string, filterId: string) => Promise<string | undefined>;
-  /** What features tell of; the rooms themselves are told of here. */
+  /** The parts of features; rooms themselves are added here. */
   readonly parts: readonly SyncPart[];
   readonly requireSession: RequestHandler;
 }
 
-/** The event stream has no place for these; to read messages to a device for it would take them from the device. */
+/** The event stream has no section for these; reading to-device messages for it would consume them. */
 const NOT_STREAMED: ReadonlySet<SyncPartName> = new Set(['device_lists', 'sticky', 'to_device']);
 
 export function makeSync(deps: SyncDeps): Feature {

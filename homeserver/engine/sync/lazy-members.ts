@@ -1,5 +1,5 @@
 /**
- * Which memberships a client gets that loads them lazily, and which it has got already.
+ * Which membership events a client that loads members lazily gets, and which it already has.
  *
  * @see Matrix specification, client-server API, "Lazy-loading room members"
  */
@@ -7,27 +7,27 @@ import { LRUCache } from 'lru-cache';
 import { splitStateKey, stateKey } from '../../../federation/auth-rules.ts';
 import type { StateKey } from '../../../federation/auth-rules.ts';
 
-/** Devices whose memberships are remembered, and memberships of all of them. What is forgotten is told again. */
+/** Devices whose members are remembered, and members of all of them. What is evicted is sent again. */
 const DEVICES = 10_000;
 const MEMBERS = 100_000;
 
 export class LazyMembers {
-  /** Event ids by the number of what a device has got since its first sync, the room and the user. */
+  /** Sent event ids, by the generation of the device (incremented by each initial sync), room and user. */
   readonly #told = new LRUCache<string, string>({ max: MEMBERS });
   readonly #lives = new LRUCache<string, number>({ max: DEVICES });
   #lastLife = 0;
 
-  /** The first sync of a device: it has nothing yet. */
+  /** An initial sync: the device has no members yet. */
   forget(device: string): void {
     this.#lives.delete(device);
   }
 
   /**
-   * Leaves out the memberships that a client does not need.
+   * Drops membership events that the client does not need.
    *
-   * @param state what would be told without lazy loading
-   * @param needed users whose membership is needed; whoever is not in `state` is looked up in `whole`
-   * @param keep whether a membership is told although nobody needs it
+   * @param state what would be sent without lazy loading
+   * @param needed users whose membership is needed; those not in `state` are looked up in `whole`
+   * @param keep whether to send a membership although it is not needed
    */
   select(
     device: string,

@@ -1,4 +1,4 @@
-/** What `/sync` says of one room whose events the user gets: timeline, state and summary. */
+/** The entry of one joined or left room in `/sync`: timeline, state and summary. */
 import { stateKey } from '../../../federation/auth-rules.ts';
 import type { StateKey } from '../../../federation/auth-rules.ts';
 import { member } from '../../../federation/json.ts';
@@ -26,19 +26,19 @@ export interface RoomEntryDeps {
 export interface RoomEntryQuestion {
   readonly question: SyncQuestion;
   readonly roomId: string;
-  /** undefined when the client knows nothing of the room. */
+  /** Undefined when the room is new to the client. */
   readonly since: number | undefined;
-  /** Inclusive; when the user left, before that of the sync. */
+  /** Inclusive; lower than that of the sync when the user left. */
   readonly upTo: number;
-  /** Changes of the room's state since the token, or since `upTo` for a room that is new, up to now. */
+  /** The room's state changes since the token (or since `upTo` for a new room) until now. */
   readonly changes: readonly StateChange[];
-  /** State at the end, when it is not the current one rolled back. */
+  /** The state at the end, when it is not the current one minus `changes`. */
   readonly end?: ReadonlyMap<StateKey, string>;
   readonly summary?: Summary | undefined;
   readonly ignored: ReadonlySet<string>;
 }
 
-/** @returns undefined when nothing is new, or the user may not look into the room any more */
+/** @returns undefined when nothing is new, or the user may no longer see the room */
 export async function roomEntry(deps: RoomEntryDeps, asked: RoomEntryQuestion): Promise<JsonObject | undefined> {
   const { rooms } = deps;
   const { question, roomId, since, upTo, ignored } = asked;
@@ -75,7 +75,7 @@ export async function roomEntry(deps: RoomEntryDeps, asked: RoomEntryQuestion): 
   return {
     timeline: {
       events: picked(forms.timeline),
-      // The client is new to the room in the middle of its history, however short that is.
+      // For the client, the timeline begins in the middle of the history, however short that is.
       limited: page.limited || question.rooms.entered.has(roomId),
       prev_batch: page.before,
     },
@@ -86,7 +86,7 @@ export async function roomEntry(deps: RoomEntryDeps, asked: RoomEntryQuestion): 
   };
 }
 
-/** With all state asked for, the timeline of a known room goes on where it was; of a new one, it may begin earlier. */
+/** With `full_state`, the timeline of a known room continues where it was; that of a new room may begin earlier. */
 function timelineSince({ since, fullState, rooms }: SyncQuestion, roomId: string): number | undefined {
   return fullState && !rooms.entered.has(roomId) ? since : undefined;
 }
@@ -118,10 +118,10 @@ async function stateToTell(
   if (since === undefined && heroes.length > 0 && !(await isNamed(rooms, roomId))) {
     for (const hero of heroes) needed.add(hero);
   }
-  // All members of a large room may have become known at once: these are no news.
+  // All members of a large room may have become known at once: these are not changes.
   const learned = (await rooms.completedAfter([roomId], since ?? upTo)).get(roomId);
   const news = new Set(changes.filter((change) => change.position !== learned).map((change) => change.key));
-  // Who came or went meanwhile is told even so: clients would take them to be where they were.
+  // Joins and leaves since the token are sent all the same: clients would show wrong members otherwise.
   const keep = (key: StateKey): boolean => since !== undefined && news.has(key);
   const whole = await withSenders(
     rooms,
@@ -135,7 +135,10 @@ async function stateToTell(
   });
 }
 
-/** The senders of a timeline, who may not be known as members yet: their events say what they rest on. */
+/**
+ * Adds the senders of the timeline, whose memberships may not be known yet with partial state: taken from the auth
+ * events of their events.
+ */
 async function withSenders(
   rooms: Rooms,
   roomId: string,
@@ -152,7 +155,7 @@ async function withSenders(
   return whole;
 }
 
-/** A membership that the timeline brings is not told beside it. */
+/** Memberships in the timeline are not repeated in the state. */
 function withoutTimeline(
   state: ReadonlyMap<StateKey, string>,
   timeline: readonly StoredEvent[],
@@ -161,7 +164,7 @@ function withoutTimeline(
   return new Map([...state].filter(([, id]) => !brought.has(id)));
 }
 
-/** The summary, when it may have changed. */
+/** The summary, if it may have changed. */
 async function summaryToTell(rooms: Rooms, asked: RoomEntryQuestion): Promise<JsonObject | undefined> {
   const { summary, since, changes, roomId } = asked;
   if (!summary) return undefined;
@@ -169,7 +172,7 @@ async function summaryToTell(rooms: Rooms, asked: RoomEntryQuestion): Promise<Js
   return summaryJson(summary, await isNamed(rooms, roomId));
 }
 
-/** Whether a room has a name or an alias of its own, and need not be named after people. */
+/** Whether a room has a name or canonical alias, and is not named after its heroes. */
 async function isNamed(rooms: Rooms, roomId: string): Promise<boolean> {
   const end = await rooms.stateIds(roomId);
   const nameId = end.get(stateKey('m.room.name', ''));

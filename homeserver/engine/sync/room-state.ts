@@ -1,6 +1,6 @@
 /**
- * Which state events a `/sync` tells beside a timeline. A client holds the state that it was told at the token, applies
- * `state`, then the timeline; or, with `state_after`, the timeline and then that.
+ * Which state events a `/sync` sends besides the timeline. A client keeps the state of the token, applies `state`, then
+ * the timeline; or, with `state_after`, the timeline and then that.
  */
 import type { StateKey } from '../../../federation/auth-rules.ts';
 import { stateKey } from '../../../federation/auth-rules.ts';
@@ -9,21 +9,21 @@ import type { StateChange } from '../rooms/state-changes.ts';
 
 export interface StateQuestion {
   readonly timeline: readonly StoredEvent[];
-  /** Whether the state after the timeline is asked for. */
+  /** Whether `state_after` was requested. */
   readonly after: boolean;
-  /** Depth of the deepest event before the timeline. */
+  /** The greatest depth before the timeline. */
   readonly depthBefore: number;
 }
 
 /**
- * A whole state, for a client that knows nothing of the room. A state event that came late is in the timeline as it is new
- * to us, but in the graph it stands before what comes before the timeline: it is told in both.
+ * The full state, for a client that is new to the room. A late state event is in the timeline as it is new to us, but
+ * in the graph it is before events that precede the timeline: it is sent in both.
  */
 export function wholeState(
   { timeline, after, depthBefore }: StateQuestion,
-  /** State before the first event of the timeline. */
+  /** The state before the first event of the timeline. */
   start: ReadonlyMap<StateKey, string>,
-  /** State at the end of what is told. */
+  /** The state at the end of the response. */
   end: ReadonlyMap<StateKey, string>,
 ): Map<StateKey, string> {
   if (after) return new Map(end);
@@ -37,10 +37,10 @@ export function wholeState(
   return state;
 }
 
-/** What changed for a client that knows the state at the token. */
+/** The changes for a client that has the state of the token. */
 export function changedState(
   { timeline, after }: StateQuestion,
-  /** Of one room since the token, in their order. */
+  /** Of one room since the token, in order. */
   changes: readonly StateChange[],
 ): Map<StateKey, string> {
   const [first] = timeline;
@@ -53,7 +53,7 @@ export function changedState(
     const now = moves.at(-1)?.eventId;
     let wanted = now;
     if (!after && now !== undefined && told.get(key) === now) {
-      // The timeline brings it; what was there before it is of interest only when the timeline begins later.
+      // It is in the timeline; the previous one is only needed when the timeline begins later.
       wanted = first && moves.findLast((move) => move.position < first.position)?.eventId;
     } else if (now === known && !told.has(key)) {
       wanted = undefined;
@@ -63,10 +63,10 @@ export function changedState(
   return state;
 }
 
-/** A state as it was before some changes. */
+/** A state before some changes. */
 export function rolledBack(
   state: ReadonlyMap<StateKey, string>,
-  /** In their order. */
+  /** In order. */
   changes: readonly StateChange[],
 ): ReadonlyMap<StateKey, string> {
   if (changes.length === 0) return state;

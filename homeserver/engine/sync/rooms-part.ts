@@ -18,16 +18,16 @@ import type { AskedRoom, OtherRoom, SyncAnswer, SyncPart, SyncQuestion } from '.
 import { roomEntry } from './room-entry.ts';
 import { changesSummary, summaries } from './summary.ts';
 
-/** Rooms that are read at the same time: a first sync may be about hundreds. */
+/** Rooms read concurrently: an initial sync may have hundreds. */
 const AT_ONCE = 8;
 
 export interface RoomsPartOptions {
   readonly db: Database;
   readonly rooms: Rooms;
   readonly clientEvents: ClientEvents;
-  /** Users of whom a user wants to hear nothing. */
+  /** The users that a user ignores. */
   readonly ignored: (userId: string) => Promise<ReadonlySet<string>>;
-  /** What a user wants to happen to somebody's invitations. */
+  /** The user's rule for invites from a sender. */
   readonly inviteRule: (userId: string, sender: string) => Promise<InviteRule>;
 }
 
@@ -69,7 +69,7 @@ export function roomsPart({ db, rooms, clientEvents, ignored, inviteRule }: Room
     },
   };
 
-  /** Those that are new, and those in which something happened. */
+  /** New rooms, and rooms with changes. */
   async function roomsWithNews(question: SyncQuestion): Promise<AskedRoom[]> {
     const all = [...question.rooms.joined.values()];
     const known = all.filter((room) => room.since !== undefined).map((room) => room.roomId);
@@ -125,16 +125,16 @@ export function roomsPart({ db, rooms, clientEvents, ignored, inviteRule }: Room
     }
   }
 
-  /** Whether it is an invitation that is not to be shown. */
+  /** Whether it is an invite that is not to be shown. */
   async function isUnwanted({ sender, content }: JsonObject, userId: string): Promise<boolean> {
     if (!isJsonObject(content) || content['membership'] !== 'invite' || typeof sender !== 'string') return false;
     return (await inviteRule(userId, sender)) === 'ignore';
   }
 
   /**
-   * What somebody outside may know; the own membership, which comes last, is told as a whole event.
+   * Stripped state, followed by the user's own membership as a full event.
    *
-   * @returns undefined for an invitation of somebody who is ignored
+   * @returns undefined for an invite from an ignored user
    */
   async function outsideState(
     roomId: string,
@@ -155,7 +155,7 @@ export function roomsPart({ db, rooms, clientEvents, ignored, inviteRule }: Room
     return [...[...events.values()].map((event) => strippedEvent(event.pdu)), clientEvent(own)];
   }
 
-  /** The timeline up to the leave, and what changed until then. */
+  /** The timeline up to the leave, and the state changes until then. */
   async function leftRoom(
     question: SyncQuestion,
     room: OtherRoom,
@@ -174,7 +174,7 @@ export function roomsPart({ db, rooms, clientEvents, ignored, inviteRule }: Room
     const own = stateKey('m.room.member', question.userId);
     const before = await rooms.event((await rooms.history.stateBefore(leave))?.get(own) ?? '');
     if (room.forgotten || member(before?.pdu.content, 'membership') !== 'join') {
-      // Somebody who was never inside, or who has forgotten it, hears that it is over, and nothing of the room.
+      // A user who was never joined, or has forgotten the room, only gets the end of the membership.
       const events = await clientEvents.timeline([leave], question);
       return { timeline: { events, limited: false, prev_batch: `p${position}` }, state: { events: [] } };
     }
@@ -191,7 +191,7 @@ export function roomsPart({ db, rooms, clientEvents, ignored, inviteRule }: Room
   }
 }
 
-/** The membership in a room that this server is not in, or the end of it. */
+/** The event of an out-of-band membership, or of its end. */
 function formOf({ roomId, event, version, position }: Invitation): JsonObject {
   const rules = roomVersion(version);
   return clientEvent({

@@ -1,5 +1,5 @@
 /**
- * `/sync`: what is new for a user, waiting for it when there is nothing. What there is comes from the parts.
+ * `/sync`: changes for a user, waiting for them if there are none. The changes come from the parts.
  *
  * @see Matrix specification, client-server API, "Syncing"
  */
@@ -22,7 +22,11 @@ export interface SyncRouterOptions {
   readonly parts: readonly SyncPart[];
   /** The JSON text of a stored filter. */
   readonly storedFilter: (userId: string, filterId: string) => Promise<string | undefined>;
-  /** Told that somebody syncs. @returns to be called when the request has ended */
+  /**
+   * Marks a user as syncing. @returns a function to call when the request has ended
+   *
+   * @returns to be called when the request has ended
+   */
   readonly present?: (userId: string, presence: PresenceState) => Promise<() => void>;
   readonly requireSession: RequestHandler;
 }
@@ -37,7 +41,7 @@ export function syncRouter(options: SyncRouterOptions): Router {
   async function filterOf(userId: string, given: string | undefined): Promise<Filter> {
     if (given === undefined) return {};
     const json = given.startsWith('{') ? given : await options.storedFilter(userId, given);
-    if (json === undefined) throw new MatrixError(400, 'M_INVALID_PARAM', 'There is no such filter.');
+    if (json === undefined) throw new MatrixError(400, 'M_INVALID_PARAM', 'No filter with this id exists.');
     let value: unknown;
     try {
       value = parseStrict(json);
@@ -93,20 +97,20 @@ function presenceOf(text: string | undefined): PresenceState {
   return presence;
 }
 
-/** Clients look for every section of a room, even when there is news only in one. */
+/** Clients expect every section of a room, even if only one has changes. */
 function complete(entry: JsonObject, { upTo, stateAfter }: SyncQuestion): void {
   entry['timeline'] ??= { events: [], limited: false, prev_batch: `p${upTo + 1}` };
   for (const section of [stateAfter ?? 'state', 'ephemeral', 'account_data']) entry[section] ??= { events: [] };
 }
 
-/** Of memberships that no room has nothing is said. */
+/** Leaves out sections without rooms. */
 function withoutEmpty(sections: JsonObject): JsonObject {
   return Object.fromEntries(
     Object.entries(sections).filter(([, rooms]) => isJsonObject(rooms) && Object.keys(rooms).length > 0),
   );
 }
 
-/** Under which name a client knows the state after the timeline. */
+/** The section name by which a client requested the state after the timeline. */
 function stateAfterOf(request: Request): SyncQuestion['stateAfter'] {
   if (queryText(request, 'use_state_after') === 'true') return 'state_after';
   const unstable = queryText(request, 'org.matrix.msc4222.use_state_after');

@@ -1,7 +1,7 @@
-/** Tokens between which clients ask for what is new. */
+/** The `since` tokens of syncs. */
 import { MatrixError } from '../../base/errors.ts';
 
-/** The position in a token that we gave. @throws MatrixError 400 */
+/** The position of a token. @throws MatrixError 400 */
 export function sinceOf(text: string | undefined): number | undefined {
   if (text === undefined || text === '') return undefined;
   const match = /^s([0-9]{1,15})$/.exec(text);

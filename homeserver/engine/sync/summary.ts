@@ -4,20 +4,20 @@ import { splitStateKey } from '../../../federation/auth-rules.ts';
 import type { Database } from '../../database/database.ts';
 import type { StateChange } from '../rooms/state-changes.ts';
 
-/** A client names a room after so many people when it has no name. */
+/** So many people are named in a room without a name. */
 const HEROES = 5;
 
 export interface Summary {
-  /** Users after whom the room can be named; for every room, although only those without a name are told. */
+  /** The heroes; for every room, although only rooms without a name send them. */
   readonly heroes: string[];
   readonly joined: number;
   readonly invited: number;
 }
 
-/** State that a summary is about. */
+/** The state that a summary depends on. */
 const MATTERS = ['m.room.member', 'm.room.name', 'm.room.canonical_alias'];
 
-/** Whether the summary of a room may be another one after these changes. */
+/** Whether these changes may affect the summary of the room. */
 export function changesSummary(changes: readonly StateChange[]): boolean {
   return changes.some((change) => MATTERS.includes(splitStateKey(change.key)[0]));
 }
@@ -35,7 +35,7 @@ export async function summaries(
      FROM room_members WHERE room_id = ANY($1) GROUP BY room_id`,
     [roomIds],
   );
-  // Those who are or will be inside first; only when there are none, those who were.
+  // Joined and invited users first; only if there are none, those who left.
   const heroes = await db.query<{ room_id: string; user_id: string; inside: boolean }>(
     `SELECT r.room_id, m.user_id, m.inside FROM unnest($1::text[]) AS r (room_id), LATERAL (
        SELECT user_id, position, membership IN ('join', 'invite') AS inside FROM room_members
@@ -56,7 +56,7 @@ export async function summaries(
   return found;
 }
 
-/** @param named whether the room has a name or an alias of its own */
+/** @param named whether the room has a name or canonical alias */
 export function summaryJson(summary: Summary, named: boolean): JsonObject {
   return {
     ...(named ? {} : { 'm.heroes': summary.heroes }),

@@ -1,4 +1,4 @@
-/** The newest events of a room that a user may see and wants to see, for a timeline in `/sync`. */
+/** The newest events of a room that a user may see and that pass the filter, for a timeline in `/sync`. */
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 import { passes } from '../client/event-filter.ts';
 import type { SectionFilter } from './filter.ts';
@@ -6,7 +6,7 @@ import type { SectionFilter } from './filter.ts';
 export interface TimelineRange {
   readonly roomId: string;
   readonly userId: string;
-  /** Exclusive; undefined for the newest of all. */
+  /** Exclusive; undefined for the newest events. */
   readonly after: number | undefined;
   /** Inclusive. */
   readonly upTo: number;
@@ -17,21 +17,21 @@ export interface TimelineRange {
 export interface TimelinePage {
   /** Oldest first. */
   readonly events: StoredEvent[];
-  /** Whether there are more before these, after `after`, or events are missing there. */
+  /** Whether there are more events after `after`, or some are missing there. */
   readonly limited: boolean;
-  /** Token for `/messages`: what comes before the events. */
+  /** The token for `/messages` to page back from these events. */
   readonly before: string;
-  /** Depth of the deepest event before these that was looked at. */
+  /** The greatest depth of the events read before these. */
   readonly depthBefore: number;
 }
 
-/** As many as clients get when they name no limit. */
+/** The default limit. */
 const DEFAULT_LIMIT = 10;
 const MAX_LIMIT = 100;
-/** Events looked at for one timeline, however few of them pass the filter. */
+/** Most events read for one timeline, however few pass the filter. */
 const MAX_LOOKED_AT = 1_000;
 
-/** @returns undefined when the room has become invisible to the user */
+/** @returns undefined when the user may no longer see the room */
 export async function timelinePage(rooms: Rooms, range: TimelineRange): Promise<TimelinePage | undefined> {
   const { roomId, userId, after, upTo, filter, ignored } = range;
   const standing = await rooms.standing(roomId, userId);
@@ -56,7 +56,7 @@ export async function timelinePage(rooms: Rooms, range: TimelineRange): Promise<
     });
     const wanted = page.filter((event) => (!filter || passes(filter, event)) && !isIgnored(event, ignored));
     const shown = new Set(await rooms.visibleTo(standing, roomId, userId, wanted));
-    // A timeline never runs over a gap: clients ask for what is missing, as they do when there are too many events.
+    // A timeline never spans a gap: clients request what is missing, as when there are too many events.
     const broken = await rooms.firstBreak(page);
     for (const [index, event] of page.entries()) {
       if (shown.has(event)) {
@@ -72,7 +72,7 @@ export async function timelinePage(rooms: Rooms, range: TimelineRange): Promise<
   }
 }
 
-/** State is never hidden: the room would not be what it is. */
+/** State events of ignored users are kept: the state would be wrong without them. */
 function isIgnored(event: StoredEvent, ignored: ReadonlySet<string>): boolean {
   return event.pdu.state_key === undefined && ignored.has(event.pdu.sender);
 }
