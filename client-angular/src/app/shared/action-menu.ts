@@ -8,27 +8,30 @@ import type { Action } from '../conference/meeting-module.ts';
   selector: 'ht-action-menu',
   imports: [CdkMenu, CdkMenuItem],
   changeDetection: ChangeDetectionStrategy.OnPush,
-  template: `<div cdkMenu class="menu" [attr.aria-label]="label()">
-    @for (action of actions(); track action.name) {
-      <button
-        cdkMenuItem
-        type="button"
-        [attr.data-testid]="action.name"
-        [cdkMenuitemTypeaheadLabel]="action.text"
-        (cdkMenuItemTriggered)="action.run()"
-      >
-        @if (action.glyph) {
-          <span class="glyph" aria-hidden="true">{{ action.glyph }}</span>
-        }
-        <span>{{ action.text }}</span>
-      </button>
-    }
-  </div>`,
+  // A named part of the page: what is opened here stands outside of all others.
+  template: `<section [attr.aria-label]="label()">
+    <div cdkMenu class="menu" [attr.aria-label]="label()">
+      @for (action of actions(); track action.name) {
+        <button
+          cdkMenuItem
+          type="button"
+          [attr.data-testid]="action.name"
+          [cdkMenuitemTypeaheadLabel]="action.text"
+          (cdkMenuItemTriggered)="action.run()"
+        >
+          @if (action.glyph) {
+            <span class="glyph" aria-hidden="true">{{ action.glyph }}</span>
+          }
+          <span>{{ action.text }}</span>
+        </button>
+      }
+    </div>
+  </section>`,
   styles: `
     .menu {
       display: flex;
       flex-direction: column;
-      max-width: min(320px, 96vw);
+      max-width: min(360px, 96vw);
       max-height: 80dvh;
       padding: 8px;
       border: 1px solid var(--mat-sys-outline);
@@ -70,5 +73,5 @@ import type { Action } from '../conference/meeting-module.ts';
 })
 export class ActionMenu {
   readonly actions = input.required<readonly Action[]>();
-  readonly label = input<string>();
+  readonly label = input.required<string>();
 }

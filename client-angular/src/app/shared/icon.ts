@@ -33,7 +33,7 @@ export const PATHS = {
   warning: 'M12 4l9 16H3zM12 10v4.5M12 17.2v.3',
   weak: 'M5 19v-3M10 19v-6M15 19v-9M20 19V7',
   speaker: 'M4 9.5h3.5L12 6v12l-4.5-3.5H4zM15.5 9a4.2 4.2 0 0 1 0 6M18 6.5a7.8 7.8 0 0 1 0 11',
-  more: 'M12 6v.1M12 12v.1M12 18v.1',
+  more: 'M12 6.2a.7.7 0 1 0 0-1.4.7.7 0 0 0 0 1.4ZM12 12.7a.7.7 0 1 0 0-1.4.7.7 0 0 0 0 1.4ZM12 19.2a.7.7 0 1 0 0-1.4.7.7 0 0 0 0 1.4Z',
   back: 'M14.5 5.5L8 12l6.5 6.5',
 } as const;
 export type IconName = keyof typeof PATHS;

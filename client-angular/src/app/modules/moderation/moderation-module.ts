@@ -17,7 +17,7 @@ export function moderationModule(): MeetingModule {
         actions.push({ name: 'mute-person', text, run: () => void moderation.mute([person]) });
       }
       if (rights.may('remove')) {
-        const text = $localize`:@@moderation.remove:Remove from the meeting …`;
+        const text = $localize`:@@moderation.remove:Remove from the meeting …`;
         actions.push({ name: 'remove-person', text, run: () => void moderation.remove(person) });
       }
       return actions;

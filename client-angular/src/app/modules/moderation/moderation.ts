@@ -65,6 +65,8 @@ export class Moderation {
     const yes = await this.#dialogs.ask<boolean>(async () => (await import('./remove-dialog.ts')).RemoveDialog, {
       width: '440px',
       maxWidth: '96vw',
+      // Enter, pressed once too often, removes nobody.
+      autoFocus: '[data-testid=remove-no]',
       data: { name: person.displayName, organisation },
     });
     if (!yes) return;
