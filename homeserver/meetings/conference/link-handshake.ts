@@ -1,5 +1,5 @@
 /** How the two halves of a link come to know each other: ours is made on our SFU, the peer tells of its own. */
-import { SfuError } from '../../../sfu/errors.ts';
+import { SfuError } from '../../../sfu/client.ts';
 import { LinkError } from './link-error.ts';
 import type { NodeId } from './link-node.ts';
 import type { Hop } from './link-phase.ts';
