@@ -104,11 +104,12 @@ async function translated<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (error) {
-    throw matrixError(error);
+    throw linkRefusal(error);
   }
 }
 
-function matrixError(error: unknown): unknown {
+/** @returns what the asker is told of an error */
+export function linkRefusal(error: unknown): unknown {
   if (error instanceof LinkError) {
     if (error.code === 'bad-address' || error.code === 'bad-node')
       return new MatrixError(400, 'M_INVALID_PARAM', error.message);
