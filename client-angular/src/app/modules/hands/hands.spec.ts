@@ -32,7 +32,7 @@ const olaf = person('Olaf', 'hamburg.example');
 const up = ({ displayName, organisation }: Participant, raisedAt: number): Participant =>
   person(displayName, organisation, raisedAt);
 
-function snapshot(participants: Participant[], rights: Right[] = [], enabled = true): ConferenceSnapshot {
+function snapshot(participants: Participant[], rights: Right[], on: boolean): ConferenceSnapshot {
   return {
     roomId: '!r',
     title: 'Elbquerung',
@@ -44,7 +44,7 @@ function snapshot(participants: Participant[], rights: Right[] = [], enabled = t
       { serverName: 'hamburg.example', displayName: 'Hamburg', colour: '#1c4f9c' },
     ],
     links: [],
-    modules: { hands: { enabled } },
+    modules: on ? { hands: { enabled: true } } : {},
   };
 }
 
@@ -65,8 +65,8 @@ describe('Raise hand / reactions: raised hands in the client', () => {
 
   const module = () => TestBed.runInInjectionContext(() => handsModule());
 
-  function enter(participants: Participant[], rights: Right[] = [], enabled = true): void {
-    const loaded = snapshot(participants, rights, enabled);
+  function enter(participants: Participant[], rights: Right[] = [], on = true): void {
+    const loaded = snapshot(participants, rights, on);
     store.load(loaded);
     module().joined?.(loaded);
     TestBed.tick();
@@ -181,6 +181,18 @@ describe('Raise hand / reactions: raised hands in the client', () => {
     expect(root.textContent).toContain('Allow raising hands');
     tick(1_500);
     expect(texts()).toEqual(['Raising hands was switched off.']);
+  });
+
+  it('that were off on entry are shown to those who may switch them on, and to all as soon as that is done', () => {
+    enter([bert], [], false);
+    expect(module().on?.()).toBeFalse();
+    enter([bert], ['switch-hands'], false);
+    expect(module().on?.()).toBeTrue();
+    expect(button().off()).toBeTrue();
+    enter([bert], [], false);
+    module().notifications?.['hands.changed']?.({ enabled: true });
+    expect(module().on?.()).toBeTrue();
+    expect(button().off()).toBeFalse();
   });
 
   it('that somebody else has lowered are told of, with the name', () => {

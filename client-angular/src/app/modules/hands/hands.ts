@@ -2,6 +2,7 @@
 import { computed, effect, inject, Injectable, signal } from '@angular/core';
 import type { ConferenceSnapshot, Participant } from '../../../../../protocol/session.ts';
 import { Acting } from '../../conference/acting.ts';
+import { Rights } from '../../conference/rights.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { Told } from '../../conference/told.ts';
 import { Announcements } from '../../core/announcements.ts';
@@ -14,12 +15,16 @@ const MOST_NAMED = 3;
 @Injectable({ providedIn: 'root' })
 export class Hands {
   readonly #store = inject(ConferenceStore);
+  readonly #rights = inject(Rights);
   readonly #acting = inject(Acting);
   readonly #announcements = inject(Announcements);
   readonly #told = inject(Told);
   readonly #state = signal<ConferenceSnapshot['modules']['hands']>(undefined);
-  /** This meeting has raised hands, allowed at the moment or not. */
-  readonly on = computed(() => this.#state() !== undefined);
+  /**
+   * Hands are shown. A meeting in which they are off has none of it, but for those who may switch them on; where they are
+   * switched off meanwhile the button keeps its place.
+   */
+  readonly on = computed(() => this.#state() !== undefined || this.#rights.may('switch-hands'));
   readonly enabled = computed(() => this.#state()?.enabled ?? false);
   readonly raised = computed(() =>
     this.#store
@@ -47,11 +52,11 @@ export class Hands {
   }
 
   load(state: ConferenceSnapshot['modules']['hands']): void {
-    this.#state.set(state);
+    this.#state.update((before) => state ?? (before && { enabled: false }));
   }
 
   changed(enabled: boolean): void {
-    if (!this.on() || enabled === this.enabled()) return;
+    if (enabled === this.enabled()) return;
     this.#state.set({ enabled });
     this.#announcements.plan('hands-switched', () =>
       this.enabled()
