@@ -24,7 +24,13 @@ export function servers(): Promise<Servers> {
 }
 
 async function start(): Promise<Servers> {
-  const federation = await startHomeservers(2, { HANSETAG_PRESENCE: 'federated' }, ['127.0.0.1', '127.0.0.1']);
+  const settings = {
+    HANSETAG_PRESENCE: 'federated',
+    // Meetings are made and planned while no media server can be reached.
+    HANSETAG_SFU_CONTROL: '/nowhere/sfu.sock',
+    HANSETAG_SFU_SECRET: 'a secret that nobody asks for',
+  };
+  const federation = await startHomeservers(2, settings, ['127.0.0.1', '127.0.0.1']);
   const [ours] = federation.servers;
   if (!ours) throw new Error('Our server is missing.');
   return { federation, ours, synapse: await startSynapse({ tls: federation.tls }) };
