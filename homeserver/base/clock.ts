@@ -27,3 +27,11 @@ export function pause(clock: Clock, ms: number): Promise<void> {
     clock.after(ms, resolve);
   });
 }
+
+/** Waits for something, but no longer than so many ms. Never rejects. */
+export async function within(clock: Clock, ms: number, work: Promise<unknown>): Promise<void> {
+  const over = Promise.withResolvers<void>();
+  const cancel = clock.after(ms, over.resolve);
+  await Promise.race([work.catch(() => undefined), over.promise]);
+  cancel();
+}

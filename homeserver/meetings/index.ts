@@ -85,7 +85,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     rights,
     clockAhead: (server) => organisations.clockAhead(server),
     conference: (roomId) => conferences.get(roomId),
-    keep: (roomId, participantId) => conferences.seats.keep(roomId, participantId),
+    keep: (roomId, participantId) => conferences.seats.records.keep(roomId, participantId),
     tell: (roomId, module, data) => conferences.tell(roomId, module, data),
     log,
   });

@@ -16,6 +16,7 @@ import { type CallMembership, splitParticipantId } from './membership.ts';
 import type { RemoteSource } from './messages.ts';
 import { notification } from './notification.ts';
 import type { ConferenceModules, ModuleConference } from './module-ports.ts';
+import { describeLocal, describeRemote } from './people-shown.ts';
 import { type RemoteParticipant, Remotes, type RemoteState } from './remotes.ts';
 import type { Person } from './room-facts.ts';
 
@@ -34,13 +35,11 @@ export interface ConferenceDeps extends LinkDeps {
 export class Conference implements LinkConference, ModuleConference {
   readonly roomId: string;
   title = '';
-  /** Our participants whom the others see. */
+  /** All seats of our participants, also of those on the way in. */
+  readonly #seats = new Map<string, LocalParticipant>();
+  /** Those whom the others see. */
   readonly locals = new Map<string, LocalParticipant>();
-  /** Our participants on their way in: they have a seat that can be taken away, and nobody has been told of them. */
-  readonly entering = new Map<string, LocalParticipant>();
   readonly #remotes = new Remotes((remote) => this.#deps.modules.shown(this, remote));
-  /** Role and name of our own participants in the room. */
-  readonly #people = new Map<string, Person>();
   /** Every source that our SFU has, local or received: its producer there. */
   readonly #producers = new Map<SourceKey, string>();
   readonly #consumers: Consumers;
@@ -65,19 +64,24 @@ export class Conference implements LinkConference, ModuleConference {
 
   /** The seat of one of our participants, in the conference or on the way in. */
   seat(participantId: string): LocalParticipant | undefined {
-    return this.locals.get(participantId) ?? this.entering.get(participantId);
+    return this.#seats.get(participantId);
   }
 
   /** All seats of our participants. */
   seats(): LocalParticipant[] {
-    return [...this.locals.values(), ...this.entering.values()];
+    return [...this.#seats.values()];
+  }
+
+  /** Somebody has a seat from now on. */
+  seatTaken(local: LocalParticipant): void {
+    this.#seats.set(local.participantId, local);
   }
 
   /** Everybody who is shown, our own and others. */
   participants(): Participant[] {
     return [
       ...[...this.locals.values()].map((local) => this.describeLocal(local)),
-      ...[...this.#remotes.shown()].map((remote) => this.#describeRemote(remote)),
+      ...[...this.#remotes.shown()].map((remote) => describeRemote(remote)),
     ];
   }
 
@@ -87,58 +91,24 @@ export class Conference implements LinkConference, ModuleConference {
   }
 
   describeLocal(local: LocalParticipant): Participant {
-    return {
-      participantId: local.participantId,
-      userId: local.userId,
-      deviceId: local.deviceId,
-      displayName: local.displayName,
-      organisation: this.#deps.serverName,
-      role: this.#people.get(local.participantId)?.role ?? 'participant',
-      guest: local.guest,
-      joinedAt: local.joinedAt,
-      sources: [...local.sources].map(([source, { paused }]) => ({ source, paused })),
-      presence: local.presence,
-      signals: local.signals,
-    };
+    return describeLocal(local, this.#deps.serverName);
   }
 
-  #describeRemote(remote: RemoteParticipant): Participant {
-    const { membership, person } = remote;
-    return {
-      participantId: membership.participantId,
-      userId: membership.userId,
-      deviceId: membership.deviceId,
-      displayName: person.displayName,
-      organisation: serverOf(membership.userId),
-      role: person.role,
-      guest: person.guest,
-      joinedAt: membership.joinedAt,
-      sources: [...remote.sources.values()].map(({ source, paused }) => ({ source, paused })),
-      ...(remote.sourcesKnown ? {} : { sourcesKnown: false }),
-      presence: remote.reconnecting ? 'reconnecting' : 'here',
-      signals: remote.signals,
-    };
-  }
-
+  /** Everybody sees from now on who has a seat. */
   addLocal(local: LocalParticipant, person: Person): void {
-    const known = this.locals.has(local.participantId);
-    this.entering.delete(local.participantId);
+    const isKnown = this.locals.has(local.participantId);
     this.locals.set(local.participantId, local);
-    this.#people.set(local.participantId, person);
-    this.notifyOthers(local, known ? 'participant.changed' : 'participant.joined', this.describeLocal(local));
+    local.displayName = person.displayName;
+    local.role = person.role;
+    this.notifyOthers(local, isKnown ? 'participant.changed' : 'participant.joined', this.describeLocal(local));
   }
 
-  /** Takes a seat away: at once nothing of it is left here. Its media on the SFU is closed by whoever calls this. */
+  /** A seat was given up: at once nothing of it is left here. Its media on the SFU is closed by whoever calls this. */
   removeLocal(local: LocalParticipant, reason: LeaveReason): void {
     const { participantId } = local;
-    if (this.seat(participantId) !== local) return;
-    const shown = this.locals.has(participantId);
-    local.gone = true;
-    clearTimeout(local.graceTimer);
-    this.locals.delete(participantId);
-    this.entering.delete(participantId);
-    this.#people.delete(participantId);
-    if (shown) this.notifyAll('participant.left', { participantId, reason });
+    if (this.#seats.get(participantId) !== local) return;
+    this.#seats.delete(participantId);
+    if (this.locals.delete(participantId)) this.notifyAll('participant.left', { participantId, reason });
     for (const source of local.sources.keys()) {
       const key = sourceKey(participantId, source);
       this.#producers.delete(key);
@@ -161,7 +131,7 @@ export class Conference implements LinkConference, ModuleConference {
       return;
     }
     if (first) this.#deps.introduce(this, server);
-    if (this.#remotes.isShown(remote)) this.notifyAll('participant.joined', this.#describeRemote(remote));
+    if (this.#remotes.isShown(remote)) this.notifyAll('participant.joined', describeRemote(remote));
     this.ensureLinks();
     const early = this.#remotes.takeEarly(membership.participantId);
     if (early) this.setRemoteState(membership.participantId, early);
@@ -175,10 +145,9 @@ export class Conference implements LinkConference, ModuleConference {
       return;
     }
     const local = this.locals.get(participantId);
-    const known = this.#people.get(participantId);
-    if (!local || !known || (known.displayName === person.displayName && known.role === person.role)) return;
-    this.#people.set(participantId, person);
+    if (!local || (local.displayName === person.displayName && local.role === person.role)) return;
     local.displayName = person.displayName;
+    local.role = person.role;
     this.notifyAll('participant.changed', this.describeLocal(local));
   }
 
@@ -206,7 +175,7 @@ export class Conference implements LinkConference, ModuleConference {
     for (const remote of this.#remotes.setLost(server, lost)) {
       const { participantId } = remote.membership;
       if (lost) this.notifyAll('participant.left', { participantId, reason: 'lost' });
-      else this.notifyAll('participant.joined', this.#describeRemote(remote));
+      else this.notifyAll('participant.joined', describeRemote(remote));
     }
     const link = this.links.get(server);
     if (!lost && link) this.notifyAll('link.changed', link.state);
@@ -238,7 +207,7 @@ export class Conference implements LinkConference, ModuleConference {
   }
 
   #remoteChanged(remote: RemoteParticipant): void {
-    if (this.#remotes.isShown(remote)) this.notifyAll('participant.changed', this.#describeRemote(remote));
+    if (this.#remotes.isShown(remote)) this.notifyAll('participant.changed', describeRemote(remote));
   }
 
   remoteSource(key: SourceKey): RemoteSource | undefined {
@@ -279,14 +248,14 @@ export class Conference implements LinkConference, ModuleConference {
   // ---- own media ----
 
   addSource(local: LocalParticipant, source: Source, producerId: string, paused: boolean): void {
-    local.sources.set(source, { producerId, paused });
+    local.media.sources.set(source, { producerId, paused });
     this.#producers.set(sourceKey(local.participantId, source), producerId);
     this.localChanged(local);
     this.reconcileAll();
   }
 
   removeSource(local: LocalParticipant, source: Source): void {
-    if (!local.sources.delete(source)) return;
+    if (!local.media.sources.delete(source)) return;
     const key = sourceKey(local.participantId, source);
     this.#producers.delete(key);
     for (const link of this.links.values()) link.localSourceGone(key);
@@ -315,8 +284,7 @@ export class Conference implements LinkConference, ModuleConference {
 
   /** Declares all that a participant wants to see and hear. */
   watch(local: LocalParticipant, rtpCapabilities: RtpCapabilities, watch: Watch[]): void {
-    local.rtpCapabilities = rtpCapabilities;
-    local.declared = true;
+    local.media.rtpCapabilities = rtpCapabilities;
     this.#want(local, watch);
     this.#consumers.reconcile(local);
   }

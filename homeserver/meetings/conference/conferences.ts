@@ -2,10 +2,9 @@
  * The conferences of this instance, as the rest of it sees them: joining and leaving, sessions that drop and come back,
  * links that other instances ask for, and how many people are where. It puts the parts together that do the rest.
  */
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { systemClock } from '../../base/clock.ts';
-import { every } from '../../base/every.ts';
+import { type Cancel, type Clock, systemClock, within } from '../../base/clock.ts';
+import { unexpected } from '../../base/log.ts';
 import { serverOf } from '../../../federation/event.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import type { ModuleName } from '../../../protocol/modules/list.ts';
@@ -21,7 +20,7 @@ import type { Conference } from './conference.ts';
 import type { Link } from './link.ts';
 import type { LinkPeers } from './link-ports.ts';
 import type { LivePeers } from './live-peers.ts';
-import type { LocalParticipant, Notifier } from './local-participant.ts';
+import type { Notifier } from './local-participant.ts';
 import { MEMBERSHIP_EXPIRES_MS, participantIdOf } from './membership.ts';
 import type { Places } from './places.ts';
 import type { RoomPort, SfuPort } from './ports.ts';
@@ -32,6 +31,7 @@ import { personIn } from './room-facts.ts';
 import { RoomFollower } from './room-follower.ts';
 import { membershipsIn } from './room-memberships.ts';
 import { SeatMedia } from './seat-media.ts';
+import { SeatError } from './seat-turns.ts';
 import { type Joiner, type KeptMedia, Seats } from './seats.ts';
 import { SfuEvents } from './sfu-events.ts';
 import { Signals } from './signals.ts';
@@ -52,8 +52,10 @@ export interface ConferencesOptions {
   organisations: Organisations;
   peers: LinkPeers;
   live: LivePeers;
-  places: Places;
+  places: Pick<Places, 'put' | 'remove' | 'all'>;
   modules: ConferenceModules;
+  /** Absent, that of the system. */
+  clock?: Clock;
   log: Logger;
   /** The number of people in a conference changed between none and some. */
   onLive(roomId: string): void;
@@ -61,6 +63,7 @@ export interface ConferencesOptions {
 
 export class Conferences {
   readonly #options: ConferencesOptions;
+  readonly #clock: Clock;
   readonly #registry: Registry;
   /** The media of a seat, for requests that run in its turn. */
   readonly media: SeatMedia;
@@ -72,10 +75,13 @@ export class Conferences {
   readonly #signals: Signals;
   readonly #sfuEvents: SfuEvents;
   readonly #stop: (() => void)[] = [];
+  #nextUpkeep: Cancel = () => undefined;
+  #closed = false;
 
   constructor(options: ConferencesOptions) {
+    const { sfu, log, organisations, clock = systemClock } = options;
     this.#options = options;
-    const { sfu, log, organisations } = options;
+    this.#clock = clock;
     this.media = new SeatMedia(sfu);
     this.#reachability = new Reachability({
       ask: (server) => organisations.ask(server),
@@ -83,7 +89,7 @@ export class Conferences {
     });
     this.#announcer = new Announcer({
       live: options.live,
-      clock: systemClock,
+      clock,
       log,
       heard: (server) => this.#reachability.heard(server),
     });
@@ -91,18 +97,18 @@ export class Conferences {
     this.#registry = new Registry({
       ...options,
       ...shared,
-      enterRemotes: (conference, state) => this.#follower.enterRemotes(conference, state),
+      read: (conference) => this.#follower.read(conference),
       onClosed: (roomId) => options.onLive(roomId),
     });
     const conferences = this.#registry;
     this.seats = new Seats({
       ...options,
+      clock,
       media: this.media,
       current: (roomId) => conferences.get(roomId),
-      open: (roomId) => conferences.open(roomId),
+      hold: (roomId) => conferences.hold(roomId),
       check: (roomId, joiner) => checkAdmission(options, roomId, joiner),
       person: (roomId, userId, guest) => personIn(options, roomId, userId, guest),
-      vacated: (conference) => conferences.closeIfEmpty(conference),
     });
     this.#sfuEvents = new SfuEvents({ ...options, ...shared, conferences, seats: this.seats });
     this.#follower = new RoomFollower({
@@ -115,7 +121,7 @@ export class Conferences {
     });
     this.#signals = new Signals({ ...options, ...shared, conferences });
     this.#stop.push(this.#follower.start(), ...this.#sfuEvents.start());
-    this.#stop.push(every(UPKEEP_MS, () => this.#upkeep(), log, 'conference: the upkeep failed'));
+    this.#upkeepLater();
   }
 
   get(roomId: string): Conference | undefined {
@@ -145,12 +151,16 @@ export class Conferences {
   async join(roomId: string, joiner: Joiner, keep?: KeptMedia): Promise<ConferenceSnapshot> {
     const { rooms, rights, organisations, serverName } = this.#options;
     // Whoever comes back takes over the place of before, with the hand that was up.
-    await Promise.race([this.#sfuEvents.restored, pause(RESTORE_MS, undefined, { ref: false })]);
+    await within(this.#clock, RESTORE_MS, this.#sfuEvents.restored);
     if ((await rooms.membership(roomId, joiner.userId)) === 'invite') await rooms.join(joiner.userId, roomId);
     await checkAdmission(this.#options, roomId, joiner);
     await rooms.whole(roomId);
     const { conference, local, isNew, media } = await this.seats.join(roomId, joiner, keep);
     local.rights = await rights.all(roomId, joiner.userId);
+    // Meanwhile the seat may have been taken away, or over by another session.
+    if (this.seats.of(joiner.holder)?.local !== local) {
+      throw new SeatError('not-in-conference', 'You were taken out of the conference.');
+    }
     conference.ensureLinks();
     if (!isNew) this.#announcer.announce(conference, conference.servers(), [local]);
     if (isNew && conference.participants().length === 1) this.#options.onLive(roomId);
@@ -175,18 +185,11 @@ export class Conferences {
 
   /** The session of a participant dropped: it keeps its place until the session expires. */
   sessionDropped(holder: Notifier): void {
-    this.#setPresence(holder, 'reconnecting');
+    this.seats.attached(holder, false);
   }
 
   sessionResumed(holder: Notifier): void {
-    this.#setPresence(holder, 'here');
-  }
-
-  #setPresence(holder: Notifier, presence: LocalParticipant['presence']): void {
-    const seat = this.seats.of(holder);
-    if (!seat || seat.local.presence === presence) return;
-    seat.local.presence = presence;
-    seat.conference.localChanged(seat.local);
+    this.seats.attached(holder, true);
   }
 
   /**
@@ -237,7 +240,7 @@ export class Conferences {
       lost ? 'an organisation does not answer' : 'an organisation answers again',
     );
     const rooms = new Set(shownIn);
-    for (const conference of this.#registry.all.values()) {
+    for (const conference of this.#registry.all) {
       if (!conference.hasParticipantsOf(server)) continue;
       conference.setLost(server, lost);
       rooms.add(conference.roomId);
@@ -247,10 +250,20 @@ export class Conferences {
 
   // ---- upkeep ----
 
+  #upkeepLater(): void {
+    this.#nextUpkeep = this.#clock.after(UPKEEP_MS, () => {
+      this.#upkeep()
+        .catch(unexpected(this.#options.log, 'conference: the upkeep failed'))
+        .finally(() => {
+          if (!this.#closed) this.#upkeepLater();
+        });
+    });
+  }
+
   async #upkeep(): Promise<void> {
-    const now = Date.now();
+    const now = this.#clock.now();
     const { log, modules } = this.#options;
-    for (const conference of [...this.#registry.all.values()]) {
+    for (const conference of this.#registry.all) {
       for (const participantId of conference.expired(now)) conference.removeRemote(participantId, 'lost');
       // State can also change by the resolution of forks, which no event tells of.
       await this.#follower.checkEverybody(conference);
@@ -258,7 +271,7 @@ export class Conferences {
       for (const local of conference.locals.values()) {
         if (now - local.renewedAt < MEMBERSHIP_EXPIRES_MS / 2) continue;
         local.renewedAt = now;
-        await this.seats.renew({ conference, local }).catch((error: unknown) => {
+        await this.seats.records.renew({ conference, local }).catch((error: unknown) => {
           local.renewedAt = 0;
           log.warn({ err: error }, 'conference: a membership was not renewed');
         });
@@ -268,14 +281,13 @@ export class Conferences {
 
   /** Stops listening. Media and memberships stay: a restart takes them over. */
   close(): void {
+    this.#closed = true;
+    this.#nextUpkeep();
     for (const stop of this.#stop) stop();
     this.seats.close();
     this.#announcer.close();
     this.#signals.close();
     this.#reachability.close();
-    for (const conference of this.#registry.all.values()) {
-      for (const local of conference.seats()) clearTimeout(local.graceTimer);
-      for (const link of conference.links.values()) link.stop();
-    }
+    for (const conference of this.#registry.all) for (const link of conference.links.values()) link.stop();
   }
 }

@@ -1,8 +1,13 @@
 /** What our participants receive: consumers on the SFU are made and removed until they match what is wanted. */
 import type { Logger } from 'pino';
-import type { RtpCapabilities } from '../../../protocol/media.ts';
 import type { Watch } from '../../../protocol/session.ts';
-import { type LocalConsumer, type LocalParticipant, type SourceKey, spatialLayerFor } from './local-participant.ts';
+import {
+  type LocalConsumer,
+  type LocalMedia,
+  type LocalParticipant,
+  type SourceKey,
+  spatialLayerFor,
+} from './local-participant.ts';
 import type { SfuPort } from './ports.ts';
 import { unexpected } from '../../base/log.ts';
 
@@ -24,44 +29,26 @@ export class Consumers {
 
   /** Makes consumers match what is wanted and what exists. One round at a time for each participant. */
   reconcile(local: LocalParticipant): void {
-    local.dirty = true;
-    if (local.reconciling) return;
-    local.reconciling = true;
-    this.#rounds(local).catch(unexpected(this.#deps.log, 'consumers were not brought up to date'));
-  }
-
-  /** Never rejects. */
-  async #rounds(local: LocalParticipant): Promise<void> {
-    while (local.dirty && !local.gone) {
-      local.dirty = false;
-      try {
-        await this.#round(local);
-      } catch (error) {
-        this.#deps.log.warn(
-          { err: error, participantId: local.participantId },
-          'consumers could not be brought up to date',
-        );
-      }
-    }
-    local.reconciling = false;
-    this.#tellChanged();
+    local.receiving
+      .run(() => this.#round(local))
+      .then(() => this.#tellChanged())
+      .catch(unexpected(this.#deps.log, 'consumers were not brought up to date'));
   }
 
   async #round(local: LocalParticipant): Promise<void> {
-    if (!local.declared) return;
+    const { media } = local;
+    if (!local.isSeated || !media.rtpCapabilities) return;
     const { log, producer } = this.#deps;
     const closing: Promise<unknown>[] = [];
-    for (const [key, consumer] of local.consumers) {
+    for (const [key, consumer] of media.consumers) {
       // One that has another producer by now is replaced, not removed: what it brings goes on until then.
       if (local.wants.has(key) && producer(key) !== undefined) continue;
-      local.consumers.delete(key);
+      media.consumers.delete(key);
       for (const consumerId of idsOf(consumer)) closing.push(this.#remove(local, consumerId));
     }
-    const { receiveTransportId, rtpCapabilities } = local;
     const opening = [...local.wants].map(async ([key, want]) => {
       const producerId = producer(key);
-      if (!producerId || !receiveTransportId || !rtpCapabilities) return;
-      await this.#consume(local, key, want, producerId, receiveTransportId, rtpCapabilities);
+      if (producerId) await this.#consume(local, media, key, want, producerId);
     });
     for (const result of await Promise.allSettled([...closing, ...opening])) {
       if (result.status === 'rejected') log.debug({ err: result.reason }, 'a consumer was not changed');
@@ -70,16 +57,17 @@ export class Consumers {
 
   async #consume(
     local: LocalParticipant,
+    media: LocalMedia,
     key: SourceKey,
     want: Watch,
     producerId: string,
-    transportId: string,
-    rtpCapabilities: RtpCapabilities,
   ): Promise<void> {
+    const { receive: transportId, rtpCapabilities, consumers } = media;
+    if (!transportId || !rtpCapabilities) return;
     const { sfu } = this.#deps;
     const spatialLayer = spatialLayerFor(want.height);
     const layers = spatialLayer === undefined ? undefined : { spatialLayer };
-    const existing = local.consumers.get(key);
+    const existing = consumers.get(key);
     if (existing?.producerId === producerId) {
       if (existing.spatialLayer === spatialLayer && existing.priority === want.priority) return;
       existing.spatialLayer = spatialLayer;
@@ -95,9 +83,9 @@ export class Consumers {
       priority: want.priority,
     });
     // Its transport has ended, and it with it.
-    if (local.gone || local.receiveTransportId !== transportId) return;
-    const before = local.consumers.get(key);
-    local.consumers.set(key, {
+    if (!local.isSeated || local.media !== media) return;
+    const before = consumers.get(key);
+    consumers.set(key, {
       consumerId: made.consumerId,
       producerId,
       replaces: before?.replaces ?? before?.consumerId,
@@ -138,7 +126,7 @@ export class Consumers {
     }
     if (consumer.replaces === oldConsumerId) {
       consumer.replaces = undefined;
-      if (!local.gone) local.notifier?.notify('consumer.removed', { consumerId: oldConsumerId });
+      if (local.isSeated) local.notifier?.notify('consumer.removed', { consumerId: oldConsumerId });
     }
     this.#tellChanged();
   }
@@ -146,7 +134,7 @@ export class Consumers {
   /** Resolves when a participant who receives a source does so from its producer of now, and from no other one. */
   changedOver(local: LocalParticipant, key: SourceKey): Promise<void> {
     const isOver = (): boolean => {
-      const consumer = local.gone ? undefined : local.consumers.get(key);
+      const consumer = local.isSeated ? local.consumers.get(key) : undefined;
       return !consumer || (consumer.replaces === undefined && consumer.producerId === this.#deps.producer(key));
     };
     return new Promise((resolve) => {
@@ -178,7 +166,7 @@ export class Consumers {
         this.#tellChanged();
         continue;
       }
-      local.consumers.delete(key);
+      local.media.consumers.delete(key);
       const { replaces } = consumer;
       if (replaces !== undefined) {
         this.#remove(local, replaces).catch((error: unknown) =>

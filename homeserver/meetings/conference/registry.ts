@@ -1,65 +1,92 @@
-/** The live conferences of this instance: each is opened with its first seat here, and closed with the last. */
+/**
+ * The live conferences of this instance. A conference is open as long as somebody holds it: each seat does from its first
+ * moment on, before the conference is even read, so that nobody enters one that is being closed.
+ */
 import type { Logger } from 'pino';
-import type { StoredEvent } from '../../engine/rooms/rooms.ts';
 import type { Organisations } from '../organisations.ts';
 import type { Announcer } from './announcer.ts';
 import { Conference } from './conference.ts';
 import type { LinkPeers } from './link-ports.ts';
-import type { RoomPort, SfuPort } from './ports.ts';
 import type { ConferenceModules } from './module-ports.ts';
+import type { Hold } from './participant-state.ts';
+import type { SfuPort } from './ports.ts';
 import type { Reachability } from './reachability.ts';
-import { titleOf } from './room-facts.ts';
 import type { Seat, SeatMedia } from './seat-media.ts';
 
 export interface RegistryDeps {
   readonly serverName: string;
-  readonly rooms: Pick<RoomPort, 'state'>;
   readonly sfu: SfuPort;
-  readonly organisations: Organisations;
+  readonly organisations: Pick<Organisations, 'info'>;
   readonly peers: LinkPeers;
   readonly reachability: Reachability;
   readonly announcer: Announcer;
-  readonly media: SeatMedia;
+  readonly media: Pick<SeatMedia, 'lost'>;
   readonly modules: ConferenceModules;
   readonly log: Logger;
-  /** Brings those in who are in the conference at other organisations, by the state of its room. */
-  enterRemotes(conference: Conference, state: ReadonlyMap<string, StoredEvent>): Promise<void>;
+  /** Reads what people see of the room, and brings those in who are in the conference at other organisations. */
+  read(conference: Conference): Promise<void>;
   /** The last of our participants has left a conference. */
   onClosed(roomId: string): void;
 }
 
+/** A conference that somebody holds. */
+export interface Held extends Hold {
+  readonly conference: Conference;
+}
+
+interface Entry {
+  readonly conference: Conference;
+  readonly opened: Promise<void>;
+  holders: number;
+}
+
 export class Registry {
   readonly #deps: RegistryDeps;
-  readonly #conferences = new Map<string, Conference>();
+  readonly #entries = new Map<string, Entry>();
 
   constructor(deps: RegistryDeps) {
     this.#deps = deps;
   }
 
-  /** By room id. */
-  get all(): ReadonlyMap<string, Conference> {
-    return this.#conferences;
+  /** All that are open, also those that are just being read. */
+  get all(): Conference[] {
+    return [...this.#entries.values()].map(({ conference }) => conference);
   }
 
   get(roomId: string): Conference | undefined {
-    return this.#conferences.get(roomId);
+    return this.#entries.get(roomId)?.conference;
   }
 
   /** All seats of our participants. */
   seats(): Seat[] {
-    return [...this.#conferences.values()].flatMap((conference) =>
-      conference.seats().map((local) => ({ conference, local })),
-    );
+    return this.all.flatMap((conference) => conference.seats().map((local) => ({ conference, local })));
   }
 
-  /** The conference of a room; opened where there is none. */
-  async open(roomId: string): Promise<Conference> {
-    const existing = this.#conferences.get(roomId);
-    if (existing) return existing;
-    const { serverName, sfu, peers, log, rooms, organisations, reachability, announcer, modules } = this.#deps;
-    const state = await rooms.state(roomId);
-    const raced = this.#conferences.get(roomId);
-    if (raced) return raced;
+  /**
+   * Keeps the conference of a room open until `release`; opened where there is none.
+   * @throws what reading its room fails with; it is not held then
+   */
+  async hold(roomId: string): Promise<Held> {
+    const entry = this.#entries.get(roomId) ?? this.#open(roomId);
+    entry.holders += 1;
+    let held = true;
+    const release = (): void => {
+      if (!held) return;
+      held = false;
+      entry.holders -= 1;
+      if (entry.holders === 0) this.#close(entry);
+    };
+    try {
+      await entry.opened;
+    } catch (error) {
+      release();
+      throw error;
+    }
+    return { conference: entry.conference, release };
+  }
+
+  #open(roomId: string): Entry {
+    const { serverName, sfu, peers, log, organisations, reachability, announcer, modules, read } = this.#deps;
     const conference = new Conference(roomId, {
       serverName,
       sfu,
@@ -75,20 +102,19 @@ export class Registry {
         );
       },
     });
-    this.#conferences.set(roomId, conference);
-    conference.title = titleOf(state);
-    await modules.refresh(conference);
-    await this.#deps.enterRemotes(conference, state);
-    announcer.ask(conference, conference.servers(), 'resend');
-    return conference;
+    const opened = modules
+      .refresh(conference)
+      .then(() => read(conference))
+      .then(() => announcer.ask(conference, conference.servers(), 'resend'));
+    const entry = { conference, opened, holders: 0 };
+    this.#entries.set(roomId, entry);
+    return entry;
   }
 
   /** The media server is told first, on a line that keeps the order: who opens the conference again gets another. */
-  closeIfEmpty(conference: Conference): void {
+  #close({ conference }: Entry): void {
     const { roomId } = conference;
-    if (conference.locals.size > 0 || conference.entering.size > 0) return;
-    if (this.#conferences.get(roomId) !== conference) return;
-    this.#conferences.delete(roomId);
+    this.#entries.delete(roomId);
     this.#deps.media.lost(conference);
     this.#deps.sfu.request('conference.close', { conferenceId: roomId }).catch(() => undefined);
     conference.closeLinks();

@@ -62,9 +62,11 @@ export class RoomFollower {
     });
   }
 
-  /** Brings those in who are in the conference at other organisations, by the state of its room. */
-  async enterRemotes(conference: Conference, state: ReadonlyMap<string, StoredEvent>): Promise<void> {
-    const { serverName, clocks } = this.#deps;
+  /** Reads what people see of a room, and brings those in who are in the conference at other organisations. */
+  async read(conference: Conference): Promise<void> {
+    const { rooms, serverName, clocks } = this.#deps;
+    const state = await rooms.state(conference.roomId);
+    await this.#follow(conference, undefined);
     const others = [...membershipsIn(state, clocks)].filter(
       ({ membership }) => serverOf(membership.userId) !== serverName,
     );
@@ -143,8 +145,10 @@ export class RoomFollower {
     const participantId = participantIdOf(owner.userId, owner.deviceId);
     if (serverOf(owner.userId) === serverName) {
       const local = conference.seat(participantId);
-      if (!local?.written || !(await seats.defend({ conference, local }))) return;
-      announcer.announce(conference, conference.servers(), [local]);
+      if (!local?.isWritten) return;
+      await seats.records.defend({ conference, local }, () =>
+        announcer.announce(conference, conference.servers(), [local]),
+      );
       return;
     }
     await this.#membershipTurns.run(`${roomId} ${key}`, () => this.#applyMembership(conference, key, owner.userId));
@@ -172,7 +176,7 @@ export class RoomFollower {
   async #onJoin({ roomId, pdu }: StoredEvent): Promise<void> {
     const { serverName, seats, placesKnown } = this.#deps;
     if (!placesKnown() || pdu.state_key === undefined || serverOf(pdu.state_key) !== serverName) return;
-    await seats.clear(roomId, pdu.state_key);
+    await seats.records.clear(roomId, pdu.state_key);
   }
 
   /** Who is no longer in the room is no longer in its conference, whatever his own instance says. */

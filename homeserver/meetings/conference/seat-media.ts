@@ -51,6 +51,7 @@ export class SeatMedia {
     for (const source of [...local.sources.keys()]) conference.removeSource(local, source);
     this.#forgetTransports(local);
     local.forgetMedia();
+    const { media } = local;
     // Before the new ones are asked for, on a line that keeps the order: nothing but these two is left afterwards.
     const closed = this.#sfu.request('participant.close', { conferenceId, participantId });
     const opened = this.#sfu.request('conference.open', { conferenceId });
@@ -61,8 +62,10 @@ export class SeatMedia {
       this.#sfu.request('transport.create', { conferenceId, participantId, direction: 'receive' }),
     ]);
     still();
-    local.sendTransportId = send.id;
-    local.receiveTransportId = receive.id;
+    // The SFU may have lost all media meanwhile.
+    if (local.media !== media) throw noTransport();
+    media.send = send.id;
+    media.receive = receive.id;
     this.restore(seat, [send.id, receive.id]);
     return { rtpCapabilities, send, receive };
   }
@@ -87,7 +90,7 @@ export class SeatMedia {
    * consumers, and none is brought twice.
    */
   watch({ conference, local }: Seat, { transportId, rtpCapabilities, watch }: Params<'media.watch'>): void {
-    if (transportId !== local.receiveTransportId) throw noTransport();
+    if (transportId !== local.media.receive) throw noTransport();
     conference.watch(local, rtpCapabilities, watch);
   }
 
@@ -103,7 +106,8 @@ export class SeatMedia {
     still: StillSeated,
   ): Promise<string> {
     const { transportId, source, rtpParameters, paused } = params;
-    if (transportId !== local.sendTransportId) throw noTransport();
+    const { media } = local;
+    if (transportId !== media.send) throw noTransport();
     if (!rtpParameters.codecs.every((codec) => codec.mimeType.startsWith(`${KIND_OF_SOURCE[source]}/`))) {
       throw new SfuError('bad-request', 'The codecs do not fit the source.');
     }
@@ -116,7 +120,7 @@ export class SeatMedia {
     const { producerId } = await this.#sfu.request('producer.create', { transportId, source, rtpParameters, paused });
     still();
     // The SFU may have lost all media meanwhile, and this source with it.
-    if (local.sendTransportId !== transportId) throw new SfuError('conflict', 'The transport is not there any more.');
+    if (local.media !== media) throw new SfuError('conflict', 'The transport is not there any more.');
     conference.addSource(local, source, producerId, paused);
     return producerId;
   }
@@ -148,7 +152,7 @@ export class SeatMedia {
     const have = new Set(consumers);
     for (const [key, consumer] of local.consumers) {
       if (have.has(consumer.consumerId)) continue;
-      local.consumers.delete(key);
+      local.media.consumers.delete(key);
       this.#sfu.request('consumer.close', { consumerId: consumer.consumerId }).catch(() => undefined);
     }
     const known = new Set([...local.consumers.values()].map((consumer) => consumer.consumerId));
@@ -159,17 +163,13 @@ export class SeatMedia {
   }
 
   #forgetTransports(local: LocalParticipant): void {
-    for (const transportId of [local.sendTransportId, local.receiveTransportId]) {
-      if (transportId !== undefined) this.#byTransport.delete(transportId);
-    }
+    for (const transportId of local.media.transports) this.#byTransport.delete(transportId);
   }
 }
 
 /** A client may name its own transports only. */
-function checkTransport(local: LocalParticipant, transportId: string): void {
-  if (transportId !== local.sendTransportId && transportId !== local.receiveTransportId) {
-    throw noTransport();
-  }
+function checkTransport({ media }: LocalParticipant, transportId: string): void {
+  if (!media.has(transportId)) throw noTransport();
 }
 
 function noTransport(): SfuError {

@@ -8,40 +8,22 @@
  */
 import type { Logger } from 'pino';
 import type { MediaOpened } from '../../../protocol/session.ts';
+import type { Cancel, Clock } from '../../base/clock.ts';
 import { MatrixError } from '../../base/errors.ts';
-import { CALL_MEMBER } from '../../base/names.ts';
-import { Serial } from '../../base/serial.ts';
+import { unexpected } from '../../base/log.ts';
 import type { Conference, LeaveReason } from './conference.ts';
 import { LocalParticipant, type Notifier } from './local-participant.ts';
-import {
-  isOwnMembership,
-  joinedContent,
-  membershipKey,
-  ownerOfKey,
-  participantIdOf,
-  readMembership,
-} from './membership.ts';
+import { participantIdOf } from './membership.ts';
 import type { Place, Places } from './places.ts';
 import type { RoomPort } from './ports.ts';
+import type { Held } from './registry.ts';
 import type { Person } from './room-facts.ts';
 import type { Seat, SeatMedia, StillSeated } from './seat-media.ts';
-import { unexpected } from '../../base/log.ts';
+import { SeatRecords } from './seat-records.ts';
+import { SeatError, SeatTurns } from './seat-turns.ts';
 
-/** Changes of one seat that may wait for their turn; a client that asks for more is refused. */
-const MAX_WAITING = 40;
-/** What could not be written of a seat that was given up is tried again after this time, in ms. */
-const RETRY_MS = 2_000;
-/** A membership that others overwrite is not written again more often than this, in ms. */
-const REWRITE_MS = 1_000;
-
-/** A request needs a seat that the asker does not have (any more), or asks too much of it. */
-export class SeatError extends Error {
-  readonly code: 'not-in-conference' | 'too-many-requests';
-  constructor(code: SeatError['code'], message: string) {
-    super(message);
-    this.code = code;
-  }
-}
+/** How long clients have to come back after a restart of the homeserver, in ms. */
+const RESTART_GRACE_MS = 20_000;
 
 /** Who asks for a seat. */
 export interface Joiner {
@@ -61,95 +43,115 @@ export interface KeptMedia {
 export interface SeatsDeps {
   readonly serverName: string;
   readonly rooms: RoomPort;
-  readonly places: Places;
+  readonly places: Pick<Places, 'put' | 'remove'>;
   readonly media: SeatMedia;
+  readonly clock: Clock;
   readonly log: Logger;
   /** The live conference of a room, if there is one. */
   current(roomId: string): Conference | undefined;
-  /** The same; opened where there is none. */
-  open(roomId: string): Promise<Conference>;
+  /** Keeps the conference of a room open; opened where there is none. */
+  hold(roomId: string): Promise<Held>;
   /** @throws MatrixError 403 when this person may not be in the conference now */
   check(roomId: string, joiner: Pick<Joiner, 'userId' | 'guest'>): Promise<void>;
   person(roomId: string, userId: string, guest: boolean): Promise<Person>;
-  /** A seat was given up. */
-  vacated(conference: Conference): void;
 }
 
-/** Whose place it is. */
-type PlaceKey = Pick<Place, 'roomId' | 'userId' | 'deviceId'>;
+/** What somebody gets who takes a seat. */
+export interface Joined extends Seat {
+  readonly isNew: boolean;
+  /** Undefined when the client keeps what it has. */
+  readonly media: MediaOpened | undefined;
+}
 
 export class Seats {
   readonly #deps: SeatsDeps;
-  readonly #turns = new Serial();
-  readonly #waiting = new Map<string, number>();
+  readonly #turns = new SeatTurns();
+  readonly #records: SeatRecords;
   readonly #byHolder = new Map<Notifier, Seat>();
-  /** Places that were given up, and whose end could not be written yet. */
-  readonly #owed = new Map<string, PlaceKey>();
-  #retry: NodeJS.Timeout | undefined;
-  #closed = false;
+  /** Ends the waits for clients after a restart. */
+  readonly #graces = new Set<Cancel>();
   readonly #unexpected: (error: unknown) => void;
 
   constructor(deps: SeatsDeps) {
     this.#deps = deps;
+    this.#records = new SeatRecords({ ...deps, turns: this.#turns });
     this.#unexpected = unexpected(deps.log, 'conference: a seat was not ended as it should be');
+  }
+
+  /** What is written of seats. */
+  get records(): Pick<SeatRecords, 'keep' | 'renew' | 'defend' | 'clear'> {
+    return this.#records;
   }
 
   /** The seat that a session holds, once its participant is in the conference. */
   of(holder: Notifier): Seat | undefined {
     const seat = this.#byHolder.get(holder);
-    return seat && seat.conference.locals.get(seat.local.participantId) === seat.local ? seat : undefined;
+    return seat?.local.state.kind === 'entering' ? undefined : seat;
   }
 
   /**
    * Takes a seat, or takes it over from another session of the device.
    * @param keep media that the client still has, when it comes back
-   * @returns the seat, whether it is a new one, and the media unless it was kept
    * @throws MatrixError 403 for who may not be here, SeatError when the seat was taken away meanwhile, SfuError
    */
-  async join(
-    roomId: string,
-    joiner: Joiner,
-    keep?: KeptMedia,
-  ): Promise<Seat & { isNew: boolean; media: MediaOpened | undefined }> {
-    const participantId = participantIdOf(joiner.userId, joiner.deviceId);
-    return this.#inTurn(turnOf(roomId, participantId), async () => {
-      const seat = await this.#take(roomId, participantId, joiner);
-      const isNew = seat.conference.entering.has(participantId);
+  async join(roomId: string, joiner: Joiner, keep?: KeptMedia): Promise<Joined> {
+    const { userId, deviceId } = joiner;
+    return this.#turns.request({ roomId, userId, deviceId }, async () => {
+      const seat = await this.#take(roomId, joiner);
+      const isNew = seat.local.state.kind === 'entering';
       try {
-        return { ...seat, isNew, media: await this.#enter(seat, joiner, isNew, keep) };
+        return { ...seat, isNew, media: await this.#enter(seat, joiner, keep) };
       } catch (error) {
         const refused = error instanceof MatrixError && error.status === 403;
-        if (isNew || refused) this.#giveUp(seat, refused ? 'removed' : 'left').catch(this.#unexpected);
+        if (isNew || refused) this.leave(seat, refused ? 'removed' : 'left').catch(this.#unexpected);
         throw error;
       }
     });
   }
 
   /** From here on whoever ends the right to be here finds the seat. */
-  async #take(roomId: string, participantId: string, joiner: Joiner): Promise<Seat> {
-    const { holder } = joiner;
-    let conference: Conference;
-    // The conference may have ended while it was looked for.
-    do conference = await this.#deps.open(roomId);
-    while (this.#deps.current(roomId) !== conference);
-    if (holder.ended) throw new SeatError('not-in-conference', 'The session has ended.');
-    const there = conference.seat(participantId);
-    const local = there ?? new LocalParticipant({ ...joiner, participantId, displayName: '', joinedAt: Date.now() });
-    if (there?.notifier && there.notifier !== holder) {
-      this.#byHolder.delete(there.notifier);
-      there.notifier.notify('conference.ended', { reason: 'joined-elsewhere' });
+  async #take(roomId: string, joiner: Joiner): Promise<Seat> {
+    const { userId, deviceId, holder } = joiner;
+    const participantId = participantIdOf(userId, deviceId);
+    const held = await this.#deps.hold(roomId);
+    const { conference } = held;
+    if (holder.ended) {
+      held.release();
+      throw new SeatError('not-in-conference', 'The session has ended.');
     }
+    const there = conference.seat(participantId);
     const other = this.#byHolder.get(holder);
-    if (other && other.local !== local) this.#giveUp(other, 'left').catch(this.#unexpected);
-    clearTimeout(local.graceTimer);
-    local.notifier = holder;
-    if (!there) conference.entering.set(participantId, local);
+    if (other && other.local !== there) this.leave(other, 'left').catch(this.#unexpected);
+    if (there) {
+      // It holds the conference itself.
+      held.release();
+      this.#takeOver(there, holder);
+    }
+    const local =
+      there ??
+      new LocalParticipant({
+        ...joiner,
+        participantId,
+        displayName: '',
+        joinedAt: this.#deps.clock.now(),
+        state: { kind: 'entering', hold: held, notifier: holder, membership: 'unwritten' },
+      });
+    if (!there) conference.seatTaken(local);
     const seat = { conference, local };
     this.#byHolder.set(holder, seat);
     return seat;
   }
 
-  async #enter(seat: Seat, joiner: Joiner, isNew: boolean, keep?: KeptMedia): Promise<MediaOpened | undefined> {
+  #takeOver(local: LocalParticipant, holder: Notifier): void {
+    const before = local.notifier;
+    if (before && before !== holder) {
+      this.#byHolder.delete(before);
+      before.notify('conference.ended', { reason: 'joined-elsewhere' });
+    }
+    local.takeOver(holder);
+  }
+
+  async #enter(seat: Seat, joiner: Joiner, keep?: KeptMedia): Promise<MediaOpened | undefined> {
     const { check, person, media } = this.#deps;
     const { conference, local } = seat;
     const still = (): void => checkSeated(seat);
@@ -158,25 +160,65 @@ export class Seats {
     const who = await person(conference.roomId, joiner.userId, joiner.guest);
     still();
     local.displayName = who.displayName;
-    const kept = keep !== undefined && local.sendTransportId === keep.send && local.receiveTransportId === keep.receive;
+    const kept = keep !== undefined && local.media.send === keep.send && local.media.receive === keep.receive;
     if (kept) media.keepConsumers(seat, keep.consumers);
     // Both are waited for, also when one fails: nothing of this goes on beside what comes after it.
     const [opened, written] = await Promise.allSettled([
       kept ? undefined : media.open(seat, still),
-      isNew ? this.#write(seat) : undefined,
+      local.isWritten ? undefined : this.#records.write(seat),
     ]);
     still();
     if (opened.status === 'rejected') throw opened.reason;
     if (written.status === 'rejected') throw written.reason;
-    local.presence = joiner.holder.attached ? 'here' : 'reconnecting';
+    // The right may have ended meanwhile, and the event that says so not have come here yet.
+    await check(conference.roomId, joiner);
+    still();
+    local.arrive(joiner.holder.attached);
     conference.addLocal(local, who);
     return opened.value;
   }
 
-  /** A seat that was held when the homeserver ended: taken over until its client comes back. */
-  restore(seat: Seat, person: Person): void {
-    seat.local.written = true;
-    seat.conference.addLocal(seat.local, person);
+  /**
+   * A seat that was held when the homeserver ended: kept for a while, until its client comes back.
+   * @param found is called before anybody sees the seat
+   */
+  async restore(place: Place, guest: boolean, found: (seat: Seat) => void): Promise<void> {
+    await this.#turns.run(place, async () => {
+      const { conference, release } = await this.#deps.hold(place.roomId);
+      const participantId = participantIdOf(place.userId, place.deviceId);
+      try {
+        // A client that was faster has a seat of its own.
+        if (conference.seat(participantId)) return release();
+        const person = await this.#deps.person(place.roomId, place.userId, guest);
+        const endGrace: Cancel = this.#deps.clock.after(RESTART_GRACE_MS, () => {
+          this.leave(seat, 'lost').catch(this.#unexpected);
+        });
+        const local = new LocalParticipant({
+          ...place,
+          participantId,
+          displayName: person.displayName,
+          guest,
+          state: { kind: 'reconnecting', hold: { release }, notifier: undefined, endGrace },
+        });
+        const seat = { conference, local };
+        this.#graces.add(endGrace);
+        conference.seatTaken(local);
+        found(seat);
+        conference.addLocal(local, person);
+      } catch (error) {
+        release();
+        throw error;
+      }
+    });
+  }
+
+  /** The session of a participant dropped, or is there again. */
+  attached(holder: Notifier, isAttached: boolean): void {
+    const seat = this.of(holder);
+    const presence = isAttached ? 'here' : 'reconnecting';
+    if (!seat || seat.local.presence === presence) return;
+    seat.local.arrive(isAttached);
+    seat.conference.localChanged(seat.local);
   }
 
   /**
@@ -186,7 +228,8 @@ export class Seats {
   async change<T>(holder: Notifier, task: (seat: Seat, still: StillSeated) => Promise<T>): Promise<T> {
     const seat = this.of(holder);
     if (!seat) throw new SeatError('not-in-conference', 'Join the conference first.');
-    return this.#inTurn(turnOf(seat.conference.roomId, seat.local.participantId), async () => {
+    const { userId, deviceId } = seat.local;
+    return this.#turns.request({ roomId: seat.conference.roomId, userId, deviceId }, async () => {
       const still = (): void => {
         if (this.of(holder) !== seat) throw new SeatError('not-in-conference', 'You are not in the conference.');
       };
@@ -197,191 +240,40 @@ export class Seats {
     });
   }
 
-  async #inTurn<T>(turn: string, task: () => Promise<T>): Promise<T> {
-    const waiting = this.#waiting.get(turn) ?? 0;
-    if (waiting >= MAX_WAITING) throw new SeatError('too-many-requests', 'Too much at once. Please wait a moment.');
-    this.#waiting.set(turn, waiting + 1);
-    try {
-      return await this.#turns.run(turn, task);
-    } finally {
-      const left = (this.#waiting.get(turn) ?? 1) - 1;
-      if (left > 0) this.#waiting.set(turn, left);
-      else this.#waiting.delete(turn);
-    }
-  }
-
   // ---- giving up ----
 
   /** Gives a seat up: its media ends at once. The promise resolves when it is written as well. Never rejects. */
   async leave(seat: Seat, reason: LeaveReason): Promise<void> {
-    await this.#giveUp(seat, reason);
+    const { conference, local } = seat;
+    const { notifier } = local;
+    const hold = local.leave();
+    if (!hold) return;
+    if (notifier && this.#byHolder.get(notifier)?.local === local) this.#byHolder.delete(notifier);
+    const closed = this.#deps.media.close(seat);
+    conference.removeLocal(local, reason);
+    hold.release();
+    await Promise.all([closed, this.#records.end(seat)]);
   }
 
   /** The seat of a session, if it has one, also on the way in. Never rejects. */
   async leaveAs(holder: Notifier, reason: LeaveReason): Promise<void> {
     const seat = this.#byHolder.get(holder);
-    if (seat) await this.#giveUp(seat, reason);
+    if (seat) await this.leave(seat, reason);
   }
 
   /** Takes a seat away and says why. Never rejects. */
   async remove(seat: Seat, ended: 'removed' | 'ended' | 'signed-out'): Promise<void> {
     seat.local.notifier?.notify('conference.ended', { reason: ended });
-    await this.#giveUp(seat, ended === 'signed-out' ? 'left' : ended);
+    await this.leave(seat, ended === 'signed-out' ? 'left' : ended);
   }
 
-  #giveUp(seat: Seat, reason: LeaveReason): Promise<void> {
-    const { conference, local } = seat;
-    const { notifier, participantId, userId, deviceId } = local;
-    if (notifier && this.#byHolder.get(notifier)?.local === local) this.#byHolder.delete(notifier);
-    if (conference.seat(participantId) !== local) return Promise.resolve();
-    const { roomId } = conference;
-    const closed = this.#deps.media.close(seat);
-    conference.removeLocal(local, reason);
-    this.#deps.vacated(conference);
-    const written = this.#turns.run(turnOf(roomId, participantId), () =>
-      local.written ? this.#writeEnd({ roomId, userId, deviceId }) : Promise.resolve(),
-    );
-    return Promise.all([closed, written]).then(() => undefined);
-  }
-
-  // ---- what stands in the room ----
-
-  async #write({ conference, local }: Seat): Promise<void> {
-    const { rooms, places, serverName } = this.#deps;
-    const { roomId } = conference;
-    const { userId, deviceId, joinedAt, guest } = local;
-    local.written = true;
-    await places.put(placeOf(roomId, local));
-    await rooms.send(roomId, userId, {
-      type: CALL_MEMBER,
-      stateKey: membershipKey(userId, deviceId),
-      content: joinedContent({ deviceId, serverName, joinedAt, guest, now: Date.now() }),
-    });
-  }
-
-  /** Keeps what is new of a seat, for a restart of the homeserver. @throws when it could not be written */
-  async keep(roomId: string, participantId: string): Promise<void> {
-    const { current, places } = this.#deps;
-    await this.#turns.run(turnOf(roomId, participantId), async () => {
-      const local = current(roomId)?.locals.get(participantId);
-      if (local) await places.put(placeOf(roomId, local));
-    });
-  }
-
-  /** Writes the membership again, so that it does not expire. */
-  async renew(seat: Seat): Promise<void> {
-    await this.#turns.run(turnOf(seat.conference.roomId, seat.local.participantId), async () => {
-      if (isSeated(seat)) await this.#write(seat);
-    });
-  }
-
-  /**
-   * The event under the key of a seat is new: what somebody else wrote there, or the user's own client, is written
-   * over, for a place without its membership would be a listener that other organisations do not see.
-   * @returns whether it was written
-   */
-  async defend(seat: Seat): Promise<boolean> {
-    const { conference, local } = seat;
-    const { roomId } = conference;
-    const { userId, deviceId, participantId } = local;
-    const stands = async (): Promise<boolean> => {
-      const current = await this.#deps.rooms.stateEvent(roomId, CALL_MEMBER, membershipKey(userId, deviceId));
-      return current !== undefined && readMembership(current.pdu, Date.now()) !== undefined;
-    };
-    if (local.defending) return false;
-    local.defending = true;
-    let rewritten = false;
-    try {
-      while (isSeated(seat) && !(await stands())) {
-        const wait = local.rewrittenAt + REWRITE_MS - performance.now();
-        if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
-        local.rewrittenAt = performance.now();
-        this.#deps.log.warn({ roomId, participantId }, 'conference: a membership was overwritten');
-        await this.renew(seat);
-        rewritten = true;
-      }
-    } finally {
-      local.defending = false;
-    }
-    return rewritten;
-  }
-
-  /** Never rejects: what can not be written now is tried again. */
-  async #writeEnd(place: PlaceKey): Promise<void> {
-    const { rooms, places, log } = this.#deps;
-    const { roomId, userId, deviceId } = place;
-    try {
-      await rooms
-        .send(roomId, userId, { type: CALL_MEMBER, stateKey: membershipKey(userId, deviceId), content: {} })
-        .catch((error: unknown) => {
-          // Somebody removed from the room may not write there any more; the removal itself says that the place is free.
-          if (!(error instanceof MatrixError) || error.status >= 500) throw error;
-          log.info({ err: error, roomId }, 'conference: the leave was not written');
-        });
-      await places.remove(roomId, userId, deviceId);
-    } catch (error) {
-      log.warn({ err: error, roomId }, 'conference: the leave could not be written yet');
-      this.#owed.set(`${roomId} ${participantIdOf(userId, deviceId)}`, place);
-      this.#payLater();
-    }
-  }
-
-  /**
-   * Ends what stands in a room for devices of a user that have no seat: whoever is banned can not write that the place is
-   * free, and would be shown in the conference again when let in later, without being there.
-   */
-  async clear(roomId: string, userId: string): Promise<void> {
-    for (const { pdu } of await this.#deps.rooms.stateOfType(roomId, CALL_MEMBER)) {
-      const owner = ownerOfKey(pdu.state_key ?? '');
-      if (owner?.userId !== userId || pdu.sender !== userId || !isOwnMembership(pdu.content)) continue;
-      const participantId = participantIdOf(userId, owner.deviceId);
-      await this.#turns.run(turnOf(roomId, participantId), async () => {
-        if (this.#deps.current(roomId)?.seat(participantId)) return;
-        await this.#writeEnd({ roomId, userId, deviceId: owner.deviceId });
-      });
-    }
-  }
-
-  #payLater(): void {
-    if (this.#closed || this.#retry) return;
-    this.#retry = setTimeout(() => {
-      this.#retry = undefined;
-      this.#pay().catch(this.#unexpected);
-    }, RETRY_MS);
-  }
-
-  /** Never rejects. */
-  async #pay(): Promise<void> {
-    const owed = [...this.#owed];
-    this.#owed.clear();
-    for (const [, place] of owed) {
-      const participantId = participantIdOf(place.userId, place.deviceId);
-      await this.#turns.run(turnOf(place.roomId, participantId), async () => {
-        // Whoever has come back meanwhile is in the conference, and written there.
-        if (this.#closed || this.#deps.current(place.roomId)?.seat(participantId)) return;
-        await this.#writeEnd(place);
-      });
-    }
-  }
-
+  /** Media and memberships stay: a restart takes them over. */
   close(): void {
-    this.#closed = true;
-    clearTimeout(this.#retry);
+    this.#records.close();
+    for (const endGrace of this.#graces) endGrace();
   }
 }
 
-function turnOf(roomId: string, participantId: string): string {
-  return `${roomId} ${participantId}`;
-}
-
-function placeOf(roomId: string, { userId, deviceId, joinedAt, signals }: LocalParticipant): Place {
-  return { roomId, userId, deviceId, joinedAt, signals };
-}
-
-function isSeated({ conference, local }: Seat): boolean {
-  return !local.gone && conference.seat(local.participantId) === local;
-}
-
-function checkSeated(seat: Seat): void {
-  if (!isSeated(seat)) throw new SeatError('not-in-conference', 'You were taken out of the conference.');
+function checkSeated({ local }: Seat): void {
+  if (!local.isSeated) throw new SeatError('not-in-conference', 'You were taken out of the conference.');
 }

@@ -5,30 +5,21 @@
 import type { Logger } from 'pino';
 import { stateKey } from '../../../federation/auth-rules.ts';
 import type { SfuSnapshot } from '../../../sfu/protocol.ts';
-import { unexpected } from '../../base/log.ts';
 import { CALL_MEMBER, GUEST_FIELD } from '../../base/names.ts';
-import type { Rights } from '../rights.ts';
 import type { Conference } from './conference.ts';
-import { LocalParticipant } from './local-participant.ts';
-import { membershipKey, participantIdOf } from './membership.ts';
-import type { Places } from './places.ts';
+import { membershipKey } from './membership.ts';
+import type { Place, Places } from './places.ts';
 import type { RoomPort, SfuPort } from './ports.ts';
 import type { Registry } from './registry.ts';
-import { personIn } from './room-facts.ts';
 import { isJoined } from './room-memberships.ts';
 import type { SeatMedia } from './seat-media.ts';
 import type { Seats } from './seats.ts';
 import { closeStrays, restoreLinks, restoreMedia } from './sfu-snapshot.ts';
 
-/** How long clients have to come back after a restart of the homeserver, in ms. */
-const RESTART_GRACE_MS = 20_000;
-
 export interface SfuEventsDeps {
-  readonly serverName: string;
-  readonly rights: Pick<Rights, 'roleOf'>;
   readonly rooms: RoomPort;
   readonly sfu: SfuPort;
-  readonly places: Places;
+  readonly places: Pick<Places, 'all' | 'remove'>;
   readonly conferences: Registry;
   readonly seats: Seats;
   readonly media: SeatMedia;
@@ -86,7 +77,7 @@ export class SfuEvents {
       }),
       sfu.onState(({ connected, hello }) => {
         if (!connected || !hello) {
-          for (const conference of conferences.all.values()) {
+          for (const conference of conferences.all) {
             conference.notifyAll('media.service', { available: false });
           }
           return;
@@ -109,12 +100,12 @@ export class SfuEvents {
     const { sfu, conferences } = this.#deps;
     if (fresh) await this.#restore(snapshot).finally(() => this.#restored.resolve());
     const alive = new Set(snapshot.conferences.map((conference) => conference.conferenceId));
-    for (const [roomId, conference] of conferences.all) {
+    for (const conference of conferences.all) {
       if (!fresh) conference.notifyAll('media.service', { available: true });
       if (!same && !fresh) this.#mediaLost(conference, 'sfu-lost');
-      else if (same && !alive.has(roomId)) this.#mediaLost(conference, 'worker-died');
+      else if (same && !alive.has(conference.roomId)) this.#mediaLost(conference, 'worker-died');
     }
-    if (fresh || same) closeStrays(sfu, snapshot, conferences.all);
+    if (fresh || same) closeStrays(sfu, snapshot, conferences);
   }
 
   #mediaLost(conference: Conference | undefined, reason: 'worker-died' | 'sfu-lost'): void {
@@ -125,30 +116,27 @@ export class SfuEvents {
 
   /** Takes over the places that our participants held when the homeserver ended, and their media. */
   async #restore(snapshot: SfuSnapshot): Promise<void> {
-    const { places, rooms, sfu, conferences, media, seats, log } = this.#deps;
+    const { places, sfu, conferences, log } = this.#deps;
     for (const place of await places.all()) {
-      const state = await rooms.state(place.roomId).catch(() => undefined);
-      if (!state || !isJoined(state, place.userId)) {
-        await places.remove(place.roomId, place.userId, place.deviceId);
-        continue;
-      }
-      const conference = await conferences.open(place.roomId);
-      const participantId = participantIdOf(place.userId, place.deviceId);
-      if (conference.seat(participantId)) continue;
-      const own = state.get(stateKey(CALL_MEMBER, membershipKey(place.userId, place.deviceId)));
-      const guest = own?.pdu.content[GUEST_FIELD] === true;
-      const person = await personIn(this.#deps, place.roomId, place.userId, guest);
-      const local = new LocalParticipant({ ...place, participantId, guest, displayName: person.displayName });
-      const seat = { conference, local };
-      restoreMedia(media, seat, snapshot);
-      local.presence = 'reconnecting';
-      seats.restore(seat, person);
-      local.graceTimer = setTimeout(() => {
-        seats.leave(seat, 'lost').catch(unexpected(log, 'a seat was not given up'));
-      }, RESTART_GRACE_MS);
+      await this.#restorePlace(place, snapshot).catch((error: unknown) => {
+        log.error({ err: error, roomId: place.roomId }, 'conference: a place was not taken over');
+      });
     }
-    restoreLinks(sfu, snapshot, conferences.all);
-    for (const conference of conferences.all.values()) conference.ensureLinks();
-    log.info({ conferences: conferences.all.size }, 'conference: places taken over');
+    restoreLinks(sfu, snapshot, conferences);
+    for (const conference of conferences.all) conference.ensureLinks();
+    log.info({ conferences: conferences.all.length }, 'conference: places taken over');
+  }
+
+  async #restorePlace(place: Place, snapshot: SfuSnapshot): Promise<void> {
+    const { places, rooms, media, seats } = this.#deps;
+    const { roomId, userId, deviceId } = place;
+    const state = await rooms.state(roomId).catch(() => undefined);
+    if (!state || !isJoined(state, userId)) {
+      await places.remove(roomId, userId, deviceId);
+      return;
+    }
+    const own = state.get(stateKey(CALL_MEMBER, membershipKey(userId, deviceId)));
+    const guest = own?.pdu.content[GUEST_FIELD] === true;
+    await seats.restore(place, guest, (seat) => restoreMedia(media, seat, snapshot));
   }
 }

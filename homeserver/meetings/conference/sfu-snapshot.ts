@@ -3,12 +3,12 @@
  * restart of the homeserver media goes on, and what nobody here knows of is ended.
  */
 import type { SfuSnapshot } from '../../../sfu/protocol.ts';
-import type { Conference } from './conference.ts';
 import { sourceKey, type SourceKey } from './local-participant.ts';
 import type { SfuPort } from './ports.ts';
+import type { Registry } from './registry.ts';
 import type { Seat, SeatMedia } from './seat-media.ts';
 
-type Conferences = ReadonlyMap<string, Conference>;
+type Conferences = Pick<Registry, 'get'>;
 
 const ignore = (): undefined => undefined;
 
@@ -26,7 +26,7 @@ export function closeStrays(sfu: SfuPort, snapshot: SfuSnapshot, conferences: Co
     for (const { transportId, participantId } of transports) {
       const local = conference.seat(participantId);
       if (!local) sfu.request('participant.close', { conferenceId, participantId }).catch(ignore);
-      else if (transportId !== local.sendTransportId && transportId !== local.receiveTransportId) {
+      else if (!local.media.has(transportId)) {
         sfu.request('transport.close', { transportId }).catch(ignore);
       }
     }
@@ -43,24 +43,19 @@ export function restoreMedia(media: SeatMedia, seat: Seat, snapshot: SfuSnapshot
   if (!found) return;
   for (const { transportId, participantId, direction } of found.transports) {
     if (participantId !== local.participantId) continue;
-    if (direction === 'send') local.sendTransportId = transportId;
-    else local.receiveTransportId = transportId;
+    local.media[direction] = transportId;
   }
-  const transports = [local.sendTransportId, local.receiveTransportId];
-  media.restore(
-    seat,
-    transports.filter((transportId) => transportId !== undefined),
-  );
+  media.restore(seat, local.media.transports);
   const producers = new Map(found.producers.map((producer) => [producer.producerId, producer]));
   for (const producer of found.producers) {
-    if (producer.transportId !== local.sendTransportId || producer.transportId === undefined) continue;
-    local.sources.set(producer.source, { producerId: producer.producerId, paused: producer.paused });
+    if (producer.transportId !== local.media.send || producer.transportId === undefined) continue;
+    local.media.sources.set(producer.source, { producerId: producer.producerId, paused: producer.paused });
     conference.restoreProducer(local.participantId, producer.source, producer.producerId);
   }
   for (const consumer of found.consumers) {
     const producer = producers.get(consumer.producerId);
-    if (consumer.transportId !== local.receiveTransportId || !producer) continue;
-    local.consumers.set(sourceKey(producer.participantId, producer.source), {
+    if (consumer.transportId !== local.media.receive || !producer) continue;
+    local.media.consumers.set(sourceKey(producer.participantId, producer.source), {
       consumerId: consumer.consumerId,
       producerId: consumer.producerId,
       replaces: undefined,

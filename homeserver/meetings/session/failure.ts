@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { ErrorCode, ProtocolError } from '../../../protocol/session.ts';
 import { SfuError } from '../../../sfu/client.ts';
 import { asRefusal } from '../../base/errors.ts';
-import { SeatError } from '../conference/seats.ts';
+import { SeatError } from '../conference/seat-turns.ts';
 
 /** A request that was refused for a reason that the client can tell a person. */
 export class ProtocolFailure extends Error {

@@ -3,7 +3,7 @@ import type { ModuleName, Modules } from '../../../protocol/modules/list.ts';
 import type { Method } from '../../../protocol/session.ts';
 import type { Conferences } from '../conference/conferences.ts';
 import type { Seat } from '../conference/seat-media.ts';
-import { SeatError } from '../conference/seats.ts';
+import { SeatError } from '../conference/seat-turns.ts';
 import type { ModuleHost } from '../modules/host.ts';
 import type { Asker } from '../modules/module.ts';
 import type { Handlers } from './handlers.ts';
