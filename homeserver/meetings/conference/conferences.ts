@@ -20,7 +20,7 @@ import type { Conference } from './conference.ts';
 import type { Link } from './link.ts';
 import type { LinkPeers } from './link-ports.ts';
 import type { LivePeers } from './live-peers.ts';
-import type { Notifier } from './local-participant.ts';
+import type { Notifier } from './notification.ts';
 import { MEMBERSHIP_EXPIRES_MS, participantIdOf } from './membership.ts';
 import type { Places } from './places.ts';
 import type { RoomPort, SfuPort } from './ports.ts';

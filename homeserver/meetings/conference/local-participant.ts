@@ -2,21 +2,10 @@
 import type { RtpCapabilities, Source } from '../../../protocol/media.ts';
 import type { Signals } from '../../../protocol/modules/list.ts';
 import type { Right, Role } from '../../../protocol/rights.ts';
-import type { NotificationData, NotificationName, Watch } from '../../../protocol/session.ts';
+import type { Watch } from '../../../protocol/session.ts';
 import { Rounds } from '../../base/rounds.ts';
-import type { Notification } from './notification.ts';
+import type { Notifier } from './notification.ts';
 import { type Hold, leads, type ParticipantState } from './participant-state.ts';
-
-/** Where notifications for a participant go: its session, which holds the seat. */
-export interface Notifier {
-  notify<N extends NotificationName>(name: N, data: NotificationData<N>): void;
-  /** The same for one that goes to others as well. */
-  tell(notification: Notification): void;
-  /** Whether a client is connected to it now. */
-  readonly attached: boolean;
-  /** It ended for good: it can hold no seat any more. */
-  readonly ended: boolean;
-}
 
 /** A source on our SFU is named by participant and kind of source. */
 export type SourceKey = string;

@@ -3,7 +3,7 @@
  * another; a spec compares the picture with the table here.
  */
 import type { Cancel } from '../../base/clock.ts';
-import type { Notifier } from './local-participant.ts';
+import type { Notifier } from './notification.ts';
 
 /** Keeps a conference open. Released once; with the last hold on it the conference is closed. */
 export interface Hold {

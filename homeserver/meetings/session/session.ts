@@ -11,8 +11,7 @@ import {
   SESSION_GRACE_MS,
 } from '../../../protocol/session.ts';
 import { KEPT_NOTIFICATION_BYTES, KEPT_NOTIFICATIONS, UNREAD_BYTES } from '../../base/limits.ts';
-import type { Notifier } from '../conference/local-participant.ts';
-import { type Notification, notification } from '../conference/notification.ts';
+import { type Notification, type Notifier, notification } from '../conference/notification.ts';
 
 export interface SessionOwner {
   userId: string;
