@@ -1,5 +1,6 @@
 /**
- * What clients keep for their user at the server, of all rooms or of one: settings, tags, the list of direct chats.
+ * Account data: what clients store for their user, globally or for a room, such as settings, tags and the list of
+ * direct chats.
  *
  * @see Matrix specification, client-server API, "Client Config", "Room Tagging", "Ignoring Users"
  */
@@ -15,7 +16,7 @@ import { Newest } from '../../engine/stream/newest.ts';
 import type { Positions } from '../../engine/stream/positions.ts';
 
 export interface AccountDataItem {
-  /** '' for what belongs to no room. */
+  /** '' for global account data. */
   readonly roomId: string;
   readonly type: string;
   readonly content: JsonObject;
@@ -35,15 +36,15 @@ export interface AccountDataOptions {
   readonly db: Database;
   readonly positions: Positions;
   readonly notifier: Notifier;
-  /** Whether a local user is a guest, who may keep less. */
+  /** Whether a local user is a guest, with a smaller quota. */
   readonly isGuest: (userId: string) => Promise<boolean>;
 }
 
 const CACHED_IGNORED = 10_000;
-/** Only the server writes these, and they have bounds of their own. */
+/** Written by the server only, with limits of their own. */
 export const SERVER_TYPES: readonly string[] = ['m.push_rules', 'm.fully_read'];
 const IGNORED_USERS = 'm.ignored_user_list';
-/** Others get their turn after so many characters were read. */
+/** Yield to the event loop after parsing this many characters. */
 const CHARACTERS_AT_ONCE = 64 * 1024;
 
 export class AccountData {
@@ -53,7 +54,7 @@ export class AccountData {
   readonly #ignored = new LRUCache<string, ReadonlySet<string>>({ max: CACHED_IGNORED });
   readonly #newest: Newest;
   readonly #isGuest: (userId: string) => Promise<boolean>;
-  /** What was read before the last change is not kept. */
+  /** Incremented by each change: what was read before one is not cached. */
   #generation = 0;
 
   constructor({ db, positions, notifier, isGuest }: AccountDataOptions) {
@@ -72,7 +73,7 @@ export class AccountData {
     return row && (parseWithAnyNumbers(row.json) as JsonObject);
   }
 
-  /** What some users keep under a type, apart from rooms. */
+  /** Global account data of several users. */
   async ofUsers(userIds: readonly string[], type: string): Promise<Map<string, JsonObject>> {
     const rows = await this.#db.query<Row & { user_id: string }>(
       `SELECT user_id, json FROM account_data WHERE user_id = ANY($1) AND room_id = '' AND type = $2 AND NOT deleted`,
@@ -81,20 +82,25 @@ export class AccountData {
     return new Map(rows.map((row) => [row.user_id, parseWithAnyNumbers(row.json) as JsonObject]));
   }
 
-  /** An empty content stands for none. @see MSC3391 @throws MatrixError 413 when the user would keep too much */
+  /**
+   * Empty content deletes it. @see MSC3391 @throws MatrixError 413 when the quota would be exceeded
+   *
+   * @see MSC3391
+   * @throws MatrixError 413 when the quota would be exceeded
+   */
   async put(userId: string, roomId: string, type: string, content: JsonObject): Promise<void> {
     await this.#store(userId, roomId, type, content, Object.keys(content).length === 0);
   }
 
-  /** Other clients hear of it as of an empty content. */
+  /** Deletes account data; other clients get it with empty content. */
   async remove(userId: string, roomId: string, type: string): Promise<void> {
     if ((await this.get(userId, roomId, type)) !== undefined) await this.#store(userId, roomId, type, {}, true);
   }
 
   /**
-   * Changes a content that several clients may change at the same time.
+   * Changes content that several clients may change concurrently.
    *
-   * @throws MatrixError 413 when the user would keep too much
+   * @throws MatrixError 413 when the quota would be exceeded
    */
   async update(
     userId: string,
@@ -113,7 +119,7 @@ export class AccountData {
     });
   }
 
-  /** All of a user, or what changed after a position. */
+  /** All account data of a user, or what changed after a position. */
   async changed(userId: string, since: number | undefined, upTo: number): Promise<AccountDataItem[]> {
     if (since !== undefined && !this.#newest.mayBeAfter(since)) return [];
     const rows = await this.#db.query<Row>(
@@ -124,7 +130,7 @@ export class AccountData {
     return readAll(rows);
   }
 
-  /** Whether one changed after a position. */
+  /** Whether one item changed after a position. */
   async isChanged(userId: string, roomId: string, type: string, since: number, upTo: number): Promise<boolean> {
     if (!this.#newest.mayBeAfter(since)) return false;
     const rows = await this.#db.query(
@@ -134,7 +140,7 @@ export class AccountData {
     return rows.length > 0;
   }
 
-  /** All of some rooms. */
+  /** All account data of some rooms. */
   async ofRooms(userId: string, roomIds: readonly string[], upTo: number): Promise<AccountDataItem[]> {
     if (roomIds.length === 0) return [];
     const rows = await this.#db.query<Row>(
@@ -145,7 +151,7 @@ export class AccountData {
     return readAll(rows);
   }
 
-  /** Users of whom a user wants to hear nothing. */
+  /** The users that a user ignores. */
   async ignored(userId: string): Promise<ReadonlySet<string>> {
     const cached = this.#ignored.get(userId);
     if (cached) return cached;
@@ -155,12 +161,12 @@ export class AccountData {
     return ignored;
   }
 
-  /** The same, if it is at hand. */
+  /** The same, if it is cached. */
   knownIgnored(userId: string): ReadonlySet<string> | undefined {
     return this.#ignored.get(userId);
   }
 
-  /** Reads whom many users ignore at once, so that `ignored` has them at hand. */
+  /** Loads the ignored users of many users into the cache. */
   async prepareIgnored(userIds: readonly string[]): Promise<void> {
     const missing = userIds.filter((userId) => this.#ignored.peek(userId) === undefined);
     if (missing.length < 2) return;
@@ -178,13 +184,13 @@ export class AccountData {
     if (type === IGNORED_USERS) this.#ignored.delete(userId);
   }
 
-  /** Changes of one user's happen one after another, so that two together do not pass the bound. */
+  /** Changes of one user run one after another, so that two concurrent ones cannot exceed the quota. */
   async #change(
     userId: string,
     type: string,
     change: (tx: Tx, position: number, most: number) => Promise<void>,
   ): Promise<void> {
-    // Asked before: who waits for another connection inside a transaction may wait for those who do the same.
+    // Queried before: waiting for a second connection inside a transaction could deadlock.
     const most = SERVER_TYPES.includes(type) ? Infinity : await this.#mostOf(userId);
     await this.#positions.with((position) => {
       this.#newest.note(position);
@@ -196,7 +202,7 @@ export class AccountData {
     this.#notifier.wakeUsers([userId]);
   }
 
-  /** How many bytes a user may keep. */
+  /** The quota of a user, in bytes. */
   async #mostOf(userId: string): Promise<number> {
     return (await this.#isGuest(userId)) ? GUEST_ACCOUNT_DATA_BYTES : ACCOUNT_DATA_BYTES;
   }
@@ -208,7 +214,11 @@ export class AccountData {
     await this.#db.query(UPSERT, [userId, roomId, type, json, deleted, position], tx);
   }
 
-  /** @throws MatrixError 413 when all of a user's would be too much; what makes it less is taken in any case */
+  /**
+   * @throws MatrixError 413 when the quota would be exceeded; a change that reduces the usage is always accepted
+   *
+   * @throws MatrixError 413 when all of a user's would be too much; what makes it less is taken in any case
+   */
   async #requireRoom(
     tx: Tx,
     { userId, roomId, type, json }: { userId: string; roomId: string; type: string; json: string },
@@ -225,7 +235,11 @@ export class AccountData {
     );
     const bytes = Buffer.byteLength(json + type + roomId) + ACCOUNT_DATA_ENTRY_BYTES;
     if ((kept?.others ?? 0) + bytes <= most || bytes <= (kept?.replaced ?? 0)) return;
-    throw new MatrixError(413, 'M_TOO_LARGE', `All account data together may have at most ${String(most)} bytes.`);
+    throw new MatrixError(
+      413,
+      'M_TOO_LARGE',
+      `All account data of a user may have at most ${String(most)} bytes in total.`,
+    );
   }
 }
 
@@ -235,7 +249,7 @@ function ignoredIn(userId: string, content: JsonObject | undefined): ReadonlySet
   const users = member(content, 'ignored_users');
   if (!isJsonObject(users)) return NOBODY;
   const ignored = new Set(Object.keys(users));
-  // Nobody can hide from oneself.
+  // Users cannot ignore themselves.
   ignored.delete(userId);
   return ignored;
 }
@@ -245,7 +259,7 @@ const UPSERT = `INSERT INTO account_data (user_id, room_id, type, json, deleted,
   ON CONFLICT (user_id, room_id, type)
   DO UPDATE SET json = excluded.json, deleted = excluded.deleted, position = excluded.position`;
 
-/** Reads what may be a lot, and stalls nobody meanwhile. */
+/** Parses what may be large, yielding to the event loop. */
 async function readAll(rows: readonly Row[]): Promise<AccountDataItem[]> {
   const items: AccountDataItem[] = [];
   let characters = 0;

@@ -11,7 +11,7 @@ import { parameter, requesterOf } from '../../base/parse.ts';
 
 export interface AccountDataRouterOptions {
   readonly accountData: AccountData;
-  /** The rules that the server keeps and gives out as `m.push_rules`. */
+  /** The push rules that the server stores and serves as `m.push_rules`. */
   readonly pushRules: (userId: string) => Promise<JsonObject>;
   readonly requireSession: RequestHandler;
 }
@@ -41,7 +41,7 @@ export function accountDataRouter({ accountData, pushRules, requireSession }: Ac
             type === 'm.push_rules' && roomId === ''
               ? await pushRules(userId)
               : await accountData.get(userId, roomId, type);
-          if (!content) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such account data.');
+          if (!content) throw new MatrixError(404, 'M_NOT_FOUND', 'No account data of this type.');
           response.json(content);
         },
       ],
@@ -102,7 +102,7 @@ export function accountDataRouter({ accountData, pushRules, requireSession }: Ac
   return router;
 }
 
-/** Removes account data: it is told once more, with an empty content. Mounted at `/_matrix`. @see MSC3391 */
+/** Deletes account data: syncs get it once more, with empty content. @see MSC3391 */
 export function accountDataRemovalRouter(
   options: Pick<AccountDataRouterOptions, 'accountData' | 'requireSession'>,
 ): Router {
@@ -126,11 +126,12 @@ export function accountDataRemovalRouter(
 
 function ownerOf(request: Request, response: Response): string {
   const { userId } = requesterOf(response);
-  if (parameter(request, 'userId') !== userId) throw new MatrixError(403, 'M_FORBIDDEN', 'This is not yours.');
+  if (parameter(request, 'userId') !== userId)
+    throw new MatrixError(403, 'M_FORBIDDEN', 'You may only access your own account data.');
   return userId;
 }
 
-/** '' when the path names none. */
+/** '' when the path has no room. */
 function roomOf(request: Request): string {
   if (request.params['roomId'] === undefined) return '';
   const roomId = parameter(request, 'roomId');
@@ -140,6 +141,6 @@ function roomOf(request: Request): string {
 
 function refuseServerType(type: string): void {
   if (SERVER_TYPES.includes(type)) {
-    throw new MatrixError(405, 'M_BAD_JSON', `${type} is set by the server; there are other ways to change it.`);
+    throw new MatrixError(405, 'M_BAD_JSON', `${type} is managed by the server. Use its own endpoint to change it.`);
   }
 }

@@ -1,4 +1,4 @@
-/** Data that clients keep for their users, put together: see engine/client/personal-data.ts. */
+/** Puts account data together: see engine/client/personal-data.ts. */
 import type { RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import type { JsonObject } from '../../../federation/json.ts';
@@ -20,11 +20,11 @@ export interface AccountDataDeps {
   readonly rooms: Rooms;
   readonly positions: Positions;
   readonly notifier: Notifier;
-  /** The settings of a device go with it. */
+  /** Deletes the settings of a device with the device. */
   readonly sessions?: Pick<Sessions, 'onDeviceChange'> | undefined;
-  /** Guests may keep less. */
+  /** Guests have a smaller quota. */
   readonly isGuest: (userId: string) => Promise<boolean>;
-  /** Push rules, which clients find in this data and which hold for the successor of a room as well. */
+  /** Push rules, which clients find in account data and which are copied to the successor of a room. */
   readonly pushRules: CarriedOver & { content(userId: string): Promise<JsonObject> };
   readonly requireSession: RequestHandler;
   readonly log: Logger;
@@ -34,7 +34,7 @@ export interface AccountDataFeature extends Feature {
   readonly accountData: AccountData;
 }
 
-/** Account data about a device, named after it: whether it makes a sound. @see MSC3890 */
+/** Account data types for one device, followed by its id: whether it makes a sound. @see MSC3890 */
 const DEVICE_SETTINGS = ['org.matrix.msc3890.local_notification_settings.', 'm.local_notification_settings.'];
 
 export function makeAccountData(deps: AccountDataDeps): AccountDataFeature {

@@ -1,5 +1,5 @@
 /**
- * From whom a user wants to be invited.
+ * From whom a user accepts invites.
  *
  * @see MSC4155 (lists of users and servers), MSC4380 (nobody at all)
  */
@@ -11,9 +11,9 @@ import { MatrixError } from '../../base/errors.ts';
 import { matchesWhole } from '../../base/glob.ts';
 import type { InvitePermissions, InviteRule } from '../../engine/rooms/ports.ts';
 
-/** What is kept under the one name also counts under the other. */
+/** Both names have the same effect. */
 export const INVITE_PERMISSION_TYPES = ['org.matrix.msc4155.invite_permission_config', 'm.invite_permission_config'];
-/** The first that fits counts: what is said of a user before what is said of the server. */
+/** The first match applies: rules for users before rules for servers. */
 const LISTS: readonly (readonly [name: string, rule: InviteRule, ofServers: boolean])[] = [
   ['allowed_users', 'allow', false],
   ['ignored_users', 'ignore', false],
@@ -32,9 +32,9 @@ export class StoredInvitePermissions implements InvitePermissions {
     this.#db = db;
   }
 
-  /** What happens to an invitation of a user of ours. */
+  /** The rule for an invite of a local user. */
   async rule(userId: string, sender: string): Promise<InviteRule> {
-    // Nobody reads there, and nobody answers.
+    // Nobody reads or answers in those rooms.
     if (isServerAccount(userId)) return 'block';
     const rows = await this.#db.query<{ json: string }>(
       `SELECT json FROM account_data WHERE user_id = $1 AND room_id = '' AND type = ANY($2) AND NOT deleted`,
@@ -44,15 +44,15 @@ export class StoredInvitePermissions implements InvitePermissions {
     return rules.find((rule) => rule === 'block') ?? rules.find((rule) => rule === 'ignore') ?? 'allow';
   }
 
-  /** @throws MatrixError 403 when the user does not want to be invited */
+  /** @throws MatrixError 403 when the user does not accept invites from the sender */
   async check(userId: string, sender: string): Promise<void> {
     if ((await this.rule(userId, sender)) === 'block') {
-      throw new MatrixError(403, 'M_INVITE_BLOCKED', 'This person does not want to be invited by you.');
+      throw new MatrixError(403, 'M_INVITE_BLOCKED', 'This user does not accept invites from you.');
     }
   }
 }
 
-/** What the content of such account data says; it is as its client wrote it. */
+/** The rule in the content of this account data, which is unvalidated. */
 export function ruleIn(content: unknown, sender: string): InviteRule {
   if (!isJsonObject(content)) return 'allow';
   for (const [name, rule, ofServers] of LISTS) {

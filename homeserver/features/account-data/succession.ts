@@ -1,6 +1,6 @@
 /**
- * When a room is replaced by another, what its members of this server keep about it holds for the new one too: tags,
- * the place in the list of direct chats, and push rules.
+ * When a room is upgraded, the settings of local users for it are copied to the new room: tags, the entry in the list
+ * of direct chats, and push rules.
  *
  * @see Matrix specification, client-server API, "Room Upgrades"
  */
@@ -23,7 +23,7 @@ export interface SuccessionOptions {
 const TAGS = 'm.tag';
 const DIRECT = 'm.direct';
 
-/** Listens to the rooms from when it is made. */
+/** Listens to rooms once constructed. */
 export class Succession {
   readonly #options: SuccessionOptions;
   readonly #stopListening: () => void;
@@ -35,22 +35,22 @@ export class Succession {
       const { type, state_key: key } = event.pdu;
       const isOurs = type === 'm.room.member' && key !== undefined && serverOf(key) === options.serverName;
       if (!live || event.outlier || !(isOurs || (type === 'm.room.tombstone' && key === ''))) return;
-      // One after the other: it is seldom, and nobody waits for it.
+      // One after the other: this is rare, and nobody waits for it.
       this.#work = this.#work
         .then(() => (isOurs ? this.#onMember(event) : this.#onTombstone(event)))
         .catch((error: unknown) => {
-          options.log.warn({ err: error, roomId: event.roomId }, 'what is kept about a replaced room was not copied');
+          options.log.warn({ err: error, roomId: event.roomId }, 'the settings for an upgraded room were not copied');
         });
     });
   }
 
-  /** Resolves when nothing is being copied any more. */
+  /** Resolves when all copying has finished. */
   async close(): Promise<void> {
     this.#stopListening();
     await this.#work;
   }
 
-  /** Somebody follows into a new room. */
+  /** A user joins the new room. */
   async #onMember({ eventId, roomId, pdu }: StoredEvent): Promise<void> {
     const userId = pdu.state_key;
     if (userId === undefined || pdu.content['membership'] !== 'join') return;
@@ -59,20 +59,20 @@ export class Succession {
     if (from === undefined || from === roomId) return;
     const replaced = (await rooms.changes.replacedBy([eventId])).get(eventId);
     const before = replaced === undefined ? undefined : await rooms.event(replaced);
-    // Who only changes their name has their own order already.
+    // A mere change of name is ignored.
     if (before?.pdu.content['membership'] === 'join') return;
     const tombstone = await rooms.stateEvent(from, 'm.room.tombstone', '');
     if (successorOf(tombstone) === roomId) await this.#carryOver(userId, from, roomId);
   }
 
-  /** A room has ended; whoever made the new one stands in both already. */
+  /** A room was upgraded: whoever did it is already in the new room. */
   async #onTombstone(event: StoredEvent): Promise<void> {
     const { rooms } = this.#options;
     const from = event.roomId;
     const to = successorOf(event);
     if (to === undefined || to === from) return;
     if (successorOf(await rooms.stateEvent(from, 'm.room.tombstone', '')) !== to) return;
-    // A room can not make itself the successor of another on its own, nor the other way round.
+    // Both rooms have to point to each other, so that neither can claim to replace any room.
     if (predecessorOf(await rooms.stateEvent(to, 'm.room.create', '')) !== from) return;
     for (const userId of await rooms.joinedLocalUsers(from)) await this.#carryOver(userId, from, to);
   }
@@ -93,7 +93,7 @@ export class Succession {
   }
 }
 
-/** The list of direct chats with a room beside the one that it replaces; undefined when there is nothing to change. */
+/** The list of direct chats with the new room next to the old one; undefined when nothing changes. */
 function withSuccessor(direct: JsonObject | undefined, from: string, to: string): JsonObject | undefined {
   if (!direct) return undefined;
   const changed = Object.entries(direct).flatMap(([userId, roomIds]) =>

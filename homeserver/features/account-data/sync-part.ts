@@ -10,7 +10,7 @@ export function accountDataPart(accountData: AccountData): SyncPart {
     name: 'account_data',
     async collect(question, answer) {
       const { userId, since, upTo, filter, rooms } = question;
-      // Push rules are told by their own part, in the form that clients know.
+      // Push rules have a part of their own, which formats them for clients.
       const changed = (await accountData.changed(userId, since, upTo)).filter((item) => item.type !== 'm.push_rules');
       const global = changed.filter((item) => item.roomId === '' && wants(filter.account_data, item));
       if (global.length > 0) addEvents(answer, 'account_data', global.map(eventOf));

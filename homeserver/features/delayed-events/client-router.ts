@@ -14,7 +14,7 @@ export interface DelayedEventsRouterOptions {
 const PATH = '/client/unstable/org.matrix.msc4140/delayed_events';
 const actionSchema = z.looseObject({ action: z.enum(['send', 'restart', 'cancel']) });
 
-/** Mounted at `/_matrix`. Who knows the id of a delayed event needs no session: a helper may put it off. */
+/** Mounted at `/_matrix`. The delay id is enough, without a session: another service may restart the delay. */
 export function delayedEventsRouter({ delayedEvents, requireSession }: DelayedEventsRouterOptions): Router {
   const router = express.Router();
 

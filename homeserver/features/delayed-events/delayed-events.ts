@@ -1,6 +1,5 @@
 /**
- * Events that are sent when their time has come, unless their sender puts that off: how a client that vanishes leaves
- * a call.
+ * Delayed events: sent after a delay unless the client restarts it, so that a client that crashes leaves a call.
  *
  * @see MSC4140
  */
@@ -23,7 +22,7 @@ export interface DelayedEvent {
   readonly content: JsonObject;
   readonly stickyMs?: number;
   readonly delayMs: number;
-  /** Unix time in ms of when the delay began last. */
+  /** When the delay was last started, Unix time in ms. */
   readonly runningSince: number;
 }
 
@@ -51,11 +50,11 @@ interface Row {
   send_at: number;
 }
 
-/** When sending failed for a reason that may pass. */
+/** Pause after a transient failure, in ms. */
 const RETRY_MS = 5_000;
-/** Most events sent before others get their turn. */
+/** Most events sent in one run. */
 const BATCH = 100;
-/** So that a clock that is set is noticed, and because timers know no more than 24.8 days. */
+/** Longest timer, in ms, so that changes of the clock are noticed; timers are limited to 24.8 days anyway. */
 const LONGEST_WAIT_MS = 60_000;
 
 export class DelayedEvents {
@@ -63,12 +62,12 @@ export class DelayedEvents {
   readonly #now: () => number;
   readonly #stopListening: () => void;
   #timer: NodeJS.Timeout | undefined;
-  /** When the timer rings, Unix time in ms. */
+  /** When the timer fires, Unix time in ms. */
   #wakesAt = Infinity;
   #closed = false;
-  /** Whether there was ever anything waiting: most servers need not look at every state event. */
+  /** Whether any delayed event has existed: most servers need not check every state event. */
   #used = false;
-  /** One thing after the other, so that nothing is sent twice. */
+  /** Serialises all operations, so that nothing is sent twice. */
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: DelayedEventsOptions) {
@@ -79,7 +78,7 @@ export class DelayedEvents {
     });
   }
 
-  /** Sends what has become due while the server was down, and then goes on. */
+  /** Sends what became due while the server was down, and starts the timer. */
   async start(): Promise<void> {
     await this.#inTurn(() => this.#sendDue());
     await this.#schedule();
@@ -93,11 +92,11 @@ export class DelayedEvents {
   }
 
   /**
-   * Keeps an event of a local user until its time has come.
+   * Schedules an event of a local user.
    *
-   * @param delayMs whole ms
-   * @returns the id by which the event can be sent, put off or cancelled; the same for the same transaction
-   * @throws MatrixError 400 for a delay that is too long or too many events, 403 for somebody outside the room
+   * @param delayMs an integer, in ms
+   * @returns the delay id, by which the event can be sent, restarted or cancelled; the same for the same transaction
+   * @throws MatrixError 400 when the delay is too long or there are too many events, 403 for somebody outside the room
    */
   async add(roomId: string, userId: string, event: NewEvent & { deviceId: string }, delayMs: number): Promise<string> {
     const { db, rooms } = this.#options;
@@ -138,13 +137,13 @@ export class DelayedEvents {
         event.stickyMs ?? null,
       ],
     );
-    // Two requests of the same transaction may have raced.
+    // Concurrent requests with the same transaction id.
     if (rows.length === 0) return (await this.#earlier(roomId, userId, event)) ?? delayId;
     this.#wake(since + delayMs);
     return delayId;
   }
 
-  /** What a user has waiting, the next one first. */
+  /** The delayed events of a user, by due time. */
   async list(userId: string): Promise<DelayedEvent[]> {
     const rows = await this.#options.db.query<Row>(
       'SELECT * FROM delayed_events WHERE user_id = $1 ORDER BY send_at, running_since, delay_id',
@@ -154,9 +153,9 @@ export class DelayedEvents {
   }
 
   /**
-   * Sends an event at once, lets its delay begin anew, or forgets it. Who knows the id may do that.
+   * Sends an event at once, restarts its delay, or cancels it. The delay id is sufficient authorisation.
    *
-   * @throws MatrixError 404 when nothing with this id is waiting; what sending fails with
+   * @throws MatrixError 404 for an unknown delay id; errors of sending
    */
   async act(delayId: string, action: DelayedAction): Promise<void> {
     await this.#inTurn(async () => {
@@ -191,7 +190,7 @@ export class DelayedEvents {
     return row?.delay_id;
   }
 
-  /** Somebody else has set the state that an event was to set: it does not do so any more. */
+  /** Another user set the state that a delayed event would have set: it is cancelled. */
   #onState({ roomId, pdu }: StoredEvent): void {
     if (!this.#used) return;
     this.#options.db
@@ -222,7 +221,7 @@ export class DelayedEvents {
     }
   }
 
-  /** Sends an event and forgets it. The transaction lets a second attempt after a crash send nothing new. */
+  /** Sends an event and deletes it. Its transaction id keeps a retry after a crash from sending it twice. */
   async #send(row: Row): Promise<void> {
     const { rooms, db } = this.#options;
     const event = delayed(row);
@@ -237,7 +236,7 @@ export class DelayedEvents {
         deviceId: event.deviceId,
       });
     } catch (error) {
-      // What the room refuses now it refuses for good; anything else may pass.
+      // A refusal by the room is final; any other failure may be transient.
       if (error instanceof MatrixError) await forget();
       throw error;
     }
@@ -250,9 +249,9 @@ export class DelayedEvents {
     return result;
   }
 
-  /** Sets the timer for what is due next. */
+  /** Sets the timer for the next due event. */
   async #schedule(): Promise<void> {
-    // Before the query: what is added in the meantime sets the timer itself.
+    // Before the query: what is added meanwhile sets the timer itself.
     this.#wakesAt = Infinity;
     const [row] = await this.#options.db.query<{ next: number | null }>(
       'SELECT min(send_at) AS next FROM delayed_events',
@@ -262,7 +261,7 @@ export class DelayedEvents {
     this.#wake(row.next);
   }
 
-  /** Lets the timer ring not later than at a time. */
+  /** Makes the timer fire no later than a given time. */
   #wake(at: number): void {
     if (this.#closed || at >= this.#wakesAt) return;
     this.#wakesAt = at;
@@ -297,10 +296,10 @@ function delayed(row: Row): DelayedEvent {
 }
 
 function notFound(): MatrixError {
-  return new MatrixError(404, 'M_NOT_FOUND', 'No delayed event with this id is waiting.');
+  return new MatrixError(404, 'M_NOT_FOUND', 'No delayed event with this id exists.');
 }
 
-/** As long as the proposal is no part of the specification, its codes stand beside the error code. */
+/** As long as the MSC is not merged, its error codes are in a separate field. */
 function refused(errcode: string, message: string, extra: Record<string, unknown> = {}): MatrixError {
   return new MatrixError(400, 'M_UNKNOWN', message, { 'org.matrix.msc4140.errcode': errcode, ...extra });
 }

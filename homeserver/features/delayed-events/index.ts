@@ -1,4 +1,4 @@
-/** Events that are sent later, put together. */
+/** Puts delayed events together. */
 import type { RequestHandler } from 'express';
 import type { Feature } from '../../engine/feature.ts';
 import { delayedEventsRouter } from './client-router.ts';

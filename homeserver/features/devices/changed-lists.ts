@@ -1,5 +1,5 @@
 /**
- * Whose devices a user has to look at again: those that changed, and those of users who came together with the user.
+ * Which device lists a client has to fetch again: those that changed, and those of users who newly share a room.
  *
  * @see Matrix specification, client-server API, "Tracking the device list for a user"
  */
@@ -19,15 +19,15 @@ interface MemberChange {
   readonly userId: string;
   readonly joined: boolean;
   readonly wasJoined: boolean;
-  /** Whether the user who asks is in the room now. */
+  /** Whether the syncing user is in the room now. */
   readonly inside: boolean;
 }
 
-/** Somebody is in a room together with the user of `$1`. */
+/** A user shares a room with the user `$1`. */
 const SHARED = `EXISTS (
   SELECT 1 FROM room_members own JOIN room_members other ON other.room_id = own.room_id
   WHERE own.user_id = $1 AND own.membership = 'join' AND other.user_id = candidate.user_id AND other.membership = 'join')`;
-/** They have been so since before the position `$2`: changed memberships of either do not count. */
+/** They have shared it since before position `$2`: later changes of either membership do not count. */
 const SHARED_SINCE = SHARED.replace(/\)$/, ' AND own.position <= $2 AND other.position <= $2)');
 
 export class ChangedLists {
@@ -35,7 +35,7 @@ export class ChangedLists {
   readonly #rooms: Pick<RoomReader, 'events' | 'movedAfter'>;
   readonly #newest: Newest;
 
-  /** @param newest the newest change of a list of devices */
+  /** @param newest the newest change of a device list */
   constructor(db: Database, rooms: Pick<RoomReader, 'events' | 'movedAfter'>, newest: Newest) {
     this.#db = db;
     this.#rooms = rooms;
@@ -43,9 +43,9 @@ export class ChangedLists {
   }
 
   /**
-   * Whose devices a user has to look at again, and about whom the user will not be told any more.
+   * `changed` and `left` of `device_lists` in `/sync`.
    *
-   * @param since position of what the user was told last
+   * @param since the position up to which the user is up to date
    */
   async between(userId: string, since: number, upTo: number): Promise<ListChanges> {
     const changed = new Set(this.#newest.mayBeAfter(since) ? await this.#noted(userId, since, upTo) : []);
@@ -60,7 +60,7 @@ export class ChangedLists {
     return { changed: [...changed].sort(), left: [...left].filter((id) => !changed.has(id)).sort() };
   }
 
-  /** Those whose lists changed. */
+  /** Users whose device lists changed. */
   async #noted(userId: string, since: number, upTo: number): Promise<string[]> {
     const rows = await this.#db.query<{ user_id: string }>(
       `SELECT DISTINCT user_id FROM device_list_changes candidate WHERE position > $2 AND position <= $3
@@ -70,7 +70,7 @@ export class ChangedLists {
     return rows.map((row) => row.user_id);
   }
 
-  /** Whom the moves may have brought together with the user, and whom apart. */
+  /** Users who may share a room with the user since these membership changes, or no longer. */
   async #moved(userId: string, moves: readonly MemberChange[]): Promise<{ come: Set<string>; gone: Set<string> }> {
     const [come, gone] = [new Set<string>(), new Set<string>()];
     const [entered, leftRooms] = [new Map<string, number>(), new Set<string>()];
@@ -93,7 +93,7 @@ export class ChangedLists {
       if (entered.has(row.room_id)) come.add(row.user_id);
       if (leftRooms.has(row.room_id)) gone.add(row.user_id);
     }
-    // Other devices of the user may have to know as well.
+    // The user's own other devices have to be notified as well.
     if (entered.size > 0) come.add(userId);
     return { come, gone };
   }
@@ -115,7 +115,7 @@ export class ChangedLists {
     return rows.map((row) => row.user_id);
   }
 
-  /** Changed memberships in the rooms that the user is or was in, in their order. */
+  /** Membership changes in the user's current and former rooms, in order. */
   async #memberChanges(userId: string, since: number, upTo: number): Promise<MemberChange[]> {
     const rows = await this.#db.query<{
       position: number;

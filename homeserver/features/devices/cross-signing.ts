@@ -1,5 +1,5 @@
 /**
- * Keys with which users sign their own devices and other users, and the signatures made with them.
+ * Cross-signing keys, and the signatures made with them.
  *
  * @see Matrix specification, client-server API, "Cross-signing"
  */
@@ -18,9 +18,9 @@ const USAGES: readonly Usage[] = ['master', 'self_signing', 'user_signing'];
 
 export type SigningKeys = Partial<Record<Usage, JsonObject>>;
 
-/** What somebody's signatures were put on. */
+/** What signatures were added to. */
 export interface Signed {
-  /** Own devices. */
+  /** The user's own devices. */
   readonly devices: string[];
   readonly ownMaster: boolean;
   /** Other users whose master keys were signed. */
@@ -37,7 +37,7 @@ export class CrossSigning {
     this.#keys = keys;
   }
 
-  /** Signing keys of users of any server, as far as we have them. */
+  /** Cross-signing keys of users of any server, as far as known. */
   async ofUsers(userIds: readonly string[], tx?: Tx): Promise<Map<string, SigningKeys>> {
     const rows = await this.#db.query<{ user_id: string; usage: Usage; json: string }>(
       'SELECT user_id, usage, json FROM cross_signing_keys WHERE user_id = ANY($1)',
@@ -52,13 +52,13 @@ export class CrossSigning {
   }
 
   /**
-   * Stores signing keys of one of our users.
+   * Stores the cross-signing keys of a local user.
    *
-   * @param confirm asks who it is once more; called when present keys would be replaced or added to
-   * @param changed stores, in the same transaction, that the keys are others now
-   * @returns whether any key is another now
-   * @throws MatrixError 400 for keys that are not what they say, or are not signed by the master key
-   * @see MSC3967 for when confirmation is asked for
+   * @param confirm re-authenticates the user; called when existing keys would be replaced or extended
+   * @param changed records the change, in the same transaction
+   * @returns whether any key changed
+   * @throws MatrixError 400 for malformed keys, or keys not signed by the master key
+   * @see MSC3967 for when re-authentication is needed
    */
   async upload(
     userId: string,
@@ -72,7 +72,7 @@ export class CrossSigning {
       const key = upload[`${usage}_key`];
       if (!key) continue;
       if (key.user_id !== userId || !key.usage.includes(usage)) {
-        throw new MatrixError(400, 'M_INVALID_PARAM', `${usage}_key is a key of somebody else or for something else.`);
+        throw new MatrixError(400, 'M_INVALID_PARAM', `${usage}_key belongs to another user or has another usage.`);
       }
       const { unsigned: _unsigned, ...signed } = key as JsonObject;
       const old = present[usage];
@@ -103,10 +103,10 @@ export class CrossSigning {
   }
 
   /**
-   * Stores signatures that a user made. Each is checked; a bad one fails alone.
+   * Stores signatures made by a user. Each is verified; a bad one does not affect the others.
    *
-   * @param masters the master keys of the other users whose keys are signed
-   * @param changed stores, in the same transaction, what is signed now
+   * @param masters the master keys of other users that are signed
+   * @param changed records the change, in the same transaction
    */
   async sign(
     userId: string,
@@ -127,7 +127,7 @@ export class CrossSigning {
             rows.push(...signatures(object, target, id, master, userId, [own.user_signing]));
             signed.others.push(target);
           } else if (devices.has(id)) {
-            // The device signs itself too, and clients send that signature along.
+            // Clients include the device's signature of itself.
             rows.push(...signatures(object, target, id, devices.get(id), userId, [own.self_signing, devices.get(id)]));
             signed.devices.push(id);
           } else {
@@ -159,10 +159,10 @@ export class CrossSigning {
   }
 
   /**
-   * Adds the signatures that a reader may see: those that owners made of their own keys, and those of the reader.
+   * Adds the signatures that a reader may see: those by the owners of the keys, and those by the reader.
    *
    * @param reader undefined for other servers
-   * @param targets keys by the owner and the device or public key that they are stored under; they are changed
+   * @param targets keys by owner and device id or public key; they are modified
    */
   async addSignatures(reader: string | undefined, targets: readonly SignedTarget[], tx?: Tx): Promise<void> {
     if (targets.length === 0) return;
@@ -195,14 +195,14 @@ export class CrossSigning {
 
   async #check(userId: string, fresh: ReadonlyMap<Usage, JsonObject>, master: JsonObject | undefined): Promise<void> {
     if (master === undefined) {
-      throw new MatrixError(400, 'M_MISSING_PARAM', 'There is no master key.');
+      throw new MatrixError(400, 'M_MISSING_PARAM', 'The user has no master key. Upload one first.');
     }
     const devices = (await this.#keys.ofUsers([userId])).get(userId);
     for (const [usage, key] of fresh) {
       const publicKey = publicKeyOf(key);
-      if (publicKey === undefined) throw new MatrixError(400, 'M_INVALID_PARAM', `${usage}_key is no ed25519 key.`);
+      if (publicKey === undefined) throw new MatrixError(400, 'M_INVALID_PARAM', `${usage}_key is not an ed25519 key.`);
       if (devices?.has(publicKey.key) === true) {
-        throw new MatrixError(400, 'M_INVALID_PARAM', 'A device has this public key as its id.');
+        throw new MatrixError(400, 'M_INVALID_PARAM', 'A device of the user has this public key as its id.');
       }
       if (usage !== 'master' && !isSignedBy(key, userId, master)) {
         throw new MatrixError(400, 'M_INVALID_SIGNATURE', `${usage}_key is not signed by the master key.`);
@@ -213,12 +213,12 @@ export class CrossSigning {
 
 export interface SignedTarget {
   readonly userId: string;
-  /** Device id, or public half of a signing key. */
+  /** Device id, or public part of a cross-signing key. */
   readonly id: string;
   readonly key: JsonObject;
 }
 
-/** The public half of a signing key, and the name of its signatures. */
+/** The public part of a cross-signing key, and the key id of its signatures. */
 export function publicKeyOf(key: JsonObject | undefined): { name: string; key: string } | undefined {
   const parsed = crossSigningKeySchema.safeParse(key);
   if (!parsed.success) return undefined;
@@ -226,7 +226,7 @@ export function publicKeyOf(key: JsonObject | undefined): { name: string; key: s
   return entry?.[0].startsWith('ed25519:') === true ? { name: entry[0], key: entry[1] } : undefined;
 }
 
-/** The ed25519 key with which a device or a signing key signs. */
+/** The ed25519 key of a device or cross-signing key. */
 function signingKeyOf(key: JsonObject | undefined): { name: string; key: string } | undefined {
   const device = deviceKeysSchema.safeParse(key);
   if (!device.success) return publicKeyOf(key);
@@ -245,9 +245,9 @@ function masterWith(master: JsonObject | undefined, publicKey: string): JsonObje
 }
 
 /**
- * The signatures of a user in an uploaded object that are by one of some keys, as rows.
+ * The signatures in an uploaded object by one of the given keys of a user, as rows.
  *
- * @throws MatrixError 404 when there is no such key, 400 when its content differs or the signature is bad
+ * @throws MatrixError 404 for an unknown key, 400 when its content differs or a signature is invalid
  */
 function signatures(
   object: JsonObject,
@@ -257,8 +257,9 @@ function signatures(
   signer: string,
   signers: readonly (JsonObject | undefined)[],
 ): [string, string, string, string][] {
-  if (stored === undefined) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such key.');
-  if (bare(object) !== bare(stored)) throw new MatrixError(400, 'M_INVALID_PARAM', 'The key is another one.');
+  if (stored === undefined) throw new MatrixError(404, 'M_NOT_FOUND', 'No such key exists.');
+  if (bare(object) !== bare(stored))
+    throw new MatrixError(400, 'M_INVALID_PARAM', 'The key differs from the stored one.');
   const all = member(object, 'signatures');
   const ofSigner = isJsonObject(all) ? member(all, signer) : undefined;
   const rows: [string, string, string, string][] = [];
@@ -267,11 +268,12 @@ function signatures(
     const signature = by && isJsonObject(ofSigner) ? member(ofSigner, by.name) : undefined;
     if (by === undefined || typeof signature !== 'string') continue;
     if (!verifySignature(object, signer, by.name, by.key)) {
-      throw new MatrixError(400, 'M_INVALID_SIGNATURE', 'A signature is bad.');
+      throw new MatrixError(400, 'M_INVALID_SIGNATURE', 'A signature is invalid.');
     }
     rows.push([target, id, by.name, signature]);
   }
-  if (rows.length === 0) throw new MatrixError(400, 'M_INVALID_SIGNATURE', 'No key that counts here has signed this.');
+  if (rows.length === 0)
+    throw new MatrixError(400, 'M_INVALID_SIGNATURE', 'The key is not signed by a key that may sign it.');
   return rows;
 }
 

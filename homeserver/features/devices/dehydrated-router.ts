@@ -1,4 +1,4 @@
-/** Devices that people leave behind. @see MSC3814 */
+/** Dehydrated devices in the client-server API. @see MSC3814 */
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { z } from 'zod';

@@ -1,6 +1,6 @@
 /**
- * Dehydrated devices: a user leaves one behind, which gets messages while no other device does. It is a device like any
- * other, but nobody has a token for it; who comes back with the user's secrets reads what it got.
+ * Dehydrated devices: receive messages while no other device of the user is logged in. Such a device has no usable
+ * access token; a client with the user's secrets rehydrates it and reads its messages.
  *
  * @see MSC3814
  */
@@ -28,12 +28,16 @@ export class DehydratedDevices {
     this.#options = options;
   }
 
-  /** Stores the dehydrated device of a user in place of the one before. @throws MatrixError 400, or 413 for too large */
+  /**
+   * Replaces the dehydrated device of a user. @throws MatrixError 400, or 413 when it is too large
+   *
+   * @throws MatrixError 400, or 413 for too large
+   */
   async put(userId: string, upload: DehydratedUpload): Promise<void> {
     const { db, sessions, uploadKeys } = this.#options;
     const { device_id: deviceId, device_data: data, device_keys: keys } = upload;
     if (keys.user_id !== userId || keys.device_id !== deviceId) {
-      throw new MatrixError(400, 'M_INVALID_PARAM', 'The device keys are those of another user or device.');
+      throw new MatrixError(400, 'M_INVALID_PARAM', 'The device keys belong to another user or device.');
     }
     const text = canonicalJson(data);
     if (Buffer.byteLength(text) > DEHYDRATED_DATA_BYTES) {
@@ -42,10 +46,10 @@ export class DehydratedDevices {
     const old = await this.find(userId);
     const devices = await sessions.devices(userId);
     if (old?.device_id !== deviceId && devices.some((device) => device.deviceId === deviceId)) {
-      throw new MatrixError(400, 'M_INVALID_PARAM', 'Somebody is logged in with this device.');
+      throw new MatrixError(400, 'M_INVALID_PARAM', 'This device is logged in. Use another device id.');
     }
     if (old) await sessions.end(userId, old.device_id);
-    // Nobody is told the token that belongs to it.
+    // Its token is given to nobody.
     await sessions.create(userId, { deviceId, displayName: upload.initial_device_display_name ?? undefined });
     try {
       await uploadKeys(userId, deviceId, upload);
@@ -68,7 +72,12 @@ export class DehydratedDevices {
     return row && { device_id: row.device_id, device_data: readObject(row.data) };
   }
 
-  /** Ends the dehydrated device of a user. @returns its id @throws MatrixError 404 */
+  /**
+   * Deletes the dehydrated device of a user. @returns its id @throws MatrixError 404
+   *
+   * @returns its id
+   * @throws MatrixError 404
+   */
   async end(userId: string): Promise<string> {
     const device = await this.find(userId);
     if (!device) throw noDevice();
@@ -76,7 +85,12 @@ export class DehydratedDevices {
     return device.device_id;
   }
 
-  /** A page of the messages that it got. They stay until the device ends. @throws MatrixError 403 for another device */
+  /**
+   * A page of the messages that it received. They are kept until the device is deleted. @throws MatrixError 403 for
+   * another device
+   *
+   * @throws MatrixError 403 for another device
+   */
   async events(userId: string, deviceId: string, after: number): Promise<{ events: JsonObject[]; position: number }> {
     if ((await this.find(userId))?.device_id !== deviceId) {
       throw new MatrixError(403, 'M_FORBIDDEN', 'This is not your dehydrated device.');
@@ -84,7 +98,7 @@ export class DehydratedDevices {
     return this.#options.toDevice.page(userId, deviceId, after);
   }
 
-  /** Forgets that a device was a dehydrated one. */
+  /** Deletes the dehydrated data of a device. */
   async remove(tx: Tx, userId: string, deviceId: string): Promise<void> {
     await this.#options.db.query(
       'DELETE FROM dehydrated_devices WHERE user_id = $1 AND device_id = $2',

@@ -1,5 +1,5 @@
 /**
- * Keys of the devices of our users: identity keys, one-time keys and fallback keys.
+ * Device keys of local users: identity keys, one-time keys and fallback keys.
  *
  * @see Matrix specification, client-server API, "Key Distribution"
  */
@@ -10,7 +10,7 @@ import { MatrixError, tooMuchKept } from '../../base/errors.ts';
 import { ONE_TIME_KEYS } from '../../base/limits.ts';
 import type { KeyClaim, Upload } from './schemas.ts';
 
-/** Clients look at the count of this algorithm even when there are none of its keys. */
+/** Clients expect a count for this algorithm even if there are none. */
 const USUAL_ALGORITHM = 'signed_curve25519';
 
 interface ClaimedDevice {
@@ -39,8 +39,8 @@ export class DeviceKeys {
   /**
    * Stores keys of a device.
    *
-   * @param changed stores, in the same transaction, that the identity keys of the device are others now
-   * @returns whether the identity keys are others now
+   * @param changed records the change of identity keys, in the same transaction
+   * @returns whether the identity keys changed
    * @throws MatrixError 400 for identity keys of somebody else, or a one-time key whose id is taken by another key; 403
    *   for too many one-time keys
    */
@@ -53,7 +53,7 @@ export class DeviceKeys {
     const { device_keys: keys, one_time_keys: oneTime } = upload;
     const fallback = upload.fallback_keys ?? upload['org.matrix.msc2732.fallback_keys'];
     if (keys && (keys.user_id !== userId || keys.device_id !== deviceId)) {
-      throw new MatrixError(400, 'M_INVALID_PARAM', 'The device keys are those of another user or device.');
+      throw new MatrixError(400, 'M_INVALID_PARAM', 'The device keys belong to another user or device.');
     }
     if (!keys && !oneTime && !fallback) return false;
     return this.#db.transaction(async (tx) => {
@@ -65,7 +65,7 @@ export class DeviceKeys {
     });
   }
 
-  /** Number of one-time keys that are left, by algorithm. */
+  /** Numbers of unclaimed one-time keys, by algorithm. */
   async counts(userId: string, deviceId: string): Promise<Record<string, number>> {
     const rows = await this.#db.query<{ algorithm: string; count: number }>(
       `SELECT algorithm, count(*)::integer AS count FROM one_time_keys
@@ -75,7 +75,7 @@ export class DeviceKeys {
     return { [USUAL_ALGORITHM]: 0, ...Object.fromEntries(rows.map((row) => [row.algorithm, row.count])) };
   }
 
-  /** Algorithms of fallback keys that nobody has been given yet. */
+  /** Algorithms of unused fallback keys. */
   async unusedFallback(userId: string, deviceId: string): Promise<string[]> {
     const rows = await this.#db.query<{ algorithm: string }>(
       `SELECT algorithm FROM fallback_keys WHERE user_id = $1 AND device_id = $2 AND NOT used ORDER BY algorithm`,
@@ -84,7 +84,7 @@ export class DeviceKeys {
     return rows.map((row) => row.algorithm);
   }
 
-  /** Identity keys of users of this server, without signatures that were added later. */
+  /** Identity keys of local users, without signatures that were added later. */
   async ofUsers(userIds: readonly string[], tx?: Tx): Promise<ByDevice<JsonObject>> {
     const rows = await this.#db.query<{ user_id: string; device_id: string; json: string }>(
       'SELECT user_id, device_id, json FROM device_keys WHERE user_id = ANY($1) ORDER BY user_id, device_id',
@@ -97,10 +97,10 @@ export class DeviceKeys {
   }
 
   /**
-   * Takes one key of each device that is asked for: the oldest one-time key, which nobody else will get, or the fallback
-   * key when there is none.
+   * Claims one key for each requested device: the oldest one-time key, which is given out only once, or else the
+   * fallback key.
    *
-   * @returns by user and device the keys by algorithm and key id; devices without keys are not in it
+   * @returns keys by user, device and key id; devices without keys are left out
    * @see MSC4225 for the order
    */
   async claim(wanted: KeyClaim['one_time_keys']): Promise<JsonObject> {
@@ -123,7 +123,7 @@ export class DeviceKeys {
     return claimed;
   }
 
-  /** Forgets all keys of a device. @returns whether it had identity keys */
+  /** Deletes all keys of a device. @returns whether it had identity keys @returns whether it had identity keys */
   async remove(tx: Tx, userId: string, deviceId: string): Promise<boolean> {
     for (const table of ['one_time_keys', 'fallback_keys']) {
       await this.#db.query(`DELETE FROM ${table} WHERE user_id = $1 AND device_id = $2`, [userId, deviceId], tx);
@@ -142,7 +142,7 @@ export class DeviceKeys {
   }
 
   async #takeOneTime(devices: readonly ClaimedDevice[]): Promise<ClaimedRow[]> {
-    // Who comes at the same time skips the locked key and gets the next one.
+    // A concurrent claim skips the locked key and gets the next one.
     return this.#db.query<ClaimedRow>(
       `WITH chosen AS MATERIALIZED (
          SELECT wanted.user_id, wanted.device_id, wanted.algorithm, oldest.key_id
@@ -219,7 +219,7 @@ export class DeviceKeys {
   async #putFallback(tx: Tx, userId: string, deviceId: string, keys: JsonObject): Promise<void> {
     const { algorithms, ids, texts } = columns(keys);
     for (const [index, algorithm] of algorithms.entries()) {
-      // The same key again is as used as it was.
+      // Uploading the same key again keeps its used flag.
       await this.#db.query(
         `INSERT INTO fallback_keys AS old (user_id, device_id, algorithm, key_id, json, used)
          VALUES ($1, $2, $3, $4, $5, false)
@@ -232,7 +232,7 @@ export class DeviceKeys {
   }
 }
 
-/** Parses an object that we have stored. */
+/** Parses a stored object. */
 export function readObject(json: string): JsonObject {
   const value = parseStrict(json);
   if (!isJsonObject(value)) throw new Error('A stored value is no object.');

@@ -1,6 +1,5 @@
 /**
- * Which users have other devices or keys than before: noted for the syncs of those who share a room with them, and told
- * to the other servers of these rooms.
+ * Changes of device lists: recorded for the syncs of users who share a room, and sent to other servers in these rooms.
  *
  * @see Matrix specification, client-server API, "Tracking the device list for a user"
  * @see Matrix specification, server-server API, "Device Management"
@@ -26,25 +25,25 @@ export interface DeviceListsOptions {
   readonly sender: Sender;
 }
 
-/** Notes, within the transaction that stores a change, what has changed. */
+/** Records, in the transaction of a change, what has changed. */
 export interface Noting {
-  /** Everybody who shares a room with the user is told. */
+  /** For everybody who shares a room with the user. */
   changed(tx: Tx): Promise<void>;
-  /** Only the user is told, of somebody else. */
+  /** For this user only: device lists of others changed. */
   changedFor(tx: Tx, others: readonly string[]): Promise<void>;
-  /** Other servers are told of a device; `content` is its part of the message. */
+  /** For other servers: a device changed; `content` is its part of the EDU. */
   device(tx: Tx, deviceId: string, content: JsonObject): Promise<void>;
-  /** Other servers are told of the signing keys. */
+  /** For other servers: the cross-signing keys changed. */
   signingKeys(tx: Tx, content: JsonObject): Promise<void>;
 }
 
-/** Every single change stays for so many positions, for who asks what happened between two of them. */
+/** How many stream positions single changes are kept, for `/keys/changes`. */
 const KEPT_POSITIONS = 100_000;
 
 export class DeviceLists {
   readonly #options: DeviceListsOptions;
   readonly #serial = new Serial();
-  /** The newest change that was noted. */
+  /** The newest recorded change. */
   readonly newest: Newest;
 
   constructor(options: DeviceListsOptions) {
@@ -52,7 +51,7 @@ export class DeviceLists {
     this.newest = new Newest(options.positions.current);
   }
 
-  /** Runs a change of a user's devices or keys, one after another for each user, and tells of it when it is stored. */
+  /** Runs a change of a user's devices or keys, serialised by user, and announces it once it is committed. */
   async change<T>(userId: string, run: (note: Noting) => Promise<T>): Promise<T> {
     return this.#serial.run(userId, async () => {
       const { positions, notifier, sender } = this.#options;
@@ -73,7 +72,7 @@ export class DeviceLists {
           const servers = await this.#servers(userId, tx);
           const stream = await this.#nextStream(tx, userId, position());
           const update = { user_id: userId, device_id: deviceId, stream_id: stream.id, prev_id: stream.previous };
-          // Whoever misses one of them asks for the whole list.
+          // A server that misses one fetches the whole list.
           await sender.durableEdu(tx, servers, 'm.device_list_update', { ...update, ...content }, `devices ${userId}`);
           for (const server of servers) destinations.add(server);
         },
@@ -95,8 +94,8 @@ export class DeviceLists {
   }
 
   /**
-   * Forgets old changes that newer ones of the same user have made pointless: who has not been told of the old one
-   * will be told of the newer.
+   * Deletes old changes that newer ones of the same user supersede: whoever has not seen the old one will see the
+   * newer.
    */
   async cleanUp(): Promise<void> {
     const { db, positions } = this.#options;
@@ -108,7 +107,7 @@ export class DeviceLists {
     );
   }
 
-  /** The number of the last message about a local user that other servers got; 0 before the first. */
+  /** The `stream_id` of the last EDU about a local user; 0 before the first. */
   async streamId(userId: string): Promise<number> {
     const [row] = await this.#options.db.query<{ stream_id: number }>(
       'SELECT stream_id FROM device_list_streams WHERE user_id = $1',
@@ -118,10 +117,10 @@ export class DeviceLists {
   }
 
   /**
-   * Tells servers that begin to share a room with a local user of the user's devices.
+   * Announces a local user's devices to servers that newly share a room with the user.
    *
-   * @param event a membership that was accepted just now
-   * @param devices the user's devices, each with its part of the message
+   * @param event a newly accepted membership event
+   * @param devices the user's devices, each with its part of the EDU
    */
   async announceTo(event: StoredEvent, devices: () => Promise<Map<string, JsonObject>>): Promise<void> {
     const { db, rooms, serverName } = this.#options;
@@ -144,7 +143,7 @@ export class DeviceLists {
     );
   }
 
-  /** Tells servers of the devices of a local user. */
+  /** Announces the devices of a local user to servers. */
   async announce(
     userId: string,
     servers: readonly string[],
@@ -171,7 +170,7 @@ export class DeviceLists {
     });
   }
 
-  /** Whether a membership is a step into the room, and not another name. */
+  /** Whether a membership event is a new join, and not a change of name. */
   async #hasEntered(event: StoredEvent): Promise<boolean> {
     const { db, rooms } = this.#options;
     if (member(event.pdu.content, 'membership') !== 'join') return false;
@@ -201,7 +200,7 @@ export class DeviceLists {
       [userId],
       tx,
     );
-    // Several messages may belong to one position.
+    // Several EDUs may share one position.
     const id = Math.max(position, (row?.stream_id ?? 0) + 1);
     await db.query(
       `INSERT INTO device_list_streams (user_id, stream_id) VALUES ($1, $2)
@@ -225,7 +224,7 @@ export class DeviceLists {
     return rows.map((row) => row.server);
   }
 
-  /** Users of this server who share a room with a user. */
+  /** Local users who share a room with a user. */
   async #localSharing(userId: string): Promise<string[]> {
     const { db, serverName } = this.#options;
     const rows = await db.query<{ user_id: string }>(
@@ -236,7 +235,7 @@ export class DeviceLists {
     return rows.map((row) => row.user_id);
   }
 
-  /** Whether a user is one of this server. */
+  /** Whether a user is local. */
   isLocal(userId: string): boolean {
     return serverOf(userId) === this.#options.serverName;
   }

@@ -1,7 +1,4 @@
-/**
- * Devices as the rest of the homeserver sees them: their keys, the messages between them, and who is told when they
- * change.
- */
+/** The interface to devices: their keys, to-device messages, and notifications of changes. */
 import type { Logger } from 'pino';
 import type { FederationClient } from '../../../federation/client.ts';
 import { isUserId, serverOf } from '../../../federation/identifiers.ts';
@@ -38,14 +35,18 @@ export interface DevicesOptions {
   readonly sessions: Sessions;
   /** Whether a local user is suspended. */
   readonly isSuspended: (userId: string) => Promise<boolean>;
-  /** @throws MatrixError when nobody of that server is to hear of whoever is served now */
+  /**
+   * @throws MatrixError when the requesting user must not send anything to that server
+   *
+   * @throws MatrixError when nobody of that server is to hear of whoever is served now
+   */
   readonly requireMayReach: (server: string) => Promise<void>;
-  /** Told of messages for devices that have too many waiting. */
+  /** Called when messages are dropped because a device has too many queued. */
   readonly onDropped?: (messages: number) => void;
   readonly log: Logger;
-  /** Whether other servers are told what people call their devices; not unless it is switched on. */
+  /** Whether other servers get the display names of devices; off by default. */
   readonly tellNames?: boolean;
-  /** Pause before a failed question to another server is repeated, in ms. */
+  /** Pause before a failed request to another server is retried, in ms. */
   readonly retryMs?: number;
 }
 
@@ -56,7 +57,7 @@ export class Devices {
   readonly #local: LocalDevices;
   readonly #crossSigning: CrossSigning;
   readonly #ends: (() => void)[] = [];
-  /** What was begun and nobody waits for. */
+  /** Background tasks. */
   readonly #pending = new Set<Promise<void>>();
   readonly keys: DeviceKeys;
   readonly lists: DeviceLists;
@@ -105,22 +106,22 @@ export class Devices {
     this.#ends.push(
       rooms.onEvent((event) => this.#onEvent(event)),
       rooms.onServers((roomId, servers) => {
-        this.#begin(this.#onServers(roomId, servers), 'devices were not told to other servers');
+        this.#begin(this.#onServers(roomId, servers), 'devices were not announced to other servers');
       }),
     );
     const cleanUp = (): Promise<unknown> => Promise.all([this.toDevice.cleanUp(), this.lists.cleanUp()]);
-    this.#ends.push(every(CLEAN_UP_MS, cleanUp, log, 'what is not needed any more was not removed'));
+    this.#ends.push(every(CLEAN_UP_MS, cleanUp, log, 'expired device data was not removed'));
     this.remote.start();
-    this.#begin(this.#endOrphans(), 'what belongs to devices that are gone was not removed');
+    this.#begin(this.#endOrphans(), 'data of deleted devices was not removed');
   }
 
-  /** Ends what runs by itself. */
+  /** Stops background work. */
   async close(): Promise<void> {
     for (const end of this.#ends) end();
     await Promise.all([this.remote.close(), ...this.#pending]);
   }
 
-  /** Stores keys of a device and tells who has to know. @throws MatrixError 400 */
+  /** Stores keys of a device and announces them. @throws MatrixError 400 */
   async uploadKeys(userId: string, deviceId: string, upload: Upload): Promise<void> {
     await this.lists.change(userId, (note) =>
       this.keys.upload(userId, deviceId, upload, async (tx) => {
@@ -131,7 +132,12 @@ export class Devices {
     );
   }
 
-  /** Stores signing keys of a user. @throws MatrixError @see CrossSigning.upload */
+  /**
+   * Stores cross-signing keys of a user. @throws MatrixError @see CrossSigning.upload
+   *
+   * @throws MatrixError
+   * @see CrossSigning.upload
+   */
   async uploadSigningKeys(userId: string, upload: SigningUpload, confirm: () => Promise<void>): Promise<void> {
     await this.lists.change(userId, (note) =>
       this.#crossSigning.upload(userId, upload, confirm, async (tx, usages) => {
@@ -143,7 +149,7 @@ export class Devices {
     );
   }
 
-  /** Stores signatures that a user made. @returns the failures */
+  /** Stores signatures made by a user. @returns the failures @returns the failures */
   async uploadSignatures(userId: string, upload: SignaturesUpload): Promise<JsonObject> {
     const masters = new Map<string, JsonObject | undefined>();
     for (const target of Object.keys(upload)) {
@@ -163,7 +169,7 @@ export class Devices {
     return failures;
   }
 
-  /** A device of a local user is new, has another name or is gone. */
+  /** A device of a local user was added, renamed or deleted. */
   async onDeviceChange(userId: string, deviceId: string, change: 'new' | 'renamed' | 'deleted'): Promise<void> {
     const { db } = this.#options;
     await this.lists.change(userId, (note) =>
@@ -175,19 +181,19 @@ export class Devices {
           await this.dehydrated.remove(tx, userId, deviceId);
           await note.device(tx, deviceId, { deleted: true });
         } else {
-          // That there is a new name is told in any case; the name itself only where names are.
+          // The change is announced in any case; the name itself only if names are shared.
           await note.device(tx, deviceId, await this.#described(userId, deviceId, tx));
         }
       }),
     );
   }
 
-  /** The devices of a local user as another server keeps them. @throws MatrixError 404 */
+  /** The device list of a local user for another server. @throws MatrixError 404 @throws MatrixError 404 */
   async listFor(server: string, userId: string): Promise<JsonObject> {
     if (!isUserId(userId) || serverOf(userId) !== this.#options.serverName) {
-      throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such user here.');
+      throw new MatrixError(404, 'M_NOT_FOUND', 'No such user on this server.');
     }
-    // Read first: when the devices change meanwhile, the next message has a higher number.
+    // Read first: if the devices change meanwhile, the next EDU has a higher `stream_id`.
     const streamId = await this.lists.streamId(userId);
     const answer = await this.queries.ofLocal({ [userId]: [] }, { server });
     const master = answer.master_keys[userId];
@@ -220,24 +226,24 @@ export class Devices {
     const userId = event.pdu.type === 'm.room.member' ? event.pdu.state_key : undefined;
     if (userId === undefined || !this.lists.isLocal(userId)) return;
     const announced = this.lists.announceTo(event, () => this.#allDevices(userId));
-    this.#begin(announced, 'devices were not told to other servers');
+    this.#begin(announced, 'devices were not announced to other servers');
   }
 
-  /** Servers turned out to be in a room: they have missed what changed since our users came in. */
+  /** Servers turned out to be in a room: they missed changes since our users joined. */
   async #onServers(roomId: string, servers: readonly string[]): Promise<void> {
     for (const userId of await this.#options.rooms.joinedLocalUsers(roomId)) {
       await this.lists.announce(userId, servers, () => this.#allDevices(userId));
     }
   }
 
-  /** Devices may have gone right before a crash. */
+  /** Devices may have been deleted right before a crash. */
   async #endOrphans(): Promise<void> {
     for (const { userId, deviceId } of await this.#local.orphans()) {
       await this.onDeviceChange(userId, deviceId, 'deleted');
     }
   }
 
-  /** Lets something run that nobody waits for. */
+  /** Starts a background task. */
   #begin(task: Promise<void>, failure: string): void {
     const running = task
       .catch((error: unknown) => this.#options.log.warn({ err: error }, failure))
@@ -245,7 +251,7 @@ export class Devices {
     this.#pending.add(running);
   }
 
-  /** A device's part of a message about it: its keys, if it has any, and its name, if names are told. */
+  /** A device's part of an EDU about it: its keys, if any, and its name, if names are shared. */
   async #described(userId: string, deviceId: string, tx: Tx): Promise<JsonObject> {
     const keys = (await this.keys.ofUsers([userId], tx)).get(userId)?.get(deviceId);
     if (keys) await this.#crossSigning.addSignatures(undefined, [{ userId, id: deviceId, key: keys }], tx);
@@ -253,7 +259,7 @@ export class Devices {
     return { ...(keys === undefined ? {} : { keys }), ...this.#name(names?.get(deviceId)) };
   }
 
-  /** All devices of a user, those without keys as well, each with its part of a message about it. */
+  /** All devices of a user, including those without keys, each with its part of an EDU. */
   async #allDevices(userId: string): Promise<Map<string, JsonObject>> {
     const names = (await this.#local.of([userId])).get(userId) ?? new Map<string, string | undefined>();
     const answer = await this.queries.ofLocal({ [userId]: [] }, { server: this.#options.serverName });
@@ -272,7 +278,7 @@ export class Devices {
   }
 }
 
-/** The name that goes with the keys of a device where names are told. */
+/** The display name next to the keys of a device, if names are shared. */
 function named(keys: JsonValue): JsonObject {
   const unsigned = isJsonObject(keys) ? member(keys, 'unsigned') : undefined;
   const name = isJsonObject(unsigned) ? member(unsigned, 'device_display_name') : undefined;

@@ -1,5 +1,5 @@
 /**
- * Devices and keys of our users, for other servers.
+ * Devices and keys of local users, for other servers.
  *
  * @see Matrix specification, server-server API, "Device Management" and "End-to-End Encryption"
  */

@@ -1,4 +1,4 @@
-/** Devices: their keys, messages between them and backups of their keys, put together with their routers. */
+/** Puts devices together: keys, to-device messages and key backups, with their routers. */
 import type { RequestHandler } from 'express';
 import type { UiaRequest } from '../../accounts/uia.ts';
 import { dehydratedDeviceRouter } from './dehydrated-router.ts';
@@ -15,12 +15,12 @@ import type { DevicesOptions } from './devices.ts';
 
 export interface DevicesDeps extends DevicesOptions {
   readonly edus: Edus;
-  /** Asks a user to prove once more who they are. */
+  /** Re-authenticates a user. */
   readonly confirm: (userId: string, request: UiaRequest) => Promise<void>;
   readonly requireSession: RequestHandler;
-  /** Rate limit for messages to devices, by user; after `requireSession`. */
+  /** Rate limit for to-device messages, by user; after `requireSession`. */
   readonly limitToDevice: RequestHandler;
-  /** Lets only signed requests of other servers pass. */
+  /** Requires a signed request of another server. */
   readonly signed: RequestHandler;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Backups of room keys.
+ * Server-side backups of room keys.
  *
  * @see Matrix specification, client-server API, "Server-side key backups"
  */
@@ -45,7 +45,7 @@ export function keyBackupRouter({ backups, requireSession }: KeyBackupRouterOpti
     },
   });
 
-  /** One of the three paths of keys: how its body is read, and how what it is about is shown. */
+  /** One of the three key endpoints: how its body is parsed, and its result formatted. */
   function keys(
     path: string,
     partOf: (request: Request) => Part,
@@ -90,7 +90,7 @@ export function keyBackupRouter({ backups, requireSession }: KeyBackupRouterOpti
     (body, { roomId = '', sessionId = '' }) => ({ [roomId]: { [sessionId]: parseBody(sessionSchema, body) } }),
     (backup, { roomId = '', sessionId = '' }) => {
       const session = backup[roomId]?.[sessionId];
-      if (!session) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such key in the backup.');
+      if (!session) throw new MatrixError(404, 'M_NOT_FOUND', 'The backup has no such key.');
       return session;
     },
   );

@@ -1,5 +1,5 @@
 /**
- * Backups of room keys: clients encrypt them, we keep them.
+ * Server-side backups of room keys, encrypted by clients.
  *
  * @see Matrix specification, client-server API, "Server-side key backups"
  */
@@ -13,16 +13,16 @@ import { MatrixError, tooMuchKept } from '../../base/errors.ts';
 import { BACKUP_AUTH_BYTES, KEY_BACKUP_BYTES, KEY_BACKUPS } from '../../base/limits.ts';
 
 const MAX_ID = 255;
-/** Rooms of one request, and sessions of one room: more than fit into a body. */
+/** Limit for rooms of one request and sessions of one room: more than fits into a body. */
 const MAX_ENTRIES = 10_000;
-/** Others get their turn after so many keys were read. */
+/** Yield to the event loop after parsing this many keys. */
 const KEYS_AT_ONCE = 200;
 const id = z
   .string()
   .max(MAX_ID)
   .refine((text) => !text.includes('\0'), 'has a NUL');
 const count = z.number().int().nonnegative();
-/** What only clients understand. The specification says that it is an object; older clients send text. */
+/** Opaque to the server. According to the specification it is an object; older clients send a string. */
 const opaque = z.union([z.string(), z.custom<JsonObject>(isJsonObject)]);
 
 export const versionSchema = z.looseObject({
@@ -77,7 +77,12 @@ export class KeyBackups {
     this.#db = db;
   }
 
-  /** Begins a new backup. @returns its version @throws MatrixError 403 when the user has too many */
+  /**
+   * Creates a backup. @returns its version @throws MatrixError 403 when the user has too many
+   *
+   * @returns its version
+   * @throws MatrixError 403 when the user has too many
+   */
   async create(userId: string, { algorithm, auth_data: authData }: NewVersion): Promise<string> {
     return this.#db.transaction(async (tx) => {
       await this.#lock(tx, userId);
@@ -98,7 +103,7 @@ export class KeyBackups {
     });
   }
 
-  /** Describes a backup, or the newest. @throws MatrixError 404 */
+  /** The description of a backup, by default of the newest. @throws MatrixError 404 @throws MatrixError 404 */
   async describe(userId: string, version?: string): Promise<JsonObject> {
     const row = await this.#find(userId, version);
     return {
@@ -110,14 +115,18 @@ export class KeyBackups {
     };
   }
 
-  /** Changes how a backup is verified. @throws MatrixError 404, or 400 for another algorithm or version */
+  /**
+   * Updates the `auth_data` of a backup. @throws MatrixError 404, or 400 for another algorithm or version
+   *
+   * @throws MatrixError 404, or 400 for another algorithm or version
+   */
   async update(userId: string, version: string, changes: NewVersion): Promise<void> {
     const row = await this.#find(userId, version);
     if (changes.version !== undefined && changes.version !== null && changes.version !== String(row.version)) {
-      throw new MatrixError(400, 'M_INVALID_PARAM', 'The version in the body is another one.');
+      throw new MatrixError(400, 'M_INVALID_PARAM', 'The version in the body differs from the one in the path.');
     }
     if (changes.algorithm !== row.algorithm) {
-      throw new MatrixError(400, 'M_INVALID_PARAM', 'A backup keeps its algorithm.');
+      throw new MatrixError(400, 'M_INVALID_PARAM', 'The algorithm of a backup cannot be changed.');
     }
     await this.#db.query('UPDATE key_backups SET auth_data = $3 WHERE user_id = $1 AND version = $2', [
       userId,
@@ -142,11 +151,11 @@ export class KeyBackups {
   }
 
   /**
-   * Stores keys. A key that is there already is replaced by a better one only.
+   * Stores keys. An existing key is only replaced by a better one.
    *
    * @returns `count` and `etag`
    * @throws MatrixError 404 when there is no backup, 403 M_WRONG_ROOM_KEYS_VERSION when it is not the newest, 413 when
-   *   all keys of the user together would be too many
+   *   the quota for all keys of the user would be exceeded
    */
   async put(userId: string, version: string, backup: Backup): Promise<JsonObject> {
     return this.#db.transaction(async (tx) => {
@@ -187,7 +196,11 @@ export class KeyBackups {
     });
   }
 
-  /** @throws MatrixError 413, which takes back what was stored in the transaction */
+  /**
+   * @throws MatrixError 413, which rolls the transaction back
+   *
+   * @throws MatrixError 413, which takes back what was stored in the transaction
+   */
   async #requireRoom(tx: Tx, userId: string): Promise<void> {
     const [kept] = await this.#db.query<{ bytes: number }>(
       `SELECT sum(octet_length(session_data) + octet_length(room_id) + octet_length(session_id))::bigint AS bytes
@@ -203,12 +216,12 @@ export class KeyBackups {
     );
   }
 
-  /** Keys of a backup. @throws MatrixError 404 when there is no such backup */
+  /** Keys of a backup. @throws MatrixError 404 for an unknown backup */
   async get(userId: string, version: string, part: Part): Promise<Backup> {
     const row = await this.#find(userId, version);
     const backup: Backup = {};
     for (const [index, key] of (await this.#keys(userId, row.version, part)).entries()) {
-      // There may be tens of thousands.
+      // A backup may have tens of thousands of keys.
       if (index % KEYS_AT_ONCE === KEYS_AT_ONCE - 1) await nextTurn();
       const sessions = (backup[key.room_id] ??= {});
       sessions[key.session_id] = {
@@ -221,7 +234,7 @@ export class KeyBackups {
     return backup;
   }
 
-  /** Deletes keys of a backup. @returns `count` and `etag` @throws MatrixError 404 when there is no such backup */
+  /** Deletes keys of a backup. @returns `count` and `etag` @throws MatrixError 404 for an unknown backup */
   async removeKeys(userId: string, version: string, part: Part): Promise<JsonObject> {
     return this.#db.transaction(async (tx) => {
       await this.#lock(tx, userId);
@@ -269,7 +282,7 @@ export class KeyBackups {
     return row;
   }
 
-  /** Changes of one user's backups happen one after another. */
+  /** Serialises changes to the backups of one user. */
   async #lock(tx: Tx, userId: string): Promise<void> {
     await this.#db.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 22))', [userId], tx);
   }
@@ -288,5 +301,5 @@ function numberOf(version: string): number {
 }
 
 function noBackup(): MatrixError {
-  return new MatrixError(404, 'M_NOT_FOUND', 'There is no such backup.');
+  return new MatrixError(404, 'M_NOT_FOUND', 'No such backup exists.');
 }

@@ -1,5 +1,5 @@
 /**
- * Questions for keys of users of any server: ours are looked up, others are asked for where they are.
+ * Key queries and claims for users of any server: local ones are looked up, others are requested from their servers.
  *
  * @see Matrix specification, client-server API, "Key Distribution"
  * @see Matrix specification, server-server API, "End-to-End Encryption"
@@ -28,7 +28,7 @@ export interface KeyQueriesOptions {
   readonly remote: RemoteLists;
   readonly client: Pick<FederationClient, 'request'>;
   readonly devices: LocalDevices;
-  /** Whether other servers are told what people call their devices. */
+  /** Whether other servers get the display names of devices. */
   readonly tellNames: boolean;
   readonly log: Logger;
 }
@@ -39,14 +39,14 @@ export interface KeyAnswer extends JsonObject {
   self_signing_keys: JsonObject;
 }
 
-/** The reader is a user of this server, or another server. */
+/** Who reads the keys: a local user, or another server. */
 export type Reader = { readonly userId: string } | { readonly server: string };
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 const MAX_TIMEOUT_MS = 20_000;
-/** Lists of one server that are asked for at once; of further users only the keys are. */
+/** Device lists fetched from one server at once; for further users only keys are queried. */
 const MAX_LISTS = 50;
-/** A key with its signatures is not longer than this as JSON. */
+/** Longest key with its signatures, as JSON. */
 const keyObjectSchema = z.union([z.string().max(8192), z.custom<JsonObject>(isJsonObject)]);
 
 export class KeyQueries {
@@ -56,7 +56,7 @@ export class KeyQueries {
     this.#options = options;
   }
 
-  /** Answers `/keys/query` of a user of this server. */
+  /** Handles `/keys/query` of a local user. */
   async query(userId: string, { device_keys: wanted, timeout }: KeyQuestion): Promise<JsonObject> {
     const { local, byServer } = this.#split(wanted);
     const answer = await this.ofLocal(local, { userId });
@@ -67,7 +67,7 @@ export class KeyQueries {
         try {
           await this.#ofServer(server, users, userId, timeoutMs, answer);
         } catch (error) {
-          this.#options.log.info({ err: error, server }, 'keys of another server could not be had');
+          this.#options.log.info({ err: error, server }, 'device keys of another server could not be fetched');
           failures[server] = failure(server, error);
         }
       }),
@@ -75,7 +75,7 @@ export class KeyQueries {
     return { ...answer, failures };
   }
 
-  /** Keys of users of this server as somebody may see them; other users are passed over. */
+  /** Keys of local users as the reader may see them; other users are ignored. */
   async ofLocal(wanted: KeyQuestion['device_keys'], reader: Reader): Promise<KeyAnswer> {
     const { keys, crossSigning, serverName } = this.#options;
     const userIds = Object.keys(wanted).filter((id) => isUserId(id) && serverOf(id) === serverName);
@@ -107,8 +107,9 @@ export class KeyQueries {
   }
 
   /**
-   * Takes keys for new encrypted sessions with devices. @see DeviceKeys.claim
+   * Claims one-time keys for new Olm sessions with devices.
    *
+   * @see DeviceKeys.claim
    * @returns `one_time_keys` and `failures`
    */
   async claim({ one_time_keys: wanted, timeout }: KeyClaim): Promise<JsonObject> {
@@ -129,7 +130,7 @@ export class KeyQueries {
           });
           Object.assign(claimed, checkedClaim(answer, users));
         } catch (error) {
-          log.info({ err: error, server }, 'one-time keys of another server could not be had');
+          log.info({ err: error, server }, 'one-time keys of another server could not be claimed');
           failures[server] = failure(server, error);
         }
       }),
@@ -137,7 +138,7 @@ export class KeyQueries {
     return { one_time_keys: claimed, failures };
   }
 
-  /** Takes keys of users of this server for another server. */
+  /** Claims keys of local users for another server. */
   async claimLocal({ one_time_keys: wanted }: KeyClaim): Promise<JsonObject> {
     return { one_time_keys: await this.#options.keys.claim(this.#split(wanted).local) };
   }
@@ -161,9 +162,9 @@ export class KeyQueries {
     const { remote, log } = this.#options;
     const userIds = Object.keys(wanted);
     const [shared, known] = await Promise.all([remote.shared(userIds), remote.known(userIds)]);
-    // What we have is answered even when the server is down.
+    // Known keys are returned even if the server is down.
     await this.#ofLists([...known], wanted, reader, answer);
-    // Lists that other servers keep us informed of are worth having whole.
+    // Device lists of which other servers send us updates are fetched in full.
     const asked = userIds.filter((userId) => shared.has(userId) && !known.has(userId)).slice(0, MAX_LISTS);
     const fetched: string[] = [];
     await Promise.all(
@@ -173,7 +174,7 @@ export class KeyQueries {
           fetched.push(userId);
         } catch (error) {
           if (error instanceof FederationError && error.code !== 'REFUSED' && error.code !== 'BAD_ANSWER') throw error;
-          log.info({ err: error, server }, 'a list of devices could not be had; only its keys are asked for');
+          log.info({ err: error, server }, 'a device list could not be fetched; only its keys are queried');
         }
       }),
     );
@@ -246,7 +247,7 @@ export class KeyQueries {
     await crossSigning.addSignatures(reader, targets);
   }
 
-  /** Splits what is asked for by the servers of the users. What is no user id is passed over. */
+  /** Splits a query by the servers of the users. Invalid user ids are ignored. */
   #split<T>(wanted: Record<string, T>): { local: Record<string, T>; byServer: Map<string, Record<string, T>> } {
     const local: Record<string, T> = {};
     const byServer = new Map<string, Record<string, T>>();
@@ -273,7 +274,7 @@ function addSigningKeys(
   reader: string | undefined,
 ): SignedTarget[] {
   if (selfSigning) answer.self_signing_keys[userId] = selfSigning;
-  // Whom somebody trusts is nobody else's business.
+  // The user-signing key is only for its owner: it reveals whom they trust.
   if (userSigning && reader === userId) answer['user_signing_keys'] = { [userId]: userSigning };
   if (!master) return [];
   answer.master_keys[userId] = master;
@@ -281,7 +282,7 @@ function addSigningKeys(
   return id === undefined ? [] : [{ userId, id, key: master }];
 }
 
-/** What was asked for, and no more than one key for each device. */
+/** The claimed keys, at most one for each requested device. */
 function checkedClaim(answer: JsonObject, wanted: KeyClaim['one_time_keys']): JsonObject {
   const given = remoteClaimSchema.parse(answer).one_time_keys;
   const claimed: JsonObject = {};
@@ -309,7 +310,7 @@ function patience(timeout: number | null | undefined): number {
 }
 
 function failure(server: string, error: unknown): JsonValue {
-  // It was not asked at all.
+  // No request was sent.
   if (error instanceof MatrixError) return { status: error.status, errcode: error.errcode, message: error.message };
   return { status: 503, errcode: 'M_UNREACHABLE', message: `${server} can not be reached or failed.` };
 }

@@ -1,5 +1,5 @@
 /**
- * Keys for end-to-end encryption.
+ * Keys for end-to-end encryption in the client-server API.
  *
  * @see Matrix specification, client-server API, "End-to-End Encryption"
  */
@@ -14,7 +14,7 @@ import { sinceOf } from '../../engine/sync/since.ts';
 
 export interface KeysRouterOptions {
   readonly devices: Devices;
-  /** Asks a user to prove once more who they are. */
+  /** Re-authenticates a user. */
   readonly confirm: (userId: string, request: UiaRequest) => Promise<void>;
   readonly requireSession: RequestHandler;
 }
@@ -27,12 +27,13 @@ export function keysRouter({ devices, confirm, requireSession }: KeysRouterOptio
   const upload: RequestHandler = async (request, response) => {
     const { userId, deviceId } = requesterOf(response);
     const named = request.params['deviceId'] === undefined ? deviceId : parameter(request, 'deviceId');
-    if (named !== deviceId) throw new MatrixError(400, 'M_INVALID_PARAM', 'This is another device.');
+    if (named !== deviceId)
+      throw new MatrixError(400, 'M_INVALID_PARAM', 'device_id must be the device of this session.');
     await devices.uploadKeys(userId, deviceId, parseBody(uploadSchema, request.body));
     response.json({ one_time_key_counts: await devices.keys.counts(userId, deviceId) });
   };
   methods(router, '/keys/upload', { post: [upload] });
-  // The form of the first versions, which some clients still use.
+  // The form of early versions, which some clients still use.
   methods(router, '/keys/upload/:deviceId', { post: [upload] });
 
   methods(router, '/keys/query', {

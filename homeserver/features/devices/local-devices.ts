@@ -1,4 +1,4 @@
-/** The devices that users of this server are logged in with. */
+/** The devices of local users. */
 import type { Database, Tx } from '../../database/database.ts';
 
 export class LocalDevices {
@@ -10,7 +10,7 @@ export class LocalDevices {
     this.#serverName = serverName;
   }
 
-  /** The devices of users of this server by user and id, with their names. */
+  /** Devices of local users by user and id, with their display names. */
   async of(userIds: readonly string[], tx?: Tx): Promise<Map<string, Map<string, string | undefined>>> {
     const suffix = `:${this.#serverName}`;
     const localparts = userIds.filter((id) => id.endsWith(suffix)).map((id) => id.slice(1, -suffix.length));
@@ -30,7 +30,7 @@ export class LocalDevices {
     return found;
   }
 
-  /** Devices of this server's users that are gone although something of them is left. */
+  /** Deleted devices of local users that still have data. */
   async orphans(): Promise<{ userId: string; deviceId: string }[]> {
     const rows = await this.#db.query<{ user_id: string; device_id: string }>(
       `SELECT user_id, device_id FROM (

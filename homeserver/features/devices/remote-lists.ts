@@ -1,6 +1,6 @@
 /**
- * The devices of users of other servers, kept while a room is shared with them. The other server tells of changes; when
- * one of its messages is missing the whole list is asked for again, until that works.
+ * Device lists of remote users, cached while a room is shared with them. Their servers send updates; when an EDU is
+ * missing, the whole list is fetched again, until that succeeds.
  *
  * @see Matrix specification, server-server API, "Device Management"
  */
@@ -27,7 +27,7 @@ export interface RemoteListsOptions {
   readonly lists: DeviceLists;
   readonly crossSigning: CrossSigning;
   readonly log: Logger;
-  /** Pause before the first repetition, in ms; it doubles each time. */
+  /** Pause before the first retry, in ms; it doubles each time. */
   readonly retryMs?: number;
 }
 
@@ -40,10 +40,10 @@ interface ListRow {
 
 const RETRY_MS = 5_000;
 const MAX_RETRY_MS = 60 * 60 * 1000;
-/** Lists that are asked for side by side. */
+/** Lists fetched concurrently. */
 const BATCH = 10;
 
-/** A list counts while a room is shared since before it was asked for: only then did we hear of every change. */
+/** A list is valid while a room has been shared since before it was fetched: only then did we receive every update. */
 const SHARED_SINCE = `EXISTS (
   SELECT 1 FROM room_members theirs JOIN room_members ours ON ours.room_id = theirs.room_id
   WHERE theirs.user_id = list.user_id AND theirs.membership = 'join' AND theirs.position <= list.fetched_at
@@ -53,11 +53,11 @@ export class RemoteLists {
   readonly #options: RemoteListsOptions;
   readonly #retryMs: number;
   readonly #asking = new Map<string, Promise<void>>();
-  /** The highest number of a message about a user that came while their list was asked for. */
+  /** The highest `stream_id` received about a user while their list was being fetched. */
   readonly #heard = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
-  /** Something came in while lists were asked for. */
+  /** An update was received while lists were being fetched. */
   #again = false;
   #closed = false;
 
@@ -66,7 +66,7 @@ export class RemoteLists {
     this.#retryMs = options.retryMs ?? RETRY_MS;
   }
 
-  /** Goes on asking for what could not be had before the last end. */
+  /** Resumes fetching what failed before the last stop. */
   start(): void {
     this.#schedule(this.#retryMs);
   }
@@ -77,7 +77,7 @@ export class RemoteLists {
     await Promise.all([this.#running, ...this.#asking.values()]);
   }
 
-  /** Which of some users are in a room with a user of this server. */
+  /** Which of the users share a room with a local user. */
   async shared(userIds: readonly string[]): Promise<Set<string>> {
     const rows = await this.#options.db.query<{ user_id: string }>(
       `SELECT user_id FROM unnest($1::text[]) AS asked (user_id) WHERE EXISTS (
@@ -89,7 +89,7 @@ export class RemoteLists {
     return new Set(rows.map((row) => row.user_id));
   }
 
-  /** Which of some users' lists we have, complete and current. */
+  /** Of which users we have a complete and current device list. */
   async known(userIds: readonly string[]): Promise<Set<string>> {
     const rows = await this.#options.db.query<{ user_id: string }>(
       `SELECT user_id FROM remote_device_lists list WHERE user_id = ANY($1) AND NOT stale AND ${SHARED_SINCE}`,
@@ -98,7 +98,7 @@ export class RemoteLists {
     return new Set(rows.map((row) => row.user_id));
   }
 
-  /** The devices of lists that we have. */
+  /** The devices in cached lists. */
   async devices(userIds: readonly string[]): Promise<ByDevice<JsonObject>> {
     const rows = await this.#options.db.query<{
       user_id: string;
@@ -118,7 +118,11 @@ export class RemoteLists {
     return found;
   }
 
-  /** Asks for a user's whole list and keeps it. @throws FederationError, or Error for an answer that makes no sense */
+  /**
+   * Fetches and caches a user's device list. @throws FederationError, or Error for an invalid response
+   *
+   * @throws FederationError, or Error for an answer that makes no sense
+   */
   async ask(userId: string, how: Pick<FederationRequest, 'timeoutMs' | 'onBehalfOf'> = {}): Promise<void> {
     const running = this.#asking.get(userId);
     if (running) return running;
@@ -130,7 +134,7 @@ export class RemoteLists {
     return asked;
   }
 
-  /** `m.device_list_update` of another server. */
+  /** Handles `m.device_list_update` of another server. */
   async onDeviceListUpdate(origin: string, content: JsonObject): Promise<void> {
     const parsed = deviceListUpdateSchema.safeParse(content);
     if (!parsed.success || serverOf(parsed.data.user_id) !== origin) return;
@@ -143,7 +147,7 @@ export class RemoteLists {
     await this.#options.lists.change(userId, (note) =>
       this.#options.db.transaction(async (tx) => {
         const list = await this.#list(userId, tx);
-        // A device without keys is nothing that clients look at.
+        // Clients ignore devices without keys.
         const matters = Boolean(update.keys) || update.deleted === true;
         if (list === undefined) {
           if (matters) await note.changed(tx);
@@ -163,7 +167,7 @@ export class RemoteLists {
     if (gap) this.#schedule(0);
   }
 
-  /** `m.signing_key_update` of another server. */
+  /** Handles `m.signing_key_update` of another server. */
   async onSigningKeyUpdate(origin: string, content: JsonObject): Promise<void> {
     const parsed = signingKeyUpdateSchema.safeParse(content);
     if (!parsed.success || serverOf(parsed.data.user_id) !== origin) return;
@@ -191,7 +195,7 @@ export class RemoteLists {
       maxBytes: LIST_BYTES,
     });
     const parsed = remoteListSchema.safeParse(answer);
-    if (!parsed.success || parsed.data.user_id !== userId) throw new Error('The list of devices is malformed.');
+    if (!parsed.success || parsed.data.user_id !== userId) throw new Error('The device list is malformed.');
     const list = parsed.data;
     let overtaken = false;
     await lists.change(userId, (note) =>
@@ -200,7 +204,7 @@ export class RemoteLists {
         const before = old?.stale === true ? await this.#fingerprint(userId, tx) : undefined;
         await db.query('DELETE FROM remote_device_lists WHERE user_id = $1', [userId], tx);
         await crossSigning.remove(tx, userId);
-        // What was told meanwhile may be newer than the answer. It counts for now, and is asked for once more.
+        // An update received meanwhile may be newer than the response. It is used for now, and fetched again.
         overtaken = (this.#heard.get(userId) ?? 0) > list.stream_id;
         await db.query(
           `INSERT INTO remote_device_lists (user_id, stream_id, fetched_at, stale, attempts, retry_at)
@@ -210,7 +214,7 @@ export class RemoteLists {
         );
         for (const device of list.devices) await this.#putDevice(tx, userId, device);
         await this.#putSigningKeys(tx, list);
-        // Clients that asked while we could not find out got what was known then.
+        // Clients that queried while the list was stale got the old one.
         if (before !== undefined && old !== undefined && old.attempts > 0) {
           if (before !== (await this.#fingerprint(userId, tx))) await note.changed(tx);
         }
@@ -282,7 +286,7 @@ export class RemoteLists {
     }
   }
 
-  /** Text that differs when what clients get of a list differs. */
+  /** A text that changes whenever what clients get of a list changes. */
   async #fingerprint(userId: string, tx: Tx): Promise<string> {
     const [row] = await this.#options.db.query<{ text: string | null }>(
       `SELECT concat(
@@ -307,11 +311,11 @@ export class RemoteLists {
     this.#timer.unref();
   }
 
-  /** Asks for lists of which something is missing. */
+  /** Fetches stale lists again. */
   async #repair(): Promise<void> {
     const { db, serverName, log } = this.#options;
     try {
-      // Nobody looks at a list when no room is shared any more.
+      // A list is not used when no room is shared any more.
       await db.query(
         `DELETE FROM remote_device_lists list WHERE stale AND NOT EXISTS (
            SELECT 1 FROM room_members theirs JOIN room_members ours ON ours.room_id = theirs.room_id
@@ -330,7 +334,7 @@ export class RemoteLists {
       );
       if (next?.at !== null && next?.at !== undefined) this.#schedule(Math.max(0, next.at - Date.now()));
     } catch (error) {
-      log.warn({ err: error }, 'lists of devices could not be brought up to date');
+      log.warn({ err: error }, 'device lists could not be updated');
       this.#schedule(this.#retryMs);
     }
   }
@@ -341,7 +345,7 @@ export class RemoteLists {
     } catch (error) {
       if (this.#closed) return;
       const delay = Math.min(this.#retryMs * 2 ** Math.min(attempts, 20), MAX_RETRY_MS);
-      this.#options.log.info({ err: error, server: serverOf(userId) }, 'a list of devices could not be fetched');
+      this.#options.log.info({ err: error, server: serverOf(userId) }, 'a device list could not be fetched');
       await this.#options.db.query(
         'UPDATE remote_device_lists SET attempts = attempts + 1, retry_at = $2 WHERE user_id = $1 AND stale',
         [userId, Date.now() + delay],
@@ -350,7 +354,7 @@ export class RemoteLists {
   }
 }
 
-/** Whether nothing is missing between the last message that we know and this one. */
+/** Whether no update is missing between the last known one and this one. */
 function follows(update: DeviceListUpdate, known: number): boolean {
   return update.prev_id.length > 0 && update.prev_id.every((id) => id <= known);
 }

@@ -1,5 +1,6 @@
 /**
- * Keys as devices upload them and as other servers tell of them. Unknown members stay, because signatures cover them.
+ * Schemas of keys as clients upload them and other servers send them. Unknown members are kept, because signatures
+ * cover them.
  *
  * @see Matrix specification, client-server API, "End-to-End Encryption"
  */
@@ -9,18 +10,18 @@ import { isJsonObject } from '../../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../../federation/json.ts';
 import { dictionaryOf } from '../../../protocol/values.ts';
 
-/** Text of one key or signature: far more than any algorithm of today needs. */
+/** Longest key or signature: far more than any current algorithm needs. */
 const MAX_KEY = 8192;
 const MAX_ALGORITHMS = 50;
 const MAX_SIGNERS = 50;
-/** One-time keys of one upload. */
+/** Most one-time keys of one upload. */
 const MAX_KEYS = 2000;
-/** Devices of one user of another server. */
+/** Most devices of a remote user. */
 export const MAX_DEVICES = 1000;
-/** Users of one question. */
+/** Most users of one query. */
 const MAX_USERS = 10_000;
 
-/** A name of at most so many characters. PostgreSQL keeps no NUL in text. */
+/** A name of at most `max` characters. PostgreSQL cannot store NUL in text. */
 function name(max: number): z.ZodString {
   return z
     .string()
@@ -67,7 +68,7 @@ export const uploadSchema = z.looseObject({
 });
 export type Upload = z.output<typeof uploadSchema>;
 
-/** A device that its user leaves behind. @see MSC3814 */
+/** A dehydrated device. @see MSC3814 */
 export const dehydratedSchema = uploadSchema.extend({
   device_id: deviceIdSchema,
   device_data: z.custom<JsonObject>(isJsonObject),
@@ -76,7 +77,7 @@ export const dehydratedSchema = uploadSchema.extend({
 });
 export type DehydratedUpload = z.output<typeof dehydratedSchema>;
 
-/** A key of a user that signs other keys. */
+/** A cross-signing key. */
 export const crossSigningKeySchema = z.looseObject({
   user_id: name(255),
   usage: z.array(name(255)).max(20),
@@ -110,7 +111,7 @@ export const claimSchema = z.looseObject({
 });
 export type KeyClaim = z.output<typeof claimSchema>;
 
-/** What another server answers about the devices of one of its users. */
+/** The response of another server with the device list of a user. */
 export const remoteListSchema = z.looseObject({
   user_id: name(255),
   stream_id: z.number().int().nonnegative(),
@@ -128,7 +129,7 @@ export const remoteListSchema = z.looseObject({
 });
 export type RemoteList = z.output<typeof remoteListSchema>;
 
-/** What another server answers to a question for keys. Entries are looked at one by one. */
+/** The response of another server to a key query. Entries are checked one by one. */
 export const remoteKeysSchema = z.looseObject({
   device_keys: dictionaryOf(z.string(), dictionaryOf(z.string(), valueSchema, MAX_DEVICES), MAX_USERS).optional(),
   master_keys: dictionaryOf(z.string(), valueSchema, MAX_USERS).optional(),

@@ -1,4 +1,4 @@
-/** Whose devices have changed, and which keys of the own device are left, in `/sync`. */
+/** `device_lists` and the counts of the device's own keys, in `/sync`. */
 import type { ChangedLists } from './changed-lists.ts';
 import type { DeviceKeys } from './device-keys.ts';
 import type { SyncPart } from '../../engine/sync/part.ts';
@@ -7,7 +7,7 @@ export function devicesPart(lists: ChangedLists, keys: DeviceKeys): SyncPart {
   return {
     name: 'device_lists',
     async collect({ userId, since, upTo }, answer) {
-      // Whoever begins asks for the keys of everybody they need.
+      // On an initial sync, clients query all keys that they need.
       if (since === undefined) return;
       const { changed, left } = await lists.between(userId, since, upTo);
       if (changed.length + left.length > 0) answer['device_lists'] = { changed, left };
@@ -19,7 +19,7 @@ export function devicesPart(lists: ChangedLists, keys: DeviceKeys): SyncPart {
       ]);
       answer['device_one_time_keys_count'] = counts;
       answer['device_unused_fallback_key_types'] = unused;
-      // The name before it was in the specification.
+      // The unstable name.
       answer['org.matrix.msc2732.device_unused_fallback_key_types'] = unused;
     },
   };

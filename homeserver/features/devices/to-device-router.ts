@@ -1,5 +1,5 @@
 /**
- * Messages from device to device.
+ * To-device messages in the client-server API.
  *
  * @see Matrix specification, client-server API, "Send-to-Device messaging"
  */

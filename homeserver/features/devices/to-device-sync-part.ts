@@ -1,4 +1,4 @@
-/** Messages for the device that asks, in `/sync`. */
+/** To-device messages of the syncing device, in `/sync`. */
 import type { ToDevice } from './to-device.ts';
 import type { SyncPart } from '../../engine/sync/part.ts';
 

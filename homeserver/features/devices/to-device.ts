@@ -1,6 +1,6 @@
 /**
- * Messages from device to device. Each is kept until the device has acknowledged it, over restarts, and goes to other
- * servers by the durable queue.
+ * To-device messages. Each is kept, across restarts, until the device has acknowledged it; those for other servers go
+ * into the durable queue.
  *
  * @see Matrix specification, client-server API, "Send-to-Device messaging"
  */
@@ -29,11 +29,15 @@ export interface ToDeviceOptions {
   readonly notifier: Notifier;
   readonly sender: Sender;
   readonly devices: LocalDevices;
-  /** Whether a local user is suspended, and speaks to none but their own devices. */
+  /** Whether a local user is suspended, and may only send to their own devices. */
   readonly isSuspended: (userId: string) => Promise<boolean>;
-  /** @throws MatrixError when nobody of that server is to hear of whoever is served now */
+  /**
+   * @throws MatrixError when the requesting user must not send anything to that server
+   *
+   * @throws MatrixError when nobody of that server is to hear of whoever is served now
+   */
   readonly requireMayReach: (server: string) => Promise<void>;
-  /** Told of messages for devices that have too many waiting. */
+  /** Called when messages are dropped because a device has too many queued. */
   readonly onDropped?: (messages: number) => void;
 }
 
@@ -47,11 +51,11 @@ interface Row {
   content: string;
 }
 
-/** Messages in one answer of `/sync`. */
+/** Most messages in one `/sync` response. */
 const MAX_AT_ONCE = 100;
-/** How long repetitions are recognised, in ms. */
+/** How long transaction ids of clients are remembered, in ms. */
 const REMEMBERED_MS = 24 * 60 * 60 * 1000;
-/** Servers try again for much longer than clients do. */
+/** Message ids of servers are remembered longer: servers retry for much longer than clients. */
 const RECEIVED_REMEMBERED_MS = 30 * REMEMBERED_MS;
 
 export class ToDevice {
@@ -62,10 +66,10 @@ export class ToDevice {
   }
 
   /**
-   * Sends messages of a local device. The same transaction id sends once.
+   * Sends messages of a local device, once per transaction id.
    *
-   * @throws MatrixError 413 for a message that is too large, 403 for somebody suspended who writes to others, or a
-   *   guest who writes to servers with which they share no room
+   * @throws MatrixError 413 for a message that is too large, 403 for a suspended user who sends to others, or a
+   *   guest who sends to servers with which they share no room
    */
   async send(
     from: { readonly userId: string; readonly deviceId: string },
@@ -74,12 +78,12 @@ export class ToDevice {
     messages: Messages,
   ): Promise<void> {
     const { db, serverName, sender } = this.#options;
-    // To verify devices of their own is left to those who are suspended.
+    // Suspended users may still verify their own devices.
     if (
       Object.keys(messages).some((userId) => userId !== from.userId) &&
       (await this.#options.isSuspended(from.userId))
     ) {
-      throw new MatrixError(403, 'M_USER_SUSPENDED', 'Your account is suspended: you can read, but not write.');
+      throw new MatrixError(403, 'M_USER_SUSPENDED', 'Your account is suspended: you can read, but not send.');
     }
     const local: Messages = {};
     const remote = new Map<string, Messages>();
@@ -117,7 +121,7 @@ export class ToDevice {
     if (sent) sender.flush([...remote.keys()]);
   }
 
-  /** `m.direct_to_device` of another server. What is malformed or not from that server's users is passed over. */
+  /** Handles `m.direct_to_device` of another server. Malformed messages, and those not from its users, are ignored. */
   async onDirectToDevice(origin: string, content: JsonObject): Promise<void> {
     const parsed = directToDeviceSchema.safeParse(content);
     if (!parsed.success) return;
@@ -140,10 +144,10 @@ export class ToDevice {
   }
 
   /**
-   * What waits for a device, oldest first and not more than fits into one answer.
+   * The queued messages of a device, oldest first, as many as fit into one response.
    *
-   * @param since the token that the device has: what was told up to it has arrived and is forgotten
-   * @param upTo the token that the device gets
+   * @param since the token of the device: messages up to it are acknowledged and deleted
+   * @param upTo the token of the response
    */
   async take(userId: string, deviceId: string, since: number | undefined, upTo: number): Promise<JsonObject[]> {
     let rows = await this.#waiting(userId, deviceId, upTo);
@@ -155,13 +159,13 @@ export class ToDevice {
     }
     const told = rows.slice(0, MAX_AT_ONCE);
     const last = told.at(-1);
-    // The token will say more than was told; how far it went is noted.
+    // The token covers more than was sent; how much was sent is recorded.
     if (last && rows.length > told.length) await this.#cut(userId, deviceId, upTo, last.position);
     return told.map(shown);
   }
 
   /**
-   * A page of what waits for a device, without forgetting anything.
+   * A page of the queued messages of a device, without deleting any.
    *
    * @param after a position; 0 for the first page
    * @returns the messages, and the position after which the next page begins
@@ -175,7 +179,7 @@ export class ToDevice {
     return { events: rows.map(shown), position: rows.at(-1)?.position ?? after };
   }
 
-  /** Forgets what waits for a device that is gone. */
+  /** Deletes the queue of a deleted device. */
   async remove(tx: Tx, userId: string, deviceId: string): Promise<void> {
     for (const table of ['to_device', 'to_device_cuts', 'to_device_sent']) {
       await this.#options.db.query(
@@ -186,7 +190,7 @@ export class ToDevice {
     }
   }
 
-  /** Forgets what repetitions were recognised by. */
+  /** Deletes expired transaction and message ids. */
   async cleanUp(): Promise<void> {
     const { db } = this.#options;
     await db.query('DELETE FROM to_device_sent WHERE created_at < $1', [Date.now() - REMEMBERED_MS]);
@@ -194,11 +198,11 @@ export class ToDevice {
   }
 
   /**
-   * Stores messages for devices of this server and wakes their users. Above what may wait for a device that does not
-   * come a message is dropped and counted, lest anybody fill the database; no sender can be told of that.
+   * Queues messages for local devices and wakes their users. Above the limits for a device that does not sync, messages
+   * are dropped and counted, so that nobody can fill the database; the sender cannot be notified.
    *
-   * @param first runs in the same transaction; when it answers false nothing is stored
-   * @returns what `first` answered
+   * @param first runs in the same transaction; when it returns false, nothing is stored
+   * @returns the result of `first`
    */
   async #deliver(
     sender: string,
@@ -268,9 +272,9 @@ export class ToDevice {
 
   async #cut(userId: string, deviceId: string, token: number, position: number): Promise<void> {
     const { db, positions } = this.#options;
-    // The next answer must have another token, or nobody knows which of the two has arrived.
+    // The next response must have another token, or it would be unclear which of the two was received.
     positions.settle(positions.take());
-    // Answers to repeated questions may have the same token; what one of them did not tell has not arrived.
+    // Responses to repeated requests may have the same token; what one of them left out was not received.
     await db.query(
       `INSERT INTO to_device_cuts AS old (user_id, device_id, token, position) VALUES ($1, $2, $3, $4)
        ON CONFLICT (user_id, device_id, token) DO UPDATE SET position = least(old.position, excluded.position)`,
@@ -287,7 +291,7 @@ function own(contents: Record<string, JsonObject> | undefined, deviceId: string)
   return contents !== undefined && Object.hasOwn(contents, deviceId) ? contents[deviceId] : undefined;
 }
 
-/** Splits messages so that each part is small enough for one EDU. @throws MatrixError 413 */
+/** Splits messages into parts that each fit into one EDU. @throws MatrixError 413 @throws MatrixError 413 */
 function inParts(messages: Messages): Messages[] {
   const parts: Messages[] = [];
   let part: Messages = {};
@@ -308,9 +312,9 @@ function inParts(messages: Messages): Messages[] {
   return parts;
 }
 
-/** The bytes of a message. @throws MatrixError 413 for too many */
+/** The size of a message in bytes. @throws MatrixError 413 when it is too large @throws MatrixError 413 for too many */
 function sizeOf(content: JsonObject): number {
   const bytes = Buffer.byteLength(canonicalJsonWithAnyNumbers(content));
   if (bytes <= TO_DEVICE_BYTES) return bytes;
-  throw new MatrixError(413, 'M_TOO_LARGE', `A message to a device may have at most ${String(TO_DEVICE_BYTES)} bytes.`);
+  throw new MatrixError(413, 'M_TOO_LARGE', `A to-device message may have at most ${String(TO_DEVICE_BYTES)} bytes.`);
 }

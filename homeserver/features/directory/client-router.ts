@@ -1,4 +1,4 @@
-/** Aliases and the list of public rooms in the Matrix client-server API. */
+/** Aliases and the room directory in the Matrix client-server API. */
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { z } from 'zod';
@@ -16,7 +16,7 @@ export interface DirectoryRouterOptions {
   readonly directory: Directory;
   readonly publicRooms: PublicRooms;
   readonly serverName: string;
-  /** The list of another server. @throws MatrixError */
+  /** The room directory of another server. @throws MatrixError @throws MatrixError */
   readonly remotePublicRooms: (server: string, query: PublicRoomsQuery) => Promise<JsonObject>;
   readonly requireSession: RequestHandler;
 }
@@ -32,7 +32,7 @@ export function directoryRouter(options: DirectoryRouterOptions): Router {
   methods(router, '/directory/room/:alias', {
     get: [
       (request, response, next) => {
-        // Anybody may ask for an alias of ours; to let us ask other servers one has to be logged in.
+        // Anybody may resolve a local alias; resolving one of another server needs a log-in.
         if (parameter(request, 'alias').endsWith(`:${serverName}`)) next();
         else return requireSession(request, response, next);
       },
@@ -45,7 +45,7 @@ export function directoryRouter(options: DirectoryRouterOptions): Router {
       requireSession,
       async (request, response) => {
         const { userId, guest } = requesterOf(response);
-        if (guest) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests can not name rooms.');
+        if (guest) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests cannot create aliases.');
         const { room_id: roomId } = parseBody(aliasSchema, request.body);
         await directory.createBy(parameter(request, 'alias'), roomId, userId);
         response.json({});
@@ -61,7 +61,7 @@ export function directoryRouter(options: DirectoryRouterOptions): Router {
     ],
   });
 
-  // The longer path is that of before the specification had it.
+  // The longer path is the unstable one.
   for (const path of ['/rooms/:roomId/aliases', '/org.matrix.msc2432/rooms/:roomId/aliases']) {
     methods(router, path, {
       get: [
@@ -93,7 +93,7 @@ export function directoryRouter(options: DirectoryRouterOptions): Router {
         const roomId = await known(parameter(request, 'roomId'));
         const { visibility } = parseBody(visibilitySchema, request.body);
         if (!admin && !(await directory.mayList(roomId, userId))) {
-          throw new MatrixError(403, 'M_FORBIDDEN', 'You may not say whether this room is listed.');
+          throw new MatrixError(403, 'M_FORBIDDEN', 'You may not change whether this room is in the directory.');
         }
         await publicRooms.set(roomId, visibility === 'public');
         response.json({});
@@ -101,10 +101,10 @@ export function directoryRouter(options: DirectoryRouterOptions): Router {
     ],
   });
 
-  // The specification lets anybody read the list; which rooms an organisation has is its members' business here.
+  // The specification lets anybody read the directory; here, which rooms an organisation has is for its members only.
   const requireMember: RequestHandler = (_request, response, next) => {
     if (requesterOf(response).guest) {
-      throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests do not see the list of rooms.');
+      throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests cannot see the room directory.');
     }
     next();
   };

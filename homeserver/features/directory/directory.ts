@@ -1,4 +1,4 @@
-/** Names of rooms: aliases of this server, those of others as their servers know them, and who may change them. */
+/** Room aliases: local ones, remote ones by asking their servers, and who may change them. */
 import { DataTypes } from 'sequelize';
 import type { ModelStatic } from 'sequelize';
 import { isRoomAlias, serverOf } from '../../../federation/identifiers.ts';
@@ -12,10 +12,10 @@ import type { Row } from '../../database/models.ts';
 import { MatrixError } from '../../base/errors.ts';
 import type { Rooms } from '../../engine/rooms/rooms.ts';
 
-/** Where an alias leads. */
+/** The room of an alias. */
 export interface Resolved {
   readonly roomId: string;
-  /** Servers that can let somebody into the room. */
+  /** Servers in the room, through which it can be joined. */
   readonly servers: string[];
 }
 
@@ -23,7 +23,7 @@ export interface DirectoryOptions {
   readonly db: Database;
   readonly serverName: string;
   readonly rooms: Rooms;
-  /** Asks another server for an alias of its own. @throws MatrixError */
+  /** Resolves an alias at another server. @throws MatrixError @throws MatrixError */
   readonly remoteAlias: (server: string, alias: string) => Promise<Resolved>;
 }
 
@@ -42,7 +42,7 @@ const aliasModel = defineModel<AliasRow>('room_aliases', {
 });
 
 const MAX_ALT_ALIASES = 100;
-/** Each new one may be asked for at another server. */
+/** Each added alias may need a request to another server. */
 const MAX_ADDED = 20;
 
 export class Directory {
@@ -54,29 +54,33 @@ export class Directory {
     this.#aliases = aliasModel(options.db);
   }
 
-  /** The alias of this server with a local part. @throws MatrixError 400 M_INVALID_PARAM */
+  /**
+   * The local alias for a localpart. @throws MatrixError 400 M_INVALID_PARAM
+   *
+   * @throws MatrixError 400 M_INVALID_PARAM
+   */
   aliasOf(localpart: string): string {
     const alias = `#${localpart}:${this.#options.serverName}`;
     if (localpart.includes(':') || !isRoomAlias(alias)) {
-      throw new MatrixError(400, 'M_INVALID_PARAM', 'This can not be the name of a room.');
+      throw new MatrixError(400, 'M_INVALID_PARAM', 'This is not a valid alias.');
     }
     return alias;
   }
 
-  /** Whether an alias of this server is taken. */
+  /** Whether a local alias exists. */
   async exists(alias: string): Promise<boolean> {
     return (await this.#find(alias)) !== undefined;
   }
 
   /**
-   * Gives a room an alias of this server.
+   * Creates a local alias.
    *
-   * @throws MatrixError 400 M_INVALID_PARAM for what is no alias of ours, 409 M_UNKNOWN when it is taken
+   * @throws MatrixError 400 M_INVALID_PARAM when it is not a local alias, 409 M_UNKNOWN when it exists
    */
   async create(alias: string, roomId: string, userId: string): Promise<void> {
     const { serverName } = this.#options;
     if (!isRoomAlias(alias) || serverOf(alias) !== serverName) {
-      throw new MatrixError(400, 'M_INVALID_PARAM', 'This is no alias that this server could give.');
+      throw new MatrixError(400, 'M_INVALID_PARAM', 'This is not a valid alias of this server.');
     }
     try {
       await this.#aliases.create({ alias, roomId, creator: userId, createdAt: Date.now() });
@@ -85,7 +89,7 @@ export class Directory {
     }
   }
 
-  /** As `create`, for a user who has to be in the room. @throws MatrixError 403 */
+  /** Like `create`, for a user who has to be in the room. @throws MatrixError 403 @throws MatrixError 403 */
   async createBy(alias: string, roomId: string, userId: string): Promise<void> {
     if ((await this.#options.rooms.membership(roomId, userId)) !== 'join') {
       throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
@@ -94,8 +98,8 @@ export class Directory {
   }
 
   /**
-   * Takes an alias away: its creator may, an administrator, and who may change the room's main alias. When it is
-   * named as such in the room, it is struck out there too if the user may do that.
+   * Deletes an alias: its creator may, administrators, and users who may send `m.room.canonical_alias`. If the room
+   * names it there, it is removed from there too, if the user may do that.
    *
    * @param admin whether the user is an administrator
    * @throws MatrixError 404, 403
@@ -103,7 +107,7 @@ export class Directory {
   async remove(alias: string, userId: string, admin = false): Promise<void> {
     const { rooms } = this.#options;
     const found = await this.#find(alias);
-    if (!found) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such alias here.');
+    if (!found) throw new MatrixError(404, 'M_NOT_FOUND', 'No such alias on this server.');
     const allowed = admin || found.creator === userId || (await this.mayList(found.roomId, userId));
     if (!allowed) throw new MatrixError(403, 'M_FORBIDDEN', 'You may not remove this alias.');
     await this.#aliases.destroy({ where: { alias } });
@@ -114,22 +118,22 @@ export class Directory {
     try {
       await rooms.send(found.roomId, userId, { type: 'm.room.canonical_alias', stateKey: '', content });
     } catch (error) {
-      // The alias is gone all the same; the room keeps a dead name until somebody with the level strikes it out.
+      // The alias is deleted all the same; the room keeps naming it until somebody with the power level removes it.
       if (!(error instanceof MatrixError)) throw error;
     }
   }
 
   /**
-   * Where an alias leads; one of another server is asked for there.
+   * Resolves an alias; a remote one is requested from its server.
    *
    * @throws MatrixError 400 M_INVALID_PARAM, 404 M_NOT_FOUND
    */
   async resolve(alias: string): Promise<Resolved> {
-    if (!isRoomAlias(alias)) throw new MatrixError(400, 'M_INVALID_PARAM', 'This is no room alias.');
+    if (!isRoomAlias(alias)) throw new MatrixError(400, 'M_INVALID_PARAM', 'This is not a room alias.');
     const server = serverOf(alias);
     if (server === this.#options.serverName) return this.resolveLocal(alias);
     const resolved = await this.#options.remoteAlias(server, alias);
-    // Who names a room is asked last: the others are more likely to be in it than to have only its name.
+    // The server of the alias comes last: the others are more likely to be in the room.
     return { roomId: resolved.roomId, servers: [...new Set([...resolved.servers, server])] };
   }
 
@@ -137,27 +141,27 @@ export class Directory {
   async resolveLocal(alias: string): Promise<Resolved> {
     const { rooms, serverName } = this.#options;
     const found = await this.#find(alias);
-    if (!found) throw new MatrixError(404, 'M_NOT_FOUND', `There is no room with the alias ${alias}.`);
+    if (!found) throw new MatrixError(404, 'M_NOT_FOUND', `No room has the alias ${alias}.`);
     const servers = await rooms.joinedServers(found.roomId);
     servers.delete(serverName);
     return { roomId: found.roomId, servers: [serverName, ...servers] };
   }
 
-  /** Aliases of this server for a room, oldest first. */
+  /** Local aliases of a room, oldest first. */
   async aliases(roomId: string): Promise<string[]> {
     const rows = await this.#aliases.findAll({ where: { roomId }, order: ['createdAt', 'alias'] });
     return rows.map((row) => row.alias);
   }
 
-  /** Lets the aliases of a room lead to the one that takes its place. */
+  /** Moves the aliases of a room to the one that replaces it. */
   async move(from: string, to: string): Promise<void> {
     await this.#aliases.update({ roomId: to }, { where: { roomId: from } });
   }
 
   /**
-   * Checks a new content of `m.room.canonical_alias`: every alias that it adds has to lead to the room.
+   * Checks new content of `m.room.canonical_alias`: every added alias has to point to the room.
    *
-   * @throws MatrixError 400 M_INVALID_PARAM for what is no alias, 400 M_BAD_ALIAS for one that leads elsewhere
+   * @throws MatrixError 400 M_INVALID_PARAM for a malformed alias, 400 M_BAD_ALIAS for one of another room
    * @see Matrix specification, client-server API, "m.room.canonical_alias"
    */
   async checkCanonical(roomId: string, content: JsonObject): Promise<void> {
@@ -170,15 +174,15 @@ export class Directory {
     const added: string[] = [];
     for (const alias of named(content)) {
       if (typeof alias !== 'string' || !isRoomAlias(alias)) {
-        throw new MatrixError(400, 'M_INVALID_PARAM', 'This is no room alias.');
+        throw new MatrixError(400, 'M_INVALID_PARAM', 'This is not a room alias.');
       }
       if (!known.has(alias)) added.push(alias);
     }
-    if (added.length > MAX_ADDED) throw new MatrixError(400, 'M_INVALID_PARAM', 'These are too many aliases at once.');
+    if (added.length > MAX_ADDED) throw new MatrixError(400, 'M_INVALID_PARAM', 'Too many aliases were added at once.');
     await Promise.all(
       added.map(async (alias) => {
         if (!(await this.#leadsTo(alias, roomId))) {
-          throw new MatrixError(400, 'M_BAD_ALIAS', `The alias ${alias} does not lead to this room.`);
+          throw new MatrixError(400, 'M_BAD_ALIAS', `The alias ${alias} does not point to this room.`);
         }
       }),
     );
@@ -193,7 +197,7 @@ export class Directory {
     }
   }
 
-  /** Whether a user may say how the room is found: who may change its main alias may. */
+  /** Whether a user may change how the room is listed: those who may send `m.room.canonical_alias`. */
   async mayList(roomId: string, userId: string): Promise<boolean> {
     const { rooms } = this.#options;
     if ((await rooms.membership(roomId, userId)) !== 'join') return false;
@@ -209,14 +213,14 @@ export class Directory {
   }
 }
 
-/** The aliases in a content, as they stand there. */
+/** The aliases in the content, unvalidated. */
 function named(content: JsonObject): JsonValue[] {
   const alias = member(content, 'alias') ?? '';
   const others = member(content, 'alt_aliases');
   return [...(alias === '' ? [] : [alias]), ...(Array.isArray(others) ? others : [])];
 }
 
-/** The content without an alias; undefined when it is not in there. */
+/** The content without an alias; undefined when it does not have it. */
 function without(content: JsonObject, alias: string): JsonObject | undefined {
   const others = member(content, 'alt_aliases');
   const isMain = member(content, 'alias') === alias;

@@ -24,7 +24,7 @@ export function directoryRouter({ serverName, directory, publicRooms, signed }: 
         throw new MatrixError(400, 'M_INVALID_PARAM', 'room_alias is missing or malformed.');
       }
       if (!alias.endsWith(`:${serverName}`)) {
-        throw new MatrixError(400, 'M_INVALID_PARAM', 'The alias is not one of this server.');
+        throw new MatrixError(400, 'M_INVALID_PARAM', 'The alias does not belong to this server.');
       }
       const { roomId, servers } = await directory.resolveLocal(alias);
       response.json({ room_id: roomId, servers });
@@ -43,7 +43,7 @@ export function directoryRouter({ serverName, directory, publicRooms, signed }: 
     },
     post: async (request, response) => {
       const parsed = publicRoomsSchema.safeParse(request.body);
-      if (!parsed.success) throw new MatrixError(400, 'M_BAD_JSON', 'The question for rooms is malformed.');
+      if (!parsed.success) throw new MatrixError(400, 'M_BAD_JSON', 'The request for public rooms is malformed.');
       response.json(await publicRooms.page(parsed.data));
     },
   });

@@ -1,4 +1,4 @@
-/** Names of rooms, the list of public ones, and people, put together. */
+/** Puts aliases, the room directory and the user directory together. */
 import type { RequestHandler } from 'express';
 import type { FederationClient } from '../../../federation/client.ts';
 import type { JsonObject } from '../../../federation/json.ts';
@@ -18,11 +18,11 @@ export interface DirectoryDeps {
   readonly db: Database;
   readonly rooms: Rooms;
   readonly client: FederationClient;
-  /** Name and picture of a local user: `displayname`, `avatar_url`. */
+  /** Display name and avatar of a local user: `displayname`, `avatar_url`. */
   readonly profile: (userId: string) => Promise<JsonObject>;
   readonly userExists: (userId: string) => Promise<boolean>;
   readonly requireSession: RequestHandler;
-  /** Lets only signed requests of other servers pass. */
+  /** Requires a signed request of another server. */
   readonly signed: RequestHandler;
 }
 

@@ -1,4 +1,4 @@
-/** The list of rooms that anybody may find. */
+/** The room directory (published rooms). */
 import { z } from 'zod';
 import type { Database } from '../../database/database.ts';
 import { MatrixError } from '../../base/errors.ts';
@@ -38,7 +38,7 @@ export class PublicRooms {
     this.#rooms = rooms;
   }
 
-  /** Puts a room on the list or takes it off. */
+  /** Adds a room to the directory or removes it. */
   async set(roomId: string, listed: boolean): Promise<void> {
     if (listed) {
       await this.#db.query('INSERT INTO public_rooms (room_id, listed_at) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
@@ -50,7 +50,7 @@ export class PublicRooms {
     }
   }
 
-  /** Lists the room that replaces another in its place. */
+  /** Lists the room that replaces another instead of it. */
   async move(from: string, to: string): Promise<void> {
     if (!(await this.listed(from))) return;
     await this.set(from, false);
@@ -62,9 +62,9 @@ export class PublicRooms {
   }
 
   /**
-   * A page of the list, the rooms with most people first.
+   * A page of the directory, rooms with most members first.
    *
-   * @throws MatrixError 400 M_INVALID_PARAM for a token that is not ours
+   * @throws MatrixError 400 M_INVALID_PARAM for an invalid token
    * @see Matrix specification, client-server API, "Listing rooms"
    */
   async page(query: PublicRoomsQuery): Promise<PublicRoomsPage> {
@@ -73,7 +73,7 @@ export class PublicRooms {
     const start = backwards ? Math.max(0, first - limit) : first;
     const end = backwards ? first : first + limit;
     const listed = await this.#all();
-    // Without a filter only the rooms of the page are looked at.
+    // Without a filter, only the rooms of the page are read.
     const filtered = isFilter(query.filter);
     const matching: RoomSummary[] = [];
     for (const { roomId, joined } of filtered ? listed : listed.slice(start, end)) {
@@ -89,7 +89,7 @@ export class PublicRooms {
     };
   }
 
-  /** The listed rooms with somebody in them. */
+  /** The listed rooms with members. */
   async #all(): Promise<{ roomId: string; joined: number }[]> {
     const rows = await this.#db.query<{ room_id: string; joined: number }>(
       `SELECT p.room_id, count(*) AS joined FROM public_rooms p
@@ -107,13 +107,13 @@ function startOf(since: string | undefined): { first: number; backwards: boolean
   return { first: Number(match[2]), backwards: match[1] === 'b' };
 }
 
-/** Whether the filter chooses among the rooms. */
+/** Whether the filter has a condition. */
 function isFilter(filter: PublicRoomsQuery['filter']): boolean {
   return Boolean(filter?.room_types) || (filter?.generic_search_term ?? '').trim() !== '';
 }
 
 function matches(room: RoomSummary, filter: PublicRoomsQuery['filter']): boolean {
-  // A room without a type is asked for as null.
+  // A room without a type is matched by null.
   if (filter?.room_types && !filter.room_types.includes(room.room_type ?? null)) return false;
   const term = filter?.generic_search_term?.trim().toLowerCase();
   if (term === undefined || term === '') return true;

@@ -12,7 +12,7 @@ import type { PublicRoomsQuery } from './public-rooms.ts';
 
 const V1 = '/_matrix/federation/v1';
 const MAX_SERVERS = 100;
-/** Somebody waits for the answer to enter a room. */
+/** A user waits for the response in order to join. */
 const ALIAS_TIMEOUT_MS = 15_000;
 
 const resolvedSchema = z.looseObject({ room_id: z.string().max(255), servers: z.array(z.string()) });
@@ -23,7 +23,11 @@ const listSchema = z.looseObject({
   total_room_count_estimate: z.number().optional(),
 });
 
-/** Where an alias of another server leads. @throws MatrixError 404 M_NOT_FOUND, 502 */
+/**
+ * Resolves an alias at another server. @throws MatrixError 404 M_NOT_FOUND, 502
+ *
+ * @throws MatrixError 404 M_NOT_FOUND, 502
+ */
 export async function remoteAlias(client: FederationClient, server: string, alias: string): Promise<Resolved> {
   const query = new URLSearchParams({ room_alias: alias });
   const answer = await askServer(client, {
@@ -40,7 +44,7 @@ export async function remoteAlias(client: FederationClient, server: string, alia
   };
 }
 
-/** A page of the public rooms of another server, as it gave them. @throws MatrixError */
+/** A page of the room directory of another server, as received. @throws MatrixError @throws MatrixError */
 export async function remotePublicRooms(
   client: FederationClient,
   server: string,
@@ -64,5 +68,5 @@ export async function remotePublicRooms(
 }
 
 function malformed(server: string): MatrixError {
-  return new MatrixError(502, 'M_UNKNOWN', `${server} gave an answer that can not be used.`, { organisation: server });
+  return new MatrixError(502, 'M_UNKNOWN', `${server} sent an unusable response.`, { organisation: server });
 }

@@ -1,4 +1,4 @@
-/** The directory of people, and the rooms that two people share, in the Matrix client-server API. */
+/** The user directory, and mutual rooms, in the Matrix client-server API. */
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { z } from 'zod';
@@ -30,7 +30,7 @@ export function userDirectoryRouter({ userDirectory, requireSession }: UserDirec
       requireSession,
       async (request, response) => {
         const { userId, guest } = requesterOf(response);
-        if (guest) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests can not look for people.');
+        if (guest) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests cannot search the user directory.');
         const { search_term: term, limit } = parseBody(searchSchema, request.body);
         response.json(await userDirectory.search(userId, term, Math.min(limit ?? DEFAULT_LIMIT, MAX_LIMIT)));
       },
@@ -51,12 +51,12 @@ export function mutualRoomsRouter({ rooms, requireSession }: UserDirectoryRouter
           const other = queryText(request, 'user_id') ?? '';
           if (!isUserId(other)) throw new MatrixError(400, 'M_INVALID_PARAM', 'user_id is missing or malformed.');
           if (other === userId) {
-            throw new MatrixError(400, 'M_INVALID_PARAM', 'With yourself you share all of your rooms.');
+            throw new MatrixError(400, 'M_INVALID_PARAM', 'user_id must be another user.');
           }
           const own = await rooms.roomsOf(userId, ['join']);
           const theirs = new Set((await rooms.roomsOf(other, ['join'])).map((entry) => entry.roomId));
           const joined = own.map((entry) => entry.roomId).filter((roomId) => theirs.has(roomId));
-          // All of them are in one answer, without a batch to ask for next.
+          // All rooms are in one response, without a `next_batch`.
           response.json({ joined, count: joined.length });
         },
       ],

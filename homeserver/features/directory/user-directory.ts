@@ -1,4 +1,4 @@
-/** Finds people: those of this server and others, as far as a user may know of them. */
+/** The user directory: local and remote users, as far as a user may find them. */
 import { member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import { MEETINGS_ACCOUNT, SERVER_PREFIX } from '../../accounts/localpart.ts';
@@ -15,19 +15,19 @@ export interface UserDirectoryOptions {
   readonly db: Database;
   readonly rooms: RoomReader;
   readonly serverName: string;
-  /** Name and picture of a local user: `displayname`, `avatar_url`. */
+  /** Display name and avatar of a local user: `displayname`, `avatar_url`. */
   readonly profile: (userId: string) => Promise<JsonObject>;
 }
 
-/** Local people looked at for one search. */
+/** Most local users considered for one search. */
 const MAX_CANDIDATES = 1000;
-/** People looked at together. */
+/** Users checked at once. */
 const BATCH = 100;
-/** Memberships of these that are looked at to find open rooms. */
+/** Most memberships of these that are checked for public rooms. */
 const MAX_ROOMS = 5000;
 const MAX_WORDS = 10;
 
-/** Every word is somewhere in the text. */
+/** A condition that every word is contained in the text. */
 const ALL_WORDS = (text: string): string =>
   `NOT EXISTS (SELECT 1 FROM unnest($1::text[]) AS word WHERE position(word IN lower(${text})) = 0)`;
 
@@ -39,9 +39,9 @@ export class UserDirectory {
   }
 
   /**
-   * People with all the words in their id or name: those with whom the user shares a room, and those who are in a room
-   * that is open to all. Names are those of the profiles; of people of other servers, those in the rooms that the user
-   * shares with them. A name that somebody has in another room only is not found by.
+   * Users with all the words in their id or display name: those who share a room with the searcher, and those in a
+   * public room. Names are those of the profiles; for remote users, those in the shared rooms. A name that somebody
+   * only has in another room does not match.
    *
    * @see Matrix specification, client-server API, "User Directory"
    */
@@ -63,7 +63,7 @@ export class UserDirectory {
   async *#matching(userId: string, words: readonly string[]): AsyncGenerator<FoundUser> {
     const shared = new Set(await this.#options.rooms.sharedUsers(userId));
     const open = new Map<string, Promise<boolean>>();
-    // People find themselves as strangers would, as with Synapse.
+    // Users find themselves as others would, as in Synapse.
     shared.delete(userId);
     const local = await this.#local(words);
     for (let start = 0; start < local.length; start += BATCH) {
@@ -78,7 +78,7 @@ export class UserDirectory {
     yield* await this.#remote(userId, words);
   }
 
-  /** Local people with the words, those whose name begins with them first. */
+  /** Local users with the words, those whose name starts with them first. */
   async #local(words: readonly string[]): Promise<string[]> {
     const { db, serverName } = this.#options;
     const rows = await db.query<{ localpart: string }>(
@@ -93,7 +93,7 @@ export class UserDirectory {
     return rows.map((row) => `@${row.localpart}:${serverName}`);
   }
 
-  /** People of other servers in rooms that the user is in or that are listed, by the names that they have there. */
+  /** Remote users in rooms that the user is in or that are listed, by their names there. */
   async #remote(userId: string, words: readonly string[]): Promise<FoundUser[]> {
     const { db, rooms, serverName } = this.#options;
     const rows = await db.query<{ user_id: string; room_id: string }>(
@@ -124,12 +124,12 @@ export class UserDirectory {
   }
 
   /**
-   * Those of some people who are in a room that anybody may enter or read. To be in the list makes a room not open.
+   * Those of the users who are in a room that anybody may join or read. Being listed does not make a room public.
    *
-   * @param open what was found out about rooms, for the next call
+   * @param open a cache of which rooms are public, for further calls
    */
   async #inOpenRooms(userIds: readonly string[], open: Map<string, Promise<boolean>>): Promise<Set<string>> {
-    // Those in the list first: most of them are open.
+    // Listed rooms first: most of them are public.
     const rows = await this.#options.db.query<{ user_id: string; room_id: string }>(
       `SELECT m.user_id, m.room_id FROM room_members m LEFT JOIN public_rooms p ON p.room_id = m.room_id
        WHERE m.user_id = ANY($1) AND m.membership = 'join' ORDER BY p.room_id IS NULL LIMIT $2`,

@@ -1,5 +1,5 @@
 /**
- * What administrators do with files, at the addresses and in the form of Synapse, for which there are tools.
+ * Media administration, with the endpoints and formats of Synapse's admin API, for which there are tools.
  *
  * @see Synapse's admin API, "Media"
  */
@@ -19,7 +19,7 @@ const PAGE = 100;
 const MAX_PAGE = 1_000;
 
 const requireAdmin: RequestHandler = (_request, response, next) => {
-  if (!requesterOf(response).admin) throw new MatrixError(403, 'M_FORBIDDEN', 'You are not an administrator.');
+  if (!requesterOf(response).admin) throw new MatrixError(403, 'M_FORBIDDEN', 'You are not a server administrator.');
   next();
 };
 
@@ -34,9 +34,9 @@ export function mediaAdminRouter({ serverName, admin, requireSession }: MediaAdm
       async (request, response) => {
         const [server, mediaId] = [parameter(request, 'server'), parameter(request, 'mediaId')];
         if (server !== serverName) {
-          throw new MatrixError(400, 'M_UNKNOWN', 'Only files of this server can be removed one by one.');
+          throw new MatrixError(400, 'M_UNKNOWN', 'Only media of this server can be deleted one by one.');
         }
-        if (!(await admin.remove(mediaId))) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such file.');
+        if (!(await admin.remove(mediaId))) throw new MatrixError(404, 'M_NOT_FOUND', 'No such media on this server.');
         response.json(removed([mediaId]));
       },
     ],

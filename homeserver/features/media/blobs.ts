@@ -1,17 +1,17 @@
-/** Files on disk, each named by the SHA-256 of what is in it, so that no name of a stranger ever becomes a path. */
+/** Files on disk, each named by the SHA-256 of its content, so that no name from outside ever becomes a path. */
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 
-/** What arrives is longer than it may be. */
+/** Thrown when a stream exceeds the size limit. */
 export class TooLargeError extends Error {
   override readonly name = 'TooLargeError';
   readonly code = 'TOO_LARGE';
 }
 
-/** A file that arrived whole and has not got its name yet. Keep it or discard it. */
+/** A completely received file that is not stored yet. Keep it or discard it. */
 export interface Received {
   readonly path: string;
   /** In hexadecimal. */
@@ -27,7 +27,7 @@ export class Blobs {
     this.#folder = folder;
   }
 
-  /** Opens a data folder, makes it when it is missing, and removes what a former process left half-written. */
+  /** Opens a data folder, creates it if necessary, and removes partial files of an earlier process. */
   static async open(folder: string): Promise<Blobs> {
     const incoming = join(folder, 'incoming');
     await mkdir(incoming, { recursive: true, mode: 0o700 });
@@ -38,7 +38,7 @@ export class Blobs {
   /**
    * Writes a stream to a temporary file.
    *
-   * @throws TooLargeError as soon as more than `maxBytes` have come; or what the stream fails with
+   * @throws TooLargeError as soon as more than `maxBytes` were received; or the stream's error
    */
   async receive(source: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Received> {
     const path = join(this.#folder, 'incoming', randomUUID());
@@ -49,7 +49,7 @@ export class Blobs {
       try {
         for await (const chunk of source) {
           size += chunk.length;
-          if (size > maxBytes) throw new TooLargeError(`There are more than ${String(maxBytes)} bytes.`);
+          if (size > maxBytes) throw new TooLargeError(`The file has more than ${String(maxBytes)} bytes.`);
           hash.update(chunk);
           await file.writeFile(chunk);
         }
@@ -64,7 +64,7 @@ export class Blobs {
     return { path, sha256: hash.digest('hex'), size };
   }
 
-  /** Gives a received file its name. That it is there already does not matter. */
+  /** Stores a received file under its name; it may already exist. */
   async keep({ path, sha256 }: Received): Promise<void> {
     const target = this.path(sha256);
     await mkdir(dirname(target), { recursive: true, mode: 0o700 });
@@ -76,7 +76,7 @@ export class Blobs {
     await rm(path, { force: true });
   }
 
-  /** The bytes of a file, both ends included; the whole of it unless told otherwise. */
+  /** The bytes of a file, `start` and `end` inclusive; by default the whole file. */
   read(sha256: string, range?: { readonly start: number; readonly end: number }): Readable {
     return createReadStream(this.path(sha256), range);
   }
@@ -94,7 +94,7 @@ export class Blobs {
   }
 
   path(sha256: string): string {
-    if (!/^[0-9a-f]{64}$/.test(sha256)) throw new TypeError('That is not the name of a file.');
+    if (!/^[0-9a-f]{64}$/.test(sha256)) throw new TypeError('That is not the name of a stored file.');
     return join(this.#folder, 'blobs', sha256.slice(0, 2), sha256.slice(2, 4), sha256);
   }
 }

@@ -1,4 +1,8 @@
-/** Files in the Matrix client-server API. @see Matrix specification, client-server API, "Content Repository" */
+/**
+ * The media repository in the Matrix client-server API.
+ *
+ * @see Matrix specification, client-server API, "Content Repository"
+ */
 import type { IncomingMessage } from 'node:http';
 import express from 'express';
 import type { Request, RequestHandler, Response, Router } from 'express';
@@ -13,12 +17,12 @@ import { parameter, queryNumber, queryText, requesterOf } from '../../base/parse
 export interface MediaRouterOptions {
   readonly serverName: string;
   readonly media: Media;
-  /** Absent when this server looks at no pages of others. */
+  /** Absent when URL previews are off. */
   readonly previews?: UrlPreviews;
-  /** Whether files are served to everybody, at the addresses from before they needed a log-in. */
+  /** Whether the deprecated unauthenticated endpoints serve files to everybody. */
   readonly unauthenticated: boolean;
   readonly requireSession: RequestHandler;
-  /** For what is sent here; after `requireSession`. */
+  /** Rate limit for uploads; after `requireSession`. */
   readonly limitUploads: RequestHandler;
   readonly limitAnonymous: RequestHandler;
 }
@@ -114,8 +118,8 @@ export function mediaRouter(options: MediaRouterOptions): Router {
 }
 
 /**
- * Without a log-in there is nothing to be had, as for any file that came after this was decided. Only that a file is
- * still to be sent is told: the addresses of files can not be guessed.
+ * Unauthenticated downloads are frozen: nothing is served. Only that an upload is pending is revealed: media ids cannot
+ * be guessed.
  *
  * @throws MatrixError always
  */
@@ -123,12 +127,12 @@ async function refuse(media: Media, serverName: string, request: Request, respon
   if (request.params['server'] === serverName) {
     await media.find(serverName, parameter(request, 'mediaId'), findOptions(request, response, false));
   }
-  throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such file.');
+  throw new MatrixError(404, 'M_NOT_FOUND', 'No such media.');
 }
 
 /**
- * Hands a body on as it comes. What comes of it after an error is thrown away for a while: if the connection were closed
- * at once, the sender would see that and not the error.
+ * Streams a request body. After an error the rest is read and discarded for a while: if the connection was closed at
+ * once, the sender would see that instead of the error.
  */
 async function received<T>(
   request: IncomingMessage,
@@ -139,12 +143,12 @@ async function received<T>(
     if (Number(request.headers['content-length'] ?? 0) > maxBytes) {
       throw new MatrixError(413, 'M_TOO_LARGE', `A file may have at most ${String(maxBytes)} bytes.`);
     }
-    // Leaving the loop must not close the connection before the answer is sent.
+    // Leaving the loop must not close the connection before the response is sent.
     return await read(request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>);
   } catch (error) {
     setTimeout(() => request.complete || request.destroy(), LINGER_MS).unref();
     if (request.destroyed && !request.complete)
-      throw new MatrixError(400, 'M_UNKNOWN', 'The file did not arrive whole.');
+      throw new MatrixError(400, 'M_UNKNOWN', 'The upload was incomplete. Send the file again.');
     throw error;
   }
 }
@@ -156,7 +160,7 @@ function infoOf(request: Request): MediaInfo {
   };
 }
 
-/** The name that somebody wants a file to have. */
+/** The requested file name. */
 function nameInPath(request: Request): string | undefined {
   return cleanFileName(parameter(request, 'fileName'));
 }
@@ -180,6 +184,6 @@ function thumbnailOf(request: Request): ThumbnailKey {
     if (queryText(request, name) === undefined) throw new MatrixError(400, 'M_MISSING_PARAM', `${name} is missing.`);
   }
   const [width, height] = [queryNumber(request, 'width', 0, MAX_SIDE), queryNumber(request, 'height', 0, MAX_SIDE)];
-  if (width === 0 || height === 0) throw new MatrixError(400, 'M_INVALID_PARAM', 'A picture has a width and a height.');
+  if (width === 0 || height === 0) throw new MatrixError(400, 'M_INVALID_PARAM', 'width and height must be positive.');
   return { width, height, method, animated: queryText(request, 'animated') === 'true' };
 }

@@ -1,4 +1,4 @@
-/** Files for other servers. @see Matrix specification, server-server API, "Content Repository" */
+/** The media repository for other servers. @see Matrix specification, server-server API, "Content Repository" */
 import type { Request, RequestHandler, Response, Router } from 'express';
 import { methods, MatrixError } from '../../base/errors.ts';
 import { serveMultipart } from './serve.ts';

@@ -1,6 +1,6 @@
-/** The headers that files are served with: they come from strangers, and browsers must not run them. */
+/** Response headers for media: files come from anybody, and browsers must not execute them. */
 
-/** Shown in the browser when somebody opens their address. @see Matrix specification, "Serving inline content" */
+/** Content types that are displayed inline. @see Matrix specification, "Serving inline content" */
 const INLINE: ReadonlySet<string> = new Set([
   'text/css',
   'text/plain',
@@ -38,13 +38,13 @@ const TYPE = new RegExp(
   `^${TOKEN}/${TOKEN}(?: *; *${TOKEN}=(?:${TOKEN}|"[A-Za-z0-9 !#$%&'()*+,./:;<=>?@^_\`{|}~-]*"))*$`,
 );
 
-/** A content type as somebody said it, or `application/octet-stream` when it is none. */
+/** The given content type, or `application/octet-stream` when it is malformed. */
 export function cleanContentType(said: string | undefined): string {
   const type = said?.trim();
   return type !== undefined && type.length <= MAX_TYPE_LENGTH && TYPE.test(type) ? type : UNKNOWN_TYPE;
 }
 
-/** A file name as somebody said it, without what no file name has; undefined when nothing is left. */
+/** The given file name without unsuitable characters; undefined when nothing is left. */
 export function cleanFileName(said: string | undefined): string | undefined {
   const name = said
     ?.toWellFormed()
@@ -54,7 +54,7 @@ export function cleanFileName(said: string | undefined): string | undefined {
 }
 
 /**
- * `inline` for what browsers show safely, else `attachment`, with the file name if there is one.
+ * `inline` for types that are safe in browsers, otherwise `attachment`, with the file name if there is one.
  *
  * @see RFC 6266 and RFC 8187
  */
@@ -63,7 +63,7 @@ export function contentDisposition(contentType: string, fileName: string | undef
   const kind = INLINE.has(type.trim()) ? 'inline' : 'attachment';
   if (fileName === undefined) return kind;
   if (/^[A-Za-z0-9!#$&+.^_`|~-]+$/.test(fileName)) return `${kind}; filename=${fileName}`;
-  // Percent signs are misread by some, so that they go the way of the letters outside of ASCII.
+  // Some clients misread percent signs, so they are encoded like non-ASCII characters.
   if (/^[ -$&-~]+$/.test(fileName)) return `${kind}; filename="${fileName.replace(/["\\]/g, '\\$&')}"`;
   return `${kind}; filename*=utf-8''${extendedValue(fileName)}`;
 }
@@ -83,7 +83,7 @@ export function fileNameOf(disposition: string | undefined): string | undefined 
   return cleanFileName(quoted?.replace(/\\(.)/g, '$1') ?? token);
 }
 
-/** Headers of every file, whoever asks for it. */
+/** Headers of every media response. */
 export const FILE_HEADERS: Readonly<Record<string, string>> = {
   'X-Content-Type-Options': 'nosniff',
   'Content-Security-Policy':

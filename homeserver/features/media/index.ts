@@ -1,4 +1,4 @@
-/** The media repository, put together. */
+/** Puts the media repository together. */
 import type { RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import type { FederationClient } from '../../../federation/client.ts';
@@ -17,13 +17,13 @@ import { SafeFetch } from '../../base/safe-fetch.ts';
 import { UrlPreviews } from './url-previews.ts';
 
 export interface MediaConfig extends MediaLimits {
-  /** Data folder; nobody else writes there. */
+  /** Data folder, used by this process only. */
   readonly folder: string;
-  /** Serve files to everybody at the addresses from before they needed a log-in. */
+  /** Whether the deprecated unauthenticated endpoints serve files to everybody. */
   readonly unauthenticated: boolean;
-  /** Files of people that nobody uses for so many days are removed; 0 for never. */
+  /** Local media unused for this many days are deleted; 0 for never. */
   readonly retentionDays: number;
-  /** Whether to look at pages that people send links to. */
+  /** Whether to make URL previews. */
   readonly urlPreviews: boolean;
 }
 
@@ -32,18 +32,22 @@ export interface MediaDeps extends Pick<MediaOptions, 'isGuest' | 'takeUploaded'
   readonly config: MediaConfig;
   readonly db: Database;
   readonly client: Pick<FederationClient, 'open'>;
-  /** How the web is reached, besides other servers. */
+  /** Access to the web, besides other homeservers. */
   readonly web: {
     readonly allowedRanges: readonly string[];
     readonly hostOverrides: ReadonlyMap<string, string>;
     readonly ca: string | undefined;
   };
-  /** @throws MatrixError when the web is not looked at for whoever is served now */
+  /**
+   * @throws MatrixError when the requesting user gets no previews
+   *
+   * @throws MatrixError when the web is not looked at for whoever is served now
+   */
   readonly requireMayAskWeb: () => Promise<void>;
   readonly requireSession: RequestHandler;
-  /** Lets only signed requests of other servers pass. */
+  /** Requires a signed request of another server. */
   readonly signed: RequestHandler;
-  /** For what is sent here, by user. */
+  /** Rate limit for uploads, by user. */
   readonly limitUploads: RequestHandler;
   readonly limitAnonymous: RequestHandler;
   readonly log: Logger;
@@ -59,7 +63,11 @@ const DAY_MS = 24 * 60 * 60_000;
 const FILE_TIMEOUT_MS = 60_000;
 const PREVIEW_TIMEOUT_MS = 10_000;
 
-/** @throws the system's error when the data folder can not be used */
+/**
+ * @throws the system's error when the data folder cannot be used
+ *
+ * @throws the system's error when the data folder can not be used
+ */
 export async function makeMedia(deps: MediaDeps): Promise<MediaFeature> {
   const { serverName, config, db, client, requireSession, signed, limitUploads, limitAnonymous, log } = deps;
   const { isGuest, takeUploaded } = deps;

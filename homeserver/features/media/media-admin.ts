@@ -1,8 +1,8 @@
-/** What administrators see of files and do with them. */
+/** Media administration. */
 import type { Database } from '../../database/database.ts';
 import type { MediaStore } from './media-store.ts';
 
-/** A file as an administrator sees it; times in ms since 1970, sizes in bytes. */
+/** A file as administrators see it; times in Unix ms, sizes in bytes. */
 export interface FileOfUser {
   readonly mediaId: string;
   readonly contentType: string;
@@ -24,19 +24,19 @@ export class MediaAdmin {
     this.#store = store;
   }
 
-  /** Removes a file of this server. Answers whether there was one. */
+  /** Deletes local media. @returns whether it existed */
   async remove(mediaId: string): Promise<boolean> {
     const found = await this.#store.remove(this.#serverName, mediaId);
     await this.#store.sweep();
     return found;
   }
 
-  /** Serves a file of any server to nobody any more, or to everybody again. What is not here stays as it is. */
+  /** Quarantines media of any server, or lifts it. Unknown media stay unaffected. */
   async block(origin: string, mediaId: string, blocked: boolean): Promise<void> {
     await this.#store.block(origin, mediaId, blocked);
   }
 
-  /** Removes files of this server's people that nobody used since then, if they have at least so many bytes. Answers their ids. */
+  /** Deletes local media that are unused since then and at least `minBytes` long. @returns their ids */
   async removeUnused(since: number, minBytes: number): Promise<string[]> {
     return this.#removed(
       `DELETE FROM media m USING blobs b WHERE b.sha256 = m.sha256 AND m.origin = $1 AND NOT m.cached AND NOT m.blocked
@@ -45,7 +45,7 @@ export class MediaAdmin {
     );
   }
 
-  /** Removes what can be had again and nobody used since then. Answers how many. */
+  /** Deletes cached remote media that are unused since then. @returns how many */
   async purgeCache(since: number): Promise<number> {
     const ids = await this.#removed(
       'DELETE FROM media WHERE cached AND NOT blocked AND used_at < $1 RETURNING media_id',
@@ -54,7 +54,7 @@ export class MediaAdmin {
     return ids.length;
   }
 
-  /** The files of somebody of this server, the newest first, and how many there are. */
+  /** The media of a local user, newest first, and their number. */
   async of(userId: string, from: number, limit: number): Promise<{ files: FileOfUser[]; total: number }> {
     const [count] = await this.#db.query<{ total: number }>(
       'SELECT count(*) AS total FROM media WHERE uploader = $1 AND sha256 IS NOT NULL',
@@ -86,7 +86,7 @@ export class MediaAdmin {
     return { files, total: count?.total ?? 0 };
   }
 
-  /** Removes all files of somebody of this server. Answers their ids. */
+  /** Deletes all media of a local user. @returns their ids */
   async removeAllOf(userId: string): Promise<string[]> {
     return this.#removed('DELETE FROM media WHERE uploader = $1 AND NOT blocked RETURNING media_id', [userId]);
   }

@@ -1,8 +1,8 @@
-/** What is known of media, in the database. Files live and go with what refers to them. */
+/** The media records in the database. A file is deleted when no record references it. */
 import type { Database, Tx } from '../../database/database.ts';
 import type { Blobs, Received } from './blobs.ts';
 
-/** A file as somebody sent it. */
+/** Content type and name of an upload. */
 export interface MediaInfo {
   readonly contentType: string;
   readonly fileName: string | undefined;
@@ -15,15 +15,15 @@ export interface StoredMedia extends MediaInfo {
   readonly size: number;
 }
 
-/** What is known of an address `mxc://origin/mediaId`. */
+/** The record of `mxc://origin/mediaId`. */
 export interface MediaRow extends MediaInfo {
-  /** Undefined while the file is promised and not there. */
+  /** Undefined while the upload is pending. */
   readonly sha256: string | undefined;
   readonly size: number;
   readonly uploader: string | undefined;
-  /** When a promise runs out, in ms since 1970. */
+  /** When a pending upload expires, Unix time in ms. */
   readonly expiresAt: number | undefined;
-  /** Nobody is served this any more. */
+  /** Quarantined: not served any more. */
   readonly blocked: boolean;
 }
 
@@ -31,11 +31,11 @@ export interface NewMedia extends MediaInfo {
   readonly origin: string;
   readonly mediaId: string;
   readonly uploader?: string;
-  /** May be removed when space is short: it can be had again. */
+  /** May be evicted: it can be fetched again. */
   readonly cached: boolean;
 }
 
-/** How a small picture was made. */
+/** The parameters of a thumbnail. */
 export interface ThumbnailKey {
   readonly width: number;
   readonly height: number;
@@ -43,7 +43,7 @@ export interface ThumbnailKey {
   readonly animated: boolean;
 }
 
-/** How exactly the last use is known, in ms: not every download writes to the database. */
+/** Precision of the last access time, in ms: not every download writes to the database. */
 const USE_STEP_MS = 60 * 60_000;
 const SWEEP = 500;
 
@@ -88,9 +88,9 @@ export class MediaStore {
   }
 
   /**
-   * Keeps a received file under a new address. Of two that come at once for one address the first stays.
+   * Stores a received file under a new media id. Of two concurrent ones for one id, the first wins.
    *
-   * @param check runs in the same transaction, and prevents all of it when it throws
+   * @param check runs in the same transaction, and rolls it back by throwing
    */
   async add(media: NewMedia, file: Received, check?: (tx: Tx) => Promise<void>): Promise<void> {
     const now = Date.now();
@@ -115,7 +115,7 @@ export class MediaStore {
     });
   }
 
-  /** Promises a file that is sent later. */
+  /** Reserves a media id for a later upload. */
   async promise(origin: string, mediaId: string, uploader: string, expiresAt: number): Promise<void> {
     await this.#db.query(
       `INSERT INTO media (origin, media_id, content_type, uploader, created_at, expires_at, used_at)
@@ -124,7 +124,7 @@ export class MediaStore {
     );
   }
 
-  /** How many files somebody has promised and can still send. */
+  /** The number of pending uploads of a user. */
   async promises(uploader: string): Promise<number> {
     const [row] = await this.#db.query<{ count: number }>(
       'SELECT count(*) AS count FROM media WHERE uploader = $1 AND sha256 IS NULL AND expires_at > $2',
@@ -133,7 +133,7 @@ export class MediaStore {
     return row?.count ?? 0;
   }
 
-  /** Keeps a file that was promised. Answers false when there is one already. */
+  /** Completes a pending upload. @returns false when it was already completed */
   async fulfil(
     origin: string,
     mediaId: string,
@@ -160,7 +160,7 @@ export class MediaStore {
     });
   }
 
-  /** Bytes that somebody has sent. Further files of the same person wait until the transaction ends. */
+  /** The bytes stored for a user. Other uploads of the user wait until the transaction ends. */
   async usage(uploader: string, tx: Tx): Promise<number> {
     await this.#db.query('SELECT pg_advisory_xact_lock(hashtext($1))', [`media ${uploader}`], tx);
     const [row] = await this.#db.query<{ bytes: string | null }>(
@@ -180,7 +180,11 @@ export class MediaStore {
     return row && { sha256: row.sha256, size: row.size, contentType: row.content_type, fileName: undefined };
   }
 
-  /** @throws the database's error when the source was removed meanwhile */
+  /**
+   * @throws the database's error when the source was deleted meanwhile
+   *
+   * @throws the database's error when the source was removed meanwhile
+   */
   async addThumbnail(source: string, key: ThumbnailKey, contentType: string, file: Received): Promise<void> {
     await this.#db.transaction(async (tx) => {
       await this.#keep(file, tx);
@@ -193,7 +197,7 @@ export class MediaStore {
     });
   }
 
-  /** Removes an address; its file goes with the next `sweep`. Answers whether there was one. */
+  /** Deletes a record; its file is deleted by the next `sweep`. @returns whether it existed */
   async remove(origin: string, mediaId: string): Promise<boolean> {
     const rows = await this.#db.query('DELETE FROM media WHERE origin = $1 AND media_id = $2 RETURNING 1', [
       origin,
@@ -202,7 +206,7 @@ export class MediaStore {
     return rows.length > 0;
   }
 
-  /** Serves an address to nobody any more, or to everybody again. Answers whether there was one. */
+  /** Quarantines media, or lifts it. @returns whether it existed */
   async block(origin: string, mediaId: string, blocked: boolean): Promise<boolean> {
     const rows = await this.#db.query('UPDATE media SET blocked = $3 WHERE origin = $1 AND media_id = $2 RETURNING 1', [
       origin,
@@ -212,14 +216,14 @@ export class MediaStore {
     return rows.length > 0;
   }
 
-  /** Removes promises that were not kept in time. */
+  /** Deletes expired pending uploads. */
   async removeExpired(): Promise<void> {
     await this.#db.query('DELETE FROM media WHERE sha256 IS NULL AND expires_at < $1', [Date.now()]);
   }
 
   /**
-   * Removes of what can be had again: all that nobody used since `unusedSince` (ms since 1970), and then what was used
-   * longest ago, until the rest has at most `maxBytes`.
+   * Evicts cached media: all that are unused since `unusedSince` (Unix time in ms), and then the least recently used,
+   * until the rest has at most `maxBytes`.
    */
   async evict(maxBytes: number, unusedSince: number): Promise<void> {
     await this.#db.query('DELETE FROM media WHERE cached AND NOT blocked AND used_at < $1', [unusedSince]);
@@ -234,7 +238,7 @@ export class MediaStore {
     );
   }
 
-  /** Removes files that nothing refers to, with their small pictures. Answers how many. */
+  /** Deletes unreferenced files, with their thumbnails. @returns how many */
   async sweep(): Promise<number> {
     let removed = 0;
     for (;;) {
@@ -245,14 +249,14 @@ export class MediaStore {
       let here = 0;
       for (const { sha256 } of found) if (await this.#removeBlob(sha256)) here += 1;
       removed += here;
-      // Removing a picture frees its thumbnails, which the next round finds.
+      // Deleting an image frees its thumbnails, which the next round finds.
       if (here === 0) return removed;
     }
   }
 
   /**
-   * Whoever brings the same file anew waits at the row until it is gone from both, or we wait for them and find the
-   * file in use.
+   * A concurrent upload of the same file waits at the row until it is deleted in both places, or this waits and finds
+   * the file in use.
    */
   async #removeBlob(sha256: string): Promise<boolean> {
     return this.#db.transaction(async (tx) => {
@@ -269,7 +273,7 @@ export class MediaStore {
   }
 
   async #keep(file: Received, tx: Tx): Promise<void> {
-    // The update is there for its lock.
+    // The update only takes the lock.
     await this.#db.query(
       'INSERT INTO blobs (sha256, size) VALUES ($1, $2) ON CONFLICT (sha256) DO UPDATE SET size = EXCLUDED.size',
       [file.sha256, file.size],

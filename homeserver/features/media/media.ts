@@ -1,4 +1,4 @@
-/** The files of this server's people, and those of others that they look at. */
+/** Local media, and cached remote media. */
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { isServerName } from '../../../federation/identifiers.ts';
@@ -14,11 +14,11 @@ import { makeThumbnail, thumbnailKey } from './pictures.ts';
 import type { RemoteMedia } from './remote-media.ts';
 
 export interface MediaLimits {
-  /** The longest file, in bytes. */
+  /** Largest file, in bytes. */
   readonly maxBytes: number;
-  /** All files of one person together, in bytes; 0 for no limit. */
+  /** Quota for all files of one user, in bytes; 0 for no limit. */
   readonly quotaBytes: number;
-  /** What is kept of other servers' files, in bytes; at least four times the longest file. */
+  /** Size of the cache of remote media, in bytes; at least four times the largest file. */
   readonly cacheBytes: number;
 }
 
@@ -27,41 +27,47 @@ export interface MediaOptions extends MediaLimits {
   readonly db: Database;
   readonly blobs: Blobs;
   readonly remote: Pick<RemoteMedia, 'fetch'>;
-  /** Whether a local user is a guest, who may send less. */
+  /** Whether a local user is a guest, with a smaller quota. */
   readonly isGuest: (userId: string) => Promise<boolean>;
-  /** Counts what a user sends. @throws MatrixError 429 when it was too much lately */
+  /**
+   * Counts the bytes that a user uploads. @throws MatrixError 429 when there were too many lately
+   *
+   * @throws MatrixError 429 when it was too much lately
+   */
   readonly takeUploaded: (userId: string, bytes: number) => Promise<void>;
 }
 
 export interface FindOptions {
-  /** How long to wait for a file that is promised, in ms. */
+  /** How long to wait for a pending upload, in ms. */
   readonly timeoutMs: number;
-  /** Whether to ask another server for what is not here. */
+  /** Whether to fetch missing media from other servers. */
   readonly allowRemote: boolean;
-  /** Ends the waiting early. */
+  /** Aborts the wait. */
   readonly signal?: AbortSignal;
 }
 
-/** How long a promise holds, in ms. */
+/** How long an upload may be pending, in ms. */
 const PROMISE_MS = 24 * 60 * 60_000;
-/** Files of others that nobody looks at for so long are removed, in ms. */
+/** Remote media unused for this long are evicted, in ms. */
 const UNUSED_MS = 90 * 24 * 60 * 60_000;
-/** How far what is kept of others may grow beyond its bound, as a part of it. */
+/** How far the cache of remote media may exceed its limit, as a fraction of it. */
 const MAX_GROWTH = 0.1;
-/** What has just come stays for those who asked for it: so many files of the largest size always have room. */
+/**
+ * Just fetched media must stay for those who requested them: the cache always fits this many files of the largest size.
+ */
 const MIN_CACHE_FILES = 4;
 const MEDIA_ID = /^[A-Za-z0-9_-]{1,255}$/;
 
 export class Media {
-  /** For administrators and upkeep. */
+  /** For administration and cleaning up. */
   readonly store: MediaStore;
   readonly #options: MediaOptions;
   readonly #cacheBytes: number;
   readonly #fetching = new Map<string, Promise<StoredMedia>>();
   readonly #making = new Map<string, Promise<StoredMedia>>();
-  /** Bytes that can be had again and came since the last upkeep. */
+  /** Bytes added to the cache since the last clean-up. */
   #grown = 0;
-  /** Who waits for promised files, by media id. */
+  /** Requests that wait for pending uploads, by media id. */
   readonly #waiting = new Map<string, Set<() => void>>();
 
   constructor(options: MediaOptions) {
@@ -75,9 +81,9 @@ export class Media {
   }
 
   /**
-   * Takes a file of somebody of this server and answers its media id.
+   * Stores an upload of a local user. @returns the media id
    *
-   * @throws MatrixError 413 M_TOO_LARGE, 403 M_FORBIDDEN when the person has sent too much already, or 429
+   * @throws MatrixError 413 M_TOO_LARGE, 403 M_FORBIDDEN when the quota would be exceeded, or 429
    */
   async upload(uploader: string, source: AsyncIterable<Uint8Array>, info: MediaInfo): Promise<string> {
     const mediaId = newMediaId();
@@ -88,7 +94,7 @@ export class Media {
     return mediaId;
   }
 
-  /** Keeps a file that belongs to nobody and can be had again, such as the picture of a web page. */
+  /** Caches a file that belongs to nobody, such as the image of a URL preview. */
   async keepCached(file: Received, info: MediaInfo): Promise<string> {
     const mediaId = newMediaId();
     await this.store.add({ ...info, origin: this.#options.serverName, mediaId, cached: true }, file);
@@ -97,13 +103,13 @@ export class Media {
   }
 
   /**
-   * Promises a file that is sent later.
+   * Reserves a media id for a later upload.
    *
-   * @throws MatrixError 429 M_LIMIT_EXCEEDED when somebody has promised too many
+   * @throws MatrixError 429 M_LIMIT_EXCEEDED when the user has too many pending uploads
    */
   async create(uploader: string): Promise<{ mediaId: string; expiresAt: number }> {
     if ((await this.store.promises(uploader)) >= ANNOUNCED_FILES) {
-      throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'Too many files are announced and not sent.', {
+      throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'You have too many pending uploads. Complete one of them first.', {
         retry_after_ms: 60_000,
       });
     }
@@ -114,9 +120,9 @@ export class Media {
   }
 
   /**
-   * Takes a file that was promised.
+   * Completes a pending upload.
    *
-   * @throws MatrixError 404 M_NOT_FOUND, 403 M_FORBIDDEN when somebody else promised it, 409 M_CANNOT_OVERWRITE_MEDIA,
+   * @throws MatrixError 404 M_NOT_FOUND, 403 M_FORBIDDEN for the media id of another user, 409 M_CANNOT_OVERWRITE_MEDIA,
    *   413 M_TOO_LARGE, 429
    */
   async complete(
@@ -127,11 +133,11 @@ export class Media {
     info: MediaInfo,
   ): Promise<void> {
     const row = origin === this.#options.serverName ? await this.store.find(origin, mediaId) : undefined;
-    if (row === undefined) throw new MatrixError(404, 'M_NOT_FOUND', 'Nobody has announced such a file.');
-    if (row.uploader !== uploader) throw new MatrixError(403, 'M_FORBIDDEN', 'Somebody else has announced this file.');
+    if (row === undefined) throw new MatrixError(404, 'M_NOT_FOUND', 'No upload is pending for this media id.');
+    if (row.uploader !== uploader) throw new MatrixError(403, 'M_FORBIDDEN', 'This media id belongs to another user.');
     if (row.sha256 !== undefined) throw alreadyThere();
     if (row.expiresAt === undefined || row.expiresAt < Date.now()) {
-      throw new MatrixError(404, 'M_NOT_FOUND', 'The file was announced too long ago.');
+      throw new MatrixError(404, 'M_NOT_FOUND', 'The media id has expired. Create a new one.');
     }
     await this.#receive(uploader, source, async (file) => {
       const check = this.#quota(uploader, file);
@@ -141,7 +147,7 @@ export class Media {
   }
 
   /**
-   * Finds a file by its address, at another server if it must.
+   * Finds media, if necessary on another server.
    *
    * @throws MatrixError 404 M_NOT_FOUND, 504 M_NOT_YET_UPLOADED; or what `RemoteMedia` throws
    */
@@ -155,7 +161,7 @@ export class Media {
   }
 
   /**
-   * A small picture of a file, made when nobody has asked for it before.
+   * A thumbnail, created on first use.
    *
    * @throws MatrixError what `find` and `makeThumbnail` throw
    */
@@ -170,7 +176,7 @@ export class Media {
       const file = await this.#options.blobs.receive(Readable.from([bytes]), Infinity);
       await this.#settled(file, () => this.store.addThumbnail(source.sha256, key, contentType, file)).catch(
         (error: unknown) => {
-          // The large one was removed meanwhile.
+          // The original was deleted meanwhile.
           throw isForeignKeyViolation(error) ? notFound() : error;
         },
       );
@@ -178,12 +184,12 @@ export class Media {
     });
   }
 
-  /** The bytes of a file, both ends included; the whole of it unless told otherwise. */
+  /** The bytes of a file, `start` and `end` inclusive; by default the whole file. */
   read({ sha256 }: StoredMedia, range?: { readonly start: number; readonly end: number }): Readable {
     return this.#options.blobs.read(sha256, range);
   }
 
-  /** Removes what is not needed any more. To be called from time to time. */
+  /** Deletes expired and evicted media. To be called from time to time. */
   async cleanUp(): Promise<void> {
     this.#grown = 0;
     await this.store.removeExpired();
@@ -191,7 +197,7 @@ export class Media {
     await this.store.sweep();
   }
 
-  /** Between two times of upkeep others must not fill the disk. */
+  /** Keeps the cache from filling the disk between two clean-ups. */
   async #makeRoom(bytes: number): Promise<void> {
     this.#grown += bytes;
     if (this.#grown > this.#cacheBytes * MAX_GROWTH) await this.cleanUp();
@@ -201,7 +207,7 @@ export class Media {
     const { serverName: origin } = this.#options;
     const deadline = Date.now() + timeoutMs;
     for (;;) {
-      // Who looks first and then begins to wait could miss it.
+      // Start waiting before checking, so that the upload cannot be missed.
       const waiter = this.#wait(mediaId);
       try {
         const row = await this.store.find(origin, mediaId);
@@ -246,7 +252,7 @@ export class Media {
     if (row?.blocked === true) throw notFound();
     if (row?.sha256 === undefined) return undefined;
     const found = await this.#onDisk({ ...row, sha256: row.sha256 });
-    // Somebody emptied the folder: it can be had again.
+    // The file is gone from disk: fetch it again.
     if (found === undefined) await this.store.remove(origin, mediaId);
     return found;
   }
@@ -280,7 +286,7 @@ export class Media {
     });
   }
 
-  /** Nothing stays of a file that was not kept. */
+  /** Discards a file if storing it fails. */
   async #settled(file: Received, keep: () => Promise<void>): Promise<void> {
     try {
       await keep();
@@ -293,12 +299,12 @@ export class Media {
     return async (tx) => {
       const quotaBytes = (await this.#options.isGuest(uploader)) ? GUEST_FILES_BYTES : this.#options.quotaBytes;
       if (quotaBytes === 0 || (await this.store.usage(uploader, tx)) + file.size <= quotaBytes) return;
-      throw new MatrixError(403, 'M_FORBIDDEN', 'You have sent as much as you may. Older files must be removed first.');
+      throw new MatrixError(403, 'M_FORBIDDEN', 'Your storage quota is used up. Delete older files first.');
     };
   }
 }
 
-/** Runs what is under way for a key no second time. */
+/** Shares one run among concurrent callers with the same key. */
 async function once<T>(running: Map<string, Promise<T>>, key: string, run: () => Promise<T>): Promise<T> {
   const known = running.get(key);
   if (known !== undefined) return known;
@@ -312,7 +318,7 @@ function newMediaId(): string {
 }
 
 function notFound(): MatrixError {
-  return new MatrixError(404, 'M_NOT_FOUND', 'There is no such file.');
+  return new MatrixError(404, 'M_NOT_FOUND', 'No such media.');
 }
 
 function alreadyThere(): MatrixError {

@@ -1,11 +1,11 @@
 /**
- * `multipart/mixed` as servers hand files to each other: a part with JSON, and one with the file or where it is.
+ * `multipart/mixed` as used between servers: a part with JSON, and one with the file or its location.
  *
  * @see Matrix specification, server-server API, "Content Repository"; RFC 2046, section 5.1
  */
 import { randomBytes } from 'node:crypto';
 
-/** What another server sends is not what it should be. */
+/** Thrown when a multipart response is malformed. */
 export class MultipartError extends Error {
   override readonly name = 'MultipartError';
   readonly code = 'MULTIPART';
@@ -16,7 +16,7 @@ const MAX_HEADERS = 16 * 1024;
 const LINE = Buffer.from('\r\n');
 const END_OF_HEADERS = Buffer.from('\r\n\r\n');
 
-/** The boundary in a content type, or undefined when that is not `multipart/mixed`. */
+/** The boundary of a content type, or undefined when it is not `multipart/mixed`. */
 export function boundaryOf(contentType: string | undefined): string | undefined {
   const match = /^\s*multipart\/mixed\s*;(?:.*;)?\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))\s*(?:;|$)/i.exec(
     contentType ?? '',
@@ -25,7 +25,7 @@ export function boundaryOf(contentType: string | undefined): string | undefined 
   return boundary !== undefined && /^[A-Za-z0-9'()+_,./:=? -]+$/.test(boundary) ? boundary : undefined;
 }
 
-/** The two ends around a file that is sent, and the content type of the whole. */
+/** What goes before and after a file, and the content type of the whole. */
 export function multipartAround(headers: Readonly<Record<string, string>>): {
   readonly contentType: string;
   readonly head: Buffer;
@@ -42,11 +42,11 @@ export function multipartAround(headers: Readonly<Record<string, string>>): {
   };
 }
 
-/** Reads one part after the other, without ever holding more of them than the stream brings at once. */
+/** Reads one part after the other, buffering no more than the stream delivers at once. */
 export class MultipartReader {
   readonly #source: AsyncIterator<Uint8Array>;
   readonly #delimiter: Buffer;
-  // The first boundary needs no line break before it.
+  // No line break is needed before the first boundary.
   #rest: Buffer = LINE;
   #ended = false;
 
@@ -56,8 +56,7 @@ export class MultipartReader {
   }
 
   /**
-   * Goes to the next part, past what was not read of the one before, and answers its headers with names in lower case;
-   * undefined after the last part.
+   * Skips to the next part. @returns its headers with names in lower case; undefined after the last part
    *
    * @throws MultipartError
    */
@@ -65,7 +64,7 @@ export class MultipartReader {
     let skipped = 0;
     for await (const chunk of this.content()) {
       skipped += chunk.length;
-      if (skipped > MAX_PREAMBLE) throw new MultipartError('There is too much before a boundary.');
+      if (skipped > MAX_PREAMBLE) throw new MultipartError('The preamble before a boundary is too long.');
     }
     this.#rest = this.#rest.subarray(this.#delimiter.length);
     await this.#atLeast(2);
@@ -74,7 +73,7 @@ export class MultipartReader {
     const text = this.#rest.subarray(0, end).toString('utf8');
     this.#rest = this.#rest.subarray(end + END_OF_HEADERS.length);
     const [afterBoundary = '', ...lines] = text.split('\r\n');
-    if (afterBoundary.trim() !== '') throw new MultipartError('A boundary is followed by something else.');
+    if (afterBoundary.trim() !== '') throw new MultipartError('A boundary line has trailing text.');
     const headers = new Map<string, string>();
     for (const line of lines) {
       const [, name, value] = /^([A-Za-z0-9-]{1,100}):[ \t]*(.*?)[ \t]*$/.exec(line) ?? [];
@@ -87,12 +86,12 @@ export class MultipartReader {
   /**
    * The bytes of the part up to the next boundary.
    *
-   * @throws MultipartError when the stream ends before
+   * @throws MultipartError when the stream ends earlier
    */
   async *content(): AsyncGenerator<Uint8Array, void, undefined> {
     for (;;) {
       const at = this.#rest.indexOf(this.#delimiter);
-      // The end of what is here may be the beginning of a boundary.
+      // The buffered data may end with the start of a boundary.
       const safe = at < 0 ? this.#rest.length - this.#delimiter.length + 1 : at;
       if (safe > 0) {
         const chunk = this.#rest.subarray(0, safe);
@@ -104,7 +103,7 @@ export class MultipartReader {
     }
   }
 
-  /** Ends the stream, whether or not there is more of it. */
+  /** Closes the stream, wherever it is. */
   async close(): Promise<void> {
     await this.#source.return?.();
   }
@@ -123,7 +122,7 @@ export class MultipartReader {
   }
 
   async #more(): Promise<void> {
-    if (this.#ended) throw new MultipartError('The answer ends too early.');
+    if (this.#ended) throw new MultipartError('The response ends too early.');
     const step = await this.#source.next();
     if (step.done === true) this.#ended = true;
     else this.#rest = Buffer.concat([this.#rest, step.value]);

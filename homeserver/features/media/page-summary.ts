@@ -1,27 +1,26 @@
-/** What a web page says about itself, for those who show a link to it. */
+/** The metadata of a web page, for link previews. */
 import { Parser } from 'htmlparser2';
 
-/** Open Graph properties of a page by their names (`og:title`), besides its picture. */
+/** Open Graph properties of a page (such as `og:title`), except for its image. */
 export interface PageSummary {
   readonly properties: Readonly<Record<string, string>>;
-  /** Address of a picture, as the page says it: perhaps relative. */
+  /** URL of the image, as the page has it: possibly relative. */
   readonly image: string | undefined;
 }
 
 const MAX_TEXT = 1_000;
 const MAX_ADDRESS = 2_048;
 const MAX_METAS = 500;
-/** What a page says about itself stands in its head, which is read in pieces, up to so many characters. */
+/** Metadata is in the head of a page, which is parsed in pieces, up to this many characters. */
 const MAX_HEAD = 512 * 1024;
 const PIECE = 4_096;
-/** The parser's work grows with the elements that are open at the same time. */
+/** The parser's cost grows with the number of open elements. */
 const MAX_OPEN = 256;
-/** What is told on; the picture is another matter. */
+/** The properties passed on; images are handled separately. */
 const PROPERTIES = ['title', 'description', 'type', 'url', 'site_name', 'locale', 'image:alt'];
 
 /**
- * Reads the Open Graph properties of a page; what is missing is taken from Twitter's, or from the title and the
- * description that every page may have.
+ * Reads the Open Graph properties of a page, falling back to those of Twitter, and to title and description.
  *
  * @see https://ogp.me
  */
@@ -81,7 +80,7 @@ export function pageSummary(html: string): PageSummary {
   return { properties, image: image?.trim() };
 }
 
-/** The text of a page from its bytes. The page itself may say in which encoding it is. */
+/** Decodes the text of a page. The page itself may declare its encoding. */
 export function decodePage(bytes: Uint8Array, contentType: string): string {
   const [, said] = /;\s*charset="?([^\s;"]{1,40})/i.exec(contentType) ?? [];
   const [, written] =
@@ -93,7 +92,7 @@ export function decodePage(bytes: Uint8Array, contentType: string): string {
     try {
       return new TextDecoder(label).decode(bytes);
     } catch (error) {
-      // An encoding that nobody knows.
+      // An unknown encoding.
       if (!(error instanceof RangeError)) throw error;
     }
   }

@@ -1,20 +1,17 @@
-/**
- * Small pictures of big ones. What people send is decoded here: only formats whose decoders are widely tested, with
- * bounds on pixels and time, and few at once.
- */
+/** Thumbnails. Decodes uploads: only formats with well-tested decoders, with limits on pixels and time, few at once. */
 import { open } from 'node:fs/promises';
 import type { Metadata, Sharp } from 'sharp';
 import { MatrixError } from '../../base/errors.ts';
 import type { ThumbnailKey } from './media-store.ts';
 
-/** A picture that was made. */
+/** A generated thumbnail. */
 export interface Picture {
   readonly bytes: Uint8Array;
   readonly contentType: string;
 }
 
 export interface PictureSize {
-  /** In pixels, as it is shown. */
+  /** In pixels, with orientation applied. */
   readonly width: number;
   readonly height: number;
   readonly contentType: string;
@@ -23,14 +20,14 @@ export interface PictureSize {
 type Format = 'png' | 'jpeg' | 'gif' | 'webp';
 
 const MAX_PIXELS = 64 * 1024 * 1024;
-/** As long as a picture is held whole while it is decoded, it takes this much of memory at most. */
+/** Most memory for an image that is decoded as a whole, in bytes. */
 const MAX_DECODED_BYTES = 96 * 1024 * 1024;
 const MAX_FRAMES = 200;
 const MAX_SECONDS = 15;
 const AT_ONCE = 1;
 const MAX_WAITING = 64;
 const JPEG_QUALITY = 80;
-/** How long somebody should wait who comes when too many are waiting, in ms. */
+/** `retry_after_ms` when too many are waiting. */
 const RETRY_MS = 2_000;
 
 /** @see Matrix specification, client-server API, "Thumbnails" */
@@ -44,10 +41,10 @@ const SIZES = [
 
 let decoder: Promise<(path: string, options: object) => Sharp> | undefined;
 
-/** The decoder is large: it is loaded for the first picture. */
+/** The decoder is large: it is loaded on first use. */
 async function loadDecoder(): Promise<(path: string, options: object) => Sharp> {
   const { default: sharp } = await import('sharp');
-  // SVG, PDF and others would be decoded as well, for all that the content type says.
+  // The library would also decode SVG, PDF and others, whatever the content type says.
   sharp.block({ operation: ['VipsForeignLoad'] });
   sharp.unblock({
     operation: ['VipsForeignLoadJpeg', 'VipsForeignLoadPng', 'VipsForeignLoadNsgif', 'VipsForeignLoadWebp'],
@@ -57,7 +54,7 @@ async function loadDecoder(): Promise<(path: string, options: object) => Sharp> 
   return sharp;
 }
 
-/** The kind of small picture that answers a question best: the next larger one of the usual sizes. */
+/** The best thumbnail for a request: the next larger one of the usual sizes. */
 export function thumbnailKey(asked: ThumbnailKey): ThumbnailKey {
   const [width, height] = SIZES.find(([w, h]) => w >= asked.width && h >= asked.height) ?? [800, 600];
   return { width, height, method: asked.method, animated: asked.animated };
@@ -67,11 +64,11 @@ let running = 0;
 const waiting: (() => void)[] = [];
 
 /**
- * Makes a small picture. Pictures are never enlarged.
+ * Makes a thumbnail. Images are never enlarged.
  *
- * @param path of the file with the big one
- * @throws MatrixError 400 M_UNKNOWN when it is no picture that we can read, 413 M_TOO_LARGE when it has too many pixels,
- *   429 M_LIMIT_EXCEEDED when too many are waiting
+ * @param path of the original file
+ * @throws MatrixError 400 M_UNKNOWN when it is not a supported image, 413 M_TOO_LARGE when it has too many
+ *   pixels, 429 M_LIMIT_EXCEEDED when too many are waiting
  */
 export async function makeThumbnail(path: string, { width, height, method, animated }: ThumbnailKey): Promise<Picture> {
   return inQueue(() =>
@@ -95,7 +92,7 @@ export async function makeThumbnail(path: string, { width, height, method, anima
   );
 }
 
-/** The size of a picture; undefined when it is none that we can read. */
+/** The size of an image; undefined when it is not a supported one. */
 export async function pictureSize(path: string): Promise<PictureSize | undefined> {
   try {
     return await inQueue(() =>
@@ -119,23 +116,24 @@ function picture(bytes: Uint8Array, contentType: string): Picture {
 
 async function readable<T>(path: string, run: (format: Format) => Promise<T>): Promise<T> {
   const format = await formatOf(path);
-  if (format === undefined) throw new MatrixError(400, 'M_UNKNOWN', 'The file is no picture that can be made smaller.');
+  if (format === undefined)
+    throw new MatrixError(400, 'M_UNKNOWN', 'The file is not an image of which this server can make thumbnails.');
   try {
     return await run(format);
   } catch (error) {
-    // The library tells its failures apart by words alone.
+    // The library distinguishes its errors by message only.
     const message = error instanceof Error ? error.message : '';
     if (/pixel limit|timeout/i.test(message)) {
       throw tooLarge();
     }
     if (error instanceof MatrixError) throw error;
-    throw new MatrixError(400, 'M_UNKNOWN', 'The picture is damaged.');
+    throw new MatrixError(400, 'M_UNKNOWN', 'The image is damaged.');
   }
 }
 
 /**
- * What is in memory at once while a picture is decoded, in bytes. A JPEG or a PNG whose lines come one after the other is
- * made smaller line by line; all others are decoded whole.
+ * Memory needed to decode an image, in bytes. Sequential JPEG and PNG are scaled line by line; all others are decoded
+ * as a whole.
  */
 function decodedBytes({ format, width, height, channels, depth, isProgressive }: Metadata): number {
   if ((format === 'jpeg' || format === 'png') && !isProgressive) return 0;
@@ -143,10 +141,10 @@ function decodedBytes({ format, width, height, channels, depth, isProgressive }:
 }
 
 function tooLarge(): MatrixError {
-  return new MatrixError(413, 'M_TOO_LARGE', 'The picture is too large to be made smaller.');
+  return new MatrixError(413, 'M_TOO_LARGE', 'The image has too many pixels for a thumbnail.');
 }
 
-/** What a file is by its first bytes; its content type may lie. */
+/** The format of a file by its first bytes; its content type may be wrong. */
 async function formatOf(path: string): Promise<Format | undefined> {
   const file = await open(path);
   try {
@@ -165,16 +163,21 @@ async function formatOf(path: string): Promise<Format | undefined> {
 async function inQueue<T>(run: () => Promise<T>): Promise<T> {
   if (running >= AT_ONCE) {
     if (waiting.length >= MAX_WAITING) {
-      throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'Too many pictures are being made. Please wait a moment.', {
-        retry_after_ms: RETRY_MS,
-      });
+      throw new MatrixError(
+        429,
+        'M_LIMIT_EXCEEDED',
+        'Too many thumbnails are being generated. Please try again in a moment.',
+        {
+          retry_after_ms: RETRY_MS,
+        },
+      );
     }
     await new Promise<void>((resolve) => waiting.push(resolve));
   } else running += 1;
   try {
     return await run();
   } finally {
-    // Whoever is next takes over the place.
+    // The next in the queue takes over the slot.
     const next = waiting.shift();
     if (next) next();
     else running -= 1;

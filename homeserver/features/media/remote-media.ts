@@ -1,4 +1,4 @@
-/** Gets files of other servers. */
+/** Fetches media from other servers. */
 import type { Readable } from 'node:stream';
 import { FederationError } from '../../../federation/client.ts';
 import type { FederationAnswer, FederationClient } from '../../../federation/client.ts';
@@ -18,15 +18,15 @@ export interface RemoteFile extends MediaInfo {
 export interface RemoteMediaOptions {
   readonly client: Pick<FederationClient, 'open'>;
   readonly blobs: Blobs;
-  /** For files that lie elsewhere. */
+  /** For media that another server redirects to. */
   readonly fetch: SafeFetch;
-  /** Longer files are not taken, in bytes. */
+  /** Largest file, in bytes. */
   readonly maxBytes: number;
 }
 
-/** From the question to the last byte, in ms. */
+/** Time limit from the request to the last byte, in ms. */
 const TIMEOUT_MS = 120_000;
-/** How long the other server may wait for a file that is promised to it, in ms. */
+/** How long the other server may wait for a pending upload, in ms. */
 const PATIENCE_MS = 20_000;
 const MAX_JSON_BYTES = 64 * 1024;
 
@@ -38,10 +38,10 @@ export class RemoteMedia {
   }
 
   /**
-   * Gets a file; whoever asks keeps or discards it. A server that does not know the way of today is asked in the way
-   * that was before.
+   * Fetches media; the caller keeps or discards the file. A server without the federation endpoint is asked by the
+   * deprecated client endpoint.
    *
-   * @throws MatrixError 404 M_NOT_FOUND, 504 M_NOT_YET_UPLOADED, 403 M_FORBIDDEN when we do not talk to that server,
+   * @throws MatrixError 404 M_NOT_FOUND, 504 M_NOT_YET_UPLOADED, 403 M_FORBIDDEN when we do not federate with that server,
    *   502 M_TOO_LARGE, or 502 M_UNKNOWN
    */
   async fetch(server: string, mediaId: string): Promise<RemoteFile> {
@@ -79,23 +79,23 @@ export class RemoteMedia {
     const boundary = boundaryOf(single(headers['content-type']));
     if (status !== 200 || boundary === undefined) {
       body.destroy();
-      throw new MultipartError('The answer is not multipart/mixed.');
+      throw new MultipartError('The response is not multipart/mixed.');
     }
     const reader = new MultipartReader(body as AsyncIterable<Uint8Array>, boundary);
     let file: Received | undefined;
     try {
-      if ((await reader.next()) === undefined) throw new MultipartError('The answer has no parts.');
-      // What the JSON says has no meaning yet.
+      if ((await reader.next()) === undefined) throw new MultipartError('The response has no parts.');
+      // The JSON part has no defined content yet.
       await skip(reader.content(), MAX_JSON_BYTES);
       const part = await reader.next();
-      if (part === undefined) throw new MultipartError('The answer has one part only.');
+      if (part === undefined) throw new MultipartError('The response has only one part.');
       const location = part.get('location');
       if (location !== undefined) {
         await reader.close();
         return await this.#elsewhere(location);
       }
       file = await this.#options.blobs.receive(reader.content(), this.#options.maxBytes);
-      if ((await reader.next()) !== undefined) throw new MultipartError('The answer has more than two parts.');
+      if ((await reader.next()) !== undefined) throw new MultipartError('The response has more than two parts.');
       return {
         file,
         contentType: cleanContentType(part.get('content-type')),
@@ -132,11 +132,11 @@ export class RemoteMedia {
   }
 }
 
-/** Whether the other server does not know the question, rather than the file. */
+/** Whether the other server lacks the endpoint, rather than the file. */
 function isUnknownToThem(error: unknown): boolean {
   if (!(error instanceof FederationError) || error.code !== 'REFUSED') return false;
   const { status = 0, errcode } = error;
-  // A refusal without a Matrix error comes from something that knows no such question.
+  // An error without a Matrix error code comes from a server without this endpoint.
   return errcode === 'M_UNRECOGNIZED' || (errcode === undefined && status >= 400 && status < 500);
 }
 
@@ -144,22 +144,22 @@ async function skip(content: AsyncIterable<Uint8Array>, max: number): Promise<vo
   let length = 0;
   for await (const chunk of content) {
     length += chunk.length;
-    if (length > max) throw new MultipartError('The JSON of the answer is too long.');
+    if (length > max) throw new MultipartError('The JSON part of the response is too long.');
   }
 }
 
 function failure(server: string, error: unknown): unknown {
   if (error instanceof TooLargeError) {
-    return new MatrixError(502, 'M_TOO_LARGE', 'The file is larger than this server takes.');
+    return new MatrixError(502, 'M_TOO_LARGE', 'The file is larger than this server accepts.');
   }
   if (error instanceof FederationError) {
     if (error.code === 'NOT_ALLOWED') return new MatrixError(403, 'M_FORBIDDEN', error.message);
     if (error.errcode === 'M_NOT_YET_UPLOADED') {
       return new MatrixError(504, 'M_NOT_YET_UPLOADED', 'Media has not been uploaded yet');
     }
-    if (error.status === 404) return new MatrixError(404, 'M_NOT_FOUND', 'There is no such file.');
+    if (error.status === 404) return new MatrixError(404, 'M_NOT_FOUND', 'No such media.');
     return new MatrixError(502, 'M_UNKNOWN', error.message);
   }
   const isTheirs = error instanceof MultipartError || error instanceof FetchError || brokeOff(error);
-  return isTheirs ? new MatrixError(502, 'M_UNKNOWN', `${server} did not hand over the file.`) : error;
+  return isTheirs ? new MatrixError(502, 'M_UNKNOWN', `${server} did not provide the file.`) : error;
 }

@@ -1,4 +1,4 @@
-/** Writes files into HTTP answers. */
+/** Serves files by HTTP. */
 import { pipeline } from 'node:stream/promises';
 import type { Readable } from 'node:stream';
 import type { Request, Response } from 'express';
@@ -7,10 +7,10 @@ import type { Media } from './media.ts';
 import type { StoredMedia } from './media-store.ts';
 import { multipartAround } from './multipart.ts';
 
-/** What an address leads to never changes, but only who was let in may keep it. */
+/** Media never change, but only the authenticated client may cache them. */
 const CACHE_CONTROL = 'private, max-age=86400, immutable';
 
-/** Answers a client with a file, or with the part of it that it asks for. */
+/** Serves a file, or the requested range of it, to a client. */
 export async function serveFile(request: Request, response: Response, media: Media, file: StoredMedia): Promise<void> {
   const etag = `"${file.sha256}"`;
   const headers = {
@@ -21,7 +21,7 @@ export async function serveFile(request: Request, response: Response, media: Med
     ETag: etag,
     'Accept-Ranges': 'bytes',
   };
-  // Express would guess an encoding for texts, and nobody said which it is.
+  // Express would guess a charset for texts, which nobody declared.
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   if (request.headers['if-none-match'] === etag) {
     response.status(304).end();
@@ -45,7 +45,7 @@ export async function serveFile(request: Request, response: Response, media: Med
   await send(media.read(file, { start, end }), response);
 }
 
-/** Answers another server with a file as `multipart/mixed`. */
+/** Serves a file to another server as `multipart/mixed`. */
 export async function serveMultipart(response: Response, media: Media, file: StoredMedia): Promise<void> {
   const { contentType, head, tail } = multipartAround({
     'Content-Type': file.contentType,
@@ -66,14 +66,14 @@ async function send(body: Readable | AsyncIterable<Uint8Array>, response: Respon
   try {
     await pipeline(body, response);
   } catch (error) {
-    // Whoever asked is gone; that is their right.
+    // The client has disconnected.
     if (!response.destroyed || !(error instanceof Error) || !('code' in error)) throw error;
     if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE' && error.code !== 'ECONNRESET' && error.code !== 'EPIPE')
       throw error;
   }
 }
 
-/** One range of bytes; undefined when the header asks for none that we serve, then the whole file is right. */
+/** A single byte range; undefined for a header that we do not support, which means the whole file. */
 function rangeOf(header: string | undefined, size: number): { start: number; end: number } | 'outside' | undefined {
   const [, first, last] = /^bytes=([0-9]{0,15})-([0-9]{0,15})$/.exec(header ?? '') ?? [];
   if (first === undefined || last === undefined || (first === '' && last === '')) return undefined;

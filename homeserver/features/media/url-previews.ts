@@ -1,4 +1,4 @@
-/** Previews of web pages that people send links to. */
+/** URL previews. */
 import { ExpiringMap } from '../../base/expiring-map.ts';
 import { MatrixError } from '../../base/errors.ts';
 import { TooLargeError } from './blobs.ts';
@@ -10,7 +10,7 @@ import { pictureSize } from './pictures.ts';
 import { brokeOff, FetchError, single } from '../../base/safe-fetch.ts';
 import type { Fetched, SafeFetch } from '../../base/safe-fetch.ts';
 
-/** Open Graph properties, with the picture as `mxc://` address, and `matrix:image:size` in bytes. */
+/** Open Graph properties, with the image as `mxc://` URI, and `matrix:image:size` in bytes. */
 export type UrlPreview = Readonly<Record<string, string | number>>;
 
 export interface UrlPreviewsOptions {
@@ -41,27 +41,32 @@ export class UrlPreviews {
     this.#parser = parser;
   }
 
-  /** Loads the parser of pages: most servers look at none, and whoever does should not stand still at the first. */
+  /** Loads the HTML parser on first use: most servers make no previews. */
   static async open(options: UrlPreviewsOptions): Promise<UrlPreviews> {
     return new UrlPreviews(options, await import('./page-summary.ts'));
   }
 
   /**
-   * Looks at a page, or at what was seen there within the last hour.
+   * Fetches the preview of a page; cached for an hour.
    *
-   * @throws MatrixError 403 M_FORBIDDEN for addresses that are not public, 502 M_UNKNOWN when there is no page, 429
-   *   M_LIMIT_EXCEEDED when too many are being looked at, 400 M_INVALID_PARAM
+   * @throws MatrixError 403 M_FORBIDDEN for addresses that are not public, 502 M_UNKNOWN when the page cannot be fetched, 429
+   *   M_LIMIT_EXCEEDED when too many are being fetched, 400 M_INVALID_PARAM
    */
   async preview(address: string): Promise<UrlPreview> {
     const url = URL.canParse(address) && address.length <= MAX_URL ? new URL(address) : undefined;
     if (url === undefined || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
-      throw new MatrixError(400, 'M_INVALID_PARAM', 'url is not the address of a web page.');
+      throw new MatrixError(400, 'M_INVALID_PARAM', 'url is not an http or https URL.');
     }
     url.hash = '';
     const known = this.#known.get(url.href) ?? this.#running.get(url.href);
     if (known !== undefined) return known;
     if (this.#running.size >= MAX_RUNNING) {
-      throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'Too many pages are being looked at.', { retry_after_ms: 2_000 });
+      throw new MatrixError(
+        429,
+        'M_LIMIT_EXCEEDED',
+        'Too many previews are being fetched. Please try again in a moment.',
+        { retry_after_ms: 2_000 },
+      );
     }
     const running = this.#look(url.href).finally(() => this.#running.delete(url.href));
     this.#running.set(url.href, running);
@@ -77,8 +82,8 @@ export class UrlPreviews {
       if (!isTheirs(error)) throw error;
       const isForbidden = error instanceof FetchError && error.code === 'FORBIDDEN';
       throw isForbidden
-        ? new MatrixError(403, 'M_FORBIDDEN', 'The page is at no public address.')
-        : new MatrixError(502, 'M_UNKNOWN', 'The page can not be reached.');
+        ? new MatrixError(403, 'M_FORBIDDEN', 'The page has no public address.')
+        : new MatrixError(502, 'M_UNKNOWN', 'The page cannot be reached.');
     }
   }
 
@@ -93,7 +98,7 @@ export class UrlPreviews {
     return { ...properties, ...picture };
   }
 
-  /** A page is shown without its picture when that can not be had. */
+  /** A preview has no image if that cannot be fetched. */
   async #pictureAt(image: string, base: string): Promise<UrlPreview> {
     try {
       return await this.#options.fetch.get(new URL(image, base).href, 'image/*', (answer) => this.#picture(answer));
@@ -123,7 +128,7 @@ export class UrlPreviews {
   }
 }
 
-/** The beginning of a page: what it says about itself stands there. */
+/** The beginning of a page, which has the metadata. */
 async function readStart({ body }: Fetched): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
@@ -136,7 +141,7 @@ async function readStart({ body }: Fetched): Promise<Uint8Array> {
   return Buffer.concat(chunks).subarray(0, MAX_PAGE_BYTES);
 }
 
-/** Whether the other side is at fault: no answer, too much of it, or it broke off. */
+/** Whether the web server is at fault: no response, one that is too long, or an incomplete one. */
 function isTheirs(error: unknown): boolean {
   return error instanceof FetchError || error instanceof TooLargeError || brokeOff(error);
 }

@@ -27,7 +27,7 @@ export function presenceRouter({ presence, rooms, requireSession }: PresenceRout
         const { userId } = requesterOf(response);
         const other = parameter(request, 'userId');
         if (other !== userId && !(await rooms.sharedUsers(userId)).includes(other)) {
-          throw new MatrixError(403, 'M_FORBIDDEN', 'You share no room with this person.');
+          throw new MatrixError(403, 'M_FORBIDDEN', 'You share no room with this user.');
         }
         const state = presence.of(other);
         response.json(state ? presenceContent(state) : { presence: 'offline' });
@@ -38,7 +38,7 @@ export function presenceRouter({ presence, rooms, requireSession }: PresenceRout
       async (request, response) => {
         const { userId } = requesterOf(response);
         if (parameter(request, 'userId') !== userId) {
-          throw new MatrixError(403, 'M_FORBIDDEN', 'You can not be there for somebody else.');
+          throw new MatrixError(403, 'M_FORBIDDEN', 'You can only set your own presence.');
         }
         const body = parseBody(bodySchema, request.body);
         await presence.set(userId, body.presence, body.status_msg ?? undefined);

@@ -1,4 +1,4 @@
-/** Who is there, put together. */
+/** Puts presence together. */
 import type { RequestHandler } from 'express';
 import type { Feature } from '../../engine/feature.ts';
 import { presenceRouter } from './client-router.ts';
@@ -7,7 +7,7 @@ import type { PresenceMode, PresenceOptions } from './presence.ts';
 import { presencePart } from './sync-part.ts';
 
 export interface PresenceDeps extends Omit<PresenceOptions, 'mode'> {
-  /** Whether people see who is there; off when not given. */
+  /** Who gets presence; off by default. */
   readonly presence?: PresenceMode;
   readonly requireSession: RequestHandler;
 }

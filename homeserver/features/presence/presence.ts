@@ -1,5 +1,5 @@
 /**
- * Who is there. It is kept in memory only: after a restart everybody is away until they sync.
+ * Presence, in memory only: after a restart everybody is offline until they sync.
  *
  * @see Matrix specification, client-server API, "Presence"; server-server API, "Presence"
  */
@@ -15,7 +15,7 @@ import type { PresenceState } from '../../engine/sync/presence-state.ts';
 import type { Notifier } from '../../engine/stream/notifier.ts';
 import type { Positions } from '../../engine/stream/positions.ts';
 
-/** Nobody is told, people of this server are told, or those of other servers too. */
+/** Presence is sent to nobody, to local users, or to other servers as well. */
 export type PresenceMode = 'off' | 'local' | 'federated';
 
 export interface UserPresence {
@@ -23,7 +23,7 @@ export interface UserPresence {
   readonly statusMessage: string | undefined;
   /** Unix time in ms. */
   readonly lastActive: number;
-  /** Of the last change that others are told of. */
+  /** Stream position of the last change that is sent to others. */
   readonly position: number;
 }
 
@@ -39,11 +39,11 @@ export interface PresenceOptions {
 
 const USERS = 100_000;
 const EARLY = 1_000;
-/** Without a sync for so long somebody is taken to be away, in ms. */
+/** Users who have not synced for this long are considered offline, in ms. */
 const AWAY_AFTER_MS = 30_000;
 const SWEEP_MS = 5_000;
 const ACTIVE_MS = 60_000;
-/** People of one room who are told of to a server that enters it. */
+/** Most users of a room whose presence is sent to a newly joined server. */
 const MAX_INTRODUCED = 100;
 
 const eduSchema = z.looseObject({
@@ -62,11 +62,11 @@ const eduSchema = z.looseObject({
 export class Presence {
   readonly #options: PresenceOptions;
   readonly #users = new LRUCache<string, UserPresence>({ max: USERS });
-  /** What servers said of users who are in no room that we know: it may come before the room that somebody enters. */
+  /** Presence of users who share no known room yet: it may arrive before their join. */
   readonly #early = new LRUCache<string, Omit<UserPresence, 'position'>>({ max: EARLY });
-  /** Positions of changes, so that a sync need not look at everybody. */
+  /** Changes by position, so that a sync need not check all users. */
   #changes: { position: number; userId: string }[] = [];
-  /** When local users were last seen to sync, and whether a request of theirs waits now. */
+  /** When local users last synced, and how many of their syncs are waiting. */
   readonly #seen = new Map<string, { at: number; waiting: number }>();
   readonly #stop: (() => void)[] = [];
 
@@ -102,14 +102,18 @@ export class Presence {
     return users;
   }
 
-  /** A local user says how they are. */
+  /** A local user sets their presence. */
   async set(userId: string, presence: PresenceState, statusMessage: string | undefined): Promise<void> {
     if (this.mode === 'off') return;
     this.#see(userId);
     await this.#change(userId, presence, statusMessage, Date.now());
   }
 
-  /** A local user syncs. @returns to be called when the request has ended */
+  /**
+   * A local user syncs. @returns a function to call when the request has ended
+   *
+   * @returns to be called when the request has ended
+   */
   async syncs(userId: string, presence: PresenceState): Promise<() => void> {
     if (this.mode === 'off' || presence === 'offline') return () => undefined;
     const seen = this.#see(userId);
@@ -155,7 +159,7 @@ export class Presence {
     positions.settle(position);
     const shared = await rooms.sharedUsers(userId);
     notifier.wakeUsers([userId, ...shared]);
-    // Also who looks into a room from outside.
+    // Includes users who peek into a room.
     notifier.wakeRooms((await rooms.roomsOf(userId, ['join'])).map((entry) => entry.roomId));
     this.#send(userId, now, new Set(shared.map((other) => serverOf(other))));
   }
@@ -188,7 +192,7 @@ export class Presence {
     }
   }
 
-  /** Who enters a room is told who is there, and the others who came. */
+  /** Sends presence between a newly joined user and the members of the room. */
   async #introduce({ roomId, pdu }: StoredEvent): Promise<void> {
     if (pdu.type !== 'm.room.member' || pdu.state_key === undefined || pdu.content['membership'] !== 'join') return;
     const { rooms, serverName } = this.#options;
@@ -205,7 +209,7 @@ export class Presence {
     }
   }
 
-  /** What was heard of people before we knew that they are in a room counts now. */
+  /** Applies presence that was received before we knew of a shared room. */
   async #meet(roomId: string): Promise<void> {
     for (const userId of await this.#options.rooms.joinedUsers(roomId)) {
       const early = this.#early.get(userId);
@@ -216,7 +220,7 @@ export class Presence {
   }
 }
 
-/** As clients and servers get it. */
+/** The content for clients and servers. */
 export function presenceContent({ presence, statusMessage, lastActive }: UserPresence): JsonObject {
   const ago = Math.max(0, Date.now() - lastActive);
   return {

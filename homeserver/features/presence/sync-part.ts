@@ -1,4 +1,4 @@
-/** Presence in `/sync`: of those with whom the user shares a room. */
+/** Presence in `/sync`, of users who share a room. */
 import { splitStateKey } from '../../../federation/auth-rules.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import { wants } from '../../engine/sync/filter.ts';
@@ -8,7 +8,7 @@ import type { RoomReader } from '../../engine/rooms/room-reader.ts';
 import { presenceContent } from './presence.ts';
 import type { Presence } from './presence.ts';
 
-/** Of so many at most who are met together, those are told as well of whom nothing is known. */
+/** Up to this many newly met users, those without known presence are included as well. */
 const FEW = 200;
 
 export function presencePart(presence: Presence, rooms: RoomReader): SyncPart {
@@ -35,7 +35,7 @@ export function presencePart(presence: Presence, rooms: RoomReader): SyncPart {
     },
   };
 
-  /** Those who are in rooms that the user entered, and those who entered rooms in which the user is. */
+  /** Members of rooms that the user joined, and users who joined rooms that the user is in. */
   async function newlyMet({ rooms: asked, since, upTo }: SyncQuestion): Promise<Set<string>> {
     const met = new Set<string>();
     for (const roomId of asked.entered) {
@@ -43,7 +43,7 @@ export function presencePart(presence: Presence, rooms: RoomReader): SyncPart {
     }
     for (const change of await rooms.changes.ofRooms([...asked.joined.keys()], since ?? upTo, upTo)) {
       const [type, userId] = splitStateKey(change.key);
-      // A changed name is no meeting, but to tell those who are known already does no harm.
+      // A change of name does not make a user new, but sending their presence again does no harm.
       if (type === 'm.room.member') met.add(userId);
     }
     return met;

@@ -17,12 +17,12 @@ import { parameter, parseBody, queryText, requesterOf } from '../../base/parse.t
 export interface PushRouterOptions {
   readonly rules: PushRules;
   readonly pushers: Pushers;
-  /** Whether pushers may name gateways by http. */
+  /** Whether push gateways may use plain http. */
   readonly plainGateways: boolean;
   readonly requireSession: RequestHandler;
 }
 
-/** All members of a condition that there are today are short texts, numbers or truths. */
+/** All fields of today's conditions are short strings, numbers or booleans. */
 const condition = z.custom<JsonObject>(
   (value) =>
     isJsonObject(value) &&
@@ -84,8 +84,9 @@ export function pushRouter({ rules, pushers, plainGateways, requireSession }: Pu
     put: async (request, response) => {
       const { userId } = requesterOf(response);
       const [kind, id] = [kindOf(request), parameter(request, 'ruleId')];
-      if (id.startsWith('.')) throw new MatrixError(400, 'M_INVALID_PARAM', 'Such a name is for rules of the server.');
-      if (/[/\\]/.test(id)) throw new MatrixError(400, 'M_INVALID_PARAM', 'The name of a rule has no slash.');
+      if (id.startsWith('.'))
+        throw new MatrixError(400, 'M_INVALID_PARAM', 'Rule ids that start with a dot are reserved for the server.');
+      if (/[/\\]/.test(id)) throw new MatrixError(400, 'M_INVALID_PARAM', 'A rule id must not contain slashes.');
       const body = parseBody(ruleSchema, request.body);
       checkActions(body.actions);
       if (kind === 'content' && body.pattern === undefined) {
@@ -171,12 +172,12 @@ export function pushRouter({ rules, pushers, plainGateways, requireSession }: Pu
 
 /** As Synapse refuses them. */
 function unknownRules(): never {
-  throw new MatrixError(400, 'M_UNRECOGNIZED', 'There are no push rules at this address.');
+  throw new MatrixError(400, 'M_UNRECOGNIZED', 'There are no push rules at this path.');
 }
 
 function kindOf(request: Request): RuleKind {
   const kind = KINDS.find((known) => known === parameter(request, 'kind'));
-  if (!kind) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such kind of rules.');
+  if (!kind) throw new MatrixError(404, 'M_NOT_FOUND', 'Unknown kind of push rule.');
   return kind;
 }
 
@@ -184,19 +185,20 @@ function checkActions(actions: z.output<typeof actionsSchema>): void {
   for (const action of actions) {
     const isKnown =
       typeof action === 'string' ? ACTIONS.includes(action) : typeof member(action, 'set_tweak') === 'string';
-    if (!isKnown) throw new MatrixError(400, 'M_INVALID_PARAM', 'This action is not known.');
+    if (!isKnown) throw new MatrixError(400, 'M_INVALID_PARAM', 'Unknown push rule action.');
   }
 }
 
 function checkGateway(kind: string, data: JsonObject, plain: boolean): void {
-  if (kind === 'email') throw new MatrixError(400, 'M_INVALID_PARAM', 'This server does not push by mail.');
-  // Other kinds are kept for the clients that know them, and are told nothing.
+  if (kind === 'email')
+    throw new MatrixError(400, 'M_INVALID_PARAM', 'This server does not send notifications by email.');
+  // Other kinds are stored for clients that know them, but get no notifications.
   if (kind !== 'http') return;
   const address = member(data, 'url');
   if (typeof address !== 'string') throw new MatrixError(400, 'M_MISSING_PARAM', 'data.url is missing.');
   const url = URL.canParse(address) ? new URL(address) : undefined;
   const isWeb = url?.protocol === 'https:' || (plain && url?.protocol === 'http:');
   if (url?.pathname !== GATEWAY_PATH || !isWeb || url.username !== '' || url.password !== '' || address.length > 2000) {
-    throw new MatrixError(400, 'M_INVALID_PARAM', `data.url must be an https address that ends in ${GATEWAY_PATH}.`);
+    throw new MatrixError(400, 'M_INVALID_PARAM', `data.url must be an https URL with the path ${GATEWAY_PATH}.`);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The rules that everybody has.
+ * The predefined push rules.
  *
  * @see Matrix specification, client-server API, "Predefined Rules"
  */
@@ -13,17 +13,17 @@ export interface PushRule {
   readonly rule_id: string;
   readonly default: boolean;
   readonly enabled: boolean;
-  /** Texts, and objects with `set_tweak`. */
+  /** Strings, and objects with `set_tweak`. */
   readonly actions: readonly (string | JsonObject)[];
-  /** For override and underride rules: all have to hold. */
+  /** For override and underride rules: all conditions must hold. */
   readonly conditions?: readonly JsonObject[];
-  /** For content rules: what the text of a message has to contain. */
+  /** For content rules: the pattern for the body of a message. */
   readonly pattern?: string;
 }
 
 export type RuleSet = Readonly<Record<RuleKind, readonly PushRule[]>>;
 
-/** The one rule that comes before those of the user. */
+/** The only predefined rule that comes before the user's own. */
 export const MASTER = '.m.rule.master';
 
 const match = (key: string, pattern: string): JsonObject => ({ kind: 'event_match', key, pattern });
@@ -62,7 +62,7 @@ const RULES = {
   ),
   pollResponse: rule('.org.matrix.msc3930.rule.poll_response', [ofType('org.matrix.msc3381.poll.response')], []),
 } as const;
-/** Questions to the room, in their unstable names, which clients use. @see MSC3930 */
+/** Poll rules, with the unstable names that clients use. @see MSC3930 */
 const [POLL_START, POLL_END] = [ofType('org.matrix.msc3381.poll.start'), ofType('org.matrix.msc3381.poll.end')];
 const UNDERRIDE = [
   rule('.m.rule.call', [ofType('m.call.invite')], ['notify', sound('ring')]),
@@ -83,12 +83,12 @@ const DISPLAY_NAME = rule(
 );
 const IMPARTIAL: ReadonlySet<PushRule> = new Set([...Object.values(RULES), ...UNDERRIDE]);
 
-/** Whether the conditions of a rule are the same for whoever has it: what holds for one holds for all. */
+/** Whether the conditions of a rule are the same for all users, so that one evaluation is enough. */
 export function isImpartial(rule: PushRule): boolean {
   return IMPARTIAL.has(rule);
 }
 
-/** Most of the rules are the same objects for everybody. */
+/** Most of the rules are shared objects. */
 export function defaultRules(userId: string): RuleSet {
   const localpart = userId.slice(1, userId.indexOf(':'));
   return {

@@ -1,5 +1,5 @@
 /**
- * Which rule decides about an event for a user.
+ * Evaluates the push rules of a user for an event.
  *
  * @see Matrix specification, client-server API, "Push Rules", "Conditions"
  */
@@ -11,33 +11,33 @@ import type { PushRule, RuleSet } from './default-rules.ts';
 import { matchesWhole, matchesWords, MAX_PATTERN, newBudget } from '../../base/glob.ts';
 import type { Budget } from '../../base/glob.ts';
 
-/** An event as rules look at it, and what they may ask about the room. */
+/** An event for the evaluation, and what conditions need to know about the room. */
 export interface PushSubject {
   /** With `room_id`. */
   readonly event: JsonObject;
   readonly roomId: string;
   readonly sender: string;
   readonly memberCount: () => Promise<number>;
-  /** Name of the user in the room. */
+  /** Display name of the user in the room. */
   readonly displayName: () => Promise<string | undefined>;
   /** Whether the sender may notify the whole room. */
   readonly mayNotify: (key: string) => Promise<boolean>;
-  /** What was found out of rules that are the same for all users; to be shared by all who get the event. */
+  /** Cached results of rules that are the same for all users; shared by all recipients of the event. */
   readonly known: Map<PushRule, boolean>;
 }
 
-/** These look at the text only as long as the sender does not say who is meant. */
+/** These only apply to events without `m.mentions`. */
 const BEFORE_MENTIONS = ['.m.rule.contains_display_name', '.m.rule.roomnotif', '.m.rule.contains_user_name'];
 
-/** For one user: what may be spent on patterns. */
+/** With the budget of one user for matching patterns. */
 type Evaluation = PushSubject & { readonly budget: Budget };
 
 /** The actions of the rule that applies; undefined when none does. */
 export type Outcome = PushRule['actions'] | undefined;
 
 /**
- * Finds the rule that applies. Whoever sends to a thousand people asks this a thousand times, so it is answered at once
- * where nothing has to be read.
+ * Finds the rule that applies. A message to a thousand users needs a thousand evaluations, so it is synchronous where
+ * nothing has to be read.
  */
 export function evaluate(rules: RuleSet, asked: PushSubject): Outcome | Promise<Outcome> {
   const subject = { ...asked, budget: newBudget() };
@@ -57,7 +57,7 @@ export function evaluate(rules: RuleSet, asked: PushSubject): Outcome | Promise<
   return firstThatHolds(rules.override, applies, subject, rest);
 }
 
-/** The actions of the first rule whose conditions hold, else what comes after these rules. */
+/** The actions of the first matching rule, otherwise the continuation. */
 function firstThatHolds(
   rules: readonly PushRule[],
   applies: (rule: PushRule) => boolean,
@@ -74,7 +74,7 @@ function firstThatHolds(
   return after();
 }
 
-/** Whether all conditions of a rule hold; of most rules that is found out once for all users. */
+/** Whether all conditions of a rule hold; for most rules this is evaluated once for all users. */
 function holdFor(rule: PushRule, subject: Evaluation): boolean | Promise<boolean> {
   const known = subject.known.get(rule);
   if (known !== undefined) return known;
@@ -115,7 +115,7 @@ function holds(condition: JsonObject, subject: Evaluation): boolean | Promise<bo
     case 'contains_display_name': {
       const body = property(subject.event, 'content.body');
       if (typeof body !== 'string') return false;
-      // Signs with a meaning in patterns have none in a name.
+      // Glob characters have no special meaning in a name.
       return subject.displayName().then((name) => name !== undefined && name !== '' && containsWords(body, name));
     }
     case 'room_member_count':
@@ -153,7 +153,7 @@ function isCount(is: JsonValue | undefined, count: number): boolean {
   return count === wanted;
 }
 
-/** The value at a path such as `content.m\.mentions.room`; a backslash takes the meaning from a dot. */
+/** The value at a path such as `content.m\.mentions.room`; a backslash escapes a dot. */
 export function property(event: JsonObject, path: string): JsonValue | undefined {
   if (path.length > MAX_PATTERN) return undefined;
   let value: JsonValue | undefined = event;

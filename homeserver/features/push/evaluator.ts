@@ -1,4 +1,4 @@
-/** Looks at every new event for the users of this server who are in its room. */
+/** Evaluates push rules for every new event and the local users in its room. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { InviteRule } from '../../engine/rooms/ports.ts';
 import type { Logger } from 'pino';
@@ -19,13 +19,13 @@ export interface EvaluatorOptions {
   readonly rules: PushRules;
   readonly notifications: Notifications;
   readonly ignored: (userId: string) => Promise<ReadonlySet<string>>;
-  /** What a user wants to happen to somebody's invitations. */
+  /** The user's rule for invites from a sender. */
   readonly inviteRule: (userId: string, sender: string) => Promise<InviteRule>;
-  /** The same, if it is at hand. */
+  /** The same, if it is cached. */
   readonly knownIgnored: (userId: string) => ReadonlySet<string> | undefined;
-  /** Reads at once whom some users ignore. */
+  /** Loads the ignored users of several users into the cache. */
   readonly prepareIgnored: (userIds: readonly string[]) => Promise<void>;
-  /** Told of users who have something new. */
+  /** Called with users who have new notifications. */
   readonly onNotices: (userIds: readonly string[]) => void;
   readonly log: Logger;
 }
@@ -33,20 +33,20 @@ export interface EvaluatorOptions {
 /** How far to follow relations from an event to its thread. */
 const MAX_STEPS = 3;
 const DEFAULT_NOTIFY_LEVEL = 50;
-/** Events that are looked at together. */
+/** Most events evaluated in one batch. */
 const BATCH = 100;
-/** How long others wait at most for what is looked at: rules may be dear, and there may be many users, in ms. */
+/** How long evaluation may block the event loop, in ms: patterns may be expensive, and there may be many users. */
 const TURN_MS = 10;
 
 type Shared = Omit<PushSubject, 'displayName'>;
 
-/** What comes of some events. */
+/** The results for a batch of events. */
 interface Findings {
   readonly notices: Notice[];
   readonly read: ReadTo[];
-  /** Users of this server by room. */
+  /** Local users by room. */
   readonly users: Map<string, Promise<readonly string[]>>;
-  /** How many users of any server, by room. */
+  /** Member counts by room. */
   readonly counts: Map<string, Promise<number>>;
 }
 
@@ -55,10 +55,10 @@ export class Evaluator {
   readonly #unsubscribe: () => void;
   readonly #waiting: StoredEvent[] = [];
   #running: Promise<void> | undefined;
-  /** How many events it was told of, and how many of them it has looked at. */
+  /** Events received, and events evaluated. */
   #told = 0;
   #seen = 0;
-  /** When others were last let in between. */
+  /** When it last yielded to the event loop. */
   #turnBegan = 0;
   #settled: { readonly upTo: number; readonly resolve: () => void }[] = [];
 
@@ -72,7 +72,7 @@ export class Evaluator {
     });
   }
 
-  /** Resolves when every event that was told of until now was looked at. */
+  /** Resolves when all events received so far are evaluated. */
   async settled(): Promise<void> {
     const upTo = this.#told;
     if (this.#seen >= upTo) return;
@@ -84,9 +84,9 @@ export class Evaluator {
     await this.settled();
   }
 
-  /** Events that come while others are looked at wait and are looked at together: the busier, the less each costs. */
+  /** Events that arrive during an evaluation are batched: the busier, the less each costs. */
   async #run(): Promise<void> {
-    // Those that come at the same time come together.
+    // Batches events that arrive at the same time.
     await Promise.resolve();
     for (let batch = this.#waiting.splice(0, BATCH); batch.length > 0; batch = this.#waiting.splice(0, BATCH)) {
       await this.#take(batch);
@@ -103,7 +103,7 @@ export class Evaluator {
     for (const event of batch) {
       try {
         if (event.pdu.type === 'm.room.redaction') {
-          // What is taken back may be one of those before.
+          // The redacted event may be an earlier one of the batch.
           await this.#store(findings);
           await this.#takeBack(event);
         }
@@ -122,7 +122,7 @@ export class Evaluator {
   }
 
   #warn(error: unknown, event: StoredEvent | undefined): void {
-    this.#options.log.warn({ err: error, roomId: event?.roomId }, 'events were not looked at for notifications');
+    this.#options.log.warn({ err: error, roomId: event?.roomId }, 'push rules could not be evaluated for some events');
   }
 
   async #look(event: StoredEvent, { notices, read, users, counts }: Findings): Promise<void> {
@@ -130,7 +130,7 @@ export class Evaluator {
     const { pdu, roomId } = event;
     const { sender } = pdu;
     const threadId = await this.#threadOf(event);
-    // Who says something has read what stands before it.
+    // Sending a message implies having read everything before it.
     if (serverOf(sender) === serverName && !event.outlier) {
       const all = pdu.state_key !== undefined;
       read.push({ userId: sender, roomId, threadId: all ? '' : threadId, position: event.position });
@@ -162,7 +162,7 @@ export class Evaluator {
     }
   }
 
-  /** Users of this server whom an event may be of notice to. */
+  /** Local users who may get a notification for an event. */
   async #usersFor(
     { pdu, roomId, outlier }: StoredEvent,
     known: Map<string, Promise<readonly string[]>>,
@@ -177,7 +177,7 @@ export class Evaluator {
     if (!outlier) known.set(roomId, inside);
     const users = await inside;
     const target = pdu.type === 'm.room.member' ? pdu.state_key : undefined;
-    // Whom the server lets in has asked for it and enters at once: that is no invitation to tell of.
+    // Users admitted by the server asked for it and join at once: no invite notification.
     const isLetIn = pdu.sender === `@${MEETINGS_ACCOUNT}:${serverName}`;
     const concerned = target !== undefined && serverOf(target) === serverName && !users.includes(target) && !isLetIn;
     if (!concerned || (await this.#options.inviteRule(target, pdu.sender)) === 'ignore') return users;
@@ -208,7 +208,7 @@ export class Evaluator {
     };
   }
 
-  /** What is the same for all who get the event; found out when a rule asks for it first. */
+  /** What is the same for all recipients; evaluated on first use. */
   #shared(event: StoredEvent, counts: Map<string, Promise<number>>): Shared {
     const { rooms } = this.#options;
     const { pdu, roomId } = event;

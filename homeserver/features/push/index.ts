@@ -1,4 +1,4 @@
-/** Push rules, notifications and push gateways, put together. */
+/** Puts push rules, notifications and pushers together. */
 import type { RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import { canonicalJson } from '../../../federation/json.ts';
@@ -23,10 +23,10 @@ import { pushPart } from './sync-part.ts';
 
 /** How push gateways are reached. */
 export interface PushConfig {
-  /** CIDR ranges that may be reached although they are not public. */
+  /** CIDR ranges that may be connected to although they are not public. */
   readonly allowedRanges: readonly string[];
   readonly hosts?: ReadonlyMap<string, string>;
-  /** PEM of authorities that are trusted besides the roots of Node. */
+  /** PEM of CAs that are trusted besides those of Node. */
   readonly ca?: string | undefined;
 }
 
@@ -45,7 +45,7 @@ export interface PushDeps {
 
 export interface PushFeature extends Feature {
   readonly rules: PushRules;
-  /** Somebody has read a room, or a thread of it, up to a position: what was to be told of before is settled. */
+  /** A user has read a room or thread up to a position: clears notifications up to there. */
   read(userId: string, roomId: string, threadId: string | undefined, position: number): Promise<void>;
 }
 
@@ -53,7 +53,7 @@ const PRUNE_MS = 6 * 3_600_000;
 const GATEWAY_TIMEOUT_MS = 20_000;
 const MAX_GATEWAY_ANSWER = 64 * 1024;
 
-/** The way to push gateways, which clients name: not into our own network. */
+/** Access to push gateways, whose URLs come from clients: not into our own network. */
 function gateway(push: PushConfig | undefined): Post {
   const fetch = new SafeFetch({
     allowedRanges: push?.allowedRanges ?? [],

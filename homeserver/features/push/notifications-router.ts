@@ -1,4 +1,4 @@
-/** What was of notice to a user. @see Matrix specification, client-server API, "Listing Notifications" */
+/** The notifications of a user. @see Matrix specification, client-server API, "Listing Notifications" */
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { methods, MatrixError } from '../../base/errors.ts';

@@ -1,4 +1,4 @@
-/** Which events are of notice to users, and which of them are not read yet. */
+/** The notifications of users, and their unread counts. */
 import { parseStrict, canonicalJson } from '../../../federation/json.ts';
 import type { JsonValue } from '../../../federation/json.ts';
 import type { Database } from '../../database/database.ts';
@@ -11,7 +11,7 @@ export interface Notice {
   readonly roomId: string;
   readonly eventId: string;
   readonly position: number;
-  /** `main` or the root of a thread. */
+  /** `main` or the event id of a thread root. */
   readonly threadId: string;
   readonly highlight: boolean;
   readonly actions: PushRule['actions'];
@@ -24,7 +24,7 @@ export interface Unread {
   readonly highlights: number;
 }
 
-/** Up to where a user has read a thread. */
+/** How far a user has read a thread. */
 export interface ReadTo {
   readonly userId: string;
   readonly roomId: string;
@@ -45,7 +45,7 @@ interface Row {
   read: boolean;
 }
 
-/** Notices are kept for so long, in ms, and counted for so long. */
+/** How long notifications are stored and counted, in ms. */
 const KEPT_MS = 60 * 24 * 3600 * 1000;
 const READ_TO = `coalesce((SELECT max(r.position) FROM push_read r
   WHERE r.user_id = a.user_id AND r.room_id = a.room_id AND r.thread_id IN ('', a.thread_id)), 0)`;
@@ -58,7 +58,7 @@ export class Notifications {
     this.#db = db;
   }
 
-  /** Stores notices, and how far people have read, all at once. */
+  /** Stores notifications and read positions in one step. */
   async add(notices: readonly Notice[], read: readonly ReadTo[] = []): Promise<void> {
     const writes: Write[] = [];
     if (notices.length > 0) writes.push(noticesWrite(notices));
@@ -66,7 +66,7 @@ export class Notifications {
     await writeTogether(this.#db, writes);
   }
 
-  /** An event that was taken back is of no notice. */
+  /** Deletes the notifications of a redacted event. */
   async remove(eventId: string): Promise<void> {
     await this.#db.query('DELETE FROM push_actions WHERE event_id = $1', [eventId]);
   }
@@ -76,7 +76,7 @@ export class Notifications {
     await this.add([], [{ userId, roomId, threadId: threadId ?? '', position }]);
   }
 
-  /** What is unread by room and thread. */
+  /** Unread counts by room and thread. */
   async unread(
     userId: string,
     roomIds: readonly string[],
@@ -103,7 +103,7 @@ export class Notifications {
     return found;
   }
 
-  /** In how many rooms there is something unread: the number on the icon of an app. */
+  /** The number of rooms with unread notifications: the badge of an app. */
   async badge(userId: string): Promise<number> {
     const [row] = await this.#db.query<{ rooms: number }>(
       `SELECT count(DISTINCT a.room_id) AS rooms FROM push_actions a WHERE a.user_id = $1 AND a.position > ${READ_TO}`,
@@ -112,7 +112,7 @@ export class Notifications {
     return row?.rooms ?? 0;
   }
 
-  /** Notices of a user, the newest first. */
+  /** Notifications of a user, newest first. */
   async page(
     userId: string,
     query: { readonly before?: number | undefined; readonly limit: number; readonly onlyHighlights: boolean },
@@ -125,7 +125,7 @@ export class Notifications {
     return rows.map(notice);
   }
 
-  /** Unread notices of a user after a position, the oldest first. */
+  /** Unread notifications of a user after a position, oldest first. */
   async toPush(userId: string, after: number, limit: number): Promise<Notice[]> {
     const rows = await this.#db.query<Row>(
       `SELECT ${COLUMNS}, false AS read FROM push_actions a
@@ -159,7 +159,7 @@ function noticesWrite(notices: readonly Notice[]): Write {
   };
 }
 
-/** Of the same user, room and thread only the furthest counts. */
+/** Of the same user, room and thread, only the furthest position is written. */
 function readWrite(read: readonly ReadTo[]): Write {
   const furthest = new Map<string, ReadTo>();
   for (const each of read) {
@@ -189,7 +189,7 @@ function notice(row: Row): Notice & { readonly read: boolean } {
     position: row.position,
     threadId: row.thread_id,
     highlight: row.highlight,
-    // We wrote this text ourselves.
+    // This text was written by us.
     actions: parseStrict(row.actions) as unknown as PushRule['actions'],
     at: row.at,
     read: row.read,

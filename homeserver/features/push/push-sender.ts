@@ -1,5 +1,5 @@
 /**
- * Tells push gateways of notices: one after the other for each pusher, again later when a gateway can not be reached.
+ * Sends notifications to push gateways: in order for each pusher, with retries when a gateway cannot be reached.
  *
  * @see Matrix specification, push gateway API, "POST /_matrix/push/v1/notify"
  */
@@ -14,7 +14,12 @@ import type { Notice, Notifications } from './notifications.ts';
 import type { Pusher, Pushers } from './pushers.ts';
 import { unexpected } from '../../base/log.ts';
 
-/** Sends JSON to an address that a client named. @returns status and body @throws when there is no answer */
+/**
+ * Posts JSON to a URL from a client. @returns status and body @throws when there is no response
+ *
+ * @returns status and body
+ * @throws when there is no answer
+ */
 export type Post = (url: string, body: JsonObject) => Promise<{ readonly status: number; readonly body: string }>;
 
 export interface PushSenderOptions {
@@ -27,7 +32,7 @@ export interface PushSenderOptions {
 
 const FIRST_WAIT_MS = 1_000;
 const LONGEST_WAIT_MS = 3_600_000;
-/** What could not be told for so long is not told any more, in ms. */
+/** Notifications that could not be sent for this long are dropped, in ms. */
 const STALE_MS = 24 * 3_600_000;
 const BATCH = 20;
 const KNOWN_COUNTS = 10_000;
@@ -35,13 +40,13 @@ const answerSchema = z.looseObject({ rejected: z.array(z.string()).max(100).catc
 
 export class PushSender {
   readonly #options: PushSenderOptions;
-  /** Users whose pushers are busy; true when there is more to look at. */
+  /** Users whose pushers are busy; true when there are further notifications. */
   readonly #busy = new Map<string, boolean>();
   readonly #running = new Set<Promise<void>>();
   readonly #waits = new Map<string, { ms: number; timer: NodeJS.Timeout | undefined }>();
-  /** Users who have read something of which their gateways have not heard. */
+  /** Users whose gateways have not got the new unread count. */
   readonly #read = new Set<string>();
-  /** The count of what is unread that a pusher was last told; forgotten over a restart. */
+  /** The unread count last sent to each pusher; forgotten on restart. */
   readonly #told = new Map<string, number>();
   #closed = false;
 
@@ -49,12 +54,12 @@ export class PushSender {
     this.#options = options;
   }
 
-  /** Takes up what was not told before a restart. */
+  /** Resumes after a restart. */
   async start(): Promise<void> {
     this.wake(await this.#options.pushers.users());
   }
 
-  /** A user has read: their gateways are told how much is left. */
+  /** A user has read messages: sends the new unread count to their gateways. */
   read(userId: string): void {
     if (!this.#options.pushers.mayHave(userId)) return;
     this.#read.add(userId);
@@ -71,7 +76,7 @@ export class PushSender {
       }
       this.#busy.set(userId, false);
       const run = this.#run(userId)
-        .catch(unexpected(this.#options.log, 'notices were not pushed'))
+        .catch(unexpected(this.#options.log, 'notifications could not be pushed'))
         .finally(() => {
           this.#running.delete(run);
           const again = this.#busy.get(userId);
@@ -101,7 +106,7 @@ export class PushSender {
     else this.#waits.delete(userId);
   }
 
-  /** @returns false when the gateway has to be asked again */
+  /** @returns false when sending has to be retried @returns false when the gateway has to be asked again */
   async #serve(pusher: Pusher): Promise<boolean> {
     const { notifications, pushers, post, log } = this.#options;
     const url = member(pusher.data.data, 'url');
@@ -116,12 +121,12 @@ export class PushSender {
           try {
             answer = body && (await post(url, body));
           } catch (error) {
-            log.info({ err: error }, 'a push gateway was not reached');
+            log.info({ err: error }, 'a push gateway could not be reached');
             return false;
           }
           if (answer && answer.status !== 200) {
-            log.info({ status: answer.status }, 'a push gateway refused');
-            // What it calls wrong does not become right by saying it again.
+            log.info({ status: answer.status }, 'a push gateway refused a notification');
+            // A request that the gateway calls invalid is not retried.
             if (answer.status >= 500 || answer.status === 429) return false;
           } else if (answer && isRejected(answer.body, pusher.data.pushkey)) {
             await pushers.remove(pusher.userId, pusher.data.app_id, pusher.data.pushkey);
@@ -135,7 +140,7 @@ export class PushSender {
     }
   }
 
-  /** Tells how much is unread, when that is news. It is not said again when it does not arrive: the next notice says it. */
+  /** Sends the unread count if it has changed. Not retried: the next notification includes it. */
   async #count(pusher: Pusher): Promise<void> {
     const { notifications, post, log } = this.#options;
     const url = member(pusher.data.data, 'url');
@@ -145,7 +150,7 @@ export class PushSender {
       await post(url, { notification: { counts: { unread }, devices: [deviceOf(pusher)] } });
       this.#tell(pusher, unread);
     } catch (error) {
-      log.info({ err: error }, 'a push gateway was not reached');
+      log.info({ err: error }, 'a push gateway could not be reached');
     }
   }
 
@@ -185,7 +190,7 @@ export class PushSender {
     }
     return {
       notification: {
-        // The name of the first versions, for gateways of then.
+        // The name in early versions, for old gateways.
         id: notice.eventId,
         ...about,
         ...(event ? await this.#details(event, notice.userId) : {}),

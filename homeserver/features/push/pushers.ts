@@ -1,4 +1,4 @@
-/** Where the devices of users want to be told of notices. */
+/** Pushers: where the devices of users want their notifications. */
 import { z } from 'zod';
 import { canonicalJson, isJsonObject, parseStrict } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
@@ -7,7 +7,7 @@ import { tooMuchKept } from '../../base/errors.ts';
 import { PUSHERS } from '../../base/limits.ts';
 import type { Positions } from '../../engine/stream/positions.ts';
 
-/** What a client says of a pusher. */
+/** A pusher as set by a client. */
 export const pusherSchema = z.looseObject({
   app_id: z.string().min(1).max(64),
   pushkey: z.string().min(1).max(512),
@@ -23,9 +23,9 @@ export type PusherData = z.output<typeof pusherSchema>;
 export interface Pusher {
   readonly userId: string;
   readonly data: PusherData;
-  /** Notices up to here were pushed. */
+  /** Notifications up to here were pushed. */
   readonly position: number;
-  /** When the pusher was made, Unix time in ms. */
+  /** When the pusher was created, Unix time in ms. */
   readonly since: number;
 }
 
@@ -36,7 +36,7 @@ interface Row {
   pushed_at: number;
 }
 
-/** A pusher goes with the device that made it. */
+/** A pusher is deleted with the device that set it. */
 const ALIVE = `EXISTS (SELECT 1 FROM devices d
   WHERE d.device_id = p.device_id AND '@' || d.localpart || ':' || $1 = p.user_id)`;
 
@@ -44,7 +44,7 @@ export class Pushers {
   readonly #db: Database;
   readonly #positions: Positions;
   readonly #serverName: string;
-  /** Who has made pushers, perhaps some who have none any more; complete as soon as `users` was asked. */
+  /** Users who have set pushers, possibly some who have none any more; complete once `users` was called. */
   readonly #makers = new Set<string>();
   #complete = false;
 
@@ -55,7 +55,7 @@ export class Pushers {
   }
 
   /**
-   * @param alone whether pushers of other users at the same place end
+   * @param alone whether pushers of other users with the same pushkey are removed
    * @throws MatrixError 403 when the user has too many
    */
   async put(userId: string, deviceId: string, data: PusherData, alone: boolean): Promise<void> {
@@ -75,7 +75,7 @@ export class Pushers {
         [this.#serverName, userId, data.app_id, data.pushkey],
         tx,
       );
-      if ((kept?.count ?? 0) >= PUSHERS) throw tooMuchKept('Too many places are to be told of notices.');
+      if ((kept?.count ?? 0) >= PUSHERS) throw tooMuchKept('You have too many pushers. Remove one first.');
       await this.#db.query(
         `INSERT INTO pushers (user_id, app_id, pushkey, device_id, json, position, pushed_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -119,7 +119,7 @@ export class Pushers {
     return users;
   }
 
-  /** False for who has none for sure: most people, in a room where everybody is told of everything. */
+  /** False for users who certainly have none: most users of a busy room. */
   mayHave(userId: string): boolean {
     return !this.#complete || this.#makers.has(userId);
   }
@@ -136,7 +136,7 @@ export class Pushers {
 function read(row: Row): Pusher {
   return {
     userId: row.user_id,
-    // We wrote this text ourselves after parsing it.
+    // This text was validated and written by us.
     data: parseStrict(row.json) as JsonObject as PusherData,
     position: row.position,
     since: row.pushed_at,

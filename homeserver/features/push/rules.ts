@@ -1,4 +1,4 @@
-/** The push rules of users: what they changed of the rules that everybody has, and their own. */
+/** The push rules of users: their changes to the predefined rules, and their own. */
 import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import { canonicalJsonWithAnyNumbers, isJsonObject } from '../../../federation/json.ts';
@@ -9,7 +9,7 @@ import { PUSH_RULES as MAX_RULES, PUSH_RULES_BYTES as MAX_BYTES } from '../../ba
 import { defaultRules, KINDS, MASTER } from './default-rules.ts';
 import type { PushRule, RuleKind, RuleSet } from './default-rules.ts';
 
-/** Under this type the rules stand in the account data; in a form of our own, which clients do not get. */
+/** The account data type of the rules; stored in our own format, which clients do not get. */
 export const PUSH_RULES = 'm.push_rules';
 const CACHED = 10_000;
 
@@ -25,7 +25,7 @@ const ownRule = z.looseObject({
 });
 const storedSchema = z.looseObject({
   own: z.partialRecord(z.enum(KINDS), z.array(ownRule)).default({}),
-  /** Changes to the rules that everybody has, by their ids. */
+  /** Changes to predefined rules, by rule id. */
   enabled: z.record(z.string(), z.boolean()).default({}),
   actions: z.record(z.string(), actionsSchema).default({}),
 });
@@ -41,7 +41,7 @@ export interface NewRule {
 export class PushRules {
   readonly #accountData: PersonalData;
   readonly #cache = new LRUCache<string, RuleSet>({ max: CACHED });
-  /** What was read before the last change is not kept. */
+  /** Incremented by each change: what was read before one is not cached. */
   #generation = 0;
 
   constructor(accountData: PersonalData) {
@@ -57,12 +57,12 @@ export class PushRules {
     return rules;
   }
 
-  /** The rules of a user, if they are at hand. */
+  /** The rules of a user, if they are cached. */
   known(userId: string): RuleSet | undefined {
     return this.#cache.get(userId);
   }
 
-  /** Reads the rules of many users at once, so that `of` has them at hand. */
+  /** Loads the rules of many users into the cache. */
   async prepare(userIds: readonly string[]): Promise<void> {
     const missing = userIds.filter((userId) => this.#cache.peek(userId) === undefined);
     if (missing.length < 2) return;
@@ -80,14 +80,14 @@ export class PushRules {
   /** @throws MatrixError 404 */
   async rule(userId: string, kind: RuleKind, id: string): Promise<PushRule> {
     const rule = (await this.of(userId))[kind].find((one) => one.rule_id === id);
-    if (!rule) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such rule.');
+    if (!rule) throw new MatrixError(404, 'M_NOT_FOUND', 'No such push rule.');
     return rule;
   }
 
   /**
-   * Adds a rule of the user's own, or changes one.
+   * Adds or changes one of the user's own rules.
    *
-   * @param place next to which other rule of the user's own it goes; else it comes first, or stays where it is
+   * @param place before or after which other own rule it goes; by default a new rule is first, and an existing one stays
    * @throws MatrixError 400 or 404
    */
   async put(
@@ -114,21 +114,26 @@ export class PushRules {
         throw new MatrixError(
           next.startsWith('.') ? 400 : 404,
           next.startsWith('.') ? 'M_INVALID_PARAM' : 'M_NOT_FOUND',
-          'There is no such rule to place this one at.',
+          'The rule given as before or after does not exist.',
         );
       }
       const index = next === undefined ? Math.max(0, at) : place.before === undefined ? beside + 1 : beside;
       list.splice(index, 0, fresh);
-      if (list.length > MAX_RULES) throw new MatrixError(400, 'M_LIMIT_EXCEEDED', 'There are too many rules.');
+      if (list.length > MAX_RULES)
+        throw new MatrixError(400, 'M_LIMIT_EXCEEDED', 'You have too many push rules. Delete one first.');
       return { ...stored, own: { ...stored.own, [kind]: list } };
     });
   }
 
-  /** @throws MatrixError 404 for no rule of the user's own */
+  /**
+   * @throws MatrixError 404 when it is not one of the user's own rules
+   *
+   * @throws MatrixError 404 for no rule of the user's own
+   */
   async remove(userId: string, kind: RuleKind, id: string): Promise<void> {
     await this.#change(userId, (stored) => {
       const list = stored.own[kind] ?? [];
-      if (!list.some((one) => one.rule_id === id)) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such rule.');
+      if (!list.some((one) => one.rule_id === id)) throw new MatrixError(404, 'M_NOT_FOUND', 'No such push rule.');
       return { ...stored, own: { ...stored.own, [kind]: list.filter((one) => one.rule_id !== id) } };
     });
   }
@@ -153,7 +158,7 @@ export class PushRules {
     });
   }
 
-  /** Makes what a user wants of one room hold for another as well. */
+  /** Copies a user's rules for one room to another. */
   async carryOver(userId: string, from: string, to: string): Promise<void> {
     if (!carriedOver(read(await this.#accountData.get(userId, '', PUSH_RULES)), from, to)) return;
     await this.#change(userId, (stored) => carriedOver(stored, from, to) ?? stored);
@@ -163,9 +168,9 @@ export class PushRules {
     await this.#accountData.update(userId, '', PUSH_RULES, (content) => {
       const [before, after] = [content ?? {}, change(read(content)) as unknown as JsonObject];
       const bytes = Buffer.byteLength(canonicalJsonWithAnyNumbers(after));
-      // Who has too many from before can still take some away.
+      // A user who exceeds the limit can still delete rules.
       if (bytes > MAX_BYTES && bytes > Buffer.byteLength(canonicalJsonWithAnyNumbers(before))) {
-        throw new MatrixError(400, 'M_TOO_LARGE', `Push rules may have at most ${String(MAX_BYTES)} bytes together.`);
+        throw new MatrixError(400, 'M_TOO_LARGE', `Push rules may have at most ${String(MAX_BYTES)} bytes in total.`);
       }
       return after;
     });
@@ -178,7 +183,7 @@ function read(content: JsonObject | undefined): Stored {
   return storedSchema.parse(content ?? {});
 }
 
-/** The rules with those of a room for another one too; undefined when there are none, or when it has its own. */
+/** The rules, with those of one room copied to another; undefined when there are none, or when that one has its own. */
 function carriedOver(stored: Stored, from: string, to: string): Stored | undefined {
   const own = { ...stored.own };
   let isChanged = false;
@@ -208,7 +213,7 @@ function forRoom(rule: OwnRule, from: string, to: string): OwnRule {
   return conditions === undefined ? rule : { ...rule, conditions };
 }
 
-/** A rule that everybody has, as the user wants it; the same object when nothing of it was changed. */
+/** A predefined rule with the user's changes; the same object if there are none. */
 function changed(rule: PushRule, stored: Stored): PushRule {
   const enabled = Object.hasOwn(stored.enabled, rule.rule_id) ? stored.enabled[rule.rule_id] : undefined;
   const actions = Object.hasOwn(stored.actions, rule.rule_id) ? stored.actions[rule.rule_id] : undefined;
@@ -216,7 +221,7 @@ function changed(rule: PushRule, stored: Stored): PushRule {
   return { ...rule, enabled: enabled ?? rule.enabled, actions: actions ?? rule.actions };
 }
 
-/** The rules of the user's own come first, except before the one that turns all off. */
+/** The user's own rules come first, except before the master rule. */
 function merged(userId: string, stored: Stored): RuleSet {
   const all = defaultRules(userId);
   const set = {} as Record<RuleKind, readonly PushRule[]>;

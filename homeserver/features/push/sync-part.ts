@@ -1,4 +1,4 @@
-/** Push rules and counts of what is unread in `/sync`. */
+/** Push rules and unread counts in `/sync`. */
 import type { JsonObject } from '../../../federation/json.ts';
 import { wants } from '../../engine/sync/filter.ts';
 import { addEvents, joinedRoom } from '../../engine/sync/part.ts';
@@ -16,7 +16,7 @@ export interface PushPartOptions {
   readonly evaluator: Evaluator;
 }
 
-/** To be asked last: it counts for the rooms that the others tell of. */
+/** Runs last: it adds unread counts to the rooms that other parts have added. */
 export function pushPart({ accountData, rules, notifications, evaluator }: PushPartOptions): SyncPart {
   return {
     name: 'push',

@@ -36,17 +36,17 @@ export function receiptsRouter({ receipts, requireSession }: ReceiptsRouterOptio
         ];
         const { thread_id: threadId } = parseBody(receiptSchema, request.body);
         if (threadId !== undefined && (typeof threadId !== 'string' || !/^[^\0]{1,255}$/.test(threadId))) {
-          throw new MatrixError(400, 'M_INVALID_PARAM', 'thread_id must be text that is not empty.');
+          throw new MatrixError(400, 'M_INVALID_PARAM', 'thread_id must be a non-empty string.');
         }
         if (kind === 'm.fully_read') {
           if (threadId !== undefined) {
-            throw new MatrixError(400, 'M_INVALID_PARAM', 'A fully read marker is not of a thread.');
+            throw new MatrixError(400, 'M_INVALID_PARAM', 'A fully read marker cannot have a thread_id.');
           }
           await receipts.mark(roomId, userId, id);
         } else if (isKind(kind)) {
           await receipts.read({ roomId, userId, kind, threadId, eventId: id });
         } else {
-          throw new MatrixError(400, 'M_INVALID_PARAM', 'This kind of receipt is not known.');
+          throw new MatrixError(400, 'M_INVALID_PARAM', 'Unknown receipt type.');
         }
         response.json({});
       },

@@ -1,4 +1,4 @@
-/** Receipts of other servers' users. @see Matrix specification, server-server API, "Receipts" */
+/** Receipts of remote users. @see Matrix specification, server-server API, "Receipts" */
 import { z } from 'zod';
 import { isUserId } from '../../../federation/identifiers.ts';
 import { isJsonObject } from '../../../federation/json.ts';

@@ -1,4 +1,4 @@
-/** What somebody has read, put together. */
+/** Puts receipts together. */
 import type { RequestHandler } from 'express';
 import type { Edus } from '../../engine/federation/edus.ts';
 import type { Feature } from '../../engine/feature.ts';

@@ -1,5 +1,5 @@
 /**
- * How far users have read.
+ * Receipts and read markers.
  *
  * @see Matrix specification, client-server API, "Receipts", "Fully read markers"
  */
@@ -15,14 +15,14 @@ import type { Notifier } from '../../engine/stream/notifier.ts';
 import { Newest } from '../../engine/stream/newest.ts';
 import type { Positions } from '../../engine/stream/positions.ts';
 
-/** Told to everybody, or only to the reader's own devices. */
+/** Public, or visible to the reader's own devices only. */
 export type ReceiptKind = 'm.read' | 'm.read.private';
 
 export interface Receipt {
   readonly roomId: string;
   readonly userId: string;
   readonly kind: ReceiptKind;
-  /** `main`, the root of a thread, or undefined for all threads. */
+  /** `main`, the event id of a thread root, or undefined for an unthreaded receipt. */
   readonly threadId: string | undefined;
   readonly eventId: string;
   /** Unix time in ms. */
@@ -37,7 +37,7 @@ export interface ReceiptsOptions {
   readonly notifier: Notifier;
   readonly sender: Sender;
   readonly accountData: PersonalData;
-  /** Told before others are that a user has read up to a position. */
+  /** Called first when a user has read up to a position. */
   readonly onRead?: (receipt: Receipt, eventPosition: number) => Promise<void>;
 }
 
@@ -64,7 +64,7 @@ export class Receipts {
   /**
    * A local user has read up to an event.
    *
-   * @throws MatrixError 403 for somebody outside the room, 404 for an event that is not of it
+   * @throws MatrixError 403 for somebody outside the room, 404 for an event that is not in it
    */
   async read(receipt: Omit<Receipt, 'at'>): Promise<void> {
     const { roomId, userId, kind, threadId, eventId } = receipt;
@@ -79,7 +79,11 @@ export class Receipts {
     sender.edu(servers, 'm.receipt', { [roomId]: { 'm.read': { [userId]: { data, event_ids: [eventId] } } } });
   }
 
-  /** Sets the marker that only its owner sees. It never goes back. @throws MatrixError 403 or 404 */
+  /**
+   * Sets the private fully read marker. It never moves back. @throws MatrixError 403 or 404
+   *
+   * @throws MatrixError 403 or 404
+   */
   async mark(roomId: string, userId: string, eventId: string): Promise<void> {
     const { accountData, rooms } = this.#options;
     const position = await this.#positionOf(roomId, userId, eventId);
@@ -90,9 +94,9 @@ export class Receipts {
   }
 
   /**
-   * Stores a receipt, unless a later event was read already.
+   * Stores a receipt, unless a later event was already read.
    *
-   * @param eventPosition undefined when we do not have the event
+   * @param eventPosition undefined for an unknown event
    */
   async store(receipt: Receipt, eventPosition: number | undefined): Promise<boolean> {
     const { db, positions, notifier, serverName, onRead } = this.#options;
@@ -127,7 +131,7 @@ export class Receipts {
     return true;
   }
 
-  /** Who has read very many threads of a room loses the places of those read longest ago. */
+  /** Deletes a user's least recent thread receipts in a room above the limit. */
   async #forgetOldest({ roomId, userId, kind }: Receipt): Promise<void> {
     await this.#options.db.query(
       `DELETE FROM receipts WHERE room_id = $1 AND user_id = $2 AND kind = $3 AND thread_id <> '' AND position <= (
@@ -137,7 +141,7 @@ export class Receipts {
     );
   }
 
-  /** Receipts of rooms that a user may know of, in the order of their changes; `since` exclusive. */
+  /** Receipts in rooms that a user may see, in order of change; `since` exclusive. */
   async changed(roomIds: readonly string[], userId: string, since: number, upTo: number): Promise<Receipt[]> {
     if (roomIds.length === 0 || !this.#newest.mayBeAfter(since)) return [];
     const rows = await this.#options.db.query<Row>(
@@ -163,7 +167,7 @@ export class Receipts {
     }
     const event = await rooms.event(eventId);
     if (event?.roomId !== roomId || event.outlier || event.rejected) {
-      throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such event in this room.');
+      throw new MatrixError(404, 'M_NOT_FOUND', 'No such event in this room.');
     }
     return event.position;
   }

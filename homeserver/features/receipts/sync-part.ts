@@ -31,8 +31,8 @@ export function receiptsPart(receipts: Receipts): SyncPart {
 }
 
 /**
- * The form for clients. One event holds one receipt of a user for an event; the same user may have read one event both
- * in its thread and of all, and so there may be several.
+ * The format for clients. One `m.receipt` event holds one receipt per user and event; a user may have both a threaded
+ * and an unthreaded receipt for an event, so there may be several.
  */
 export function receiptEvents(receipts: readonly Receipt[]): JsonObject[] {
   const contents: JsonObject[] = [];

@@ -1,4 +1,4 @@
-/** Replies, edits and threads in the Matrix client-server API. */
+/** Relations and threads in the Matrix client-server API. */
 import express from 'express';
 import type { Request, RequestHandler, Response, Router } from 'express';
 import { methods, MatrixError } from '../../base/errors.ts';

@@ -1,10 +1,10 @@
-/** Notes which event refers to which other one, together with storing it. */
+/** Indexes the relations of events, in the commit that stores them. */
 import type { Write } from '../../database/writes.ts';
 import type { IndexedEvent } from '../../engine/rooms/ports.ts';
 import { relationOf } from '../../engine/rooms/relation-of.ts';
 
 /**
- * What is to be stored with some events.
+ * The writes that index some events.
  *
  * @see Matrix specification, client-server API, "Forming relationships between events"
  */

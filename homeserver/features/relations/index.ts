@@ -1,4 +1,4 @@
-/** What events say about others, and threads that somebody follows, put together. */
+/** Puts relations and thread subscriptions together. */
 import type { RequestHandler } from 'express';
 import type { ShowFor } from '../../engine/client/show.ts';
 import type { Feature } from '../../engine/feature.ts';

@@ -1,4 +1,4 @@
-/** Replies, edits, threads: which events refer to which, for those who may see them. */
+/** Relations of events (edits, annotations, threads) that a user may see. */
 import { member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import type { Database } from '../../database/database.ts';
@@ -16,7 +16,7 @@ export interface RelationsQuery {
   readonly from?: string;
   readonly to?: string;
   readonly limit: number;
-  /** Whether events count that refer to an event that refers to the one asked for. */
+  /** Whether indirect relations are followed (`recurse`). */
   readonly recurse?: boolean;
 }
 
@@ -24,19 +24,19 @@ export interface RelationsPage {
   readonly events: StoredEvent[];
   readonly nextBatch?: string;
   readonly prevBatch?: string;
-  /** How many steps away from the event were looked at. */
+  /** The recursion depth. */
   readonly recursionDepth?: number;
 }
 
-/** What other events say about one; in the order of the rel_type. */
+/** The aggregations of one event, by rel_type. */
 export type Bundle = JsonObject;
 
-/** Makes the client's form of an event. */
+/** Formats an event for the client. */
 export type ShowEvent = (event: StoredEvent) => Promise<JsonObject>;
 
 const MAX_DEPTH = 3;
 const MAX_REFERENCES = 100;
-/** An event counts when it is part of the history and was not taken back. */
+/** Conditions for related events: placed, accepted and not redacted. */
 const COUNTS = 'NOT e.rejected AND NOT e.soft_failed AND NOT e.outlier AND e.redacted_by IS NULL';
 
 export class Relations {
@@ -49,7 +49,7 @@ export class Relations {
   }
 
   /**
-   * Events that refer to an event, newest or oldest first.
+   * Events related to an event, newest or oldest first.
    *
    * @throws MatrixError 404 when the user may not see the event
    * @see Matrix specification, client-server API, "GET /_matrix/client/v1/rooms/{roomId}/relations/{eventId}"
@@ -99,7 +99,7 @@ export class Relations {
   }
 
   /**
-   * First events of the threads in a room; the thread in which something was said last comes first.
+   * Thread roots of a room; the thread with the latest message comes first.
    *
    * @throws MatrixError 403 for somebody outside the room
    * @see Matrix specification, client-server API, "Querying threads in a room"
@@ -134,10 +134,10 @@ export class Relations {
   }
 
   /**
-   * What other events say about these: `unsigned["m.relations"]` by event id, for those that anything is said about.
-   * All events have to be of one room.
+   * Bundled aggregations, `unsigned["m.relations"]`, by event id, for events that have any. All events must belong to
+   * one room.
    *
-   * @param show makes the client's form of an edit or of the last event of a thread
+   * @param show formats an edit or the latest event of a thread for the client
    * @see Matrix specification, client-server API, "Aggregations of child events"
    */
   async bundle(events: readonly StoredEvent[], userId: string, show: ShowEvent): Promise<Map<string, Bundle>> {
@@ -174,8 +174,8 @@ export class Relations {
   }
 
   /**
-   * Those of some events of one room that others refer to, in one of these ways or by one of these senders; both have
-   * to be true of the same event.
+   * Those of the events (of one room) that have a relation of one of these types, or by one of these senders; with both
+   * given, one event must match both.
    *
    * @see Matrix specification, client-server API, "Filtering", `related_by_rel_types` and `related_by_senders`
    */
@@ -194,7 +194,7 @@ export class Relations {
     return events.filter((event) => ids.has(event.eventId));
   }
 
-  /** The client's form of events with what others say about them. All have to be of one room. */
+  /** Events formatted for the client, with bundled aggregations. All must belong to one room. */
   async show(events: readonly StoredEvent[], userId: string, show: ShowEvent): Promise<JsonObject[]> {
     const bundles = await this.bundle(events, userId, show);
     return Promise.all(events.map(async (event) => withBundle(await show(event), bundles.get(event.eventId))));
@@ -210,7 +210,7 @@ export class Relations {
     return new Map(rows.map((row) => [row.parent_id, row.ids]));
   }
 
-  /** The edit of each event that holds: the last one of its own sender, of its own type. Events are of one room. */
+  /** The valid edit of each event: the latest by the same sender and of the same type. Events of one room. */
   async edits(roomId: string, userId: string, parentIds: readonly string[]): Promise<Map<string, StoredEvent>> {
     if (parentIds.length === 0) return new Map();
     const rows = await this.#db.query<{ parent_id: string; event_id: string }>(
@@ -237,7 +237,7 @@ export class Relations {
     return edits;
   }
 
-  /** The event that an event edits or edited: this is known of a redacted one, too. */
+  /** The event that an event edits; also known of a redacted edit. */
   async editedBy(eventId: string): Promise<string | undefined> {
     const [row] = await this.#db.query<{ parent_id: string }>(
       `SELECT parent_id FROM event_relations WHERE event_id = $1 AND rel_type = 'm.replace'`,
@@ -282,7 +282,7 @@ export class Relations {
     }
   }
 
-  /** Those of the events that the user may see, in the given order. */
+  /** Those of the events that the user may see, in order. */
   async #visible(roomId: string, userId: string, ids: readonly string[]): Promise<StoredEvent[]> {
     const events = await this.#rooms.events(ids);
     return this.#rooms.visibleAmong(
@@ -293,14 +293,14 @@ export class Relations {
   }
 }
 
-/** Puts what is said about an event into its client's form. */
+/** Adds bundled aggregations to a formatted event. */
 export function withBundle(event: JsonObject, bundle: Bundle | undefined): JsonObject {
   if (!bundle) return event;
   const unsigned = member(event, 'unsigned');
   return { ...event, unsigned: { ...(typeof unsigned === 'object' ? unsigned : {}), 'm.relations': bundle } };
 }
 
-/** Nothing can be said about state, an edit or a reaction. */
+/** State events, edits and reactions have no aggregations. */
 function canBeReferredTo(event: StoredEvent): boolean {
   if (event.pdu.state_key !== undefined) return false;
   const type = relationOf(event.pdu)?.type;

@@ -1,4 +1,4 @@
-/** Threads that people follow, in the Matrix client-server API. @see MSC4306, MSC4308 */
+/** Thread subscriptions in the Matrix client-server API. @see MSC4306, MSC4308 */
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { z } from 'zod';
@@ -31,7 +31,7 @@ export function threadSubscriptionsRouter(options: ThreadSubscriptionsRouterOpti
       async (request, response) => {
         const [roomId, rootId] = [parameter(request, 'roomId'), parameter(request, 'eventId')];
         const found = await threadSubscriptions.get(requesterOf(response).userId, roomId, rootId);
-        if (!found) throw new MatrixError(404, 'M_NOT_FOUND', 'You do not follow this thread.');
+        if (!found) throw new MatrixError(404, 'M_NOT_FOUND', 'You are not subscribed to this thread.');
         response.json({ automatic: found.automatic });
       },
     ],
@@ -58,7 +58,7 @@ export function threadSubscriptionsRouter(options: ThreadSubscriptionsRouterOpti
     get: [
       requireSession,
       async (request, response) => {
-        if (queryText(request, 'dir') !== 'b') throw new MatrixError(400, 'M_INVALID_PARAM', 'dir has to be b.');
+        if (queryText(request, 'dir') !== 'b') throw new MatrixError(400, 'M_INVALID_PARAM', 'dir must be b.');
         const [from, to] = [queryText(request, 'from'), queryText(request, 'to')];
         const { changes, more } = await threadSubscriptions.changes(requesterOf(response).userId, {
           since: to === undefined ? undefined : readToken(to) - 1,

@@ -1,4 +1,4 @@
-/** Which threads people follow. @see MSC4306, MSC4308 */
+/** Thread subscriptions. @see MSC4306, MSC4308 */
 import type { JsonObject } from '../../../federation/json.ts';
 import type { Database } from '../../database/database.ts';
 import { MatrixError, tooMuchKept } from '../../base/errors.ts';
@@ -15,14 +15,14 @@ export interface ThreadSubscriptionsOptions {
   readonly notifier: Notifier;
 }
 
-/** A thread that somebody follows, or follows no more. */
+/** A subscription to a thread, or its end. */
 export interface ThreadSubscription {
   readonly roomId: string;
   readonly rootId: string;
   readonly subscribed: boolean;
-  /** Whether the client did it by itself, because its user was spoken to. */
+  /** Whether the client subscribed automatically, because the user was mentioned. */
   readonly automatic: boolean;
-  /** Position of the change. */
+  /** Stream position of the change. */
   readonly position: number;
 }
 
@@ -41,22 +41,22 @@ export class ThreadSubscriptions {
     this.#options = options;
   }
 
-  /** @returns undefined when the user does not follow the thread @throws MatrixError 404 for no such event */
+  /** @returns undefined without a subscription @throws MatrixError 404 for an unknown event */
   async get(userId: string, roomId: string, rootId: string): Promise<ThreadSubscription | undefined> {
     await this.#options.rooms.visibleEvent(roomId, userId, rootId);
     const found = await this.#find(userId, roomId, rootId);
     return found?.subscribed === true ? found : undefined;
   }
 
-  /** Whether somebody follows a thread, for those who decide whom to tell of a message. */
+  /** Whether a user is subscribed to a thread, for push. */
   async follows(userId: string, roomId: string, rootId: string): Promise<boolean> {
     return (await this.#find(userId, roomId, rootId))?.subscribed === true;
   }
 
   /**
-   * Follows a thread.
+   * Subscribes to a thread.
    *
-   * @param cause for a client that does so by itself: the event of the thread that made it
+   * @param cause for automatic subscriptions: the event in the thread that caused it
    * @throws MatrixError 404 for no such event, 400 when the cause is not in the thread, 409 when the user stopped
    *   following the thread after the cause, 403 when the user follows too many
    */
@@ -75,14 +75,18 @@ export class ThreadSubscriptions {
         throw new MatrixError(
           409,
           'IO.ELEMENT.MSC4306.M_CONFLICTING_UNSUBSCRIPTION',
-          'You stopped following the thread after this event.',
+          'You unsubscribed from the thread after this event.',
         );
       }
     }
     await this.#put(userId, roomId, rootId, true, cause !== undefined);
   }
 
-  /** Follows a thread no more. @throws MatrixError 404 for no such event */
+  /**
+   * Unsubscribes from a thread. @throws MatrixError 404 for an unknown event
+   *
+   * @throws MatrixError 404 for no such event
+   */
   async unsubscribe(userId: string, roomId: string, rootId: string): Promise<void> {
     await this.#options.rooms.visibleEvent(roomId, userId, rootId);
     if ((await this.#find(userId, roomId, rootId))?.subscribed === true) {
@@ -91,9 +95,9 @@ export class ThreadSubscriptions {
   }
 
   /**
-   * Changes after a position, the newest first; without one, what the user follows.
+   * Changes after a position, newest first; without a position, the current subscriptions.
    *
-   * @returns `more` when there are older ones that were left out
+   * @returns `more` when older ones were left out
    */
   async changes(
     userId: string,
@@ -131,13 +135,13 @@ export class ThreadSubscriptions {
         [userId, roomId, rootId, subscribed, automatic, position, THREAD_SUBSCRIPTIONS],
       ),
     );
-    if (rows.length === 0) throw tooMuchKept('You follow too many threads.');
+    if (rows.length === 0) throw tooMuchKept('You are subscribed to too many threads. Unsubscribe from one first.');
     notifier.wakeUsers([userId]);
   }
 }
 
 /**
- * Changes as a client gets them, by room and thread.
+ * Changes in the format for clients, by room and thread.
  *
  * @see MSC4308, the extension of the sliding sync and `GET .../thread_subscriptions`
  */

@@ -1,6 +1,6 @@
 /**
- * What administrators see of reports, at the addresses and in the form of Synapse, for which there are tools. Reports of
- * rooms and of people stand beside those of events.
+ * Report administration, with the endpoints and formats of Synapse's admin API, for which there are tools. Reports of
+ * rooms and users are listed with those of events.
  *
  * @see Synapse's admin API, "Event reports"
  */
@@ -24,7 +24,7 @@ const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1000;
 
 const requireAdmin: RequestHandler = (_request, response, next) => {
-  if (!requesterOf(response).admin) throw new MatrixError(403, 'M_FORBIDDEN', 'You are not an administrator.');
+  if (!requesterOf(response).admin) throw new MatrixError(403, 'M_FORBIDDEN', 'You are not a server administrator.');
   next();
 };
 
@@ -61,7 +61,7 @@ export function reportAdminRouter({ reports, rooms, showFor, requireSession }: R
       ...before,
       async (request, response) => {
         const report = await reports.get(idOf(request));
-        if (!report) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such report.');
+        if (!report) throw new MatrixError(404, 'M_NOT_FOUND', 'No such report.');
         const event = report.eventId === undefined ? undefined : await rooms.event(report.eventId);
         const { userId, deviceId } = requesterOf(response);
         response.json({
@@ -74,7 +74,7 @@ export function reportAdminRouter({ reports, rooms, showFor, requireSession }: R
       ...before,
       async (request, response) => {
         if (!(await reports.remove(idOf(request)))) {
-          throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such report.');
+          throw new MatrixError(404, 'M_NOT_FOUND', 'No such report.');
         }
         response.json({});
       },

@@ -1,4 +1,4 @@
-/** Reports of events, rooms and people in the Matrix client-server API. @see "Reporting Content" */
+/** Reports of events, rooms and users in the Matrix client-server API. @see "Reporting Content" */
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { z } from 'zod';
@@ -33,7 +33,7 @@ export function reportRouter({ reports, rooms, userExists, requireSession }: Rep
         const [roomId, eventId] = [parameter(request, 'roomId'), parameter(request, 'eventId')];
         const body = parseBody(eventSchema, request.body);
         if ((await rooms.membership(roomId, reporter)) !== 'join') {
-          throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such event, or you may not see it.');
+          throw new MatrixError(404, 'M_NOT_FOUND', 'No such event, or you may not see it.');
         }
         await rooms.visibleEvent(roomId, reporter, eventId);
         await reports.add(reporter, { roomId, eventId, reason: body.reason, score: body.score });
@@ -63,9 +63,9 @@ export function reportRouter({ reports, rooms, userExists, requireSession }: Rep
       async (request, response) => {
         const userId = parameter(request, 'userId');
         const { reason } = parseBody(reasonSchema, request.body);
-        if (!isUserId(userId)) throw new MatrixError(400, 'M_INVALID_PARAM', 'This is no user id.');
+        if (!isUserId(userId)) throw new MatrixError(400, 'M_INVALID_PARAM', 'This is not a user id.');
         const reporter = requesterOf(response).userId;
-        // Whether somebody exists is not told: an unknown person is reported into the void.
+        // Whether a user exists is not revealed: reports of unknown users are accepted and dropped.
         if (await userExists(userId)) await reports.add(reporter, { userId, reason });
         response.json({});
       },

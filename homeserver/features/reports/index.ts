@@ -1,4 +1,4 @@
-/** Reports of what should not be there, put together. */
+/** Puts reports together. */
 import type { Logger } from 'pino';
 import type { Database } from '../../database/database.ts';
 import type { Feature } from '../../engine/feature.ts';

@@ -1,4 +1,4 @@
-/** What people report to those who look after the server. */
+/** Reports of content to the administrators. */
 import type { Logger } from 'pino';
 import { DataTypes, Op } from 'sequelize';
 import type { CreationOptional, ModelStatic, WhereOptions } from 'sequelize';
@@ -8,7 +8,7 @@ import type { Row } from '../../database/models.ts';
 import { MatrixError } from '../../base/errors.ts';
 import { REPORTS_A_DAY } from '../../base/limits.ts';
 
-/** What is reported: an event of a room, a room, or somebody. */
+/** What is reported: an event, a room, or a user. */
 export interface NewReport {
   readonly roomId?: string;
   readonly eventId?: string;
@@ -66,12 +66,18 @@ export class Reports {
     this.#log = log;
   }
 
-  /** @throws MatrixError 429 for somebody who has reported a lot today */
+  /**
+   * @throws MatrixError 429 when the user has sent too many reports today
+   *
+   * @throws MatrixError 429 for somebody who has reported a lot today
+   */
   async add(reporter: string, report: NewReport): Promise<void> {
     const now = Date.now();
     const count = await this.#reports.count({ where: { reporter, reportedAt: { [Op.gt]: now - DAY_MS } } });
     if (count >= REPORTS_A_DAY) {
-      throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'You have reported a lot today.', { retry_after_ms: DAY_MS });
+      throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'You have sent too many reports today. Try again tomorrow.', {
+        retry_after_ms: DAY_MS,
+      });
     }
     await this.#reports.create({
       reporter,
@@ -82,12 +88,12 @@ export class Reports {
       score: report.score ?? null,
       reportedAt: now,
     });
-    // What was written is for the eyes of those who look after the server, not for its log.
+    // The reason is for the administrators, not for the log.
     const { roomId, eventId, userId } = report;
-    this.#log.info({ reporter, roomId, eventId, userId }, 'something was reported');
+    this.#log.info({ reporter, roomId, eventId, userId }, 'content was reported');
   }
 
-  /** A page of the reports, and how many there are. */
+  /** A page of reports, and the total number. */
   async list(query: ReportQuery): Promise<{ reports: Report[]; total: number }> {
     const where: WhereOptions<ReportRow> = {
       ...(query.reporter === undefined ? {} : { reporter: query.reporter }),
@@ -107,7 +113,7 @@ export class Reports {
     return row ? read(row) : undefined;
   }
 
-  /** @returns false when there is none */
+  /** @returns false for an unknown report @returns false when there is none */
   async remove(id: number): Promise<boolean> {
     return (await this.#reports.destroy({ where: { reportId: id } })) > 0;
   }

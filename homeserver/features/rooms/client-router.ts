@@ -1,6 +1,6 @@
 /**
- * Rooms in the Matrix client-server API. Each router parses, calls the room engine and answers; here stands who may ask,
- * and how often.
+ * Rooms in the Matrix client-server API. Each router parses, calls the room engine and responds; authentication and
+ * rate limits are here.
  */
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
@@ -28,7 +28,7 @@ export interface RoomsRouterOptions
     MembersRouterOptions {
   readonly rooms: Rooms;
   readonly requireSession: RequestHandler;
-  /** Rate limit for what a user sends. */
+  /** Rate limit for events of a user. */
   readonly limitSending: RequestHandler;
 }
 

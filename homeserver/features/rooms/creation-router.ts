@@ -1,4 +1,4 @@
-/** Creating rooms, and replacing them by others. */
+/** Creating and upgrading rooms. */
 import express from 'express';
 import type { Router } from 'express';
 import { z } from 'zod';
@@ -44,7 +44,7 @@ export function creationRouter({ rooms, directory, publicRooms }: CreationRouter
   methods(router, '/createRoom', {
     post: async (request, response) => {
       const { userId, guest } = requesterOf(response);
-      if (guest) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests can not create rooms.');
+      if (guest) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests cannot create rooms.');
       const body = parseBody(createSchema, request.body);
       if ((body.invite_3pid ?? []).length > 0) throw denyThirdParty();
       const alias = body.room_alias_name === undefined ? undefined : directory.aliasOf(body.room_alias_name);

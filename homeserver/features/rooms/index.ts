@@ -1,4 +1,4 @@
-/** Rooms for clients, put together. */
+/** Puts the room endpoints for clients together. */
 import type { Feature } from '../../engine/feature.ts';
 import { roomsRouter } from './client-router.ts';
 import type { RoomsRouterOptions } from './client-router.ts';

@@ -1,4 +1,4 @@
-/** Who is in a room. */
+/** The members of a room. */
 import express from 'express';
 import type { Router } from 'express';
 import { member } from '../../../federation/json.ts';

@@ -1,4 +1,4 @@
-/** Joining, knocking, inviting, leaving, removing, and the rooms of a user. */
+/** Join, knock, invite, leave, kick and ban, and the rooms of a user. */
 import express from 'express';
 import type { Request, Response, Router } from 'express';
 import { z } from 'zod';
@@ -23,17 +23,17 @@ const memberSchema = z.looseObject({ user_id: z.string().max(255), reason: z.str
 export function membershipRouter({ rooms, directory }: MembershipRouterOptions): Router {
   const router = express.Router();
 
-  /** The room that is named in the path, by id or alias, and the servers that may know it. */
+  /** The room in the path, by id or alias, and servers that may be in it. */
   async function named(request: Request): Promise<{ roomId: string; via: string[] }> {
     const name = parameter(request, 'roomId');
     const query = new URL(request.originalUrl, 'http://localhost').searchParams;
     const { roomId, servers } = name.startsWith('#') ? await directory.resolve(name) : { roomId: name, servers: [] };
-    if (!roomId.startsWith('!')) throw new MatrixError(400, 'M_INVALID_PARAM', 'This is no room.');
+    if (!roomId.startsWith('!')) throw new MatrixError(400, 'M_INVALID_PARAM', 'This is not a room id.');
     return { roomId, via: [...query.getAll('via'), ...query.getAll('server_name'), ...servers].slice(0, MAX_VIA) };
   }
   const join = async (request: Request, response: Response): Promise<void> => {
     const { roomId, via } = await named(request);
-    // What else a client says of its join becomes part of the membership.
+    // Other fields of the body become part of the membership content.
     const { third_party_signed: _signed, ...content } = parseBody(objectSchema.default({}), request.body);
     await rooms.join(requesterOf(response).userId, roomId, { via, content });
     response.json({ room_id: roomId });

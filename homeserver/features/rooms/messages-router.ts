@@ -1,4 +1,4 @@
-/** The history of rooms in pages, and single events of it. */
+/** Pages of the history of rooms, and single events. */
 import express from 'express';
 import type { Router } from 'express';
 import { methods } from '../../base/errors.ts';
@@ -11,10 +11,10 @@ import type { Rooms } from '../../engine/rooms/rooms.ts';
 import { showTo } from './requests.ts';
 
 export interface MessagesRouterOptions {
-  /** Users of whom a user wants to hear nothing. */
+  /** The users that a user ignores. */
   readonly ignored?: (userId: string) => Promise<ReadonlySet<string>>;
   readonly rooms: Rooms;
-  /** What events say about others. */
+  /** Aggregations of events. */
   readonly relations: Bundles & Related;
   readonly showFor: ShowFor;
 }
@@ -45,7 +45,7 @@ export function messagesRouter(options: MessagesRouterOptions): Router {
       response.json({
         chunk: await relations.show(page.events, userId, showTo(response, showFor)),
         start: page.start,
-        // A page with something in it always says where it ends, so that clients can turn around there.
+        // A non-empty page always has an end token, so that clients can reverse there.
         ...(page.end === undefined && page.events.length === 0 ? {} : { end: page.next }),
         ...(members.length === 0 ? {} : { state: await Promise.all(members.map(showTo(response, showFor, true))) }),
       });

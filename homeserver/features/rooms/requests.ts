@@ -1,4 +1,4 @@
-/** What requests about rooms have in common. */
+/** Shared by the routers of rooms. */
 import type { Request, Response } from 'express';
 import { z } from 'zod';
 import { isJsonObject } from '../../../federation/json.ts';
@@ -20,7 +20,7 @@ export function contentSchema(type: string): z.ZodType<JsonObject> {
   return type === 'm.room.redaction' ? redactionSchema : objectSchema;
 }
 
-/** The form of events that the device gets that asks. */
+/** Formats events for the requesting device. */
 export function showTo(
   response: Response,
   showFor: ShowFor,
@@ -30,13 +30,17 @@ export function showTo(
   return showFor(userId, deviceId, ofState);
 }
 
-/** How long what a request sends is to be sticky, as a part of the event. @throws MatrixError 400 */
+/** The sticky duration of a request, as part of the event. @throws MatrixError 400 @throws MatrixError 400 */
 export function stickyFor(request: Request): { stickyMs?: number } {
   const stickyMs = stickyOf(request);
   return stickyMs === undefined ? {} : { stickyMs };
 }
 
-/** Identity servers are not asked here: nobody can be invited by what they alone know. */
+/** Identity servers are not used: third-party invites are refused. */
 export function denyThirdParty(): MatrixError {
-  return new MatrixError(403, 'M_THREEPID_DENIED', 'Nobody can be invited by mail address or telephone number here.');
+  return new MatrixError(
+    403,
+    'M_THREEPID_DENIED',
+    'This server does not support invites by email address or phone number.',
+  );
 }

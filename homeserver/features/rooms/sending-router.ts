@@ -1,4 +1,4 @@
-/** Sending messages, and redacting what was sent. */
+/** Sending and redacting events. */
 import express from 'express';
 import type { Request, Response, Router } from 'express';
 import { methods } from '../../base/errors.ts';
@@ -37,7 +37,7 @@ export function sendingRouter({ rooms, delayedEvents }: SendingRouterOptions): R
     },
   });
 
-  // Without a transaction id a repetition can not be told from a new message; clients of old use it all the same.
+  // Without a transaction id, a retry cannot be told from a new message; old clients do this all the same.
   methods(router, '/rooms/:roomId/send/:eventType', {
     post: async (request, response) => {
       const event = await rooms.send(parameter(request, 'roomId'), requesterOf(response).userId, {

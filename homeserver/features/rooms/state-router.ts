@@ -1,4 +1,4 @@
-/** The state of rooms, read and written. */
+/** Reading and sending state events. */
 import express from 'express';
 import type { Request, Router } from 'express';
 import { stateKey } from '../../../federation/auth-rules.ts';
@@ -32,7 +32,7 @@ export function stateRouter(options: StateRouterOptions): Router {
       const { userId } = requesterOf(response);
       const event =
         (await rooms.stateFor(roomId, userId)).get(key) ?? (await rooms.wholeStateFor(roomId, userId)).get(key);
-      if (!event) throw new MatrixError(404, 'M_NOT_FOUND', 'The room has no such state.');
+      if (!event) throw new MatrixError(404, 'M_NOT_FOUND', 'The room has no such state event.');
       response.json(
         queryText(request, 'format') === 'event' ? await showTo(response, showFor, true)(event) : event.pdu.content,
       );
@@ -76,7 +76,10 @@ export function stateRouter(options: StateRouterOptions): Router {
   return router;
 }
 
-/** Sends state. Memberships go their own way: an invitation may need another server, a join somebody who vouches. */
+/**
+ * Sends a state event. Membership events are handled separately: an invite may need another server, a restricted join
+ * an authorising user.
+ */
 async function putState(
   { rooms, directory }: Pick<StateRouterOptions, 'rooms' | 'directory'>,
   roomId: string,
@@ -85,7 +88,7 @@ async function putState(
 ): Promise<string> {
   const { type, stateKey: key, content } = event;
   if (type === 'm.room.create') {
-    throw new MatrixError(400, 'M_BAD_JSON', 'A room is created once and for all.');
+    throw new MatrixError(400, 'M_BAD_JSON', 'm.room.create can only be sent when a room is created.');
   }
   if (type === 'm.room.member') {
     const own = withoutAuthoriser(content);
@@ -99,9 +102,9 @@ async function putState(
   }
   if (type === 'm.room.canonical_alias') await directory.checkCanonical(roomId, content);
   if (type === 'm.room.server_acl' && !rooms.wouldAllowUs(content)) {
-    throw new MatrixError(400, 'M_BAD_JSON', 'This list would shut out your own server.');
+    throw new MatrixError(400, 'M_BAD_JSON', 'This server ACL would ban your own server.');
   }
-  // What stands there already is not said again, as clients do that a lot.
+  // An identical state event is not sent again, as clients often repeat them.
   const before = await rooms.stateEvent(roomId, type, key);
   const same = before?.pdu.sender === sender && sameContent(before.pdu.content, content);
   if (same && event.stickyMs === undefined) return before.eventId;

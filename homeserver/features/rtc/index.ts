@@ -1,4 +1,4 @@
-/** Media servers for calls of other Matrix clients, put together. */
+/** Puts MatrixRTC transports for other clients together. */
 import type { RequestHandler } from 'express';
 import type { Feature } from '../../engine/feature.ts';
 import { rtcRouter } from './client-router.ts';

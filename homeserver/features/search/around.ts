@@ -1,4 +1,4 @@
-/** The events around one, as a user may see them. */
+/** The events around an event that a user may see. */
 import type { RoomViews } from '../../engine/rooms/room-views.ts';
 import type { StoredEvent } from '../../engine/rooms/rooms.ts';
 import { placeAfter, placeBefore, tokenOf } from '../../engine/stream/tokens.ts';
@@ -8,13 +8,17 @@ export interface Around {
   readonly before: StoredEvent[];
   /** Oldest first. */
   readonly after: StoredEvent[];
-  /** The place before all of them. */
+  /** The token before all of them. */
   readonly start: string;
-  /** The place after all of them. */
+  /** The token after all of them. */
   readonly end: string;
 }
 
-/** @param query how many events are wanted on either side, and which */
+/**
+ * @param query how many events to return on either side, and the filter
+ *
+ * @param query how many events are wanted on either side, and which
+ */
 export async function around(
   rooms: RoomViews,
   event: StoredEvent,

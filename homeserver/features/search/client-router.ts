@@ -1,4 +1,4 @@
-/** The search in the Matrix client-server API. */
+/** Search in the Matrix client-server API. */
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { z } from 'zod';
@@ -98,7 +98,7 @@ export function searchRouter({ rooms, relations, search, showFor, requireSession
     };
   }
 
-  /** Names and pictures of those who sent the events, as they were in the room then. */
+  /** Display names and avatars of the senders, as of the events. */
   async function profiles(events: readonly StoredEvent[]): Promise<JsonObject> {
     const [newest] = [...events].sort((a, b) => b.position - a.position);
     const state = newest && (await rooms.history.stateBefore(newest));

@@ -1,4 +1,4 @@
-/** What is around an event, and the event at a moment, in the Matrix client-server API. */
+/** The context of an event, and the event at a time, in the Matrix client-server API. */
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { methods, MatrixError } from '../../base/errors.ts';
@@ -31,7 +31,7 @@ export function contextRouter({ rooms, relations, showFor, requireSession }: Con
       async (request, response) => {
         const { userId, deviceId } = requesterOf(response);
         const roomId = parameter(request, 'roomId');
-        // Somebody outside learns of no event at all, not even that there is none.
+        // Whether an event exists is not revealed to somebody outside.
         await rooms.requireStanding(roomId, userId);
         const event = await rooms.visibleEvent(roomId, userId, parameter(request, 'eventId'));
         const filter = parseEventFilter(queryText(request, 'filter'));

@@ -1,4 +1,4 @@
-/** Finds the event of a room that is closest to a moment. @see Matrix specification, "timestamp_to_event" */
+/** Finds the event of a room that is closest to a time. @see Matrix specification, "timestamp_to_event" */
 import { z } from 'zod';
 import type { FederationClient } from '../../../federation/client.ts';
 import type { Database } from '../../database/database.ts';
@@ -8,7 +8,7 @@ import type { RoomViews } from '../../engine/rooms/room-views.ts';
 
 export interface EventAt {
   readonly eventId: string;
-  /** Unix time in ms, as its sender says. */
+  /** `origin_server_ts`, Unix time in ms. */
   readonly at: number;
 }
 
@@ -21,10 +21,10 @@ export interface EventTimesOptions {
 
 export type TimeDirection = 'f' | 'b';
 
-/** Events looked at to find one that the user may see. */
+/** Most events checked to find one that the user may see. */
 const CANDIDATES = 100;
 const MAX_SERVERS = 3;
-/** How often older history is fetched to have the event that another server named. */
+/** How often history is backfilled to reach the event that another server named. */
 const MAX_FETCHES = 10;
 const TIMEOUT_MS = 10_000;
 
@@ -41,8 +41,7 @@ export class EventTimes {
   }
 
   /**
-   * The event closest to a moment that a user may see; other servers are asked when ours does not have that part of
-   * the history.
+   * The event closest to a time that a user may see; other servers are asked when we lack that part of the history.
    *
    * @param at Unix time in ms
    * @throws MatrixError 403 for somebody outside the room, 404 when there is none
@@ -59,25 +58,25 @@ export class EventTimes {
       ids.map((id) => events.get(id)).filter((event) => event !== undefined),
     );
     const own = visible && { eventId: visible.eventId, at: visible.pdu.origin_server_ts };
-    // Of what others have, only who is inside may see whatever there is.
+    // Only joined users may see what other servers have.
     const isInside = standing.membership === 'join';
     const found =
       isInside && (await this.#mayBeElsewhere(roomId, at, dir, own))
         ? closer(at, own, await this.#elsewhere(roomId, at, dir))
         : own;
-    if (!found) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no event before or after this time.');
+    if (!found) throw new MatrixError(404, 'M_NOT_FOUND', 'No event was found in this direction.');
     return found;
   }
 
-  /** The event closest to a moment that we have, for a server in the room. */
+  /** The event closest to a time that we have, for a server in the room. */
   async forServer(roomId: string, at: number, dir: TimeDirection): Promise<EventAt> {
     const [id] = await this.#near(roomId, at, dir, 1);
     const event = id === undefined ? undefined : await this.#options.rooms.event(id);
-    if (!event) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no event before or after this time.');
+    if (!event) throw new MatrixError(404, 'M_NOT_FOUND', 'No event was found in this direction.');
     return { eventId: event.eventId, at: event.pdu.origin_server_ts };
   }
 
-  /** Of events at the same time the one next to the rest of the history is taken. */
+  /** Among events of the same time, the one nearest in the history. */
   async #near(roomId: string, at: number, dir: TimeDirection, limit: number): Promise<string[]> {
     const order = dir === 'f' ? 'ASC' : 'DESC';
     const rows = await this.#options.db.query<{ event_id: string }>(
@@ -90,7 +89,7 @@ export class EventTimes {
     return rows.map((row) => row.event_id);
   }
 
-  /** Whether a closer event may be in the part of the history that we do not have: the beginning of the room. */
+  /** Whether a closer event may be in the missing history before our first event. */
   async #mayBeElsewhere(roomId: string, at: number, dir: TimeDirection, own: EventAt | undefined): Promise<boolean> {
     const oldest = await this.#options.rooms.oldest(roomId);
     if (!oldest || oldest.pdu.type === 'm.room.create') return false;
@@ -103,7 +102,7 @@ export class EventTimes {
     for (const server of servers.slice(0, MAX_SERVERS)) {
       const found = await this.#ask(server, roomId, at, dir);
       if (!found) continue;
-      // So that the user can look at what is around it.
+      // So that the user can page from there.
       for (let fetched = 0; fetched < MAX_FETCHES; fetched++) {
         const event = await rooms.event(found.eventId);
         if ((event && !event.outlier) || !(await rooms.fetchHistory(roomId))) break;
@@ -125,7 +124,7 @@ export class EventTimes {
       const parsed = answerSchema.safeParse(answer);
       if (!parsed.success) return undefined;
       const { event_id: eventId, origin_server_ts: time } = parsed.data;
-      // What is on the wrong side of the moment is no answer.
+      // An event on the wrong side of the time is ignored.
       return (dir === 'f' ? time >= at : time <= at) ? { eventId, at: time } : undefined;
     } catch (error) {
       if (error instanceof MatrixError) return undefined;

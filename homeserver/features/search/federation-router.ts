@@ -1,4 +1,4 @@
-/** The event at a moment, for other servers. */
+/** The event at a time, for other servers. */
 import type { RequestHandler, Router } from 'express';
 import { timeOf } from './context-router.ts';
 import { methods, MatrixError } from '../../base/errors.ts';

@@ -1,9 +1,9 @@
-/** Keeps the words of what people write, for the search, together with storing the event. */
+/** Indexes the text of messages for search, in the commit that stores them. */
 import { member } from '../../../federation/json.ts';
 import type { Write } from '../../database/writes.ts';
 import type { IndexedEvent } from '../../engine/rooms/ports.ts';
 
-/** Which member of the content is searched, by event type. */
+/** The searched content field, by event type. */
 const SEARCHED = new Map([
   ['m.room.message', 'body'],
   ['m.room.name', 'name'],
@@ -11,7 +11,7 @@ const SEARCHED = new Map([
 ]);
 
 /**
- * What is to be stored with some events. Words are taken as they are, without grammar: people write in several
+ * The writes that index some events. Words are indexed as they are, without stemming: people write in several
  * languages.
  *
  * @see Matrix specification, client-server API, "Server Side Search"

@@ -1,4 +1,4 @@
-/** Finding messages: by their words, around another one, at a moment; put together. */
+/** Puts search, context and events by time together. */
 import type { RequestHandler } from 'express';
 import type { FederationClient } from '../../../federation/client.ts';
 import type { Database } from '../../database/database.ts';
@@ -21,7 +21,7 @@ export interface SearchDeps {
   readonly relations: Bundles & Related;
   readonly showFor: ShowFor;
   readonly requireSession: RequestHandler;
-  /** Lets only signed requests of other servers pass. */
+  /** Requires a signed request of another server. */
   readonly signed: RequestHandler;
 }
 

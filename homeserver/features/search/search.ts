@@ -1,4 +1,4 @@
-/** Finds messages, names and topics by their words, among what a user may see. */
+/** Full-text search in messages, names and topics that a user may see. */
 import { z } from 'zod';
 import { member } from '../../../federation/json.ts';
 import { eventFilterSchema, passing } from '../../engine/client/event-filter.ts';
@@ -42,17 +42,17 @@ export interface Match {
 }
 
 export interface Found {
-  /** All that the user may see, as far as they were looked at. */
+  /** The number of results that the user may see, as far as they were checked. */
   readonly count: number;
   readonly matches: Match[];
   readonly nextBatch?: string;
   readonly highlights: string[];
 }
 
-/** Events looked at for one search. */
+/** Most events checked for one search. */
 const MAX_CANDIDATES = 1000;
 const MAX_ROOMS = 5000;
-/** How many rooms back from a room the ones that it replaced are searched too. */
+/** How many predecessors of an upgraded room are searched too. */
 const MAX_PREDECESSORS = 10;
 
 export class Search {
@@ -67,8 +67,8 @@ export class Search {
   }
 
   /**
-   * @param limit of a page
-   * @throws MatrixError 400 for a token that is not ours
+   * @param limit the page size
+   * @throws MatrixError 400 for an invalid token
    */
   async find(userId: string, criteria: Criteria, limit: number, nextBatch: string | undefined): Promise<Found> {
     const { offset, upTo } = placeOf(nextBatch, this.#rooms.position);
@@ -91,7 +91,7 @@ export class Search {
     };
   }
 
-  /** Rooms that the user is or was in, and of those that the filter names also the ones that they replaced. */
+  /** The user's current and former rooms; rooms named in the filter include their predecessors. */
   async #searched(userId: string, filter: EventFilter): Promise<string[]> {
     const own = new Set((await this.#rooms.roomsOf(userId, ['join', 'leave', 'ban'])).map((entry) => entry.roomId));
     const excluded = new Set(filter.not_rooms);
@@ -130,12 +130,12 @@ export class Search {
     );
   }
 
-  /** Those of the events that the user may see and the filter lets pass. */
+  /** Those of the events that the user may see and that pass the filter. */
   async #allowed(userId: string, events: readonly StoredEvent[], filter: EventFilter): Promise<Set<StoredEvent>> {
     const byRoom = new Map<string, StoredEvent[]>();
     for (const event of events) byRoom.set(event.roomId, [...(byRoom.get(event.roomId) ?? []), event]);
     const allowed = new Set<StoredEvent>();
-    // Which rooms are searched was decided above: the filter does not know of rooms that were replaced.
+    // The filter's rooms were already applied: it does not know the predecessors.
     const { rooms: _rooms, not_rooms: _notRooms, ...rest } = filter;
     for (const [roomId, inRoom] of byRoom) {
       const visible = await this.#rooms.visibleAmong(roomId, userId, inRoom);
@@ -145,7 +145,7 @@ export class Search {
   }
 }
 
-/** Pages of one search end where the stream was at its first one, so that nothing moves. */
+/** All pages of one search end at the stream position of the first, so that results do not shift. */
 function placeOf(token: string | undefined, position: number): { offset: number; upTo: number } {
   if (token === undefined || token === '') return { offset: 0, upTo: position };
   const match = /^([0-9]{1,9})_([0-9]{1,15})$/.exec(token);

@@ -1,16 +1,16 @@
-/** Who may know of a room: those who could enter it or read it. */
+/** Who may see the summary of a room: those who could join or read it. */
 import type { Database } from '../../database/database.ts';
 import type { RoomReader } from '../../engine/rooms/room-reader.ts';
 import type { RoomSummary } from '../../engine/rooms/summary.ts';
 
 type Openness = Pick<RoomSummary, 'join_rule' | 'world_readable' | 'allowed_room_ids'>;
 
-/** Whether anybody may know of a room. */
+/** Whether anybody may see a room's summary. */
 function isOpen({ join_rule: rule, world_readable: readable }: Openness): boolean {
   return readable || rule === 'public' || rule === 'knock' || rule === 'knock_restricted';
 }
 
-/** Whether a local user may know of a room, of this server or another. */
+/** Whether a local user may see the summary of a room, local or remote. */
 export async function openToUser(rooms: RoomReader, userId: string, roomId: string, room: Openness): Promise<boolean> {
   if (isOpen(room)) return true;
   const membership = await rooms.membership(roomId, userId);
@@ -21,7 +21,7 @@ export async function openToUser(rooms: RoomReader, userId: string, roomId: stri
   return false;
 }
 
-/** Whether another server may know of a room of ours: one of its users is in it, invited, or could enter. */
+/** Whether another server may see the summary of a local room: one of its users is joined, invited, or could join. */
 export async function openToServer(db: Database, server: string, roomId: string, room: Openness): Promise<boolean> {
   if (isOpen(room)) return true;
   const rows = await db.query(

@@ -1,10 +1,10 @@
-/** What the state of a space says of the rooms below it. */
+/** The children of a space, from its state. */
 import { z } from 'zod';
 import { isRoomId, isServerName } from '../../../federation/identifiers.ts';
 import { isJsonObject, member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 
-/** An `m.space.child` event in the form that is given away. */
+/** An `m.space.child` event in stripped form. */
 export const childEventSchema = z.looseObject({
   type: z.literal('m.space.child'),
   state_key: z.string().max(255),
@@ -24,7 +24,7 @@ export interface ChildEvent {
 
 export interface Child {
   readonly roomId: string;
-  /** Servers that know the room. */
+  /** Servers through which the room can be joined. */
   readonly via: string[];
   readonly event: JsonObject & ChildEvent;
 }
@@ -33,7 +33,7 @@ const MAX_VIA = 5;
 const MAX_CHILDREN = 1000;
 
 /**
- * The rooms below a space in their order: by `order`, then those without one, by age.
+ * The children of a space in order: by `order`, then those without one, by age.
  *
  * @see Matrix specification, client-server API, "Ordering of children within a space"
  */
@@ -41,7 +41,7 @@ export function childrenOf(events: readonly ChildEvent[]): Child[] {
   const children: Child[] = [];
   for (const event of events.slice(0, MAX_CHILDREN)) {
     const via = member(event.content, 'via');
-    // An event without servers is a room that was taken out.
+    // An event without `via` is a removed child.
     if (!Array.isArray(via) || via.length === 0 || !isRoomId(event.state_key)) continue;
     const servers = via.filter((name) => typeof name === 'string').filter((name) => isServerName(name));
     const { room_id: roomId, ...rest } = event;

@@ -1,4 +1,4 @@
-/** Spaces and what may be known of single rooms, in the Matrix client-server API. */
+/** Space hierarchies and room summaries in the Matrix client-server API. */
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { isRoomId, isServerName } from '../../../federation/identifiers.ts';
@@ -60,7 +60,7 @@ export function hierarchyRouter({ hierarchy, directory, requireSession }: Hierar
           const { roomId, servers } = room.startsWith('#')
             ? await directory.resolve(room)
             : { roomId: room, servers: [] };
-          if (!isRoomId(roomId)) throw new MatrixError(400, 'M_INVALID_PARAM', 'This is no room.');
+          if (!isRoomId(roomId)) throw new MatrixError(400, 'M_INVALID_PARAM', 'This is not a room id.');
           const via = [...given, ...servers].slice(0, MAX_VIA);
           response.json(await hierarchy.summary(roomId, requesterOf(response).userId, via));
         },

@@ -1,4 +1,4 @@
-/** Spaces, for other servers. */
+/** Space hierarchies for other servers. */
 import type { RequestHandler, Router } from 'express';
 import { methods } from '../../base/errors.ts';
 import { signedRouter } from '../../engine/federation/authenticate.ts';

@@ -1,5 +1,5 @@
 /**
- * Spaces: the tree of rooms below a room, here and across servers.
+ * Space hierarchies, local and across servers.
  *
  * @see Matrix specification, client-server API, "Spaces"; server-server API, "Spaces"
  */
@@ -15,7 +15,7 @@ import type { RemoteRoom, RemoteSpaces } from './remote-spaces.ts';
 import { summaryOf } from '../../engine/rooms/summary.ts';
 import type { RoomSummary } from '../../engine/rooms/summary.ts';
 
-/** A room of the tree as clients and servers get it. */
+/** A room of the hierarchy, in the format for clients and servers. */
 export type HierarchyRoom = JsonObject;
 
 export interface HierarchyQuery {
@@ -32,13 +32,13 @@ export interface HierarchyOptions {
   readonly remote: RemoteSpaces;
 }
 
-/** A room that is known, and what is below it. */
+/** A visible room and its children. */
 interface Known {
   readonly room: HierarchyRoom;
   readonly children: readonly Child[];
-  /** Rooms below that the other server has told of as well. */
+  /** Children that the other server described as well. */
   readonly told: ReadonlyMap<string, RemoteRoom>;
-  /** Rooms below that the other server says are not for us. */
+  /** Children that are inaccessible according to the other server. */
   readonly closed: ReadonlySet<string>;
 }
 
@@ -49,11 +49,11 @@ interface Step {
   readonly told?: RemoteRoom;
 }
 
-/** Rooms walked over for one page. */
+/** Most rooms visited for one page. */
 const MAX_WALK = 2000;
-/** So long other servers are asked for one page, in ms; what is not told by then is left out. */
+/** Time limit for requests to other servers for one page, in ms; what is not received by then is left out. */
 const PATIENCE_MS = 20_000;
-/** Rooms below one that another server is told of. */
+/** Most children in a response to another server. */
 const MAX_TOLD = 100;
 
 export class Hierarchy {
@@ -64,9 +64,9 @@ export class Hierarchy {
   }
 
   /**
-   * The tree below a room as far as a user may know of it, depth first.
+   * The hierarchy below a room that a user may see, depth first.
    *
-   * @throws MatrixError 403 when the user may not know of the room, 400 for a token of another question
+   * @throws MatrixError 403 when the user may not see the room, 400 for a token of another request
    */
   async forUser(
     roomId: string,
@@ -85,12 +85,12 @@ export class Hierarchy {
       if (!step) break;
       const known = await this.#known(step, userId, query.suggestedOnly, deadline);
       if (!known) {
-        if (step.depth === 0) throw new MatrixError(403, 'M_FORBIDDEN', 'You may not know of this room.');
+        if (step.depth === 0) throw new MatrixError(403, 'M_FORBIDDEN', 'You may not see this room.');
         continue;
       }
       found.push(known.room);
       if (query.maxDepth !== undefined && step.depth >= query.maxDepth) continue;
-      // The last one on the stack is the next one.
+      // The last on the stack is the next.
       for (const child of [...known.children].reverse()) {
         const { roomId: below, via } = child;
         if (seen.has(below) || known.closed.has(below)) continue;
@@ -106,7 +106,7 @@ export class Hierarchy {
   }
 
   /**
-   * A room of ours and what is directly below it, as far as another server may know of it.
+   * A local room and its children, as far as another server may see them.
    *
    * @throws MatrixError 404
    */
@@ -118,7 +118,7 @@ export class Hierarchy {
     const { db } = this.#options;
     const own = await this.#own(roomId, suggestedOnly);
     if (!own || !(await openToServer(db, server, roomId, own.summary))) {
-      throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such room, or your server may not know of it.');
+      throw new MatrixError(404, 'M_NOT_FOUND', 'No such room, or your server may not see it.');
     }
     const children: HierarchyRoom[] = [];
     const inaccessible: string[] = [];
@@ -132,20 +132,20 @@ export class Hierarchy {
   }
 
   /**
-   * What a user may know of one room.
+   * The summary of a room that a user may see.
    *
-   * @param via servers that may know the room
+   * @param via servers that may be in the room
    * @throws MatrixError 404
    */
   async summary(roomId: string, userId: string, via: readonly string[]): Promise<HierarchyRoom> {
     const known = await this.#known({ roomId, via, depth: 0 }, userId, true);
-    if (!known) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such room, or you may not know of it.');
+    if (!known) throw new MatrixError(404, 'M_NOT_FOUND', 'No such room, or you may not see it.');
     const { children_state: _children, ...room } = known.room;
     const membership = await this.#options.rooms.membership(roomId, userId);
     return { ...room, ...(membership === undefined ? {} : { membership }) };
   }
 
-  /** A room that a user may know of. */
+  /** A room that a user may see. */
   async #known(step: Step, userId: string, suggestedOnly: boolean, deadline = Infinity): Promise<Known | undefined> {
     const { rooms, remote } = this.#options;
     const { roomId, told } = step;
@@ -154,7 +154,7 @@ export class Hierarchy {
       if (!own || !(await openToUser(rooms, userId, roomId, own.summary))) return undefined;
       return { room: own.room, children: own.children, told: new Map(), closed: new Set() };
     }
-    // What the server of the space told of a room is enough when there is nothing below it.
+    // The description by the space's server suffices for a room without children.
     if (told && told.room_type !== 'm.space') {
       if (!(await openToUser(rooms, userId, roomId, told))) return undefined;
       return { room: { ...told, children_state: [] }, children: [], told: new Map(), closed: new Set() };
@@ -203,6 +203,6 @@ export class Hierarchy {
 function offsetOf(token: string | undefined, ask: string): number {
   if (token === undefined || token === '') return 0;
   const match = /^h([0-9]{1,6})\.(.*)$/.exec(token);
-  if (match?.[2] !== ask) throw new MatrixError(400, 'M_INVALID_PARAM', 'from belongs to another question.');
+  if (match?.[2] !== ask) throw new MatrixError(400, 'M_INVALID_PARAM', 'from belongs to another request.');
   return Number(match[1]);
 }

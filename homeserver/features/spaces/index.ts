@@ -1,4 +1,4 @@
-/** Spaces, put together. */
+/** Puts spaces together. */
 import type { RequestHandler } from 'express';
 import type { FederationClient } from '../../../federation/client.ts';
 import type { Database } from '../../database/database.ts';
@@ -17,7 +17,7 @@ export interface SpacesDeps {
   readonly client: FederationClient;
   readonly directory: Pick<RoomNames, 'resolve'>;
   readonly requireSession: RequestHandler;
-  /** Lets only signed requests of other servers pass. */
+  /** Requires a signed request of another server. */
   readonly signed: RequestHandler;
 }
 

@@ -1,4 +1,4 @@
-/** What other servers tell of rooms that this server is not in. */
+/** Hierarchies and summaries of remote rooms, from other servers. */
 import { z } from 'zod';
 import { LIST_BYTES } from '../../../federation/client.ts';
 import type { FederationClient } from '../../../federation/client.ts';
@@ -11,7 +11,7 @@ import type { Child } from './children.ts';
 
 const text = (max: number) => z.string().max(max).nullish().catch(undefined);
 
-/** Only what is known is taken over, within bounds. */
+/** Only known fields are copied, with limits. */
 const roomSchema = z.object({
   room_id: z.string().max(255).refine(isRoomId),
   name: text(500),
@@ -48,15 +48,15 @@ export type RemoteRoom = JsonObject & {
 export interface RemoteAnswer {
   /** With `children_state`. */
   readonly room: RemoteRoom;
-  /** What is directly below it, in order. */
+  /** Its children, in order. */
   readonly below: readonly Child[];
-  /** Those below that the server told of. */
+  /** Those of the children that the server described. */
   readonly children: readonly RemoteRoom[];
   readonly inaccessible: readonly string[];
 }
 
 const TIMEOUT_MS = 10_000;
-/** A tree is asked for page by page: what was told a moment ago still holds. */
+/** How long a response is cached, in ms: a hierarchy is requested page by page. */
 const KEPT_MS = 30_000;
 const MAX_KEPT = 500;
 const MAX_SERVERS = 3;
@@ -71,7 +71,11 @@ export class RemoteSpaces {
     this.#serverName = serverName;
   }
 
-  /** Asks one server after the other. @returns undefined when none tells anything */
+  /**
+   * Tries one server after the other. @returns undefined when none responds
+   *
+   * @returns undefined when none tells anything
+   */
   async ask(roomId: string, via: readonly string[], suggestedOnly: boolean): Promise<RemoteAnswer | undefined> {
     const colon = roomId.indexOf(':');
     const servers = new Set([...via, ...(colon > 0 ? [roomId.slice(colon + 1)] : [])]);
@@ -92,7 +96,7 @@ export class RemoteSpaces {
     this.#kept.set(key, { until: Date.now() + KEPT_MS, answer });
     const [oldest] = this.#kept.keys();
     if (this.#kept.size > MAX_KEPT && oldest !== undefined) this.#kept.delete(oldest);
-    // A failure is not kept.
+    // Failures are not cached.
     answer.then(
       (given) => given ?? this.#kept.delete(key),
       () => this.#kept.delete(key),
@@ -141,7 +145,7 @@ export class RemoteSpaces {
   }
 }
 
-/** Without the members that are not there. */
+/** Without undefined members. */
 function without(room: z.output<typeof roomSchema>): RemoteRoom {
   return Object.fromEntries(
     Object.entries(room).filter(([, value]) => value !== undefined && value !== null),

@@ -1,9 +1,9 @@
-/** Notes until when an event is sticky, together with storing it. */
+/** Indexes until when an event is sticky, in the commit that stores it. */
 import type { Write } from '../../database/writes.ts';
 import type { IndexedEvent } from '../../engine/rooms/ports.ts';
 import { stickyUntil } from '../../engine/rooms/sticky.ts';
 
-/** What is to be stored with some events. @see MSC4354 */
+/** The writes that index some events. @see MSC4354 */
 export function stickyWrites(events: readonly IndexedEvent[]): Write[] {
   const now = Date.now();
   return events.flatMap((event) => {

@@ -1,4 +1,4 @@
-/** Events that everybody in a room is to learn of for a time, put together. */
+/** Puts sticky events together. */
 import type { ShowFor } from '../../engine/client/show.ts';
 import type { Feature } from '../../engine/feature.ts';
 import { StickyEvents } from './sticky-events.ts';

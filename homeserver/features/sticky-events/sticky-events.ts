@@ -1,6 +1,5 @@
 /**
- * Events that are sticky now: which a client has to be told of beside its timeline, and what a server that comes into a
- * room has to learn.
+ * Currently sticky events: for clients besides their timelines, and for servers that newly join a room.
  *
  * @see MSC4354
  */
@@ -22,7 +21,7 @@ export interface StickyEventsOptions {
 }
 
 const CLEAN_UP_MS = 10 * 60 * 1000;
-/** Most sticky events of a room that one client is told of at once, or one server. */
+/** Most sticky events of a room sent to a client or server at once. */
 const MAX_PER_ROOM = 200;
 
 const SELECT = `SELECT s.event_id, s.room_id FROM sticky_events s JOIN events e ON e.event_id = s.event_id
@@ -39,7 +38,7 @@ export class StickyEvents {
     this.#stopListening = rooms.onEvent((event, { live }) => {
       if (!live || event.outlier || member(event.pdu.content, 'membership') !== 'join') return;
       this.#onJoin(event).catch((error: unknown) =>
-        log.warn({ err: error, roomId: event.roomId }, 'a server was not told of the sticky events'),
+        log.warn({ err: error, roomId: event.roomId }, 'sticky events could not be sent to a server'),
       );
     });
     const cleanUp = (): Promise<unknown> => db.query('DELETE FROM sticky_events WHERE expires_at <= $1', [Date.now()]);
@@ -52,9 +51,9 @@ export class StickyEvents {
   }
 
   /**
-   * Events of some rooms that are sticky now, by room, oldest first.
+   * Currently sticky events, by room, oldest first.
    *
-   * @param rooms for each the position after which events are wanted; undefined for all
+   * @param rooms for each room the position after which events are returned; undefined for all
    */
   async ofRooms(
     userId: string,
@@ -80,7 +79,7 @@ export class StickyEvents {
     return found;
   }
 
-  /** The first user of a server has come in: the server learns of what our users have said that is sticky. */
+  /** The first user of a server has joined: sends the sticky events of our users to it. */
   async #onJoin(event: StoredEvent): Promise<void> {
     const { db, rooms, sender, serverName } = this.#options;
     const { pdu, roomId } = event;

@@ -1,4 +1,4 @@
-/** Sticky events in `/sync`: those that the timeline has left behind. @see MSC4354 */
+/** Sticky events in `/sync` that are not in the timeline. @see MSC4354 */
 import { isJsonObject, member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import type { ShowFor } from '../../engine/client/show.ts';
@@ -7,7 +7,7 @@ import type { SyncPart } from '../../engine/sync/part.ts';
 import { STICKY } from '../../engine/rooms/sticky.ts';
 import type { StickyEvents } from './sticky-events.ts';
 
-/** To come after the part of the rooms: what stands in a timeline is not told again. */
+/** Runs after the part of rooms: events in a timeline are not repeated. */
 export function stickyPart(stickyEvents: StickyEvents, showFor: ShowFor): SyncPart {
   return {
     name: 'sticky',

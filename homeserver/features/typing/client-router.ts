@@ -13,7 +13,7 @@ export interface TypingRouterOptions {
   readonly requireSession: RequestHandler;
 }
 
-// Some clients say 1 and 0, and Synapse takes it.
+// Some clients send 1 and 0, which Synapse accepts.
 const truth = z.union([z.boolean(), z.literal([0, 1]).transform(Boolean)]);
 const bodySchema = z.looseObject({ typing: truth, timeout: z.number().int().min(0).optional() });
 const DEFAULT_MS = 30_000;
@@ -28,7 +28,7 @@ export function typingRouter({ typing, rooms, requireSession }: TypingRouterOpti
         const { userId } = requesterOf(response);
         const roomId = parameter(request, 'roomId');
         if (parameter(request, 'userId') !== userId) {
-          throw new MatrixError(403, 'M_FORBIDDEN', 'You can not type for somebody else.');
+          throw new MatrixError(403, 'M_FORBIDDEN', 'You can only set your own typing state.');
         }
         const body = parseBody(bodySchema, request.body);
         if ((await rooms.membership(roomId, userId)) !== 'join') {

@@ -1,4 +1,4 @@
-/** Who is writing, put together. */
+/** Puts typing notifications together. */
 import type { RequestHandler } from 'express';
 import type { Feature } from '../../engine/feature.ts';
 import { typingRouter } from './client-router.ts';

@@ -1,5 +1,5 @@
 /**
- * Who is typing in which room. It is kept in memory only: after a restart nobody types until they do.
+ * Typing notifications, in memory only.
  *
  * @see Matrix specification, client-server API, "Typing Notifications"; server-server API, "Typing Notifications"
  */
@@ -26,14 +26,14 @@ export interface TypingOptions {
 }
 
 interface RoomTyping {
-  /** When each is taken to have stopped. */
+  /** When each user's typing expires. */
   readonly users: Map<string, NodeJS.Timeout>;
-  /** Of the last change. */
+  /** Stream position of the last change. */
   position: number;
 }
 
 const ROOMS = 10_000;
-/** How long the typing of other servers' users holds when they do not say that it ended, in ms. */
+/** How long typing of a remote user lasts without an end, in ms. */
 const REMOTE_MS = 60_000;
 export const MAX_TYPING_MS = 120_000;
 
@@ -67,9 +67,9 @@ export class Typing {
   }
 
   /**
-   * Says that a local user, who is in the room, types or stops to.
+   * Sets whether a local user, who is in the room, is typing.
    *
-   * @param forMs how long it holds when nothing else is said; undefined when they stopped
+   * @param forMs when it expires, in ms; undefined when they stopped
    */
   async set(roomId: string, userId: string, forMs: number | undefined): Promise<void> {
     const { rooms, sender, serverName } = this.#options;
@@ -116,7 +116,7 @@ export class Typing {
       const timer = setTimeout(() => this.#set(roomId, userId, undefined), forMs);
       this.#timers.add(timer);
       room.users.set(userId, timer);
-      // The list stays the same: nobody has to be woken.
+      // The list is unchanged: nobody has to be woken.
       if (old !== undefined) return;
     }
     const { positions, notifier } = this.#options;
