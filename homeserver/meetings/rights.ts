@@ -26,13 +26,15 @@ interface Need {
   readonly act: RoomAct;
   /** Completes "You may not …". */
   readonly deed: string;
+  /** Whether it takes more power than the one has to whom it is done, as a kick does by Matrix's rules. */
+  readonly over?: true;
 }
 
 /** What each right takes. With the power levels of a new meeting it says which role may do what. */
 const NEEDS: Readonly<Record<Right, Need>> = {
   invite: { level: ({ invite }) => invite, act: 'invite', deed: 'invite others to this meeting' },
   mute: { level: ({ kick }) => kick, act: 'write', deed: 'mute others in this meeting' },
-  remove: { level: ({ kick }) => kick, act: 'write', deed: 'remove others from this meeting' },
+  remove: { level: ({ kick }) => kick, act: 'write', deed: 'remove others from this meeting', over: true },
   'lower-hands': { level: ({ kick }) => kick, act: 'write', deed: 'lower the hands of others in this meeting' },
   'switch-hands': { level: levelOfSetting('hands'), act: 'write', deed: 'switch raising hands on or off' },
   'switch-reactions': { level: levelOfSetting('reactions'), act: 'write', deed: 'switch reactions on or off' },
@@ -87,14 +89,18 @@ export class Rights {
     await this.#deps.standing.require(userId, 'create');
   }
 
-  /** Whether somebody has a right now. False for a room that we do not have. */
-  async may(roomId: string, userId: string, right: Right): Promise<boolean> {
-    return (await this.#refusal(roomId, userId, right)) === undefined;
+  /**
+   * Whether somebody has a right now. False for a room that we do not have.
+   *
+   * @param target user id of the one to whom it is to be done, if it is done to one: nobody removes somebody with as much power
+   */
+  async may(roomId: string, userId: string, right: Right, target?: string): Promise<boolean> {
+    return (await this.#refusal(roomId, userId, right, target)) === undefined;
   }
 
-  /** @throws MatrixError 403 when somebody does not have a right now, also of an account that is locked or suspended */
-  async require(roomId: string, userId: string, right: Right): Promise<void> {
-    const refusal = await this.#refusal(roomId, userId, right);
+  /** As `may`. @throws MatrixError 403 when somebody does not have a right now, or the account is locked or suspended */
+  async require(roomId: string, userId: string, right: Right, target?: string): Promise<void> {
+    const refusal = await this.#refusal(roomId, userId, right, target);
     if (refusal) throw refusal;
   }
 
@@ -105,8 +111,8 @@ export class Rights {
   }
 
   /** Why somebody does not have a right. */
-  async #refusal(roomId: string, userId: string, right: Right): Promise<MatrixError | undefined> {
-    const { level: needed, act, deed } = NEEDS[right];
+  async #refusal(roomId: string, userId: string, right: Right, target?: string): Promise<MatrixError | undefined> {
+    const { level: needed, act, deed, over } = NEEDS[right];
     const account = await this.#accountRefusal(userId, act);
     if (account) return account;
     const { rooms } = this.#deps;
@@ -114,7 +120,9 @@ export class Rights {
     if ((await rooms.membership(roomId, userId)) !== 'join') return refused;
     if (!(await rooms.serverAllowed(roomId, serverOf(userId)))) return refused;
     const { level, levels } = await rooms.authority(roomId, userId);
-    return level >= needed(levels) ? undefined : refused;
+    if (level < needed(levels)) return refused;
+    if (!over || target === undefined || level > (await rooms.authority(roomId, target)).level) return undefined;
+    return new MatrixError(403, 'M_FORBIDDEN', `You may not ${deed} who have as much power as you.`);
   }
 
   /** What the account of one of our people forbids. Of others their own server knows it. */

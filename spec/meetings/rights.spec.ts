@@ -164,6 +164,20 @@ describe('Roles: who may do what in a meeting', () => {
     }
   });
 
+  it('removes nobody of the same or a higher role, but mutes everybody', async () => {
+    const { roomId, ids } = await meeting();
+    await setLevel(roomId, ids.owner, ids.participant, 50);
+    const removes = async (userId: string, target: string): Promise<boolean> =>
+      rights.may(roomId, userId, 'remove', target);
+    expect(await removes(ids.moderator, ids.guest)).toBeTrue();
+    expect(await removes(ids.moderator, ids.participant)).toBeFalse();
+    expect(await removes(ids.moderator, ids.owner)).toBeFalse();
+    expect(await removes(ids.owner, ids.moderator)).toBeTrue();
+    expect(await removes(ids.guest, ids.guest)).toBeFalse();
+    expect(await rights.may(roomId, ids.moderator, 'mute', ids.owner)).toBeTrue();
+    await expectAsync(rights.require(roomId, ids.moderator, 'remove', ids.owner)).toBeRejectedWith(FORBIDDEN);
+  });
+
   it('follows the room where it asks for other levels than ours', async () => {
     const { roomId, ids } = await meeting();
     const levels = await levelsOf(roomId);
