@@ -34,6 +34,8 @@ export const UPLOADED_BYTES_RATE: Rate = { points: 2 * 1024 ** 3, seconds: 3_600
 export const UNPROVEN_RATE: Rate = { points: 30, seconds: 60 };
 /** Look-ups of servers that only a request names: so many at a time for one address. */
 export const LOOK_UPS_AT_ONCE = 10;
+/** Reactions of one participant. */
+export const REACTION_RATE: Rate = { points: 10, seconds: 5 };
 /** Requests of one device over its session; more at once wait. */
 export const SESSION_RATE: Rate = { points: 40, seconds: 1 };
 

@@ -3,18 +3,30 @@ import * as z from 'zod';
 import * as chat from './chat.ts';
 import * as hands from './hands.ts';
 import * as moderation from './moderation.ts';
+import * as reactions from './reactions.ts';
 
 /** Each module by its name. */
 export interface Modules {
   readonly chat: typeof chat;
   readonly hands: typeof hands;
   readonly moderation: typeof moderation;
+  readonly reactions: typeof reactions;
 }
 export type ModuleName = keyof Modules;
 
-export const requests = { ...chat.requests, ...hands.requests, ...moderation.requests } as const;
+export const requests = {
+  ...chat.requests,
+  ...hands.requests,
+  ...moderation.requests,
+  ...reactions.requests,
+} as const;
 
-export const notifications = { ...chat.notifications, ...hands.notifications, ...moderation.notifications } as const;
+export const notifications = {
+  ...chat.notifications,
+  ...hands.notifications,
+  ...moderation.notifications,
+  ...reactions.notifications,
+} as const;
 
 /**
  * What a participant is and does right now beyond media, one optional key for each signal of a module. One that is bad
@@ -29,5 +41,8 @@ export function withoutAbsent(signals: Signals): Signals {
 }
 
 /** What a joining client gets of each module that is on; absent is off. */
-export const snapshotsSchema = z.object({ hands: hands.snapshot.optional() });
+export const snapshotsSchema = z.object({
+  hands: hands.snapshot.optional(),
+  reactions: reactions.snapshot.optional(),
+});
 export type Snapshots = z.infer<typeof snapshotsSchema>;

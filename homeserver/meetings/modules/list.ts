@@ -3,6 +3,7 @@ import type { ModuleName } from '../../../protocol/modules/list.ts';
 import { chatModule, type ChatModuleDeps } from './chat/index.ts';
 import { handsModule } from './hands/index.ts';
 import { moderationModule } from './moderation/index.ts';
+import { reactionsModule } from './reactions/index.ts';
 import type { MeetingModule } from './module.ts';
 
 export type ModuleDeps = ChatModuleDeps;
@@ -15,5 +16,6 @@ export function meetingModules(deps: ModuleDeps): MeetingModules {
     chat: chatModule(deps),
     hands: handsModule(),
     moderation: moderationModule(),
+    reactions: reactionsModule(deps),
   };
 }

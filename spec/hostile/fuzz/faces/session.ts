@@ -46,6 +46,8 @@ const GOOD: { readonly [M in Method]: Params<M> } = {
   'hands.lower': { participantId: '{{participant}}' },
   'hands.lower-all': {},
   'hands.switch': { enabled: true },
+  'reactions.send': { reaction: 'clap' },
+  'reactions.switch': { enabled: true },
   'moderation.mute': { participantIds: ['{{participant}}'] },
   'moderation.remove': { participantId: '{{participant}}' },
 };
