@@ -1,4 +1,4 @@
-/** The own account: who am I, a new password, the end. */
+/** The user's own account: whoami, password change and deactivation. */
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { z } from 'zod';
@@ -22,7 +22,7 @@ export interface AccountRouterOptions {
   readonly uia: Uia;
   readonly requireSession: RequestHandler;
   readonly limitLogin: RequestHandler;
-  /** Takes somebody out of all rooms, after the account has ended. Goes on by itself. */
+  /** Makes a deactivated user leave all rooms, in the background. */
   readonly leaveRooms: (userId: string) => void;
 }
 
@@ -54,7 +54,11 @@ export function accountRouter(options: AccountRouterOptions): Router {
       async (request, response) => {
         const { userId, deviceId } = requesterOf(response);
         if (!passwords.login) {
-          throw new MatrixError(403, 'M_FORBIDDEN', 'Passwords are changed at the log-in service of the organisation.');
+          throw new MatrixError(
+            403,
+            'M_FORBIDDEN',
+            'Change your password at the identity provider of your organisation.',
+          );
         }
         const body = parseBody(passwordSchema, request.body);
         await uia.confirm(userId, { operation: 'POST /account/password', body, address: request.ip });
@@ -94,7 +98,7 @@ export function loginTokenRouter({ loginTokens, uia, requireSession, limitLogin 
       requireSession,
       async (request, response) => {
         const { userId, guest } = requesterOf(response);
-        if (guest) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests can not log in elsewhere.');
+        if (guest) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests cannot log in on other devices.');
         await uia.confirm(userId, { operation: 'POST /login/get_token', body: request.body, address: request.ip });
         response.set('Cache-Control', 'no-store');
         response.json({ login_token: loginTokens.issue(userId), expires_in_ms: LOGIN_TOKEN_LIFE_MS });
@@ -104,7 +108,7 @@ export function loginTokenRouter({ loginTokens, uia, requireSession, limitLogin 
   return router;
 }
 
-/** Mounted at `/_matrix/client/v3`: what administrators, and everybody about themselves, may ask. */
+/** Mounted at `/_matrix/client/v3`: for administrators, and for everybody about themselves. */
 export function whoisRouter({ accounts, sessions, requireSession }: AccountRouterOptions): Router {
   const router = express.Router();
   methods(router, '/admin/whois/:userId', {
@@ -113,9 +117,10 @@ export function whoisRouter({ accounts, sessions, requireSession }: AccountRoute
       async (request, response) => {
         const { userId, admin } = requesterOf(response);
         const asked = parameter(request, 'userId');
-        if (asked !== userId && !admin) throw new MatrixError(403, 'M_FORBIDDEN', 'You are not an administrator.');
+        if (asked !== userId && !admin)
+          throw new MatrixError(403, 'M_FORBIDDEN', 'You are not a server administrator.');
         if ((await accounts.find(asked)) === undefined) {
-          throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.');
+          throw new MatrixError(404, 'M_NOT_FOUND', 'No such user on this server.');
         }
         const connections = (await sessions.devices(asked)).map((device) => ({
           ip: device.lastSeenIp ?? '',

@@ -1,4 +1,4 @@
-/** People of this homeserver: who they are at the identity provider, those with a password, and guests. */
+/** Accounts: of users of the identity provider, of users with a password, and of guests. */
 import { Op } from 'sequelize';
 import type { Attributes, CreationAttributes, ModelStatic } from 'sequelize';
 import { displayName as shownName } from '../../protocol/display-text.ts';
@@ -10,11 +10,11 @@ import { randomBase32 } from './secrets.ts';
 import { profileFieldModel, userModel } from './tables.ts';
 import type { ProfileFieldRow, UserRow } from './tables.ts';
 
-/** Somebody as the identity provider describes them. `issuer` and `subject` together never change. */
+/** A user as described by the identity provider. `issuer` and `subject` together never change. */
 export interface Identity {
   readonly issuer: string;
   readonly subject: string;
-  /** The name that people log in with, if known. */
+  /** The user name at the identity provider, if known. */
   readonly preferredUsername?: string | undefined;
   readonly displayName?: string | undefined;
 }
@@ -24,13 +24,13 @@ export interface Account {
   readonly guest: boolean;
   readonly admin: boolean;
   readonly deactivated: boolean;
-  /** Can do nothing but log out. */
+  /** A locked user can only log out. */
   readonly locked: boolean;
-  /** Can read, but not write. */
+  /** A suspended user can read, but not send. */
   readonly suspended: boolean;
-  /** What `Passwords` made of the password. */
+  /** The password hash of `Passwords`. */
   readonly passwordHash: string | undefined;
-  /** Whether the person is known to the identity provider. */
+  /** Whether the user logs in at the identity provider. */
   readonly external: boolean;
 }
 
@@ -41,7 +41,7 @@ export interface NewAccount {
   readonly displayName?: string | undefined;
 }
 
-/** What administrators can do to an account for a time. */
+/** Temporary restrictions by administrators. */
 export type Restriction = 'locked' | 'suspended';
 
 export const MAX_DISPLAY_NAME = 256;
@@ -66,18 +66,18 @@ export class Accounts {
     return `@${localpart}:${this.#serverName}`;
   }
 
-  /** The local part of a user id of this server, undefined for anybody else's. */
+  /** The localpart of a local user id, undefined for any other. */
   localpart(userId: string): string | undefined {
     const end = `:${this.#serverName}`;
     return userId.startsWith('@') && userId.endsWith(end) ? userId.slice(1, -end.length) : undefined;
   }
 
-  /** Whether somebody has an account here that has not ended. */
+  /** Whether an active account exists. */
   async exists(userId: string): Promise<boolean> {
     return (await this.#find(userId))?.deactivatedAt === null;
   }
 
-  /** An account of this server, ended ones too. */
+  /** A local account, including deactivated ones. */
   async find(userId: string): Promise<Account | undefined> {
     const row = await this.#find(userId);
     return (
@@ -94,13 +94,17 @@ export class Accounts {
     );
   }
 
-  /** @throws MatrixError 400 M_USER_IN_USE when somebody has the name, or had it */
+  /**
+   * @throws MatrixError 400 M_USER_IN_USE when the name is or was in use
+   *
+   * @throws MatrixError 400 M_USER_IN_USE when somebody has the name, or had it
+   */
   async requireFree(localpart: string): Promise<void> {
     if ((await this.#find(this.userId(localpart))) !== undefined) throw inUse();
   }
 
   /**
-   * Makes the account of somebody with a password. The name of the profile is the local part when none is given.
+   * Creates an account with a password. The display name defaults to the localpart.
    *
    * @returns the user id
    * @throws MatrixError 400 M_USER_IN_USE
@@ -113,9 +117,9 @@ export class Accounts {
   }
 
   /**
-   * Makes a guest somebody with an account of the same name.
+   * Turns a guest into a full account with the same user id.
    *
-   * @throws MatrixError 400 M_USER_IN_USE for who is no guest
+   * @throws MatrixError 400 M_USER_IN_USE when the user is not a guest
    */
   async promote(userId: string, passwordHash: string): Promise<void> {
     const [promoted] = await this.#users.update(
@@ -126,25 +130,25 @@ export class Accounts {
     this.#changed(userId);
   }
 
-  /** Makes an account that belongs to the server itself; once. Nobody logs in to it, and nobody changes or ends it. */
+  /** Creates a service user of the server, once. Nobody can log in to it, change or deactivate it. */
   async makeOwn(localpart: string, displayName: string): Promise<void> {
     await this.#add({ localpart, displayName, guest: false });
   }
 
-  /** @throws MatrixError 403 for an account of the server itself */
+  /** @throws MatrixError 403 for a service user @throws MatrixError 403 for an account of the server itself */
   requirePerson(userId: string): void {
     if (!isServerAccount(userId)) return;
-    throw new MatrixError(403, 'M_FORBIDDEN', 'This account belongs to the server itself.');
+    throw new MatrixError(403, 'M_FORBIDDEN', 'This is a service user of the server.');
   }
 
-  /** Makes somebody an administrator, or no longer one. */
+  /** Grants or revokes administrator rights. */
   async setAdmin(userId: string, admin: boolean): Promise<void> {
     this.requirePerson(userId);
     await this.#update(userId, { admin });
     this.#changed(userId);
   }
 
-  /** Locks or suspends somebody, or ends that. */
+  /** Locks or suspends a user, or lifts that. */
   async restrict(userId: string, restriction: Restriction, on: boolean): Promise<void> {
     this.requirePerson(userId);
     await this.#update(userId, { [restriction]: on });
@@ -157,8 +161,8 @@ export class Accounts {
   }
 
   /**
-   * Ends an account for good: its profile goes, its id is never given to anybody else. The password hash stays, so that
-   * only who knows the password learns that the account has ended.
+   * Deactivates an account for ever: deletes its profile, and its user id is never reused. The password hash stays, so
+   * that only somebody who knows the password learns that the account was deactivated.
    */
   async deactivate(userId: string): Promise<void> {
     this.requirePerson(userId);
@@ -175,36 +179,37 @@ export class Accounts {
     return (await this.#find(userId))?.guest ?? false;
   }
 
-  /** The name of a local user; for anybody else the part of the id before the colon. */
+  /** The display name of a local user; for others, the localpart. */
   async displayName(userId: string): Promise<string> {
     return (await this.#find(userId))?.displayName ?? userId.slice(1).replace(/:.*$/s, '');
   }
 
   /**
-   * @throws MatrixError 404 for somebody who is not of this server
-   * @throws MatrixError 400 for a name that is empty, too long or made of control characters
+   * @throws MatrixError 404 for an unknown user
+   * @throws MatrixError 400 for a name without visible characters, or too long a one
    */
   async setDisplayName(userId: string, name: string): Promise<void> {
     const checked = checkedName(name);
-    if (checked === undefined) throw new MatrixError(400, 'M_BAD_JSON', 'This can not be a name.');
+    if (checked === undefined)
+      throw new MatrixError(400, 'M_BAD_JSON', 'The display name has no visible character or is too long.');
     if ((await this.#update(userId, { displayName: checked })) === 0) {
-      throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.');
+      throw new MatrixError(404, 'M_NOT_FOUND', 'No such user on this server.');
     }
     this.#changed(userId);
   }
 
-  /** Takes the name out of the profile. */
+  /** Removes the display name from the profile. */
   async removeDisplayName(userId: string): Promise<void> {
     await this.#update(userId, { displayName: null });
     this.#changed(userId);
   }
 
-  /** Tells of accounts that have another name or other rights, or have ended. */
+  /** Listens for accounts that changed their name or rights, or were deactivated. */
   onChange(listener: (userId: string) => void): void {
     this.#listeners.add(listener);
   }
 
-  /** Users whose account has ended and who may still be in rooms. */
+  /** Deactivated users who may still be in rooms. */
   async endedInRooms(): Promise<string[]> {
     const rows = await this.#users.findAll({ where: { deactivatedAt: { [Op.not]: null }, outOfRooms: false } });
     return rows.map((row) => this.userId(row.localpart));
@@ -215,9 +220,9 @@ export class Accounts {
   }
 
   /**
-   * The account of somebody who has just proven who they are; made at the first log-in. The id comes from the name
-   * that they log in with. When another person has it already, it gets a random suffix: names may be given to a new
-   * person, and the account of the old one must not be.
+   * The account of a user who has just authenticated; created at the first log-in. The user id is derived from the user
+   * name. If that is taken by another person, it gets a random suffix: an identity provider may reassign names, but the
+   * account of the former holder must not be.
    *
    * @returns the user id
    * @throws MatrixError 403 M_USER_DEACTIVATED
@@ -235,14 +240,14 @@ export class Accounts {
       const { issuer, subject } = identity;
       const isMade = await this.#add({ localpart, issuer, subject, displayName: name ?? wanted, guest: false });
       if (isMade) return this.userId(localpart);
-      // Two log-ins of the same new person may have raced.
+      // Concurrent first log-ins of the same person.
       const raced = await this.#byIdentity(identity);
       if (raced !== undefined) return this.userId(raced);
     }
     throw new Error('No free user id was found.');
   }
 
-  /** Who it is that the identity provider describes; undefined for somebody without account, or with an ended one. */
+  /** The user id for an identity; undefined without an active account. */
   async known(identity: Identity): Promise<string | undefined> {
     const localpart = await this.#byIdentity(identity);
     const userId = localpart === undefined ? undefined : this.userId(localpart);
@@ -250,15 +255,15 @@ export class Accounts {
   }
 
   /**
-   * Makes the account of a guest; one without a name can choose it later.
+   * Creates a guest account; without a name, the guest can choose one later.
    *
    * @returns the user id, such as `@guest-k3x7q2m5ab:hamburg.example`
-   * @throws MatrixError 400 for a name that is empty, too long or made of control characters
+   * @throws MatrixError 400 for a name without visible characters, or too long a one
    */
   async createGuest(displayName?: string): Promise<string> {
     const name = displayName === undefined ? undefined : checkedName(displayName);
     if (displayName !== undefined && name === undefined)
-      throw new MatrixError(400, 'M_BAD_JSON', 'Please say your name.');
+      throw new MatrixError(400, 'M_BAD_JSON', 'Please enter your name.');
     const localpart = GUEST_PREFIX + randomBase32(GUEST_ID_LENGTH);
     await this.#users.create({ localpart, displayName: name ?? null, guest: true, createdAt: Date.now() });
     return this.userId(localpart);
@@ -278,7 +283,11 @@ export class Accounts {
     return (await this.#users.findOne({ where: { issuer, subject } }))?.localpart;
   }
 
-  /** @returns false when somebody has the name, or is already there */
+  /**
+   * @returns false when the name or the identity is taken
+   *
+   * @returns false when somebody has the name, or is already there
+   */
   async #add(user: Omit<CreationAttributes<UserRow>, 'createdAt'>): Promise<boolean> {
     try {
       await this.#users.create({ ...user, createdAt: Date.now() });
@@ -289,23 +298,23 @@ export class Accounts {
     }
   }
 
-  /** @returns how many there are, 0 or 1 */
+  /** @returns the number of accounts changed, 0 or 1 @returns how many there are, 0 or 1 */
   async #update(userId: string, values: Partial<Attributes<UserRow>>): Promise<number> {
     const [count] = await this.#users.update(values, { where: { localpart: this.localpart(userId) ?? '' } });
     return count;
   }
 }
 
-/** Only for somebody who has proven who they are. */
+/** Only to be sent to an authenticated user. */
 export function deactivated(): MatrixError {
-  return new MatrixError(403, 'M_USER_DEACTIVATED', 'This account has ended.');
+  return new MatrixError(403, 'M_USER_DEACTIVATED', 'This account is deactivated.');
 }
 
 function inUse(): MatrixError {
   return new MatrixError(400, 'M_USER_IN_USE', 'This user name is taken.');
 }
 
-/** A name as people may show it to others; undefined for one without a visible character, or that is too long. */
+/** A name that may be shown to others; undefined for one without visible characters, or too long a one. */
 export function checkedName(name: string): string | undefined {
   return name.trim().length > MAX_DISPLAY_NAME || !name.isWellFormed() ? undefined : shownName(name);
 }

@@ -3,7 +3,7 @@ import type { Rooms } from '../engine/rooms/rooms.ts';
 import type { Profiles } from './profiles.ts';
 
 /**
- * Tells all rooms of a user name and picture, by new membership events that differ in nothing else.
+ * Updates display name and avatar of a user in all rooms, by new membership events that change nothing else.
  *
  * @see Matrix specification, client-server API, "Events on Change of Profile Information"
  */
@@ -19,9 +19,9 @@ export class ProfileAnnouncer {
     this.#log = log;
   }
 
-  /** Resolves when every room has been told. What a room refuses does not keep the others from hearing. */
+  /** Resolves when all rooms are updated. A refusal by one room does not affect the others. */
   async announce(userId: string): Promise<void> {
-    // One after the other, and each with the profile of its time: the last change is the one that stays.
+    // Serialised, each with the profile of its time, so that the last change wins.
     const before = this.#running.get(userId) ?? Promise.resolve();
     const run = before.then(() => this.#tellRooms(userId));
     this.#running.set(userId, run);
@@ -38,7 +38,7 @@ export class ProfileAnnouncer {
       try {
         await this.#tell(roomId, userId, profile['displayname'], profile['avatar_url']);
       } catch (error) {
-        this.#log.warn({ err: error, roomId }, 'a room was not told of a changed profile');
+        this.#log.warn({ err: error, roomId }, 'a profile change could not be sent to a room');
       }
     }
   }

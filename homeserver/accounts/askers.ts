@@ -1,10 +1,10 @@
 /**
- * For whom other servers are asked. A question of a person costs both sides something and names a server of that
- * person's choice, so that only people with an account of their own have us ask: guests, whom anybody with a link is,
- * and those who are not logged in reach nobody but the servers in whose rooms they are.
+ * Decides on whose behalf requests to other servers may be sent. A request costs both sides something and names a
+ * server of the user's choice, so only users with a full account may cause any: guests (anybody with a link) and
+ * unauthenticated clients only reach servers in their rooms.
  *
- * Requests run with their asker; what runs without one is the server's own, such as deliveries and links. Whoever asks
- * other servers needs not think of this: the federation client has every request judged here that is not declared to be
+ * Tasks run with their requester in an async context; what runs without one is the server's own, such as deliveries and
+ * links. Callers need not care about this: the federation client checks every request here that is not declared to be
  * the server's own.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
@@ -13,11 +13,11 @@ import { MatrixError } from '../base/errors.ts';
 import type { Requester } from '../base/requester.ts';
 import { notForGuests } from './standing.ts';
 
-/** Who asks, looked up when that matters; undefined for somebody who is not logged in. */
+/** The requester, looked up on demand; undefined when not logged in. */
 export type Asker = () => Promise<Pick<Requester, 'userId' | 'guest'> | undefined>;
 
 export interface AskersOptions {
-  /** Whether a user is in a room together with somebody of that server. */
+  /** Whether a user shares a room with any user of that server. */
   readonly sharesRoomWith: (userId: string, server: string) => Promise<boolean>;
 }
 
@@ -29,15 +29,15 @@ export class Askers {
     this.#options = options;
   }
 
-  /** Runs what somebody has asked for, with all that it leads to. */
+  /** Runs a task on behalf of a requester, including everything that it starts. */
   run(asker: Asker, task: () => void): void {
     this.#running.run(asker, task);
   }
 
   /**
-   * Whether a server may be asked for whoever it is that is served now.
+   * Checks whether a request to a server may be sent for the current requester.
    *
-   * @param server undefined for one on the web, which is in no room
+   * @param server undefined for a web server, which is in no room
    * @throws MatrixError 403 M_GUEST_ACCESS_FORBIDDEN, 401 M_MISSING_TOKEN
    */
   async require(server: string | undefined, onBehalfOf: Exclude<OnBehalfOf, 'server'>): Promise<void> {
@@ -46,7 +46,7 @@ export class Askers {
     const requester = await asker();
     if (requester?.guest === false) return;
     if (onBehalfOf === 'room') {
-      // Where nobody needs to be logged in is said by the setting that opens the files of rooms.
+      // The setting for unauthenticated media allows requests without log-in.
       if (!requester) return;
       if (server !== undefined && (await this.#options.sharesRoomWith(requester.userId, server))) return;
     }

@@ -1,4 +1,4 @@
-/** The devices that somebody is logged in with. */
+/** Device management in the client-server API. */
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { z } from 'zod';
@@ -82,10 +82,10 @@ export function devicesRouter({ sessions, uia, requireSession }: DevicesRouterOp
 }
 
 function noDevice(): MatrixError {
-  return new MatrixError(404, 'M_NOT_FOUND', 'There is no such device.');
+  return new MatrixError(404, 'M_NOT_FOUND', 'No such device.');
 }
 
-/** The user stands there as well, as with Synapse: older clients look for it. */
+/** Includes the user id, as in Synapse: older clients expect it. */
 function describe(userId: string, { deviceId, displayName, lastSeenAt, lastSeenIp }: Device): Record<string, unknown> {
   return {
     device_id: deviceId,

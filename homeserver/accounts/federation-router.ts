@@ -1,4 +1,4 @@
-/** Profiles and proofs of identity for other servers. */
+/** Profiles and OpenID user info for other servers. */
 import { Router } from 'express';
 import type { RequestHandler } from 'express';
 import { isUserId, serverOf } from '../../federation/identifiers.ts';
@@ -25,10 +25,10 @@ export function accountRouter({ serverName, profiles, openIdTokens, signed }: Ac
       const { user_id: userId, field } = request.query;
       if (typeof userId !== 'string') throw new MatrixError(400, 'M_MISSING_PARAM', 'user_id is missing.');
       if (!isUserId(userId) || serverOf(userId) !== serverName) {
-        throw new MatrixError(400, 'M_INVALID_PARAM', 'This is no user id of this server.');
+        throw new MatrixError(400, 'M_INVALID_PARAM', 'This is not a user id of this server.');
       }
       const profile = await profiles.get(userId);
-      if (profile === undefined) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.');
+      if (profile === undefined) throw new MatrixError(404, 'M_NOT_FOUND', 'No such user on this server.');
       if (typeof field !== 'string') {
         response.json(profile);
         return;
@@ -38,14 +38,14 @@ export function accountRouter({ serverName, profiles, openIdTokens, signed }: Ac
     },
   });
 
-  // Asked by services that are no Matrix servers, so that it is not signed.
+  // Called by services that are not homeservers, so unsigned.
   const open = Router();
   methods(open, '/v1/openid/userinfo', {
     get: async (request, response) => {
       const token = request.query['access_token'];
       if (typeof token !== 'string') throw new MatrixError(401, 'M_UNAUTHORIZED', 'access_token is missing.');
       const userId = token.length > MAX_TOKEN_LENGTH ? undefined : await openIdTokens.userOf(token);
-      if (userId === undefined) throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'This token is unknown or too old.');
+      if (userId === undefined) throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'The token is unknown or has expired.');
       response.json({ sub: userId });
     },
   });

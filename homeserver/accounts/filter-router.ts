@@ -1,4 +1,4 @@
-/** Stored filters, which clients name by an id. */
+/** Stored filters, which clients reference by id. */
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { isUserId } from '../../federation/identifiers.ts';
@@ -20,7 +20,7 @@ export function filterRouter({ filters, requireSession }: FilterRouterOptions): 
   const router = express.Router();
   router.use('/user/:userId/filter', requireSession, (request, response, next) => {
     if (parameter(request, 'userId') !== requesterOf(response).userId) {
-      throw new MatrixError(403, 'M_FORBIDDEN', 'These are not your filters.');
+      throw new MatrixError(403, 'M_FORBIDDEN', 'You can only access your own filters.');
     }
     next();
   });
@@ -31,7 +31,7 @@ export function filterRouter({ filters, requireSession }: FilterRouterOptions): 
       if (!isJsonObject(body)) throw new MatrixError(400, 'M_BAD_JSON', 'A filter must be an object.');
       requireIds(parseBody(filterSchema, body));
       const json = canonicalJson(body);
-      if (json.length > FILTER_CHARACTERS) throw new MatrixError(413, 'M_TOO_LARGE', 'This filter is too long.');
+      if (json.length > FILTER_CHARACTERS) throw new MatrixError(413, 'M_TOO_LARGE', 'The filter is too long.');
       response.json({ filter_id: await filters.add(requesterOf(response).userId, json) });
     },
   });
@@ -39,7 +39,7 @@ export function filterRouter({ filters, requireSession }: FilterRouterOptions): 
   methods(router, '/user/:userId/filter/:filterId', {
     get: async (request, response) => {
       const json = await filters.get(requesterOf(response).userId, parameter(request, 'filterId'));
-      if (json === undefined) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such filter.');
+      if (json === undefined) throw new MatrixError(404, 'M_NOT_FOUND', 'No filter with this id exists.');
       response.json(parseStrict(json));
     },
   });
@@ -47,7 +47,11 @@ export function filterRouter({ filters, requireSession }: FilterRouterOptions): 
   return router;
 }
 
-/** @throws MatrixError 400 for rooms and senders that no event can have */
+/**
+ * @throws MatrixError 400 for malformed room or user ids
+ *
+ * @throws MatrixError 400 for rooms and senders that no event can have
+ */
 function requireIds({ room, presence, account_data: accountData }: Filter): void {
   const sections: (SectionFilter | null | undefined)[] = [presence, accountData, room];
   if (room) sections.push(room.timeline, room.state, room.ephemeral, room.account_data);
@@ -55,7 +59,7 @@ function requireIds({ room, presence, account_data: accountData }: Filter): void
     const rooms = [...(section?.rooms ?? []), ...(section?.not_rooms ?? [])];
     const senders = [...(section?.senders ?? []), ...(section?.not_senders ?? [])];
     if (!rooms.every((id) => id.startsWith('!')) || !senders.every(isUserId)) {
-      throw new MatrixError(400, 'M_BAD_JSON', 'A filter names rooms and users by their ids.');
+      throw new MatrixError(400, 'M_BAD_JSON', 'The filter has a malformed room id or user id.');
     }
   }
 }

@@ -1,4 +1,4 @@
-/** Filters that clients have stored, to name them by an id at each `/sync`: statements read and write them. */
+/** Stored filters, which clients reference by id in `/sync`; read and written by statements. */
 import type { Database } from '../database/database.ts';
 import { tooMuchKept } from '../base/errors.ts';
 import { FILTERS_BYTES } from '../base/limits.ts';
@@ -29,7 +29,7 @@ export class Filters {
         tx,
       );
       if ((kept?.bytes ?? 0) + Buffer.byteLength(json) > FILTERS_BYTES) {
-        throw tooMuchKept('Too many filters are stored.');
+        throw tooMuchKept('You have stored too many filters.');
       }
       const [row] = await this.#db.query<{ filter_id: number }>(
         `INSERT INTO filters (localpart, json) VALUES ($1, $2)

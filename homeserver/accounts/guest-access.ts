@@ -1,5 +1,5 @@
 /**
- * What guests may do: enter rooms that let guests in, and be there. Rooms that stop letting them in lose them.
+ * Guest access: guests may join and take part in rooms that allow guests, and leave them when that ends.
  *
  * @see Matrix specification, client-server API, "Guest Access"
  */
@@ -25,7 +25,7 @@ const GUEST_RULE = '/rooms/:roomId/state/m.room.guest_access{/:key}';
 export class GuestAccess {
   readonly #options: GuestAccessOptions;
   readonly #stopListening: () => void;
-  /** Rooms that just now lose their guests. */
+  /** Rooms whose guests are being removed. */
   readonly #removals = new Map<string, Promise<void>>();
 
   constructor(options: GuestAccessOptions) {
@@ -35,7 +35,7 @@ export class GuestAccess {
       const { roomId } = event;
       const removal = this.#removeGuests(event)
         .catch((error: unknown) => {
-          options.log.warn({ err: error }, 'guests were not taken out of a room');
+          options.log.warn({ err: error }, 'guests could not be removed from a room');
         })
         .finally(() => {
           if (this.#removals.get(roomId) === removal) this.#removals.delete(roomId);
@@ -44,20 +44,20 @@ export class GuestAccess {
     });
   }
 
-  /** Stands at `/_matrix/client/v3`, before the routers of rooms. */
+  /** Mounted at `/_matrix/client/v3`, before the routers of rooms. */
   guard(): Router {
     const { requireSession } = this.#options;
     const router = express.Router();
-    // Of what another server has named or decided nothing is known here, and guests do not make us ask for it.
+    // Aliases and rooms of other servers are unknown here, and guests must not cause requests for them.
     router.post(['/join/:room', '/rooms/:room/join'], requireSession, async (request, response, next) => {
       if (requesterOf(response).guest && !(await this.#letsGuestsIn(parameter(request, 'room')))) throw forbidden();
       next();
     });
-    // Who shuts guests out finds them gone when that is answered.
+    // When the response is sent, guests have already been removed.
     router.put(GUEST_RULE, (request, response, next) => {
       const json = response.json.bind(response);
       response.json = (body) => {
-        // Whatever the answer is, it is given: also that the room's id is malformed.
+        // Any response is passed on, including that for a malformed room id.
         const removal = this.#removals.get(String(request.params['roomId'])) ?? Promise.resolve();
         const answer = (): void => void json(body);
         removal.then(answer, answer);
@@ -75,7 +75,7 @@ export class GuestAccess {
   async #letsGuestsIn(room: string): Promise<boolean> {
     const { rooms, roomOfAlias } = this.#options;
     const roomId = room.startsWith('#') ? await roomOfAlias(room) : room;
-    // What another server has decided about its room is not known here.
+    // The guest access of a remote room is unknown here.
     const event = roomId === undefined ? undefined : await rooms.stateEvent(roomId, 'm.room.guest_access', '');
     return event?.pdu.content['guest_access'] === 'can_join';
   }
@@ -93,5 +93,5 @@ export class GuestAccess {
 }
 
 function forbidden(): MatrixError {
-  return new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests can not do this.');
+  return new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests cannot do this.');
 }

@@ -1,4 +1,4 @@
-/** What happens in rooms because of accounts: names, guests, who is deactivated, messages of the server itself. */
+/** Effects of accounts in rooms: profile changes, guest access, deactivation, server notices. */
 import type { Logger } from 'pino';
 import type { Database } from '../database/database.ts';
 import type { Rooms } from '../engine/rooms/rooms.ts';
@@ -13,7 +13,7 @@ export interface AccountsInRoomsDeps
   extends Pick<AccountsFeature, 'accounts' | 'profiles' | 'requireSession'>, Pick<GuestAccessOptions, 'roomOfAlias'> {
   readonly db: Database;
   readonly rooms: Rooms;
-  /** Name of the organisation as people see it. */
+  /** Display name of the organisation. */
   readonly organisation: string;
   readonly log: Logger;
 }
@@ -21,9 +21,9 @@ export interface AccountsInRoomsDeps
 export interface AccountsInRooms {
   readonly guestAccess: GuestAccess;
   readonly notices: ServerNotices;
-  /** Takes an account out of all of its rooms, in the background. */
+  /** Makes an account leave all of its rooms, in the background. */
   readonly leaveRooms: (userId: string) => void;
-  /** Goes on with what a restart has interrupted. */
+  /** Resumes what a restart interrupted. */
   start(): Promise<void>;
   close(): void;
 }

@@ -1,4 +1,4 @@
-/** People, their sessions and their ways to log in, put together. */
+/** Puts accounts, sessions and the ways to log in together. */
 import type { RequestHandler } from 'express';
 import type { Provider as OauthProvider } from 'oidc-provider';
 import type { Logger } from 'pino';
@@ -28,11 +28,11 @@ import type { UiaRequest } from './uia.ts';
 
 export interface AccountsDeps {
   readonly serverName: string;
-  /** Address of the web client, without a slash at the end. */
+  /** URL of the web client, without trailing slash. */
   readonly publicUrl: string;
   readonly db: Database;
   readonly passwords: PasswordConfig;
-  /** The organisation's identity provider; without it nobody logs in by it. */
+  /** The organisation's identity provider, if any. */
   readonly oidc: OidcConfig | undefined;
   readonly rateLimitFactor: number;
   readonly log: Logger;
@@ -48,20 +48,20 @@ export interface AccountsFeature {
   readonly uia: Uia;
   readonly loginTokens: LoginTokens;
   readonly openIdTokens: OpenIdTokens;
-  /** Lets only requests of people who are logged in pass. */
+  /** Requires an access token. */
   readonly requireSession: RequestHandler;
-  /** Name and picture of a local user as rooms have them: `displayname`, `avatar_url`. */
+  /** Display name and avatar of a local user, as in membership events: `displayname`, `avatar_url`. */
   readonly profile: (userId: string) => Promise<JsonObject>;
   readonly userExists: (userId: string) => Promise<boolean>;
-  /** Whether a local user is a guest; false for anybody else. */
+  /** Whether a user is a local guest. */
   readonly isGuest: (userId: string) => Promise<boolean>;
   /** Whether a local user is suspended. */
   readonly isSuspended: (userId: string) => Promise<boolean>;
   /** The JSON text of a stored filter. */
   readonly storedFilter: (userId: string, filterId: string) => Promise<string | undefined>;
-  /** Asks a user to prove once more who they are. */
+  /** Re-authenticates a user. */
   readonly confirm: (userId: string, request: UiaRequest) => Promise<void>;
-  /** The OAuth 2.0 API, where there is a way to log in. */
+  /** The OAuth 2.0 API, if users can log in. */
   readonly oauth?: () => Promise<OauthProvider>;
   readonly provider?: IdentityProvider;
   close(): void;
@@ -75,11 +75,11 @@ export async function makeAccounts(deps: AccountsDeps): Promise<AccountsFeature>
   const sessions = new Sessions(db, accounts);
   const passwordLogin = new PasswordLogin({ accounts, passwords: new Passwords(passwords.cost), rateLimitFactor });
   const hasOauth = oidc !== undefined || passwords.login;
-  // Loading it takes a third of a second in which nobody else is served: now, and not when the first one asks.
+  // Loading it blocks for a third of a second: do it now, not for the first request.
   const provider = hasOauth ? await import('./oauth/provider.ts') : undefined;
   const issuer = publicUrl + OAUTH_PATH;
   const cleaning =
-    provider && every(CLEAN_UP_MS, () => cleanUpOauth(db), log, 'what the OAuth 2.0 API needs no more was not removed');
+    provider && every(CLEAN_UP_MS, () => cleanUpOauth(db), log, 'expired data of the OAuth 2.0 API was not removed');
   const filters = new Filters(db, accounts);
   const standing = new Standing(accounts);
   const profiles = new Profiles(db, accounts);

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Rooms } from '../engine/rooms/rooms.ts';
 import type { Accounts } from './accounts.ts';
 
-/** Takes users whose account has ended out of all rooms, and takes back what stands between. */
+/** Makes deactivated users leave all rooms, decline invites and retract knocks. */
 export class RoomLeaver {
   readonly #accounts: Accounts;
   readonly #rooms: Rooms;
@@ -15,12 +15,14 @@ export class RoomLeaver {
     this.#log = log;
   }
 
-  /** Goes on by itself, and at the next start where it was interrupted. */
+  /** Runs in the background, and resumes after a restart. */
   leave(userId: string): void {
-    this.#leaveAll(userId).catch((error: unknown) => this.#log.warn({ err: error }, 'rooms were not left'));
+    this.#leaveAll(userId).catch((error: unknown) =>
+      this.#log.warn({ err: error }, 'a deactivated user could not leave their rooms'),
+    );
   }
 
-  /** Goes on with what the last stop has interrupted. */
+  /** Resumes what the last stop interrupted. */
   async resume(): Promise<void> {
     for (const userId of await this.#accounts.endedInRooms()) this.leave(userId);
   }
@@ -36,9 +38,9 @@ export class RoomLeaver {
       try {
         await this.#rooms.leave(roomId, userId);
       } catch (error) {
-        // The server of an invitation may be gone; the other rooms do not suffer from that.
+        // The server of an invite may be gone; this does not affect the other rooms.
         complete = false;
-        this.#log.warn({ err: error, roomId }, 'a room was not left');
+        this.#log.warn({ err: error, roomId }, 'a deactivated user could not leave a room');
       }
     }
     if (complete && !this.#closed) await this.#accounts.setOutOfRooms(userId);

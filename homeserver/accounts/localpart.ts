@@ -1,29 +1,29 @@
-/** The local part of a Matrix id from the name that an identity provider knows somebody by. */
+/** Derives localparts from user names of an identity provider. */
 
-/** Room for a suffix, `@`, `:` and a server name within the 255 bytes of a user id. */
+/** Leaves room for a suffix, `@`, `:` and a server name within the 255 bytes of a user id. */
 export const MAX_LOCALPART_BYTES = 64;
-/** Local parts that start so belong to guests. */
+/** The prefix of the localparts of guests. */
 export const GUEST_PREFIX = 'guest-';
 
-/** Local parts that start so belong to the server itself: nobody chooses one, and nobody logs in to such an account. */
+/** The prefix of the localparts of service users: nobody can choose one or log in to one. */
 export const SERVER_PREFIX = '_';
 
-/** Local part of the account of the server itself that makes meetings. */
+/** The localpart of the service user that creates meetings. */
 export const MEETINGS_ACCOUNT = '_meetings';
 
-/** Whether an account belongs to the server itself. @param userId of a user of this server */
+/** Whether an account is a service user. @param userId a local user id @param userId of a user of this server */
 export function isServerAccount(userId: string): boolean {
   return userId.startsWith(`@${SERVER_PREFIX}`);
 }
 
 /**
- * Maps a name to the characters a-z 0-9 . _ = / + -: upper case becomes lower case, umlauts and accents lose their
- * marks, and every other byte becomes `=` and two hexadecimal digits.
+ * Maps a name to the characters a-z 0-9 . _ = / + -: letters become lower case, umlauts and accents lose their marks,
+ * and every other byte becomes `=` and two hexadecimal digits.
  *
  * @see Matrix specification, appendices, "Mapping from other character sets"
  */
 export function toLocalpart(name: string): string {
-  // The user name is often a mail address; its own server says the rest.
+  // The user name is often an email address; the server name says the rest.
   const local = name.replace(/@.*$/s, '') || name;
   const plain = local
     .toLowerCase()
@@ -37,7 +37,7 @@ export function toLocalpart(name: string): string {
     localpart += mapped;
   }
   if (localpart === '') return 'user';
-  // A person must not look like a guest or like the server, nor a guest like a person.
+  // Users must not look like guests or service users, nor guests like users.
   return localpart.startsWith(GUEST_PREFIX) || localpart.startsWith(SERVER_PREFIX) ? `user-${localpart}` : localpart;
 }
 

@@ -1,4 +1,4 @@
-/** Log-in, refresh and log-out of the Matrix client-server API. */
+/** Log-in, token refresh and log-out in the Matrix client-server API. */
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { z } from 'zod';
@@ -18,7 +18,7 @@ import { parseBody, requesterOf } from '../base/parse.ts';
 export interface LoginRouterOptions {
   readonly serverName: string;
   readonly publicUrl: string;
-  /** Whether there is an identity provider. */
+  /** Whether an identity provider is configured. */
   readonly sso: boolean;
   readonly passwords: PasswordConfig;
   readonly accounts: Accounts;
@@ -49,7 +49,7 @@ const refreshSchema = z.looseObject({ refresh_token: token });
 /** Mounted at `/_matrix/client/v3`. */
 export function loginRouter(options: LoginRouterOptions): Router {
   const { serverName, publicUrl, sso, passwords, sessions, loginTokens, limitLogin } = options;
-  // Who is locked out can at least leave.
+  // Locked users can still log out.
   const anySession = requireSession(sessions, true);
   const router = express.Router();
   const flows: Record<string, unknown>[] = [];
@@ -66,7 +66,7 @@ export function loginRouter(options: LoginRouterOptions): Router {
       async (request, response) => {
         const body = parseBody(loginSchema, request.body);
         if (!flows.some(({ type }) => type === body.type) || body.type === 'm.login.sso') {
-          throw new MatrixError(400, 'M_UNKNOWN', 'This way to log in is not offered here.');
+          throw new MatrixError(400, 'M_UNKNOWN', 'This server does not offer this login type.');
         }
         const userId =
           body.type === 'm.login.token' ? byToken(loginTokens, body) : await byPassword(options, body, request.ip);
@@ -117,7 +117,7 @@ export function loginRouter(options: LoginRouterOptions): Router {
     ],
   });
 
-  // Answers with tokens must not stay in any cache.
+  // Responses with tokens must not be cached.
   const uncached = express.Router();
   uncached.use(['/login', '/refresh'], (_request, response, next) => {
     response.set('Cache-Control', 'no-store');
@@ -129,7 +129,8 @@ export function loginRouter(options: LoginRouterOptions): Router {
 function byToken(loginTokens: LoginTokens, body: LoginBody): string {
   if (body.token === undefined) throw new MatrixError(400, 'M_MISSING_PARAM', 'The login token is missing.');
   const userId = loginTokens.redeem(body.token);
-  if (userId === undefined) throw new MatrixError(403, 'M_FORBIDDEN', 'This log-in is used already or too old.');
+  if (userId === undefined)
+    throw new MatrixError(403, 'M_FORBIDDEN', 'The login token was already used or has expired. Please log in again.');
   return userId;
 }
 

@@ -1,4 +1,4 @@
-/** The tokens by which a finished log-in at the identity provider becomes a session. */
+/** Login tokens: exchange a finished log-in at the identity provider for a session. */
 import { ExpiringMap } from '../base/expiring-map.ts';
 import { hashSecret, newSecret } from './secrets.ts';
 
@@ -14,14 +14,14 @@ export class LoginTokens {
     this.#tokens = new ExpiringMap({ lifeMs: LOGIN_TOKEN_LIFE_MS, maxSize: MAX_TOKENS, now });
   }
 
-  /** Makes a token for a user; it is good once and for two minutes. */
+  /** Issues a token for a user, valid once and for two minutes. */
   issue(userId: string): string {
     const token = newSecret('hsl_');
     this.#tokens.set(hashSecret(token).toString('base64'), userId);
     return token;
   }
 
-  /** The user of a token, undefined when it is unknown, used or too old. */
+  /** The user of a token, undefined when it is unknown, used or expired. */
   redeem(token: string): string | undefined {
     return this.#tokens.take(hashSecret(token).toString('base64'));
   }

@@ -18,7 +18,7 @@ export interface OidcConfig {
 }
 
 export type LoginFailure =
-  /** The identity provider does not answer, or not as it should. */
+  /** The identity provider does not respond, or with an error. */
   | 'unavailable'
   /** The answer belongs to no log-in that this browser has begun within the last ten minutes. */
   | 'unknown'
@@ -36,16 +36,16 @@ export class LoginError extends Error {
 }
 
 export interface OidcOptions extends OidcConfig {
-  /** Where the identity provider sends people back to. */
+  /** The redirect URI for the identity provider. */
   readonly callbackUrl: string;
   readonly log: Logger;
   /** The clock, Unix ms. */
   readonly now?: () => number;
 }
 
-/** What somebody logs in for. */
+/** The purpose of a log-in. */
 export type LoginPurpose =
-  /** A session of a client, which gets a token at this address. */
+  /** A session for a client, which gets a login token at this URL. */
   | { readonly kind: 'client'; readonly redirectUrl: string }
   /** To confirm something grave in a session of user-interactive authentication. */
   | { readonly kind: 'uia'; readonly session: string }
@@ -54,12 +54,12 @@ export type LoginPurpose =
   /** The page on which people look after their account, with its query. */
   | { readonly kind: 'account'; readonly query: string };
 
-/** A log-in on its way. */
+/** A log-in in progress. */
 export interface StartedLogin {
   /** Where to send the browser. */
   readonly url: URL;
   readonly state: string;
-  /** Must be kept by this browser alone and given to `finish`. */
+  /** To be kept by this browser only, and passed to `finish`. */
   readonly browserSecret: string;
 }
 
@@ -75,7 +75,7 @@ interface Pending {
   readonly browserHash: Buffer;
 }
 
-/** How long somebody may take to log in, in ms. */
+/** Time limit for a log-in, in ms. */
 export const LOGIN_LIFE_MS = 10 * 60 * 1000;
 const MAX_PENDING = 10_000;
 const TIMEOUT_S = 10;
@@ -93,8 +93,8 @@ export class IdentityProvider {
   /**
    * Begins a log-in.
    *
-   * @param purpose what it is for; the caller judges it
-   * @param language the page shall come in this language (OpenID Connect Core, 3.1.2.1, `ui_locales`)
+   * @param purpose the purpose, validated by the caller
+   * @param language the language of the page (OpenID Connect Core, 3.1.2.1, `ui_locales`)
    * @throws LoginError `unavailable`
    */
   async start(purpose: LoginPurpose, language?: 'de' | 'en'): Promise<StartedLogin> {
@@ -110,7 +110,7 @@ export class IdentityProvider {
       nonce,
       code_challenge: await oidc.calculatePKCECodeChallenge(verifier),
       code_challenge_method: 'S256',
-      // Who confirms something grave proves again who they are; an open session at the provider does not suffice.
+      // Sensitive operations need a new authentication; an existing session at the provider does not suffice.
       ...(purpose.kind === 'uia' || purpose.kind === 'account' ? { prompt: 'login' } : {}),
       ...(language === undefined ? {} : { ui_locales: language }),
     });
@@ -119,22 +119,23 @@ export class IdentityProvider {
   }
 
   /**
-   * Finishes a log-in with the identity provider's answer.
+   * Finishes a log-in with the identity provider's response.
    *
-   * @param query the query of the callback as it came
-   * @param browserSecret what this browser has kept from `start`
+   * @param query the query of the callback
+   * @param browserSecret the secret from `start`, kept by this browser
    * @throws LoginError
    */
   async finish(query: URLSearchParams, browserSecret: string | undefined): Promise<FinishedLogin> {
     const state = query.get('state') ?? '';
     const pending = this.#pending.get(state);
-    // Without this check somebody could give a victim an answer from their own log-in, and with it their own account.
+    // Login CSRF: without this check, an attacker could give a victim the response to their own log-in, and with it
+    // their own account.
     if (
       pending === undefined ||
       browserSecret === undefined ||
       !timingSafeEqual(hashSecret(browserSecret), pending.browserHash)
     ) {
-      throw new LoginError('unknown', 'The answer belongs to no log-in of this browser.');
+      throw new LoginError('unknown', 'The response does not belong to a log-in of this browser.');
     }
     this.#pending.take(state);
     const configuration = await this.#configuration();
@@ -148,7 +149,7 @@ export class IdentityProvider {
         idTokenExpected: true,
       });
       const claims = tokens.claims();
-      if (claims === undefined) throw new LoginError('unavailable', 'The identity provider has sent no ID token.');
+      if (claims === undefined) throw new LoginError('unavailable', 'The identity provider sent no ID token.');
       const named = { ...(await this.#userInfo(configuration, tokens.access_token, claims)), ...claims };
       return {
         identity: {
@@ -164,13 +165,13 @@ export class IdentityProvider {
         throw new LoginError('refused', 'The identity provider has refused the log-in.', { cause: error });
       }
       if (error instanceof LoginError) throw error;
-      throw new LoginError('unavailable', 'The log-in could not be finished at the identity provider.', {
+      throw new LoginError('unavailable', 'The log-in could not be completed at the identity provider.', {
         cause: error,
       });
     }
   }
 
-  /** Names may stand in the ID token or only here, by the provider's settings. */
+  /** Depending on the provider's settings, names are in the ID token or only here. */
   async #userInfo(
     configuration: oidc.Configuration,
     accessToken: string,
@@ -181,12 +182,12 @@ export class IdentityProvider {
     return await oidc.fetchUserInfo(configuration, accessToken, claims.sub);
   }
 
-  /** The provider may start later than we do, or be away for a while: what failed is tried again by the next log-in. */
+  /** The provider may start later than we do, or be down for a while: after a failure, the next log-in tries again. */
   async #configuration(): Promise<oidc.Configuration> {
     this.#discovered ??= this.#discover().catch((error: unknown) => {
       this.#discovered = undefined;
-      this.#options.log.warn({ err: error }, 'the identity provider can not be reached');
-      throw new LoginError('unavailable', 'The identity provider can not be reached.', { cause: error });
+      this.#options.log.warn({ err: error }, 'the identity provider cannot be reached');
+      throw new LoginError('unavailable', 'The identity provider cannot be reached.', { cause: error });
     });
     return this.#discovered;
   }
@@ -213,8 +214,8 @@ async function boundedFetch(url: string, options: oidc.CustomFetchOptions): Prom
   let bytes = 0;
   for await (const chunk of body as ReadableStream<Uint8Array>) {
     bytes += chunk.length;
-    // Leaving the loop ends the connection.
-    if (bytes > IDENTITY_ANSWER_BYTES) throw new Error('The answer of the identity provider is too long.');
+    // Leaving the loop closes the connection.
+    if (bytes > IDENTITY_ANSWER_BYTES) throw new Error('The response of the identity provider is too long.');
     chunks.push(chunk);
   }
   return new Response(Buffer.concat(chunks), { status, headers });

@@ -1,4 +1,4 @@
-/** Tokens that somebody hands to another service, so that it can ask here who they are. */
+/** OpenID tokens: a user passes one to another service, which can then ask here who they are. */
 import { Op } from 'sequelize';
 import type { ModelStatic } from 'sequelize';
 import type { Database } from '../database/database.ts';
@@ -22,11 +22,11 @@ export class OpenIdTokens {
     this.#now = now;
   }
 
-  /** Makes a token that says who a local user is, for an hour. It opens nothing. */
+  /** Issues a token that proves who a local user is, for an hour. It gives no access. */
   async issue(userId: string): Promise<string> {
     const token = newSecret('hso_');
     const now = this.#now();
-    // What has expired goes as new ones come, so that the table does not grow.
+    // Expired tokens are deleted when new ones are issued, so that the table does not grow.
     await this.#tokens.destroy({ where: { expiresAt: { [Op.lte]: now } } });
     await this.#tokens.create({
       hash: hashSecret(token),
@@ -36,7 +36,7 @@ export class OpenIdTokens {
     return token;
   }
 
-  /** Whose token it is; undefined for an unknown or expired one, and for ended accounts. */
+  /** The user of a token; undefined for an unknown or expired one, and for deactivated accounts. */
   async userOf(token: string): Promise<string | undefined> {
     const row = await this.#tokens.findOne({ where: { hash: hashSecret(token), expiresAt: { [Op.gt]: this.#now() } } });
     const userId = row ? this.#accounts.userId(row.localpart) : undefined;

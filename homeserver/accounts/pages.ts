@@ -1,4 +1,4 @@
-/** The few pages that this server shows itself, between the identity provider and the client. */
+/** The few HTML pages of this server, between the identity provider and the client. */
 import { createHash } from 'node:crypto';
 import type { Request, Response } from 'express';
 import type { LoginFailure } from './oidc.ts';
@@ -64,7 +64,7 @@ const TEXTS = {
   },
 } as const satisfies Record<Language, unknown>;
 
-/** It tells nothing but that it is done, so that any origin may hear it. */
+/** It only reveals that it is done, so any origin may receive it. */
 const DONE_SCRIPT =
   "if (window.onAuthDone) window.onAuthDone(); else if (window.opener) window.opener.postMessage('authDone', '*');";
 
@@ -82,12 +82,12 @@ export function sendFailurePage(request: Request, response: Response, failure: L
 /**
  * A page that names another origin before it gets a login token.
  *
- * @param target the address with the token
+ * @param target the URL with the token
  */
 export function sendConfirmationPage(request: Request, response: Response, target: URL): void {
   const language = languageOf(request);
   const texts = TEXTS[language];
-  // Schemes of apps have no origin of their own.
+  // URI schemes of apps have no origin.
   const name = target.origin === 'null' ? target.protocol : target.origin;
   sendPage(response, 200, language, texts.confirmTitle, [
     `<p>${texts.confirm}</p>`,
@@ -97,7 +97,11 @@ export function sendConfirmationPage(request: Request, response: Response, targe
   ]);
 }
 
-/** A page that asks whether somebody has begun something grave themselves. @param next where it goes on */
+/**
+ * A page that asks whether the user started a sensitive operation themselves. @param next where it continues
+ *
+ * @param next where it goes on
+ */
 export function sendGravePage(request: Request, response: Response, operation: string, next: string): void {
   const language = languageOf(request);
   const texts = TEXTS[language];
@@ -109,7 +113,11 @@ export function sendGravePage(request: Request, response: Response, operation: s
   ]);
 }
 
-/** What an operation does, as HTML. @param operation as `Uia` knows it: method and path of the request, and devices */
+/**
+ * Describes an operation, as HTML. @param operation as `Uia` names it: method and path of the request, and devices
+ *
+ * @param operation as `Uia` knows it: method and path of the request, and devices
+ */
 function inWords(operation: string, language: Language): string {
   const { operations } = TEXTS[language];
   const [method = '', path = '', ...rest] = operation.split(' ');
@@ -127,13 +135,13 @@ function inWords(operation: string, language: Language): string {
     case 'POST /delete_devices':
       return `${operations.endDevices} ${rest.map((device) => `<bdi>${escapeHtml(device)}</bdi>`).join(', ')}`;
     default:
-      // A new operation that nobody has found words for yet; better its name than nothing.
+      // An operation without description: better its name than nothing.
       return `<code>${escapeHtml(operation)}</code>`;
   }
 }
 
 /**
- * A page that tells the client which opened it that the person has confirmed.
+ * A page that notifies the client that opened it of the confirmation.
  *
  * @see Matrix specification, client-server API, "Fallback"
  */
@@ -148,7 +156,7 @@ export function sendDonePage(request: Request, response: Response): void {
   sendPage(response, 200, language, texts.doneTitle, [`<p>${texts.done}</p>`, `<script>${DONE_SCRIPT}</script>`]);
 }
 
-/** The language of a page, from what a browser says that its person reads. */
+/** The language of a page, from the browser's preferences. */
 export function chooseLanguage(request: { acceptsLanguages(languages: string[]): string | false }): Language {
   return request.acceptsLanguages(['de', 'en']) === 'en' ? 'en' : 'de';
 }

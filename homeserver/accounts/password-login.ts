@@ -1,13 +1,13 @@
-/** Checks of passwords, with limits for those who guess. */
+/** Password checks, with limits against guessing. */
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import { MatrixError } from '../base/errors.ts';
 import { addressKey } from '../base/rate-limits.ts';
 import type { Account, Accounts } from './accounts.ts';
 import type { Passwords } from './passwords.ts';
 
-/** Wrong passwords for one account from one network. */
+/** Wrong passwords per account and network. */
 const NEAR = { points: 10, duration: 60 };
-/** Wrong passwords for one account from everywhere: more, so that a stranger can not easily lock somebody out. */
+/** Wrong passwords per account from all networks: more, so that an attacker cannot easily lock a user out. */
 const FAR = { points: 200, duration: 600 };
 
 export interface PasswordLoginOptions {
@@ -31,10 +31,10 @@ export class PasswordLogin {
   }
 
   /**
-   * The account that a password opens, undefined when it opens none. Both take the same time.
+   * The account with this password, undefined if there is none. Both take the same time.
    *
-   * @param userId of anybody, also of nobody
-   * @param address where the request came from
+   * @param userId may be unknown
+   * @param address the client's IP address
    * @throws MatrixError 429 after too many wrong passwords
    */
   async check(userId: string, password: string, address: string | undefined): Promise<Account | undefined> {
@@ -62,7 +62,7 @@ export class PasswordLogin {
 async function requirePoints(limiter: RateLimiterMemory, key: string): Promise<void> {
   const state = await limiter.get(key);
   if (state === null || state.remainingPoints > 0) return;
-  throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'Too many wrong passwords. Please wait a moment.', {
+  throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'Too many wrong passwords. Please try again in a moment.', {
     retry_after_ms: Math.max(1, state.msBeforeNext),
   });
 }

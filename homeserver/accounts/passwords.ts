@@ -1,31 +1,31 @@
-/** Hashes of passwords: scrypt, with bounded work at one time. */
+/** Password hashes (scrypt), with a limit on concurrent work. */
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { MatrixError } from '../base/errors.ts';
 
-/** Accounts of this server's own, beside those of an identity provider. All off unless switched on. */
+/** Local accounts with passwords, besides those of an identity provider. All off by default. */
 export interface PasswordConfig {
-  /** Whether people may log in with a password. */
+  /** Whether password log-in is on. */
   readonly login: boolean;
-  /** Whether anybody may make an account, and log in with its password. */
+  /** Whether anybody may register an account with a password. */
   readonly registration: boolean;
   /** log2 of the cost of new password hashes. */
   readonly cost: number;
-  /** Who knows it may make accounts, administrators among them. */
+  /** Whoever knows it may register accounts, including administrators. */
   readonly adminSecret: string | undefined;
 }
 
-/** Longer passwords are refused: they would only cost time. */
+/** Longer passwords are refused: they would only cost CPU time. */
 export const MAX_PASSWORD = 512;
 
-/** log2 of the cost of new hashes; together with p = 3 what OWASP recommends at least. */
+/** log2 of the cost of new hashes; with p = 3, the minimum recommended by OWASP. */
 export const DEFAULT_COST = 15;
 const BLOCK_SIZE = 8;
 const PARALLELISM = 3;
 const SALT_BYTES = 16;
 const HASH_BYTES = 32;
-/** Hashes that are computed at the same time: each takes a thread and 32 MiB. */
+/** Hashes computed concurrently: each takes a thread and 32 MiB. */
 const AT_ONCE = 2;
-/** Those that may wait for their turn. */
+/** Most hashes waiting. */
 const MAX_WAITING = 200;
 
 export class Passwords {
@@ -40,15 +40,15 @@ export class Passwords {
     this.#decoy = encode(cost, randomBytes(SALT_BYTES), randomBytes(HASH_BYTES));
   }
 
-  /** @returns what is stored: `scrypt$<log2 N>$<r>$<p>$<salt>$<hash>`, salt and hash in base64url */
+  /** @returns the stored form: `scrypt$<log2 N>$<r>$<p>$<salt>$<hash>`, salt and hash in base64url */
   async hash(password: string): Promise<string> {
     const salt = randomBytes(SALT_BYTES);
     return encode(this.#cost, salt, await this.#derive(password, salt, this.#cost, BLOCK_SIZE, PARALLELISM));
   }
 
   /**
-   * Whether a password fits a hash. Without a hash it takes the same time and the answer is no, so that nobody learns
-   * from the time whether there is an account.
+   * Whether a password matches a hash. Without a hash it takes the same time and returns false, so that timing does not
+   * reveal whether an account exists.
    */
   async check(password: string, stored: string | undefined): Promise<boolean> {
     const [, cost, blockSize, parallelism, salt, hash] =
@@ -69,7 +69,7 @@ export class Passwords {
     try {
       const N = 2 ** cost;
       return await new Promise((resolve, reject) => {
-        // The same password can be typed in more than one way; NFC is what systems mostly send.
+        // The same password can have several Unicode forms; NFC is what most systems send.
         scrypt(password.normalize('NFC'), salt, HASH_BYTES, { N, r, p, maxmem: 256 * N * r }, (error, key) =>
           error ? reject(error) : resolve(key),
         );
@@ -90,7 +90,7 @@ export class Passwords {
           retry_after_ms: 5000,
         });
       }
-      // Who ends hands its place on.
+      // A finished one passes its slot on.
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
   }

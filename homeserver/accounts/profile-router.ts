@@ -1,4 +1,4 @@
-/** Profiles of people: name, picture and further fields. */
+/** Profiles: display name, avatar and further fields. */
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { isUserId } from '../../federation/identifiers.ts';
@@ -17,18 +17,18 @@ export interface ProfileRouterOptions {
   readonly passwords: PasswordConfig;
   readonly requireSession: RequestHandler;
   readonly limitAnonymous: RequestHandler;
-  /** Asks another server for the profile of somebody there. @throws MatrixError */
+  /** Fetches a profile from another server. @throws MatrixError @throws MatrixError */
   readonly remoteProfile: (userId: string, field?: string) => Promise<JsonObject>;
 }
 
-/** A field whose name has at most 255 bytes has so many characters in the address at most. */
+/** Most characters in the URL for a field name of 255 bytes. */
 const MAX_KEY = 1024;
 
 const BASIC = ['displayname', 'avatar_url'];
 
 /**
- * Mounted at `/_matrix/client/v3`. Where anybody can make an account anybody may read profiles; otherwise only people
- * who are logged in, so that nobody can try out which accounts there are.
+ * Mounted at `/_matrix/client/v3`. With open registration, anybody may read profiles; otherwise only authenticated
+ * users, so that nobody can probe which accounts exist.
  */
 export function profileRouter(options: ProfileRouterOptions): Router {
   const { accounts, profiles, passwords, requireSession, limitAnonymous, remoteProfile } = options;
@@ -39,7 +39,7 @@ export function profileRouter(options: ProfileRouterOptions): Router {
     if (!isUserId(userId)) throw new MatrixError(400, 'M_INVALID_PARAM', 'This is not a user id.');
     if (accounts.localpart(userId) === undefined) return remoteProfile(userId, field);
     const profile = await profiles.get(userId);
-    if (profile === undefined) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.');
+    if (profile === undefined) throw new MatrixError(404, 'M_NOT_FOUND', 'No such user on this server.');
     return profile;
   }
 
@@ -58,12 +58,12 @@ export function profileRouter(options: ProfileRouterOptions): Router {
       async (request, response) => {
         const key = parameter(request, 'key', MAX_KEY);
         const value = member(await profileOf(parameter(request, 'userId'), key), key);
-        // An account may be without them; Synapse says so with 200.
+        // An account may have neither; Synapse returns 200 then.
         if (value === undefined && BASIC.includes(key)) {
           response.json({});
           return;
         }
-        if (value === undefined) throw new MatrixError(404, 'M_NOT_FOUND', `This person has no ${key}.`);
+        if (value === undefined) throw new MatrixError(404, 'M_NOT_FOUND', `This user has no ${key}.`);
         response.json({ [key]: value });
       },
     ],
@@ -89,11 +89,11 @@ export function profileRouter(options: ProfileRouterOptions): Router {
   return router;
 }
 
-/** @param open whether anybody can make an account, so that names say nothing anyway */
+/** @param open whether registration is open, so that names prove nothing anyway */
 function requireOwn(asked: string, { userId, guest }: Requester, open: boolean): string {
-  if (asked !== userId) throw new MatrixError(403, 'M_FORBIDDEN', 'You can change only your own profile.');
-  // Others know a guest only by the name that was given at the door.
-  if (guest && !open) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests can not change their profile.');
+  if (asked !== userId) throw new MatrixError(403, 'M_FORBIDDEN', 'You can only change your own profile.');
+  // Others know guests only by the name with which they joined.
+  if (guest && !open) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests cannot change their profile.');
   return userId;
 }
 

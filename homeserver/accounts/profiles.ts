@@ -1,5 +1,5 @@
 /**
- * Profiles of local users: name, picture and further fields.
+ * Profiles of local users: display name, avatar and further fields.
  *
  * @see Matrix specification, client-server API, "Profiles"
  */
@@ -15,16 +15,16 @@ import type { Accounts } from './accounts.ts';
 import { profileFieldModel, userModel } from './tables.ts';
 import type { ProfileFieldRow, UserRow } from './tables.ts';
 
-/** Bounds of the specification, in bytes. */
+/** Limits of the specification, in bytes. */
 const MAX_KEY_BYTES = 255;
 const MAX_AVATAR_URL = 1000;
-/** What JSON adds to the name and the value of a field. */
+/** Bytes of JSON syntax per field. */
 const ENTRY_BYTES = 4;
 
-/** Told after a profile has changed, before the request is answered. */
+/** Called after a profile has changed, before the response is sent. */
 export type ProfileListener = (userId: string, field: string) => void | Promise<void>;
 
-/** Read whenever somebody enters a room: by a statement. */
+/** Read at every join, so by a statement. */
 interface Row {
   display_name: string | null;
   guest: boolean;
@@ -47,12 +47,15 @@ export class Profiles {
     this.#accounts = accounts;
   }
 
-  /** The whole profile; undefined when nobody here has this id. */
+  /** The whole profile; undefined for an unknown user. */
   async get(userId: string): Promise<JsonObject | undefined> {
     return (await this.#read(userId))?.profile;
   }
 
-  /** What stands in a membership: `displayname` and `avatar_url`, and that it is a guest, for whom nobody vouches. */
+  /**
+   * The profile fields of a membership event: `displayname` and `avatar_url`, and the guest flag for guests, who are
+   * unverified.
+   */
   async membership(userId: string): Promise<JsonObject> {
     const { profile, guest = false } = (await this.#read(userId)) ?? {};
     const { displayname, avatar_url: avatarUrl } = profile ?? {};
@@ -63,7 +66,7 @@ export class Profiles {
     };
   }
 
-  /** The profile of somebody whose account has ended is not there any more, but a guest stays a guest. */
+  /** A deactivated account has no profile, but a guest remains a guest. */
   async #read(userId: string): Promise<{ profile: JsonObject | undefined; guest: boolean } | undefined> {
     const localpart = this.#accounts.localpart(userId);
     if (localpart === undefined) return undefined;
@@ -80,9 +83,9 @@ export class Profiles {
   }
 
   /**
-   * Sets a field of somebody of this server. An empty name or picture takes it away.
+   * Sets a profile field of a local user. An empty name or avatar removes it.
    *
-   * @throws MatrixError 400 for a value or a key that can not be, or when the profile becomes too large
+   * @throws MatrixError 400 for an invalid value or key, or when the profile becomes too large
    */
   async set(userId: string, field: string, value: JsonValue): Promise<void> {
     requireKey(field);
@@ -90,7 +93,7 @@ export class Profiles {
     if (field === 'displayname') await this.#accounts.setDisplayName(userId, requireText(value));
     else {
       if (field === 'avatar_url' && requireText(value).length > MAX_AVATAR_URL) {
-        throw new MatrixError(400, 'M_BAD_JSON', 'This address is too long.');
+        throw new MatrixError(400, 'M_BAD_JSON', 'The avatar URL is too long.');
       }
       await this.#put(userId, field, canonicalJsonWithAnyNumbers(value));
     }
@@ -106,7 +109,7 @@ export class Profiles {
     await this.#changed(userId, field);
   }
 
-  /** @returns a function that ends the telling */
+  /** @returns a function that removes the listener @returns a function that ends the telling */
   onChange(listener: ProfileListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -115,7 +118,7 @@ export class Profiles {
   async #put(userId: string, field: string, json: string): Promise<void> {
     const localpart = this.#accounts.localpart(userId) ?? '';
     await this.#db.models.transaction(async (transaction) => {
-      // One change of a profile at a time, so that two together do not pass the bound.
+      // Serialised, so that concurrent changes cannot exceed the limit.
       await this.#users.findByPk(localpart, { lock: true, transaction });
       const others = await this.#fields.findAll({ where: { localpart, field: { [Op.ne]: field } }, transaction });
       const bytes = [...others, { field, json }].reduce(
@@ -137,14 +140,14 @@ export class Profiles {
 /** @see Matrix specification, appendices, "Common Namespaced Identifier Grammar" */
 function requireKey(key: string): void {
   if (Buffer.byteLength(key) > MAX_KEY_BYTES) {
-    throw new MatrixError(400, 'M_KEY_TOO_LARGE', 'The name of a field has at most 255 bytes.');
+    throw new MatrixError(400, 'M_KEY_TOO_LARGE', 'The name of a profile field may have at most 255 bytes.');
   }
   if (!/^[a-z][a-z0-9_.-]*$/.test(key)) {
-    throw new MatrixError(400, 'M_INVALID_PARAM', 'The name of a field is made of a-z, 0-9 and _ . -');
+    throw new MatrixError(400, 'M_INVALID_PARAM', 'The name of a profile field may only contain a-z, 0-9 and _ . -');
   }
 }
 
 function requireText(value: JsonValue): string {
-  if (typeof value !== 'string') throw new MatrixError(400, 'M_BAD_JSON', 'This must be text.');
+  if (typeof value !== 'string') throw new MatrixError(400, 'M_BAD_JSON', 'The value must be a string.');
   return value;
 }

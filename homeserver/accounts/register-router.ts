@@ -1,4 +1,4 @@
-/** New accounts: by anybody when that is switched on, and by who knows the secret of the server. */
+/** Registration: open if switched on, and with the shared secret. */
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { z } from 'zod';
@@ -35,7 +35,7 @@ const registerSchema = z.looseObject({
   password: password.optional(),
   device_id: deviceIdSchema.optional(),
   initial_device_display_name: deviceNameSchema.optional(),
-  // Older clients say it with a number.
+  // Older clients send a number.
   inhibit_login: z.union([z.boolean(), z.literal([0, 1]).transform(Boolean)]).optional(),
   refresh_token: z.boolean().optional(),
   guest_access_token: z.string().max(500).optional(),
@@ -64,15 +64,19 @@ export function registerRouter(options: RegisterRouterOptions): Router {
 
   function requireOpen(): void {
     if (!passwords.registration) {
-      throw new MatrixError(403, 'M_FORBIDDEN', 'Accounts of this server are not made here.');
+      throw new MatrixError(403, 'M_FORBIDDEN', 'Registration is disabled on this server.');
     }
   }
 
-  /** The guest who wants to stay, under the name they have. @throws MatrixError 403 for anybody else */
+  /**
+   * The guest who upgrades to an account with the same user id. @throws MatrixError 403 for anybody else
+   *
+   * @throws MatrixError 403 for anybody else
+   */
   async function requireGuest(body: z.output<typeof registerSchema>): Promise<string> {
     const { userId, guest } = await options.sessions.authenticate(body.guest_access_token ?? '');
     if (guest && body.username?.toLowerCase() === accounts.localpart(userId)) return userId;
-    throw new MatrixError(403, 'M_FORBIDDEN', 'This is not the token of a guest of that name.');
+    throw new MatrixError(403, 'M_FORBIDDEN', 'The access token does not belong to a guest with this user name.');
   }
 
   methods(router, '/register', {
@@ -81,12 +85,13 @@ export function registerRouter(options: RegisterRouterOptions): Router {
       async (request, response) => {
         response.set('Cache-Control', 'no-store');
         const kind = queryText(request, 'kind') ?? 'user';
-        if (kind !== 'user' && kind !== 'guest') throw new MatrixError(400, 'M_UNRECOGNIZED', 'kind is user or guest.');
+        if (kind !== 'user' && kind !== 'guest')
+          throw new MatrixError(400, 'M_UNRECOGNIZED', 'kind must be user or guest.');
         requireOpen();
         const body = parseBody(registerSchema, request.body);
         if (kind === 'guest') {
           const userId = await accounts.createGuest();
-          // Guests do not choose their device, so that they can be told apart.
+          // Guests cannot choose their device id, so that they can be told apart.
           response.json(await sessionAnswer(options, userId, { displayName: body.initial_device_display_name }));
           return;
         }
@@ -95,7 +100,7 @@ export function registerRouter(options: RegisterRouterOptions): Router {
         const wishes = { ...begun?.wishes, ...stated(body) };
         if (begun?.userId !== undefined) {
           if (!(await accounts.exists(begun.userId)))
-            throw new MatrixError(403, 'M_FORBIDDEN', 'The account has ended.');
+            throw new MatrixError(403, 'M_FORBIDDEN', 'The account is deactivated.');
           response.json(await registeredAnswer(options, begun.userId, begun.wishes));
           return;
         }
@@ -145,7 +150,7 @@ export function registerRouter(options: RegisterRouterOptions): Router {
   return router;
 }
 
-/** Mounted at the root of the client server when there is a secret. */
+/** Mounted at the root of the client server if a secret is configured. */
 export function sharedSecretRouter(options: RegisterRouterOptions & { readonly secret: string }): Router {
   const { serverName, accounts, passwordLogin, limitLogin } = options;
   const secret = new SharedSecret(options.secret);
@@ -173,7 +178,7 @@ export function sharedSecretRouter(options: RegisterRouterOptions & { readonly s
   return router;
 }
 
-/** What a request says of the account to be, without what it leaves open. */
+/** The account fields of a request, without undefined ones. */
 function stated(body: z.output<typeof registerSchema>): Wishes {
   return {
     ...(body.username === undefined ? {} : { username: body.username }),

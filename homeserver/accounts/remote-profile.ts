@@ -3,14 +3,14 @@ import { serverOf } from '../../federation/identifiers.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import { askServer } from '../engine/federation/ask.ts';
 
-/** A profile has at most 64 KiB, in whatever way it is written. */
+/** Longest profile response: a profile has at most 64 KiB, which may be encoded less compactly. */
 const MAX_PROFILE_BYTES = 128 * 1024;
 
 /**
- * The profile that somebody has at their own server.
+ * Fetches the profile of a remote user from their server.
  *
- * @param field only this one
- * @throws MatrixError what the server refused with, or 502 when it could not be asked
+ * @param field fetch only this field
+ * @throws MatrixError the other server's own error, or 502 when the request failed
  * @see Matrix specification, server-server API, "Querying for information"
  */
 export async function remoteProfile(client: FederationClient, userId: string, field?: string): Promise<JsonObject> {

@@ -2,14 +2,14 @@ import type { Request, RequestHandler } from 'express';
 import { MatrixError } from '../base/errors.ts';
 import type { Sessions } from './sessions.ts';
 
-/** Longer than any token that we make. */
+/** Longer than any valid token. */
 const MAX_TOKEN_LENGTH = 200;
 
 /**
- * Middleware that lets only logged-in people pass, and sets `response.locals.requester`. A token in the query is taken
- * as well, since older clients send it there; no query ever reaches our logs.
+ * Middleware that requires an access token and sets `response.locals.requester`. A token in the query is accepted too,
+ * since older clients send it there; queries are never logged.
  *
- * @param evenLocked whether people pass whose account is locked
+ * @param evenLocked whether locked users are allowed
  * @see Matrix specification, client-server API, "Using access tokens"
  */
 export function requireSession(sessions: Sessions, evenLocked = false): RequestHandler {
@@ -20,7 +20,11 @@ export function requireSession(sessions: Sessions, evenLocked = false): RequestH
   };
 }
 
-/** The access token of a request. @throws MatrixError 401 when there is none */
+/**
+ * The access token of a request. @throws MatrixError 401 when it is missing
+ *
+ * @throws MatrixError 401 when there is none
+ */
 export function bearerToken(request: Request): string {
   const { authorization } = request.headers;
   const [, header] = /^Bearer +([^\s]+)$/i.exec(authorization ?? '') ?? [];
@@ -29,7 +33,9 @@ export function bearerToken(request: Request): string {
   if (typeof token !== 'string' || token === '')
     throw new MatrixError(401, 'M_MISSING_TOKEN', 'You are not logged in.');
   if (token.length > MAX_TOKEN_LENGTH) {
-    throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'You are not logged in any more.', { soft_logout: false });
+    throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'You are no longer logged in. Please log in again.', {
+      soft_logout: false,
+    });
   }
   return token;
 }

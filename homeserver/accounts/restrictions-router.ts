@@ -1,5 +1,5 @@
 /**
- * Administrators lock and suspend accounts. What is left to those is said in accounts/standing.ts.
+ * Locking and suspending of accounts by administrators. What such users may still do is in accounts/standing.ts.
  *
  * @see Matrix specification, client-server API, "Account locking" and "Account suspension"
  */
@@ -17,7 +17,7 @@ export interface RestrictionsRouterOptions {
   readonly requireSession: RequestHandler;
 }
 
-/** The endpoint of each, which is also the name of its state in requests and answers. */
+/** The endpoint of each, which is also the field name in requests and responses. */
 const PATHS: readonly { path: string; restriction: Restriction }[] = [
   { path: 'lock', restriction: 'locked' },
   { path: 'suspend', restriction: 'suspended' },
@@ -41,7 +41,7 @@ export function restrictionsRouter({ accounts, sessions, requireSession }: Restr
         async (request, response) => {
           const account = await accountFor(request, response);
           if (account.userId === requesterOf(response).userId || account.admin) {
-            throw new MatrixError(403, 'M_FORBIDDEN', 'Administrators can be neither locked nor suspended.');
+            throw new MatrixError(403, 'M_FORBIDDEN', 'Administrators cannot be locked or suspended.');
           }
           const on = parseBody(schema, request.body)[restriction] === true;
           await accounts.restrict(account.userId, restriction, on);
@@ -52,15 +52,19 @@ export function restrictionsRouter({ accounts, sessions, requireSession }: Restr
     });
   }
 
-  /** @throws MatrixError 403 for who is no administrator, 400 for people of other servers, 404 for unknown ones */
+  /**
+   * @throws MatrixError 403 for non-administrators, 400 for remote users, 404 for unknown ones
+   *
+   * @throws MatrixError 403 for who is no administrator, 400 for people of other servers, 404 for unknown ones
+   */
   async function accountFor(request: Request, response: Response): Promise<Account> {
-    if (!requesterOf(response).admin) throw new MatrixError(403, 'M_FORBIDDEN', 'You are not an administrator.');
+    if (!requesterOf(response).admin) throw new MatrixError(403, 'M_FORBIDDEN', 'You are not a server administrator.');
     const userId = parameter(request, 'userId');
     if (accounts.localpart(userId) === undefined) {
-      throw new MatrixError(400, 'M_INVALID_PARAM', 'This is nobody of this server.');
+      throw new MatrixError(400, 'M_INVALID_PARAM', 'No such user on this server.');
     }
     const account = await accounts.find(userId);
-    if (!account || account.deactivated) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.');
+    if (!account || account.deactivated) throw new MatrixError(404, 'M_NOT_FOUND', 'No such user on this server.');
     return account;
   }
 

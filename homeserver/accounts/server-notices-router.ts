@@ -1,4 +1,4 @@
-/** Administrators write to people in the name of the server. */
+/** Server notices sent by administrators. */
 import express from 'express';
 import type { Request, RequestHandler, Response, Router } from 'express';
 import { z } from 'zod';
@@ -25,7 +25,7 @@ export function serverNoticesRouter({ notices, requireSession }: ServerNoticesRo
   const router = express.Router();
   const send = async (request: Request, response: Response, transactionId?: string): Promise<void> => {
     const { userId, admin } = requesterOf(response);
-    if (!admin) throw new MatrixError(403, 'M_FORBIDDEN', 'You are not an administrator.');
+    if (!admin) throw new MatrixError(403, 'M_FORBIDDEN', 'You are not a server administrator.');
     const body = parseBody(noticeSchema, request.body);
     const eventId = await notices.send({
       userId: body.user_id,

@@ -1,6 +1,5 @@
 /**
- * Messages of the server itself: each person gets one room, which nobody else is in. Until they have entered it they
- * can not get rid of it.
+ * Server notices: each user gets one room with the server. They cannot reject its invite.
  *
  * @see Matrix specification, client-server API, "Server Notices"
  */
@@ -16,7 +15,7 @@ export interface ServerNoticesOptions {
   readonly db: Database;
   readonly accounts: Accounts;
   readonly rooms: Rooms;
-  /** Name of the organisation, in whose name the server writes. */
+  /** Display name of the organisation, which is the sender's name. */
   readonly organisation: string;
 }
 
@@ -25,7 +24,7 @@ export interface Notice {
   readonly type: string;
   readonly stateKey?: string | undefined;
   readonly content: JsonObject;
-  /** The same notice with the same id is sent once. */
+  /** A notice is sent once per transaction id. */
   readonly transactionId?: string | undefined;
 }
 
@@ -50,15 +49,15 @@ export class ServerNotices {
   }
 
   /**
-   * Writes to somebody of this server, and invites them when they are not in the room.
+   * Sends a notice to a local user, and invites them if they are not in the room.
    *
    * @returns the event id
-   * @throws MatrixError 404 for somebody who is not of this server
+   * @throws MatrixError 404 for an unknown user
    */
   async send({ userId, type, stateKey, content, transactionId }: Notice): Promise<string> {
     const { accounts, rooms } = this.#options;
     if (isServerAccount(userId) || !(await accounts.exists(userId)))
-      throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such person here.');
+      throw new MatrixError(404, 'M_NOT_FOUND', 'No such user on this server.');
     const roomId = await this.#roomOf(userId);
     const membership = await rooms.membership(roomId, userId);
     if (membership !== 'join' && membership !== 'invite') await rooms.invite(roomId, this.#writer, userId);
@@ -71,17 +70,25 @@ export class ServerNotices {
     return eventId;
   }
 
-  /** @throws MatrixError 403 M_CANNOT_LEAVE_SERVER_NOTICE_ROOM for an invitation of the server itself */
+  /**
+   * @throws MatrixError 403 M_CANNOT_LEAVE_SERVER_NOTICE_ROOM for an invite to a server notice room
+   *
+   * @throws MatrixError 403 M_CANNOT_LEAVE_SERVER_NOTICE_ROOM for an invitation of the server itself
+   */
   async requireMayLeave(roomId: string, userId: string): Promise<void> {
     if (!this.#roomIds.has(roomId) || (await this.#options.rooms.membership(roomId, userId)) !== 'invite') return;
-    throw new MatrixError(403, 'M_CANNOT_LEAVE_SERVER_NOTICE_ROOM', 'Messages of the server can not be refused.');
+    throw new MatrixError(
+      403,
+      'M_CANNOT_LEAVE_SERVER_NOTICE_ROOM',
+      'You cannot reject this invite: the room is for notices of your server.',
+    );
   }
 
   get #writer(): string {
     return this.#options.accounts.userId(WRITER);
   }
 
-  /** One room, also when two notices come at once. */
+  /** One room, even for concurrent notices. */
   async #roomOf(userId: string): Promise<string> {
     const running = this.#busy.get(userId);
     if (running) return running;
@@ -101,7 +108,7 @@ export class ServerNotices {
       name: organisation,
       preset: 'private_chat',
       invite: [userId],
-      // People read here; nobody else is let in.
+      // Users can only read here, and nobody else may join.
       powerLevelContentOverride: { users_default: -10, events_default: 0, invite: 100 },
     });
     await noticeRooms.create({ localpart, roomId });

@@ -1,4 +1,4 @@
-/** What clients ask about further services: proofs of identity for them, and those that this server does not have. */
+/** Endpoints for further services: OpenID tokens, and services that this server does not have. */
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { OPENID_LIFE_S } from './openid-tokens.ts';
@@ -26,7 +26,7 @@ export function servicesRouter(options: ServicesRouterOptions): Router {
       async (request, response) => {
         const { userId } = requesterOf(response);
         if (parameter(request, 'userId') !== userId) {
-          throw new MatrixError(403, 'M_FORBIDDEN', 'You can prove only who you are yourself.');
+          throw new MatrixError(403, 'M_FORBIDDEN', 'You can only request OpenID tokens for yourself.');
         }
         response.set('Cache-Control', 'no-store');
         response.json({
@@ -39,12 +39,12 @@ export function servicesRouter(options: ServicesRouterOptions): Router {
     ],
   });
 
-  // Calls between two people find their way without a relay, or by MatrixRTC.
+  // Legacy one-to-one calls work without a TURN server, or clients use MatrixRTC.
   methods(router, '/voip/turnServer', {
     get: [requireSession, (_request, response) => void response.json({})],
   });
 
-  // Mail addresses and telephone numbers belong to no account here.
+  // Accounts here have no email addresses or phone numbers.
   methods(router, '/account/3pid', {
     get: [requireSession, (_request, response) => void response.json({ threepids: [] })],
     post: [requireSession, denyThirdParty],
@@ -67,7 +67,7 @@ export function servicesRouter(options: ServicesRouterOptions): Router {
     get: [limitLogin, (_request, response) => void response.json({ valid: false })],
   });
 
-  // There are no bridges.
+  // There are no bridges (third-party networks).
   methods(router, '/thirdparty/protocols', {
     get: [requireSession, (_request, response) => void response.json({})],
   });
@@ -75,7 +75,7 @@ export function servicesRouter(options: ServicesRouterOptions): Router {
     get: [
       requireSession,
       () => {
-        throw new MatrixError(404, 'M_NOT_FOUND', 'There are no bridges here.');
+        throw new MatrixError(404, 'M_NOT_FOUND', 'This server has no bridges to third-party networks.');
       },
     ],
   });
@@ -87,5 +87,5 @@ export function servicesRouter(options: ServicesRouterOptions): Router {
 }
 
 function denyThirdParty(): never {
-  throw new MatrixError(403, 'M_THREEPID_DENIED', 'Mail addresses and telephone numbers are not used here.');
+  throw new MatrixError(403, 'M_THREEPID_DENIED', 'This server does not use email addresses or phone numbers.');
 }

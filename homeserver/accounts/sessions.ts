@@ -1,4 +1,4 @@
-/** Sessions: the devices that people are logged in with and the tokens of these. */
+/** Sessions: devices and their tokens. */
 import type { ModelStatic, Transaction } from 'sequelize';
 import type { Database } from '../database/database.ts';
 import { queryIn } from '../database/models.ts';
@@ -13,44 +13,44 @@ import { TokenHolders } from './token-holders.ts';
 import { ACCESS_LIFE_MS, TokenPairs, unknownToken } from './token-pairs.ts';
 import type { Tokens } from './token-pairs.ts';
 
-/** Where a request came from, as people see it in the list of their devices. */
+/** Where a request came from, as shown in the device list. */
 export interface Origin {
   readonly ip?: string | undefined;
   readonly userAgent?: string | undefined;
 }
 
 export interface NewSession {
-  /** Logs in again with a device that is known already; its old tokens end. */
+  /** An existing device to log in with again; its old tokens end. */
   readonly deviceId?: string | undefined;
-  /** Name of the device. */
+  /** Display name of the device. */
   readonly displayName?: string | undefined;
-  /** Whether the client can refresh; without it the access token lives until log-out. */
+  /** Whether the client can refresh; otherwise the access token is valid until log-out. */
   readonly refreshable?: boolean | undefined;
 }
 
 export interface Device {
   readonly deviceId: string;
   readonly displayName: string | undefined;
-  /** Unix ms, not more exact than some minutes. */
+  /** Unix time in ms, with a precision of some minutes. */
   readonly lastSeenAt: number;
   readonly lastSeenIp: string | undefined;
   readonly userAgent: string | undefined;
 }
 
-/** Told before the request that changed a device is answered. What it throws is the asker's answer. */
+/** Called before the request that changed a device is answered. Its exceptions become the response. */
 export type DeviceListener = (
   userId: string,
   deviceId: string,
   change: 'new' | 'renamed' | 'deleted',
 ) => void | Promise<void>;
 
-/** Guests can not refresh; their session ends after this time, in ms. */
+/** Guests cannot refresh; their session ends after this time, in ms. */
 const GUEST_LIFE_MS = 24 * 60 * 60 * 1000;
 const DEVICE_ID_LENGTH = 12;
-/** How exact "last seen" is, in ms: it is not worth a write for every request. */
+/** Precision of "last seen", in ms: not worth a write for every request. */
 const SEEN_STEP_MS = 5 * 60 * 1000;
 
-/** Devices with two addresses use both at once. */
+/** Devices with two IP addresses alternate between them. */
 const MOVED_STEP_MS = 30 * 1000;
 const MAX_USER_AGENT = 500;
 
@@ -77,21 +77,23 @@ export class Sessions {
     accounts.onChange((userId) => this.forget(userId));
   }
 
-  /** To be called after somebody's tokens were changed elsewhere. */
+  /** To be called after a user's tokens were changed elsewhere. */
   forget(userId: string): void {
     this.#holders.forget(this.#localpart(userId));
   }
 
   /**
-   * @param evenLocked whether people pass whose account is locked
-   * @throws MatrixError 401 M_UNKNOWN_TOKEN; with `soft_logout` when the token has only expired; 401 M_USER_LOCKED
+   * @param evenLocked whether locked users are allowed
+   * @throws MatrixError 401 M_UNKNOWN_TOKEN; with `soft_logout` when the token only expired; 401 M_USER_LOCKED
    */
   async authenticate(accessToken: string, origin: Origin = {}, evenLocked = false): Promise<Requester> {
     const row = await this.#holders.of(accessToken);
     const now = this.#now();
     if (row.expires_at !== null && row.expires_at <= now) throw unknownToken(row.refreshable);
     if (row.locked && !evenLocked) {
-      throw new MatrixError(401, 'M_USER_LOCKED', 'Your account is locked.', { soft_logout: true });
+      throw new MatrixError(401, 'M_USER_LOCKED', 'Your account is locked. Contact your administrator.', {
+        soft_logout: true,
+      });
     }
     const age = now - row.last_seen_at;
     const moved = origin.ip !== undefined && origin.ip !== row.last_seen_ip;
@@ -115,9 +117,9 @@ export class Sessions {
   }
 
   /**
-   * Makes a device for a token that is kept elsewhere, unless it is there already.
+   * Creates a device for a token that is stored elsewhere, unless it exists.
    *
-   * @throws MatrixError 403 when the user has too many, or belongs to the server itself
+   * @throws MatrixError 403 when the user has too many devices, or is a service user
    */
   async attach(userId: string, deviceId: string, displayName: string | undefined): Promise<void> {
     this.#accounts.requirePerson(userId);
@@ -128,7 +130,11 @@ export class Sessions {
     if (isNew) await this.#deviceChanged(userId, deviceId, 'new');
   }
 
-  /** Logs a local user in. @throws MatrixError 403 when the user has too many devices, or belongs to the server itself */
+  /**
+   * Logs a local user in. @throws MatrixError 403 when the user has too many devices, or is a service user
+   *
+   * @throws MatrixError 403 when the user has too many devices, or belongs to the server itself
+   */
   async create(userId: string, options: NewSession = {}): Promise<Tokens & { deviceId: string }> {
     this.#accounts.requirePerson(userId);
     const localpart = this.#localpart(userId);
@@ -151,8 +157,8 @@ export class Sessions {
   }
 
   /**
-   * Exchanges a refresh token for a new pair. The old pair stays good until the new one is used, because the answer
-   * may not arrive. When a pair was exchanged twice, the pair of the first exchange ends.
+   * Exchanges a refresh token for a new pair. The old pair stays valid until the new one is used, because the response
+   * may be lost. When a pair is exchanged twice, the pair of the first exchange ends.
    *
    * @throws MatrixError 401 M_UNKNOWN_TOKEN
    * @see Matrix specification, client-server API, "Refreshing access tokens"
@@ -174,7 +180,7 @@ export class Sessions {
     );
   }
 
-  /** Logs all devices of a user out, but for one that is to stay. */
+  /** Logs all devices of a user out, except for one. */
   async endAll(userId: string, except?: string): Promise<void> {
     await this.#delete(
       userId,
@@ -185,14 +191,14 @@ export class Sessions {
     );
   }
 
-  /** Ends what goes on at all devices of a user, who stays logged in. */
+  /** Interrupts what runs on all devices of a user, who stays logged in. */
   async interrupt(userId: string): Promise<void> {
     for (const { deviceId } of await this.devices(userId)) {
       for (const listener of this.#listeners) listener(userId, deviceId);
     }
   }
 
-  /** Gives a device another name. @returns whether there is such a device */
+  /** Renames a device. @returns whether it exists @returns whether there is such a device */
   async rename(userId: string, deviceId: string, displayName: string): Promise<boolean> {
     const where = { localpart: this.#localpart(userId), deviceId };
     const [renamed] = await this.#devices.update({ displayName }, { where });
@@ -214,24 +220,24 @@ export class Sessions {
     }));
   }
 
-  /** Tells of devices that come, get another name or go. Answers a function that ends the telling. */
+  /** Listens for devices that are created, renamed or deleted. @returns a function that removes the listener */
   onDeviceChange(listener: DeviceListener): () => void {
     this.#deviceListeners.add(listener);
     return () => this.#deviceListeners.delete(listener);
   }
 
-  /** Tells of devices that were logged out or interrupted. Answers a function that ends the telling. */
+  /** Listens for devices that were logged out or interrupted. @returns a function that removes the listener */
   onEnd(listener: EndListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
   /**
-   * Makes a device, or notes that one is used again.
+   * Creates a device, or marks an existing one as used again.
    *
-   * @param device `most`: how many its user may have
+   * @param device `most` is how many devices its user may have
    * @returns whether it is new
-   * @throws MatrixError 403 when there are too many, which takes back the device
+   * @throws MatrixError 403 when there are too many, which rolls the transaction back
    */
   async #take(
     device: { localpart: string; deviceId: string; displayName: string | undefined; most: number },
@@ -255,7 +261,7 @@ export class Sessions {
 
   #localpart(userId: string): string {
     const localpart = this.#accounts.localpart(userId);
-    if (localpart === undefined) throw new TypeError('Sessions are only for users of this server.');
+    if (localpart === undefined) throw new TypeError('Sessions are only for local users.');
     return localpart;
   }
 

@@ -1,4 +1,4 @@
-/** Accounts made by who knows a secret of the server, as Synapse's `register_new_matrix_user` does it. */
+/** Registration with a shared secret, as by Synapse's `register_new_matrix_user`. */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { MatrixError } from '../base/errors.ts';
 import { ExpiringMap } from '../base/expiring-map.ts';
@@ -27,7 +27,7 @@ export class SharedSecret {
     this.#nonces = new ExpiringMap({ lifeMs: NONCE_LIFE_MS, maxSize: MAX_NONCES, now });
   }
 
-  /** A number that makes one registration possible, within a minute. */
+  /** A nonce for one registration, valid for a minute. */
   nonce(): string {
     const nonce = newSecret('');
     this.#nonces.set(nonce, true);
@@ -36,13 +36,14 @@ export class SharedSecret {
 
   /** @throws MatrixError 400 for an unknown nonce, 403 for a wrong signature */
   check({ nonce, username, password, admin, userType, mac }: SignedRegistration): void {
-    if (this.#nonces.take(nonce) === undefined) throw new MatrixError(400, 'M_UNKNOWN', 'This nonce is not known.');
+    if (this.#nonces.take(nonce) === undefined)
+      throw new MatrixError(400, 'M_UNKNOWN', 'The nonce is unknown or has expired. Request a new one.');
     const parts = [nonce, username, password, admin ? 'admin' : 'notadmin'];
     if (userType !== undefined) parts.push(userType);
     const expected = createHmac('sha1', this.#secret).update(parts.join('\0')).digest('hex');
-    // Hashed first, so that both have the same length.
+    // Hashed first, so that both have the same length for the comparison.
     if (!timingSafeEqual(hashSecret(expected), hashSecret(mac.toLowerCase()))) {
-      throw new MatrixError(403, 'M_FORBIDDEN', 'The signature is wrong.');
+      throw new MatrixError(403, 'M_FORBIDDEN', 'The mac is wrong.');
     }
   }
 }

@@ -1,4 +1,4 @@
-/** Log-in through the browser: out to the identity provider and back to the client with a login token. */
+/** SSO log-in: to the identity provider, and back to the client with a login token. */
 import express from 'express';
 import type { Request, RequestHandler, Response, Router } from 'express';
 import type { Logger } from 'pino';
@@ -15,7 +15,7 @@ import type { AccountVisits } from './oauth/account-page-router.ts';
 import type { OauthLogins } from './oauth/router.ts';
 import { queryText } from '../base/parse.ts';
 
-/** Where the identity provider sends people back to, below the public address. */
+/** Path of the redirect URI for the identity provider, below the public URL. */
 export const CALLBACK_PATH = '/_hansetag/client/v1/login/callback';
 
 export interface SsoRouterOptions {
@@ -53,7 +53,7 @@ export function browserLogin(
   };
 }
 
-/** The web client is served in a folder for each language: who comes from there goes on in that language. */
+/** The web client has a path for each language: users who come from there continue in that language. */
 function languageOf(purpose: LoginPurpose, publicUrl: string): 'de' | 'en' | undefined {
   if (purpose.kind !== 'client' || !URL.canParse(purpose.redirectUrl)) return undefined;
   const { origin, pathname } = new URL(purpose.redirectUrl);
@@ -69,7 +69,7 @@ function setCookie(
   secret: string,
   lifeMs: number,
 ): void {
-  // Each log-in has its own cookie, so that two tabs do not disturb each other.
+  // Each log-in has its own cookie, so that two tabs do not interfere.
   response.cookie(cookieName(state), secret, {
     httpOnly: true,
     sameSite: 'lax',
@@ -92,7 +92,7 @@ export function ssoRouter(options: SsoRouterOptions): Router {
 
   const begin = browserLogin(options);
 
-  /** What follows when somebody has logged in. @throws LoginError */
+  /** Continues after a log-in. @throws LoginError @throws LoginError */
   async function goOn(request: Request, response: Response, { identity, purpose }: FinishedLogin): Promise<void> {
     switch (purpose.kind) {
       case 'client': {
@@ -105,7 +105,7 @@ export function ssoRouter(options: SsoRouterOptions): Router {
       case 'uia': {
         const userId = await accounts.known(identity);
         if (userId === undefined || !uia.completeSso(purpose.session, userId)) {
-          throw new LoginError('refused', 'Somebody else has logged in to confirm.');
+          throw new LoginError('refused', 'Another user has logged in to confirm.');
         }
         sendDonePage(request, response);
         return;
@@ -127,9 +127,10 @@ export function ssoRouter(options: SsoRouterOptions): Router {
       async (request, response) => {
         const session = queryText(request, 'session') ?? '';
         const operation = uia.operationOf(session);
-        if (operation === undefined) throw new MatrixError(404, 'M_NOT_FOUND', 'This session is unknown or too old.');
+        if (operation === undefined)
+          throw new MatrixError(404, 'M_NOT_FOUND', 'This session is unknown or has expired.');
         response.set('Cache-Control', 'no-store');
-        // An address that somebody sends to a victim does not have what the page has given to the browser.
+        // A URL that an attacker sends to a victim lacks what the page gave to the browser.
         const given = cookie(request, CONFIRM_COOKIE);
         if (given !== undefined && given !== '' && queryText(request, 'confirm') === given) {
           response.clearCookie(CONFIRM_COOKIE, { path: request.path });
@@ -180,13 +181,13 @@ export function ssoRouter(options: SsoRouterOptions): Router {
   return router;
 }
 
-/** A state of ours is base64url; anything else finds no cookie. */
+/** Our state is base64url; any other has no cookie. */
 function cookieName(state: string): string {
   return `hansetag_login_${state.slice(0, 12).replace(/[^A-Za-z0-9_-]/g, '')}`;
 }
 
 /**
- * Web pages, and apps that have registered a scheme made of a domain name; never `javascript:` and the like.
+ * Web pages, and apps with a URI scheme made of a domain name; never `javascript:` and the like.
  *
  * @see RFC 8252, section 7.1
  */
@@ -194,7 +195,7 @@ function parseRedirectUrl(value: string | undefined): URL {
   if (value === undefined) throw new MatrixError(400, 'M_MISSING_PARAM', 'redirectUrl is missing.');
   const url = value.length <= MAX_REDIRECT_URL && URL.canParse(value) ? new URL(value) : undefined;
   if (url === undefined || !(/^https?:$/.test(url.protocol) || /^[a-z][a-z0-9-]*\.[a-z0-9.+-]+:$/.test(url.protocol))) {
-    throw new MatrixError(400, 'M_INVALID_PARAM', 'redirectUrl is not the address of a web page or an app.');
+    throw new MatrixError(400, 'M_INVALID_PARAM', 'redirectUrl is not the URL of a web page or an app.');
   }
   return url;
 }

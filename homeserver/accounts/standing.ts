@@ -1,8 +1,8 @@
 /**
- * What somebody may do by the standing of their account, whatever rights they have in a room: who is suspended reads,
- * leaves and takes back what they wrote; who is locked, or whose account has ended, does nothing; guests take part, but
- * open no doors to others. Every way in asks here: the room engine before it writes for somebody, requests of the Matrix
- * and of our own API, requests of sessions, delayed events and guest links.
+ * What a user may do by the standing of their account, whatever their rights in a room: suspended users may read, leave
+ * and redact their own events; locked and deactivated users may do nothing; guests take part, but cannot let others in.
+ * All entry points ask here: the room engine before it writes for a user, requests of the Matrix API and of our own,
+ * session requests, delayed events and guest links.
  *
  * @see Matrix specification, client-server API, "Account locking", "Account suspension", "Guest Access"
  */
@@ -19,7 +19,7 @@ const NOT_FOR_GUESTS: ReadonlySet<RoomAct> = new Set(['create', 'invite', 'knock
 export class Standing implements LocalRights {
   readonly #accounts: Accounts;
   readonly #known = new LRUCache<string, Flags>({ max: CACHED });
-  /** What was read before the last change is not kept. */
+  /** Incremented by each change: what was read before one is not cached. */
   #generation = 0;
 
   constructor(accounts: Accounts) {
@@ -33,14 +33,14 @@ export class Standing implements LocalRights {
   /** @throws MatrixError 403 M_USER_SUSPENDED, M_USER_LOCKED, M_USER_DEACTIVATED or M_GUEST_ACCESS_FORBIDDEN */
   async require(userId: string, act: RoomAct): Promise<{ readonly guest: boolean }> {
     const flags = await this.#flags(userId);
-    if (!flags || flags.deactivated) throw new MatrixError(403, 'M_USER_DEACTIVATED', 'This account has ended.');
+    if (!flags || flags.deactivated) throw new MatrixError(403, 'M_USER_DEACTIVATED', 'This account is deactivated.');
     if (flags.locked) throw new MatrixError(403, 'M_USER_LOCKED', 'This account is locked.');
     if (flags.suspended) throw suspended();
     if (flags.guest && NOT_FOR_GUESTS.has(act)) throw notForGuests();
     return { guest: flags.guest };
   }
 
-  /** Whether administrators have locked or suspended somebody, whose account may have ended since. */
+  /** Whether an account is locked or suspended, even if it was deactivated since. */
   async isRestricted(userId: string): Promise<boolean> {
     const flags = await this.#flags(userId);
     return flags !== undefined && (flags.locked || flags.suspended);
@@ -64,16 +64,16 @@ export class Standing implements LocalRights {
   }
 }
 
-/** Requests of HTTP that change something, as the method and the path below the version of the API. */
+/** A list of HTTP requests that change something, by method and path below the API version. */
 interface Listed {
   readonly method: string;
   readonly path: RegExp;
 }
 
-/** They only look, although their method is POST. */
+/** Read-only requests, although their method is POST. */
 const LOOKING = ['POST /search', 'POST /user_directory/search', 'POST /publicRooms', 'POST /keys/query'];
 
-/** What is about nobody but the asker: the own account, its devices and keys, and what it keeps for itself. */
+/** Requests that only concern the requester: their account, devices, keys and private data. */
 const OWN = [
   'POST /login',
   'POST /login/get_token',
@@ -103,13 +103,13 @@ const OWN = [
   'POST /rooms/*/forget',
   'PUT /rooms/*/redact/*/*',
   'POST /rooms/*/redact/*',
-  // A helper that knows the id may act; what is sent in the end, and by whom, is judged then.
+  // Anybody with the delay id may act; what is finally sent, and by whom, is checked then.
   'POST /org.matrix.msc4140/delayed_events/*',
   'POST /org.matrix.msc4140/delayed_events/*/*',
   'POST /_hansetag/client/v1/meetings/*/answer',
 ];
 
-/** What is left to somebody who is suspended; more of it is judged where it is done (`rooms/`, `devices/to-device.ts`). */
+/** What suspended users may do; further checks are made where it is done (`rooms/`, `devices/to-device.ts`). */
 const SUSPENDED = listed([
   ...LOOKING,
   ...OWN,
@@ -130,7 +130,7 @@ const SUSPENDED = listed([
   'POST /org.matrix.msc3814.v1/dehydrated_device/*/events',
 ]);
 
-/** What guests do to take part. */
+/** What guests may do. */
 const GUESTS = listed([
   ...LOOKING,
   ...OWN,
@@ -159,7 +159,7 @@ const GUESTS = listed([
   'POST /_hansetag/client/v1/links/*/join',
 ]);
 
-/** Methods that change nothing. */
+/** Methods without side effects. */
 const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /** Whether a request may change something. */
@@ -168,10 +168,10 @@ export function isWrite(method: string): boolean {
 }
 
 /**
- * The same for requests of HTTP, judged before any router sees them. What is not listed is refused, so that a new
- * endpoint is shut until somebody has thought of it.
+ * The same for HTTP requests, checked before any router. What is not listed is refused, so that a new endpoint is
+ * closed until it is considered.
  *
- * @param url of the request, from its first slash on
+ * @param url path and query of the request
  * @throws MatrixError 403 M_USER_SUSPENDED or M_GUEST_ACCESS_FORBIDDEN
  */
 export function requireMayRequest(
@@ -196,7 +196,7 @@ function listed(list: readonly string[]): (method: string, url: string) => boole
   };
 }
 
-/** Without the version of the Matrix API, as one endpoint is there under several. */
+/** The path without the API version, as an endpoint exists under several. */
 function plainPath(url: string): string {
   const path = url.replace(/[?#].*$/s, '');
   return path
@@ -205,9 +205,9 @@ function plainPath(url: string): string {
 }
 
 function suspended(): MatrixError {
-  return new MatrixError(403, 'M_USER_SUSPENDED', 'Your account is suspended: you can read, but not write.');
+  return new MatrixError(403, 'M_USER_SUSPENDED', 'Your account is suspended: you can read, but not send.');
 }
 
 export function notForGuests(): MatrixError {
-  return new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests can not do this.');
+  return new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests cannot do this.');
 }

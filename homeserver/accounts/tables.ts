@@ -1,4 +1,4 @@
-/** The tables of accounts. Those of tokens are read by statements as well, for each request: `token-holders.ts`. */
+/** The tables of accounts. Tokens are also read by statements, for each request: `token-holders.ts`. */
 import { DataTypes } from 'sequelize';
 import type { CreationOptional } from 'sequelize';
 import { defineModel } from '../database/models.ts';
@@ -10,7 +10,7 @@ export interface UserRow extends Row<UserRow> {
   subject: CreationOptional<string | null>;
   displayName: string | null;
   guest: boolean;
-  /** What `Passwords` made of the password. */
+  /** The password hash of `Passwords`. */
   password: CreationOptional<string | null>;
   admin: CreationOptional<boolean>;
   locked: CreationOptional<boolean>;
@@ -35,7 +35,7 @@ export const userModel = defineModel<UserRow>('users', {
   outOfRooms: DataTypes.BOOLEAN,
 });
 
-/** A field of a profile apart from the name. */
+/** A profile field other than the display name. */
 export interface ProfileFieldRow extends Row<ProfileFieldRow> {
   localpart: string;
   field: string;
@@ -68,14 +68,14 @@ export const deviceModel = defineModel<DeviceRow>('devices', {
   userAgent: DataTypes.TEXT,
 });
 
-/** A pair of tokens of a device; only their hashes. */
+/** A token pair of a device; only hashes. */
 export interface TokenRow extends Row<TokenRow> {
   accessHash: Buffer;
   refreshHash: Buffer | null;
   localpart: string;
   deviceId: string;
   expiresAt: number | null;
-  /** `accessHash` of the pair that this one replaces as soon as it is used. */
+  /** `accessHash` of the pair that this one replaces on first use. */
   replaces: Buffer | null;
   used: boolean;
   createdAt: number;
@@ -93,7 +93,7 @@ export const tokenModel = defineModel<TokenRow>('tokens', {
   createdAt: DataTypes.BIGINT,
 });
 
-/** What the OAuth 2.0 provider remembers: clients, grants, tokens and more, by the name of its `model`. */
+/** Items of the OAuth 2.0 provider (clients, grants, tokens and more), by the name of its `model`. */
 export interface OauthItemRow extends Row<OauthItemRow> {
   model: string;
   /** Hash of the id. */
@@ -122,7 +122,7 @@ export const oauthItemModel = defineModel<OauthItemRow>('oauth_items', {
   consumedAt: DataTypes.BIGINT,
 });
 
-/** The key of identity tokens. */
+/** The signing key of ID tokens. */
 export interface OauthKeyRow extends Row<OauthKeyRow> {
   createdAt: number;
   /** JSON. */
@@ -130,12 +130,12 @@ export interface OauthKeyRow extends Row<OauthKeyRow> {
 }
 
 export const oauthKeyModel = defineModel<OauthKeyRow>('oauth_keys', {
-  // Unique by use, not by the schema: Sequelize wants to know what makes a row.
+  // Unique in practice, not by the schema: Sequelize needs a primary key.
   createdAt: { type: DataTypes.BIGINT, primaryKey: true },
   jwk: DataTypes.TEXT,
 });
 
-/** A token by which another service asks who somebody is; only its hash. */
+/** An OpenID token; only its hash. */
 export interface OpenIdTokenRow extends Row<OpenIdTokenRow> {
   hash: Buffer;
   localpart: string;
@@ -148,7 +148,7 @@ export const openIdTokenModel = defineModel<OpenIdTokenRow>('openid_tokens', {
   expiresAt: DataTypes.BIGINT,
 });
 
-/** The room in which the server writes to somebody. */
+/** The server notice room of a user. */
 export interface NoticeRoomRow extends Row<NoticeRoomRow> {
   localpart: string;
   roomId: string;

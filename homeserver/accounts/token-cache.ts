@@ -1,4 +1,4 @@
-/** Who owns a token, so that the database is not asked at every request. Whatever changes a user empties it for them. */
+/** Caches the owners of tokens, so that requests need no database query. Any change of a user evicts their entries. */
 export class TokenCache<V extends { readonly localpart: string }> {
   readonly #entries = new Map<string, V>();
   readonly #keys = new Map<string, Set<string>>();
@@ -9,7 +9,7 @@ export class TokenCache<V extends { readonly localpart: string }> {
     this.#maxSize = maxSize;
   }
 
-  /** Grows with every `forget`. Note it before you read what you want to `put`. */
+  /** Incremented by every `forget`. Read it before reading what you want to `put`. */
   get generation(): number {
     return this.#generation;
   }
@@ -18,7 +18,7 @@ export class TokenCache<V extends { readonly localpart: string }> {
     return this.#entries.get(hash.toString('base64'));
   }
 
-  /** Keeps a value, unless something was forgotten since it was read: it might have been this. */
+  /** Caches a value, unless something was evicted since it was read: it might be outdated. */
   put(hash: Buffer, value: V, generation: number): void {
     if (generation !== this.#generation) return;
     const key = hash.toString('base64');
@@ -33,7 +33,7 @@ export class TokenCache<V extends { readonly localpart: string }> {
     else this.#keys.set(value.localpart, new Set([key]));
   }
 
-  /** To be called after what was changed is stored, and before anybody is told of it. */
+  /** To be called after a change is stored, and before anybody is notified of it. */
   forget(localpart: string): void {
     this.#generation += 1;
     for (const key of this.#keys.get(localpart) ?? []) this.#entries.delete(key);

@@ -1,11 +1,11 @@
-/** Whose an access token is. Asked for each request: from memory, or by a statement that is prepared. */
+/** The owners of access tokens. Looked up for each request, from the cache or by a prepared statement. */
 import type { Database } from '../database/database.ts';
 import { hashSecret } from './secrets.ts';
 import { TokenCache } from './token-cache.ts';
 import { ACCESS_TOKEN_PREFIX, unknownToken } from './token-pairs.ts';
 import type { TokenPairs } from './token-pairs.ts';
 
-/** The device and the account that a token is of. */
+/** The device and account of a token. */
 export interface TokenHolder {
   localpart: string;
   device_id: string;
@@ -43,7 +43,12 @@ export class TokenHolders {
     this.#now = now;
   }
 
-  /** Also of an expired token. The same object for each request: it may be changed. @throws MatrixError 401 M_UNKNOWN_TOKEN */
+  /**
+   * Also for an expired token. The same object for each request: it may be modified. @throws MatrixError 401
+   * M_UNKNOWN_TOKEN
+   *
+   * @throws MatrixError 401 M_UNKNOWN_TOKEN
+   */
   async of(accessToken: string): Promise<TokenHolder> {
     const hash = hashSecret(accessToken);
     const known = this.#cache.get(hash);
@@ -51,7 +56,7 @@ export class TokenHolders {
     return accessToken.startsWith(ACCESS_TOKEN_PREFIX) ? this.#own(hash) : this.#oauth(hash);
   }
 
-  /** To be called after what belongs to somebody's tokens was changed. */
+  /** To be called after the data of a user's tokens was changed. */
   forget(localpart: string): void {
     this.#cache.forget(localpart);
   }
@@ -74,7 +79,10 @@ export class TokenHolders {
     return row;
   }
 
-  /** A token of the OAuth 2.0 API. Expired ones stay for a while, so that clients refresh and do not log in anew. */
+  /**
+   * A token of the OAuth 2.0 API. Expired ones are kept for a while, so that clients refresh instead of logging in
+   * again.
+   */
   async #oauth(hash: Buffer): Promise<TokenHolder> {
     const { generation } = this.#cache;
     const [row] = await this.#db.query<TokenHolder>(

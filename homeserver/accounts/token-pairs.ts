@@ -1,4 +1,4 @@
-/** Pairs of an access and a refresh token, of which only hashes are stored. */
+/** Pairs of an access token and a refresh token; only hashes are stored. */
 import type { ModelStatic, Transaction } from 'sequelize';
 import { MatrixError } from '../base/errors.ts';
 import type { Database } from '../database/database.ts';
@@ -15,16 +15,16 @@ export interface Tokens {
 export interface NewPair {
   readonly localpart: string;
   readonly deviceId: string;
-  /** How long the access token lives, in ms; without end if not given. */
+  /** Lifetime of the access token, in ms; unlimited by default. */
   readonly lifeMs?: number | undefined;
   readonly refreshable: boolean;
-  /** Hash of the access token of the pair that ends when this one is used. */
+  /** Hash of the access token of the pair that ends when this one is first used. */
   readonly replaces?: Buffer;
 }
 
 export const ACCESS_TOKEN_PREFIX = 'hst_';
 const REFRESH_TOKEN_PREFIX = 'hsr_';
-/** Life of an access token that can be refreshed, in ms. */
+/** Lifetime of an access token that can be refreshed, in ms. */
 export const ACCESS_LIFE_MS = 60 * 60 * 1000;
 
 export class TokenPairs {
@@ -74,7 +74,7 @@ export class TokenPairs {
       if (!row) throw unknownToken(false);
       const { accessHash, localpart, deviceId } = row;
       await this.#tokens.destroy({ where: { replaces: accessHash }, transaction });
-      // To refresh a pair shows that it has arrived.
+      // Refreshing a pair shows that the client received it.
       if (!row.used) await this.firstUse(row, transaction);
       const tokens = await this.issue(
         { localpart, deviceId, lifeMs: ACCESS_LIFE_MS, refreshable: true, replaces: accessHash },
@@ -84,7 +84,7 @@ export class TokenPairs {
     });
   }
 
-  /** Ends the pair that this one replaced. */
+  /** Revokes the pair that this one replaced. */
   async firstUse(
     { accessHash, replaces }: Pick<TokenRow, 'accessHash' | 'replaces'>,
     transaction?: Transaction,
@@ -94,14 +94,16 @@ export class TokenPairs {
     await this.#tokens.update({ used: true, replaces: null }, { where: { accessHash }, ...within });
   }
 
-  /** Ends all tokens of a device, those of the OAuth 2.0 API as well. */
+  /** Revokes all tokens of a device, including those of the OAuth 2.0 API. */
   async endOf(localpart: string, deviceId: string, transaction: Transaction): Promise<void> {
     await this.#tokens.destroy({ where: { localpart, deviceId }, transaction });
     await this.#oauthItems.destroy({ where: { localpart, deviceId }, transaction });
   }
 }
 
-/** @param softLogout whether the token has only expired, and the client can refresh it */
+/** @param softLogout whether the token only expired, so that the client can refresh it */
 export function unknownToken(softLogout: boolean): MatrixError {
-  return new MatrixError(401, 'M_UNKNOWN_TOKEN', 'You are not logged in any more.', { soft_logout: softLogout });
+  return new MatrixError(401, 'M_UNKNOWN_TOKEN', 'You are no longer logged in. Please log in again.', {
+    soft_logout: softLogout,
+  });
 }

@@ -1,5 +1,5 @@
 /**
- * User-interactive authentication: who wants something grave done proves again who they are.
+ * User-interactive authentication: sensitive operations require users to authenticate again.
  *
  * @see Matrix specification, client-server API, "User-Interactive Authentication API"
  */
@@ -18,18 +18,18 @@ type Flow = readonly Stage[];
 export interface UiaOptions {
   readonly accounts: Accounts;
   readonly passwordLogin: PasswordLogin;
-  /** Whether passwords may be used. */
+  /** Whether passwords are allowed. */
   readonly passwords: boolean;
-  /** Whether there is an identity provider. */
+  /** Whether an identity provider is configured. */
   readonly sso: boolean;
-  /** Address of the page on which people look after their account, if there is one. */
+  /** URL of the account management page, if any. */
   readonly accountUrl?: string;
   /** The clock, Unix ms. */
   readonly now?: () => number;
 }
 
 export interface UiaRequest {
-  /** Name of what is to be done; a session is good for one thing only. */
+  /** Name of the operation; a session is valid for one operation only. */
   readonly operation: string;
   /** The body of the request, with `auth`. */
   readonly body: unknown;
@@ -62,7 +62,7 @@ const bodySchema = z.looseObject({ auth: authSchema.optional() });
 export class Uia {
   readonly #options: UiaOptions;
   readonly #sessions: ExpiringMap<Session>;
-  /** Who may replace the keys of their account, because they have said so on the page of the account. */
+  /** Users who may replace their cross-signing keys, because they allowed it on the account page. */
   readonly #keyReplacements: ExpiringMap<true>;
 
   constructor(options: UiaOptions) {
@@ -73,32 +73,41 @@ export class Uia {
   }
 
   /**
-   * Resolves when the person who is logged in has proven again who they are.
+   * Resolves when the user has authenticated again.
    *
-   * @throws MatrixError 401 with `flows`, `params`, `session` and `completed` while something is missing
-   * @throws MatrixError 403 when somebody else has proven who they are, or the person has no way to
+   * @throws MatrixError 401 with `flows`, `params`, `session` and `completed` while stages are missing
+   * @throws MatrixError 403 when another user authenticated, or the user has no way to
    */
   async confirm(userId: string, request: UiaRequest): Promise<void> {
     const flows = await this.#flowsOf(userId);
     if (request.operation === REPLACE_KEYS && this.#options.accountUrl !== undefined) {
       flows.push(['m.oauth'], ['org.matrix.cross_signing_reset']);
     }
-    if (flows.length === 0) throw new MatrixError(403, 'M_FORBIDDEN', 'This account has no way to confirm this.');
+    if (flows.length === 0)
+      throw new MatrixError(403, 'M_FORBIDDEN', 'This account has no way to authenticate for this operation.');
     await this.#run(flows, userId, request);
   }
 
-  /** Resolves when a person without account may make one. @throws MatrixError 401 as `confirm` */
+  /**
+   * Resolves when a new user may register. @throws MatrixError 401 as `confirm`
+   *
+   * @throws MatrixError 401 as `confirm`
+   */
   async register(request: UiaRequest): Promise<void> {
     await this.#run([['m.login.dummy']], undefined, request);
   }
 
-  /** What a session of somebody with an account is for; undefined when there is none. */
+  /** The operation of a user's session; undefined for an unknown session. */
   operationOf(session: string): string | undefined {
     const known = this.#sessions.get(session);
     return known?.userId === undefined ? undefined : known.operation;
   }
 
-  /** Notes that the person of a session has logged in at the identity provider. @returns whether it was theirs */
+  /**
+   * Records an SSO log-in for a session. @returns whether it was by the session's user
+   *
+   * @returns whether it was theirs
+   */
   completeSso(session: string, userId: string): boolean {
     const known = this.#sessions.get(session);
     if (known === undefined || known.userId !== userId) return false;
@@ -106,7 +115,7 @@ export class Uia {
     return true;
   }
 
-  /** Lets somebody replace the keys of their account, for ten minutes. */
+  /** Allows a user to replace their cross-signing keys for ten minutes. */
   allowKeyReplacement(userId: string): void {
     this.#keyReplacements.take(userId);
     this.#keyReplacements.set(userId, true);
@@ -129,7 +138,7 @@ export class Uia {
     if (!parsed.success) throw new MatrixError(400, 'M_BAD_JSON', 'auth is malformed.');
     const { auth } = parsed.data;
     const { id, session } = this.#session(auth?.session, userId, request.operation);
-    // The first answer is no failure, so that it has no error code.
+    // The first response is not a failure, so it has no error code.
     const missing = { errcode: undefined, error: undefined };
     const params = this.#params(flows);
     if (auth === undefined) throw challenge(flows, id, session, { ...missing, params });
@@ -139,7 +148,7 @@ export class Uia {
     const { type } = auth;
     if (type !== undefined) {
       if (!flows.some((flow) => flow.some((stage) => stage === type))) {
-        throw new MatrixError(400, 'M_UNRECOGNIZED', 'This way to prove who you are is not offered here.');
+        throw new MatrixError(400, 'M_UNRECOGNIZED', 'This server does not offer this authentication stage.');
       }
       const stage = type as Stage;
       const passed = session.completed.has(stage) || (await this.#prove(stage, auth, userId, request.address));
@@ -153,7 +162,7 @@ export class Uia {
     if (userId !== undefined && session.operation === REPLACE_KEYS) this.#keyReplacements.take(userId);
   }
 
-  /** Where the page for a stage is. */
+  /** The parameters of stages, such as the URL of a page. */
   #params(flows: readonly Flow[]): Record<string, unknown> {
     const url = `${this.#options.accountUrl ?? ''}?action=org.matrix.cross_signing_reset`;
     const stages = flows.flat().filter((stage) => stage === 'm.oauth' || stage === 'org.matrix.cross_signing_reset');
@@ -168,21 +177,22 @@ export class Uia {
       return { id: made, session };
     }
     const session = this.#sessions.get(id);
-    if (session === undefined) throw new MatrixError(400, 'M_UNKNOWN', 'This session is unknown or too old.');
+    if (session === undefined)
+      throw new MatrixError(400, 'M_UNKNOWN', 'This session is unknown or has expired. Start again.');
     if (session.operation !== operation || session.userId !== userId) {
-      throw new MatrixError(403, 'M_FORBIDDEN', 'This session was begun for something else.');
+      throw new MatrixError(403, 'M_FORBIDDEN', 'This session belongs to another operation.');
     }
     return { id, session };
   }
 
   async #prove(stage: Stage, auth: Auth, userId: string | undefined, address: string | undefined): Promise<boolean> {
     if (stage === 'm.login.dummy') return true;
-    // What happens in a browser is noted by its page, not here.
+    // Browser stages are completed by their page, not here.
     if (stage !== 'm.login.password' || userId === undefined) return false;
     if (auth.password === undefined) throw new MatrixError(400, 'M_MISSING_PARAM', 'password is missing.');
     const { accounts, passwordLogin } = this.#options;
     const named = namedUser(auth, accounts) ?? userId;
-    if (named !== userId) throw new MatrixError(403, 'M_FORBIDDEN', 'This is somebody else.');
+    if (named !== userId) throw new MatrixError(403, 'M_FORBIDDEN', 'This is another user.');
     return (await passwordLogin.check(userId, auth.password, address)) !== undefined;
   }
 }
@@ -193,7 +203,7 @@ function challenge(
   { completed }: Session,
   extra: Readonly<Record<string, unknown>>,
 ): MatrixError {
-  return new MatrixError(401, 'M_FORBIDDEN', 'This does not prove who you are.', {
+  return new MatrixError(401, 'M_FORBIDDEN', 'The authentication failed.', {
     session: id,
     flows: flows.map((stages) => ({ stages })),
     completed: [...completed],

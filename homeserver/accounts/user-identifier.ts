@@ -1,16 +1,15 @@
 import type { Accounts } from './accounts.ts';
 
-/** Who a log-in names, in the form of today (`identifier`) or of old clients (`user`). */
+/** The user named in a log-in, in the current form (`identifier`) or that of old clients (`user`). */
 export interface NamesUser {
   readonly identifier?: { readonly type: string; readonly user?: string | undefined } | undefined;
   readonly user?: string | undefined;
 }
 
 /**
- * The user id that somebody names, whole or as its local part, in upper or lower case. Whether there is such a user is
- * not looked up.
+ * The user id for a full id or localpart in any case. Does not check whether the user exists.
  *
- * @returns undefined when nobody of this server is named in a form that is known
+ * @returns undefined when it is not a local user or not a known identifier type
  * @see Matrix specification, client-server API, "Identifier types"
  */
 export function namedUser({ identifier, user }: NamesUser, accounts: Accounts): string | undefined {

@@ -1,5 +1,5 @@
 /**
- * Where clients send people to look after their account.
+ * The account management page, to which clients send users.
  *
  * @see Matrix specification, client-server API, "Account management"
  */
@@ -23,9 +23,9 @@ import { namedUser } from '../user-identifier.ts';
 import { methods, MatrixError } from '../../base/errors.ts';
 import { queryText } from '../../base/parse.ts';
 
-/** Below the public address. */
+/** Path below the public URL. */
 export const ACCOUNT_PATH = '/oauth2/account';
-/** What a client may ask the page to show. */
+/** The actions that a client may request. */
 export const ACCOUNT_ACTIONS = [
   'org.matrix.devices_list',
   'org.matrix.device_view',
@@ -39,9 +39,9 @@ export interface AccountPageOptions {
   readonly sessions: Sessions;
   readonly uia: Uia;
   readonly passwordLogin: PasswordLogin;
-  /** Whether people may log in with a password. */
+  /** Whether password log-in is on. */
   readonly passwords: boolean;
-  /** Sends a browser to the organisation's identity provider, if there is one. */
+  /** Sends a browser to the organisation's identity provider, if any. */
   readonly logInAtOrganisation?: (request: Request, response: Response, query: string) => Promise<void>;
   readonly visits: AccountVisits;
   readonly limitLogin: RequestHandler;
@@ -62,7 +62,7 @@ const actionForm = z.object({
   token: z.string().max(100),
 });
 
-/** Who is on the page, for a quarter of an hour. */
+/** Sessions of the page, valid for 15 minutes. */
 export class AccountVisits {
   readonly #visits = new ExpiringMap<Visit>({ lifeMs: VISIT_LIFE_MS, maxSize: 10_000 });
   readonly #publicUrl: string;
@@ -71,7 +71,7 @@ export class AccountVisits {
     this.#publicUrl = publicUrl;
   }
 
-  /** Lets a browser in. @param query what the page was asked for */
+  /** Starts a session. @param query the query of the page @param query what the page was asked for */
   enter(response: Response, userId: string, query: string): void {
     const secret = newSecret('');
     this.#visits.set(secret, { userId, token: newSecret('') });
@@ -156,8 +156,8 @@ async function logIn(options: AccountPageOptions, request: Request, response: Re
 async function act(options: AccountPageOptions, visit: Visit, request: Request, response: Response): Promise<void> {
   const { sessions, uia, visits, publicUrl } = options;
   const form = actionForm.safeParse(request.body).data;
-  // The cookie comes along with forms of other pages too; the token does not.
-  if (form?.token !== visit.token) throw new MatrixError(403, 'M_FORBIDDEN', 'This form is not of this page.');
+  // The cookie is also sent with forms of other pages; the token is not.
+  if (form?.token !== visit.token) throw new MatrixError(403, 'M_FORBIDDEN', 'The form is outdated. Reload the page.');
   if (form.do === 'leave') {
     visits.leave(request, response);
     return;
@@ -167,7 +167,7 @@ async function act(options: AccountPageOptions, visit: Visit, request: Request, 
   response.redirect(303, `${publicUrl}${ACCOUNT_PATH}${form.do === 'reset' ? queryOf(request) : ''}`);
 }
 
-/** The query as it came, without the choice how to log in. */
+/** The original query, without the chosen way to log in. */
 function queryOf(request: Request): string {
   const query = new URL(request.originalUrl.slice(0, MAX_QUERY), 'http://localhost').searchParams;
   query.delete('organisation');

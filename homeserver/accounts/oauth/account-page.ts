@@ -1,4 +1,4 @@
-/** The page on which people look after their account: devices, and what they allow for a short time. */
+/** The account management page: devices, and temporary permissions. */
 import { escapeHtml } from '../pages.ts';
 import type { Language } from '../pages.ts';
 import type { Device } from '../sessions.ts';
@@ -39,9 +39,9 @@ const TEXTS = {
 export interface AccountView {
   readonly userId: string;
   readonly devices: readonly Device[];
-  /** Goes back with every form, so that no other page can send one. */
+  /** Sent with every form, against cross-site request forgery. */
   readonly token: string;
-  /** Whether a reset of the encryption is asked for, or was just allowed. */
+  /** Whether a reset of cross-signing is requested, or was just allowed. */
   readonly reset: 'asked' | 'allowed' | undefined;
 }
 

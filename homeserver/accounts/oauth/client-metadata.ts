@@ -1,4 +1,4 @@
-/** What a client says of itself when it registers. */
+/** Client metadata of dynamic client registration. */
 
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
 
@@ -9,10 +9,10 @@ export interface ClientAddresses {
 }
 
 /**
- * What is wrong with the addresses of a client: they must belong to one another, so that the name under which people
- * know a client says where their session goes.
+ * Checks the URIs of a client: they must belong together, so that the displayed client URI tells users where their
+ * session goes.
  *
- * @returns undefined when nothing is
+ * @returns what is wrong; undefined when they are valid
  * @see Matrix specification, client-server API, "Redirect URI validation"
  */
 export function wrongAddress({ clientUri, applicationType, redirectUris }: ClientAddresses): string | undefined {
@@ -32,7 +32,7 @@ function belongs(url: URL, base: URL, native: boolean): boolean {
   if (url.username !== '' || url.password !== '') return false;
   if (url.protocol === 'https:') return isWithin(url.hostname, base.hostname);
   if (isLoopback(url)) return native || isLoopback(base);
-  // The scheme of an app is the name of its domain, backwards: `example.client` for client.example.
+  // The URI scheme of an app is its reversed domain name: `example.client` for client.example.
   const domain = url.protocol.slice(0, -1).split('.').reverse().join('.');
   return native && domain.includes('.') && isWithin(domain, base.hostname);
 }

@@ -1,8 +1,8 @@
-/** The pages of the OAuth 2.0 API: log-in with a password, consent, and codes of devices without a browser. */
+/** Pages of the OAuth 2.0 API: password log-in, consent, and the device authorization grant. */
 import { escapeHtml, pageHtml } from '../pages.ts';
 import type { Language } from '../pages.ts';
 
-/** Below the address of the provider: where people log in and allow. */
+/** Path of log-in and consent, below the provider's URL. */
 export const INTERACTION_PATH = '/interaction';
 
 const TEXTS = {
@@ -59,11 +59,11 @@ const TEXTS = {
 } as const satisfies Record<Language, unknown>;
 
 export interface Consent {
-  /** As the client calls itself. */
+  /** The client's name. */
   readonly client: string;
   readonly userId: string;
   readonly deviceId: string;
-  /** Where the browser goes afterwards; undefined for a device that waits for itself. */
+  /** Where the browser is redirected; undefined in the device authorization grant. */
   readonly redirectUri: string | undefined;
 }
 
@@ -74,7 +74,11 @@ export interface Page {
   readonly policy: string;
 }
 
-/** @param organisation the query of this page that leads to the identity provider, if there is one */
+/**
+ * @param organisation the query that leads to the identity provider, if any
+ *
+ * @param organisation the query of this page that leads to the identity provider, if there is one
+ */
 export function passwordPage(language: Language, failed: boolean, organisation?: string): Page {
   const texts = TEXTS[language];
   return page(language, texts.loginTitle, [
@@ -111,7 +115,7 @@ export function consentPage(language: Language, { client, userId, deviceId, redi
   );
 }
 
-/** @param form the form that asks for the code @param failed whether one was wrong */
+/** @param form the form with the code field @param failed whether a wrong code was entered */
 export function codePage(language: Language, form: string, failed: boolean): Page {
   const texts = TEXTS[language];
   return page(language, texts.codeTitle, [
@@ -145,7 +149,7 @@ export function failedPage(language: Language): Page {
 }
 
 /**
- * Browsers check `form-action` along the redirects after a form as well, the last of which is to the client.
+ * Browsers also apply `form-action` to redirects after a form, the last of which is to the client.
  *
  * @param target its origin
  */

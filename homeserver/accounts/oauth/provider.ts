@@ -1,6 +1,6 @@
 /**
- * The OAuth 2.0 provider, which is loaded when somebody asks for it: clients register themselves, people log in with a password or at the organisation's identity
- * provider, and every client gets one device.
+ * The OAuth 2.0 provider, loaded on demand: clients register themselves, users log in with a password or at the
+ * organisation's identity provider, and every client gets one device.
  *
  * @see Matrix specification, client-server API, "OAuth 2.0 API"
  */
@@ -26,7 +26,7 @@ export interface OauthProviderOptions {
   readonly db: Database;
   readonly accounts: Accounts;
   readonly sessions: Sessions;
-  /** Public address of the provider, without a slash at the end. */
+  /** Public URL of the provider, without trailing slash. */
   readonly issuer: string;
   readonly log: Logger;
   /** The clock, Unix ms. */
@@ -37,7 +37,7 @@ const MINUTE_S = 60;
 const HOUR_S = 60 * MINUTE_S;
 const YEAR_S = 365 * 24 * HOUR_S;
 
-/** Metadata by which anybody could make us ask any address. */
+/** Client metadata by which anybody could make us fetch any URL. */
 const FETCHED = ['sector_identifier_uri', 'jwks_uri', 'request_uris'] as const;
 
 const storedKey = z.looseObject({ kty: z.literal('EC'), crv: z.literal('P-256'), d: z.string(), kid: z.string() });
@@ -48,7 +48,7 @@ export async function oauthProvider(options: OauthProviderOptions): Promise<Prov
   const provider = new Provider(issuer, {
     adapter: (model: string) => new OauthStore(model, { db, accounts, sessions, now }),
     jwks: { keys: [await signingKey(db)] },
-    // What the cookies point to is in the database; a restart ends the log-ins that are on their way.
+    // The data behind the cookies is in the database; a restart ends log-ins in progress.
     cookies: { keys: [randomBytes(32).toString('base64url')] },
     scopes: ['openid'],
     discovery: { account_management_uri: `${issuer}/account` },
@@ -57,8 +57,8 @@ export async function oauthProvider(options: OauthProviderOptions): Promise<Prov
     clientAuthMethods: ['none'],
     clientDefaults: { token_endpoint_auth_method: 'none', id_token_signed_response_alg: 'ES256' },
     responseTypes: ['code'],
-    // Whatever the provider would fetch by itself: nothing. What registration names is refused below.
-    fetch: () => Promise.reject(new Error('The OAuth 2.0 API asks nobody.')),
+    // The provider fetches nothing itself. URLs in client registrations are refused below.
+    fetch: () => Promise.reject(new Error('The OAuth 2.0 API sends no requests.')),
     extraClientMetadata: {
       properties: ['client_uri'],
       validator: (_context, _key, clientUri, metadata) => {
@@ -80,7 +80,7 @@ export async function oauthProvider(options: OauthProviderOptions): Promise<Prov
       devInteractions: { enabled: false },
       userinfo: { enabled: false },
       rpInitiatedLogout: { enabled: false },
-      // Scopes with a device in them are not in a fixed list; only those of a resource can be so. Ours is the API.
+      // Device scopes cannot be in a fixed list; only scopes of a resource can be dynamic. Ours is the API.
       resourceIndicators: {
         enabled: true,
         defaultResource: () => issuer,
@@ -116,12 +116,12 @@ export async function oauthProvider(options: OauthProviderOptions): Promise<Prov
       AccessToken: HOUR_S,
       IdToken: HOUR_S,
       Session: HOUR_S,
-      // A session ends by log-out, not by itself.
+      // A session ends by log-out, it does not expire.
       RefreshToken: YEAR_S,
       Grant: 20 * YEAR_S,
     },
     renderError: (context, _out, error) => {
-      log.info({ err: error }, 'a request for access failed');
+      log.info({ err: error }, 'an authorization request failed');
       show(context, failedPage(chooseLanguage(context.request)));
     },
     interactions: { url: (_context, { uid }) => `${new URL(issuer).pathname}${INTERACTION_PATH}/${uid}` },
@@ -129,7 +129,7 @@ export async function oauthProvider(options: OauthProviderOptions): Promise<Prov
       const exists = await accounts.exists(id);
       return exists ? { accountId: id, claims: () => ({ sub: id }) } : undefined;
     },
-    // A client that asks again gets a new device, so that it is always asked for consent.
+    // A repeated authorization request gets a new device, so that consent is always asked for.
     loadExistingGrant: async ({ oidc }) => {
       const grantId = oidc.result?.consent?.grantId;
       return grantId === undefined ? undefined : oidc.provider.Grant.find(grantId);
@@ -146,9 +146,9 @@ export async function oauthProvider(options: OauthProviderOptions): Promise<Prov
       if (context.body === undefined) throw error;
     }
   });
-  // A browser that has gone away; without this Koa writes it to the console.
+  // A disconnected browser; without this, Koa writes to the console.
   const events: EventEmitter = provider;
-  events.on('error', (error: unknown) => log.info({ err: error }, 'an answer of the OAuth 2.0 API was not sent'));
+  events.on('error', (error: unknown) => log.info({ err: error }, 'a response of the OAuth 2.0 API was not sent'));
   provider.on('server_error', (_context, error) => log.warn({ err: error }, 'the OAuth 2.0 API failed'));
   return provider;
 }
@@ -160,7 +160,7 @@ function show(context: KoaContextWithOIDC, { html, policy }: Page): void {
   context.body = html;
 }
 
-/** The key of identity tokens, which say who has logged in; made at the first start. */
+/** The signing key of ID tokens; created at the first start. */
 async function signingKey(db: Database): Promise<JWK> {
   const keys = oauthKeyModel(db);
   const row = await keys.findOne({ order: ['createdAt'] });

@@ -1,4 +1,4 @@
-/** The OAuth 2.0 API: what a client has to know about it, and the steps that people see. */
+/** The OAuth 2.0 API: server metadata, and the steps that users see. */
 import express from 'express';
 import type { Request, RequestHandler, Response, Router } from 'express';
 import type { Provider } from 'oidc-provider';
@@ -19,21 +19,25 @@ import { lazy } from '../../base/lazy.ts';
 import { ACCOUNT_ACTIONS, ACCOUNT_PATH } from './account-page-router.ts';
 import { queryText } from '../../base/parse.ts';
 
-/** Below the public address. */
+/** Path below the public URL. */
 export const OAUTH_PATH = '/oauth2';
 
-/** Log-ins at the identity provider that belong to a request for access. */
+/** Log-ins at the identity provider for authorization requests. */
 export class OauthLogins {
   readonly #done = new ExpiringMap<{ interaction: string; userId: string }>({ lifeMs: 60_000, maxSize: 10_000 });
 
-  /** Notes who has logged in. @returns where the browser goes on, below the public address */
+  /**
+   * Records who has logged in. @returns where the browser continues, below the public URL
+   *
+   * @returns where the browser goes on, below the public address
+   */
   finish(interaction: string, userId: string): string {
     const token = newSecret('');
     this.#done.set(token, { interaction, userId });
     return `${OAUTH_PATH}${INTERACTION_PATH}/${interaction}?login=${token}`;
   }
 
-  /** Who has logged in for a request; once. */
+  /** The user who has logged in for an authorization request; valid once. */
   take(interaction: string, token: string): string | undefined {
     const done = this.#done.take(token);
     return done?.interaction === interaction ? done.userId : undefined;
@@ -46,9 +50,9 @@ export interface OauthRouterOptions {
   readonly provider: () => Promise<Provider>;
   readonly accounts: Accounts;
   readonly passwordLogin: PasswordLogin;
-  /** Whether people may log in with a password. */
+  /** Whether password log-in is on. */
   readonly passwords: boolean;
-  /** Sends a browser to the organisation's identity provider, if there is one. */
+  /** Sends a browser to the organisation's identity provider, if any. */
   readonly logInAtOrganisation?: (request: Request, response: Response, interaction: string) => Promise<void>;
   readonly logins: OauthLogins;
   readonly limitLogin: RequestHandler;
@@ -60,10 +64,14 @@ const decisionForm = z.object({ decision: z.enum(['allow', 'deny']) });
 const TO_ORGANISATION = '?organisation=1';
 const METADATA_PATH = '/_matrix/client/v1/auth_metadata';
 const MSC2965_PATH = '/_matrix/client/unstable/org.matrix.msc2965/auth_metadata';
-/** Below the path of the provider: what clients ask, and no browser shows. */
+/** Endpoints below the provider's path that only clients call, not browsers. */
 const ENDPOINTS = ['/reg', '/token', '/jwks', '/device/auth', '/.well-known'];
 
-/** What clients have to know. @see Matrix specification, client-server API, "Server metadata discovery" */
+/**
+ * The server metadata. @see Matrix specification, client-server API, "Server metadata discovery"
+ *
+ * @see Matrix specification, client-server API, "Server metadata discovery"
+ */
 export function authMetadata(publicUrl: string): Record<string, unknown> {
   const issuer = publicUrl + OAUTH_PATH;
   return {
@@ -93,7 +101,7 @@ export function oauthRouter(options: OauthRouterOptions): Router {
   const { publicUrl, provider, limitLogin } = options;
   const router = express.Router();
 
-  // Pages are for people and not for other pages.
+  // Pages must not be framed by other pages.
   const forClients = ENDPOINTS.map((path) => OAUTH_PATH + path);
   router.use([...forClients, METADATA_PATH, MSC2965_PATH], allowAnyOrigin);
   for (const path of [METADATA_PATH, MSC2965_PATH]) {
@@ -113,7 +121,7 @@ export function oauthRouter(options: OauthRouterOptions): Router {
   const answer = lazy(async () => (await provider()).callback());
   const { host, protocol } = new URL(publicUrl);
   router.use(OAUTH_PATH, limitLogin, async (request, response) => {
-    // The provider makes addresses of what it is asked by; ours is the public one, whatever proxies have said.
+    // The provider derives URLs from request headers; ours is the public one, whatever proxies set.
     request.headers.host = host;
     request.headers['x-forwarded-proto'] = protocol.slice(0, -1);
     delete request.headers['x-forwarded-host'];
@@ -125,13 +133,13 @@ export function oauthRouter(options: OauthRouterOptions): Router {
   return router;
 }
 
-/** Every request for access asks who somebody is: without its cookie, the provider does not know the log-in before. */
+/** Every authorization request requires a log-in: without its cookie, the provider does not know an earlier one. */
 function forgetPerson(request: Request): void {
   const cookies = (request.headers.cookie ?? '').split('; ').filter((cookie) => !cookie.startsWith('_session'));
   request.headers.cookie = cookies.join('; ');
 }
 
-/** Answers a page when a request for access is unknown, too old or of another browser. */
+/** Shows a page when an authorization request is unknown, expired or of another browser. */
 function guarded(handler: (request: Request, response: Response) => Promise<void>): RequestHandler {
   return async (request, response) => {
     try {
@@ -153,7 +161,7 @@ async function showStep(options: OauthRouterOptions, request: Request, response:
   if (deviceId === undefined) {
     await provider.interactionFinished(request, response, {
       error: 'invalid_scope',
-      error_description: 'the scope must name the API and exactly one device',
+      error_description: 'the scope must contain the API and exactly one device',
     });
     return;
   }
@@ -202,7 +210,7 @@ async function takeStep(options: OauthRouterOptions, request: Request, response:
   if (decision !== 'allow' || accountId === undefined || clientId === undefined) {
     await provider.interactionFinished(request, response, {
       error: 'access_denied',
-      error_description: 'the person has refused',
+      error_description: 'the user has denied access',
     });
     return;
   }

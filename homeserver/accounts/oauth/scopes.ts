@@ -1,17 +1,17 @@
 /**
- * What a client may ask for by OAuth 2.0.
+ * OAuth 2.0 scopes.
  *
  * @see Matrix specification, client-server API, "Scope"; MSC2967 for the names of old
  */
 
-/** Everything of the client-server API. */
+/** The whole client-server API. */
 export const API_SCOPES = ['urn:matrix:client:api:*', 'urn:matrix:org.matrix.msc2967.client:api:*'] as const;
 const DEVICE = /^urn:matrix:(?:client|org\.matrix\.msc2967\.client):device:([A-Za-z0-9._~-]{1,255})$/;
 
 /**
- * The device that a scope is for.
+ * The device of a scope.
  *
- * @returns undefined unless the scope asks for the API and names exactly one device
+ * @returns undefined unless the scope contains the API and exactly one device
  */
 export function deviceOf(scope: string | undefined): string | undefined {
   const names = (scope ?? '').split(' ');
@@ -26,7 +26,7 @@ export function deviceOf(scope: string | undefined): string | undefined {
   return others.length === 0 ? only : undefined;
 }
 
-/** The part of a scope that is granted: what this server knows. */
+/** The part of a scope that this server knows and grants. */
 export function grantable(scope: string | undefined): string {
   const known = (scope ?? '')
     .split(' ')

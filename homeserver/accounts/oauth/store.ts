@@ -1,4 +1,4 @@
-/** What the OAuth 2.0 provider remembers, in PostgreSQL. */
+/** The storage of the OAuth 2.0 provider, in PostgreSQL. */
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { Op } from 'sequelize';
 import type { ModelStatic, WhereOptions } from 'sequelize';
@@ -20,21 +20,21 @@ export interface StoreOptions {
   readonly now: () => number;
 }
 
-/** Whose an item was; of tokens only. */
+/** The user and device of a token. */
 interface Owner {
   localpart: string | null;
   device_id: string | null;
 }
 
-/** How long an expired access token is remembered, in ms: so long the client is told to refresh. */
+/** How long expired access tokens are kept, in ms: so long, clients are told to refresh. */
 const KEEP_EXPIRED_MS = 30 * 24 * 60 * 60 * 1000;
-/** Those by which the API is used; they belong to a device. */
+/** Items that give access to the API; they belong to a device. */
 const TOKENS = new Set(['AccessToken', 'RefreshToken']);
-/** Found by something else than their id, so that they have to say it themselves. They live for minutes. */
+/** Looked up by something other than their id, which they therefore contain. They live for minutes. */
 const WITH_ID = new Set(['Session', 'Interaction', 'DeviceCode']);
 /**
- * A refresh token that was used can be used again for so long, in ms: the answer to its use may have been lost, and a
- * second use later is a theft, which ends the session.
+ * How long a used refresh token can be used again, in ms: the response may have been lost. A later second use is a
+ * theft, and ends the session.
  */
 const LOST_ANSWER_MS = 60_000;
 const UNUSED_CLIENT_MS = 30 * 24 * 60 * 60 * 1000;
@@ -101,7 +101,7 @@ export class OauthStore implements Adapter {
     await this.#destroy('grant_id', grantId);
   }
 
-  /** By a statement, as models do not tell whose they have removed: none may come between looking and removing. */
+  /** By a statement, as models do not return deleted rows: nothing may happen between reading and deleting. */
   async #destroy(column: 'id' | 'grant_id', value: Buffer | string): Promise<void> {
     const rows = await this.#options.db.query<Owner>(
       `DELETE FROM oauth_items WHERE model = $1 AND ${column} = $2 RETURNING localpart, device_id`,
@@ -110,7 +110,7 @@ export class OauthStore implements Adapter {
     await this.#endDevices(rows);
   }
 
-  /** Clients that nobody has ever allowed anything go again: anybody can register them. */
+  /** Clients that nobody has given consent are deleted again: anybody can register clients. */
   #unlimited(): number | null {
     return this.#model === 'Client' ? this.#options.now() + UNUSED_CLIENT_MS : null;
   }
@@ -129,7 +129,7 @@ export class OauthStore implements Adapter {
     return { ...payloadOf(row), ...(consumed ? { consumed: true } : {}) };
   }
 
-  /** Makes the device that a client asks for; what others have held it by ends. */
+  /** Creates the requested device; sessions of others with it end. */
   async #takeDevice({ userId, device }: { userId: string; device: string }, grantId: string): Promise<void> {
     const { db, accounts, sessions } = this.#options;
     const where = { localpart: accounts.localpart(userId) ?? '', deviceId: device };
@@ -147,7 +147,7 @@ export class OauthStore implements Adapter {
     return typeof client?.client_name === 'string' ? client.client_name.slice(0, 100) : undefined;
   }
 
-  /** A client that gives its tokens back has logged out. */
+  /** A client that revokes its tokens has logged out. */
   async #endDevices(rows: readonly Owner[]): Promise<void> {
     const { accounts, sessions } = this.#options;
     for (const { localpart, device_id: deviceId } of rows) {
@@ -161,7 +161,7 @@ function payloadOf({ payload }: OauthItemRow): JsonObject {
   return isJsonObject(value) ? value : {};
 }
 
-/** Removes what has expired. */
+/** Deletes expired items. */
 export async function cleanUpOauth(db: Database, now = Date.now()): Promise<void> {
   const items = oauthItemModel(db);
   await items.destroy({ where: { expiresAt: { [Op.lte]: now }, model: { [Op.ne]: 'AccessToken' } } });
