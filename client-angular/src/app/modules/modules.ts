@@ -4,8 +4,9 @@ import { MEETING_MODULES, type MeetingModule } from '../conference/meeting-modul
 import { chatModule } from './chat/chat-module.ts';
 import { handsModule } from './hands/hands-module.ts';
 import { moderationModule } from './moderation/moderation-module.ts';
+import { reactionsModule } from './reactions/reactions-module.ts';
 
-const ALL: readonly (() => MeetingModule)[] = [handsModule, chatModule, moderationModule];
+const ALL: readonly (() => MeetingModule)[] = [handsModule, reactionsModule, chatModule, moderationModule];
 
 export const MODULES: readonly Provider[] = ALL.map((useFactory) => ({
   provide: MEETING_MODULES,
