@@ -3,6 +3,7 @@
  * moment on, before the conference is even read, so that nobody enters one that is being closed.
  */
 import type { Logger } from 'pino';
+import type { Clock } from '../../base/clock.ts';
 import type { Organisations } from '../organisations.ts';
 import type { Announcer } from './announcer.ts';
 import { Conference } from './conference.ts';
@@ -22,6 +23,7 @@ export interface RegistryDeps {
   readonly announcer: Announcer;
   readonly media: Pick<SeatMedia, 'lost'>;
   readonly modules: ConferenceModules;
+  readonly clock?: Clock;
   readonly log: Logger;
   /** Reads what people see of the room, and brings those in who are in the conference at other organisations. */
   read(conference: Conference): Promise<void>;
@@ -86,13 +88,14 @@ export class Registry {
   }
 
   #open(roomId: string): Entry {
-    const { serverName, sfu, peers, log, organisations, reachability, announcer, modules, read } = this.#deps;
+    const { serverName, sfu, peers, clock, log, organisations, reachability, announcer, modules, read } = this.#deps;
     const conference = new Conference(roomId, {
       serverName,
       sfu,
       peers,
       reachability,
       modules,
+      clock,
       log: log.child({ roomId }),
       announce: (of, servers, participants) => announcer.announce(of, servers, participants),
       introduce: (of, server) => {

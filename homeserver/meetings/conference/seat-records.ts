@@ -97,21 +97,27 @@ export class SeatRecords {
    * @param rewritten is called when it was written again
    */
   async defend(seat: Seat, rewritten: () => void): Promise<void> {
-    const { conference, local } = seat;
+    const { local } = seat;
+    const { roomId } = seat.conference;
     const defence = this.#defences.get(local) ?? { rounds: new Rounds(), rewrittenAt: -Infinity };
     this.#defences.set(local, defence);
     const { clock, log } = this.#deps;
     await defence.rounds.run(async () => {
-      while (local.isWritten && !(await this.#stands(seat))) {
+      while (local.isWritten) {
         const wait = defence.rewrittenAt + REWRITE_MS - clock.monotonic();
-        if (wait > 0) await pause(clock, wait);
-        defence.rewrittenAt = clock.monotonic();
-        log.warn(
-          { roomId: conference.roomId, participantId: local.participantId },
-          'conference: a membership was overwritten',
-        );
-        await this.renew(seat);
-        if (local.isSeated) rewritten();
+        try {
+          if (await this.#stands(seat)) return;
+          if (wait > 0) await pause(clock, wait);
+          defence.rewrittenAt = clock.monotonic();
+          log.warn({ roomId, participantId: local.participantId }, 'conference: a membership was overwritten');
+          await this.renew(seat);
+          if (local.isSeated) rewritten();
+        } catch (error) {
+          // Who may not write there any more waits for the room to change. Anything else may be over in a moment.
+          if (error instanceof MatrixError && error.status < 500) throw error;
+          log.warn({ err: error, roomId }, 'conference: a membership could not be written again yet');
+          await pause(clock, REWRITE_MS);
+        }
       }
     });
   }

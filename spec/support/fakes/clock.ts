@@ -19,12 +19,12 @@ export class FakeClock implements Clock {
   #pumping = false;
 
   /** @param start the time of day at the beginning, Unix ms */
-  constructor(start = 1_790_000_000_000) {
+  constructor(start = Date.now()) {
     this.#start = start;
   }
 
   now(): number {
-    return this.#start + this.#time;
+    return Math.floor(this.#start + this.#time);
   }
 
   monotonic(): number {
