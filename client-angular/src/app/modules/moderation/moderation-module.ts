@@ -16,7 +16,7 @@ export function moderationModule(): MeetingModule {
         const text = $localize`:@@moderation.mute:Mute`;
         actions.push({ name: 'mute-person', text, run: () => void moderation.mute([person]) });
       }
-      if (rights.may('remove')) {
+      if (rights.mayOver('remove', person)) {
         const text = $localize`:@@moderation.remove:Remove from the meeting …`;
         actions.push({ name: 'remove-person', text, run: () => void moderation.remove(person) });
       }

@@ -27,7 +27,7 @@ function person(name: string, server: string, speaks: boolean): Participant {
   };
 }
 
-const bert = person('Bert', 'luebeck.example', true);
+const bert: Participant = { ...person('Bert', 'luebeck.example', true), role: 'moderator' };
 const anna = person('Anna', 'hamburg.example', true);
 const olaf = person('Olaf', 'hamburg.example', false);
 
@@ -94,6 +94,13 @@ describe('Moderation in the client', () => {
     expect(module.actionsOnAll?.().map(({ text }) => text)).toEqual(['Mute all others']);
     enter(['mute', 'remove'], [bert, olaf]);
     expect(module.actionsOnAll?.()).toEqual([]);
+  });
+
+  it('offers nobody the removal of somebody of the same or a higher role', () => {
+    enter(['mute', 'remove']);
+    expect(names({ ...anna, role: 'moderator' })).toEqual(['mute-person']);
+    expect(names({ ...anna, role: 'owner' })).toEqual(['mute-person']);
+    expect(names({ ...anna, role: 'guest' })).toEqual(['mute-person', 'remove-person']);
   });
 
   it('mutes one and says so', async () => {
