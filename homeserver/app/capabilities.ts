@@ -1,4 +1,4 @@
-/** What this server is and can do. */
+/** Server information, versions and capabilities. */
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { DEFAULT_ROOM_VERSION, SUPPORTED_ROOM_VERSIONS } from '../../federation/room-versions.ts';
@@ -15,31 +15,31 @@ export interface CapabilitiesRouterOptions {
   readonly passwords: PasswordConfig;
   readonly requireSession: RequestHandler;
   readonly databaseUp: () => Promise<boolean>;
-  /** Absent when there is no media server. */
+  /** Absent without an SFU. */
   readonly sfuUp?: () => boolean;
 }
 
-/** Versions of the client-server API of which the parts that exist here behave as written. */
+/** Supported versions of the client-server API. */
 const VERSIONS = Array.from({ length: 16 }, (_, index) => `v1.${String(index + 1)}`);
 
 /**
- * Proposals that clients ask for by these names. Only what is there under its unstable names as a whole is announced:
- * what is in the specification now, clients find by the version of it.
+ * Unstable features that clients look for. Only features that are complete under their unstable names are announced;
+ * clients find specified ones by the version.
  */
 const UNSTABLE = {
   // Threads, in their stable form.
   'org.matrix.msc3440.stable': true,
-  // Messages by what they refer to.
+  // Filtering by relations.
   'org.matrix.msc3874': true,
-  // What may be known of a room; rooms shared with somebody.
+  // Room summaries; mutual rooms.
   'im.nheko.summary': true,
   'uk.half-shot.msc2666.query_mutual_rooms': true,
-  // Events that everybody learns of for a time.
+  // Sticky events.
   'org.matrix.msc4354': true,
-  // From whom somebody wants to be invited; account data that is removed.
+  // Invite permissions; deleting account data.
   'org.matrix.msc4155': true,
   'org.matrix.msc3391': true,
-  // Redactions that are sent like any other event.
+  // Redactions sent by `/send`.
   'com.beeper.msc4169': true,
   // Delayed events.
   'org.matrix.msc4140': true,

@@ -1,4 +1,4 @@
-/** The HTTP server for people: the Matrix client API, the own API and the web client. */
+/** The HTTP server for clients: the Matrix client-server API, our own API and the web client. */
 import express from 'express';
 import type { Express, Request, RequestHandler, Router } from 'express';
 import type { Provider as OauthProvider } from 'oidc-provider';
@@ -47,34 +47,34 @@ export interface ClientAppOptions
     Pick<AccountRouterOptions, 'leaveRooms'>,
     Pick<ServicesRouterOptions, 'openIdTokens'> {
   readonly publicUrl: string;
-  /** Addresses of reverse proxies whose `X-Forwarded-For` is believed. */
+  /** IP addresses of reverse proxies whose `X-Forwarded-For` is trusted. */
   readonly proxies: readonly string[];
   readonly accounts: Accounts;
   readonly filters: Filters;
   readonly sessions: Sessions;
-  /** Left out where everybody may have other servers asked. */
+  /** Absent if every requester may cause requests to other servers. */
   readonly askers?: Askers;
   readonly loginTokens: LoginTokens;
   readonly passwordLogin: PasswordLogin;
   readonly passwords: PasswordConfig;
   readonly uia: Uia;
   readonly guestAccess?: GuestAccess;
-  /** Messages of the server itself. */
+  /** Server notices. */
   readonly notices?: ServerNotices;
-  /** The OAuth 2.0 API, where there is a way to log in. */
+  /** The OAuth 2.0 API, if users can log in. */
   readonly oauth?: () => Promise<OauthProvider>;
-  /** Without it nobody logs in by a browser. */
+  /** Absent without SSO. */
   readonly provider?: IdentityProvider;
   readonly requireSession: RequestHandler;
   readonly limits: RateLimits;
-  /** Sees every request first. */
+  /** Middleware before all others. */
   readonly measure?: RequestHandler;
   readonly features?: Pick<Features, 'client' | 'matrix' | 'admin'>;
-  /** What other servers ask, so that one address is enough for a server behind a reverse proxy. */
+  /** The federation API, so that one port is enough behind a reverse proxy. */
   readonly federation?: Router;
   /** Router at `/_hansetag/client/v1`. */
   readonly meetings?: Router;
-  /** Answers what is no API. */
+  /** Handles all paths outside of the APIs. */
   readonly webClient?: RequestHandler;
   readonly log: Logger;
 }
@@ -85,7 +85,7 @@ export function clientApp(options: ClientAppOptions): Express {
   const own = { ...options, serverName, sso: options.provider !== undefined, limitLogin: limits.login };
   const app = express();
   app.disable('x-powered-by');
-  // Answers of an API are not cached, so that hashing every one for an ETag serves nobody.
+  // API responses are not cached, so computing ETags is useless.
   app.set('etag', false);
   app.set('query parser', 'simple');
   app.set('trust proxy', [...options.proxies]);
@@ -145,7 +145,7 @@ export function clientApp(options: ClientAppOptions): Express {
   ];
   app.use(['/_matrix/client/v3', '/_matrix/client/r0'], ...versioned);
   app.use('/_matrix', loginTokenRouter(own), restrictionsRouter(own), ...(options.features?.matrix ?? []));
-  // Where Synapse has them as well, and older clients look for them.
+  // At the paths of Synapse too, where older clients look for them.
   app.use(['/_matrix/client/unstable', '/_matrix/client/api/v1'], ...versioned);
   if (options.features) app.use('/_synapse/admin', ...options.features.admin);
   if (options.meetings) app.use('/_hansetag/client/v1', options.meetings);
@@ -157,17 +157,17 @@ export function clientApp(options: ClientAppOptions): Express {
 
 const UNSIGNED = /\/user\/[^/]+\/(rooms\/[^/]+\/)?(account_data|tags)\/|\/(sendToDevice|profile)\/[^/]+\//;
 
-/** What reads its bodies itself: the media repository. */
+/** Paths whose handlers read the body themselves: the media repository. */
 const READS_ITSELF = /^\/_matrix\/media\//;
 
-/** Reads JSON bodies. A long one is read only of somebody who is logged in. */
+/** Reads JSON bodies. Long ones are only read of authenticated users. */
 function bodies(sessions: Sessions): RequestHandler {
   const read = jsonBody(async (request) => {
     const isLong = bodyLength(request) > ANONYMOUS_BODY_BYTES;
     return {
       limit: isLong && (await isLoggedIn(request, sessions)) ? CLIENT_BODY_BYTES : ANONYMOUS_BODY_BYTES,
       maxDepth: DEPTH.written,
-      // What is no part of an event may have any numbers: the places of tags are fractions.
+      // Bodies that are not part of an event may have any numbers: the `order` of tags is a fraction.
       anyNumbers: UNSIGNED.test(request.path),
     };
   });

@@ -1,4 +1,4 @@
-/** The Matrix features of a homeserver, one line each, and what they add up to. */
+/** The list of Matrix features of a homeserver, and their combined interface. */
 import type { RequestHandler, Router } from 'express';
 import type { Logger } from 'pino';
 import type { FederationClient } from '../../federation/client.ts';
@@ -48,21 +48,21 @@ export interface FeaturesDeps {
   readonly edus: Edus;
   readonly invitePermissions: InvitePermissions;
   readonly sessions?: Pick<Sessions, 'onDeviceChange'>;
-  /** Whether people see who is there; off when not given. */
+  /** Who gets presence; off by default. */
   readonly presence?: PresenceMode;
   readonly push?: PushConfig;
-  /** Name and picture of a local user: `displayname`, `avatar_url`. */
+  /** Display name and avatar of a local user: `displayname`, `avatar_url`. */
   readonly profile: (userId: string) => Promise<JsonObject>;
   readonly userExists: (userId: string) => Promise<boolean>;
   readonly isGuest: (userId: string) => Promise<boolean>;
   /** The JSON text of a stored filter. */
   readonly storedFilter: (userId: string, filterId: string) => Promise<string | undefined>;
   readonly requireSession: RequestHandler;
-  /** Rate limit for what a user sends. */
+  /** Rate limit for events of a user. */
   readonly limitSending: RequestHandler;
-  /** Lets only signed requests of other servers pass. */
+  /** Requires a signed request of another server. */
   readonly signed: RequestHandler;
-  /** Features that are made elsewhere, because they need more. */
+  /** Features made elsewhere, because they need more. */
   readonly others?: readonly Feature[];
   readonly log: Logger;
 }
@@ -76,12 +76,12 @@ export interface Features {
   readonly matrix: readonly Router[];
   readonly federation: readonly Router[];
   readonly admin: readonly Router[];
-  /** Takes up what a restart has interrupted, before others can reach this server. */
+  /** Resumes what a restart interrupted, before this server can be reached. */
   start(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** What features note of each event that is stored. */
+/** What features index of each stored event. */
 export const EVENT_INDEXES: readonly EventIndex[] = [relationWrites, wordsWrites, stickyWrites];
 
 export function makeFeatures(deps: FeaturesDeps): Features {

@@ -6,11 +6,11 @@ import { errorHandler, unknownPath } from '../base/errors.ts';
 import { plainJson, requestLog } from '../base/http.ts';
 
 export interface FederationAppOptions {
-  /** Addresses of reverse proxies whose `X-Forwarded-For` is believed. */
+  /** IP addresses of reverse proxies whose `X-Forwarded-For` is trusted. */
   readonly proxies: readonly string[];
-  /** What other servers ask: `/_matrix/key`, `/_matrix/federation`, `/_hansetag/federation`. It reads bodies itself. */
+  /** The federation API: `/_matrix/key`, `/_matrix/federation`, `/_hansetag/federation`. Reads its bodies itself. */
   readonly federation: Router;
-  /** Sees every request first. */
+  /** Middleware before all others. */
   readonly measure?: RequestHandler;
   readonly log: Logger;
 }

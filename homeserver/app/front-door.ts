@@ -1,7 +1,7 @@
 /**
- * Stands before every router for people: whatever changes something is counted, and must be open to accounts of this
- * standing. A new endpoint has both without asking for it. What a request leads to runs for whoever made it, so that it is
- * known for whom another server would be asked.
+ * Runs before every client router: requests with side effects are rate-limited, and refused if the account's standing
+ * does not allow them. New endpoints get both by default. The request runs with its requester in an async context, so
+ * that requests to other servers are known to be on their behalf.
  */
 import type { Request, RequestHandler } from 'express';
 import type { Askers } from '../accounts/askers.ts';
@@ -28,13 +28,14 @@ export function frontDoor({ sessions, askers, limits }: FrontDoorOptions): Reque
       await limits.takeWriting(requester, request);
       if (requester) requireMayRequest(requester, request.method, request.originalUrl);
     }
-    // The asker holds the token alone: what goes on for long, such as a queue that was woken, does not keep the request.
+    // The context only keeps the token: long-running work, such as a queue that was woken, does not keep the request in
+    // memory.
     if (askers) askers.run(() => requesterOf(token, sessions), next);
     else next();
   };
 }
 
-/** Who asks; undefined without a good token, with which each router deals as it has to. */
+/** The requester; undefined without a valid token, which each router handles itself. */
 async function requesterOf(
   token: string | undefined,
   sessions: Sessions,

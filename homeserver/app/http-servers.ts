@@ -1,4 +1,4 @@
-/** The HTTP servers for people and for other servers. What other servers ask is one definition, mounted in both. */
+/** The HTTP servers for clients and for other servers. The federation API is one definition, mounted in both. */
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
@@ -19,16 +19,16 @@ import type { Features } from './features.ts';
 import { isAnswering } from './health.ts';
 import { staticClient } from './static-client.ts';
 
-/** What is made here of what is given. */
+/** What is made here from the other dependencies. */
 type Made = 'info' | 'features' | 'federation' | 'meetings' | 'measure' | 'databaseUp' | 'remoteProfile' | 'webClient';
 
 export interface HttpServersDeps extends Omit<ClientAppOptions, Made>, AccountRouterOptions {
   readonly db: Database;
   readonly client: FederationClient;
-  /** Name and colour of the organisation as people see it. */
+  /** Display name and colour of the organisation. */
   readonly organisation: string;
   readonly colour: string;
-  /** Of the software. */
+  /** The software version. */
   readonly version: string;
   /** Folder with the built web client; without it none is served. */
   readonly clientDir: string | undefined;
@@ -45,11 +45,11 @@ export interface TlsFiles {
   /** The certificate chain for other servers, and its key. */
   readonly cert: string;
   readonly key: string;
-  /** The authorities that other servers' certificates are checked against; else the system's. */
+  /** CAs for the certificates of other servers; the system's by default. */
   readonly ca: string | undefined;
 }
 
-/** @throws the system's error when a file can not be read */
+/** @throws the system's error when a file cannot be read @throws the system's error when a file can not be read */
 export async function readTlsFiles(files: {
   readonly certFile: string;
   readonly keyFile: string;
@@ -65,7 +65,11 @@ export interface HttpServers {
   readonly servers: Server;
 }
 
-/** @throws the library's error when the certificate is none */
+/**
+ * @throws the library's error when the certificate is invalid
+ *
+ * @throws the library's error when the certificate is none
+ */
 export function makeHttpServers(deps: HttpServersDeps): HttpServers {
   const { router, features, meetings, metrics, proxies, tls, log } = deps;
   router.use('/_matrix/federation', accountRouter(deps), ...features.federation);

@@ -1,11 +1,11 @@
-/** What a running homeserver consists of, and how it ends. */
+/** The parts of a running homeserver, and how it is closed. */
 import type { Server } from 'node:http';
 import type { Logger } from 'pino';
 
-/** How long requests may go on after the end was asked for, in ms. */
+/** How long requests may continue during shutdown, in ms. */
 const GRACE_MS = 2_000;
 
-/** Parts that run, closed from the last to the first. */
+/** Running parts, closed in reverse order. */
 export class Running {
   readonly #log: Logger;
   readonly #opened: (() => unknown)[] = [];
@@ -15,7 +15,7 @@ export class Running {
     this.#log = log;
   }
 
-  /** Takes a part that has to be closed. @returns it */
+  /** Adds a part that has to be closed. @returns it @returns it */
   add<T extends { close?(): unknown } | undefined>(part: T): T {
     this.#opened.push(() => part?.close?.());
     return part;
@@ -43,7 +43,7 @@ export class Running {
       try {
         await close();
       } catch (error) {
-        this.#log.warn({ err: error }, 'a part did not end well');
+        this.#log.warn({ err: error }, 'a part could not be closed cleanly');
       }
     }
   }

@@ -1,4 +1,4 @@
-/** One homeserver, put together: each part is made by one call and given what it needs. */
+/** Puts a homeserver together: each part is made by one call and gets what it needs. */
 import type { Logger } from 'pino';
 import packageJson from '../../package.json' with { type: 'json' };
 import { SfuClient } from '../../sfu/client.ts';
@@ -21,13 +21,13 @@ import { makeHttpServers, readTlsFiles } from './http-servers.ts';
 import { Running } from './running.ts';
 import { loadSigningKey } from './signing-key-file.ts';
 
-/** `close` ends everything that was started. */
+/** `close` closes everything that was started. */
 export type Homeserver = Pick<Running, 'close'>;
 
 /**
  * Starts a homeserver: when the promise resolves, it listens.
  *
- * @throws the error of whatever could not be started; what was started before is closed then
+ * @throws the error of the part that could not be started; the others are closed
  */
 export async function startHomeserver(config: Config, log: Logger): Promise<Homeserver> {
   const running = new Running(log);
@@ -44,7 +44,7 @@ async function start(config: Config, log: Logger, running: Running): Promise<voi
   const { hosts, allowedRanges, trust, trustedServers } = config.federation;
   const { version } = packageJson;
   const key = await loadSigningKey(config.signingKeyFile);
-  // What is set wrongly is told before anything is begun.
+  // Wrong settings are reported before anything is started.
   const tls = await readTlsFiles(config.federation);
   const { ca } = tls;
   const measured = config.metricsListen && metrics();
@@ -137,13 +137,13 @@ async function start(config: Config, log: Logger, running: Running): Promise<voi
   });
 
   await running.listen(forServers, config.federation.listen);
-  // What became due meanwhile is sent before clients look, and when other servers can already ask for our keys.
+  // What became due meanwhile is sent before clients sync, and when other servers can already fetch our keys.
   await features.start();
   await running.listen(forPeople, config.clientListen);
-  // First of all: the connections of its sessions keep the server of people from closing.
+  // Closed first: the connections of its sessions keep the client server from closing.
   running.add(meetings);
   if (measured && config.metricsListen) await running.listen(measured.server, config.metricsListen);
-  // Now others can ask for our keys, which they need to take what waits for them.
+  // Now other servers can fetch our keys, which they need to accept what is queued for them.
   await engine.start();
   await inRooms.start();
   log.info({ serverName: config.serverName, publicUrl: config.publicUrl, version }, 'the homeserver is ready');

@@ -4,17 +4,17 @@ import { link, readFile, unlink, writeFile } from 'node:fs/promises';
 import { createSigningKey, generateSeed } from '../../federation/signing.ts';
 import type { SigningKey } from '../../federation/signing.ts';
 
-/** The file is there but has no key in it. The message never contains what is. */
+/** Thrown when the file has no valid key. The message never contains its content. */
 export class SigningKeyFileError extends Error {
   override readonly name = 'SigningKeyFileError';
   readonly code = 'SIGNING_KEY_FILE';
 }
 
 /**
- * Reads the signing key, and makes one when there is no file. The new file can be read by its owner only.
+ * Reads the signing key, or creates one if there is no file, readable by its owner only.
  *
- * @throws SigningKeyFileError when the file has another form; it is never overwritten, because rooms contain the
- *   signatures of the old key
+ * @throws SigningKeyFileError when the file is malformed; it is never overwritten, because rooms contain
+ *   signatures by the old key
  */
 export async function loadSigningKey(file: string): Promise<SigningKey> {
   const text = (await readIfThere(file)) ?? (await create(file));
@@ -30,7 +30,7 @@ async function create(file: string): Promise<string> {
   const draft = `${file}.${randomBytes(6).toString('hex')}`;
   await writeFile(draft, text, { mode: 0o600, flag: 'wx', flush: true });
   try {
-    // Fails when another process was faster, and never leaves a half-written file.
+    // Fails if another process was faster, and never leaves a partial file.
     await link(draft, file);
   } finally {
     await unlink(draft);

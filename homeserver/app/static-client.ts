@@ -1,46 +1,47 @@
-/** Serves the built web client: one folder for each language. */
+/** Serves the built web client, which has a folder for each language. */
 import { existsSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import express from 'express';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import { cookie } from '../base/cookies.ts';
 
-/** The first is for people whose browser asks for neither. */
+/** The first is the default. */
 const LANGUAGES = ['de', 'en'] as const;
 type Language = (typeof LANGUAGES)[number];
 
-/** What somebody has chosen in the client; it sets this cookie. */
+/** The language chosen in the client, which sets this cookie. */
 const LANGUAGE_COOKIE = 'hansetag-language';
 
 /** Other paths belong to the client's router, and ids in them may have dots. */
 const FILE_TYPES = new Set(
   'html js css json webmanifest map txt svg png jpg ico webp woff2 wasm mp3 ogg'.split(' ').map((type) => `.${type}`),
 );
-/** The build puts compressed copies beside the files: the best one first. */
+/** The build adds compressed copies of the files: preferred encoding first. */
 const ENCODINGS = [
   { encoding: 'br', suffix: '.br' },
   { encoding: 'gzip', suffix: '.gz' },
 ] as const;
-/** The build puts eight characters of a hash into the names of scripts, styles and media, which then never change. */
+/** The build adds eight characters of a hash to the names of scripts, styles and media, which then never change. */
 const HASHED_NAME = /(-[\w-]{8}\.(js|css)|\/media\/[^/]+-[\w-]{8}\.\w+)$/;
 
-/** The folder has no built client in it. */
+/** Thrown when the folder has no built client. */
 export class ClientMissingError extends Error {
   override readonly name = 'ClientMissingError';
   readonly code = 'CLIENT_MISSING';
 }
 
 /**
- * Makes the middleware that serves the built client. Paths without a language are redirected to the one that the person
- * has chosen or the browser asks for; paths inside the client get its page.
+ * Middleware that serves the built client. Paths without a language are redirected to the chosen language or that of
+ * the browser; other paths inside the client get its page.
  *
- * @param folder with one folder for each language in it
- * @throws ClientMissingError when no language has been built
+ * @param folder has a folder for each language
+ * @throws ClientMissingError when no language is built
  */
 export function staticClient(folder: string): RequestHandler {
   const languages = LANGUAGES.filter((language) => existsSync(join(folder, language, 'index.html')));
   const [fallback] = languages;
-  if (fallback === undefined) throw new ClientMissingError(`There is no built web client in ${folder}.`);
+  if (fallback === undefined)
+    throw new ClientMissingError(`There is no built web client in ${folder}. Build it with npm start.`);
   const files = {
     de: compressedFiles(join(folder, 'de')),
     en: compressedFiles(join(folder, 'en')),
@@ -53,7 +54,7 @@ export function staticClient(folder: string): RequestHandler {
     }
     const { path } = request;
     const language = languages.find((code) => path.startsWith(`/${code}/`));
-    // A missing script must not be answered with a page.
+    // A missing script must not get a page as response.
     const isFile = FILE_TYPES.has(extname(path));
     if (language !== undefined) {
       files[language](isFile ? path.slice(language.length + 1) : '/index.html', request, response, next);
@@ -69,7 +70,7 @@ export function staticClient(folder: string): RequestHandler {
 
 type FileServer = (path: string, request: Request, response: Response, next: NextFunction) => void;
 
-/** Serves the files of a folder, each in the best encoding that the browser takes and the build has made. */
+/** Serves the files of a folder, in the best encoding that the browser accepts. */
 function compressedFiles(folder: string): FileServer {
   const serve = express.static(folder, { index: false, redirect: false, acceptRanges: false, setHeaders });
   return (path, request, response, next) => {
@@ -90,7 +91,7 @@ function compressedFiles(folder: string): FileServer {
           return;
         }
         request.url = url;
-        // They were about the file, and what is sent now is an error.
+        // These headers are for the file, but the response is an error.
         for (const name of ['Cache-Control', 'Content-Encoding', 'Content-Type']) response.removeHeader(name);
         next(error);
       });

@@ -1,14 +1,14 @@
-/** Time, as parts that wait for it see it. Specs hand in one that they move themselves (spec/support/fakes/clock.ts). */
+/** A port for time. Specs use one that they advance themselves (spec/support/fakes/clock.ts). */
 
-/** Ends a wait; harmless when it is over. */
+/** Cancels a timer; harmless when it has fired. */
 export type Cancel = () => void;
 
 export interface Clock {
-  /** The time of day, Unix ms. It may jump. */
+  /** Unix time in ms. It may jump. */
   now(): number;
-  /** Milliseconds since any moment; they never go back. */
+  /** Monotonic time in ms, from an arbitrary start. */
   monotonic(): number;
-  /** Runs a task once, after so many ms. */
+  /** Runs a task once after `ms` milliseconds. */
   after(ms: number, task: () => void): Cancel;
 }
 
@@ -21,7 +21,7 @@ export const systemClock: Clock = {
   },
 };
 
-/** Resolves after so many ms. */
+/** Resolves after `ms` milliseconds. */
 export function pause(clock: Clock, ms: number): Promise<void> {
   return new Promise((resolve) => {
     clock.after(ms, resolve);

@@ -1,4 +1,4 @@
-/** Errors as Matrix knows them, and the one place where they become HTTP answers. */
+/** Matrix errors, and the one place where errors become HTTP responses. */
 import { randomBytes } from 'node:crypto';
 import type { ErrorRequestHandler, Request, RequestHandler, Response, Router } from 'express';
 import type { Logger } from 'pino';
@@ -6,12 +6,16 @@ import { IdentifierError } from '../../federation/identifiers.ts';
 import { CanonicalJsonError } from '../../federation/json.ts';
 import { isUnstorable } from '../database/errors.ts';
 
-/** An error that the asker is told. @see Matrix specification, client-server API, "Standard error response" */
+/**
+ * An error that is sent to the client or server.
+ *
+ * @see Matrix specification, client-server API, "Standard error response"
+ */
 export class MatrixError extends Error {
   override readonly name = 'MatrixError';
   readonly status: number;
   readonly errcode: string;
-  /** Further members of the answer, such as `retry_after_ms`. */
+  /** Further members of the response, such as `retry_after_ms`. */
   readonly extra: Readonly<Record<string, unknown>>;
 
   constructor(status: number, errcode: string, message: string, extra: Readonly<Record<string, unknown>> = {}) {
@@ -22,12 +26,12 @@ export class MatrixError extends Error {
   }
 }
 
-/** Somebody keeps as many things as they may. @see Matrix specification, client-server API, "Common error codes" */
+/** The limit of stored items is reached. @see Matrix specification, client-server API, "Common error codes" */
 export function tooMuchKept(message: string): MatrixError {
   return new MatrixError(403, 'M_RESOURCE_LIMIT_EXCEEDED', message);
 }
 
-/** One item of a list; undefined when the asker may not know of it any more, so that it is left out of the list. */
+/** One item of a list; undefined when the requester may no longer see it, so that it is left out. */
 export async function unlessInvisible<T>(item: Promise<T>): Promise<T | undefined> {
   try {
     return await item;
@@ -38,16 +42,17 @@ export async function unlessInvisible<T>(item: Promise<T>): Promise<T | undefine
 }
 
 /**
- * What some errors below the routers mean: the asker has sent something that no identifier, no event or no text of the
- * database can be. Schemas catch most of it; what they let through is still not this server's fault.
+ * Maps errors from below the routers to client errors: an invalid identifier, event, or text for the database. Schemas
+ * catch most; what they let through is still not this server's fault.
  */
 export function asRefusal(error: unknown): MatrixError | undefined {
   if (error instanceof MatrixError) return error;
-  if (error instanceof URIError) return new MatrixError(400, 'M_INVALID_PARAM', 'The address is malformed.');
+  if (error instanceof URIError) return new MatrixError(400, 'M_INVALID_PARAM', 'The URL is malformed.');
   if (error instanceof IdentifierError) return new MatrixError(400, 'M_INVALID_PARAM', error.message);
   if (error instanceof CanonicalJsonError) return new MatrixError(400, 'M_BAD_JSON', error.message);
-  if (isUnstorable(error)) return new MatrixError(400, 'M_BAD_JSON', 'There is a character that can not be stored.');
-  // As the parsers of Express throw them: a form that is too long, or none.
+  if (isUnstorable(error))
+    return new MatrixError(400, 'M_BAD_JSON', 'The text contains a character that cannot be stored.');
+  // Errors of the body parsers of Express: a form that is too long or malformed.
   const status = error instanceof Error && 'status' in error ? error.status : undefined;
   if (typeof status !== 'number' || status < 400 || status > 499) return undefined;
   return new MatrixError(status, status === 413 ? 'M_TOO_LARGE' : 'M_INVALID_PARAM', 'The request is malformed.');
@@ -55,7 +60,7 @@ export function asRefusal(error: unknown): MatrixError | undefined {
 
 type Handler = (request: Request, response: Response) => unknown;
 
-/** Handles a path by method; any other method gets 405 and not 404, as the specification demands. */
+/** Routes a path by method; other methods get 405 and not 404, as the specification demands. */
 export function methods(
   router: Router,
   path: string,
@@ -67,7 +72,7 @@ export function methods(
     route[method as 'get'](...list);
   }
   route.all(() => {
-    throw new MatrixError(405, 'M_UNRECOGNIZED', 'This method is not supported here.');
+    throw new MatrixError(405, 'M_UNRECOGNIZED', 'This method is not supported for this path.');
   });
 }
 
@@ -77,17 +82,17 @@ function wrapped(handler: Handler): RequestHandler {
   };
 }
 
-/** The last handler: 404 for what nobody else answered. */
+/** The last handler: 404 for everything that no other handled. */
 export const unknownPath: RequestHandler = () => {
-  throw new MatrixError(404, 'M_UNRECOGNIZED', 'There is nothing at this address.');
+  throw new MatrixError(404, 'M_UNRECOGNIZED', 'Unknown path.');
 };
 
-/** Turns errors into answers. What we did not foresee gets a reference that finds it in the log. */
+/** Turns errors into responses. Unexpected errors get a reference that finds them in the log. */
 export function errorHandler(log: Logger): ErrorRequestHandler {
   // Express recognises error handlers by their four parameters.
   return (error: unknown, request, response, _next) => {
-    // Who asked was cut off in the question, or after it and before we had read it: nobody waits for an answer, and
-    // nothing failed here.
+    // The client disconnected during its request or before we had read it: nobody waits for a response, and nothing
+    // failed here.
     if (request.socket.destroyed || (request.destroyed && !request.complete)) return;
     if (response.headersSent) {
       response.end();

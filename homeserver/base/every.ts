@@ -1,11 +1,11 @@
-/** Work that is done from time to time. */
+/** Periodic work. */
 import type { Logger } from 'pino';
 
 /**
- * Does something every so many ms, and keeps no process alive for it.
+ * Runs a task periodically, without keeping the process alive.
  *
- * @param undone what the log says when it fails, such as `old files were not removed`
- * @returns a function that ends that
+ * @param undone the log message on failure, such as `old files were not removed`
+ * @returns a function that stops it
  */
 export function every(ms: number, task: () => Promise<unknown>, log: Logger, undone: string): () => void {
   const timer = setInterval(() => {

@@ -1,4 +1,4 @@
-/** A map with bounds in number and time, for what strangers can make us remember. */
+/** A map with limits in size and time, for data that unauthenticated clients cause. */
 export class ExpiringMap<V> {
   readonly #entries = new Map<string, { value: V; expiresAt: number }>();
   readonly #lifeMs: number;
@@ -12,9 +12,9 @@ export class ExpiringMap<V> {
     this.#now = now;
   }
 
-  /** Adds an entry under a new key; when there are too many, the oldest goes. */
+  /** Adds an entry under a new key; evicts the oldest when there are too many. */
   set(key: string, value: V): void {
-    // All entries live equally long: the first one expires first.
+    // All entries have the same lifetime: the first expires first.
     for (const [oldest, { expiresAt }] of this.#entries) {
       if (expiresAt > this.#now() && this.#entries.size < this.#maxSize) break;
       this.#entries.delete(oldest);
@@ -27,7 +27,7 @@ export class ExpiringMap<V> {
     return entry !== undefined && entry.expiresAt > this.#now() ? entry.value : undefined;
   }
 
-  /** Answers an entry and forgets it, so that it can be used once. */
+  /** Returns and deletes an entry, so that it can be used once. */
   take(key: string): V | undefined {
     const value = this.get(key);
     this.#entries.delete(key);

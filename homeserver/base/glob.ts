@@ -1,28 +1,30 @@
-/** Patterns with `*` and `?`. Whoever writes a pattern must not be able to stop us: every comparison is counted. */
+/**
+ * Glob patterns with `*` and `?`. Patterns come from users and must not block the process: every comparison is counted.
+ */
 
-/** Longest text that is searched, in UTF-16 units. */
+/** Longest text that is matched, in UTF-16 units. */
 const MAX_TEXT = 20_000;
-/** Longest pattern; a longer one stands for nothing. */
+/** Longest pattern; longer ones match nothing. */
 export const MAX_PATTERN = 255;
-/** Comparisons of one step of a search that the engine does by itself. */
+/** Comparisons counted for one native string search. */
 const NATIVE = 16;
 
-/** How many characters may still be compared for one user and one event. When it is used up, nothing matches any more. */
+/** How many characters may still be compared for one user and event. When it is used up, nothing matches any more. */
 export interface Budget {
   left: number;
 }
 
-/** Enough for some hundred rules and a message of usual length. */
+/** Enough for a few hundred rules and a message of usual length. */
 export function newBudget(): Budget {
   return { left: 200_000 };
 }
 
-/** Whether the pattern stands for all of the text. Case does not matter. */
+/** Whether the pattern matches the whole text, ignoring case. */
 export function matchesWhole(pattern: string, text: string, budget: Budget = newBudget()): boolean {
   return matches(pattern, text, false, budget);
 }
 
-/** Whether the pattern stands for some words of the text. Case does not matter. */
+/** Whether the pattern matches some words of the text, ignoring case. */
 export function matchesWords(pattern: string, text: string, budget: Budget = newBudget()): boolean {
   return matches(pattern, text, true, budget);
 }
@@ -40,7 +42,7 @@ function matches(given: string, all: string, words: boolean, budget: Budget): bo
   const ends = (at: number): boolean => (words ? isEdge(text, at) : at === text.length);
   const found = new Finder(text, budget);
   if (last === undefined) return found.first(first, 0, (at) => starts(at) && ends(at + first.length)) !== undefined;
-  // What comes first is best taken for each part: the star before the next one takes whatever is between.
+  // The first occurrence of each part is always best: the star before the next one covers what is in between.
   let at = found.first(first, 0, starts);
   for (const part of rest) at = at === undefined ? undefined : found.first(part, at, () => true);
   return at !== undefined && found.first(last, at, (begin) => ends(begin + last.length)) !== undefined;
@@ -55,7 +57,7 @@ class Finder {
     this.#budget = budget;
   }
 
-  /** Where the first occurrence of a part ends that begins at an index or later, at a fitting place. */
+  /** The end of the first occurrence of a part that starts at an index or later, at an allowed position. */
   first(part: string, from: number, fits: (at: number) => boolean): number | undefined {
     for (let at = from; at + part.length <= this.#text.length; at++) {
       if (--this.#budget.left < 0) return undefined;
@@ -82,7 +84,7 @@ function hasWords(pattern: string, text: string): boolean {
   return false;
 }
 
-/** Whether a word may begin or end before the character at an index. */
+/** Whether an index is a word boundary. */
 function isEdge(text: string, at: number): boolean {
   return !isWord(text[at - 1]) || !isWord(text[at]);
 }

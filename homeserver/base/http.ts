@@ -1,4 +1,4 @@
-/** What every HTTP answer of this homeserver has in common: bodies, headers, log lines. */
+/** Shared by all HTTP requests and responses: bodies, headers, log lines. */
 import type { IncomingMessage } from 'node:http';
 import type { Request, RequestHandler, Response } from 'express';
 import helmet from 'helmet';
@@ -12,24 +12,24 @@ import { describeError, loggablePath } from './log.ts';
 export interface BodyRules {
   /** In bytes. */
   readonly limit: number;
-  /** How deep it may be nested. */
+  /** Deepest nesting. */
   readonly maxDepth: number;
   /**
-   * Whether a body may have numbers that canonical JSON has not: it holds several events, each to be looked at by
-   * itself, or what nobody signs.
+   * Whether numbers that canonical JSON forbids are accepted: for bodies with several events, which are checked one by
+   * one, and for what nobody signs.
    */
   readonly anyNumbers?: boolean;
 }
 
-/** A body as text and parsed; undefined where there is none. */
+/** A body as text and parsed; undefined without a body. */
 export interface Body {
   readonly text: string | undefined;
   readonly value: JsonValue | undefined;
 }
 
 /**
- * Middleware that reads a JSON body by the rules of canonical JSON into `request.body`; an empty one stays undefined.
- * The content type is not looked at: Matrix demands JSON, and clients say all kinds of things.
+ * Middleware that parses a JSON body by the rules of canonical JSON into `request.body`; undefined if empty. The
+ * content type is ignored: Matrix requires JSON, but clients send all kinds of types.
  */
 export function jsonBody(rules: (request: Request) => BodyRules | Promise<BodyRules>): RequestHandler {
   return async (request, response, next) => {
@@ -49,7 +49,7 @@ export async function readBody(
   { limit, maxDepth, anyNumbers = false }: BodyRules,
 ): Promise<Body> {
   const text = await readText(request, limit).catch((error: unknown) => {
-    // What is left of the body is not worth reading.
+    // The rest of the body need not be read.
     response.setHeader('Connection', 'close');
     throw error;
   });
@@ -62,7 +62,7 @@ export async function readBody(
   }
 }
 
-/** The length of a body as its sender says it, in bytes; one that is not said may be any. */
+/** The declared length of a body, in bytes; infinite if not declared. */
 export function bodyLength({ headers }: IncomingMessage): number {
   if (headers['transfer-encoding'] !== undefined) return Infinity;
   return Number(headers['content-length'] ?? 0);
@@ -71,12 +71,12 @@ export function bodyLength({ headers }: IncomingMessage): number {
 async function readText(request: IncomingMessage, limit: number): Promise<string> {
   const encoding = request.headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity') {
-    throw new MatrixError(415, 'M_NOT_JSON', 'A body must not be compressed.');
+    throw new MatrixError(415, 'M_NOT_JSON', 'The body must not be compressed.');
   }
   if (bodyLength(request) > limit && bodyLength(request) < Infinity) throw tooLarge(limit);
   const chunks: Buffer[] = [];
   let size = 0;
-  // Leaving the loop must not close the connection before the answer is sent.
+  // Leaving the loop must not close the connection before the response is sent.
   const body: AsyncIterable<Buffer> = request.iterator({ destroyOnReturn: false });
   for await (const chunk of body) {
     size += chunk.length;
@@ -91,12 +91,12 @@ async function readText(request: IncomingMessage, limit: number): Promise<string
 }
 
 function tooLarge(limit: number): MatrixError {
-  return new MatrixError(413, 'M_TOO_LARGE', `A body may have at most ${String(limit)} bytes.`);
+  return new MatrixError(413, 'M_TOO_LARGE', `The body may have at most ${String(limit)} bytes.`);
 }
 
 /**
- * Sends JSON as `application/json` without a charset: JSON has none (RFC 8259, section 11), and there are programs that
- * compare the whole header.
+ * Sends JSON as `application/json` without a charset: JSON has none (RFC 8259, section 11), and some programs compare
+ * the whole header.
  */
 export const plainJson: RequestHandler = (_request, response, next) => {
   response.json = (body: unknown) => {
@@ -107,7 +107,7 @@ export const plainJson: RequestHandler = (_request, response, next) => {
 };
 
 /**
- * Lets web pages of any origin use the Matrix API. That is safe because it knows no cookies, only tokens.
+ * Allows web pages of any origin to use the Matrix API. That is safe because it uses tokens, not cookies.
  *
  * @see Matrix specification, client-server API, "Web Browser Clients"
  */
@@ -126,7 +126,7 @@ export const allowAnyOrigin: RequestHandler = (request, response, next) => {
 /**
  * Security headers for the web client and the API.
  *
- * @param publicUrl tells whether people come by https
+ * @param publicUrl whether clients use https
  */
 export function securityHeaders(publicUrl: string): RequestHandler {
   const https = publicUrl.startsWith('https:');
@@ -136,7 +136,7 @@ export function securityHeaders(publicUrl: string): RequestHandler {
       directives: {
         defaultSrc: ["'none'"],
         scriptSrc: ["'self'"],
-        // Angular puts the styles of components into the page.
+        // Angular adds the styles of components to the page.
         styleSrc: ["'self'", "'unsafe-inline'"],
         imgSrc: ["'self'", 'data:', 'blob:'],
         fontSrc: ["'self'"],
@@ -158,7 +158,7 @@ export function securityHeaders(publicUrl: string): RequestHandler {
   }) as RequestHandler;
 }
 
-/** Writes one line for each answered request: no query, no header, no body. */
+/** Logs one line per request, without query, headers and body. */
 export function requestLog(log: Logger): RequestHandler {
   return pinoHttp({
     logger: log,

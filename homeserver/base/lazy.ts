@@ -1,9 +1,9 @@
-/** For what takes much memory and most servers never need: it is made when it is asked for, once. */
+/** For something large that most servers never need: made on first use, once. */
 export function lazy<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined;
   return () => {
     made ??= make().catch((error: unknown) => {
-      // The next one who asks has it tried again.
+      // The next caller tries again.
       made = undefined;
       throw error;
     });

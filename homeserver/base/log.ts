@@ -1,19 +1,19 @@
-/** The log: JSON lines, without anything that is nobody else's business. */
+/** The log: JSON lines, without personal data and secrets. */
 import { pino } from 'pino';
 import type { DestinationStream, Logger } from 'pino';
 
-/** From the fewest lines to the most; and none at all. */
+/** From the least to the most verbose, and off. */
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** Causes of causes that are still written. */
+/** How many nested causes are logged. */
 const MAX_CAUSES = 4;
 
 /**
  * Makes the log of a process.
  *
- * Of an error only type, code, message and stack are written: errors of libraries carry what they were working on as
- * members, such as the parameters of an SQL statement (messages, hashes of tokens) or the answer to a token request.
+ * Of errors, only type, code, message and stack are logged: errors of libraries carry data as members, such as
+ * parameters of an SQL statement (messages, token hashes) or the response to a token request.
  */
 export function createLog(level: LogLevel, destination?: DestinationStream): Logger {
   const options = { level, base: null, serializers: { err: describeError } };
@@ -21,15 +21,16 @@ export function createLog(level: LogLevel, destination?: DestinationStream): Log
 }
 
 /**
- * For work in the background that deals with its errors itself: one that gets out all the same is logged, and does not
- * end the process.
- * @param what that was not done, for the log
+ * For background work that handles its errors itself: one that escapes all the same is logged, and does not end the
+ * process.
+ *
+ * @param what the log message
  */
 export function unexpected(log: Logger, what: string): (error: unknown) => void {
   return (error) => log.error({ err: error }, what);
 }
 
-/** What the log says of an error. */
+/** The logged form of an error. */
 export function describeError(error: unknown, causes = 0): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error };
   const code: unknown = 'code' in error ? error.code : undefined;
@@ -42,12 +43,12 @@ export function describeError(error: unknown, causes = 0): Record<string, unknow
   };
 }
 
-/** Parts of a path after which a secret stands: who knows it may act. Routers do not look at capitals. */
+/** Path segments that are followed by a secret. Routers ignore case. */
 const BEFORE_SECRETS = /\/(links|join|delayed_events)\/[^/]+/gi;
 
 /**
- * The part of a request's address that may be logged: without the query, where tokens of a log-in stand, and without
- * the secret of a guest link or a delayed event.
+ * The part of a URL that may be logged: without the query, which may have login tokens, and without secrets of guest
+ * links and delay ids.
  */
 export function loggablePath(url: string): string {
   const path = url.split('?', 1)[0] ?? '';

@@ -1,17 +1,17 @@
-/** Figures about the process and its HTTP answers for Prometheus, on an address of their own. */
+/** Metrics of the process and its HTTP responses for Prometheus, on their own port. */
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import type { RequestHandler } from 'express';
 import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client';
 
 export interface Metrics {
-  /** Middleware that measures how long answers take. */
+  /** Middleware that measures response times. */
   measure(server: 'client' | 'federation'): RequestHandler;
-  /** Counts an event or a message that another server refused for good. */
+  /** Counts an event or EDU that another server refused permanently. */
   countDropped(kind: 'pdu' | 'edu'): void;
-  /** Counts messages for devices of ours that have too many waiting. */
+  /** Counts to-device messages dropped because a device has too many queued. */
   countUndelivered(messages: number): void;
-  /** Answers `GET /metrics`; the caller lets it listen and closes it. */
+  /** Serves `GET /metrics`; the caller starts and closes it. */
   readonly server: Server;
 }
 
@@ -23,7 +23,7 @@ export function metrics(): Metrics {
   const durations = new Histogram({
     name: 'hansetag_http_request_duration_seconds',
     help: 'Time from a request to the end of its answer.',
-    // Paths would make a series for each room.
+    // Paths as labels would create a series for each room.
     labelNames: ['server', 'method', 'status'],
     buckets: BUCKETS_S,
     registers: [registry],

@@ -1,18 +1,18 @@
-/** Every name that is not yet stable in Matrix, or is our own, in one table: a rename is one line. */
+/** All unstable Matrix names and our own names, in one table: a rename is one line. */
 
 /** MatrixRTC membership of one device (MSC3401, as MSC4143 clients use it today). */
 export const CALL_MEMBER = 'org.matrix.msc3401.call.member';
 /** Transport type in a membership: media through the participant's own instance. */
 export const SFU_TRANSPORT = 'org.hansetag.sfu';
-/** Event that says nothing and makes one of many ends of a room, as Synapse names it. Nobody is shown it. */
+/** Event without content that merges forward extremities, named as in Synapse. Never shown to users. */
 export const DUMMY_EVENT = 'org.matrix.dummy_event';
 /** State event that makes a room a meeting: planned times and settings. */
 export const MEETING = 'org.hansetag.meeting';
-/** Begins the type of the state event that holds one setting of a meeting: `org.hansetag.setting.hands`. */
+/** Prefix of the types of state events with one setting of a meeting each: `org.hansetag.setting.hands`. */
 export const SETTING = 'org.hansetag.setting.';
 /** EDU with transient facts of a conference: sources, mute states, requests to repeat them. */
 export const CONFERENCE_EDU = 'org.hansetag.conference';
-/** Error code of an answer to a request for a link that the other side does not have. */
+/** Error code for requests about a link that the other side does not have. */
 export const UNKNOWN_LINK = 'ORG.HANSETAG.UNKNOWN_LINK';
 /** Field of a membership, in the room and in a conference: the person entered by a guest link. */
 export const GUEST_FIELD = 'org.hansetag.guest';

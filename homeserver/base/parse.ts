@@ -1,10 +1,14 @@
-/** Helpers of the client routers: who asks, and what for. */
+/** Helpers of the client routers. */
 import type { Request, Response } from 'express';
 import type { z } from 'zod';
 import type { Requester } from './requester.ts';
 import { MatrixError } from './errors.ts';
 
-/** @throws MatrixError 400 M_BAD_JSON that names the first member that is wrong */
+/**
+ * @throws MatrixError 400 M_BAD_JSON that names the first invalid member
+ *
+ * @throws MatrixError 400 M_BAD_JSON that names the first member that is wrong
+ */
 export function parseBody<S extends z.ZodType>(schema: S, body: unknown): z.output<S> {
   const parsed = schema.safeParse(body ?? {});
   if (parsed.success) return parsed.data;
@@ -12,28 +16,28 @@ export function parseBody<S extends z.ZodType>(schema: S, body: unknown): z.outp
   throw new MatrixError(400, 'M_BAD_JSON', `${issue?.path.join('.') || 'body'}: ${issue?.message ?? 'malformed'}`);
 }
 
-/** Who asks; set by `requireSession`. */
+/** The requester; set by `requireSession`. */
 export function requesterOf(response: Response): Requester {
   return response.locals['requester'] as Requester;
 }
 
-/** A path parameter. @param max of its characters */
+/** A path parameter. @param max the maximum length @param max of its characters */
 export function parameter(request: Request, name: string, max = 255): string {
   const value = request.params[name];
-  // PostgreSQL keeps no NUL in text, and no identifier has one.
+  // PostgreSQL cannot store NUL in text, and no identifier has one.
   if (typeof value !== 'string' || value.length > max || value.includes('\0')) {
     throw new MatrixError(400, 'M_INVALID_PARAM', `${name} is missing or too long.`);
   }
   return value;
 }
 
-/** A query parameter that stands there at most once. */
+/** A query parameter that occurs at most once. */
 export function queryText(request: Request, name: string): string | undefined {
   const value = request.query[name];
   return typeof value === 'string' ? value : undefined;
 }
 
-/** A whole number of the query, kept within bounds. */
+/** An integer query parameter, clamped to a maximum. */
 export function queryNumber(request: Request, name: string, fallback: number, max: number): number {
   const value = Number(queryText(request, name) ?? fallback);
   if (!Number.isInteger(value) || value < 0) throw new MatrixError(400, 'M_INVALID_PARAM', `${name} is malformed.`);

@@ -1,4 +1,4 @@
-/** How often somebody may ask. Counted in memory: a restart forgives. */
+/** Rate limits, counted in memory: a restart resets them. */
 import { isIPv6 } from 'node:net';
 import type { Request, RequestHandler, Response } from 'express';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
@@ -19,43 +19,51 @@ import {
 } from './limits.ts';
 import type { Rate } from './limits.ts';
 
-/** A look-up ends within seconds: then there is room for the next. */
+/** Look-ups end within seconds. */
 const LOOK_UP_WAIT_MS = 3_000;
 
 export interface RateLimits {
-  /** Requests without log-in, by address. */
+  /** Unauthenticated requests, by IP address. */
   readonly anonymous: RequestHandler;
-  /** Steps of a log-in and exchanges of tokens, by address. */
+  /** Log-in steps and token exchanges, by IP address. */
   readonly login: RequestHandler;
-  /** Events and rooms, by user; needs `requireSession` before. */
+  /** Events and rooms, by user; after `requireSession`. */
   readonly sending: RequestHandler;
-  /** The same count for what comes by another way than HTTP. @throws MatrixError 429 */
+  /** The same limit for events that are not sent by HTTP. @throws MatrixError 429 @throws MatrixError 429 */
   readonly takeSending: (userId: string) => Promise<void>;
-  /** Files and previews of pages, by user; needs `requireSession` before. */
+  /** Uploads and URL previews, by user; after `requireSession`. */
   readonly uploads: RequestHandler;
-  /** Messages to devices, by user; needs `requireSession` before. */
+  /** To-device messages, by user; after `requireSession`. */
   readonly toDevice: RequestHandler;
-  /** Counts a file. @throws MatrixError 429 when the user has sent too much lately */
+  /**
+   * Counts the bytes of an upload. @throws MatrixError 429 when the user has uploaded too much lately
+   *
+   * @throws MatrixError 429 when the user has sent too much lately
+   */
   readonly takeUploaded: (userId: string, bytes: number) => Promise<void>;
   /**
-   * Counts whatever changes something: by user, or by address for who is not logged in.
+   * Counts requests with side effects: by user, or by IP address without log-in.
    *
    * @throws MatrixError 429
    */
   readonly takeWriting: (requester: Requester | undefined, request: Request) => Promise<void>;
 }
 
-/** How much an address may ask for without proof of who asks. */
+/** Limits for an IP address whose requests are not authenticated. */
 export interface UnprovenLimit {
-  /** Counts a request that failed before its sender was proven. Never throws. */
+  /** Counts a request that failed before its sender was authenticated. Never throws. */
   count(request: Request): Promise<void>;
-  /** Counts something that costs us much before anything is proven. @throws MatrixError 429 when it was too much */
+  /**
+   * Checks the limit before expensive work for an unauthenticated sender. @throws MatrixError 429 when it is exceeded
+   *
+   * @throws MatrixError 429 when it was too much
+   */
   demand(request: Request): Promise<void>;
   /**
-   * Looks something up at a server that only the request names. Of one address few such look-ups are under way at a
-   * time, so that names that lead to silence hold up their sender alone.
+   * Runs a look-up at a server that is only named in a request. Per IP address, few look-ups run at a time, so that
+   * unresponsive names only delay their sender.
    *
-   * @throws MatrixError 429 when there are too many already
+   * @throws MatrixError 429 when too many are running
    */
   lookUp<T>(request: Request, task: () => Promise<T>): Promise<T>;
 }
@@ -88,7 +96,7 @@ export function rateLimits(factor: number): RateLimits {
   };
 }
 
-/** Counts for a key; undefined where there is no limit. @throws MatrixError 429 */
+/** Counts for a key; undefined without a limit. @throws MatrixError 429 @throws MatrixError 429 */
 type Take = ((key: string, count?: number) => Promise<void>) | undefined;
 
 function limiter({ points, seconds }: Rate, factor: number): Take {
@@ -110,8 +118,8 @@ function limited(take: Take, key: (request: Request, response: Response) => stri
 }
 
 /**
- * Other servers, by address: a wrong signature, a key that must be fetched first, and a long body whose sender is not
- * proven cost us work. Servers whose keys are known and whose requests are short are never held up by it.
+ * For other servers, by IP address: wrong signatures, keys that have to be fetched, and long bodies of unauthenticated
+ * senders cost us work. Servers with known keys and short requests are never limited by it.
  *
  * @param factor as for `rateLimits`
  */
@@ -136,9 +144,14 @@ export function unprovenLimit(factor: number): UnprovenLimit {
       const key = addressKey(request.ip);
       const before = underWay.get(key) ?? 0;
       if (before >= LOOK_UPS_AT_ONCE) {
-        throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'Too many names are being looked up for your address.', {
-          retry_after_ms: LOOK_UP_WAIT_MS,
-        });
+        throw new MatrixError(
+          429,
+          'M_LIMIT_EXCEEDED',
+          'Too many servers are being looked up for your IP address. Try again in a few seconds.',
+          {
+            retry_after_ms: LOOK_UP_WAIT_MS,
+          },
+        );
       }
       underWay.set(key, before + 1);
       try {
@@ -152,15 +165,19 @@ export function unprovenLimit(factor: number): UnprovenLimit {
   };
 }
 
-/** @returns the error for the asker, or what else went wrong */
+/**
+ * @returns the error for the client, or any other error unchanged
+ *
+ * @returns the error for the asker, or what else went wrong
+ */
 function tooMany(reason: unknown): unknown {
   if (!(reason instanceof RateLimiterRes)) return reason;
-  return new MatrixError(429, 'M_LIMIT_EXCEEDED', 'Too many requests. Please wait a moment.', {
+  return new MatrixError(429, 'M_LIMIT_EXCEEDED', 'Too many requests. Please try again in a moment.', {
     retry_after_ms: Math.max(1, reason.msBeforeNext),
   });
 }
 
-/** One key for each network that one household or office has: an IPv4 address, or the /64 of an IPv6 address. */
+/** One key per household or office network: an IPv4 address, or the /64 of an IPv6 address. */
 export function addressKey(address: string | undefined): string {
   const plain = (address ?? '').replace(/^::ffff:(?=[0-9.]+$)/, '').replace(/%.*$/, '');
   if (!isIPv6(plain)) return plain;

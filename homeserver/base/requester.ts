@@ -1,4 +1,4 @@
-/** Who makes a request. Found out by `requireSession` of the accounts, which all that has requests knows. */
+/** The authenticated user of a request, determined by `requireSession` of the accounts. */
 
 /** Who makes a request. */
 export interface Requester {
@@ -6,7 +6,7 @@ export interface Requester {
   readonly deviceId: string;
   readonly guest: boolean;
   readonly admin: boolean;
-  /** May read, but not write. */
+  /** May read, but not send. */
   readonly suspended: boolean;
   readonly displayName: string;
 }

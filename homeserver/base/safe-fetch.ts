@@ -1,4 +1,4 @@
-/** Fetches what strangers name on the web, without being led into our own network. */
+/** Fetches URLs from users, without being led into our own network. */
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import type { Readable } from 'node:stream';
@@ -15,7 +15,7 @@ export type FetchErrorCode =
   /** No answer, or one that is of no use. */
   | 'FAILED';
 
-/** Thrown when something can not be fetched. */
+/** Thrown when a URL cannot be fetched. */
 export class FetchError extends Error {
   override readonly name = 'FetchError';
   readonly code: FetchErrorCode;
@@ -27,21 +27,21 @@ export class FetchError extends Error {
 }
 
 export interface SafeFetchOptions {
-  /** CIDR ranges that may be reached although they are not public. */
+  /** CIDR ranges that may be connected to although they are not public. */
   readonly allowedRanges?: readonly string[];
-  /** Addresses of host names, asked before DNS. */
+  /** Addresses of host names, used before DNS. */
   readonly hostOverrides?: ReadonlyMap<string, string>;
-  /** PEM of authorities that are trusted besides the roots of Node. */
+  /** PEM of CAs that are trusted besides those of Node. */
   readonly ca?: string;
-  /** For all of it, redirections and body. */
+  /** Time limit in ms, including redirects and body. */
   readonly timeoutMs: number;
-  /** Rejects with what people are told for whom nothing is fetched. */
+  /** Rejects with the error for requesters on whose behalf nothing is fetched. */
   readonly requireMayAsk?: () => Promise<void>;
 }
 
-/** The answer in the end; valid while the function that it was given to runs. */
+/** The final response; valid while the callback runs. */
 export interface Fetched {
-  /** Where the redirections led to. */
+  /** The final URL. */
   readonly url: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: Readable;
@@ -56,7 +56,7 @@ export class SafeFetch {
   readonly #policy: AddressPolicy;
   readonly #roots: SecureContext;
 
-  /** @throws TypeError when a range of addresses is malformed */
+  /** @throws TypeError when an address range is malformed @throws TypeError when a range of addresses is malformed */
   constructor(options: SafeFetchOptions) {
     this.#options = options;
     this.#policy = new AddressPolicy(options.allowedRanges);
@@ -64,10 +64,10 @@ export class SafeFetch {
   }
 
   /**
-   * Gets a document by http or https. The addresses of every hop of a redirection are checked, and the connection goes
-   * to the address that was checked.
+   * Fetches a document by http or https. The addresses of every redirect are checked, and the connection goes to the
+   * checked address.
    *
-   * @param read reads the answer, which must have status 200; it bounds the length
+   * @param read reads the response, which has status 200; it limits the length
    * @throws FetchError; or what `read` throws, or `requireMayAsk`
    */
   async get<T>(address: string, accept: string, read: (answer: Fetched) => Promise<T>): Promise<T> {
@@ -85,30 +85,31 @@ export class SafeFetch {
             signal,
           })
           .catch((error: unknown) => {
-            throw new FetchError('FAILED', 'There is no answer.', error);
+            throw new FetchError('FAILED', 'The server does not respond.', error);
           });
-        // Destroying the client breaks off what was not read.
+        // Destroying the client discards the unread rest.
         body.on('error', () => undefined);
         if (REDIRECTS.has(statusCode)) {
           url = webAddress(single(headers['location']) ?? '', url);
           continue;
         }
-        if (statusCode !== 200) throw new FetchError('FAILED', `The answer is ${String(statusCode)}.`);
+        if (statusCode !== 200)
+          throw new FetchError('FAILED', `The server responded with status ${String(statusCode)}.`);
         if ((single(headers['content-encoding']) ?? 'identity') !== 'identity') {
-          throw new FetchError('FAILED', 'The answer is compressed.');
+          throw new FetchError('FAILED', 'The response is compressed.');
         }
         return await read({ url: url.href, headers, body });
       } finally {
         await client.destroy();
       }
     }
-    throw new FetchError('FAILED', 'There are too many redirections.');
+    throw new FetchError('FAILED', 'There are too many redirects.');
   }
 
   /**
-   * Sends JSON; redirections are not followed.
+   * Posts JSON; redirects are not followed.
    *
-   * @throws FetchError; BodyError when the answer is longer than `maxBytes`
+   * @throws FetchError; BodyError when the response is longer than `maxBytes`
    */
   async post(address: string, json: string, maxBytes: number): Promise<{ status: number; body: string }> {
     const url = webAddress(address, undefined);
@@ -124,7 +125,7 @@ export class SafeFetch {
           signal,
         })
         .catch((error: unknown) => {
-          throw new FetchError('FAILED', 'There is no answer.', error);
+          throw new FetchError('FAILED', 'The server does not respond.', error);
         });
       body.on('error', () => undefined);
       return { status: statusCode, body: await readBounded(body, maxBytes) };
@@ -165,22 +166,22 @@ export class SafeFetch {
   }
 }
 
-/** @throws FetchError when that is not a plain web address */
+/** @throws FetchError when it is not a plain http(s) URL @throws FetchError when that is not a plain web address */
 function webAddress(address: string, base: URL | undefined): URL {
   const url = URL.canParse(address, base?.href) ? new URL(address, base?.href) : undefined;
   const isWeb = url?.protocol === 'https:' || url?.protocol === 'http:';
   if (url === undefined || !isWeb || url.username !== '' || url.password !== '') {
-    throw new FetchError('FORBIDDEN', 'That is not a plain web address.');
+    throw new FetchError('FORBIDDEN', 'The URL must be http or https, without credentials.');
   }
   return url;
 }
 
-/** A header that stands there at most once. */
+/** A header that occurs at most once. */
 export function single(header: string | string[] | undefined): string | undefined {
   return Array.isArray(header) ? header[0] : header;
 }
 
-/** Whether reading an answer failed because the other side broke off or was too slow. */
+/** Whether reading a response failed because the server disconnected or was too slow. */
 export function brokeOff(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = 'code' in error ? String(error.code) : '';

@@ -1,8 +1,8 @@
-/** Runs tasks with the same key one after another, those of different keys side by side. */
+/** Runs tasks with the same key one after another, and those with different keys concurrently. */
 export class Serial {
   readonly #tails = new Map<string, Promise<unknown>>();
 
-  /** @returns what the task returns; a failed task does not keep the next from running */
+  /** @returns what the task returns; the next task runs even if this one fails */
   async run<T>(key: string, task: () => Promise<T>): Promise<T> {
     const before = this.#tails.get(key) ?? Promise.resolve();
     const result = before.then(task, task);

@@ -1,5 +1,5 @@
 /**
- * The database of a homeserver: statements for what is hot, models for plain tables. docs/architecture.md, "Data access",
+ * The database of a homeserver: statements for hot paths, models for plain tables. docs/architecture.md, "Data access",
  * says when to use which.
  */
 import pg from 'pg';
@@ -11,29 +11,29 @@ export type { Queries, Tx } from './pool.ts';
 
 export interface Database extends Queries {
   /**
-   * Runs one statement with `$1` parameters and answers its rows.
+   * Runs one statement with `$1` parameters and returns its rows.
    *
-   * @throws DatabaseUnavailableError; pg.DatabaseError, with its `code`, for what the database refuses
+   * @throws DatabaseUnavailableError; pg.DatabaseError, with its `code`, for errors of the database
    */
   query<T extends object = Record<string, unknown>>(sql: string, params?: readonly unknown[], tx?: Tx): Promise<T[]>;
   /** Commits when the function's promise resolves and rolls back when it rejects. For statements only. */
   transaction<T>(run: (tx: Tx) => Promise<T>): Promise<T>;
   /** For `defineModel` and transactions of models; its connections are apart from those of the statements. */
   readonly models: Sequelize;
-  /** Ends all connections. May be called more than once. */
+  /** Closes all connections. May be called more than once. */
   close(): Promise<void>;
 }
 
-/** Together as many as one homeserver may open. */
+/** In total, the connections that a homeserver may open. */
 const STATEMENT_CONNECTIONS = 12;
 const MODEL_CONNECTIONS = 4;
 const IDLE_MS = 10_000;
 const PATIENCE_MS = 30_000;
-/** How long to wait for the first one, in ms: PostgreSQL may be starting at the same time. */
+/** How long to wait for the first connection, in ms: PostgreSQL may be starting at the same time. */
 const START_PATIENCE_MS = 30_000;
 
 export interface DatabaseOptions {
-  /** How long somebody waits for a connection, in ms; 30 s if not given. */
+  /** How long to wait for a connection, in ms; 30 s by default. */
   readonly patienceMs?: number;
 }
 
@@ -69,7 +69,7 @@ export async function openDatabase(url: string, { patienceMs = PATIENCE_MS }: Da
     }
   }
   const { user: username, ...rest } = address;
-  // It connects when a model is first asked.
+  // It connects on first use of a model.
   const models = new Sequelize({
     ...rest,
     username,

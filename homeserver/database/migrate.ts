@@ -1,29 +1,29 @@
-/** Brings the schema up to date at start. */
+/** Migrates the schema at start. */
 import { readdir } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Logger } from 'pino';
 import type { Database } from './database.ts';
 import type { Queries } from './pool.ts';
 
-/** What each file of `migrations/` exports. Its name is recorded in databases and does not change any more. */
+/** The exports of each file in `migrations/`. Its name is recorded in databases and must not change. */
 interface Migration {
   up(parameters: { context: Queries }): Promise<void>;
 }
 
 const FOLDER = new URL('migrations/', import.meta.url);
-/** Table of the names of those that have run. */
+/** The table with the names of applied migrations. */
 const MIGRATIONS = 'migrations';
 /** Number of the advisory lock under which migrations run. */
 const LOCK = 0x68_61_6e_73;
 
 /**
- * Runs each migration once, all new ones in one transaction: either all have run or none has. Of two processes that start
- * at the same time one waits for the other.
+ * Runs all new migrations in one transaction, so that all are applied or none. Of two processes that start at the same
+ * time, one waits for the other.
  */
 export async function migrate(db: Database, log?: Logger): Promise<void> {
   const files = (await readdir(FOLDER)).filter((name) => name.endsWith('.ts')).sort();
   if (await isMigrated(db, files)) return;
-  // It and what it brings along stay in memory: most starts do without.
+  // umzug and its dependencies stay in memory: most starts do not need them.
   const { Umzug } = await import('umzug');
   const done = await db.transaction(async (tx) => {
     const context: Queries = { query: (sql, params) => db.query(sql, params, tx) };

@@ -1,4 +1,4 @@
-/** What the models of all features have in common. Migrations own the schema; nothing here makes or changes a table. */
+/** Shared by the models of all features. Migrations own the schema; nothing here creates or changes a table. */
 import { DataTypes, QueryTypes } from 'sequelize';
 import type {
   Attributes,
@@ -16,9 +16,9 @@ import { STORABLE, UnstorableTextError } from './errors.ts';
 export type Row<M extends Model> = Model<InferAttributes<M>, InferCreationAttributes<M>>;
 
 /**
- * Describes a table once. Each database has a model of its own, as several homeservers may run in one process.
+ * Defines a model. Each database has its own, as several homeservers may run in one process.
  *
- * @param table its name
+ * @param table the table name
  * @param attributes its columns, in camel case; the columns themselves are in snake case
  * @returns the model of a database
  */
@@ -36,7 +36,7 @@ export function defineModel<M extends Model>(
   };
 }
 
-/** Sequelize would write something else for a NUL, which no text of PostgreSQL can have: it is refused, as by statements. */
+/** Sequelize would silently change a NUL, which PostgreSQL cannot store in text: it is refused, as by statements. */
 function withRules<M extends Model>(attributes: ModelAttributes<M, Attributes<M>>): ModelAttributes<M, Attributes<M>> {
   const entries = Object.entries<ModelAttributes[string]>(attributes).map(([name, attribute]) => {
     const column: ModelAttributeColumnOptions = isColumn(attribute) ? attribute : { type: attribute };
@@ -55,7 +55,7 @@ function requireStorable(value: unknown): void {
 }
 
 /**
- * Runs a statement with `$1` parameters in a transaction of models, for what they cannot say.
+ * Runs a statement with `$1` parameters in a transaction of models, for what they cannot express.
  *
  * @throws what models throw
  */

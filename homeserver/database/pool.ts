@@ -1,10 +1,14 @@
-/** Connections on which statements run, and their transactions. */
+/** The connection pool of statements, and their transactions. */
 import pg from 'pg';
 import { DatabaseUnavailableError } from './errors.ts';
 import { Statements } from './statements.ts';
 
 export interface Queries {
-  /** Runs one statement with `$1` parameters and answers its rows. @throws as `Database.query` */
+  /**
+   * Runs one statement with `$1` parameters and returns its rows. @throws as `Database.query`
+   *
+   * @throws as `Database.query`
+   */
   query<T extends object = Record<string, unknown>>(sql: string, params?: readonly unknown[]): Promise<T[]>;
 }
 
@@ -14,7 +18,7 @@ export interface Tx {
   query<T extends object>(sql: string, params: readonly unknown[]): Promise<T[]>;
 }
 
-/** With these the database says that it ends the connection. */
+/** Codes with which the database closes the connection. */
 const ENDING = /^57P0/;
 
 export class Pool {
@@ -25,7 +29,7 @@ export class Pool {
   constructor(options: pg.PoolConfig) {
     this.#pool = new pg.Pool(options);
     this.#pool.on('connect', (client) => {
-      // Whoever uses the connection hears of it from the statement; nobody else has to.
+      // The user of the connection gets the error from its statement; nobody else needs it.
       client.on('error', () => this.#lost.add(client));
     });
     // An idle connection was lost; the pool opens another when it needs one.
@@ -56,7 +60,7 @@ export class Pool {
         return result;
       } catch (error) {
         over = true;
-        // What has failed is more telling than that it could not be taken back: that ends the connection.
+        // The original error is more useful than that of the rollback, which closes the connection.
         if (!this.#lost.has(client)) await this.#run(client, 'ROLLBACK', []).catch(() => this.#lost.add(client));
         throw error;
       }
@@ -78,7 +82,7 @@ export class Pool {
     }
   }
 
-  /** A transaction in which a statement has failed is rolled back by `COMMIT` without a word. */
+  /** `COMMIT` silently rolls back a transaction in which a statement has failed. */
   async #commit(client: pg.PoolClient): Promise<void> {
     const { command } = await this.#talk(client, () => client.query('COMMIT'));
     if (command !== 'COMMIT') throw new Error('Nothing was committed: a statement of the transaction has failed.');
@@ -88,7 +92,7 @@ export class Pool {
     return this.#talk(client, () => this.#statements.run<T>(client, sql, params));
   }
 
-  /** Notes connections that have ended, so that nobody gets them again. */
+  /** Records closed connections, so that they are not reused. */
   async #talk<T>(client: pg.PoolClient, talk: () => Promise<T>): Promise<T> {
     try {
       return await talk();

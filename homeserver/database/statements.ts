@@ -1,20 +1,24 @@
-/** Runs SQL on connections; statements that come again are prepared, so that PostgreSQL reads each of them once. */
+/** Runs SQL on connections; repeated statements are prepared, so that PostgreSQL parses each of them once. */
 import type pg from 'pg';
 
-/** The best plan for these depends on their parameters: it is made each time. */
+/** The best plan for these depends on their parameters: they are planned each time. */
 const DEPENDS = /\bLIMIT \$|\bCASE WHEN\b/;
 
-/** Each connection keeps what it has prepared. */
+/** Each connection keeps its prepared statements. */
 const MOST_PREPARED = 300;
-/** Statements that were seen once, to find those that come again. */
+/** Statements seen once, to detect repeated ones. */
 const MOST_SEEN = 1_000;
 
 export class Statements {
-  /** Names by their text. */
+  /** Statement names by text. */
   readonly #prepared = new Map<string, string>();
   readonly #seen = new Set<string>();
 
-  /** Runs one statement, or several without parameters, and answers the rows. @throws the driver's error */
+  /**
+   * Runs one statement, or several without parameters, and returns the rows. @throws the driver's error
+   *
+   * @throws the driver's error
+   */
   async run<T extends object>(connection: pg.ClientBase, sql: string, params: readonly unknown[]): Promise<T[]> {
     const name = params.length === 0 || DEPENDS.test(sql) ? undefined : this.#name(sql);
     const answer = await connection.query<T>({
@@ -39,7 +43,7 @@ export class Statements {
   }
 }
 
-/** Of several statements the driver gives several results. */
+/** For several statements, the driver returns several results. */
 function rowsOf<T extends object>(answer: pg.QueryResult<T> | pg.QueryResult<T>[]): T[] {
   return Array.isArray(answer) ? answer.flatMap((each) => each.rows) : answer.rows;
 }

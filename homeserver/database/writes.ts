@@ -1,4 +1,4 @@
-/** Writes of several subjects that belong together, in one round trip to the database. */
+/** Writes of several subjects in one round trip to the database. */
 import type { Database, Tx } from './database.ts';
 
 /** One `INSERT`, `UPDATE` or `DELETE` with `$1` parameters. */
@@ -8,8 +8,8 @@ export interface Write {
 }
 
 /**
- * Runs writes as one statement: all of them count, or none does, without a transaction around them. They do not see each
- * other's changes, so no two of them may touch the same row.
+ * Runs writes as one atomic statement, without a transaction. They do not see each other's changes, so no two of them
+ * may touch the same row.
  *
  * @see PostgreSQL documentation, "Data-Modifying Statements in WITH"
  */
