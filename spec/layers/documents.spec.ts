@@ -23,4 +23,19 @@ describe('The documents of the layers', () => {
       expect(missing).toEqual([]);
     });
   }
+
+  it('show the smallest module as it is', async () => {
+    const document = await readFile(join(ROOT, 'docs/architecture.md'), 'utf8');
+    const [, after = ''] = document.split('\n## The smallest module\n');
+    const [section = ''] = after.split('\n## ');
+    const files = ['protocol/modules/reactions.ts', 'homeserver/meetings/modules/reactions/index.ts'];
+    const sources = await Promise.all(files.map((file) => readFile(join(ROOT, file), 'utf8')));
+    const shown = [...section.matchAll(/```ts\n(.*?)\n```/gs)].map(([, code = '']) => code);
+    expect(shown.length).toBe(2);
+    for (const code of shown) {
+      expect(sources.some((source) => source.includes(code)))
+        .withContext(code)
+        .toBeTrue();
+    }
+  });
 });
