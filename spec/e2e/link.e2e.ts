@@ -3,13 +3,23 @@
  * organisations' addresses, in a network of this test's own.
  */
 import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
+import { FederationClient } from '../../federation/client.ts';
+import { loadSigningKey } from '../../homeserver/app/signing-key-file.ts';
+import { CONFERENCE_EDU } from '../../homeserver/base/names.ts';
 import { launchBrowser, logIn } from './browser.ts';
 import { accept, createMeeting, enter, framesOf, matrixId, seesMoving, startPair } from './meeting.ts';
 import type { Pair } from './meeting.ts';
 
 const MEASURED_MS = 6_000;
 const LOSSY_MS = 25_000;
+/** So long is looked at media while a link is replaced, in ms. */
+const REPLACED_WITHIN_MS = 6_000;
+const MEDIA_IN_PAGE = fileURLToPath(new URL('media-in-page.js', import.meta.url));
 const TABLE = 'inet hansetag_spec';
 
 describe('One stream per link: the link between two organisations', () => {
@@ -125,6 +135,111 @@ describe('One stream per link: the link between two organisations', () => {
   });
 });
 
+describe('Replacing the healthy link between two organisations', () => {
+  let pair: Pair;
+  let browser: Browser;
+  let bert: Page;
+  let anna: Page;
+  let luebeck: FederationClient;
+
+  beforeAll(async () => {
+    pair = await startPair();
+    browser = await launchBrowser();
+    anna = await logIn(browser, pair.hamburg.url, 'anna', 'demo');
+    bert = await logIn(browser, pair.luebeck.url, 'bert', 'demo');
+    for (const page of [anna, bert]) {
+      await page.addInitScript({ path: MEDIA_IN_PAGE });
+      await page.reload();
+    }
+    await createMeeting(bert, 'Two links', [matrixId(pair.hamburg, 'anna')]);
+    await enter(bert);
+    await accept(anna);
+    luebeck = new FederationClient({
+      serverName: pair.luebeck.serverName,
+      signingKey: await loadSigningKey(join(pair.dataDir, 'luebeck', 'signing.key')),
+      discovery: {
+        hostOverrides: new Map([[pair.hamburg.host, pair.hamburg.address]]),
+        allowedRanges: ['127.0.0.0/8'],
+      },
+      ca: readFileSync(join(pair.dataDir, 'authority', 'authority.pem'), 'utf8'),
+      isAllowed: () => true,
+    });
+  });
+
+  afterAll(async () => {
+    await luebeck.close();
+    await browser.close();
+    await pair.close();
+  });
+
+  /** The instance of Lübeck asks for a new link, which that of Hamburg opens. */
+  async function relink(): Promise<void> {
+    const roomId = decodeURIComponent(/![^/?#]+/.exec(decodeURIComponent(bert.url()))?.[0] ?? '');
+    const edu = { edu_type: CONFERENCE_EDU, content: { room_id: roomId, relink: true } };
+    await luebeck.request({
+      destination: pair.hamburg.serverName,
+      method: 'PUT',
+      path: `/_matrix/federation/v1/send/${randomUUID()}`,
+      body: { origin: pair.luebeck.serverName, origin_server_ts: Date.now(), pdus: [], edus: [edu] },
+    });
+  }
+
+  it('lets no picture stand still for more than 200 ms, and nobody be heard twice', async () => {
+    const pages = [bert, anna];
+    await seesMoving(bert, matrixId(pair.hamburg, 'anna'), 30_000);
+    await seesMoving(anna, matrixId(pair.luebeck, 'bert'), 30_000);
+    await bert.waitForTimeout(5_000);
+    const looks: Look[][] = [];
+    for (const isReplaced of [false, true, true, true]) {
+      const looking = pages.map((page) => look(page, REPLACED_WITHIN_MS));
+      await bert.waitForTimeout(1_000);
+      if (isReplaced) await relink();
+      looks.push(await Promise.all(looking));
+    }
+    for (const [index, name] of ['Bert', 'Anna'].entries()) {
+      const [without, ...replaced] = looks.map((each) => each[index]).filter((each) => each !== undefined);
+      const gaps = replaced.map(({ longestGapMs }) => longestGapMs);
+      const usual = without?.longestGapMs ?? Infinity;
+      console.log(
+        `  ${name}: gaps of ${gaps.map(Math.round).join(', ')} ms, without replacing ${Math.round(usual)} ms`,
+      );
+      // On a machine that is slow itself there are gaps without it, too.
+      expect(Math.min(...gaps))
+        .withContext(name)
+        .toBeLessThanOrEqual(Math.max(200, 1.5 * usual));
+      for (const seen of replaced) {
+        expect(seen.pictures).withContext(name).toBeGreaterThan(0);
+        expect(seen.playedAtOnce).withContext(name).toBe(1);
+        expect(seen.receivedTwice).withContext(name).toBe(0);
+      }
+      // It has come over other links, and been heard.
+      expect(Math.max(...replaced.map(({ soundReceivers }) => soundReceivers)))
+        .withContext(name)
+        .toBeGreaterThan(1);
+    }
+  });
+});
+
 function nft(command: string): void {
   execFileSync('nft', command.split(' '));
+}
+
+/** What a page has shown and played of the others for a while. */
+interface Look {
+  /** Pictures that were decoded, and the longest time without one, in ms. */
+  readonly pictures: number;
+  readonly longestGapMs: number;
+  /** How many receivers of sound got anything, and how many tracks of one person were played at once. */
+  readonly soundReceivers: number;
+  readonly playedAtOnce: number;
+  /** How often two receivers got sound in the same tenth of a second, twice in a row. */
+  readonly receivedTwice: number;
+}
+
+/** Looks for so many ms at what a page shows and plays of the others. */
+function look(page: Page, lastsMs: number): Promise<Look> {
+  return page.evaluate(
+    (ms) => (globalThis as unknown as { hansetagMedia: { look(ms: number): Promise<Look> } }).hansetagMedia.look(ms),
+    lastsMs,
+  );
 }

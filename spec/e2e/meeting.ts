@@ -14,6 +14,8 @@ export type Organisation = Demo['organisations'][number];
 export interface Pair {
   readonly luebeck: Organisation;
   readonly hamburg: Organisation;
+  /** Where all of their data is. */
+  readonly dataDir: string;
   close(): Promise<void>;
 }
 
@@ -33,6 +35,7 @@ export async function startPair(options: Pick<DemoOptions, 'lan'> = {}): Promise
   return {
     luebeck: named('luebeck'),
     hamburg: named('hamburg'),
+    dataDir: demo.dataDir,
     close: async () => {
       await demo.stop();
       await rm(folder, { recursive: true, force: true });
