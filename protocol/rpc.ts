@@ -1,8 +1,7 @@
 /**
- * The asking half of a protocol of requests, answers and notifications: it numbers requests, keeps them until they are
- * answered, and parses what comes in. It knows no WebSocket: it is given a function that sends, and is fed with frames.
- *
- * The web client uses it towards its homeserver (session.ts), the homeserver towards its SFU.
+ * The client half of a request/response protocol with notifications: numbers requests, keeps them until they are
+ * answered, and parses incoming frames. It knows no WebSocket: it gets a function that sends, and is fed with frames.
+ * The web client uses it for its homeserver (session.ts), the homeserver for its SFU.
  */
 import type * as z from 'zod';
 
@@ -15,7 +14,7 @@ export type NotificationOf<N extends NotificationTable> = {
   [K in Name<N>]: { readonly name: K; readonly data: z.infer<N[K]> };
 }[Name<N>];
 
-/** What the other side sends; `E` is what it says when it refuses a request. */
+/** A frame from the server; `E` is its error type. */
 export type Frame<E> =
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: E }
@@ -35,7 +34,7 @@ export interface RpcOptions<R extends RequestTable, N extends NotificationTable,
   readonly requests: R;
   readonly notifications: N;
   readonly frame: z.ZodType<Frame<E>>;
-  /** How long a request waits for its answer, in ms. Without it, for as long as it takes. */
+  /** Timeout of a request, in ms; none by default. */
   readonly timeoutMs?: number;
   /**
    * Sends a frame, or returns false where there is no line: it then waits for `flush`.
@@ -45,7 +44,7 @@ export interface RpcOptions<R extends RequestTable, N extends NotificationTable,
   /** Makes the error with which a request fails. */
   readonly error: (failure: Failure<Name<R>, E>) => Error;
   readonly onNotification: (notification: NotificationOf<N>) => void;
-  /** Something came that is not of this protocol, and was dropped: a frame, or a notification of this name. */
+  /** Called for a frame or notification (with its name) that is not of this protocol and was dropped. */
   readonly onMalformed?: (notification?: string) => void;
 }
 
@@ -53,7 +52,7 @@ interface Waiting<M> {
   readonly method: M;
   readonly frame: string;
   readonly timer: ReturnType<typeof setTimeout> | undefined;
-  /** Over the line that is there now. */
+  /** Whether it was sent over the current connection. */
   sent: boolean;
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: unknown) => void;
@@ -61,7 +60,7 @@ interface Waiting<M> {
 
 export class RpcClient<R extends RequestTable, N extends NotificationTable, E> {
   readonly #options: RpcOptions<R, N, E>;
-  /** Requests without an answer, in the order in which they were made. */
+  /** Pending requests, in order. */
   readonly #waiting = new Map<number, Waiting<Name<R>>>();
   #nextId = 1;
   #lastSeq = 0;
@@ -80,7 +79,7 @@ export class RpcClient<R extends RequestTable, N extends NotificationTable, E> {
     return new Promise((resolve, reject) => this.call(method, params, resolve, reject));
   }
 
-  /** As `request`, but tells the answer before the next frame is looked at. */
+  /** Like `request`, but passes the result on before the next frame is handled. */
   call<M extends Name<R>>(
     method: M,
     params: z.infer<R[M]['params']>,
@@ -95,13 +94,13 @@ export class RpcClient<R extends RequestTable, N extends NotificationTable, E> {
       timeoutMs === undefined
         ? undefined
         : setTimeout(() => this.#take(id)?.reject(error({ kind: 'timeout', method })), timeoutMs);
-    // The parser of a method gives the result of that method; TypeScript can not follow the pair through the table.
+    // The parser of a method returns that method's result, which TypeScript cannot follow through the table.
     const waiting = { method, frame, timer, sent: false, resolve: resolve as (result: unknown) => void, reject };
     this.#waiting.set(id, waiting);
     this.#send(id, waiting);
   }
 
-  /** Takes in what came over the line. */
+  /** Handles a received frame. */
   receive(text: string): void {
     const { data: frame } = this.#options.frame.safeParse(parseJson(text));
     if (frame === undefined) this.#options.onMalformed?.();
@@ -109,24 +108,28 @@ export class RpcClient<R extends RequestTable, N extends NotificationTable, E> {
     else this.#settle(frame);
   }
 
-  /** The line broke, and requests without an answer are kept: `flush` sends them over the next one. */
+  /** The connection was lost; pending requests are kept for `flush` over the next one. */
   lineLost(): void {
     for (const waiting of this.#waiting.values()) waiting.sent = false;
   }
 
-  /** Sends what was not sent over this line yet. */
+  /** Sends pending requests that were not sent over this connection yet. */
   flush(): void {
     for (const [id, waiting] of [...this.#waiting]) if (!waiting.sent) this.#send(id, waiting);
   }
 
-  /** Gives up requests without an answer. @param which those of these methods; all by default */
+  /**
+   * Fails pending requests. @param which of these methods; all by default
+   *
+   * @param which those of these methods; all by default
+   */
   fail(which: (method: Name<R>) => boolean = () => true): void {
     for (const [id, { method, reject }] of [...this.#waiting]) {
       if (which(method) && this.#take(id)) reject(this.#options.error({ kind: 'lost', method }));
     }
   }
 
-  /** The other side has begun anew: its next notification has the number 1. */
+  /** The server has restarted: its next notification has the number 1. */
   restartNumbers(): void {
     this.#lastSeq = 0;
   }
@@ -139,7 +142,7 @@ export class RpcClient<R extends RequestTable, N extends NotificationTable, E> {
     }
   }
 
-  /** A request that is not to be settled any more by anybody else. */
+  /** Removes a pending request, so that nothing else settles it. */
   #take(id: number): Waiting<Name<R>> | undefined {
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
@@ -167,7 +170,7 @@ export class RpcClient<R extends RequestTable, N extends NotificationTable, E> {
       if (seq <= this.#lastSeq) return;
       this.#lastSeq = seq;
     }
-    // One that is not known is of a newer version.
+    // An unknown one is from a newer version.
     if (!Object.hasOwn(notifications, notification)) return;
     const parsed = notifications[notification]?.safeParse(data);
     if (parsed?.success) onNotification({ name: notification, data: parsed.data } as NotificationOf<N>);

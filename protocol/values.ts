@@ -1,6 +1,6 @@
 /**
- * Values that come from people and other servers and end on a screen: checked for range as well as for type, and one
- * bad item never takes a whole list with it.
+ * Values from users and other servers that are displayed: checked for range as well as type, and one bad item never
+ * invalidates a whole list.
  */
 import * as z from 'zod';
 
@@ -10,7 +10,7 @@ export const MAX_TIME = Date.UTC(10_000, 0, 1) - 1;
 /** Unix ms, years 1970 to 9999: what every calendar can show. */
 export const timeSchema = z.number().int().min(0).max(MAX_TIME);
 
-/** A time that may be missing. What is no time is taken as missing, so that the rest of the object can be used. */
+/** An optional time. An invalid one counts as missing, so that the rest of the object can be used. */
 export const shownTimeSchema = timeSchema.optional().catch(undefined);
 
 /** Whether the value can be shown as a date. */
@@ -18,7 +18,7 @@ export function isTime(value: unknown): value is number {
   return timeSchema.safeParse(value).success;
 }
 
-/** A list whose items are read one by one: an item that the schema refuses is left out, the others stay. */
+/** A list whose items are parsed one by one: invalid items are left out. */
 export function listOf<S extends z.ZodType>(item: S) {
   return z.array(z.unknown()).transform((items): z.output<S>[] =>
     items.flatMap((value) => {
@@ -29,9 +29,8 @@ export function listOf<S extends z.ZodType>(item: S) {
 }
 
 /**
- * An object with any keys. Its entries are counted before one of them is read, and the first that is bad ends the
- * reading: `z.record` reads all, and a hundred thousand bad ones in a body of 1 MiB take it seconds. A key `__proto__` is
- * left out.
+ * An object with any keys. Its entries are counted before any is parsed, and parsing stops at the first bad one:
+ * `z.record` parses all, and 100,000 bad ones in a body of 1 MiB take seconds. A key `__proto__` is left out.
  */
 export function dictionaryOf<V extends z.ZodType>(key: z.ZodType<string>, value: V, maxEntries: number) {
   return z.unknown().transform((input, context): Record<string, z.output<V>> => {
@@ -63,16 +62,16 @@ export function dictionaryOf<V extends z.ZodType>(key: z.ZodType<string>, value:
 /** CSS colour `#rrggbb`. */
 export const colourSchema = z.string().regex(/^#[0-9a-fA-F]{6}$/);
 
-/** An IANA time zone that this side knows. */
-export const timeZoneSchema = z.string().max(64).refine(isKnownZone, 'is no time zone');
+/** An IANA time zone known to this runtime. */
+export const timeZoneSchema = z.string().max(64).refine(isKnownZone, 'is not a time zone');
 
-/** Whether a value of unknown source is such a zone. */
+/** Whether an unvalidated value is such a time zone. */
 export function isTimeZone(value: unknown): value is string {
   return timeZoneSchema.safeParse(value).success;
 }
 
 function isKnownZone(name: string): boolean {
-  // `Intl` also takes offsets such as `+02:00`, which say nothing about summer time.
+  // `Intl` also accepts offsets such as `+02:00`, which lack summer time.
   if (!/^[A-Za-z]/.test(name)) return false;
   try {
     new Intl.DateTimeFormat('en', { timeZone: name });

@@ -1,4 +1,4 @@
-/** Where the control line is: the path of a unix socket, or a TCP address of this machine. */
+/** The address of the control connection: the path of a unix socket, or a loopback TCP address. */
 
 export type ControlAddress = { readonly path: string } | { readonly host: string; readonly port: number };
 
@@ -6,7 +6,8 @@ export type ControlAddress = { readonly path: string } | { readonly host: string
 const PATH_LIMIT = 107;
 
 /**
- * Reads a path that begins with `/`, or `host:port` (IPv6 in brackets).
+ * Parses a path that begins with `/`, or `host:port` (IPv6 in brackets).
+ *
  * @returns undefined when it is neither, or too long for a socket
  */
 export function parseControlAddress(text: string): ControlAddress | undefined {

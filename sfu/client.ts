@@ -1,4 +1,4 @@
-/** The homeserver's side of the control line: requests, notifications, and connecting again. */
+/** The homeserver's side of the control connection: requests, notifications, and reconnecting. */
 import { WebSocket } from 'ws';
 import { z } from 'zod';
 import { type Failure, type NotificationOf, RpcClient } from '../protocol/rpc.ts';
@@ -19,13 +19,13 @@ import {
 
 export { SfuError } from './errors.ts';
 
-/** Next to an SFU an attempt costs next to nothing, and a meeting waits for it. */
+/** A connection attempt costs almost nothing, and a meeting waits for it. */
 const RETRY_MS = 100;
-/** The slowest request, `link.connect`, gives up after five seconds. */
+/** The slowest request, `link.connect`, times out after five seconds. */
 const REQUEST_TIMEOUT_MS = 15_000;
 const MAX_MESSAGE_BYTES = 67_108_864;
 
-/** The part of a pino logger that is used here. */
+/** The part of a pino logger used here. */
 export interface SfuClientLog {
   info(details: object, message: string): void;
   warn(details: object, message: string): void;
@@ -42,7 +42,7 @@ export interface SfuClientOptions {
 
 export interface SfuConnection {
   readonly connected: boolean;
-  /** What the SFU said at the beginning of this connection. */
+  /** The SFU's greeting on this connection. */
   readonly hello?: SfuResult<'hello'>;
 }
 
@@ -55,7 +55,7 @@ const frameSchema = z.union([
 type Handler = (notification: NotificationOf<typeof sfuNotifications>) => void;
 type StateListener = (state: SfuConnection) => void;
 
-/** Connects at once, and again whenever the line breaks, until `close`. */
+/** Connects at once, and reconnects whenever the connection is lost, until `close`. */
 export class SfuClient {
   readonly #options: SfuClientOptions;
   readonly #address: string;
@@ -75,7 +75,7 @@ export class SfuClient {
   #hello: SfuResult<'hello'> | undefined;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
-  /** Whether the log knows of this outage. */
+  /** Whether this outage was logged. */
   #failureTold = false;
 
   /** @throws TypeError when neither a path nor an address is given */
@@ -85,28 +85,40 @@ export class SfuClient {
     this.#connect();
   }
 
-  /** The SFU's greeting; undefined while it can not be reached. */
+  /** The SFU's greeting; undefined while it cannot be reached. */
   get hello(): SfuResult<'hello'> | undefined {
     return this.#hello;
   }
 
-  /** @throws SfuError: `worker-lost` also when the SFU can not be reached or does not answer */
+  /**
+   * @throws SfuError `worker-lost` also when the SFU cannot be reached or does not respond
+   *
+   * @throws SfuError: `worker-lost` also when the SFU can not be reached or does not answer
+   */
   async request<M extends SfuMethod>(method: M, params: SfuParams<M>): Promise<SfuResult<M>> {
-    if (!this.#hello) throw new SfuError('worker-lost', 'the SFU can not be reached');
+    if (!this.#hello) throw new SfuError('worker-lost', 'the SFU cannot be reached');
     return this.#rpc.request(method, params);
   }
 
-  /** Calls the handler for each such notification, in the SFU's order. @returns a function that ends it */
+  /**
+   * Calls the handler for each notification of this name, in order. @returns a function that removes it
+   *
+   * @returns a function that ends it
+   */
   on<N extends SfuNotificationName>(name: N, handler: (data: SfuNotificationData<N>) => void): () => void {
     const handleNamed: Handler = (notification) => {
-      // A notification of a name has the data of that name; TypeScript can not follow the pair for a name of any type.
+      // A notification has the data type of its name, which TypeScript cannot follow for a generic name.
       if (notification.name === name) handler(notification.data as SfuNotificationData<N>);
     };
     this.#handlers.add(handleNamed);
     return () => this.#handlers.delete(handleNamed);
   }
 
-  /** Calls the listener when the line is there or gone, and at once if it is there. @returns a function that ends it */
+  /**
+   * Calls the listener on connect and disconnect, and at once if connected. @returns a function that removes it
+   *
+   * @returns a function that ends it
+   */
   onState(listener: StateListener): () => void {
     this.#stateListeners.add(listener);
     if (this.#hello) listener({ connected: true, hello: this.#hello });
@@ -160,7 +172,7 @@ export class SfuClient {
   }
 
   #send(frame: string, method: SfuMethod): boolean {
-    // The SFU would cut the line for it, and all conferences have that one.
+    // The SFU would close the connection for it, which all conferences share.
     if (Buffer.byteLength(frame) > MAX_REQUEST_BYTES) {
       throw new SfuError('bad-request', `the parameters of ${method} are too long`);
     }
@@ -182,18 +194,18 @@ export class SfuClient {
     this.#retry = setTimeout(() => this.#connect(), RETRY_MS);
   }
 
-  /** A long outage is one line of the log, not one for each attempt. */
+  /** A long outage is logged once, not for each attempt. */
   #failed(error: unknown): void {
     if (this.#failureTold) return;
     this.#failureTold = true;
-    this.#options.log.warn({ err: error }, 'sfu client: the line failed, and is tried again until it is there');
+    this.#options.log.warn({ err: error }, 'sfu client: the connection failed, and is retried until it succeeds');
   }
 
   #tellState(state: SfuConnection): void {
     for (const listener of this.#stateListeners) this.#protect(() => listener(state), 'state');
   }
 
-  /** A handler that throws must not keep the next message from the others. */
+  /** A handler that throws must not keep others from the next message. */
   #protect(call: () => void, name: string): void {
     try {
       call();
@@ -215,10 +227,10 @@ function sfuError(failure: Failure<SfuMethod, SfuErrorBody>): SfuError {
     case 'refused':
       return new SfuError(failure.error.code, failure.error.message);
     case 'malformed':
-      return new SfuError('internal', `the SFU gave a malformed answer to ${method}`);
+      return new SfuError('internal', `the SFU sent a malformed response to ${method}`);
     case 'timeout':
-      return new SfuError('worker-lost', `the SFU did not answer to ${method}`);
+      return new SfuError('worker-lost', `the SFU did not respond to ${method}`);
     case 'lost':
-      return new SfuError('worker-lost', `the line to the SFU broke before it answered to ${method}`);
+      return new SfuError('worker-lost', `the connection to the SFU was lost before it responded to ${method}`);
   }
 }

@@ -1,4 +1,4 @@
-/** What a conference can carry, and RTP parameters between our schemas and mediasoup. */
+/** The codecs of conferences, and conversion of RTP parameters between our schemas and mediasoup. */
 import { getSupportedRtpCapabilities } from 'mediasoup';
 import type {
   RouterRtpCodecCapability,
@@ -14,8 +14,8 @@ import {
 } from '../protocol/media.ts';
 
 /**
- * Codecs in the order of our preference. Opus and VP8 are what every instance has to know, since a source crosses
- * links unchanged; the payload types are fixed so that the same codec has the same one at both ends of a link.
+ * Codecs in order of preference. Every instance must support Opus and VP8, since sources cross links unchanged; the
+ * payload types are fixed, so that a codec has the same one at both ends of a link.
  */
 export const ROUTER_CODECS: RouterRtpCodecCapability[] = [
   { kind: 'audio', mimeType: 'audio/opus', preferredPayloadType: 100, clockRate: 48000, channels: 2 },
@@ -46,10 +46,13 @@ function h264(profileLevelId: string, preferredPayloadType: number): RouterRtpCo
   };
 }
 
-/** With it some browsers send unrotated video with a note, which others and recorders show the wrong way up. */
+/**
+ * With this extension some browsers send unrotated video plus its orientation, which other browsers and recorders
+ * ignore.
+ */
 const VIDEO_ORIENTATION = 'urn:3gpp:video-orientation';
 
-/** What clients are told that a conference can carry. */
+/** The RTP capabilities of a conference for clients. */
 export function clientCapabilities(capabilities: MediasoupRtpCapabilities): RtpCapabilities {
   return rtpCapabilitiesSchema.parse({
     ...capabilities,
@@ -63,7 +66,7 @@ function isKnownUri(uri: string): uri is RtpHeaderExtensionUri {
   return knownUris.has(uri);
 }
 
-/** Parsed RTP parameters for mediasoup, without header extensions that it does not know. */
+/** Parsed RTP parameters for mediasoup, without unknown header extensions. */
 export function toMediasoup(parameters: RtpParameters): MediasoupRtpParameters {
   const { headerExtensions, ...others } = parameters;
   return {
@@ -74,7 +77,7 @@ export function toMediasoup(parameters: RtpParameters): MediasoupRtpParameters {
   };
 }
 
-/** Parsed capabilities for mediasoup, without header extensions that it does not know. */
+/** Parsed RTP capabilities for mediasoup, without unknown header extensions. */
 export function capabilitiesToMediasoup(capabilities: RtpCapabilities): MediasoupRtpCapabilities {
   const { codecs, headerExtensions } = capabilities;
   return {
@@ -85,7 +88,7 @@ export function capabilitiesToMediasoup(capabilities: RtpCapabilities): Mediasou
   };
 }
 
-/** RTP parameters that mediasoup made. */
+/** RTP parameters made by mediasoup. */
 export function fromMediasoup(parameters: MediasoupRtpParameters): RtpParameters {
   return rtpParametersSchema.parse(parameters);
 }

@@ -1,4 +1,7 @@
-/** One conference: a router on one worker, and everything in it. Knows labels, no rules of meetings. */
+/**
+ * One conference: a router on one worker, with its transports, producers, consumers and links. Keeps labels, knows no
+ * rules of meetings.
+ */
 import type { AudioLevelObserver, Producer, Router } from 'mediasoup/types';
 import type { RtpCapabilities } from '../protocol/media.ts';
 import { ROUTER_CODECS, clientCapabilities } from './codecs.ts';
@@ -10,13 +13,13 @@ import type { SfuSnapshot } from './protocol.ts';
 import type { ClientTransport, TransportHost } from './transports.ts';
 import type { PoolWorker } from './workers.ts';
 
-/** How often speakers are told at most, in milliseconds. */
+/** Shortest interval between speaker notifications, in ms. */
 const SPEAKING_INTERVAL_MS = 300;
 /** Quieter than this is silence, in dBov. */
 const SPEAKING_THRESHOLD_DB = -60;
 const SPEAKERS_TOLD = 8;
 
-/** A transport on its way: `closed` when it must not come into being any more. */
+/** A transport being created: `closed` when it is no longer wanted. */
 interface OpeningTransport {
   readonly participantId: string;
   closed: boolean;
@@ -31,7 +34,7 @@ export class Conference implements TransportHost, ConsumerHost, LinkHost {
   readonly producers = new Map<string, HeldProducer>();
   readonly consumers = new Map<string, HeldConsumer>();
   readonly links = new Map<string, Link>();
-  /** Transports that are being made, so that `closeParticipant` ends them as well. */
+  /** Transports being created, so that `closeParticipant` closes them as well. */
   readonly #opening = new Set<OpeningTransport>();
   readonly #speakers: AudioLevelObserver;
   #lastSpeakers = '';
@@ -67,7 +70,7 @@ export class Conference implements TransportHost, ConsumerHost, LinkHost {
     }
   }
 
-  /** True once closed, or lost with its worker. Nothing is told about its parts any more. */
+  /** True once closed, or lost with its worker. No notifications are sent any more. */
   get ended(): boolean {
     return this.router.closed;
   }
@@ -77,7 +80,8 @@ export class Conference implements TransportHost, ConsumerHost, LinkHost {
   }
 
   /**
-   * Makes a transport of a participant.
+   * Creates a transport of a participant.
+   *
    * @param make also adds it to `transports`
    * @throws SfuError not-found if the participant was closed, or the conference ended, before it was made
    */
@@ -94,7 +98,7 @@ export class Conference implements TransportHost, ConsumerHost, LinkHost {
     }
   }
 
-  /** Ends every transport of a participant, and with it all that was sent and received over it. */
+  /** Closes every transport of a participant, with its producers and consumers. */
   closeParticipant(participantId: string): void {
     for (const opening of this.#opening) if (opening.participantId === participantId) opening.closed = true;
     for (const transport of [...this.transports.values()]) {
@@ -102,7 +106,7 @@ export class Conference implements TransportHost, ConsumerHost, LinkHost {
     }
   }
 
-  /** Takes a producer into the conference. Microphones are watched for speech, also those received over links. */
+  /** Adds a producer to the conference. Microphones are observed for speech, including those received over links. */
   async hold(producer: Producer, labels: ProducerLabels): Promise<void> {
     this.producers.set(producer.id, { ...labels, producer });
     producer.on('transportclose', () => {
@@ -129,7 +133,7 @@ export class Conference implements TransportHost, ConsumerHost, LinkHost {
     return held;
   }
 
-  /** How much forwarding there is: everything received plus everything sent. */
+  /** The forwarding load: everything received plus everything sent. */
   get load(): number {
     let load = this.producers.size + this.consumers.size;
     for (const link of this.links.values()) load += link.sending.length;
@@ -165,7 +169,7 @@ export class Conference implements TransportHost, ConsumerHost, LinkHost {
     };
   }
 
-  /** Ends the conference; also after its worker died, when only what lives in this process is left to end. */
+  /** Closes the conference; also after its worker died, when only state of this process is left. */
   close(): void {
     this.router.close();
     for (const link of this.links.values()) link.close();

@@ -1,8 +1,7 @@
 /**
- * The control line to the homeserver: a WebSocket at a unix socket (or loopback TCP), opened with the shared secret.
- *
- * One homeserver at a time: a new connection takes the place of the old one, which may be a dead process's. After
- * the last one is gone media goes on for the grace time, then everything is closed.
+ * The control connection of the homeserver: a WebSocket on a unix socket (or loopback TCP), opened with the shared
+ * secret. One homeserver at a time: a new connection replaces the old one, which may be that of a dead process. After
+ * the last one is gone, media continues for the grace period, then everything is closed.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
@@ -19,9 +18,9 @@ import type { Notify } from './host.ts';
 import { MAX_REQUEST_BYTES } from './protocol.ts';
 import { requestSchema } from './requests.ts';
 
-/** A homeserver that reads nothing must not fill our memory: it is cut off and repairs its state when it is back. */
+/** A homeserver that does not read must not fill our memory: it is disconnected and repairs its state on reconnect. */
 const MAX_UNSENT_BYTES = 16_777_216;
-/** A line that is silent for so long is checked, and cut when the check is not answered, in milliseconds. */
+/** How long an idle connection waits for a ping, and for its pong, before it is closed, in ms. */
 const PING_EVERY_MS = 5000;
 
 export interface ControlServerOptions {
@@ -29,9 +28,9 @@ export interface ControlServerOptions {
   readonly secret: string;
   readonly orphanGraceMs: number;
   readonly log: Logger;
-  /** Carries out a request; the first one of each connection has to be `hello`. */
+  /** Handles a request; the first one of each connection has to be `hello`. */
   readonly handle: (method: string, params: unknown) => Promise<unknown>;
-  /** No homeserver has come back within the grace time. */
+  /** Called when no homeserver has reconnected within the grace period. */
   readonly onOrphaned: () => void;
 }
 
@@ -42,7 +41,7 @@ export class ControlServer {
     noServer: true,
     maxPayload: MAX_REQUEST_BYTES,
     perMessageDeflate: false,
-    // Else all requests of a packet are handled before anything else.
+    // Otherwise all requests of a packet are handled before anything else.
     allowSynchronousEvents: false,
   });
   #current: WebSocket | undefined;
@@ -55,7 +54,7 @@ export class ControlServer {
     this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
   }
 
-  /** @throws Error if the address is taken, or another SFU listens at the socket */
+  /** @throws Error if the address is in use, or another SFU listens on the socket */
   static async listen(options: ControlServerOptions): Promise<ControlServer> {
     const { control } = options;
     const server = new ControlServer(options);
@@ -67,7 +66,7 @@ export class ControlServer {
     return server;
   }
 
-  /** Tells the homeserver, if there is one; what happens while there is none stands in the next snapshot. */
+  /** Notifies the homeserver, if connected; what happens while it is not is in the next snapshot. */
   readonly notify: Notify = (notification, data) => {
     if (this.#current && this.#greeted) this.#send(this.#current, { notification, data });
   };
@@ -93,7 +92,7 @@ export class ControlServer {
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#accept(webSocket));
   }
 
-  /** Compares hashes, so that neither the time nor the length tells anything about the secret. */
+  /** Compares hashes, so that neither timing nor length reveals anything about the secret. */
   #isHomeserver(authorization = ''): boolean {
     const hash = (text: string) => createHash('sha256').update(text).digest();
     return timingSafeEqual(hash(authorization), hash(`Bearer ${this.#options.secret}`));
@@ -131,12 +130,12 @@ export class ControlServer {
     });
   }
 
-  /** Never rejects: whatever comes in, the answer is a message. */
+  /** Never rejects: every input gets a message as response. */
   async #receive(socket: WebSocket, data: RawData, isBinary: boolean): Promise<void> {
     if (socket !== this.#current) return;
     const request = requestSchema.safeParse(isBinary ? undefined : parseJson(data));
     if (!request.success) {
-      // Without an id there is nobody to answer to.
+      // Without an id there is no request to respond to.
       this.#options.log.warn('control: malformed message');
       socket.close(1008, 'malformed message');
       return;
@@ -180,7 +179,7 @@ function parseJson(data: RawData): unknown {
   }
 }
 
-/** Removes the socket file of a process that ended without doing so, unless somebody still listens at it. */
+/** Removes the socket file of a crashed process, unless another process still listens on it. */
 async function removeStale(path: string): Promise<void> {
   const socket = connect(path);
   try {
@@ -192,5 +191,5 @@ async function removeStale(path: string): Promise<void> {
   } finally {
     socket.destroy();
   }
-  throw new SfuError('conflict', 'another SFU listens at the control socket');
+  throw new SfuError('conflict', 'another SFU listens on the control socket');
 }

@@ -1,4 +1,4 @@
-/** The one error of this folder: a code that the homeserver reacts to, and a message for the log. */
+/** The only error class of this folder: a code that the homeserver reacts to, and a message for the log. */
 import type { SfuErrorBody } from './protocol.ts';
 
 export type SfuErrorCode = SfuErrorBody['code'];

@@ -1,4 +1,4 @@
-/** What went wrong, as the homeserver is told. */
+/** Errors in the form for the homeserver. */
 import { errors as mediasoupErrors } from 'mediasoup';
 import { z } from 'zod';
 import { SfuError, type SfuErrorCode } from './errors.ts';
@@ -7,8 +7,8 @@ import type { SfuErrorBody } from './protocol.ts';
 const MESSAGE_LIMIT = 1024;
 
 /**
- * What a failure means to the homeserver. mediasoup throws `TypeError` for arguments that do not fit each other,
- * its own classes for what is closed or unknown, and plain errors for refusals of the worker.
+ * Maps an error to one for the homeserver. mediasoup throws `TypeError` for inconsistent arguments, its own classes for
+ * what is closed or unknown, and plain errors for refusals of the worker.
  */
 export function toErrorBody(error: unknown): SfuErrorBody {
   return { code: codeOf(error), message: messageOf(error).slice(0, MESSAGE_LIMIT) };
@@ -20,7 +20,7 @@ function codeOf(error: unknown): SfuErrorCode {
   if (error instanceof mediasoupErrors.NotFoundError) return 'not-found';
   if (error instanceof mediasoupErrors.UnsupportedError) return 'unsupported';
   if (error instanceof z.ZodError || error instanceof TypeError) return 'bad-request';
-  // The worker tells its refusals apart only by their texts: two producers of a transport with one SSRC, for instance.
+  // The worker distinguishes its refusals by message only, such as two producers of a transport with one SSRC.
   if (error instanceof Error && /\balready (exists|in use)\b/.test(error.message)) return 'conflict';
   if (error instanceof Error && /^no more available ports\b/.test(error.message)) return 'exhausted';
   return 'internal';
@@ -28,7 +28,7 @@ function codeOf(error: unknown): SfuErrorCode {
 
 function messageOf(error: unknown): string {
   if (error instanceof z.ZodError) {
-    // Only the places, never the values: they may hold keys.
+    // Only the paths, never the values, which may contain keys.
     return `malformed: ${error.issues.map((issue) => issue.path.join('.') || '(root)').join(', ')}`;
   }
   return error instanceof Error ? error.message : 'unknown failure';

@@ -1,4 +1,7 @@
-/** What the parts of a conference (transports, producers, consumers, links) see of it, and what all of an SFU share. */
+/**
+ * The ports through which the parts of a conference (transports, producers, consumers, links) use it, and the context
+ * of all conferences.
+ */
 import type { Producer, Router } from 'mediasoup/types';
 import type { Logger } from 'pino';
 import type { SfuConfig } from './config.ts';
@@ -7,7 +10,7 @@ import type { ProducerState, SfuNotificationData, SfuNotificationName } from './
 
 export type Notify = <N extends SfuNotificationName>(name: N, data: SfuNotificationData<N>) => void;
 
-/** What all conferences of an SFU share. */
+/** Shared by all conferences of an SFU. */
 export interface SfuContext {
   readonly config: SfuConfig;
   readonly prober: Prober;
@@ -18,19 +21,19 @@ export interface SfuContext {
 export type ProducerLabels = Pick<ProducerState, 'participantId' | 'source' | 'transportId' | 'linkId' | 'remoteId'>;
 export type HeldProducer = ProducerLabels & { readonly producer: Producer };
 
-/** Where producers go. */
+/** What owns producers. */
 export interface ProducerHost {
-  /** Takes a producer into the conference. */
+  /** Adds a producer to the conference. */
   hold(producer: Producer, labels: ProducerLabels): Promise<void>;
   closeProducer(producerId: string): void;
 }
 
-/** A conference, as what is in it sees it. Each part adds what it needs beyond that. */
+/** A conference, as seen by its parts. Each part extends it with what it needs. */
 export interface ConferenceHost extends ProducerHost {
   readonly id: string;
   readonly router: Router;
   readonly context: SfuContext;
-  /** True once closed, or lost with its worker. Nothing is told about its parts any more. */
+  /** True once closed, or lost with its worker. No notifications are sent any more. */
   readonly ended: boolean;
   /** @throws SfuError not-found */
   producer(producerId: string): HeldProducer;

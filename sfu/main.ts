@@ -1,10 +1,10 @@
-/** The SFU process. Settings come from the environment (config.ts); it ends with SIGTERM or SIGINT, and its workers too. */
+/** The SFU process. Reads its settings from the environment (config.ts); SIGTERM or SIGINT ends it with its workers. */
 import { flushCompileCache } from 'node:module';
 import { pino } from 'pino';
 import { SfuConfigError, readSfuConfig, type SfuConfig } from './config.ts';
 import { startSfu } from './server.ts';
 
-/** Who has not closed everything by then ends all the same, in milliseconds. */
+/** Time limit for a clean shutdown, in ms. */
 const END_PATIENCE_MS = 5000;
 
 function settings(): SfuConfig {
@@ -22,7 +22,7 @@ const log = pino({ level: config.logLevel, base: { process: 'sfu' } });
 const starting = startSfu(config, log);
 
 let stopping = false;
-/** Ends in good order, which a signal may ask for while everything is still being started. */
+/** Shuts down cleanly; a signal may arrive while everything is still starting. */
 function stop(exitCode: number): void {
   if (stopping) return;
   stopping = true;
@@ -30,7 +30,7 @@ function stop(exitCode: number): void {
   starting
     .then(
       (running) => running.close(),
-      // It could not start, and has said so.
+      // It failed to start, and has logged that.
       () => undefined,
     )
     .then(
@@ -48,7 +48,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     stop(0);
   });
 }
-// What state it is in is not known any more, but it takes its workers along.
+// The state is unknown after this, but the workers are stopped.
 process.on('uncaughtException', (error) => {
   log.fatal({ err: error }, 'sfu failed');
   stop(1);
@@ -57,10 +57,10 @@ process.on('uncaughtException', (error) => {
 try {
   await starting;
   const { listenIp, webRtcPort, linkPorts, probePort, workers } = config;
-  // What was compiled is kept now: who is killed writes nothing at the end, and a meeting waits for the next start.
+  // Write the compile cache now: a killed process writes nothing, and a meeting waits for the next start.
   flushCompileCache();
   if (!stopping) log.info({ listenIp, webRtcPort, linkPorts, probePort, workers }, 'sfu ready');
 } catch (error) {
-  log.fatal({ err: error }, 'sfu can not start');
+  log.fatal({ err: error }, 'sfu cannot start');
   stop(1);
 }

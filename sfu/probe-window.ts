@@ -1,7 +1,7 @@
 /** Round-trip time and loss of the probes of the last ten seconds. */
 
 const WINDOW_MS = 10_000;
-/** A question without an answer counts as lost after this time, in milliseconds. */
+/** A probe without an answer counts as lost after this time, in ms. */
 const LOST_AFTER_MS = 1500;
 
 interface Question {
@@ -13,7 +13,7 @@ export class ProbeWindow {
   readonly #questions = new Map<string, Question>();
   #lastAnswerAt: number | undefined;
 
-  /** @param now milliseconds of a clock that never goes back, here and in the other methods */
+  /** @param now monotonic time in ms, here and in the other methods */
   asked(nonce: string, now: number): void {
     for (const [old, { askedAt }] of this.#questions) {
       if (now - askedAt <= WINDOW_MS) break;
@@ -22,7 +22,11 @@ export class ProbeWindow {
     this.#questions.set(nonce, { askedAt: now });
   }
 
-  /** @returns false if nobody asked this, or it was answered already */
+  /**
+   * @returns false for an unknown nonce, or one that was already answered
+   *
+   * @returns false if nobody asked this, or it was answered already
+   */
   answered(nonce: string, now: number): boolean {
     const question = this.#questions.get(nonce);
     if (!question || question.answeredAt !== undefined) return false;
@@ -36,7 +40,7 @@ export class ProbeWindow {
     return this.#lastAnswerAt === undefined ? Infinity : now - this.#lastAnswerAt;
   }
 
-  /** The middle one of the window's round-trip times, in milliseconds. */
+  /** The median of the window's round-trip times, in ms. */
   get roundTripMs(): number | undefined {
     const times = [...this.#questions.values()]
       .flatMap(({ askedAt, answeredAt }) => (answeredAt === undefined ? [] : [answeredAt - askedAt]))
@@ -44,7 +48,7 @@ export class ProbeWindow {
     return times[Math.floor(times.length / 2)];
   }
 
-  /** The share of questions without an answer, 0 to 1; those still under way do not count. */
+  /** The share of lost probes, 0 to 1; pending ones do not count. */
   loss(now: number): number {
     let settled = 0;
     let lost = 0;

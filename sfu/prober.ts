@@ -1,8 +1,7 @@
 /**
- * The UDP socket of the link probes: answers the questions of peers, and asks them.
- *
- * Strangers learn nothing from it: a question is answered only if it names a link of ours, carries the right MAC and
- * has a higher sequence number than any answered before on that link, so neither a guess nor a replay gets a reply.
+ * The UDP socket of the link probes: answers the probes of peers, and sends our own. It reveals nothing to others: a
+ * probe is only answered if it names a link of ours, has a valid MAC and a higher sequence number than any answered
+ * before on that link, so neither guesses nor replays get a reply.
  */
 import { randomBytes } from 'node:crypto';
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
@@ -13,10 +12,10 @@ import { NONCE_SIZE, isAuthentic, linkTag, readProbe, writeProbe, type Probe } f
 import { ProbeWindow } from './probe-window.ts';
 
 export interface ProbeTarget {
-  /** An IP address, never a name: what answers must be what media is sent to. */
+  /** An IP address, never a name: the address that answers must be the one to which media is sent. */
   readonly ip: string;
   readonly port: number;
-  /** The key that the peer made with its half. */
+  /** The key of the peer's half of the link. */
   readonly key: Buffer;
 }
 
@@ -33,11 +32,11 @@ export class Prober {
   private constructor(socket: Socket, log: Logger) {
     this.#socket = socket;
     socket.on('message', (packet, from) => this.#receive(packet, from));
-    // An ICMP error of some peer comes up here: it is the business of that link's timing, not of the socket.
+    // ICMP errors from peers arrive here: they show in the timing of their link, and do not concern the socket.
     socket.on('error', (error) => log.warn({ err: error }, 'prober: socket error'));
   }
 
-  /** @throws Error if the port is taken */
+  /** @throws Error if the port is in use */
   static async open({ ip, port, log }: { ip: string; port: number; log: Logger }): Promise<Prober> {
     const socket = createSocket(isIPv6(ip) ? 'udp6' : 'udp4');
     socket.bind(port, ip);
@@ -50,17 +49,17 @@ export class Prober {
     return new Prober(socket, log);
   }
 
-  /** From now on questions about this link are answered. */
+  /** Starts answering probes of a link. */
   add(linkId: string, ownKey: Buffer): void {
     this.#links.set(linkTag(linkId), { key: ownKey, highest: 0n });
   }
 
-  /** Nothing about this link is answered or asked any more. */
+  /** Stops answering and sending probes of a link. */
   remove(linkId: string): void {
     this.#links.delete(linkTag(linkId));
   }
 
-  /** Prepares to ask a peer about a link; nothing is sent before `Asking.ask`. */
+  /** Prepares probing a peer for a link; nothing is sent before `Asking.ask`. */
   asking(linkId: string, target: ProbeTarget): Asking {
     const tag = linkTag(linkId);
     const asking = new Asking(tag, target, this.#socket);
@@ -88,10 +87,10 @@ export class Prober {
   }
 }
 
-/** One count for all links of the process: a link that is asked about anew goes on where it was. */
+/** One sequence for all links of the process, so that it continues when a link is probed anew. */
 let lastSequence = 0n;
 
-/** The questions to one peer about one link, and what its answers tell. */
+/** The probes to one peer for one link, and their results. */
 export class Asking {
   readonly window = new ProbeWindow();
   readonly #tag: string;
@@ -105,7 +104,7 @@ export class Asking {
     this.#socket = socket;
   }
 
-  /** Sends one question. */
+  /** Sends one probe. */
   ask(): void {
     lastSequence += 1n;
     const nonce = randomBytes(NONCE_SIZE).toString('hex');
@@ -115,7 +114,11 @@ export class Asking {
     send(this.#socket, question, ip, port);
   }
 
-  /** Asks every `everyMs` until the peer has answered once. @returns false when `withinMs` passed in silence */
+  /**
+   * Probes every `everyMs` until the peer has answered once. @returns false when there was no answer within `withinMs`
+   *
+   * @returns false when `withinMs` passed in silence
+   */
   async proven(everyMs: number, withinMs: number, signal: AbortSignal): Promise<boolean> {
     return new Promise<boolean>((resolve) => {
       const finish = (answered: boolean): void => {
@@ -135,7 +138,7 @@ export class Asking {
     });
   }
 
-  /** Takes an answer if it comes from the peer's address, is authentic and answers an open question. */
+  /** Accepts an answer if it comes from the peer's address, is authentic and matches an open probe. */
   answered(probe: Probe, packet: Buffer, from: RemoteInfo): void {
     const { ip, port, key } = this.#target;
     if (from.address !== ip || from.port !== port || !isAuthentic(packet, key)) return;
@@ -144,6 +147,6 @@ export class Asking {
 }
 
 function send(socket: Socket, packet: Buffer, ip: string, port: number): void {
-  // A failed send is a lost probe, and counts as such.
+  // A failed send counts as a lost probe.
   socket.send(packet, port, ip, () => undefined);
 }

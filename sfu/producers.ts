@@ -1,4 +1,4 @@
-/** Makes producers with ids of our own, of participants and of links alike. */
+/** Creates producers with local ids, for participants and links. */
 import { randomUUID } from 'node:crypto';
 import type { Producer, Transport } from 'mediasoup/types';
 import { KIND_OF_SOURCE, type RtpParameters } from '../protocol/media.ts';
@@ -7,12 +7,15 @@ import { SfuError } from './errors.ts';
 import type { ProducerHost, ProducerLabels } from './host.ts';
 
 /**
- * The shortest time between two requests for a key frame, in milliseconds: many viewers who come at once cost the
- * sender one key frame, and the last of them waits this long at most. Chromium overhears a request that follows another
- * one within 300 ms, and mediasoup then repeats it only after a second: so not less than that, with some reserve.
+ * The shortest interval between key frame requests, in ms: many viewers who join at once cost the sender one key frame,
+ * and the last of them waits this long at most. Chromium ignores a request within 300 ms after another one, and
+ * mediasoup then repeats it only after a second: so not less than that, with some margin.
  */
 const KEY_FRAME_REQUEST_DELAY_MS = 350;
-/** The same for what comes over a link: the SFU of the sender spares him already, this one only spares the link. */
+/**
+ * The same for producers received over a link: the sender's SFU already protects the sender, this one only spares the
+ * link.
+ */
 const LINK_KEY_FRAME_REQUEST_DELAY_MS = 50;
 
 export interface ProducerOptions {
@@ -23,7 +26,8 @@ export interface ProducerOptions {
 }
 
 /**
- * Ids are never those of a peer or client: nobody can collide with, or guess at, another's.
+ * Ids are never chosen by a peer or client, so that nobody can collide with, or guess, another's.
+ *
  * @throws SfuError bad-request if the codec is not of the source's kind
  */
 export async function produce(conference: ProducerHost, options: ProducerOptions): Promise<Producer> {
@@ -40,7 +44,7 @@ export async function produce(conference: ProducerHost, options: ProducerOptions
     keyFrameRequestDelay: labels.linkId === undefined ? KEY_FRAME_REQUEST_DELAY_MS : LINK_KEY_FRAME_REQUEST_DELAY_MS,
   });
   try {
-    // mediasoup tells a producer of the end of its transport only if it was there before that.
+    // mediasoup notifies a producer of the closing of its transport only if it existed before.
     if (transport.closed) throw new SfuError('not-found', 'the transport was closed');
     await conference.hold(producer, labels);
     if (producer.closed) throw new SfuError('not-found', 'the transport was closed');
@@ -52,7 +56,7 @@ export async function produce(conference: ProducerHost, options: ProducerOptions
   return producer;
 }
 
-/** Whether media of a producer has come. Waits for the first packet, with which mediasoup tells the first score. */
+/** Whether a producer has received media. Waits for the first packet, upon which mediasoup reports the first score. */
 export async function flowing(producer: Producer, withinMs: number): Promise<boolean> {
   const flows = (): boolean => producer.score.some(({ score }) => score > 0);
   if (flows() || producer.closed) return flows();

@@ -1,4 +1,4 @@
-/** Each request of the control protocol, led to what carries it out. */
+/** The handlers of all requests of the control protocol. */
 import { z } from 'zod';
 import { consume, prefer, replace } from './consumers.ts';
 import { SfuError } from './errors.ts';
@@ -15,7 +15,7 @@ function isMethod(text: string): text is SfuMethod {
   return methods.includes(text);
 }
 
-/** The method of a request and its parameters, not parsed yet. */
+/** The method of a request and its unparsed parameters. */
 export const requestSchema = z.object({
   id: z.number().int().nonnegative(),
   method: z.string().max(64),
@@ -23,8 +23,9 @@ export const requestSchema = z.object({
 });
 
 /**
- * Parses the parameters of a request and carries it out.
- * @returns what the protocol says for this method
+ * Parses the parameters of a request and handles it.
+ *
+ * @returns the result of this method in the protocol
  * @throws SfuError, ZodError for parameters that do not fit, or an error of mediasoup (see failure.ts)
  */
 export async function handleRequest(handlers: Handlers, method: string, params: unknown): Promise<unknown> {
@@ -33,7 +34,7 @@ export async function handleRequest(handlers: Handlers, method: string, params: 
 }
 
 async function call<M extends SfuMethod>(handlers: Handlers, method: M, params: unknown): Promise<SfuResult<M>> {
-  // The parser of a method gives the parameters of that method; TypeScript can not follow the pair through the table.
+  // The parser of a method returns that method's parameters, which TypeScript cannot follow through the table.
   const parsed = sfuRequests[method].params.parse(params ?? {}) as SfuParams<M>;
   return handlers[method](parsed);
 }

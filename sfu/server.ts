@@ -1,4 +1,4 @@
-/** An SFU with its control line: what `main.ts` runs, and what specs run more than one of. */
+/** An SFU with its control connection: run by `main.ts`, and by specs several times. */
 import type { Logger } from 'pino';
 import type { SfuConfig } from './config.ts';
 import { ControlServer } from './control-server.ts';
@@ -29,7 +29,7 @@ export async function startSfu(
       log,
       handle: (method, params) => handleRequest(handlers, method, params),
       onOrphaned: () => {
-        log.warn({ conferences: sfu.conferences.size }, 'no homeserver has come back: closing all conferences');
+        log.warn({ conferences: sfu.conferences.size }, 'no homeserver has reconnected: closing all conferences');
         sfu.closeAll();
       },
     });

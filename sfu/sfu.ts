@@ -13,7 +13,7 @@ import type { ClientTransport } from './transports.ts';
 import { WorkerPool, type PoolWorker } from './workers.ts';
 
 export class Sfu {
-  /** New for each start, so that the homeserver sees that nothing of before is left. */
+  /** New for each start, so that the homeserver sees that nothing from before is left. */
   readonly instanceId = randomUUID();
   readonly #config: SfuConfig;
   readonly #log: Logger;
@@ -21,9 +21,9 @@ export class Sfu {
   readonly #pool: WorkerPool;
   readonly #context: SfuContext;
   readonly #conferences = new Map<string, Conference>();
-  /** Conferences being opened, so that two requests at once open one. `closed` once nobody wants it any more. */
+  /** Conferences being opened, so that concurrent requests open one. `closed` when it is no longer wanted. */
   readonly #opening = new Map<string, { readonly state: { closed: boolean }; conference: Promise<Conference> }>();
-  /** Links being made: an id counts as taken from the first request on. `closed` once nobody wants it any more. */
+  /** Links being created: an id is in use from the first request on. `closed` when it is no longer wanted. */
   readonly #linksOpening = new Map<string, { closed: boolean }>();
 
   private constructor(config: SfuConfig, log: Logger, notify: Notify, prober: Prober, pool: WorkerPool) {
@@ -34,11 +34,11 @@ export class Sfu {
     this.#context = { config, log, notify, prober };
   }
 
-  /** @param notify takes what happens, from the first conference on */
+  /** @param notify sends notifications, from the first conference on */
   static async start(config: SfuConfig, log: Logger, notify: Notify): Promise<Sfu> {
     const prober = await Prober.open({ ip: config.listenIp, port: config.probePort, log });
     try {
-      // No worker is lost to a conference before there are conferences, hence after `sfu` is there.
+      // No worker with conferences can die before there are conferences, hence after `sfu` is set.
       let sfu: Sfu | undefined = undefined;
       const onLost = (lost: PoolWorker): void => sfu?.workerLost(lost);
       const pool = await WorkerPool.start({ config, log, onLost });
@@ -86,7 +86,7 @@ export class Sfu {
     }
   }
 
-  /** Ends what there is of a conference now: one that is opened right after this is another one. */
+  /** Closes a conference at once: one opened right afterwards is a new one. */
   closeConference(conferenceId: string): void {
     const opening = this.#opening.get(conferenceId);
     if (opening) opening.state.closed = true;
@@ -96,7 +96,7 @@ export class Sfu {
     conference?.close();
   }
 
-  /** Ends all media, for instance because no homeserver has come back. */
+  /** Closes all media, for instance because no homeserver has reconnected. */
   closeAll(): void {
     for (const { state } of this.#opening.values()) state.closed = true;
     this.#opening.clear();
@@ -107,7 +107,7 @@ export class Sfu {
   async openLink(conferenceId: string, linkId: string, open: (conference: Conference) => Promise<Link>): Promise<Link> {
     const conference = this.conference(conferenceId);
     if (this.#linksOpening.has(linkId) || this.#find((each) => each.links.get(linkId))) {
-      throw new SfuError('conflict', 'there is a link of this id');
+      throw new SfuError('conflict', 'a link with this id exists');
     }
     const opening = { closed: false };
     this.#linksOpening.set(linkId, opening);
@@ -128,7 +128,7 @@ export class Sfu {
     else this.link(linkId).close();
   }
 
-  /** Ends all media of a participant. A conference that has ended has none. */
+  /** Closes all media of a participant. A closed conference has none. */
   closeParticipant(conferenceId: string, participantId: string): void {
     this.#conferences.get(conferenceId)?.closeParticipant(participantId);
   }
@@ -200,11 +200,11 @@ export class Sfu {
         loss: link.loss,
       })),
     );
-    // A worker or link that ends while it is asked has no figures any more.
+    // A worker or link that ends meanwhile has no statistics any more.
     return { workers: await fulfilled(workers), links: await fulfilled(links) };
   }
 
-  /** Ends all media and resolves when the workers have ended. May be called more than once. */
+  /** Closes all media and resolves when the workers have ended. May be called more than once. */
   async close(): Promise<void> {
     this.closeAll();
     this.#prober.close();
@@ -225,7 +225,7 @@ export class Sfu {
   async #open(conferenceId: string, state: { readonly closed: boolean }): Promise<Conference> {
     const worker = await this.#pool.leastLoaded((candidate) => this.#loadOf(candidate));
     const conference = await Conference.open(conferenceId, worker, this.#context);
-    // The worker may have died since: then nobody would ever take the conference away again.
+    // The worker may have died meanwhile: then nothing would ever remove the conference.
     if (conference.ended) throw new SfuError('worker-lost', 'the worker died while the conference was opened');
     if (state.closed) {
       conference.close();

@@ -7,19 +7,20 @@ import { produce } from './producers.ts';
 import type { SfuParams, SfuResult, SfuNotificationData } from './protocol.ts';
 import type { PoolWorker } from './workers.ts';
 
-/** A client that does not answer ICE consent checks for so long is gone, in seconds. */
+/** ICE consent timeout of clients, in seconds. */
 const ICE_CONSENT_TIMEOUT_S = 10;
-/** Where bandwidth estimation begins, in bits per second: higher than the default for a sharp first picture. */
+/** Initial bandwidth estimate, in bits per second: higher than the default for a sharp first picture. */
 const INITIAL_OUTGOING_BITRATE = 1_000_000;
 
 type TransportState = SfuNotificationData<'transport.state'>['state'];
 
-/** A conference, as its transports see it. */
+/** A conference, as seen by its transports. */
 export interface TransportHost extends ConferenceHost {
   readonly worker: PoolWorker;
   readonly transports: Map<string, ClientTransport>;
   /**
-   * Makes a transport of a participant.
+   * Creates a transport of a participant.
+   *
    * @param make also adds it to `transports`
    * @throws SfuError not-found if the participant was closed, or the conference ended, before it was made
    */
@@ -69,7 +70,7 @@ export class ClientTransport {
     return this.transport.id;
   }
 
-  /** What the client needs to make its side. */
+  /** What the client needs to create its side. */
   get options(): TransportOptions {
     const { id, iceParameters, iceCandidates, dtlsParameters } = this.transport;
     return transportOptionsSchema.parse({ id, iceParameters, iceCandidates, dtlsParameters });

@@ -1,18 +1,18 @@
-/** The media workers: one process each with its own client port, replaced when it dies. */
+/** The pool of media workers: processes with their own client ports, replaced when they die. */
 import { createWorker } from 'mediasoup';
 import type { WebRtcServer, Worker } from 'mediasoup/types';
 import type { Logger } from 'pino';
 import type { SfuConfig } from './config.ts';
 import { SfuError } from './errors.ts';
 
-/** Waiting times before a dead worker is started again, in milliseconds; the last one repeats. */
+/** Delays before a dead worker is restarted, in ms; the last one repeats. */
 const RESTART_DELAYS_MS = [0, 100, 500, 2000];
-/** A worker that was told to close and is still there after this is killed, in milliseconds. */
+/** How long a worker may take to close before it is killed, in ms. */
 const END_PATIENCE_MS = 2000;
 
 export interface PoolWorker {
   readonly worker: Worker;
-  /** Takes all clients of this worker on one UDP and one TCP port. */
+  /** Serves all clients of this worker on one UDP and one TCP port. */
   readonly webRtcServer: WebRtcServer;
 }
 
@@ -30,7 +30,7 @@ export class WorkerPool {
   readonly #options: WorkerPoolOptions;
   /** By index; undefined while a worker is being replaced. */
   readonly #workers: (PoolWorker | undefined)[] = [];
-  /** All that have not ended, also those that never came into the list. */
+  /** All running workers, including those that never got into the list. */
   readonly #processes = new Set<Worker>();
   /** Workers that are being started. */
   readonly #starting = new Set<Promise<Worker>>();
@@ -41,7 +41,11 @@ export class WorkerPool {
     this.#options = options;
   }
 
-  /** Starts all workers. @throws Error if one can not start (no binary, port taken) */
+  /**
+   * Starts all workers. @throws Error if one cannot start (no binary, port in use)
+   *
+   * @throws Error if one can not start (no binary, port taken)
+   */
   static async start(options: WorkerPoolOptions): Promise<WorkerPool> {
     const pool = new WorkerPool(options);
     try {
@@ -58,8 +62,9 @@ export class WorkerPool {
   }
 
   /**
-   * The worker with the least to do. Waits while every worker is being replaced.
-   * @param loadOf how much a worker has to do, in any unit
+   * The least loaded worker. Waits while all workers are being replaced.
+   *
+   * @param loadOf the load of a worker, in any unit
    */
   async leastLoaded(loadOf: (worker: PoolWorker) => number): Promise<PoolWorker> {
     for (;;) {
@@ -71,7 +76,7 @@ export class WorkerPool {
   }
 
   /**
-   * Closes all workers and resolves when their processes have ended. Nobody else would wait for them: where process 1
+   * Closes all workers and resolves when their processes have ended. Otherwise nobody would wait for them: if process 1
    * does not either, as in many containers, they would stay as zombies. May be called more than once.
    */
   async close(): Promise<void> {
@@ -131,7 +136,7 @@ export class WorkerPool {
     }
   }
 
-  /** Never rejects: a worker that can not be started is tried again for as long as the process lives. */
+  /** Never rejects: a worker that cannot be started is retried for as long as the process lives. */
   async #replace(index: number): Promise<void> {
     for (let attempt = 0; !this.#closed; attempt += 1) {
       const delay = RESTART_DELAYS_MS[Math.min(attempt, RESTART_DELAYS_MS.length - 1)] ?? 0;

@@ -235,7 +235,7 @@ function linkHandlers(sfu: FakeSfu): Pick<Handlers, LinkMethod> {
   return {
     'link.create': async ({ conferenceId, linkId, peer }) => {
       const conference = sfu.conference(conferenceId);
-      if (opening.has(linkId) || isThere(linkId)) throw new SfuError('conflict', 'there is a link of this id');
+      if (opening.has(linkId) || isThere(linkId)) throw new SfuError('conflict', 'a link with this id exists');
       const state = { closed: false };
       opening.set(linkId, state);
       try {

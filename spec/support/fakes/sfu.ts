@@ -71,7 +71,7 @@ export class FakeSfu implements SfuPort {
   }
 
   async request<M extends SfuMethod>(method: M, params: SfuParams<M>): Promise<SfuResult<M>> {
-    if (!this.#hello) throw new SfuError('worker-lost', 'the SFU can not be reached');
+    if (!this.#hello) throw new SfuError('worker-lost', 'the SFU cannot be reached');
     const frame = JSON.stringify({ method, params });
     if (Buffer.byteLength(frame) > MAX_REQUEST_BYTES) throw new SfuError('bad-request', 'the parameters are too long');
     this.requests.push({ method, params });
