@@ -28,7 +28,7 @@ export async function stateIn(file: string): Promise<string[]> {
 }
 
 function isKept({ type, initializer, parent, name }: ts.PropertyDeclaration): boolean {
-  if (type && /\bNodeJS\.Timeout\b/.test(type.getText())) return true;
+  if (type && /\b(NodeJS\.Timeout|Cancel)\b/.test(type.getText())) return true;
   const value = initializer ?? assigned(parent, name.getText());
   if (value === undefined) return false;
   return isCollection(value) || (ts.isArrayLiteralExpression(value) && value.elements.length === 0);
