@@ -3,7 +3,7 @@ import { BlockList, isIP, isIPv4 } from 'node:net';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { isServerName } from '../federation/identifiers.ts';
-import type { OidcConfig } from './accounts/oidc.ts';
+import type { OidcConfig } from './accounts/provider-connection.ts';
 import type { PasswordConfig } from './accounts/passwords.ts';
 import { LOG_LEVELS } from './base/log.ts';
 import type { LogLevel } from './base/log.ts';
@@ -40,6 +40,10 @@ export interface Config {
   /** Folder with the built web client, one folder for each language in it; without it none is served. */
   readonly clientDir: string | undefined;
   readonly signingKeyFile: string;
+  /** File with the key by which is encrypted what the identity provider entrusts to us. */
+  readonly sessionKeyFile: string;
+  /** Life of an access token that can be refreshed, and the longest time until a session is checked again, in ms. */
+  readonly accessTokenLifeMs: number;
   readonly logLevel: LogLevel;
   /** All rate limits are multiplied by this; 0 turns them off. */
   readonly rateLimitFactor: number;
@@ -166,6 +170,12 @@ const schema = z.object({
   HANSETAG_PUSH_ALLOWED_RANGES: list.refine(areRanges, 'must be a list of ranges such as 10.0.0.0/8').default([]),
   HANSETAG_CLIENT_DIR: text.optional(),
   HANSETAG_SIGNING_KEY_FILE: text,
+  HANSETAG_SESSION_KEY_FILE: text.optional(),
+  HANSETAG_ACCESS_TOKEN_SECONDS: text
+    .regex(/^[0-9]{1,5}$/, 'must be a number of seconds')
+    .transform(Number)
+    .refine((value) => value >= 10 && value <= 86_400, 'must be from 10 to 86400')
+    .default(3_600),
   HANSETAG_SUPPORT_EMAIL: z.email('must be a mail address').max(254, 'is too long').optional(),
   HANSETAG_SUPPORT_PAGE: webAddress.optional(),
   HANSETAG_LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
@@ -247,6 +257,8 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     pushAllowedRanges: values.HANSETAG_PUSH_ALLOWED_RANGES,
     clientDir: values.HANSETAG_CLIENT_DIR,
     signingKeyFile: values.HANSETAG_SIGNING_KEY_FILE,
+    sessionKeyFile: values.HANSETAG_SESSION_KEY_FILE ?? join(dirname(values.HANSETAG_SIGNING_KEY_FILE), 'sessions.key'),
+    accessTokenLifeMs: values.HANSETAG_ACCESS_TOKEN_SECONDS * 1000,
     logLevel: values.HANSETAG_LOG_LEVEL,
     rateLimitFactor: values.HANSETAG_RATE_LIMITS === 'off' ? 0 : values.HANSETAG_RATE_LIMIT_FACTOR,
     proxies: values.HANSETAG_PROXIES,

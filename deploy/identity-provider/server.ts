@@ -76,6 +76,8 @@ async function makeProvider(config: ProviderConfig): Promise<Provider> {
       },
     ],
     enabledJWA: { idTokenSigningAlgValues: ['ES256'] },
+    // It keeps nothing for long, and has no tokens for it.
+    scopes: ['openid'],
     claims: {
       openid: ['sub'],
       profile: ['name', 'preferred_username'],

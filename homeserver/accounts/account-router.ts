@@ -9,6 +9,7 @@ import { MAX_PASSWORD } from './passwords.ts';
 import type { PasswordLogin } from './password-login.ts';
 import type { Sessions } from './sessions.ts';
 import type { Uia } from './uia.ts';
+import type { Upstream } from './upstream/upstream.ts';
 import type { PasswordConfig } from './passwords.ts';
 import { methods, MatrixError } from '../base/errors.ts';
 import { parameter, parseBody, requesterOf } from '../base/parse.ts';
@@ -20,6 +21,8 @@ export interface AccountRouterOptions {
   readonly passwords: PasswordConfig;
   readonly loginTokens: LoginTokens;
   readonly uia: Uia;
+  /** Where there is an identity provider. */
+  readonly upstream?: Pick<Upstream, 'grantOf'>;
   readonly requireSession: RequestHandler;
   readonly limitLogin: RequestHandler;
   /** Makes a deactivated user leave all rooms, in the background. */
@@ -90,18 +93,21 @@ export function accountRouter(options: AccountRouterOptions): Router {
 }
 
 /** Mounted at `/_matrix`: `/client/v1/login/get_token`. */
-export function loginTokenRouter({ loginTokens, uia, requireSession, limitLogin }: AccountRouterOptions): Router {
+export function loginTokenRouter(options: AccountRouterOptions): Router {
+  const { loginTokens, uia, upstream, requireSession, limitLogin } = options;
   const router = express.Router();
   methods(router, '/client/v1/login/get_token', {
     post: [
       limitLogin,
       requireSession,
       async (request, response) => {
-        const { userId, guest } = requesterOf(response);
+        const { userId, deviceId, guest } = requesterOf(response);
         if (guest) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests cannot log in on other devices.');
         await uia.confirm(userId, { operation: 'POST /login/get_token', body: request.body, address: request.ip });
+        // The new device ends with the session at the identity provider that has brought this one.
+        const grant = await upstream?.grantOf(userId, deviceId);
         response.set('Cache-Control', 'no-store');
-        response.json({ login_token: loginTokens.issue(userId), expires_in_ms: LOGIN_TOKEN_LIFE_MS });
+        response.json({ login_token: loginTokens.issue({ userId, grant }), expires_in_ms: LOGIN_TOKEN_LIFE_MS });
       },
     ],
   });

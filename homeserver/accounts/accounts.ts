@@ -17,6 +17,8 @@ export interface Identity {
   /** The user name at the identity provider, if known. */
   readonly preferredUsername?: string | undefined;
   readonly displayName?: string | undefined;
+  /** Roles there; undefined when the provider says nothing of roles. */
+  readonly roles?: readonly string[] | undefined;
 }
 
 export interface Account {
@@ -238,13 +240,32 @@ export class Accounts {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const localpart = attempt === 0 ? wanted : `${wanted.slice(0, MAX_LOCALPART_BYTES - 6)}-${randomBase32(5)}`;
       const { issuer, subject } = identity;
-      const isMade = await this.#add({ localpart, issuer, subject, displayName: name ?? wanted, guest: false });
+      const isMade = await this.#add({
+        localpart,
+        issuer,
+        subject,
+        displayName: name ?? wanted,
+        upstreamName: name ?? null,
+        guest: false,
+      });
       if (isMade) return this.userId(localpart);
       // Concurrent first log-ins of the same person.
       const raced = await this.#byIdentity(identity);
       if (raced !== undefined) return this.userId(raced);
     }
     throw new Error('No free user id was found.');
+  }
+
+  /**
+   * Notes the name that the identity provider says.
+   *
+   * @returns whether it was another one before
+   */
+  async takeUpstreamName(userId: string, name: string): Promise<boolean> {
+    const before = (await this.#find(userId))?.upstreamName;
+    if (before === name) return false;
+    await this.#update(userId, { upstreamName: name });
+    return before !== null && before !== undefined;
   }
 
   /** The user id for an identity; undefined without an active account. */

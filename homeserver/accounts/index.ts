@@ -13,7 +13,7 @@ import { ACCOUNT_PATH } from './oauth/account-page-router.ts';
 import { OAUTH_PATH } from './oauth/router.ts';
 import { cleanUpOauth } from './oauth/store.ts';
 import { IdentityProvider } from './oidc.ts';
-import type { OidcConfig } from './oidc.ts';
+import type { OidcConfig } from './provider-connection.ts';
 import { OpenIdTokens } from './openid-tokens.ts';
 import { PasswordLogin } from './password-login.ts';
 import { Passwords } from './passwords.ts';
@@ -24,6 +24,9 @@ import { Sessions } from './sessions.ts';
 import { CALLBACK_PATH } from './sso-router.ts';
 import { Standing } from './standing.ts';
 import { Uia } from './uia.ts';
+import { makeUpstream } from './upstream/index.ts';
+import { loadSeal } from './upstream/seal.ts';
+import type { Upstream } from './upstream/upstream.ts';
 import type { UiaRequest } from './uia.ts';
 
 export interface AccountsDeps {
@@ -34,6 +37,10 @@ export interface AccountsDeps {
   readonly passwords: PasswordConfig;
   /** The organisation's identity provider, if any. */
   readonly oidc: OidcConfig | undefined;
+  /** File with the key by which is encrypted what the identity provider entrusts to us; made when it is missing. */
+  readonly sessionKeyFile: string;
+  /** Life of an access token that can be refreshed, in ms. */
+  readonly accessTokenLifeMs: number;
   readonly rateLimitFactor: number;
   readonly log: Logger;
 }
@@ -64,25 +71,41 @@ export interface AccountsFeature {
   /** The OAuth 2.0 API, if users can log in. */
   readonly oauth?: () => Promise<OauthProvider>;
   readonly provider?: IdentityProvider;
+  /** How sessions follow the identity provider. */
+  readonly upstream?: Upstream;
   close(): void;
 }
 
 const CLEAN_UP_MS = 60 * 60 * 1000;
 
 export async function makeAccounts(deps: AccountsDeps): Promise<AccountsFeature> {
-  const { serverName, publicUrl, db, passwords, oidc, rateLimitFactor, log } = deps;
+  const { serverName, publicUrl, db, passwords, oidc, accessTokenLifeMs, rateLimitFactor, log } = deps;
   const accounts = new Accounts(db, serverName);
-  const sessions = new Sessions(db, accounts);
+  const sessions = new Sessions(db, accounts, Date.now, accessTokenLifeMs);
   const passwordLogin = new PasswordLogin({ accounts, passwords: new Passwords(passwords.cost), rateLimitFactor });
   const hasOauth = oidc !== undefined || passwords.login;
   // Loading it blocks for a third of a second: do it now, not for the first request.
-  const provider = hasOauth ? await import('./oauth/provider.ts') : undefined;
+  const oauth = hasOauth ? await import('./oauth/provider.ts') : undefined;
   const issuer = publicUrl + OAUTH_PATH;
   const cleaning =
-    provider && every(CLEAN_UP_MS, () => cleanUpOauth(db), log, 'expired data of the OAuth 2.0 API was not removed');
+    oauth && every(CLEAN_UP_MS, () => cleanUpOauth(db), log, 'expired data of the OAuth 2.0 API was not removed');
   const filters = new Filters(db, accounts);
   const standing = new Standing(accounts);
   const profiles = new Profiles(db, accounts);
+  const provider = oidc && new IdentityProvider({ ...oidc, callbackUrl: publicUrl + CALLBACK_PATH, log });
+  const upstream =
+    provider &&
+    makeUpstream({
+      db,
+      accounts,
+      profiles,
+      sessions,
+      provider,
+      seal: await loadSeal(deps.sessionKeyFile),
+      checkMs: accessTokenLifeMs,
+      log,
+    });
+  upstream?.start();
   const uia = new Uia({
     accounts,
     passwordLogin,
@@ -107,8 +130,26 @@ export async function makeAccounts(deps: AccountsDeps): Promise<AccountsFeature>
     loginTokens: new LoginTokens(),
     openIdTokens: new OpenIdTokens(db, accounts),
     requireSession: requireSession(sessions),
-    ...(provider ? { oauth: lazy(() => provider.oauthProvider({ db, accounts, sessions, issuer, log })) } : {}),
-    ...(oidc ? { provider: new IdentityProvider({ ...oidc, callbackUrl: publicUrl + CALLBACK_PATH, log }) } : {}),
-    close: () => cleaning?.(),
+    ...(oauth
+      ? {
+          oauth: lazy(() =>
+            oauth.oauthProvider({
+              db,
+              accounts,
+              sessions,
+              upstream,
+              issuer,
+              accessLifeMs: accessTokenLifeMs,
+              log,
+            }),
+          ),
+        }
+      : {}),
+    ...(provider ? { provider } : {}),
+    ...(upstream ? { upstream } : {}),
+    close: () => {
+      cleaning?.();
+      upstream?.close();
+    },
   };
 }

@@ -4,12 +4,13 @@ import type { RequestHandler, Router } from 'express';
 import { z } from 'zod';
 import { deactivated } from './accounts.ts';
 import type { Accounts } from './accounts.ts';
-import type { LoginTokens } from './login-tokens.ts';
+import type { LoginTokenHolder, LoginTokens } from './login-tokens.ts';
 import { MAX_PASSWORD } from './passwords.ts';
 import type { PasswordLogin } from './password-login.ts';
 import { requireSession } from './require-session.ts';
 import type { Sessions } from './sessions.ts';
 import type { Tokens } from './token-pairs.ts';
+import type { Upstream } from './upstream/upstream.ts';
 import { namedUser } from './user-identifier.ts';
 import type { PasswordConfig } from './passwords.ts';
 import { methods, MatrixError } from '../base/errors.ts';
@@ -24,6 +25,8 @@ export interface LoginRouterOptions {
   readonly accounts: Accounts;
   readonly sessions: Sessions;
   readonly loginTokens: LoginTokens;
+  /** Where there is an identity provider. */
+  readonly upstream?: Pick<Upstream, 'note' | 'admit' | 'logOut'>;
   readonly passwordLogin: PasswordLogin;
   readonly limitLogin: RequestHandler;
 }
@@ -48,7 +51,7 @@ const refreshSchema = z.looseObject({ refresh_token: token });
 
 /** Mounted at `/_matrix/client/v3`. */
 export function loginRouter(options: LoginRouterOptions): Router {
-  const { serverName, publicUrl, sso, passwords, sessions, loginTokens, limitLogin } = options;
+  const { serverName, publicUrl, sso, passwords, sessions, loginTokens, upstream, limitLogin } = options;
   // Locked users can still log out.
   const anySession = requireSession(sessions, true);
   const router = express.Router();
@@ -68,13 +71,15 @@ export function loginRouter(options: LoginRouterOptions): Router {
         if (!flows.some(({ type }) => type === body.type) || body.type === 'm.login.sso') {
           throw new MatrixError(400, 'M_UNKNOWN', 'This server does not offer this login type.');
         }
-        const userId =
+        const { userId, grant } =
           body.type === 'm.login.token' ? byToken(loginTokens, body) : await byPassword(options, body, request.ip);
         const { deviceId, ...tokens } = await sessions.create(userId, {
           deviceId: body.device_id,
           displayName: body.initial_device_display_name,
           refreshable: body.refresh_token,
+          within: async (device, transaction) => upstream?.note(device, grant, transaction),
         });
+        await upstream?.admit(userId, deviceId, grant);
         response.json({
           user_id: userId,
           device_id: deviceId,
@@ -101,6 +106,7 @@ export function loginRouter(options: LoginRouterOptions): Router {
       anySession,
       async (_request, response) => {
         const { userId, deviceId } = requesterOf(response);
+        await upstream?.logOut(userId, deviceId);
         await sessions.end(userId, deviceId);
         response.json({});
       },
@@ -111,7 +117,9 @@ export function loginRouter(options: LoginRouterOptions): Router {
     post: [
       anySession,
       async (_request, response) => {
-        await sessions.endAll(requesterOf(response).userId);
+        const { userId, deviceId } = requesterOf(response);
+        await upstream?.logOut(userId, deviceId);
+        await sessions.endAll(userId);
         response.json({});
       },
     ],
@@ -126,19 +134,20 @@ export function loginRouter(options: LoginRouterOptions): Router {
   return uncached.use(router);
 }
 
-function byToken(loginTokens: LoginTokens, body: LoginBody): string {
+function byToken(loginTokens: LoginTokens, body: LoginBody): LoginTokenHolder {
   if (body.token === undefined) throw new MatrixError(400, 'M_MISSING_PARAM', 'The login token is missing.');
-  const userId = loginTokens.redeem(body.token);
-  if (userId === undefined)
+  const holder = loginTokens.redeem(body.token);
+  if (holder === undefined) {
     throw new MatrixError(403, 'M_FORBIDDEN', 'The login token was already used or has expired. Please log in again.');
-  return userId;
+  }
+  return holder;
 }
 
 async function byPassword(
   { accounts, passwordLogin }: LoginRouterOptions,
   body: LoginBody,
   address: string | undefined,
-): Promise<string> {
+): Promise<LoginTokenHolder> {
   if (body.password === undefined) throw new MatrixError(400, 'M_MISSING_PARAM', 'password is missing.');
   if (body.identifier === undefined && body.user === undefined) {
     throw new MatrixError(400, 'M_MISSING_PARAM', 'identifier is missing.');
@@ -147,7 +156,7 @@ async function byPassword(
   const account = named === undefined ? undefined : await passwordLogin.check(named, body.password, address);
   if (account === undefined) throw new MatrixError(403, 'M_FORBIDDEN', 'The user name or the password is wrong.');
   if (account.deactivated) throw deactivated();
-  return account.userId;
+  return { userId: account.userId };
 }
 
 export function tokensAnswer(tokens: Tokens): Record<string, unknown> {

@@ -8,32 +8,11 @@ import * as oidc from 'openid-client';
 import type { Logger } from 'pino';
 import type { Identity } from './accounts.ts';
 import { ExpiringMap } from '../base/expiring-map.ts';
-import { IDENTITY_ANSWER_BYTES } from '../base/limits.ts';
+import { LoginError } from './login-error.ts';
+import { ProviderConnection, textOf } from './provider-connection.ts';
+import type { OidcConfig } from './provider-connection.ts';
 import { hashSecret, newSecret } from './secrets.ts';
-
-export interface OidcConfig {
-  readonly issuer: string;
-  readonly clientId: string;
-  readonly clientSecret: string;
-}
-
-export type LoginFailure =
-  /** The identity provider does not respond, or with an error. */
-  | 'unavailable'
-  /** The answer belongs to no log-in that this browser has begun within the last ten minutes. */
-  | 'unknown'
-  /** The identity provider has let nobody in. */
-  | 'refused';
-
-export class LoginError extends Error {
-  override readonly name = 'LoginError';
-  readonly code: LoginFailure;
-
-  constructor(code: LoginFailure, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
-  }
-}
+import type { UpstreamGrant } from './upstream/store.ts';
 
 export interface OidcOptions extends OidcConfig {
   /** The redirect URI for the identity provider. */
@@ -66,6 +45,8 @@ export interface StartedLogin {
 export interface FinishedLogin {
   readonly identity: Identity;
   readonly purpose: LoginPurpose;
+  /** By which the session here follows the one there. */
+  readonly grant: UpstreamGrant;
 }
 
 interface Pending {
@@ -73,21 +54,34 @@ interface Pending {
   readonly nonce: string;
   readonly purpose: LoginPurpose;
   readonly browserHash: Buffer;
+  /** Unix ms by the clock of the machine, as the provider says its times by that of its own. */
+  readonly startedAt: number;
+  /** Who has logged in, when all that is still asked for is a token that outlives the session of the browser. */
+  readonly known?: FinishedLogin;
 }
 
 /** Time limit for a log-in, in ms. */
 export const LOGIN_LIFE_MS = 10 * 60 * 1000;
 const MAX_PENDING = 10_000;
-const TIMEOUT_S = 10;
+/** How far the clocks of the provider and of this machine may be apart, in s. */
+const CLOCK_TOLERANCE_S = 30;
 
 export class IdentityProvider {
   readonly #options: OidcOptions;
   readonly #pending: ExpiringMap<Pending>;
-  #discovered: Promise<oidc.Configuration> | undefined;
+  readonly #now: () => number;
+  readonly connection: ProviderConnection;
 
   constructor(options: OidcOptions) {
     this.#options = options;
-    this.#pending = new ExpiringMap({ lifeMs: LOGIN_LIFE_MS, maxSize: MAX_PENDING, now: options.now ?? Date.now });
+    this.#now = options.now ?? Date.now;
+    this.connection = new ProviderConnection(options);
+    this.#pending = new ExpiringMap({ lifeMs: LOGIN_LIFE_MS, maxSize: MAX_PENDING, now: this.#now });
+  }
+
+  /** Whether it has answered when it was asked last. */
+  get isUp(): boolean {
+    return this.connection.isUp;
   }
 
   /**
@@ -98,34 +92,66 @@ export class IdentityProvider {
    * @throws LoginError `unavailable`
    */
   async start(purpose: LoginPurpose, language?: 'de' | 'en'): Promise<StartedLogin> {
-    const configuration = await this.#configuration();
+    // Who is sent to a provider that is away sees a page that says nothing to them.
+    if (!this.isUp && !(await this.connection.isThere())) {
+      throw new LoginError('unavailable', 'The identity provider cannot be reached.');
+    }
+    return this.#begin(await this.connection.configuration(), {
+      purpose,
+      scope: 'openid profile',
+      // Sensitive operations need a new authentication; an existing session at the provider does not suffice.
+      // Whoever holds the browser can take this out of the address: `finish` looks when they have done it.
+      ...(isGrave(purpose) ? { prompt: 'login', max_age: '0' } : {}),
+      ...(language === undefined ? {} : { ui_locales: language }),
+    });
+  }
+
+  async #begin(
+    configuration: oidc.Configuration,
+    asked: {
+      readonly purpose: LoginPurpose;
+      readonly known?: FinishedLogin;
+      readonly scope: string;
+      readonly prompt?: string;
+      readonly max_age?: string;
+      readonly ui_locales?: string;
+    },
+  ): Promise<StartedLogin> {
+    const { purpose, known, ...parameters } = asked;
     const verifier = oidc.randomPKCECodeVerifier();
     const state = oidc.randomState();
     const nonce = oidc.randomNonce();
     const browserSecret = newSecret('');
     const url = oidc.buildAuthorizationUrl(configuration, {
       redirect_uri: this.#options.callbackUrl,
-      scope: 'openid profile',
+      ...parameters,
       state,
       nonce,
       code_challenge: await oidc.calculatePKCECodeChallenge(verifier),
       code_challenge_method: 'S256',
-      // Sensitive operations need a new authentication; an existing session at the provider does not suffice.
-      ...(purpose.kind === 'uia' || purpose.kind === 'account' ? { prompt: 'login' } : {}),
-      ...(language === undefined ? {} : { ui_locales: language }),
     });
-    this.#pending.set(state, { verifier, nonce, purpose, browserHash: hashSecret(browserSecret) });
+    const browserHash = hashSecret(browserSecret);
+    this.#pending.set(state, {
+      verifier,
+      nonce,
+      purpose,
+      browserHash,
+      startedAt: Date.now(),
+      ...(known ? { known } : {}),
+    });
     return { url, state, browserSecret };
   }
 
   /**
-   * Finishes a log-in with the identity provider's response.
+   * Finishes a log-in with the identity provider's answer, or sends the browser there once more without a question: a
+   * token that outlives the session of the browser is asked for when that session is in use, so that Keycloak keeps it
+   * for single sign-on.
    *
    * @param query the query of the callback
    * @param browserSecret the secret from `start`, kept by this browser
    * @throws LoginError
    */
-  async finish(query: URLSearchParams, browserSecret: string | undefined): Promise<FinishedLogin> {
+  async finish(query: URLSearchParams, browserSecret: string | undefined): Promise<FinishedLogin | StartedLogin> {
     const state = query.get('state') ?? '';
     const pending = this.#pending.get(state);
     // Login CSRF: without this check, an attacker could give a victim the response to their own log-in, and with it
@@ -138,85 +164,71 @@ export class IdentityProvider {
       throw new LoginError('unknown', 'The response does not belong to a log-in of this browser.');
     }
     this.#pending.take(state);
-    const configuration = await this.#configuration();
-    const currentUrl = new URL(this.#options.callbackUrl);
-    currentUrl.search = query.toString();
+    const configuration = await this.connection.configuration();
+    const { purpose, known } = pending;
     try {
-      const tokens = await oidc.authorizationCodeGrant(configuration, currentUrl, {
-        pkceCodeVerifier: pending.verifier,
-        expectedState: state,
-        expectedNonce: pending.nonce,
-        idTokenExpected: true,
-      });
-      const claims = tokens.claims();
-      if (claims === undefined) throw new LoginError('unavailable', 'The identity provider sent no ID token.');
-      const named = { ...(await this.#userInfo(configuration, tokens.access_token, claims)), ...claims };
-      return {
-        identity: {
-          issuer: claims.iss,
-          subject: claims.sub,
-          preferredUsername: textOf(named['preferred_username']),
-          displayName: textOf(named['name']),
-        },
-        purpose: pending.purpose,
-      };
+      const finished = await this.#exchange(configuration, query, pending);
+      if (known === undefined && !isGrave(purpose) && givesOffline(configuration)) {
+        const scope = 'openid profile offline_access';
+        return await this.#begin(configuration, { purpose, known: finished, scope, prompt: 'none' });
+      }
+      if (known !== undefined && known.identity.subject !== finished.identity.subject) {
+        throw new LoginError('refused', 'Somebody else has logged in meanwhile.');
+      }
+      return finished;
     } catch (error) {
+      if (error instanceof LoginError) throw error;
+      // Who has logged in is known: without the other token the session is checked by that of the browser's.
+      if (known !== undefined) return known;
       if (error instanceof oidc.AuthorizationResponseError) {
         throw new LoginError('refused', 'The identity provider has refused the log-in.', { cause: error });
       }
-      if (error instanceof LoginError) throw error;
       throw new LoginError('unavailable', 'The log-in could not be completed at the identity provider.', {
         cause: error,
       });
     }
   }
 
-  /** Depending on the provider's settings, names are in the ID token or only here. */
-  async #userInfo(
-    configuration: oidc.Configuration,
-    accessToken: string,
-    claims: oidc.IDToken,
-  ): Promise<Record<string, unknown>> {
-    if (claims['preferred_username'] !== undefined && claims['name'] !== undefined) return {};
-    if (configuration.serverMetadata().userinfo_endpoint === undefined) return {};
-    return await oidc.fetchUserInfo(configuration, accessToken, claims.sub);
-  }
-
-  /** The provider may start later than we do, or be down for a while: after a failure, the next log-in tries again. */
-  async #configuration(): Promise<oidc.Configuration> {
-    this.#discovered ??= this.#discover().catch((error: unknown) => {
-      this.#discovered = undefined;
-      this.#options.log.warn({ err: error }, 'the identity provider cannot be reached');
-      throw new LoginError('unavailable', 'The identity provider cannot be reached.', { cause: error });
+  async #exchange(configuration: oidc.Configuration, query: URLSearchParams, pending: Pending): Promise<FinishedLogin> {
+    const currentUrl = new URL(this.#options.callbackUrl);
+    currentUrl.search = query.toString();
+    const tokens = await oidc.authorizationCodeGrant(configuration, currentUrl, {
+      pkceCodeVerifier: pending.verifier,
+      expectedState: query.get('state') ?? '',
+      expectedNonce: pending.nonce,
+      idTokenExpected: true,
     });
-    return this.#discovered;
-  }
-
-  async #discover(): Promise<oidc.Configuration> {
-    const { issuer, clientId, clientSecret } = this.#options;
-    const server = new URL(issuer);
-    return await oidc.discovery(server, clientId, undefined, oidc.ClientSecretBasic(clientSecret), {
-      timeout: TIMEOUT_S,
-      execute: server.protocol === 'http:' ? [oidc.allowInsecureRequests] : [],
-      [oidc.customFetch]: boundedFetch,
-    });
+    const claims = tokens.claims();
+    if (claims === undefined) throw new LoginError('unavailable', 'The identity provider sent no ID token.');
+    if (isGrave(pending.purpose)) requireFresh(claims, pending.startedAt);
+    return {
+      identity: await this.connection.identity(configuration, tokens.access_token, claims),
+      grant: {
+        issuer: claims.iss,
+        subject: claims.sub,
+        sid: textOf(claims['sid']),
+        idToken: tokens.id_token ?? '',
+        refreshToken: tokens.refresh_token,
+        at: this.#now(),
+      },
+      purpose: pending.purpose,
+    };
   }
 }
 
-function textOf(value: unknown): string | undefined {
-  return typeof value === 'string' && value.trim() !== '' ? value.slice(0, 500) : undefined;
+/** Whether the purpose demands that somebody proves now who they are. */
+function isGrave({ kind }: LoginPurpose): boolean {
+  return kind === 'uia' || kind === 'account';
 }
 
-async function boundedFetch(url: string, options: oidc.CustomFetchOptions): Promise<Response> {
-  const { body, status, headers } = await fetch(url, options);
-  if (!body) return new Response(null, { status, headers });
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of body as ReadableStream<Uint8Array>) {
-    bytes += chunk.length;
-    // Leaving the loop closes the connection.
-    if (bytes > IDENTITY_ANSWER_BYTES) throw new Error('The response of the identity provider is too long.');
-    chunks.push(chunk);
+/** Whether the provider gives tokens that outlive the session of the browser. */
+function givesOffline(configuration: oidc.Configuration): boolean {
+  return configuration.serverMetadata().scopes_supported?.includes('offline_access') === true;
+}
+
+/** @throws LoginError when somebody was let in for what they have proven before */
+function requireFresh({ auth_time: provenAt }: oidc.IDToken, startedAt: number): void {
+  if (provenAt === undefined || provenAt < startedAt / 1000 - CLOCK_TOLERANCE_S) {
+    throw new LoginError('refused', 'The identity provider has not asked again who it is.');
   }
-  return new Response(Buffer.concat(chunks), { status, headers });
 }

@@ -1,7 +1,7 @@
 /** The few HTML pages of this server, between the identity provider and the client. */
 import { createHash } from 'node:crypto';
 import type { Request, Response } from 'express';
-import type { LoginFailure } from './oidc.ts';
+import type { LoginFailure } from './login-error.ts';
 
 export type Language = 'de' | 'en';
 

@@ -9,8 +9,9 @@ import type { Accounts } from './accounts.ts';
 import { randomBase32 } from './secrets.ts';
 import { deviceModel } from './tables.ts';
 import type { DeviceRow } from './tables.ts';
+import type { DeviceKey } from './upstream/store.ts';
 import { TokenHolders } from './token-holders.ts';
-import { ACCESS_LIFE_MS, TokenPairs, unknownToken } from './token-pairs.ts';
+import { TokenPairs, unknownToken } from './token-pairs.ts';
 import type { Tokens } from './token-pairs.ts';
 
 /** Where a request came from, as shown in the device list. */
@@ -26,6 +27,8 @@ export interface NewSession {
   readonly displayName?: string | undefined;
   /** Whether the client can refresh; otherwise the access token is valid until log-out. */
   readonly refreshable?: boolean | undefined;
+  /** Notes what belongs to the device, in the transaction that makes it. */
+  readonly within?: (device: DeviceKey, transaction: Transaction) => Promise<void>;
 }
 
 export interface Device {
@@ -66,13 +69,16 @@ export class Sessions {
   readonly #listeners = new Set<EndListener>();
   readonly #deviceListeners = new Set<DeviceListener>();
 
-  /** @param now the clock, Unix ms */
-  constructor(db: Database, accounts: Accounts, now: () => number = Date.now) {
+  /**
+   * @param now the clock, Unix ms
+   * @param accessLifeMs life of an access token that can be refreshed, in ms
+   */
+  constructor(db: Database, accounts: Accounts, now: () => number = Date.now, accessLifeMs?: number) {
     this.#db = db;
     this.#accounts = accounts;
     this.#now = now;
     this.#devices = deviceModel(db);
-    this.#pairs = new TokenPairs(db, now);
+    this.#pairs = new TokenPairs(db, now, accessLifeMs);
     this.#holders = new TokenHolders(db, this.#pairs, now);
     accounts.onChange((userId) => this.forget(userId));
   }
@@ -145,7 +151,8 @@ export class Sessions {
       const most = guest ? GUEST_DEVICES : DEVICES;
       const made = await this.#take({ localpart, deviceId, displayName, most }, transaction);
       if (!made) await this.#pairs.endOf(localpart, deviceId, transaction);
-      const lifeMs = guest ? GUEST_LIFE_MS : refreshable ? ACCESS_LIFE_MS : undefined;
+      await options.within?.({ localpart, deviceId }, transaction);
+      const lifeMs = guest ? GUEST_LIFE_MS : refreshable ? this.#pairs.accessLifeMs : undefined;
       const pair = { localpart, deviceId, lifeMs, refreshable: !guest && refreshable };
       return { isNew: made, tokens: await this.#pairs.issue(pair, transaction) };
     });

@@ -5,11 +5,13 @@ import type { Logger } from 'pino';
 import type { Accounts } from './accounts.ts';
 import { cookie } from '../base/cookies.ts';
 import type { LoginTokens } from './login-tokens.ts';
-import { LOGIN_LIFE_MS, LoginError } from './oidc.ts';
-import type { FinishedLogin, IdentityProvider, LoginPurpose } from './oidc.ts';
+import { LoginError } from './login-error.ts';
+import { LOGIN_LIFE_MS } from './oidc.ts';
+import type { FinishedLogin, IdentityProvider, LoginPurpose, StartedLogin } from './oidc.ts';
 import { sendConfirmationPage, sendDonePage, sendFailurePage, sendGravePage } from './pages.ts';
 import { newSecret } from './secrets.ts';
 import type { Uia } from './uia.ts';
+import type { Upstream } from './upstream/upstream.ts';
 import { methods, MatrixError } from '../base/errors.ts';
 import type { AccountVisits } from './oauth/account-page-router.ts';
 import type { OauthLogins } from './oauth/router.ts';
@@ -23,6 +25,7 @@ export interface SsoRouterOptions {
   readonly accounts: Accounts;
   readonly provider: IdentityProvider;
   readonly loginTokens: LoginTokens;
+  readonly upstream: Pick<Upstream, 'logIn'>;
   readonly uia: Uia;
   readonly oauthLogins: OauthLogins;
   readonly visits: AccountVisits;
@@ -40,12 +43,8 @@ export function browserLogin(
   return async (request, response, purpose) => {
     response.set('Cache-Control', 'no-store');
     try {
-      const { url, state, browserSecret } = await options.provider.start(
-        purpose,
-        languageOf(purpose, options.publicUrl),
-      );
-      setCookie(options, response, state, browserSecret, LOGIN_LIFE_MS);
-      response.redirect(302, url.href);
+      const started = await options.provider.start(purpose, languageOf(purpose, options.publicUrl));
+      sendOn(options, response, started);
     } catch (error) {
       if (!(error instanceof LoginError)) throw error;
       sendFailurePage(request, response, error.code);
@@ -60,6 +59,16 @@ function languageOf(purpose: LoginPurpose, publicUrl: string): 'de' | 'en' | und
   if (origin !== new URL(publicUrl).origin) return undefined;
   if (pathname.startsWith('/de/')) return 'de';
   return pathname.startsWith('/en/') ? 'en' : undefined;
+}
+
+/** Sends a browser to the identity provider. */
+function sendOn(
+  options: Pick<SsoRouterOptions, 'publicUrl'>,
+  response: Response,
+  { url, state, browserSecret }: StartedLogin,
+): void {
+  setCookie(options, response, state, browserSecret, LOGIN_LIFE_MS);
+  response.redirect(302, url.href);
 }
 
 function setCookie(
@@ -85,19 +94,23 @@ function setCookie(
  * @see Matrix specification, client-server API, "SSO client login/authentication"
  */
 export function ssoRouter(options: SsoRouterOptions): Router {
-  const { publicUrl, accounts, provider, loginTokens, uia, oauthLogins, visits, limitLogin, log } = options;
+  const { publicUrl, accounts, provider, loginTokens, upstream, uia, oauthLogins, visits, limitLogin, log } = options;
   const ownOrigin = new URL(publicUrl).origin;
   const secure = publicUrl.startsWith('https:');
   const router = express.Router();
 
   const begin = browserLogin(options);
 
-  /** Continues after a log-in. @throws LoginError @throws LoginError */
-  async function goOn(request: Request, response: Response, { identity, purpose }: FinishedLogin): Promise<void> {
+  /** Continues after a log-in. @throws LoginError */
+  async function goOn(
+    request: Request,
+    response: Response,
+    { identity, purpose, grant }: FinishedLogin,
+  ): Promise<void> {
     switch (purpose.kind) {
       case 'client': {
         const target = new URL(purpose.redirectUrl);
-        target.searchParams.set('loginToken', loginTokens.issue(await accounts.logIn(identity)));
+        target.searchParams.set('loginToken', loginTokens.issue({ userId: await upstream.logIn(identity), grant }));
         if (target.origin === ownOrigin) response.redirect(302, target.href);
         else sendConfirmationPage(request, response, target);
         return;
@@ -111,10 +124,10 @@ export function ssoRouter(options: SsoRouterOptions): Router {
         return;
       }
       case 'account':
-        visits.enter(response, await accounts.logIn(identity), purpose.query);
+        visits.enter(response, await upstream.logIn(identity), purpose.query);
         return;
       case 'oauth': {
-        const next = oauthLogins.finish(purpose.interaction, await accounts.logIn(identity));
+        const next = oauthLogins.finish(purpose.interaction, { userId: await upstream.logIn(identity), grant });
         response.redirect(302, publicUrl + next);
         return;
       }
@@ -164,7 +177,8 @@ export function ssoRouter(options: SsoRouterOptions): Router {
         try {
           const finished = await provider.finish(query, cookie(request, cookieName(state)));
           setCookie(options, response, state, '', 0);
-          await goOn(request, response, finished);
+          if ('url' in finished) sendOn(options, response, finished);
+          else await goOn(request, response, finished);
         } catch (error) {
           if (error instanceof MatrixError && error.errcode === 'M_USER_DEACTIVATED') {
             sendFailurePage(request, response, 'refused');

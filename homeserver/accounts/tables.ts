@@ -18,6 +18,8 @@ export interface UserRow extends Row<UserRow> {
   createdAt: number;
   deactivatedAt: CreationOptional<number | null>;
   outOfRooms: CreationOptional<boolean>;
+  /** The name that the identity provider has said last. */
+  upstreamName: CreationOptional<string | null>;
 }
 
 export const userModel = defineModel<UserRow>('users', {
@@ -33,6 +35,7 @@ export const userModel = defineModel<UserRow>('users', {
   createdAt: DataTypes.BIGINT,
   deactivatedAt: DataTypes.BIGINT,
   outOfRooms: DataTypes.BOOLEAN,
+  upstreamName: DataTypes.TEXT,
 });
 
 /** A profile field other than the display name. */
@@ -157,4 +160,28 @@ export interface NoticeRoomRow extends Row<NoticeRoomRow> {
 export const noticeRoomModel = defineModel<NoticeRoomRow>('server_notice_rooms', {
   localpart: { type: DataTypes.TEXT, primaryKey: true },
   roomId: DataTypes.TEXT,
+});
+
+/** The session at the identity provider by which a device was logged in. */
+export interface UpstreamSessionRow extends Row<UpstreamSessionRow> {
+  localpart: string;
+  deviceId: string;
+  issuer: string;
+  subject: string;
+  sid: string | null;
+  /** Encrypted by `Seal`. */
+  sealedTokens: Buffer;
+  checkable: boolean;
+  checkedAt: number;
+}
+
+export const upstreamSessionModel = defineModel<UpstreamSessionRow>('upstream_sessions', {
+  localpart: { type: DataTypes.TEXT, primaryKey: true },
+  deviceId: { type: DataTypes.TEXT, primaryKey: true },
+  issuer: DataTypes.TEXT,
+  subject: DataTypes.TEXT,
+  sid: DataTypes.TEXT,
+  sealedTokens: DataTypes.BLOB,
+  checkable: DataTypes.BOOLEAN,
+  checkedAt: DataTypes.BIGINT,
 });

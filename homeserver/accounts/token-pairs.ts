@@ -25,16 +25,19 @@ export interface NewPair {
 export const ACCESS_TOKEN_PREFIX = 'hst_';
 const REFRESH_TOKEN_PREFIX = 'hsr_';
 /** Lifetime of an access token that can be refreshed, in ms. */
-export const ACCESS_LIFE_MS = 60 * 60 * 1000;
+const ACCESS_LIFE_MS = 60 * 60 * 1000;
 
 export class TokenPairs {
   readonly #db: Database;
   readonly #tokens: ModelStatic<TokenRow>;
   readonly #oauthItems: ModelStatic<OauthItemRow>;
   readonly #now: () => number;
+  /** Life of an access token that can be refreshed, in ms. */
+  readonly accessLifeMs: number;
 
   /** @param now the clock, Unix ms */
-  constructor(db: Database, now: () => number) {
+  constructor(db: Database, now: () => number, accessLifeMs = ACCESS_LIFE_MS) {
+    this.accessLifeMs = accessLifeMs;
     this.#db = db;
     this.#tokens = tokenModel(db);
     this.#oauthItems = oauthItemModel(db);
@@ -77,7 +80,7 @@ export class TokenPairs {
       // Refreshing a pair shows that the client received it.
       if (!row.used) await this.firstUse(row, transaction);
       const tokens = await this.issue(
-        { localpart, deviceId, lifeMs: ACCESS_LIFE_MS, refreshable: true, replaces: accessHash },
+        { localpart, deviceId, lifeMs: this.accessLifeMs, refreshable: true, replaces: accessHash },
         transaction,
       );
       return { localpart, tokens };

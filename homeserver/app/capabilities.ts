@@ -17,6 +17,8 @@ export interface CapabilitiesRouterOptions {
   readonly databaseUp: () => Promise<boolean>;
   /** Absent without an SFU. */
   readonly sfuUp?: () => boolean;
+  /** Absent when there is no identity provider. */
+  readonly provider?: { readonly isUp: boolean };
 }
 
 /** Supported versions of the client-server API. */
@@ -47,7 +49,7 @@ const UNSTABLE = {
 
 /** Mounted at the root of the client server. */
 export function capabilitiesRouter(options: CapabilitiesRouterOptions): Router {
-  const { publicUrl, wellKnown, info, passwords, requireSession, databaseUp, sfuUp } = options;
+  const { publicUrl, wellKnown, info, passwords, requireSession, databaseUp, sfuUp, provider } = options;
   const router = express.Router();
 
   methods(router, '/.well-known/matrix/client', {
@@ -110,13 +112,20 @@ export function capabilitiesRouter(options: CapabilitiesRouterOptions): Router {
     get: async (_request, response) => {
       const database = await databaseUp();
       const sfu = sfuUp?.();
+      const identityProvider = provider?.isUp;
       response.status(database ? 200 : 503).json({
-        status: database && sfu !== false ? 'ok' : 'degraded',
+        status: database && sfu !== false && identityProvider !== false ? 'ok' : 'degraded',
         database: database ? 'up' : 'down',
-        sfu: sfu === undefined ? 'off' : sfu ? 'up' : 'down',
+        sfu: stateOf(sfu),
+        identityProvider: stateOf(identityProvider),
       });
     },
   });
 
   return router;
+}
+
+function stateOf(isUp: boolean | undefined): 'off' | 'up' | 'down' {
+  if (isUp === undefined) return 'off';
+  return isUp ? 'up' : 'down';
 }

@@ -33,6 +33,8 @@ import { restrictionsRouter } from '../accounts/restrictions-router.ts';
 import { servicesRouter } from '../accounts/services-router.ts';
 import type { ServicesRouterOptions } from '../accounts/services-router.ts';
 import { browserLogin, ssoRouter } from '../accounts/sso-router.ts';
+import { backChannelRouter } from '../accounts/upstream/back-channel-router.ts';
+import type { Upstream } from '../accounts/upstream/upstream.ts';
 import type { PasswordConfig } from '../accounts/passwords.ts';
 import { errorHandler, MatrixError, unknownPath } from '../base/errors.ts';
 import { allowAnyOrigin, bodyLength, jsonBody, plainJson, requestLog, securityHeaders } from '../base/http.ts';
@@ -65,6 +67,8 @@ export interface ClientAppOptions
   readonly oauth?: () => Promise<OauthProvider>;
   /** Absent without SSO. */
   readonly provider?: IdentityProvider;
+  /** How sessions follow it. */
+  readonly upstream?: Upstream;
   readonly requireSession: RequestHandler;
   readonly limits: RateLimits;
   /** Middleware before all others. */
@@ -94,6 +98,7 @@ export function clientApp(options: ClientAppOptions): Express {
   app.use(plainJson, requestLog(log), securityHeaders(publicUrl));
   if (options.federation) app.use(options.federation);
   app.use(['/_matrix', '/_synapse', '/.well-known/matrix'], allowAnyOrigin);
+  if (options.upstream) app.use(backChannelRouter({ upstream: options.upstream, unproven: limits.backChannel, log }));
   const oauthLogins = new OauthLogins();
   const visits = new AccountVisits(publicUrl);
   if (options.oauth) {
@@ -126,7 +131,9 @@ export function clientApp(options: ClientAppOptions): Express {
   }
   app.use(['/_matrix', '/_synapse', '/_hansetag'], frontDoor(options), bodies(options.sessions));
   app.use(capabilitiesRouter(options));
-  if (options.provider) app.use(ssoRouter({ ...own, provider: options.provider, oauthLogins, visits }));
+  if (options.provider && options.upstream) {
+    app.use(ssoRouter({ ...own, provider: options.provider, upstream: options.upstream, oauthLogins, visits }));
+  }
   const { adminSecret } = options.passwords;
   if (adminSecret !== undefined) app.use(sharedSecretRouter({ ...own, secret: adminSecret }));
   if (options.notices) app.use(serverNoticesRouter({ notices: options.notices, requireSession }));

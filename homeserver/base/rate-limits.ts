@@ -27,6 +27,8 @@ export interface RateLimits {
   readonly anonymous: RequestHandler;
   /** Log-in steps and token exchanges, by IP address. */
   readonly login: RequestHandler;
+  /** Invalid logout tokens of the identity provider's back channel, by IP address. */
+  readonly backChannel: UnprovenLimit;
   /** Events and rooms, by user; after `requireSession`. */
   readonly sending: RequestHandler;
   /** The same limit for events that are not sent by HTTP. @throws MatrixError 429 @throws MatrixError 429 */
@@ -80,6 +82,7 @@ export function rateLimits(factor: number): RateLimits {
   return {
     anonymous: limited(limiter(ANONYMOUS_RATE, factor), (request) => addressKey(request.ip)),
     login: limited(limiter(LOGIN_RATE, factor), (request) => addressKey(request.ip)),
+    backChannel: unprovenLimit(factor),
     sending: limited(sending, requester),
     takeSending: async (userId) => {
       await sending?.(userId);

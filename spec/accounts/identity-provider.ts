@@ -1,9 +1,13 @@
 /** A real OpenID provider that lets in whoever the spec names, and a browser that keeps cookies. */
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { SignJWT } from 'jose';
 import { Provider } from 'oidc-provider';
 
 export const CLIENT_ID = 'hansetag';
+const KEY_ID = 'spec';
 export const CLIENT_SECRET = 'a secret of the spec and of nobody else';
 
 export interface Person {
@@ -16,6 +20,14 @@ export interface TestProvider {
   readonly issuer: string;
   /** Who logs in next; nobody: the log-in is refused. */
   person: Person | undefined;
+  /** Subjects that are disabled. */
+  readonly disabled: Set<string>;
+  /** Makes a logout token as the provider does; `claims` and `header` replace what is in it, undefined removes. */
+  logoutToken(
+    claims: Readonly<Record<string, unknown>>,
+    header?: Readonly<Record<string, unknown>>,
+    key?: KeyObject,
+  ): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -25,22 +37,46 @@ export async function startProvider(callbackUrl: string, port = 0): Promise<Test
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   const issuer = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
   const people = new Map<string, Person>();
+  const disabled = new Set<string>();
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const test: TestProvider = {
     issuer,
     person: undefined,
+    disabled,
+    logoutToken: (claims, header = {}, key = privateKey) => {
+      const now = Math.floor(Date.now() / 1000);
+      const usual = { iss: issuer, aud: CLIENT_ID, iat: now, exp: now + 120, jti: randomUUID() };
+      const events = { 'http://schemas.openid.net/event/backchannel-logout': {} };
+      return new SignJWT({ ...usual, events, ...claims })
+        .setProtectedHeader({ alg: 'RS256', kid: KEY_ID, typ: 'logout+jwt', ...header })
+        .sign(key);
+    },
     close: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     },
   };
   const provider = new Provider(issuer, {
-    clients: [{ client_id: CLIENT_ID, client_secret: CLIENT_SECRET, redirect_uris: [callbackUrl] }],
+    clients: [
+      {
+        client_id: CLIENT_ID,
+        client_secret: CLIENT_SECRET,
+        redirect_uris: [callbackUrl],
+        grant_types: ['authorization_code', 'refresh_token'],
+        backchannel_logout_uri: new URL('/elsewhere', issuer).href,
+        backchannel_logout_session_required: true,
+      },
+    ],
+    jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), kid: KEY_ID, alg: 'RS256', use: 'sig' }] },
+    issueRefreshToken: () => true,
+    scopes: ['openid'],
     claims: { openid: ['sub'], profile: ['name', 'preferred_username'] },
     cookies: { keys: ['spec'] },
     pkce: { required: () => true },
-    features: { devInteractions: { enabled: false } },
+    features: { devInteractions: { enabled: false }, backchannelLogout: { enabled: true } },
     interactions: { url: (_context, interaction) => `/interaction/${interaction.uid}` },
-    findAccount: (_context, id) => ({ accountId: id, claims: () => ({ ...people.get(id), sub: id }) }),
+    findAccount: (_context, id) =>
+      disabled.has(id) ? undefined : { accountId: id, claims: () => ({ ...people.get(id), sub: id }) },
     loadExistingGrant: async (context) => {
       const { session, client, provider: own } = context.oidc;
       if (!session?.accountId || !client) return undefined;

@@ -1,4 +1,5 @@
 /** The accounts part of a homeserver with a real database and a real identity provider. */
+import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
@@ -15,6 +16,9 @@ import { Profiles } from '../../homeserver/accounts/profiles.ts';
 import { requireSession } from '../../homeserver/accounts/require-session.ts';
 import { Sessions } from '../../homeserver/accounts/sessions.ts';
 import { Uia } from '../../homeserver/accounts/uia.ts';
+import { makeUpstream } from '../../homeserver/accounts/upstream/index.ts';
+import { Seal } from '../../homeserver/accounts/upstream/seal.ts';
+import type { Upstream } from '../../homeserver/accounts/upstream/upstream.ts';
 import { clientApp } from '../../homeserver/app/client-app.ts';
 import { ACCOUNT_PATH } from '../../homeserver/accounts/oauth/account-page-router.ts';
 import { OAUTH_PATH } from '../../homeserver/accounts/oauth/router.ts';
@@ -53,6 +57,8 @@ export interface TestHome {
   readonly logged: string[];
   readonly profiles: Profiles;
   readonly uia: Uia;
+  /** How sessions follow the provider; it checks them when it is told to. */
+  readonly upstream: Upstream;
   readonly openIdTokens: OpenIdTokens;
   /** Whose profile has changed, and where. */
   readonly profileChanges: string[];
@@ -75,6 +81,8 @@ export interface HomeOptions {
   readonly passwords?: Partial<PasswordConfig>;
 }
 
+/** Sessions are checked again after this time, in ms. */
+export const CHECK_MS = 60 * 60 * 1000;
 /** Hashes that cost next to nothing. */
 const COST = 4;
 const NO_PASSWORDS: PasswordConfig = { login: false, registration: false, cost: COST, adminSecret: undefined };
@@ -113,10 +121,30 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     accountUrl: publicUrl + ACCOUNT_PATH,
     now: clock.now,
   });
+  const identityProvider = new IdentityProvider({
+    issuer: provider.issuer,
+    clientId: CLIENT_ID,
+    clientSecret: CLIENT_SECRET,
+    callbackUrl,
+    log,
+    now: clock.now,
+  });
+  const upstream = makeUpstream({
+    db,
+    accounts,
+    profiles,
+    sessions,
+    provider: identityProvider,
+    seal: new Seal(randomBytes(32)),
+    checkMs: CHECK_MS,
+    log,
+    now: clock.now,
+  });
   const oauth = await oauthProvider({
     db,
     accounts,
     sessions,
+    upstream,
     issuer: publicUrl + OAUTH_PATH,
     log,
     now: clock.now,
@@ -139,14 +167,8 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     accounts,
     sessions,
     loginTokens: new LoginTokens(clock.now),
-    provider: new IdentityProvider({
-      issuer: provider.issuer,
-      clientId: CLIENT_ID,
-      clientSecret: CLIENT_SECRET,
-      callbackUrl,
-      log,
-      now: clock.now,
-    }),
+    provider: identityProvider,
+    upstream,
     requireSession: requireSession(sessions),
     limits: rateLimits(rateLimitFactor),
     databaseUp: () => Promise.resolve(true),
@@ -171,6 +193,7 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     logged,
     profiles,
     uia,
+    upstream,
     openIdTokens,
     profileChanges,
     left,
@@ -192,6 +215,7 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
       return next?.searchParams.get('loginToken') ?? '';
     },
     async close() {
+      upstream.close();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
       await provider.close();

@@ -140,6 +140,7 @@ describe('The client server', () => {
       status: 'degraded',
       database: 'up',
       sfu: 'down',
+      identityProvider: 'up',
     });
     const userId = await home.accounts.logIn({ issuer: 'https://id.example', subject: '1' });
     const { accessToken: token } = await home.sessions.create(userId);

@@ -49,7 +49,7 @@ describe('The first start', () => {
       health = (await ask(address, '/_hansetag/health')).body;
       if (health.includes('"ok"')) break;
     }
-    expect(JSON.parse(health)).toEqual({ status: 'ok', database: 'up', sfu: 'up' });
+    expect(JSON.parse(health)).toEqual({ status: 'ok', database: 'up', sfu: 'up', identityProvider: 'up' });
   }
 
   async function nobodyIsLeft(): Promise<void> {

@@ -16,6 +16,7 @@ import type { Accounts } from '../accounts.ts';
 import { chooseLanguage } from '../pages.ts';
 import type { Sessions } from '../sessions.ts';
 import { oauthKeyModel } from '../tables.ts';
+import type { Upstream } from '../upstream/upstream.ts';
 import { wrongAddress } from './client-metadata.ts';
 import { codeConfirmPage, codePage, connectedPage, failedPage, INTERACTION_PATH } from './pages.ts';
 import type { Page } from './pages.ts';
@@ -26,6 +27,10 @@ export interface OauthProviderOptions {
   readonly db: Database;
   readonly accounts: Accounts;
   readonly sessions: Sessions;
+  /** Where there is an identity provider. */
+  readonly upstream?: Pick<Upstream, 'takeHeld'> | undefined;
+  /** Life of an access token, in ms. */
+  readonly accessLifeMs?: number;
   /** Public URL of the provider, without trailing slash. */
   readonly issuer: string;
   readonly log: Logger;
@@ -43,10 +48,10 @@ const FETCHED = ['sector_identifier_uri', 'jwks_uri', 'request_uris'] as const;
 const storedKey = z.looseObject({ kty: z.literal('EC'), crv: z.literal('P-256'), d: z.string(), kid: z.string() });
 
 export async function oauthProvider(options: OauthProviderOptions): Promise<Provider> {
-  const { db, accounts, sessions, issuer, log } = options;
+  const { db, accounts, sessions, upstream, issuer, log, accessLifeMs = HOUR_S * 1000 } = options;
   const now = options.now ?? Date.now;
   const provider = new Provider(issuer, {
-    adapter: (model: string) => new OauthStore(model, { db, accounts, sessions, now }),
+    adapter: (model: string) => new OauthStore(model, { db, accounts, sessions, upstream, now }),
     jwks: { keys: [await signingKey(db)] },
     // The data behind the cookies is in the database; a restart ends log-ins in progress.
     cookies: { keys: [randomBytes(32).toString('base64url')] },
@@ -113,7 +118,7 @@ export async function oauthProvider(options: OauthProviderOptions): Promise<Prov
       Interaction: 10 * MINUTE_S,
       AuthorizationCode: MINUTE_S,
       DeviceCode: 10 * MINUTE_S,
-      AccessToken: HOUR_S,
+      AccessToken: Math.ceil(accessLifeMs / 1000),
       IdToken: HOUR_S,
       Session: HOUR_S,
       // A session ends by log-out, it does not expire.

@@ -11,7 +11,9 @@ import { deviceOf, grantable } from './scopes.ts';
 import { chooseLanguage } from '../pages.ts';
 import { MAX_PASSWORD } from '../passwords.ts';
 import type { PasswordLogin } from '../password-login.ts';
+import type { LoginTokenHolder } from '../login-tokens.ts';
 import { newSecret } from '../secrets.ts';
+import type { Upstream } from '../upstream/upstream.ts';
 import { namedUser } from '../user-identifier.ts';
 import { methods } from '../../base/errors.ts';
 import { allowAnyOrigin } from '../../base/http.ts';
@@ -24,23 +26,22 @@ export const OAUTH_PATH = '/oauth2';
 
 /** Log-ins at the identity provider for authorization requests. */
 export class OauthLogins {
-  readonly #done = new ExpiringMap<{ interaction: string; userId: string }>({ lifeMs: 60_000, maxSize: 10_000 });
+  readonly #done = new ExpiringMap<{ interaction: string; holder: LoginTokenHolder }>({
+    lifeMs: 60_000,
+    maxSize: 10_000,
+  });
 
-  /**
-   * Records who has logged in. @returns where the browser continues, below the public URL
-   *
-   * @returns where the browser goes on, below the public address
-   */
-  finish(interaction: string, userId: string): string {
+  /** Records who has logged in. @returns where the browser continues, below the public URL */
+  finish(interaction: string, holder: LoginTokenHolder): string {
     const token = newSecret('');
-    this.#done.set(token, { interaction, userId });
+    this.#done.set(token, { interaction, holder });
     return `${OAUTH_PATH}${INTERACTION_PATH}/${interaction}?login=${token}`;
   }
 
-  /** The user who has logged in for an authorization request; valid once. */
-  take(interaction: string, token: string): string | undefined {
+  /** Who has logged in for an authorization request; valid once. */
+  take(interaction: string, token: string): LoginTokenHolder | undefined {
     const done = this.#done.take(token);
-    return done?.interaction === interaction ? done.userId : undefined;
+    return done?.interaction === interaction ? done.holder : undefined;
   }
 }
 
@@ -55,6 +56,8 @@ export interface OauthRouterOptions {
   /** Sends a browser to the organisation's identity provider, if any. */
   readonly logInAtOrganisation?: (request: Request, response: Response, interaction: string) => Promise<void>;
   readonly logins: OauthLogins;
+  /** Where there is an identity provider. */
+  readonly upstream?: Pick<Upstream, 'hold' | 'held'>;
   readonly limitLogin: RequestHandler;
 }
 
@@ -153,7 +156,7 @@ function guarded(handler: (request: Request, response: Response) => Promise<void
 }
 
 async function showStep(options: OauthRouterOptions, request: Request, response: Response): Promise<void> {
-  const { passwords, logins, logInAtOrganisation } = options;
+  const { passwords, logins, upstream, logInAtOrganisation } = options;
   const provider = await options.provider();
   const { uid, prompt, params, session } = await provider.interactionDetails(request, response);
   const language = chooseLanguage(request);
@@ -166,9 +169,12 @@ async function showStep(options: OauthRouterOptions, request: Request, response:
     return;
   }
   if (prompt.name === 'login') {
-    const userId = logins.take(uid, queryText(request, 'login') ?? '');
-    if (userId !== undefined) await finishLogin(provider, request, response, userId);
-    else if (logInAtOrganisation && (!passwords || queryText(request, 'organisation') === '1')) {
+    const holder = logins.take(uid, queryText(request, 'login') ?? '');
+    if (holder !== undefined) {
+      const key = newSecret('');
+      upstream?.hold(key, holder.grant);
+      await finishLogin(provider, request, response, { ...holder, upstream: key });
+    } else if (logInAtOrganisation && (!passwords || queryText(request, 'organisation') === '1')) {
       await logInAtOrganisation(request, response, uid);
     } else show(response, 200, passwordPage(language, false, logInAtOrganisation && TO_ORGANISATION));
     return;
@@ -187,9 +193,9 @@ async function showStep(options: OauthRouterOptions, request: Request, response:
 }
 
 async function takeStep(options: OauthRouterOptions, request: Request, response: Response): Promise<void> {
-  const { accounts, passwords, passwordLogin, logInAtOrganisation } = options;
+  const { accounts, passwords, passwordLogin, upstream, logInAtOrganisation } = options;
   const provider = await options.provider();
-  const { prompt, params, session } = await provider.interactionDetails(request, response);
+  const { prompt, params, session, lastSubmission } = await provider.interactionDetails(request, response);
   if (prompt.name === 'login') {
     const typed = passwords ? passwordForm.safeParse(request.body) : undefined;
     const userId = typed?.data && namedUser({ user: typed.data.user.trim() }, accounts);
@@ -201,7 +207,7 @@ async function takeStep(options: OauthRouterOptions, request: Request, response:
       show(response, 403, passwordPage(chooseLanguage(request), true, logInAtOrganisation && TO_ORGANISATION));
       return;
     }
-    await finishLogin(provider, request, response, account.userId);
+    await finishLogin(provider, request, response, account);
     return;
   }
   const decision = decisionForm.safeParse(request.body).data?.decision;
@@ -219,11 +225,18 @@ async function takeStep(options: OauthRouterOptions, request: Request, response:
   if (scope.split(' ').includes('openid')) grant.addOIDCScope('openid');
   grant.addResourceScope(provider.issuer, scope);
   const grantId = await grant.save();
+  // What the log-in has brought belongs to the device that this grant gets.
+  upstream?.hold(grantId, upstream.held(textOf(lastSubmission?.login?.['upstream']) ?? '')?.grant);
   await provider.interactionFinished(request, response, { consent: { grantId } }, { mergeWithLastSubmission: true });
 }
 
-async function finishLogin(provider: Provider, request: Request, response: Response, userId: string): Promise<void> {
-  await provider.interactionFinished(request, response, { login: { accountId: userId, remember: false } });
+async function finishLogin(
+  provider: Provider,
+  request: Request,
+  response: Response,
+  { userId, upstream }: { readonly userId: string; readonly upstream?: string },
+): Promise<void> {
+  await provider.interactionFinished(request, response, { login: { accountId: userId, remember: false, upstream } });
 }
 
 function show(response: Response, status: number, { html, policy }: Page): void {

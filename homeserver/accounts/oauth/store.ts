@@ -10,12 +10,15 @@ import { hashSecret } from '../secrets.ts';
 import type { Sessions } from '../sessions.ts';
 import { oauthItemModel, tokenModel } from '../tables.ts';
 import type { OauthItemRow } from '../tables.ts';
+import type { Upstream } from '../upstream/upstream.ts';
 import { deviceOf } from './scopes.ts';
 
 export interface StoreOptions {
   readonly db: Database;
   readonly accounts: Accounts;
   readonly sessions: Sessions;
+  /** Where there is an identity provider. */
+  readonly upstream?: Pick<Upstream, 'takeHeld'> | undefined;
   /** The clock, Unix ms. */
   readonly now: () => number;
 }
@@ -131,12 +134,13 @@ export class OauthStore implements Adapter {
 
   /** Creates the requested device; sessions of others with it end. */
   async #takeDevice({ userId, device }: { userId: string; device: string }, grantId: string): Promise<void> {
-    const { db, accounts, sessions } = this.#options;
+    const { db, accounts, sessions, upstream } = this.#options;
     const where = { localpart: accounts.localpart(userId) ?? '', deviceId: device };
     await sessions.attach(userId, device, await this.#clientName(grantId));
     await tokenModel(db).destroy({ where });
     await this.#items.destroy({ where: { ...where, grantId: { [Op.ne]: grantId } } });
     sessions.forget(userId);
+    await upstream?.takeHeld(grantId, userId, device);
   }
 
   async #clientName(grantId: string): Promise<string | undefined> {

@@ -1,0 +1,35 @@
+/** Sessions that follow the organisation's identity provider, put together. */
+import type { Logger } from 'pino';
+import type { Database } from '../../database/database.ts';
+import type { Accounts } from '../accounts.ts';
+import type { IdentityProvider } from '../oidc.ts';
+import type { Profiles } from '../profiles.ts';
+import type { Sessions } from '../sessions.ts';
+import { followIdentity } from './identity.ts';
+import { ProviderSessions } from './provider-sessions.ts';
+import type { Seal } from './seal.ts';
+import { UpstreamStore } from './store.ts';
+import { Upstream } from './upstream.ts';
+
+export interface UpstreamDeps {
+  readonly db: Database;
+  readonly accounts: Accounts;
+  readonly profiles: Profiles;
+  readonly sessions: Sessions;
+  readonly provider: Pick<IdentityProvider, 'connection'>;
+  readonly seal: Seal;
+  /** Each session is checked again after this time at the latest, in ms. */
+  readonly checkMs: number;
+  readonly log: Logger;
+  /** The clock, Unix ms. */
+  readonly now?: () => number;
+}
+
+export function makeUpstream(deps: UpstreamDeps): Upstream {
+  return new Upstream({
+    ...deps,
+    provider: new ProviderSessions(deps.provider.connection, deps.now ?? Date.now),
+    store: new UpstreamStore(deps.db, deps.seal, deps.now ?? Date.now),
+    onIdentity: followIdentity(deps),
+  });
+}

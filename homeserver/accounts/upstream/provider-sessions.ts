@@ -1,0 +1,112 @@
+/** What we ask the identity provider about sessions that it has let in. */
+import * as oidc from 'openid-client';
+import type { Identity } from '../accounts.ts';
+import { LoginError } from '../login-error.ts';
+import { boundedFetch } from '../provider-connection.ts';
+import type { ProviderConnection } from '../provider-connection.ts';
+import { LogoutTokenError, verifyLogoutToken } from './logout-token.ts';
+import type { LogoutClaims } from './logout-token.ts';
+import type { UpstreamSession } from './store.ts';
+
+/** What the provider says about a session that it has let in before. */
+export type Refreshed =
+  | { readonly kind: 'good'; readonly idToken: string; readonly refreshToken: string; readonly identity: Identity }
+  /** The person is disabled, removed or logged out. */
+  | { readonly kind: 'ended'; readonly reason: string }
+  /** It has answered, but nothing that decides. */
+  | { readonly kind: 'odd'; readonly error: unknown }
+  | { readonly kind: 'unavailable' };
+
+const END_PATIENCE_MS = 10_000;
+
+export class ProviderSessions {
+  readonly #connection: ProviderConnection;
+  readonly #now: () => number;
+
+  /** @param now the clock, Unix ms */
+  constructor(connection: ProviderConnection, now: () => number) {
+    this.#connection = connection;
+    this.#now = now;
+  }
+
+  /** Asks whether it answers now. Never throws. */
+  isThere(): Promise<boolean> {
+    return this.#connection.isThere();
+  }
+
+  /**
+   * Asks whether a session that was let in before still is, and who it is now. Never throws.
+   *
+   * @param subject whom it is expected to be of
+   */
+  async refresh(refreshToken: string, subject: string): Promise<Refreshed> {
+    try {
+      const configuration = await this.#connection.configuration();
+      const tokens = await oidc.refreshTokenGrant(configuration, refreshToken);
+      this.#connection.noteAnswer(true);
+      const claims = tokens.claims();
+      const idToken = tokens.id_token;
+      if (claims === undefined || idToken === undefined)
+        return { kind: 'odd', error: new Error('There is no ID token.') };
+      if (claims.sub !== subject) return { kind: 'odd', error: new Error('The ID token is of somebody else.') };
+      const identity = await this.#connection.identity(configuration, tokens.access_token, claims);
+      return { kind: 'good', idToken, refreshToken: tokens.refresh_token ?? refreshToken, identity };
+    } catch (error) {
+      return this.#failedRefresh(error);
+    }
+  }
+
+  #failedRefresh(error: unknown): Refreshed {
+    if (error instanceof oidc.ResponseBodyError && error.status < 500) {
+      this.#connection.noteAnswer(true);
+      // RFC 6749, section 5.2: the token, or what it stands for, is not good any more. All else is no matter of it.
+      if (error.error === 'invalid_grant') return { kind: 'ended', reason: error.error_description ?? error.error };
+      return { kind: 'odd', error };
+    }
+    this.#connection.noteAnswer(false);
+    return { kind: 'unavailable' };
+  }
+
+  /**
+   * Ends a session there, as far as the provider lets us without the browser of the person.
+   *
+   * @see OpenID Connect RP-Initiated Logout 1.0
+   * @throws LoginError `unavailable`, or the error of the network
+   */
+  async endSession({ idToken, refreshToken }: Pick<UpstreamSession, 'idToken' | 'refreshToken'>): Promise<void> {
+    const configuration = await this.#connection.configuration();
+    const { end_session_endpoint: endpoint } = configuration.serverMetadata();
+    if (endpoint !== undefined) {
+      const url = oidc.buildEndSessionUrl(configuration, { id_token_hint: idToken });
+      const signal = AbortSignal.timeout(END_PATIENCE_MS);
+      // What it would show to the person is of no use here.
+      await boundedFetch(url.href, { redirect: 'manual', signal });
+    }
+    await this.revoke({ refreshToken });
+  }
+
+  /** Gives a token back that is not needed any more. @see RFC 7009 */
+  async revoke({ refreshToken }: Pick<UpstreamSession, 'refreshToken'>): Promise<void> {
+    const configuration = await this.#connection.configuration();
+    if (configuration.serverMetadata().revocation_endpoint === undefined || refreshToken === undefined) return;
+    await oidc.tokenRevocation(configuration, refreshToken, { token_type_hint: 'refresh_token' });
+  }
+
+  /**
+   * Checks a logout token of the provider.
+   *
+   * @throws LogoutTokenError when it proves nothing; LoginError `unavailable` when the keys cannot be had
+   */
+  async verifyLogoutToken(token: string): Promise<LogoutClaims> {
+    const { clientId } = this.#connection;
+    const configuration = await this.#connection.configuration();
+    const { issuer } = configuration.serverMetadata();
+    try {
+      const keys = this.#connection.keys(configuration);
+      return await verifyLogoutToken(token, { issuer, clientId, keys, now: this.#now });
+    } catch (error) {
+      if (error instanceof LogoutTokenError) throw error;
+      throw new LoginError('unavailable', 'The keys of the identity provider cannot be had.', { cause: error });
+    }
+  }
+}

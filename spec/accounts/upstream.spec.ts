@@ -1,0 +1,194 @@
+import { randomBytes } from 'node:crypto';
+import { Seal } from '../../homeserver/accounts/upstream/seal.ts';
+import { startProvider } from './identity-provider.ts';
+import type { Person } from './identity-provider.ts';
+import { CHECK_MS, startHome } from './support.ts';
+import type { TestHome } from './support.ts';
+
+const V3 = '/_matrix/client/v3';
+const BACK_CHANNEL = '/_hansetag/client/v1/login/backchannel-logout';
+
+interface LoggedIn {
+  readonly token: string;
+  readonly refreshToken: string;
+  readonly userId: string;
+  readonly deviceId: string;
+}
+
+describe('Login: sessions follow any OpenID provider', () => {
+  let home: TestHome;
+  let people = 0;
+  beforeEach(async () => {
+    home = await startHome();
+  });
+  afterEach(() => home.close());
+
+  const stranger = (): Person => ({
+    sub: `person-${String(people++)}`,
+    preferred_username: 'anna',
+    name: 'Anna Petersen',
+  });
+  async function redeem(token: string): Promise<LoggedIn> {
+    const body = { type: 'm.login.token', token, refresh_token: true };
+    const { json } = await home.request('POST', `${V3}/login`, { body });
+    return {
+      token: String(json['access_token']),
+      refreshToken: String(json['refresh_token']),
+      userId: String(json['user_id']),
+      deviceId: String(json['device_id']),
+    };
+  }
+  const logIn = async (person: Person): Promise<LoggedIn> => redeem(await home.loginToken(person));
+  const isIn = async ({ token }: LoggedIn): Promise<boolean> =>
+    (await home.request('GET', `${V3}/account/whoami`, { token })).status === 200;
+  async function logOutThere(claims: Readonly<Record<string, unknown>>): Promise<number> {
+    const logout_token = await home.provider.logoutToken(claims);
+    const response = await fetch(home.url + BACK_CHANNEL, {
+      method: 'POST',
+      body: new URLSearchParams({ logout_token }),
+    });
+    return response.status;
+  }
+  async function sidOf({ deviceId }: LoggedIn): Promise<string> {
+    const [row] = await home.db.query<{ sid: string }>('SELECT sid FROM upstream_sessions WHERE device_id = $1', [
+      deviceId,
+    ]);
+    return row?.sid ?? '';
+  }
+
+  it('end by the id of their session there: that device and no other, and what goes on at it', async () => {
+    const person = stranger();
+    const [one, other] = [await logIn(person), await logIn(person)];
+    const ended: string[] = [];
+    home.sessions.onEnd((_userId, deviceId) => void ended.push(deviceId));
+    expect(await logOutThere({ sid: await sidOf(one) })).toBe(200);
+    expect([await isIn(one), await isIn(other)]).toEqual([false, true]);
+    expect(ended).toEqual([one.deviceId]);
+    const body = { refresh_token: one.refreshToken };
+    expect((await home.request('POST', `${V3}/refresh`, { body })).status).toBe(401);
+  });
+
+  it('end on all devices by the subject, and nobody else’s', async () => {
+    const person = stranger();
+    const devices = [await logIn(person), await logIn(person)];
+    const else_ = await logIn(stranger());
+    expect(await logOutThere({ sub: person.sub })).toBe(200);
+    expect(await Promise.all(devices.map(isIn))).toEqual([false, false]);
+    expect(await isIn(else_)).toBeTrue();
+  });
+
+  it('do not begin when they have ended there between the log-in and its token', async () => {
+    const person = stranger();
+    const token = await home.loginToken(person);
+    expect(await logOutThere({ sub: person.sub })).toBe(200);
+    const body = { type: 'm.login.token', token, refresh_token: true };
+    expect((await home.request('POST', `${V3}/login`, { body })).status).toBe(403);
+    expect(await home.sessions.devices(`@anna:hamburg.example`)).toEqual([]);
+    // The next log-in is another one.
+    home.clock.advance(1_000);
+    expect(await isIn(await logIn(person))).toBeTrue();
+  });
+
+  it('are checked once per life of an access token, and end for who is disabled', async () => {
+    const person = stranger();
+    const user = await logIn(person);
+    home.provider.disabled.add(person.sub);
+    await home.upstream.check();
+    expect(await isIn(user))
+      .withContext('is not due yet')
+      .toBeTrue();
+    home.clock.advance(CHECK_MS * 0.98);
+    await home.upstream.check();
+    expect(await isIn(user)).toBeFalse();
+  });
+
+  it('take over a name that has changed there, and keep one that was chosen here', async () => {
+    const person = stranger();
+    const user = await logIn(person);
+    const name = async (): Promise<unknown> => (await home.profiles.get(user.userId))?.['displayname'];
+    await home.profiles.set(user.userId, 'displayname', 'Anna P.');
+    const check = async (): Promise<void> => {
+      home.clock.advance(CHECK_MS);
+      await home.upstream.check();
+    };
+    await check();
+    expect(await name()).toBe('Anna P.');
+    person.name = 'Anna Weber';
+    await check();
+    expect(await name()).toBe('Anna Weber');
+    expect(home.profileChanges).toContain(`${user.userId} displayname`);
+  });
+
+  it('stay when the provider is away, which the log says once, and are checked when it is back', async () => {
+    const person = stranger();
+    const user = await logIn(person);
+    const { issuer } = home.provider;
+    await home.provider.close();
+    home.clock.advance(CHECK_MS * 0.98);
+    await home.upstream.check();
+    await home.upstream.check();
+    expect(await isIn(user)).toBeTrue();
+    const said = (words: string): number => home.logged.filter((line) => line.includes(words)).length;
+    expect(said('everybody stays logged in')).toBe(1);
+    // Another one at the same address, which knows nothing of the session.
+    const next = await startProvider(`${home.url}/_hansetag/client/v1/login/callback`, Number(new URL(issuer).port));
+    await home.upstream.check();
+    expect(said('answers again')).toBe(1);
+    expect(await isIn(user)).toBeFalse();
+    await next.close();
+  });
+
+  it('end with all devices of the same session there at a log-out here', async () => {
+    const person = stranger();
+    const one = await logIn(person);
+    // A device that the first one has let in.
+    await home.request('POST', `${V3}/logout`, { token: one.token, body: {} });
+    expect(await isIn(one)).toBeFalse();
+    expect(await home.db.query('SELECT * FROM upstream_sessions')).toEqual([]);
+  });
+
+  it('keep the tokens of the provider encrypted, for their device alone', async () => {
+    const user = await logIn(stranger());
+    const [row] = await home.db.query<{ sealed_tokens: Buffer; text: string }>(
+      'SELECT sealed_tokens, upstream_sessions::text AS text FROM upstream_sessions WHERE device_id = $1',
+      [user.deviceId],
+    );
+    // Parts of an ID token are readable: it would be found.
+    expect(row?.text).not.toContain('eyJ');
+    expect(row?.sealed_tokens.toString('latin1')).not.toContain('eyJ');
+  });
+
+  it('end, and say why, when the key that they are encrypted with was lost', async () => {
+    const user = await logIn(stranger());
+    const other = new Seal(randomBytes(32)).close('{}', 'somebody else');
+    await home.db.query('UPDATE upstream_sessions SET sealed_tokens = $1', [other]);
+    home.clock.advance(CHECK_MS * 0.98);
+    await home.upstream.check();
+    expect(await isIn(user)).toBeFalse();
+    expect(home.logged.some((line) => line.includes('the key of sessions is another one'))).toBeTrue();
+  });
+});
+
+describe('What is encrypted at rest', () => {
+  const seal = new Seal(randomBytes(32));
+
+  it('is opened by the same key for the same owner, and differs each time', () => {
+    const [one, two] = [seal.close('Grüße', 'anna'), seal.close('Grüße', 'anna')];
+    expect(seal.open(one, 'anna')).toBe('Grüße');
+    expect(one.equals(two)).toBeFalse();
+  });
+
+  it('is opened neither by another key, nor for another owner, nor changed or cut', () => {
+    const sealed = seal.close('secret', 'anna');
+    expect(() => new Seal(randomBytes(32)).open(sealed, 'anna')).toThrowMatching((error) => error.code === 'SEAL');
+    expect(() => seal.open(sealed, 'bert')).toThrowMatching((error) => error.code === 'SEAL');
+    for (const index of [0, 12, 28, sealed.length - 1]) {
+      const changed = Buffer.from(sealed);
+      changed.writeUInt8(changed.readUInt8(index) ^ 1, index);
+      expect(() => seal.open(changed, 'anna')).toThrowMatching((error) => error.code === 'SEAL');
+    }
+    for (const length of [0, 5, 27]) {
+      expect(() => seal.open(sealed.subarray(0, length), 'anna')).toThrowMatching((error) => error.code === 'SEAL');
+    }
+  });
+});
