@@ -15,7 +15,7 @@ const BASE_PORT = 10_000 + (process.pid % 90) * 100;
 /** Starts homeservers as `startHomeservers` does, each with an SFU on a loopback address of its own. */
 export async function startMeetingServers(
   count: number,
-  settings: Readonly<Record<string, string>> = {},
+  settings: Readonly<Record<string, string>> | ((index: number) => Readonly<Record<string, string>>) = {},
 ): Promise<TestFederation> {
   const folder = mkdtempSync(join(tmpdir(), 'hansetag-meetings-'));
   const bin = await workerBin();
@@ -43,7 +43,7 @@ export async function startMeetingServers(
   const federation = await startHomeservers(count, (index) => ({
     HANSETAG_SFU_CONTROL: controls[index] ?? '',
     HANSETAG_SFU_SECRET: SECRET,
-    ...settings,
+    ...(typeof settings === 'function' ? settings(index) : settings),
   }));
   return {
     ...federation,
@@ -126,6 +126,11 @@ export class SessionClient {
         this.#listeners.add(done);
       });
     }
+  }
+
+  /** Resolves when the server has ended the connection. */
+  async closed(): Promise<void> {
+    await once(this.#socket, 'close');
   }
 
   close(): void {
