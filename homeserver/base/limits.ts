@@ -140,5 +140,7 @@ export const EVENT_PATIENCE_MS = 10_000;
 export const FORKED_STATE_KEYS = 100_000;
 /** What comes back of these each second. */
 export const FORKED_STATE_KEYS_A_SECOND = 2_000;
+/** Orders about participants in conferences (to mute, to remove), by server. */
+export const ORDER_RATE: Rate = { points: 100, seconds: 10 };
 /** An answer of the identity provider. */
 export const IDENTITY_ANSWER_BYTES = 256 * 1024;

@@ -17,8 +17,11 @@ import type { Rooms } from '../engine/rooms/rooms.ts';
 import { meetingsClientRouter } from './client-router.ts';
 import { Conferences } from './conference/conferences.ts';
 import { livePeers } from './conference/live-peers.ts';
+import { Moderation } from './conference/moderation.ts';
+import { OrderNumbers } from './conference/order-numbers.ts';
 import { linkPeers } from './conference/peers.ts';
 import { Places } from './conference/places.ts';
+import { Removals } from './conference/removals.ts';
 import { meetingsFederationRouter } from './federation-router.ts';
 import { GuestLinks } from './guest-links.ts';
 import { Inviting } from './inviting.ts';
@@ -78,7 +81,14 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
   const { serverName, rooms, sfu, sessions, log, db } = deps;
   const organisations = new Organisations({ ...deps, displayName: deps.organisation });
   const rights = new Rights(deps);
-  const installed = meetingModules(deps);
+  const removals = new Removals(db, rooms);
+  const installed = meetingModules({
+    ...deps,
+    moderation: {
+      mute: (roomId, ...order) => moderation.mute(conferences.require(roomId), ...order),
+      remove: (roomId, ...order) => moderation.remove(conferences.require(roomId), ...order),
+    },
+  });
   const modules: ModuleHost = new ModuleHost({
     modules: installed,
     rooms,
@@ -99,10 +109,14 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     peers: linkPeers(deps.client, organisations, ({ server }, roomId) => conferences.askToOpen(server, roomId)),
     live: livePeers(deps.client, deps.sender),
     places: new Places(db),
+    removals,
+    orderNumbers: new OrderNumbers(db),
     modules,
     log,
     onLive: (roomId) => news.meetingChanged(roomId),
   });
+  const { orders, seats, media } = conferences;
+  const moderation = new Moderation({ ...deps, rights, orders, seats, media, removals });
   const service = new ServiceUser(deps);
   const meetings = new Meetings({
     rooms,

@@ -5,11 +5,14 @@
 import { MatrixError } from '../../base/errors.ts';
 import type { LocalRights } from '../../engine/rooms/ports.ts';
 import type { Rooms } from '../../engine/rooms/rooms.ts';
+import type { Removals } from './removals.ts';
 
 type RoomFacts = Pick<Rooms, 'membership' | 'stateEvent' | 'serverAllowed'>;
 
 export interface AdmissionDeps {
   readonly rooms: RoomFacts;
+  /** Who was removed although the room does not say so yet. */
+  readonly removals: Pick<Removals, 'holds'>;
   /** What the account of a person still allows. */
   readonly standing: LocalRights;
   readonly serverName: string;
@@ -35,18 +38,20 @@ export async function letsGuestsIn(rooms: Pick<Rooms, 'stateEvent'>, roomId: str
 
 /** @throws MatrixError 403 when this person of the server may not be in the conference now */
 export async function checkAdmission(
-  { rooms, standing, serverName }: AdmissionDeps,
+  { rooms, removals, standing, serverName }: AdmissionDeps,
   roomId: string,
   { userId, guest }: Admitted,
 ): Promise<void> {
   await standing.require(userId, 'write');
-  const [membership, serverAllowed, tombstone, guestsAllowed] = await Promise.all([
+  const [membership, removed, serverAllowed, tombstone, guestsAllowed] = await Promise.all([
     rooms.membership(roomId, userId),
+    removals.holds(roomId, userId),
     rooms.serverAllowed(roomId, serverName),
     rooms.stateEvent(roomId, 'm.room.tombstone', ''),
     guest ? letsGuestsIn(rooms, roomId) : true,
   ]);
-  if (membership !== 'join') throw new MatrixError(403, 'M_FORBIDDEN', 'You are not a member of this meeting.');
+  if (membership !== 'join' || removed)
+    throw new MatrixError(403, 'M_FORBIDDEN', 'You are not a member of this meeting.');
   if (!serverAllowed) throw new MatrixError(403, 'M_FORBIDDEN', 'Your organisation is shut out of this meeting.');
   if (tombstone) throw new MatrixError(403, 'M_FORBIDDEN', 'This meeting has ended.');
   if (!guestsAllowed) {

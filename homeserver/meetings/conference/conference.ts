@@ -17,7 +17,7 @@ import type { RemoteSource } from './messages.ts';
 import { notification } from './notification.ts';
 import type { ConferenceModules, ModuleConference } from './module-ports.ts';
 import { describeLocal, describeRemote } from './people-shown.ts';
-import { type RemoteParticipant, Remotes, type RemoteState } from './remotes.ts';
+import { type RemoteParticipant, Remotes, type RemoteState, takenFrom } from './remotes.ts';
 import type { Person } from './room-facts.ts';
 
 /** Why a participant is out, as the others are told. */
@@ -200,10 +200,20 @@ export class Conference implements LinkConference, ModuleConference {
       if (!remote.sources.has(source)) link?.sourceGone(sourceKey(participantId, source));
     }
     this.#remoteChanged(remote);
-    for (const { source, id, paused } of remote.sources.values()) {
+    for (const { source, id, paused } of takenFrom(remote)) {
       link?.sourceSeen(sourceKey(participantId, source), id, paused);
     }
     return true;
+  }
+
+  /** A source of another organisation's participant is not taken any more, until that organisation has paused it. */
+  silence(participantId: string, source: Source): void {
+    const remote = this.#remotes.silence(participantId, source);
+    if (!remote) return;
+    const id = remote.sources.get(source)?.id;
+    const link = this.links.get(serverOf(remote.membership.userId));
+    if (id !== undefined) link?.sourceSeen(sourceKey(participantId, source), id, true);
+    this.#remoteChanged(remote);
   }
 
   #remoteChanged(remote: RemoteParticipant): void {
@@ -212,7 +222,8 @@ export class Conference implements LinkConference, ModuleConference {
 
   remoteSource(key: SourceKey): RemoteSource | undefined {
     const { participantId, source } = parseSourceKey(key);
-    return this.#remotes.get(participantId)?.sources.get(source);
+    const remote = this.#remotes.get(participantId);
+    return remote && takenFrom(remote).find((one) => one.source === source);
   }
 
   // ---- notifications ----

@@ -22,11 +22,14 @@ import type { LinkPeers } from './link-ports.ts';
 import type { LivePeers } from './live-peers.ts';
 import type { Notifier } from './notification.ts';
 import { MEMBERSHIP_EXPIRES_MS, participantIdOf } from './membership.ts';
+import type { OrderNumbers } from './order-numbers.ts';
+import { Orders } from './orders.ts';
 import type { Places } from './places.ts';
 import type { RoomPort, SfuPort } from './ports.ts';
 import type { ConferenceModules } from './module-ports.ts';
 import { Reachability } from './reachability.ts';
 import { Registry } from './registry.ts';
+import type { Removals } from './removals.ts';
 import { personIn } from './room-facts.ts';
 import { RoomFollower } from './room-follower.ts';
 import { membershipsIn } from './room-memberships.ts';
@@ -47,12 +50,14 @@ export interface ConferencesOptions {
   rooms: RoomPort;
   /** What the accounts of our people allow. */
   standing: LocalRights;
-  rights: Pick<Rights, 'roleOf' | 'all'>;
+  rights: Pick<Rights, 'roleOf' | 'all' | 'may' | 'require'>;
   sfu: SfuPort;
   organisations: Organisations;
   peers: LinkPeers;
   live: LivePeers;
   places: Pick<Places, 'put' | 'remove' | 'all'>;
+  removals: Pick<Removals, 'holds'>;
+  orderNumbers: Pick<OrderNumbers, 'next' | 'take'>;
   modules: ConferenceModules;
   /** Absent, that of the system. */
   clock?: Clock;
@@ -69,6 +74,8 @@ export class Conferences {
   readonly media: SeatMedia;
   /** The seats of our own participants. */
   readonly seats: Seats;
+  /** What people do to others, here and at other instances. */
+  readonly orders: Orders;
   readonly #announcer: Announcer;
   readonly #reachability: Reachability;
   readonly #follower: RoomFollower;
@@ -119,13 +126,21 @@ export class Conferences {
       clocks: organisations,
       placesKnown: () => this.#sfuEvents.wasConnected,
     });
-    this.#signals = new Signals({ ...options, ...shared, conferences });
+    this.orders = new Orders({ ...options, announcer: this.#announcer, numbers: options.orderNumbers });
+    this.#signals = new Signals({ ...options, ...shared, conferences, orders: this.orders });
     this.#stop.push(this.#follower.start(), ...this.#sfuEvents.start());
     this.#upkeepLater();
   }
 
   get(roomId: string): Conference | undefined {
     return this.#registry.get(roomId);
+  }
+
+  /** @throws MatrixError 404 when there is none in the room */
+  require(roomId: string): Conference {
+    const conference = this.#registry.get(roomId);
+    if (!conference) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no conference in this meeting now.');
+    return conference;
   }
 
   /** How many devices are in the conference of a room, here and elsewhere, by the room's state. */

@@ -219,6 +219,8 @@ export class LinkPath {
     if (splitParticipantId(participantId).server !== peer.server || !wanted.has(key)) return;
     if (this.#received.get(key)?.remoteId === offer.id) return;
     this.drop(key);
+    // What was ordered to be paused comes paused, whatever the peer says.
+    const paused = offer.paused || conference.remoteSource(key)?.paused === true;
     const { producerId } = await sfu.request('link.receive', {
       linkId: this.linkId,
       participantId,
@@ -226,12 +228,12 @@ export class LinkPath {
       remoteId: offer.id,
       kind: offer.kind,
       rtpParameters: offer.rtp_parameters,
-      paused: offer.paused,
+      paused,
     });
     // The link has taken it along.
     if (this.#over) return;
     const current = conference.remoteSource(key);
-    this.#received.set(key, { producerId, remoteId: offer.id, paused: offer.paused, flows: false });
+    this.#received.set(key, { producerId, remoteId: offer.id, paused, flows: false });
     this.#host.changed(key);
     if (current) this.sourceSeen(key, current.id, current.paused);
   }

@@ -178,7 +178,8 @@ export class LiveLane {
   /** A server that is not in the conference gets what it has asked for, and nothing after that. */
   #isNeeded(): boolean {
     if (this.conference.seats().length === 0) return false;
-    return this.conference.servers().has(this.#server) || (this.#failures === 0 && (this.#whole || this.#isPending()));
+    if (this.conference.servers().has(this.#server) || this.#orders.size > 0) return true;
+    return this.#failures === 0 && (this.#whole || this.#isPending());
   }
 
   /** Something besides the whole state is to be told. */

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { signalsSchema } from '../../../protocol/modules/list.ts';
+import { isJsonObject, type JsonObject } from '../../../federation/json.ts';
 import { dictionaryOf, MAX_TIME } from '../../../protocol/values.ts';
 import { MAIN_NODE, nodeNameSchema } from './link-node.ts';
 import { idSchema, rtpParametersSchema, sourceSchema, srtpParametersSchema } from '../../../protocol/media.ts';
@@ -62,6 +63,22 @@ export type LiveContent = z.infer<typeof liveContentSchema>;
 /** Content of the EDU `org.hansetag.conference`, by which older builds say the same. */
 export const conferenceEduSchema = liveContentSchema.extend({ room_id: z.string().max(255).startsWith('!') });
 
+/** What somebody does to participants, who may be of any instance: see orders.ts. */
+export const orderSchema = z.object({
+  /** Higher than that of every order before, over restarts. */
+  number: z.number().int().min(1),
+  action: z.string().min(1).max(64),
+  /** The giver, of the sender's server. */
+  by: userId,
+  participants: z
+    .array(z.object({ user_id: userId, device_id: deviceId }))
+    .min(1)
+    .max(500),
+  /** The signed event of an order that lasts. Its depth and form are checked where it is read. */
+  event: z.custom<JsonObject>(isJsonObject).optional(),
+});
+export type Order = z.infer<typeof orderSchema>;
+
 /** Body of `PUT .../conference/{roomId}/live`. */
 export const liveMessageSchema = liveContentSchema.extend({
   /** The sender's conference: another one has other numbers. */
@@ -70,6 +87,7 @@ export const liveMessageSchema = liveContentSchema.extend({
   number: z.number().int().min(0),
   /** Begins to name all participants of the sender: what was missed before does not matter any more. */
   whole: z.boolean().optional(),
+  orders: z.array(orderSchema).max(MAX_ORDERS).optional(),
 });
 export type LiveMessage = z.infer<typeof liveMessageSchema>;
 

@@ -2,7 +2,7 @@
 import { serverOf } from '../../../federation/event.ts';
 import type { Participant } from '../../../protocol/session.ts';
 import type { LocalParticipant } from './local-participant.ts';
-import type { RemoteParticipant } from './remotes.ts';
+import { type RemoteParticipant, takenFrom } from './remotes.ts';
 
 /** @param organisation our server name */
 export function describeLocal(local: LocalParticipant, organisation: string): Participant {
@@ -31,7 +31,7 @@ export function describeRemote({ membership, person, ...remote }: RemoteParticip
     role: person.role,
     guest: person.guest,
     joinedAt: membership.joinedAt,
-    sources: [...remote.sources.values()].map(({ source, paused }) => ({ source, paused })),
+    sources: takenFrom(remote).map(({ source, paused }) => ({ source, paused })),
     ...(remote.sourcesKnown ? {} : { sourcesKnown: false }),
     presence: remote.reconnecting ? 'reconnecting' : 'here',
     signals: remote.signals,

@@ -29,6 +29,8 @@ export interface RemoteParticipant {
   said: { readonly signals: Signals; readonly heardAt: number };
   /** What of it is shown. */
   signals: Signals;
+  /** Sources that were ordered to be paused, until the organisation says that they are: they are not taken before. */
+  readonly silenced: Set<Source>;
 }
 
 export class Remotes {
@@ -84,6 +86,7 @@ export class Remotes {
       reconnecting: false,
       said: { signals: {}, heardAt: 0 },
       signals: {},
+      silenced: new Set(),
     };
     this.#all.set(participantId, remote);
     return { remote, change: 'new' };
@@ -122,6 +125,9 @@ export class Remotes {
     remote.signals = this.#shown(remote);
     remote.sources.clear();
     for (const source of state.sources) remote.sources.set(source.source, source);
+    // It complies; what it says from now on counts again.
+    for (const source of remote.silenced)
+      if (remote.sources.get(source)?.paused !== false) remote.silenced.delete(source);
     return remote;
   }
 
@@ -132,6 +138,14 @@ export class Remotes {
       remote.signals = this.#shown(remote);
       return !isDeepStrictEqual(before, remote.signals);
     });
+  }
+
+  /** A source of somebody was ordered to be paused. @returns the participant when the source was not paused */
+  silence(participantId: string, source: Source): RemoteParticipant | undefined {
+    const remote = this.#all.get(participantId);
+    if (remote?.sources.get(source)?.paused !== false || remote.silenced.has(source)) return undefined;
+    remote.silenced.add(source);
+    return remote;
   }
 
   #keepEarly(participantId: string, state: RemoteState): void {
@@ -171,4 +185,9 @@ export class Remotes {
       .filter(({ membership }) => membership.expiresAt <= now)
       .map(({ membership }) => membership.participantId);
   }
+}
+
+/** What somebody sends, as it is taken here: what was ordered to be paused is paused. */
+export function takenFrom({ sources, silenced }: Pick<RemoteParticipant, 'sources' | 'silenced'>): RemoteSource[] {
+  return [...sources.values()].map((said) => ({ ...said, paused: said.paused || silenced.has(said.source) }));
 }

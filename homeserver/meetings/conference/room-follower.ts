@@ -17,6 +17,7 @@ import type { Announcer } from './announcer.ts';
 import type { Conference } from './conference.ts';
 import { ownerOfKey, participantIdOf } from './membership.ts';
 import type { RoomPort } from './ports.ts';
+import type { Removals } from './removals.ts';
 import type { Reachability } from './reachability.ts';
 import type { Registry } from './registry.ts';
 import { personIn, titleIn } from './room-facts.ts';
@@ -34,6 +35,8 @@ export interface RoomFollowerDeps {
   readonly rights: Pick<Rights, 'roleOf' | 'all'>;
   readonly clocks: Clocks;
   readonly conferences: Pick<Registry, 'get' | 'seats'>;
+  /** Who was removed although the room does not say so yet. */
+  readonly removals: Pick<Removals, 'holds'>;
   readonly seats: Seats;
   readonly announcer: Announcer;
   readonly reachability: Reachability;
@@ -155,7 +158,7 @@ export class RoomFollower {
   }
 
   async #applyMembership(conference: Conference, key: string, ownerId: string): Promise<void> {
-    const { rooms, clocks, reachability } = this.#deps;
+    const { rooms, removals, clocks, reachability } = this.#deps;
     const { roomId } = conference;
     const server = serverOf(ownerId);
     const current = await rooms.stateEvent(roomId, CALL_MEMBER, key);
@@ -168,6 +171,7 @@ export class RoomFollower {
       return;
     }
     if (!(await rooms.serverAllowed(roomId, server)) || !(await rooms.isInside(roomId, ownerId))) return;
+    if (await removals.holds(roomId, ownerId)) return;
     conference.addRemote(membership, await personIn(this.#deps, roomId, ownerId, membership.guest));
     if (reachability.isLost(server)) conference.setLost(server, true);
   }

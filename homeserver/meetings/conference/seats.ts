@@ -241,6 +241,14 @@ export class Seats {
     });
   }
 
+  /** Does something to a seat in its turn, whoever holds it and however much its client has asked for. */
+  async act(seat: Seat, task: (still: StillSeated) => Promise<void>): Promise<void> {
+    const { userId, deviceId } = seat.local;
+    await this.#turns.run({ roomId: seat.conference.roomId, userId, deviceId }, async () => {
+      if (seat.local.isSeated) await task(() => checkSeated(seat));
+    });
+  }
+
   // ---- giving up ----
 
   /** Gives a seat up: its media ends at once. The promise resolves when it is written as well. Never rejects. */

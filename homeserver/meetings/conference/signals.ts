@@ -11,6 +11,7 @@ import type { LivePeers } from './live-peers.ts';
 import { participantIdOf, splitParticipantId } from './membership.ts';
 import { conferenceEduSchema, type LiveAnswer, type LiveContent, type LiveMessage } from './messages.ts';
 import type { ConferenceModules } from './module-ports.ts';
+import type { Orders } from './orders.ts';
 import type { Reachability } from './reachability.ts';
 import type { Registry } from './registry.ts';
 
@@ -20,6 +21,7 @@ export interface SignalsDeps {
   readonly reachability: Reachability;
   readonly announcer: Announcer;
   readonly live: Pick<LivePeers, 'speaksLive'>;
+  readonly orders: Pick<Orders, 'receive'>;
   readonly modules: ConferenceModules;
 }
 
@@ -37,21 +39,22 @@ export class Signals {
    * @throws MatrixError 403 for a server that is not in the room, or shut out of it
    */
   async onMessage(origin: string, roomId: string, message: LiveMessage): Promise<LiveAnswer> {
-    const { conferences, live } = this.#deps;
+    const { conferences, live, orders } = this.#deps;
     if (!(await this.#isInRoom(origin, roomId))) {
       throw new MatrixError(403, 'M_FORBIDDEN', 'Your server is not in this room.');
     }
     live.speaksLive(origin);
     const conference = conferences.get(roomId);
+    const taken = message.orders && { orders: await orders.receive(origin, roomId, conference, message.orders) };
     // Whoever opens it here asks everybody.
-    if (!conference) return {};
+    if (!conference || conferences.get(roomId) !== conference) return { ...taken };
     const numbers = this.#numbers.get(conference) ?? new LiveNumbers();
     this.#numbers.set(conference, numbers);
     const order = numbers.orderOf(origin, message);
     const { participants: _old, ...rest } = message;
     const isHandled = this.#handle(origin, conference, order === 'old' ? rest : message);
     if (isHandled && order !== 'old' && message.participants) numbers.handled(origin, message);
-    return !isHandled || order === 'gap' ? { resend: true } : {};
+    return { ...taken, ...(!isHandled || order === 'gap' ? { resend: true } : {}) };
   }
 
   /** The same from an instance of an older build, by an EDU. */

@@ -2,11 +2,11 @@
 import type { ModuleName } from '../../../protocol/modules/list.ts';
 import { chatModule, type ChatModuleDeps } from './chat/index.ts';
 import { handsModule } from './hands/index.ts';
-import { moderationModule } from './moderation/index.ts';
+import { type ModerationModuleDeps, moderationModule } from './moderation/index.ts';
 import { reactionsModule } from './reactions/index.ts';
 import type { MeetingModule } from './module.ts';
 
-export type ModuleDeps = ChatModuleDeps;
+export type ModuleDeps = ChatModuleDeps & ModerationModuleDeps;
 
 /** A module, or one of its handlers, that is missing does not compile. */
 export type MeetingModules = { readonly [N in ModuleName]: MeetingModule<N> };
@@ -15,7 +15,7 @@ export function meetingModules(deps: ModuleDeps): MeetingModules {
   return {
     chat: chatModule(deps),
     hands: handsModule(),
-    moderation: moderationModule(),
+    moderation: moderationModule(deps),
     reactions: reactionsModule(deps),
   };
 }

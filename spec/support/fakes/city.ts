@@ -111,6 +111,9 @@ export class FakeCity {
         speaksLive: () => undefined,
       },
       places: this.places,
+      // Nobody gives orders here.
+      removals: { holds: () => Promise.resolve(false) },
+      orderNumbers: { next: () => Promise.resolve(1), take: () => Promise.resolve(false) },
       modules: NO_MODULES,
       clock,
       log: pino({ level: 'silent' }),

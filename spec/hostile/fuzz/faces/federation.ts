@@ -83,6 +83,15 @@ const EXAMPLES: Examples = {
         epoch: 'a',
         number: 1,
         whole: true,
+        orders: [
+          {
+            number: 1,
+            action: 'mute',
+            by: '{{mallory}}',
+            participants: [{ user_id: '{{user}}', device_id: '{{device}}' }],
+            event: EVENT,
+          },
+        ],
         participants: [
           {
             user_id: '{{mallory}}',
