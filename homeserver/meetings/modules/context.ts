@@ -64,6 +64,7 @@ export class ModuleContext implements MeetingContext {
       this.#timers.delete(timer);
       task();
     }, ms);
+    timer.unref();
     this.#timers.add(timer);
   }
 
