@@ -95,6 +95,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     rights,
     clockAhead: (server) => organisations.clockAhead(server),
     conference: (roomId) => conferences.get(roomId),
+    order: (roomId, ...order) => conferences.orders.give(conferences.require(roomId), ...order),
     keep: (roomId, participantId) => conferences.seats.records.keep(roomId, participantId),
     tell: (roomId, module, data) => conferences.tell(roomId, module, data),
     log,
@@ -116,6 +117,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     onLive: (roomId) => news.meetingChanged(roomId),
   });
   const { orders, seats, media } = conferences;
+  modules.takeOrders(orders);
   const moderation = new Moderation({ ...deps, rights, orders, seats, media, removals });
   const service = new ServiceUser(deps);
   const meetings = new Meetings({

@@ -8,6 +8,13 @@ import type { MeetingContext } from './module.ts';
 export interface ModuleContextDeps {
   /** Keeps what is new of a place, for a restart of the homeserver. */
   keep(roomId: string, participantId: string): Promise<void>;
+  /** Gives an order in the conference of a room. */
+  order(
+    roomId: string,
+    by: string,
+    action: string,
+    participantIds: readonly string[],
+  ): Promise<{ unreached: string[] }>;
   /** Tells the same module of the other instances in a conference. */
   tell(roomId: string, module: ModuleName, data: JsonObject): void;
 }
@@ -52,6 +59,10 @@ export class ModuleContext implements MeetingContext {
     const local = conference.locals.get(participantId);
     if (!local || !conference.setSignals(local, change)) return;
     await this.#deps.keep(this.roomId, participantId);
+  }
+
+  order(by: string, action: string, participantIds: readonly string[]): Promise<{ unreached: string[] }> {
+    return this.#deps.order(this.roomId, by, action, participantIds);
   }
 
   tell(data: JsonObject): void {

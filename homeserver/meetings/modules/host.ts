@@ -8,6 +8,7 @@ import { SETTING } from '../../base/names.ts';
 import { Serial } from '../../base/serial.ts';
 import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
 import type { ConferenceModules, ModuleConference } from '../conference/module-ports.ts';
+import type { Orders } from '../conference/orders.ts';
 import type { RemoteParticipant } from '../conference/remotes.ts';
 import type { Rights } from '../rights.ts';
 import { ModuleContext, type ModuleContextDeps } from './context.ts';
@@ -43,6 +44,18 @@ export class ModuleHost implements ConferenceModules {
   /** Each module with its name. */
   get all(): readonly (readonly [ModuleName, MeetingModule])[] {
     return this.#all;
+  }
+
+  /** Says what the orders of modules do. */
+  takeOrders(orders: Pick<Orders, 'on'>): void {
+    for (const [name, module] of this.#all) {
+      for (const [action, { right, apply }] of Object.entries(module.orders ?? {})) {
+        orders.on(action, {
+          right,
+          apply: (conference, { participantId }, by) => apply(this.context(conference, name), participantId, by),
+        });
+      }
+    }
   }
 
   context(conference: ModuleConference, name: ModuleName): ModuleContext {

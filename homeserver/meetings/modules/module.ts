@@ -34,6 +34,19 @@ export interface SaidSignals {
   readonly joinedAt: number;
 }
 
+/** Who gives an order, perhaps of another instance. */
+export interface OrderGiver {
+  readonly userId: string;
+  readonly displayName: string;
+}
+
+/** What an order does to one of our participants. */
+export interface ModuleOrder {
+  /** What its giver needs. */
+  readonly right: Right;
+  apply(context: MeetingContext, participantId: string, by: OrderGiver): Promise<void>;
+}
+
 export interface MeetingModule<N extends ModuleName = ModuleName> {
   readonly requests: Handlers<N>;
   /**
@@ -51,6 +64,8 @@ export interface MeetingModule<N extends ModuleName = ModuleName> {
   onEvent?(context: MeetingContext, event: StoredEvent): Promise<void>;
   /** Its part of what another instance says of a participant, as far as it is believed. */
   signals?(said: SaidSignals): Signals;
+  /** Orders by action: each is applied at the instance of the participant whom it means. */
+  readonly orders?: Readonly<Record<string, ModuleOrder>>;
   /** What a joining client gets. */
   snapshot?(context: MeetingContext): N extends keyof Snapshots ? Snapshots[N] : never;
   /** Short-lived data that the same module of another instance has told; to be parsed. */
@@ -85,6 +100,14 @@ export interface MeetingContext {
    * restart of the homeserver once the promise is resolved.
    */
   setSignals(participantId: string, change: Signals): Promise<void>;
+  /**
+   * Gives an order of the module: it is applied here at once, and at the other instances that have such participants.
+   *
+   * @param by user id of one of our people
+   * @returns the server names of instances that could not be told
+   * @throws MatrixError 403 without the right
+   */
+  order(by: string, action: string, participantIds: readonly string[]): Promise<{ unreached: string[] }>;
   /** Tells the same module of every other instance in the conference. Newer data may overtake it or take its place. */
   tell(data: JsonObject): void;
   /** Does something later, unless the conference has ended by then. */

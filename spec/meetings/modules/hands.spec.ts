@@ -82,6 +82,29 @@ describe('Raise hand / reactions: hands', () => {
     expect(isDown(seen(third, third.me))).toBeTrue();
   }, 60_000);
 
+  it('are lowered by a moderator, in whichever organisation, and their owners are told by whom', async () => {
+    const [hers, his] = [await anna(), await bert()];
+    await his.client.ask('hands.raise', {});
+    await sees(hers, his.me, isUp);
+    await hers.client.ask('hands.lower', { participantId: his.me });
+    expect(await his.client.hears('hands.lowered')).toEqual({ by: 'anna' });
+    for (const who of [hers, his]) await sees(who, his.me, isDown);
+    expect(hers.client.told.some(({ name }) => name === 'hands.lowered')).toBeFalse();
+  });
+
+  it('are lowered all at once', async () => {
+    const [hers, theirs, his] = [await anna(), await carla(), await bert()];
+    for (const who of [hers, theirs, his]) await who.client.ask('hands.raise', {});
+    await sees(hers, his.me, isUp);
+    await hers.client.ask('hands.lower-all', {});
+    for (const who of [hers, theirs, his]) {
+      for (const id of [hers.me, theirs.me, his.me]) await sees(who, id, isDown);
+    }
+    expect(await his.client.hears('hands.lowered')).toEqual({ by: 'anna' });
+    expect(await theirs.client.hears('hands.lowered')).toEqual({ by: 'anna' });
+    expect(hers.client.told.some(({ name }) => name === 'hands.lowered')).toBeFalse();
+  });
+
   it('are switched off for everybody: lowered, absent for whoever comes, and refused, until switched on', async () => {
     const [hers, his] = [await anna(), await bert()];
     await his.client.ask('hands.raise', {});
@@ -103,11 +126,15 @@ describe('Raise hand / reactions: hands', () => {
     await sees(late, his.me, isUp);
   });
 
-  it('are nobody else’s to switch off without the right', async () => {
+  it('are nobody else’s to lower or to switch off without the right', async () => {
     const [hers, theirs, his] = [await anna(), await carla(), await bert()];
     await hers.client.ask('hands.raise', {});
     await sees(his, hers.me, isUp);
     for (const who of [theirs, his]) {
+      await expectAsync(who.client.ask('hands.lower', { participantId: hers.me })).toBeRejectedWith(
+        refusal('forbidden'),
+      );
+      await expectAsync(who.client.ask('hands.lower-all', {})).toBeRejectedWith(refusal('forbidden'));
       await expectAsync(who.client.ask('hands.switch', { enabled: false })).toBeRejectedWith(refusal('forbidden'));
     }
     await theirs.client.ask('hands.raise', {});
@@ -126,6 +153,9 @@ describe('Raise hand / reactions: hands', () => {
     await expectAsync(hers.client.ask('hands.switch', {} as { enabled: boolean })).toBeRejectedWith(
       refusal('bad-request'),
     );
+    await expectAsync(
+      hers.client.ask('hands.lower', { participantId: '@nobody:nowhere.example|DEVICE' }),
+    ).toBeRejectedWith(refusal('not-found'));
     expect(isUp(seen(hers, hers.me))).toBeTrue();
     await hers.client.ask('conference.leave', {});
     for (const ask of [hers.client.ask('hands.raise', {}), hers.client.ask('hands.lower', {})]) {

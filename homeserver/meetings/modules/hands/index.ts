@@ -4,6 +4,9 @@ import { SETTING } from '../../../base/names.ts';
 import { MODERATOR_LEVEL } from '../../rights.ts';
 import type { MeetingContext, MeetingModule } from '../module.ts';
 
+/** The order to lower somebody's hand. */
+const LOWER = 'lower-hand';
+
 export function handsModule(): MeetingModule<'hands'> {
   return {
     requests: {
@@ -16,12 +19,23 @@ export function handsModule(): MeetingModule<'hands'> {
 
       async 'hands.lower'(asker, { participantId }) {
         const { context, participantId: own } = asker.place();
-        if (participantId !== undefined && participantId !== own) return notYet();
-        await context.setSignals(own, { hand: undefined });
+        if (participantId === undefined || participantId === own) {
+          await context.setSignals(own, { hand: undefined });
+          return {};
+        }
+        if (!context.participants().some((one) => one.participantId === participantId)) {
+          throw new MatrixError(404, 'M_NOT_FOUND', 'This person is not in the conference any more.');
+        }
+        await context.order(asker.userId, LOWER, [participantId]);
         return {};
       },
 
-      'hands.lower-all': notYet,
+      async 'hands.lower-all'(asker) {
+        const { context, participantId: own } = asker.place();
+        const raised = context.participants().filter(({ signals }) => signals.hand);
+        await context.order(asker.userId, LOWER, [own, ...raised.map(({ participantId }) => participantId)]);
+        return {};
+      },
 
       async 'hands.switch'(asker, { enabled }) {
         await asker.turnSwitch(enabled);
@@ -30,6 +44,18 @@ export function handsModule(): MeetingModule<'hands'> {
     },
     switchedBy: 'switch-hands',
     powerLevels: { [`${SETTING}hands`]: MODERATOR_LEVEL },
+
+    orders: {
+      [LOWER]: {
+        right: 'lower-hands',
+        async apply(context, participantId, by) {
+          const own = context.own().find((one) => one.participantId === participantId);
+          if (!own?.signals.hand) return;
+          if (own.userId !== by.userId) context.notify(participantId, 'hands.lowered', { by: by.displayName });
+          await context.setSignals(participantId, { hand: undefined });
+        },
+      },
+    },
 
     async switched(context, enabled) {
       context.notifyAll('hands.changed', { enabled });
@@ -47,8 +73,4 @@ export function handsModule(): MeetingModule<'hands'> {
 /** Each instance lowers the hands of its own people. */
 async function lowerOwn(context: MeetingContext): Promise<void> {
   await Promise.all(context.own().map(({ participantId }) => context.setSignals(participantId, { hand: undefined })));
-}
-
-function notYet(): never {
-  throw new MatrixError(404, 'M_UNRECOGNIZED', 'This server does not offer this yet.');
 }
