@@ -100,8 +100,8 @@ export async function membersIn(rooms: Rooms, events: readonly StoredEvent[]): P
 export function passes(filter: EventFilter, event: StoredEvent): boolean {
   const { pdu } = event;
   const { types, not_types: notTypes, senders, not_senders: notSenders, rooms, not_rooms: notRooms } = filter;
-  if (types && !types.some((pattern) => fits(pattern, pdu.type))) return false;
-  if (notTypes?.some((pattern) => fits(pattern, pdu.type)) === true) return false;
+  if (types && !types.some((pattern) => matchesType(pattern, pdu.type))) return false;
+  if (notTypes?.some((pattern) => matchesType(pattern, pdu.type)) === true) return false;
   if (senders && !senders.includes(pdu.sender)) return false;
   if (notSenders?.includes(pdu.sender) === true) return false;
   if (rooms && !rooms.includes(event.roomId)) return false;
@@ -117,7 +117,7 @@ export function passes(filter: EventFilter, event: StoredEvent): boolean {
 }
 
 /** `*` stands for any text. */
-export function fits(pattern: string, type: string): boolean {
+export function matchesType(pattern: string, type: string): boolean {
   if (!pattern.includes('*')) return pattern === type;
   const parts = pattern.split('*');
   const [first = '', last = ''] = [parts[0], parts.at(-1)];

@@ -94,7 +94,7 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
     if (eventId(given, version) !== named) {
       throw new MatrixError(400, 'M_BAD_JSON', 'The id of the event does not match the path.');
     }
-    const vouched = membership === 'join' ? await handshakes.vouch(roomId, given) : given;
+    const vouched = membership === 'join' ? await handshakes.authoriseJoin(roomId, given) : given;
     return handshakes.accept(roomId, await verified(vouched, version, keyring), origin, omitsMembers(request));
   }
 

@@ -31,7 +31,7 @@ import { roomVersion } from '../../../federation/room-versions.ts';
 import { MatrixError } from '../../base/errors.ts';
 import { TRANSACTION_EDUS, TRANSACTION_PDUS } from '../../base/limits.ts';
 import type { Urgency } from '../rooms/receive.ts';
-import { UnknownPlaceError } from '../rooms/supply.ts';
+import { UnknownPlaceError } from '../rooms/dependency-fetcher.ts';
 import type { Rooms, StoredEvent } from '../rooms/rooms.ts';
 import { Serial } from '../../base/serial.ts';
 import { checkedEvent } from './checked-events.ts';

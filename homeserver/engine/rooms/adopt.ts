@@ -10,7 +10,7 @@ import type { Database } from '../../database/database.ts';
 import { MatrixError } from '../../base/errors.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import type { Extremities } from './extremities.ts';
-import type { IncompleteRoom, IncompleteRooms } from './incomplete-rooms.ts';
+import type { PartialStateRoom, PartialStateRooms } from './partial-state-rooms.ts';
 import type { Invitations } from './invitations.ts';
 import type { Members } from './members.ts';
 import type { Positions } from '../stream/positions.ts';
@@ -54,7 +54,7 @@ export interface AdoptDeps {
   readonly rooms: RoomTable;
   readonly invitations: Invitations;
   readonly changes: StateChanges;
-  readonly incomplete: IncompleteRooms;
+  readonly incomplete: PartialStateRooms;
   readonly positions: Positions;
   readonly outliers: Outliers;
   readonly judge: Judge;
@@ -101,7 +101,7 @@ export async function adoptJoin(deps: AdoptDeps, adopted: AdoptedJoin): Promise<
 
   const old = (await rooms.find(roomId))?.state.map;
   const position = positions.take();
-  const lacking: IncompleteRoom | undefined =
+  const lacking: PartialStateRoom | undefined =
     adopted.membersOmitted || adopted.unchecked > 0
       ? {
           roomId,

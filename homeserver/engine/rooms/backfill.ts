@@ -8,15 +8,15 @@ import type { Members } from './members.ts';
 import type { RemoteGraph } from './ports.ts';
 import type { Receiver } from './receive.ts';
 import type { RoomTable } from './room.ts';
-import { isSilence } from './supply.ts';
-import type { Askers } from './supply.ts';
+import { isSilence } from './dependency-fetcher.ts';
+import type { FetchLimits } from './dependency-fetcher.ts';
 
 export interface BackfillDeps {
   readonly serverName: string;
   readonly events: EventStore;
   readonly members: Members;
   readonly receiver: Receiver;
-  readonly askers: Askers;
+  readonly askers: FetchLimits;
   /** Undefined before federation is set up. */
   readonly remoteGraph: () => RemoteGraph | undefined;
   readonly rooms: RoomTable;

@@ -13,7 +13,7 @@ import type { Write } from '../../database/writes.ts';
 import type { Positions } from '../stream/positions.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import type { InTurn } from './in-turn.ts';
-import type { IncompleteRoom, IncompleteRooms } from './incomplete-rooms.ts';
+import type { PartialStateRoom, PartialStateRooms } from './partial-state-rooms.ts';
 import type { Members } from './members.ts';
 import type { Outliers } from './outliers.ts';
 import type { RemoteGraph, RemoteState, Sender } from './ports.ts';
@@ -35,7 +35,7 @@ export interface CompletionDeps {
   readonly events: EventStore;
   readonly rooms: RoomTable;
   readonly members: Members;
-  readonly incomplete: IncompleteRooms;
+  readonly incomplete: PartialStateRooms;
   readonly positions: Positions;
   readonly outliers: Outliers;
   readonly review: Review;
@@ -130,7 +130,7 @@ export class Completion {
     return !wasReplaced && incomplete.find(roomId) === undefined;
   }
 
-  async #fetch(room: Room, entry: IncompleteRoom, join: Pdu): Promise<Before[]> {
+  async #fetch(room: Room, entry: PartialStateRoom, join: Pdu): Promise<Before[]> {
     const { members, remoteGraph, serverName } = this.#deps;
     const others = [...entry.servers, ...(await members.servers(room.roomId))];
     const servers = [...new Set(others)].filter((server) => server !== serverName).slice(0, SERVERS_TO_ASK);
@@ -154,7 +154,7 @@ export class Completion {
   }
 
   /** Sets the state before our join and checks everything after it again. In the room's turn. */
-  async #apply(room: Room, entry: IncompleteRoom, before: readonly Before[], isComplete: boolean): Promise<void> {
+  async #apply(room: Room, entry: PartialStateRoom, before: readonly Before[], isComplete: boolean): Promise<void> {
     const { db, events, rooms, members, incomplete, positions, outliers, stateIndex } = this.#deps;
     const { roomId } = room;
     const states: State[] = [];
@@ -191,7 +191,7 @@ export class Completion {
   /** What our users sent meanwhile, for servers that we did not know to be in the room. */
   async #late(
     room: Room,
-    entry: IncompleteRoom,
+    entry: PartialStateRoom,
     state: State,
     reviewed: readonly StoredEvent[],
   ): Promise<{ writes: Write[]; servers: string[] }> {

@@ -7,7 +7,7 @@ import type { Completion } from './completion.ts';
 import type { Receiver } from './receive.ts';
 import type { Room } from './room.ts';
 import type { RoomTurns } from './room-turns.ts';
-import { UnknownPlaceError } from './supply.ts';
+import { UnknownPlaceError } from './dependency-fetcher.ts';
 
 export interface EnteringDeps extends AdoptDeps {
   readonly serverName: string;

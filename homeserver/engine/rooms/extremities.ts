@@ -16,9 +16,9 @@ import type { Room } from './room.ts';
  * event is accepted that would add another: the current state is resolved from the states at all of them, so each makes
  * every event more expensive. As many as one event can reference.
  */
-export const MAX_ENDS = MAX_PREV_EVENTS;
+export const MAX_EXTREMITIES = MAX_PREV_EVENTS;
 
-export interface NewEnds {
+export interface ExtremityUpdate {
   readonly extremities: readonly string[];
   /** Writes that belong in the commit of the event. */
   readonly writes: readonly Write[];
@@ -38,7 +38,7 @@ export class Extremities {
    *
    * @param isAccepted whether the event is accepted
    */
-  async with(room: Room, id: string, pdu: Pdu, isAccepted: boolean): Promise<NewEnds> {
+  async after(room: Room, id: string, pdu: Pdu, isAccepted: boolean): Promise<ExtremityUpdate> {
     const wasMissing = await this.#wasMissing(room, id, pdu);
     if (!isAccepted && !wasMissing) return { extremities: room.extremities, writes: [] };
     const { past, missing } = await this.#before(pdu);
@@ -50,9 +50,9 @@ export class Extremities {
   }
 
   /** Whether an event would add an extremity where there are `limit` already. */
-  async overflow(room: Room, id: string, pdu: Pdu, limit = MAX_ENDS): Promise<boolean> {
+  async overflow(room: Room, id: string, pdu: Pdu, limit = MAX_EXTREMITIES): Promise<boolean> {
     if (room.extremities.length < limit) return false;
-    const { extremities } = await this.with(room, id, pdu, true);
+    const { extremities } = await this.after(room, id, pdu, true);
     return extremities.length > room.extremities.length;
   }
 

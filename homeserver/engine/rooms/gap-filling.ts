@@ -7,12 +7,12 @@ import { stateKey } from '../../../federation/auth-rules.ts';
 import { BadEventError, eventId } from '../../../federation/event.ts';
 import type { Pdu } from '../../../federation/event.ts';
 import type { EventStore } from './event-store.ts';
-import type { IncompleteRooms } from './incomplete-rooms.ts';
+import type { PartialStateRooms } from './partial-state-rooms.ts';
 import type { Room } from './room.ts';
 import type { StateStore } from './state-store.ts';
-import type { SuppliedPlacing } from './supplied-placing.ts';
-import { UnknownPlaceError } from './supply.ts';
-import type { Supply } from './supply.ts';
+import type { FetchAndPlace } from './fetch-and-place.ts';
+import { UnknownPlaceError } from './dependency-fetcher.ts';
+import type { DependencyFetcher } from './dependency-fetcher.ts';
 
 /** Most events requested at once to fill a gap; other servers cap it there. */
 const GAP_LIMIT = 20;
@@ -27,8 +27,8 @@ const MAX_BACKFILL_FROM = 20;
 export interface GapFillingDeps {
   readonly events: EventStore;
   readonly states: StateStore;
-  readonly incomplete: IncompleteRooms;
-  readonly placing: SuppliedPlacing;
+  readonly incomplete: PartialStateRooms;
+  readonly placing: FetchAndPlace;
   readonly log: Logger;
 }
 
@@ -44,7 +44,7 @@ export class GapFilling {
    *
    * @returns ids of events from before we joined, which were not stored
    */
-  async fill(room: Room, pdu: Pdu, id: string, origin: string, supply: Supply): Promise<Set<string>> {
+  async fill(room: Room, pdu: Pdu, id: string, origin: string, supply: DependencyFetcher): Promise<Set<string>> {
     const fetched = new Map<string, Pdu>();
     for (const server of supply.servers) {
       const events = await supply.missingEvents(server, room.extremities, id, GAP_LIMIT);
@@ -80,7 +80,7 @@ export class GapFilling {
   /**
    * After a long outage the gap exceeds one response: backfills until events that we know, but not to before we joined.
    */
-  async #fetchFurther(room: Room, pdu: Pdu, fetched: Map<string, Pdu>, supply: Supply): Promise<void> {
+  async #fetchFurther(room: Room, pdu: Pdu, fetched: Map<string, Pdu>, supply: DependencyFetcher): Promise<void> {
     for (let round = 0; round < BACKFILL_ROUNDS; round++) {
       const wanted = (await this.#open(room, [pdu, ...fetched.values()], fetched)).slice(0, MAX_BACKFILL_FROM);
       if (wanted.length === 0 || !(await this.#fetchOlder(room, wanted, fetched, supply))) return;
@@ -96,7 +96,7 @@ export class GapFilling {
     room: Room,
     wanted: readonly string[],
     fetched: Map<string, Pdu>,
-    supply: Supply,
+    supply: DependencyFetcher,
   ): Promise<boolean> {
     const floor = await this.floor(room);
     const before = fetched.size;

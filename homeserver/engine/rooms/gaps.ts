@@ -17,7 +17,7 @@ export async function firstGap(
   skip?: ReadonlySet<string>,
 ): Promise<StoredEvent | undefined> {
   const known = await before(events, page);
-  return page.find((event) => skip?.has(event.eventId) !== true && brinks(event, known).length > 0);
+  return page.find((event) => skip?.has(event.eventId) !== true && gapEdges(event, known).length > 0);
 }
 
 /**
@@ -25,7 +25,7 @@ export async function firstGap(
  * hidden ones in its past.
  */
 export async function gapsBefore(events: EventStore, event: StoredEvent): Promise<string[]> {
-  return brinks(event, await before(events, [event])).map(({ eventId }) => eventId);
+  return gapEdges(event, await before(events, [event])).map(({ eventId }) => eventId);
 }
 
 /**
@@ -36,7 +36,7 @@ export async function gapsBefore(events: EventStore, event: StoredEvent): Promis
 export async function firstBreak(events: EventStore, page: readonly StoredEvent[]): Promise<StoredEvent | undefined> {
   const known = await before(events, page);
   for (const event of page) {
-    if (brinks(event, known).length > 0) return event;
+    if (gapEdges(event, known).length > 0) return event;
     const previous = withHidden(event, known).flatMap(({ pdu }) => pdu.prev_events.map((id) => known.get(id)));
     const wasFetched = event.position > 0 && previous.some((one) => one !== undefined && one.position < 0);
     if (wasFetched && (await events.first(event.roomId))?.eventId !== event.eventId) return event;
@@ -45,7 +45,7 @@ export async function firstBreak(events: EventStore, page: readonly StoredEvent[
 }
 
 /** Of an event and the hidden ones before it, those that reference missing events. */
-function brinks(event: StoredEvent, known: ReadonlyMap<string, StoredEvent>): StoredEvent[] {
+function gapEdges(event: StoredEvent, known: ReadonlyMap<string, StoredEvent>): StoredEvent[] {
   return withHidden(event, known).filter(
     ({ pdu }) => !isCreate(pdu) && pdu.prev_events.some((id) => known.get(id)?.outlier !== false),
   );

@@ -17,7 +17,7 @@ import type { Extremities } from './extremities.ts';
 import type { ForkBudget } from './fork-budget.ts';
 import type { History } from './history.ts';
 import type { InTurn } from './in-turn.ts';
-import type { IncompleteRooms } from './incomplete-rooms.ts';
+import type { PartialStateRooms } from './partial-state-rooms.ts';
 import type { Judge } from './judge.ts';
 import type { LocalEvents } from './local-events.ts';
 import type { Members } from './members.ts';
@@ -34,7 +34,7 @@ export interface HandshakesDeps {
   readonly extremities: Extremities;
   readonly forks: ForkBudget;
   readonly members: Members;
-  readonly incomplete: IncompleteRooms;
+  readonly incomplete: PartialStateRooms;
   readonly judge: Judge;
   readonly resolver: StateResolver;
   readonly timeline: Timeline;
@@ -96,7 +96,7 @@ export class Handshakes {
    *
    * @throws MatrixError 400 when a user of a third server authorises it, 403 when the user may not join
    */
-  async vouch(roomId: string, pdu: Pdu): Promise<Pdu> {
+  async authoriseJoin(roomId: string, pdu: Pdu): Promise<Pdu> {
     const vouching = member(pdu.content, 'join_authorised_via_users_server');
     if (vouching === undefined) return pdu;
     const { serverName, key, inTurn } = this.#deps;

@@ -1,5 +1,5 @@
 /** Runs tasks in the turn of a room, with the room as it is then. */
-import type { MergedEnds } from './merged-ends.ts';
+import type { ExtremityMerger } from './extremity-merger.ts';
 import type { Room, RoomTable } from './room.ts';
 import type { RoomTurns, Whose } from './room-turns.ts';
 
@@ -11,7 +11,7 @@ import type { RoomTurns, Whose } from './room-turns.ts';
 export type InTurn = <T>(roomId: string, task: (room: Room) => Promise<T>, whose?: Whose) => Promise<T>;
 
 /** Runs tasks in the turns of rooms, and merges forward extremities afterwards when there are too many. */
-export function inTurnOf(deps: { turns: RoomTurns; rooms: RoomTable; ends: MergedEnds }): InTurn {
+export function inTurnOf(deps: { turns: RoomTurns; rooms: RoomTable; ends: ExtremityMerger }): InTurn {
   const { turns, rooms, ends } = deps;
   return async (roomId, task, whose = 'own') =>
     turns.run(roomId, whose, async () => {

@@ -20,7 +20,7 @@ import type { Pdu } from '../../../federation/event.ts';
 import { member } from '../../../federation/json.ts';
 import { MatrixError } from '../../base/errors.ts';
 import type { EventStore } from './event-store.ts';
-import type { IncompleteRooms } from './incomplete-rooms.ts';
+import type { PartialStateRooms } from './partial-state-rooms.ts';
 import type { Room } from './room.ts';
 import type { State, StateMap } from './state-store.ts';
 import { signedForm } from './stored-event.ts';
@@ -36,7 +36,7 @@ export interface Verdict {
 
 export interface JudgeDeps {
   readonly events: EventStore;
-  readonly incomplete: IncompleteRooms;
+  readonly incomplete: PartialStateRooms;
 }
 
 const NOBODY: StateMap = new Map();
@@ -52,7 +52,7 @@ export class Judge {
   /** Steps 4 to 6 of the checks on receipt of a PDU. The auth events must be stored. */
   async judge(room: Room, pdu: Pdu, id: string, stateBefore: State): Promise<Verdict> {
     // With partial state, the memberships that the event references are used.
-    const members = this.#deps.incomplete.lacksMembers(room.roomId) ? await this.#citedMembers(pdu) : NOBODY;
+    const members = this.#deps.incomplete.lacksMembers(room.roomId) ? await this.#referencedMembers(pdu) : NOBODY;
     const reason = await this.whyRejected(room, pdu, id, withDefaults(stateBefore.map, members));
     if (reason !== undefined) return { rejected: true, softFailed: false, reason };
     if (stateBefore.group !== room.state.group) {
@@ -63,7 +63,7 @@ export class Judge {
         throw error;
       }
     }
-    if (pdu.type === 'm.room.redaction' && (await this.redacts(room, pdu)) === 'nothing') {
+    if (pdu.type === 'm.room.redaction' && (await this.redactionTarget(room, pdu)) === 'nothing') {
       return { rejected: false, softFailed: true, reason: 'The sender may not redact this event.' };
     }
     return ACCEPTED;
@@ -97,7 +97,7 @@ export class Judge {
   }
 
   /** The membership events among the auth events. */
-  async #citedMembers(pdu: Pdu): Promise<StateMap> {
+  async #referencedMembers(pdu: Pdu): Promise<StateMap> {
     const cited = await this.#deps.events.getMany(pdu.auth_events);
     const members = [...cited.values()].filter((event) => event.pdu.type === 'm.room.member' && !event.rejected);
     return new Map(members.map((event) => [stateKey('m.room.member', event.pdu.state_key ?? ''), event.eventId]));
@@ -153,13 +153,13 @@ export class Judge {
    * @returns `unknown` when we do not have the event
    * @see Matrix specification, server-server API and room version 3, "Handling redactions"
    */
-  async redacts(room: Room, redaction: Pdu): Promise<StoredEvent | 'unknown' | 'nothing'> {
+  async redactionTarget(room: Room, redaction: Pdu): Promise<StoredEvent | 'unknown' | 'nothing'> {
     const targetId = redactsOf(redaction, room.version);
     const target = targetId === undefined ? undefined : await this.#deps.events.get(targetId);
     if (!target) return 'unknown';
     if (target.roomId !== room.roomId) return 'nothing';
     const isOwn = serverOf(redaction.sender) === serverOf(target.pdu.sender);
-    return isOwn || (await this.redactsAnybodys(room, redaction)) ? target : 'nothing';
+    return isOwn || (await this.mayRedactOthers(room, redaction)) ? target : 'nothing';
   }
 
   /**
@@ -176,12 +176,12 @@ export class Judge {
       throw new MatrixError(400, 'M_INVALID_PARAM', 'This event is in another room.');
     }
     const isOwn = !target || target.pdu.sender === redaction.sender;
-    if (isOwn || (await this.redactsAnybodys(room, redaction))) return;
+    if (isOwn || (await this.mayRedactOthers(room, redaction))) return;
     throw new MatrixError(403, 'M_FORBIDDEN', 'You may not redact messages of others.');
   }
 
   /** Whether the sender of a redaction has the power level to redact events of others. */
-  async redactsAnybodys(room: Room, redaction: Pdu): Promise<boolean> {
+  async mayRedactOthers(room: Room, redaction: Pdu): Promise<boolean> {
     const view = await this.view(room, room.state.map, redaction);
     return powerLevelOf(redaction.sender, room.version, view) >= powerLevels(view).redact;
   }

@@ -12,7 +12,7 @@ import { CALL_MEMBER } from '../../base/names.ts';
 import { transactionScope } from './client-transactions.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import type { Judge } from './judge.ts';
-import { checkOwner, vouched } from './owned-state.ts';
+import { checkOwner, withAccountFields } from './owned-state.ts';
 import type { LocalRights, RoomAct } from './ports.ts';
 import type { Room } from './room.ts';
 import type { StateResolver } from './state-resolver.ts';
@@ -89,7 +89,7 @@ export class LocalEvents {
   async draft(room: Room, sender: string, wanted: NewEvent, end?: RoomEnd): Promise<UnsignedPdu> {
     await this.#requireRight(sender, wanted);
     const accounts = { isGuest: (userId: string) => this.#rights.isGuest(userId), profile: this.#profile };
-    const event = { ...wanted, content: await vouched(sender, wanted, this.#serverName, accounts) };
+    const event = { ...wanted, content: await withAccountFields(sender, wanted, this.#serverName, accounts) };
     const isRedaction = event.type === 'm.room.redaction';
     const { prevEvents: prev, depth } = end ?? (await this.end(room));
     const draft = {
@@ -113,12 +113,12 @@ export class LocalEvents {
   }
 
   async #requireRight(sender: string, event: NewEvent): Promise<void> {
-    if (serverOf(sender) !== this.#serverName || (await this.#takesBack(sender, event))) return;
+    if (serverOf(sender) !== this.#serverName || (await this.#undoesOwnAct(sender, event))) return;
     await this.#rights.require(sender, actOf(sender, event));
   }
 
   /** Whether the event is a leave or a redaction of one's own event, which everybody may send. */
-  async #takesBack(sender: string, { type, stateKey, content }: NewEvent): Promise<boolean> {
+  async #undoesOwnAct(sender: string, { type, stateKey, content }: NewEvent): Promise<boolean> {
     if (type === 'm.room.member') return stateKey === sender && member(content, 'membership') === 'leave';
     if (type === CALL_MEMBER && stateKey !== undefined) return Object.keys(content).length === 0;
     const redacts = type === 'm.room.redaction' ? member(content, 'redacts') : undefined;
@@ -168,7 +168,7 @@ export class LocalEvents {
   }
 
   /** Like `send`, but other servers only get it when they request what comes before a later event. */
-  async keep(room: Room, sender: string, event: NewEvent): Promise<StoredEvent> {
+  async sendWithoutFanOut(room: Room, sender: string, event: NewEvent): Promise<StoredEvent> {
     return this.#sendNew(room, sender, event, false);
   }
 

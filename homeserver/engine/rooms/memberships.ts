@@ -5,13 +5,13 @@ import type { JsonObject } from '../../../federation/json.ts';
 import { MatrixError } from '../../base/errors.ts';
 import type { EventStore } from './event-store.ts';
 import type { InTurn } from './in-turn.ts';
-import type { IncompleteRooms } from './incomplete-rooms.ts';
+import type { PartialStateRooms } from './partial-state-rooms.ts';
 import type { Invitations } from './invitations.ts';
 import type { Judge } from './judge.ts';
 import type { LocalEvents, NewEvent } from './local-events.ts';
 import type { Members } from './members.ts';
-import type { MembershipsElsewhere } from './memberships-elsewhere.ts';
-import { namedByAccount } from './owned-state.ts';
+import type { OutOfBandMemberships } from './out-of-band-memberships.ts';
+import { withAccountNames } from './owned-state.ts';
 import type { InvitePermissions, LocalRights, RemoteMemberships } from './ports.ts';
 import { authoriser } from './restricted.ts';
 import { currentId } from './room.ts';
@@ -26,8 +26,8 @@ export interface MembershipsDeps {
   readonly rooms: RoomTable;
   readonly members: Members;
   readonly invitations: Invitations;
-  readonly elsewhere: MembershipsElsewhere;
-  readonly incomplete: IncompleteRooms;
+  readonly elsewhere: OutOfBandMemberships;
+  readonly incomplete: PartialStateRooms;
   readonly judge: Judge;
   readonly resolver: StateResolver;
   readonly timeline: Timeline;
@@ -57,7 +57,7 @@ export class Memberships {
     const { serverName, members, invitations } = this.#deps;
     await this.#requireMayEnter(userId, roomId);
     const profile = await this.#deps.profile(userId);
-    const content = namedByAccount(
+    const content = withAccountNames(
       { ...withoutAuthoriser(options.content ?? {}), ...profile, membership: 'join' },
       profile,
     );

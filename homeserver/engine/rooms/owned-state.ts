@@ -28,7 +28,7 @@ const NAMES = ['displayname', 'avatar_url'];
  * The content of an event with the fields for which this server is responsible: the guest flag of its users, and the
  * names of its guests. These come from the account only, whoever writes the event and however.
  */
-export async function vouched(
+export async function withAccountFields(
   sender: string,
   { type, stateKey, content }: { type: string; stateKey?: string; content: JsonObject },
   serverName: string,
@@ -44,11 +44,11 @@ export async function vouched(
   if (type !== 'm.room.member' || !isOf(stateKey, serverName)) return content;
   // Other users choose their names themselves.
   if (!(await accounts.isGuest(stateKey))) return withGuest(content, false);
-  return namedByAccount(content, await accounts.profile(stateKey));
+  return withAccountNames(content, await accounts.profile(stateKey));
 }
 
 /** The content of a membership event of a local guest, with the profile's values. */
-export function namedByAccount(content: JsonObject, profile: JsonObject): JsonObject {
+export function withAccountNames(content: JsonObject, profile: JsonObject): JsonObject {
   const isGuest = profile[GUEST_FIELD] === true;
   const plain = withGuest(content, isGuest);
   if (!isGuest) return plain;

@@ -7,7 +7,7 @@ import type { Pdu } from '../../../federation/event.ts';
 import type { Logger } from 'pino';
 import type { Database } from '../../database/database.ts';
 import type { EventStore } from './event-store.ts';
-import { MAX_ENDS } from './extremities.ts';
+import { MAX_EXTREMITIES } from './extremities.ts';
 import type { Extremities } from './extremities.ts';
 import type { ForkBudget } from './fork-budget.ts';
 import type { Judge, Verdict } from './judge.ts';
@@ -16,8 +16,8 @@ import type { Room } from './room.ts';
 import type { StateResolver } from './state-resolver.ts';
 import type { State, StateStore } from './state-store.ts';
 import type { StoredEvent } from './stored-event.ts';
-import { UnknownPlaceError } from './supply.ts';
-import type { GivenStates } from './supply.ts';
+import { UnknownPlaceError } from './dependency-fetcher.ts';
+import type { GivenStates } from './dependency-fetcher.ts';
 import type { Timeline } from './timeline.ts';
 
 export interface PlacingDeps {
@@ -92,7 +92,7 @@ export class Placing {
     const cost = forks.cost(room, stateBefore);
     if (site.kind === 'news' && cost > 0 && forks.isUsedUp(room.roomId, site.origin)) throw tooManyForks();
     // An event in a gap is an extremity only briefly; without it, what comes after it could not be placed.
-    if (await extremities.overflow(room, id, pdu, site.kind === 'gap' ? MAX_ENDS * 5 : MAX_ENDS)) {
+    if (await extremities.overflow(room, id, pdu, site.kind === 'gap' ? MAX_EXTREMITIES * 5 : MAX_EXTREMITIES)) {
       throw new UnknownPlaceError(
         'The room has too many forward extremities, and no user of this server may merge them.',
       );

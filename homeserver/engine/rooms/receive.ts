@@ -11,15 +11,15 @@ import { EVENT_PATIENCE_MS } from '../../base/limits.ts';
 import type { EventStore } from './event-store.ts';
 import type { ForkBudget } from './fork-budget.ts';
 import type { GapFilling } from './gap-filling.ts';
-import { HeldBack } from './held-back.ts';
+import { FetchBackoff } from './fetch-backoff.ts';
 import type { Members } from './members.ts';
 import { takenElsewhere, tooManyForks } from './placing.ts';
 import type { RemoteGraph } from './ports.ts';
 import type { Room } from './room.ts';
 import type { StoredEvent } from './stored-event.ts';
-import type { SuppliedPlacing } from './supplied-placing.ts';
-import { Supply, UnknownPlaceError } from './supply.ts';
-import type { Askers } from './supply.ts';
+import type { FetchAndPlace } from './fetch-and-place.ts';
+import { DependencyFetcher, UnknownPlaceError } from './dependency-fetcher.ts';
+import type { FetchLimits } from './dependency-fetcher.ts';
 
 /** Time limit for fetching what an event needs, in ms: for a new event, and for a retry. */
 const PATIENCE_MS = { now: EVENT_PATIENCE_MS, again: 60_000 };
@@ -30,10 +30,10 @@ export interface ReceiverDeps {
   readonly serverName: string;
   readonly events: EventStore;
   readonly members: Members;
-  readonly placing: SuppliedPlacing;
+  readonly placing: FetchAndPlace;
   readonly gaps: GapFilling;
   readonly forks: ForkBudget;
-  readonly askers: Askers;
+  readonly askers: FetchLimits;
   readonly remoteGraph: () => RemoteGraph;
   readonly log: Logger;
 }
@@ -43,7 +43,7 @@ export type Urgency = 'now' | 'again';
 
 export class Receiver {
   readonly #deps: ReceiverDeps;
-  readonly #heldBack = new HeldBack();
+  readonly #heldBack = new FetchBackoff();
 
   constructor(deps: ReceiverDeps) {
     this.#deps = deps;
@@ -70,7 +70,7 @@ export class Receiver {
     }
   }
 
-  async #receive(room: Room, pdu: Pdu, origin: string, supply: Supply): Promise<StoredEvent> {
+  async #receive(room: Room, pdu: Pdu, origin: string, supply: DependencyFetcher): Promise<StoredEvent> {
     const { events, gaps, forks } = this.#deps;
     const id = eventId(pdu, room.version);
     const known = await events.get(id);
@@ -116,10 +116,10 @@ export class Receiver {
     return stored;
   }
 
-  async #supply(room: Room, origin: string, patienceMs: number, heldBack: boolean): Promise<Supply> {
+  async #supply(room: Room, origin: string, patienceMs: number, heldBack: boolean): Promise<DependencyFetcher> {
     const { members, serverName, remoteGraph, askers, log } = this.#deps;
     const others = [...(await members.servers(room.roomId))].filter((server) => server !== serverName);
     const servers = askers.order([origin, ...others]);
-    return new Supply({ room, remoteGraph, askers, servers, patienceMs, heldBack, log });
+    return new DependencyFetcher({ room, remoteGraph, askers, servers, patienceMs, heldBack, log });
   }
 }

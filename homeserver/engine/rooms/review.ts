@@ -5,7 +5,7 @@ import type { Database } from '../../database/database.ts';
 import { writeTogether } from '../../database/writes.ts';
 import type { Write } from '../../database/writes.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
-import type { IncompleteRoom } from './incomplete-rooms.ts';
+import type { PartialStateRoom } from './partial-state-rooms.ts';
 import type { Judge } from './judge.ts';
 import type { Room } from './room.ts';
 import type { StateResolver } from './state-resolver.ts';
@@ -39,7 +39,7 @@ export class Review {
   }
 
   /** @param before the states after the `prev_events` of our join. To be called in the room's turn. */
-  async review(room: Room, entry: IncompleteRoom, before: readonly State[]): Promise<Reviewed> {
+  async review(room: Room, entry: PartialStateRoom, before: readonly State[]): Promise<Reviewed> {
     const reviewed = await this.#anew(room, entry, before);
     const end = await this.#end(room, reviewed);
     const isNew = await this.#revealSoftFailed(room, reviewed, end.state);
@@ -47,7 +47,7 @@ export class Review {
   }
 
   /** Computes states and verdicts of our join and all later events. @returns these by id @returns all of these by id */
-  async #anew(room: Room, entry: IncompleteRoom, before: readonly State[]): Promise<Map<string, StoredEvent>> {
+  async #anew(room: Room, entry: PartialStateRoom, before: readonly State[]): Promise<Map<string, StoredEvent>> {
     const { db, events, judge, resolver } = this.#deps;
     const reviewed = new Map<string, StoredEvent>();
     let from = entry.position;
@@ -79,7 +79,7 @@ export class Review {
 
   async #stateBefore(
     room: Room,
-    entry: IncompleteRoom,
+    entry: PartialStateRoom,
     event: StoredEvent,
     reviewed: ReadonlyMap<string, StoredEvent>,
     before: readonly State[],

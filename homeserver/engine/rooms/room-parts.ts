@@ -16,14 +16,14 @@ import { GapFilling } from './gap-filling.ts';
 import { Handshakes } from './handshakes.ts';
 import { History } from './history.ts';
 import { inTurnOf } from './in-turn.ts';
-import { IncompleteRooms } from './incomplete-rooms.ts';
+import { PartialStateRooms } from './partial-state-rooms.ts';
 import { Invitations } from './invitations.ts';
 import { Judge } from './judge.ts';
 import { LocalEvents } from './local-events.ts';
 import { Members } from './members.ts';
 import { Memberships } from './memberships.ts';
-import { MembershipsElsewhere } from './memberships-elsewhere.ts';
-import { MergedEnds } from './merged-ends.ts';
+import { OutOfBandMemberships } from './out-of-band-memberships.ts';
+import { ExtremityMerger } from './extremity-merger.ts';
 import { MessageBatches } from './message-batches.ts';
 import { Outliers } from './outliers.ts';
 import { Placing } from './placing.ts';
@@ -41,8 +41,8 @@ import { StateChanges } from './state-changes.ts';
 import { StateIndex } from './state-index.ts';
 import { StateResolver } from './state-resolver.ts';
 import { StateStore } from './state-store.ts';
-import { SuppliedPlacing } from './supplied-placing.ts';
-import { Askers } from './supply.ts';
+import { FetchAndPlace } from './fetch-and-place.ts';
+import { FetchLimits } from './dependency-fetcher.ts';
 import { Timeline } from './timeline.ts';
 
 export interface RoomsOptions {
@@ -65,7 +65,7 @@ export interface RoomsOptions {
 /** The parts of the engine that `Rooms` exposes to the rest of the homeserver. */
 export interface RoomParts extends RoomViewsDeps {
   readonly memberships: Memberships;
-  readonly elsewhere: MembershipsElsewhere;
+  readonly elsewhere: OutOfBandMemberships;
   readonly handshakes: Handshakes;
   readonly writer: RoomWriter;
   readonly receiver: Receiver;
@@ -78,7 +78,7 @@ export interface RoomParts extends RoomViewsDeps {
 /** Reads the lowest position of the history, and makes the parts. */
 export async function roomParts(options: RoomsOptions): Promise<RoomParts> {
   const { db, serverName, positions, notifier, log } = options;
-  const incomplete = await IncompleteRooms.load(db, positions.current);
+  const incomplete = await PartialStateRooms.load(db, positions.current);
   const redactions = await EarlyRedactions.load(db);
   const events = new EventStore(db, options.indexes);
   const firstPosition = await events.firstPosition();
@@ -110,7 +110,7 @@ export async function roomParts(options: RoomsOptions): Promise<RoomParts> {
   const timeline = new Timeline(judged);
   const local = new LocalEvents({ ...judged, timeline });
   const turns = new RoomTurns();
-  const inTurn = inTurnOf({ turns, rooms: stored.rooms, ends: new MergedEnds({ ...stored, local }) });
+  const inTurn = inTurnOf({ turns, rooms: stored.rooms, ends: new ExtremityMerger({ ...stored, local }) });
   const shared = {
     ...judged,
     timeline,
@@ -120,10 +120,10 @@ export async function roomParts(options: RoomsOptions): Promise<RoomParts> {
     remoteGraph: () => remote.require().graph,
     remoteMemberships: () => remote.require().memberships,
     outliers: new Outliers(stored),
-    askers: new Askers(),
+    askers: new FetchLimits(),
   };
 
-  const placing = new SuppliedPlacing({ ...shared, placing: new Placing(shared) });
+  const placing = new FetchAndPlace({ ...shared, placing: new Placing(shared) });
   const receiver = new Receiver({ ...shared, placing, gaps: new GapFilling({ ...shared, placing }) });
   const backfill = new Backfill({ ...shared, receiver, remoteGraph: () => remote.find()?.graph }, firstPosition);
   const completion = new Completion({
@@ -136,7 +136,7 @@ export async function roomParts(options: RoomsOptions): Promise<RoomParts> {
     },
     onServers: (roomId, servers) => listeners.emitServers(roomId, servers),
   });
-  const elsewhere = new MembershipsElsewhere({ ...shared, listeners });
+  const elsewhere = new OutOfBandMemberships({ ...shared, listeners });
   const memberships = new Memberships({
     ...shared,
     elsewhere,

@@ -12,7 +12,7 @@ import type { Positions } from '../stream/positions.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import { firstBreak } from './gaps.ts';
 import type { History } from './history.ts';
-import type { IncompleteRooms } from './incomplete-rooms.ts';
+import type { PartialStateRooms } from './partial-state-rooms.ts';
 import type { Invitation, Invitations } from './invitations.ts';
 import type { MemberOf, Members } from './members.ts';
 import { currentId } from './room.ts';
@@ -28,7 +28,7 @@ export interface RoomReaderDeps {
   readonly rooms: RoomTable;
   readonly members: Members;
   readonly invitations: Invitations;
-  readonly incomplete: IncompleteRooms;
+  readonly incomplete: PartialStateRooms;
   readonly changes: StateChanges;
   readonly history: History;
   readonly positions: Positions;

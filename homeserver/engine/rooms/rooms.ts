@@ -11,7 +11,7 @@ import type { StoredEvent } from './event-store.ts';
 import type { Handshakes } from './handshakes.ts';
 import type { NewEvent } from './local-events.ts';
 import type { Memberships } from './memberships.ts';
-import type { MembershipsElsewhere } from './memberships-elsewhere.ts';
+import type { OutOfBandMemberships } from './out-of-band-memberships.ts';
 import type { RemoteRooms } from './ports.ts';
 import type { Urgency } from './receive.ts';
 import type { EventListener, MembersListener, ServersListener } from './room-listeners.ts';
@@ -33,7 +33,7 @@ export class Rooms extends RoomViews {
   /** Joins, invites, knocks, leaves, kicks and bans by local users. */
   readonly memberships: Memberships;
   /** Out-of-band memberships: invites and knocks of local users in rooms that this server is not in. */
-  readonly elsewhere: MembershipsElsewhere;
+  readonly elsewhere: OutOfBandMemberships;
   /** Lets users of other servers join, knock and leave. */
   readonly handshakes: Handshakes;
 

@@ -89,7 +89,7 @@ export class Timeline {
       }
       let next: Pick<Room, 'extremities' | 'state'> | undefined;
       let serversChange = false;
-      const ends = await this.#deps.extremities.with(room, id, pdu, accepted);
+      const ends = await this.#deps.extremities.after(room, id, pdu, accepted);
       writes.push(...ends.writes);
       if (ends.extremities !== room.extremities) {
         const { extremities } = ends;
@@ -190,12 +190,12 @@ export class Timeline {
     const { pdu } = event;
     const targetId = pdu.type === 'm.room.redaction' ? redactsOf(pdu, room.version) : undefined;
     if (targetId === undefined) return undefined;
-    const target = await judge.redacts(room, pdu);
+    const target = await judge.redactionTarget(room, pdu);
     if (target === 'nothing') return undefined;
     if (target !== 'unknown') {
       return { writes: events.redaction(target, event.eventId, room.version), target: target.eventId };
     }
-    const anybodys = await judge.redactsAnybodys(room, pdu);
+    const anybodys = await judge.mayRedactOthers(room, pdu);
     const early = { eventId: event.eventId, roomId: room.roomId, targetId, sender: pdu.sender, anybodys };
     return { writes: [redactions.write(early)] };
   }

@@ -3,7 +3,7 @@ import type { Rooms } from '../rooms/rooms.ts';
 import type { Notifier } from '../stream/notifier.ts';
 import type { Positions } from '../stream/positions.ts';
 import { askedRooms } from './asked-rooms.ts';
-import { emptyAnswer, saysSomething } from './part.ts';
+import { emptyAnswer, hasNews } from './part.ts';
 import type { AskedRooms, SyncAnswer, SyncPart, SyncQuestion } from './part.ts';
 
 export interface AnswersOptions {
@@ -62,7 +62,7 @@ export function answers({ rooms, positions, notifier, parts }: AnswersOptions): 
           asked.only === undefined ? await askedRooms(rooms, { ...asked, upTo }) : oneRoom(asked.only, asked.since);
         const question = { ...asked, upTo, rooms: about };
         const answer = await collect(question);
-        if (saysSomething(answer) || asked.since === undefined || asked.fullState || Date.now() >= deadline) {
+        if (hasNews(answer) || asked.since === undefined || asked.fullState || Date.now() >= deadline) {
           return { question, answer };
         }
         if (!(await wait.news)) return { question, answer };

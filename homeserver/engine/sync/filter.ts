@@ -1,7 +1,7 @@
 /** Filters as clients store them or give them to `/sync`. @see Matrix specification, client-server API, "Filtering" */
 import { z } from 'zod';
 import type { JsonObject } from '../../../federation/json.ts';
-import { eventFilterSchema, fits } from '../client/event-filter.ts';
+import { eventFilterSchema, matchesType } from '../client/event-filter.ts';
 
 const names = z.array(z.string().max(255)).max(500).nullish();
 const roomFilter = eventFilterSchema.extend({
@@ -45,8 +45,8 @@ export function wants(
 ): boolean {
   if (!filter) return true;
   const { types, not_types: notTypes, senders, not_senders: notSenders } = filter;
-  if (types && !types.some((pattern) => fits(pattern, item.type))) return false;
-  if (notTypes?.some((pattern) => fits(pattern, item.type)) === true) return false;
+  if (types && !types.some((pattern) => matchesType(pattern, item.type))) return false;
+  if (notTypes?.some((pattern) => matchesType(pattern, item.type)) === true) return false;
   if (item.sender !== undefined && senders && !senders.includes(item.sender)) return false;
   if (item.sender !== undefined && notSenders?.includes(item.sender) === true) return false;
   return item.roomId === undefined || wantsRoom(filter, item.roomId);

@@ -13,13 +13,13 @@ const MEMBERS = 100_000;
 
 export class LazyMembers {
   /** Sent event ids, by the generation of the device (incremented by each initial sync), room and user. */
-  readonly #told = new LRUCache<string, string>({ max: MEMBERS });
-  readonly #lives = new LRUCache<string, number>({ max: DEVICES });
-  #lastLife = 0;
+  readonly #sent = new LRUCache<string, string>({ max: MEMBERS });
+  readonly #generations = new LRUCache<string, number>({ max: DEVICES });
+  #lastGeneration = 0;
 
   /** An initial sync: the device has no members yet. */
   forget(device: string): void {
-    this.#lives.delete(device);
+    this.#generations.delete(device);
   }
 
   /**
@@ -37,7 +37,7 @@ export class LazyMembers {
     whole: ReadonlyMap<StateKey, string>,
     options: { readonly redundant: boolean; readonly keep: (key: StateKey) => boolean },
   ): Map<StateKey, string> {
-    const life = this.#lifeOf(device);
+    const life = this.#generationOf(device);
     const nameOf = (userId: string): string => `${String(life)} ${roomId} ${userId}`;
     const selected = new Map<StateKey, string>();
     for (const [key, id] of state) {
@@ -48,21 +48,21 @@ export class LazyMembers {
       const changed = state.get(key);
       const id = changed ?? whole.get(key);
       if (id === undefined) continue;
-      const known = this.#told.get(nameOf(userId)) === id;
+      const known = this.#sent.get(nameOf(userId)) === id;
       if (changed !== undefined || !known || options.redundant) selected.set(key, id);
     }
     for (const [key, id] of selected) {
       const [type, userId] = splitStateKey(key);
-      if (type === 'm.room.member') this.#told.set(nameOf(userId), id);
+      if (type === 'm.room.member') this.#sent.set(nameOf(userId), id);
     }
     return selected;
   }
 
-  #lifeOf(device: string): number {
-    const known = this.#lives.get(device);
+  #generationOf(device: string): number {
+    const known = this.#generations.get(device);
     if (known !== undefined) return known;
-    this.#lastLife += 1;
-    this.#lives.set(device, this.#lastLife);
-    return this.#lastLife;
+    this.#lastGeneration += 1;
+    this.#generations.set(device, this.#lastGeneration);
+    return this.#lastGeneration;
   }
 }

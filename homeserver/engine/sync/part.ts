@@ -86,7 +86,7 @@ export function emptyAnswer(): SyncAnswer {
 }
 
 /** Whether any part has added something. */
-export function saysSomething(answer: SyncAnswer): boolean {
+export function hasNews(answer: SyncAnswer): boolean {
   const { rooms, ...others } = answer;
   return (
     Object.values(rooms).some((section) => Object.keys(section).length > 0) ||

@@ -15,11 +15,11 @@ export interface Summary {
 }
 
 /** The state that a summary depends on. */
-const MATTERS = ['m.room.member', 'm.room.name', 'm.room.canonical_alias'];
+const SUMMARY_TYPES = ['m.room.member', 'm.room.name', 'm.room.canonical_alias'];
 
 /** Whether these changes may affect the summary of the room. */
 export function changesSummary(changes: readonly StateChange[]): boolean {
-  return changes.some((change) => MATTERS.includes(splitStateKey(change.key)[0]));
+  return changes.some((change) => SUMMARY_TYPES.includes(splitStateKey(change.key)[0]));
 }
 
 /** Reads the summaries of rooms for one of their users. */

@@ -1,10 +1,10 @@
-/** Puts account data together: see engine/client/personal-data.ts. */
+/** Puts account data together: see engine/client/account-data-store.ts. */
 import type { RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import type { JsonObject } from '../../../federation/json.ts';
 import type { Sessions } from '../../accounts/sessions.ts';
 import type { Database } from '../../database/database.ts';
-import type { CarriedOver } from '../../engine/client/personal-data.ts';
+import type { CarriedOver } from '../../engine/client/account-data-store.ts';
 import type { Feature } from '../../engine/feature.ts';
 import type { Rooms } from '../../engine/rooms/rooms.ts';
 import type { Notifier } from '../../engine/stream/notifier.ts';

@@ -8,7 +8,7 @@ import type { Logger } from 'pino';
 import { serverOf } from '../../../federation/event.ts';
 import { isJsonObject, member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
-import type { CarriedOver } from '../../engine/client/personal-data.ts';
+import type { CarriedOver } from '../../engine/client/account-data-store.ts';
 import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
 import type { AccountData } from './account-data.ts';
 

@@ -6,7 +6,7 @@ import { every } from '../../base/every.ts';
 import { SafeFetch } from '../../base/safe-fetch.ts';
 import type { Database } from '../../database/database.ts';
 import type { ClientEvents } from '../../engine/client/client-events.ts';
-import type { IgnoredUsers, PersonalData } from '../../engine/client/personal-data.ts';
+import type { IgnoredUsers, AccountDataStore } from '../../engine/client/account-data-store.ts';
 import type { Feature } from '../../engine/feature.ts';
 import type { InvitePermissions } from '../../engine/rooms/ports.ts';
 import type { Rooms } from '../../engine/rooms/rooms.ts';
@@ -35,7 +35,7 @@ export interface PushDeps {
   readonly db: Database;
   readonly rooms: Rooms;
   readonly positions: Positions;
-  readonly accountData: PersonalData & IgnoredUsers;
+  readonly accountData: AccountDataStore & IgnoredUsers;
   readonly clientEvents: ClientEvents;
   readonly invitePermissions: Pick<InvitePermissions, 'rule'>;
   readonly push?: PushConfig;

@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import { canonicalJsonWithAnyNumbers, isJsonObject } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
-import type { PersonalData } from '../../engine/client/personal-data.ts';
+import type { AccountDataStore } from '../../engine/client/account-data-store.ts';
 import { MatrixError } from '../../base/errors.ts';
 import { PUSH_RULES as MAX_RULES, PUSH_RULES_BYTES as MAX_BYTES } from '../../base/limits.ts';
 import { defaultRules, KINDS, MASTER } from './default-rules.ts';
@@ -39,12 +39,12 @@ export interface NewRule {
 }
 
 export class PushRules {
-  readonly #accountData: PersonalData;
+  readonly #accountData: AccountDataStore;
   readonly #cache = new LRUCache<string, RuleSet>({ max: CACHED });
   /** Incremented by each change: what was read before one is not cached. */
   #generation = 0;
 
-  constructor(accountData: PersonalData) {
+  constructor(accountData: AccountDataStore) {
     this.#accountData = accountData;
   }
 

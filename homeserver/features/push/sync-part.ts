@@ -3,14 +3,14 @@ import type { JsonObject } from '../../../federation/json.ts';
 import { wants } from '../../engine/sync/filter.ts';
 import { addEvents, joinedRoom } from '../../engine/sync/part.ts';
 import type { SyncPart } from '../../engine/sync/part.ts';
-import type { PersonalData } from '../../engine/client/personal-data.ts';
+import type { AccountDataStore } from '../../engine/client/account-data-store.ts';
 import type { Evaluator } from './evaluator.ts';
 import type { Notifications, Unread } from './notifications.ts';
 import { PUSH_RULES } from './rules.ts';
 import type { PushRules } from './rules.ts';
 
 export interface PushPartOptions {
-  readonly accountData: PersonalData;
+  readonly accountData: AccountDataStore;
   readonly rules: PushRules;
   readonly notifications: Notifications;
   readonly evaluator: Evaluator;

@@ -5,7 +5,7 @@
  */
 import { serverOf } from '../../../federation/event.ts';
 import type { JsonObject } from '../../../federation/json.ts';
-import type { PersonalData } from '../../engine/client/personal-data.ts';
+import type { AccountDataStore } from '../../engine/client/account-data-store.ts';
 import type { Database } from '../../database/database.ts';
 import { MatrixError } from '../../base/errors.ts';
 import { THREAD_RECEIPTS } from '../../base/limits.ts';
@@ -36,7 +36,7 @@ export interface ReceiptsOptions {
   readonly positions: Positions;
   readonly notifier: Notifier;
   readonly sender: Sender;
-  readonly accountData: PersonalData;
+  readonly accountData: AccountDataStore;
   /** Called first when a user has read up to a position. */
   readonly onRead?: (receipt: Receipt, eventPosition: number) => Promise<void>;
 }

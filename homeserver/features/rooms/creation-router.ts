@@ -4,13 +4,13 @@ import type { Router } from 'express';
 import { z } from 'zod';
 import { methods, MatrixError } from '../../base/errors.ts';
 import { parameter, parseBody, requesterOf } from '../../base/parse.ts';
-import type { PublishedRooms, RoomNames } from '../../engine/client/room-names.ts';
+import type { PublishedRooms, RoomAliases } from '../../engine/client/room-aliases.ts';
 import type { Rooms } from '../../engine/rooms/rooms.ts';
 import { denyThirdParty, objectSchema } from './requests.ts';
 
 export interface CreationRouterOptions {
   readonly rooms: Rooms;
-  readonly directory: RoomNames;
+  readonly directory: RoomAliases;
   readonly publicRooms: PublishedRooms;
 }
 

@@ -6,13 +6,13 @@ import { isJsonObject, member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import { methods, MatrixError } from '../../base/errors.ts';
 import { parameter, parseBody, requesterOf } from '../../base/parse.ts';
-import type { RoomNames } from '../../engine/client/room-names.ts';
+import type { RoomAliases } from '../../engine/client/room-aliases.ts';
 import type { Rooms } from '../../engine/rooms/rooms.ts';
 import { denyThirdParty, objectSchema, reasonSchema } from './requests.ts';
 
 export interface MembershipRouterOptions {
   readonly rooms: Rooms;
-  readonly directory: RoomNames;
+  readonly directory: RoomAliases;
 }
 
 /** Most servers that a client may name for a join. */

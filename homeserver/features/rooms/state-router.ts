@@ -6,7 +6,7 @@ import { canonicalJson, member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import { methods, MatrixError } from '../../base/errors.ts';
 import { parameter, parseBody, queryText, requesterOf } from '../../base/parse.ts';
-import type { RoomNames } from '../../engine/client/room-names.ts';
+import type { RoomAliases } from '../../engine/client/room-aliases.ts';
 import { delayOf } from '../../engine/client/sending.ts';
 import type { DelayedSending } from '../../engine/client/sending.ts';
 import type { ShowFor } from '../../engine/client/show.ts';
@@ -16,7 +16,7 @@ import { objectSchema, showTo, stickyFor } from './requests.ts';
 
 export interface StateRouterOptions {
   readonly rooms: Rooms;
-  readonly directory: RoomNames;
+  readonly directory: RoomAliases;
   readonly showFor: ShowFor;
   readonly delayedEvents: DelayedSending;
 }

@@ -2,14 +2,14 @@
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import { isRoomId, isServerName } from '../../../federation/identifiers.ts';
-import type { RoomNames } from '../../engine/client/room-names.ts';
+import type { RoomAliases } from '../../engine/client/room-aliases.ts';
 import { methods, MatrixError } from '../../base/errors.ts';
 import type { Hierarchy } from './hierarchy.ts';
 import { parameter, queryNumber, queryText, requesterOf } from '../../base/parse.ts';
 
 export interface HierarchyRouterOptions {
   readonly hierarchy: Hierarchy;
-  readonly directory: Pick<RoomNames, 'resolve'>;
+  readonly directory: Pick<RoomAliases, 'resolve'>;
   readonly requireSession: RequestHandler;
 }
 

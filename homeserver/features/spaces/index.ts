@@ -2,7 +2,7 @@
 import type { RequestHandler } from 'express';
 import type { FederationClient } from '../../../federation/client.ts';
 import type { Database } from '../../database/database.ts';
-import type { RoomNames } from '../../engine/client/room-names.ts';
+import type { RoomAliases } from '../../engine/client/room-aliases.ts';
 import type { Feature } from '../../engine/feature.ts';
 import type { Rooms } from '../../engine/rooms/rooms.ts';
 import { hierarchyRouter } from './client-router.ts';
@@ -15,7 +15,7 @@ export interface SpacesDeps {
   readonly db: Database;
   readonly rooms: Rooms;
   readonly client: FederationClient;
-  readonly directory: Pick<RoomNames, 'resolve'>;
+  readonly directory: Pick<RoomAliases, 'resolve'>;
   readonly requireSession: RequestHandler;
   /** Requires a signed request of another server. */
   readonly signed: RequestHandler;

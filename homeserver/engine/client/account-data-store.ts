@@ -6,7 +6,7 @@
 import type { JsonObject } from '../../../federation/json.ts';
 
 /** `roomId` is empty for global account data. */
-export interface PersonalData {
+export interface AccountDataStore {
   get(userId: string, roomId: string, type: string): Promise<JsonObject | undefined>;
   /** Global account data of several users. */
   ofUsers(userIds: readonly string[], type: string): Promise<Map<string, JsonObject>>;

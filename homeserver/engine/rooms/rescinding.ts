@@ -16,7 +16,7 @@ import type { Invitation } from './invitations.ts';
  * @param origin the server that sent it
  * @see docs/federation.md, "Invitations"
  */
-export function mayEnd(invitation: Invitation, pdu: Pdu, origin: string): boolean {
+export function mayRescind(invitation: Invitation, pdu: Pdu, origin: string): boolean {
   const { sender } = pdu;
   const membership = member(pdu.content, 'membership');
   if (sender === invitation.userId) return membership === 'leave';

@@ -2,7 +2,7 @@
 import type { JsonObject } from '../../../federation/json.ts';
 
 /** @see Matrix specification, client-server API, "Room aliases" */
-export interface RoomNames {
+export interface RoomAliases {
   /** The full alias for a localpart. @throws MatrixError 400 */
   aliasOf(localpart: string): string;
   exists(alias: string): Promise<boolean>;

@@ -25,7 +25,7 @@ const SILENCE_MS = 60_000;
 const SILENT_SERVERS = 1_000;
 
 /** Shared by all fetches: unresponsive servers, and concurrent requests by room. */
-export class Askers {
+export class FetchLimits {
   readonly #silentUntil = new LRUCache<string, number>({ max: SILENT_SERVERS });
   readonly #requests = new Map<string, number>();
 
@@ -60,10 +60,10 @@ export class Askers {
   }
 }
 
-export interface SupplyOptions {
+export interface DependencyFetcherOptions {
   readonly room: { readonly roomId: string; readonly version: RoomVersion };
   readonly remoteGraph: () => RemoteGraph;
-  readonly askers: Askers;
+  readonly askers: FetchLimits;
   /** The servers to ask, in this order. */
   readonly servers: readonly string[];
   /** Time limit for all requests together, in ms. */
@@ -87,16 +87,16 @@ export interface GivenStates {
   readonly before: ReadonlyMap<string, GivenState>;
 }
 
-export class Supply implements GivenStates {
+export class DependencyFetcher implements GivenStates {
   readonly after = new Map<string, GivenState>();
   readonly before = new Map<string, GivenState>();
-  readonly #options: SupplyOptions;
+  readonly #options: DependencyFetcherOptions;
   readonly #answering: Set<string>;
   readonly #asked = new Map<string, number>();
   #deadline: number | undefined;
   #requests = 0;
 
-  constructor(options: SupplyOptions) {
+  constructor(options: DependencyFetcherOptions) {
     this.#options = options;
     this.#answering = new Set(options.servers);
   }

@@ -11,8 +11,8 @@ import { powerLevelOf, stateKey, stateViewOf } from '../../../federation/auth-ru
 import { MatrixError } from '../../base/errors.ts';
 import { DUMMY_EVENT } from '../../base/names.ts';
 import type { EventStore } from './event-store.ts';
-import { MAX_ENDS } from './extremities.ts';
-import type { IncompleteRooms } from './incomplete-rooms.ts';
+import { MAX_EXTREMITIES } from './extremities.ts';
+import type { PartialStateRooms } from './partial-state-rooms.ts';
 import type { LocalEvents } from './local-events.ts';
 import type { Members } from './members.ts';
 import type { Room } from './room.ts';
@@ -23,19 +23,19 @@ const MERGES_AT_ONCE = 5;
 /** How many local users are tried as senders. */
 const SENDERS_TRIED = 5;
 
-export interface MergedEndsDeps {
+export interface ExtremityMergerDeps {
   readonly serverName: string;
   readonly events: EventStore;
   readonly members: Members;
-  readonly incomplete: IncompleteRooms;
+  readonly incomplete: PartialStateRooms;
   readonly local: LocalEvents;
   readonly log: Logger;
 }
 
-export class MergedEnds {
-  readonly #deps: MergedEndsDeps;
+export class ExtremityMerger {
+  readonly #deps: ExtremityMergerDeps;
 
-  constructor(deps: MergedEndsDeps) {
+  constructor(deps: ExtremityMergerDeps) {
     this.#deps = deps;
   }
 
@@ -46,7 +46,7 @@ export class MergedEnds {
     const { incomplete, log } = this.#deps;
     const { roomId } = room;
     try {
-      for (let count = 0; count < MERGES_AT_ONCE && room.extremities.length >= MAX_ENDS; count += 1) {
+      for (let count = 0; count < MERGES_AT_ONCE && room.extremities.length >= MAX_EXTREMITIES; count += 1) {
         // With partial state, we do not know who may send.
         if (incomplete.lacksMembers(roomId) || !(await this.#mergeSome(room))) return;
       }
@@ -59,7 +59,7 @@ export class MergedEnds {
   async #mergeSome(room: Room): Promise<boolean> {
     for (const sender of await this.#senders(room)) {
       try {
-        await this.#deps.local.keep(room, sender, { type: DUMMY_EVENT, content: {} });
+        await this.#deps.local.sendWithoutFanOut(room, sender, { type: DUMMY_EVENT, content: {} });
         return true;
       } catch (error) {
         // The auth rules forbid it, or the account is suspended.

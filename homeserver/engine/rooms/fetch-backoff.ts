@@ -10,7 +10,7 @@ const REMEMBERED = 10_000;
  * fetched for its next events in this room for a while. Those that need nothing are processed as usual, the others are
  * kept and retried.
  */
-export class HeldBack {
+export class FetchBackoff {
   readonly #failures = new LRUCache<string, { count: number; until: number }>({ max: REMEMBERED });
 
   has(roomId: string, origin: string): boolean {

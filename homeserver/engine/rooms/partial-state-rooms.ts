@@ -9,7 +9,7 @@ import type { Database } from '../../database/database.ts';
 import type { Write } from '../../database/writes.ts';
 import { Newest } from '../stream/newest.ts';
 
-export interface IncompleteRoom {
+export interface PartialStateRoom {
   readonly roomId: string;
   /** Our join; the state before it is what is missing. */
   readonly joinEvent: string;
@@ -32,9 +32,9 @@ interface Row {
 /** How long a request for the members waits for the state to be completed, in ms. */
 const WHOLE_PATIENCE_MS = 60_000;
 
-export class IncompleteRooms {
+export class PartialStateRooms {
   readonly #db: Database;
-  readonly #rooms = new Map<string, IncompleteRoom>();
+  readonly #rooms = new Map<string, PartialStateRoom>();
   readonly #waiting = new Map<string, Set<() => void>>();
   readonly #newest: Newest;
 
@@ -44,8 +44,8 @@ export class IncompleteRooms {
   }
 
   /** @param position the current stream position */
-  static async load(db: Database, position: number): Promise<IncompleteRooms> {
-    const rooms = new IncompleteRooms(db, position);
+  static async load(db: Database, position: number): Promise<PartialStateRooms> {
+    const rooms = new PartialStateRooms(db, position);
     const rows = await db.query<Row>(
       'SELECT room_id, join_event, position, members_omitted, servers FROM incomplete_rooms WHERE open',
     );
@@ -61,11 +61,11 @@ export class IncompleteRooms {
     return rooms;
   }
 
-  find(roomId: string): IncompleteRoom | undefined {
+  find(roomId: string): PartialStateRoom | undefined {
     return this.#rooms.get(roomId);
   }
 
-  all(): IncompleteRoom[] {
+  all(): PartialStateRoom[] {
     return [...this.#rooms.values()];
   }
 
@@ -75,7 +75,7 @@ export class IncompleteRooms {
   }
 
   /** Writes that add a room; call `noted` after the commit. */
-  write(room: IncompleteRoom): Write {
+  write(room: PartialStateRoom): Write {
     return {
       sql: `INSERT INTO incomplete_rooms (room_id, join_event, position, members_omitted, servers, open)
             VALUES ($1, $2, $3, $4, $5, true)
@@ -85,7 +85,7 @@ export class IncompleteRooms {
     };
   }
 
-  noted(room: IncompleteRoom): void {
+  noted(room: PartialStateRoom): void {
     this.#rooms.set(room.roomId, room);
   }
 

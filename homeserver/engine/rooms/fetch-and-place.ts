@@ -11,25 +11,25 @@ import type { Need, Placing, Site } from './placing.ts';
 import type { RemoteState } from './ports.ts';
 import type { Room } from './room.ts';
 import type { StoredEvent } from './stored-event.ts';
-import { REQUESTS_AT_ONCE, UnknownPlaceError } from './supply.ts';
-import type { Supply } from './supply.ts';
+import { REQUESTS_AT_ONCE, UnknownPlaceError } from './dependency-fetcher.ts';
+import type { DependencyFetcher } from './dependency-fetcher.ts';
 
 /** Most auth events fetched one by one for one event. */
 const AUTH_FETCH_LIMIT = 100;
 /** How often placing is tried: once, and after each kind of missing data. */
 const LOOKS = 5;
 
-export interface SuppliedPlacingDeps {
+export interface FetchAndPlaceDeps {
   readonly events: EventStore;
   readonly outliers: Outliers;
   readonly placing: Placing;
   readonly inTurn: InTurn;
 }
 
-export class SuppliedPlacing {
-  readonly #deps: SuppliedPlacingDeps;
+export class FetchAndPlace {
+  readonly #deps: FetchAndPlaceDeps;
 
-  constructor(deps: SuppliedPlacingDeps) {
+  constructor(deps: FetchAndPlaceDeps) {
     this.#deps = deps;
   }
 
@@ -38,7 +38,7 @@ export class SuppliedPlacing {
    *
    * @throws UnknownPlaceError when what it needs cannot be fetched
    */
-  async place(room: Room, pdu: Pdu, site: Site, supply: Supply): Promise<StoredEvent> {
+  async place(room: Room, pdu: Pdu, site: Site, supply: DependencyFetcher): Promise<StoredEvent> {
     const { inTurn, placing } = this.#deps;
     for (let look = 0; look < LOOKS; look += 1) {
       const placed = await inTurn(room.roomId, (present) => placing.place(present, pdu, site, supply), 'foreign');
@@ -54,7 +54,7 @@ export class SuppliedPlacing {
    * Fetches the states after the previous events of a historic event, or else the state before it. The server that
    * joined with the event knows the latter but none of its past, and others may no longer show it to us.
    */
-  async #historicState(room: Room, id: string, need: Need, supply: Supply): Promise<void> {
+  async #historicState(room: Room, id: string, need: Need, supply: DependencyFetcher): Promise<void> {
     try {
       await this.#get(room, need, supply);
     } catch (error) {
@@ -70,7 +70,7 @@ export class SuppliedPlacing {
   }
 
   /** @throws UnknownPlaceError when it cannot be fetched @throws UnknownPlaceError when it is not to be had */
-  async #get(room: Room, need: Need, supply: Supply): Promise<void> {
+  async #get(room: Room, need: Need, supply: DependencyFetcher): Promise<void> {
     switch (need.kind) {
       case 'states':
         for (const id of need.after) {
@@ -90,7 +90,7 @@ export class SuppliedPlacing {
   }
 
   /** Missing auth events, and their auth chains. */
-  async #authority(eventIds: readonly string[], supply: Supply): Promise<Pdu[]> {
+  async #authority(eventIds: readonly string[], supply: DependencyFetcher): Promise<Pdu[]> {
     const fetched: Pdu[] = [];
     const seen = new Set<string>();
     let wanted = [...eventIds];

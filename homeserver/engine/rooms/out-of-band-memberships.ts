@@ -14,9 +14,9 @@ import type { Members } from './members.ts';
 import type { Knocked, RemoteMemberships } from './ports.ts';
 import type { RoomListeners } from './room-listeners.ts';
 import type { RoomTurns } from './room-turns.ts';
-import { mayEnd } from './withdrawal.ts';
+import { mayRescind } from './rescinding.ts';
 
-export interface MembershipsElsewhereDeps {
+export interface OutOfBandMembershipsDeps {
   readonly serverName: string;
   readonly key: SigningKey;
   readonly members: Members;
@@ -28,10 +28,10 @@ export interface MembershipsElsewhereDeps {
   readonly log: Logger;
 }
 
-export class MembershipsElsewhere {
-  readonly #deps: MembershipsElsewhereDeps;
+export class OutOfBandMemberships {
+  readonly #deps: OutOfBandMembershipsDeps;
 
-  constructor(deps: MembershipsElsewhereDeps) {
+  constructor(deps: OutOfBandMembershipsDeps) {
     this.#deps = deps;
   }
 
@@ -75,7 +75,7 @@ export class MembershipsElsewhere {
    */
   async withdraw(roomId: string, pdu: Pdu, origin: string): Promise<boolean> {
     const invitation = await this.#deps.invitations.find(roomId, pdu.state_key ?? '');
-    if (!invitation || !mayEnd(invitation, pdu, origin)) return false;
+    if (!invitation || !mayRescind(invitation, pdu, origin)) return false;
     // Invites are sent directly, what ends them in transactions: this may end an older one.
     if (pdu.depth > invitation.event.depth) await this.#end(invitation, pdu);
     return true;
