@@ -79,6 +79,8 @@ export class LinkHandshake {
   /** An SFU that was started anew, or that no client has asked for media yet, has no conference so far. */
   async #makeHalf(linkId: string, isNeeded: () => boolean): Promise<LinkHalf> {
     const { sfu, roomId, own, peer } = this.#options;
+    // Of a conference that has ended meanwhile nobody would ever take it away again.
+    checkNeeded(isNeeded);
     await sfu.request('conference.open', { conferenceId: roomId });
     checkNeeded(isNeeded);
     try {

@@ -3,12 +3,14 @@
  * restart of the homeserver media goes on, and what nobody here knows of is ended.
  */
 import type { SfuSnapshot } from '../../../sfu/protocol.ts';
-import { sourceKey, type SourceKey } from './local-participant.ts';
+import type { Conference } from './conference.ts';
+import { type LocalParticipant, sourceKey, type SourceKey } from './local-participant.ts';
 import type { SfuPort } from './ports.ts';
 import type { Registry } from './registry.ts';
 import type { Seat, SeatMedia } from './seat-media.ts';
 
 type Conferences = Pick<Registry, 'get'>;
+type Found = SfuSnapshot['conferences'][number];
 
 const ignore = (): undefined => undefined;
 
@@ -17,7 +19,8 @@ const ignore = (): undefined => undefined;
  * request whose answer was lost. What was asked for since the snapshot is not in it.
  */
 export function closeStrays(sfu: SfuPort, snapshot: SfuSnapshot, conferences: Conferences): void {
-  for (const { conferenceId, transports, links } of snapshot.conferences) {
+  for (const found of snapshot.conferences) {
+    const { conferenceId, transports, links } = found;
     const conference = conferences.get(conferenceId);
     if (!conference) {
       sfu.request('conference.close', { conferenceId }).catch(ignore);
@@ -26,13 +29,34 @@ export function closeStrays(sfu: SfuPort, snapshot: SfuSnapshot, conferences: Co
     for (const { transportId, participantId } of transports) {
       const local = conference.seat(participantId);
       if (!local) sfu.request('participant.close', { conferenceId, participantId }).catch(ignore);
-      else if (!local.media.has(transportId)) {
-        sfu.request('transport.close', { transportId }).catch(ignore);
-      }
+      else if (!local.media.has(transportId)) sfu.request('transport.close', { transportId }).catch(ignore);
     }
+    for (const local of conference.seats()) agreeOnMedia(sfu, found, conference, local);
     for (const { linkId, peer } of links) {
       if (!conference.links.get(peer)?.has(linkId)) sfu.request('link.close', { linkId }).catch(ignore);
     }
+  }
+}
+
+/**
+ * Sources and consumers whose making was not answered are closed: the client was told that there are none, and a source
+ * could not be published again beside them. Of what is paused the SFU knows best.
+ */
+function agreeOnMedia(sfu: SfuPort, found: Found, conference: Conference, local: LocalParticipant): void {
+  const { send, receive, sources, consumers } = local.media;
+  const known = new Map([...sources.values()].map((source) => [source.producerId, source]));
+  for (const { producerId, transportId, paused } of found.producers) {
+    if (transportId === undefined || transportId !== send) continue;
+    const source = known.get(producerId);
+    if (!source) sfu.request('producer.close', { producerId }).catch(ignore);
+    else if (source.paused !== paused) {
+      source.paused = paused;
+      conference.localChanged(local);
+    }
+  }
+  const used = new Set([...consumers.values()].flatMap(({ consumerId, replaces }) => [consumerId, replaces]));
+  for (const { consumerId, transportId } of found.consumers) {
+    if (transportId === receive && !used.has(consumerId)) sfu.request('consumer.close', { consumerId }).catch(ignore);
   }
 }
 

@@ -64,6 +64,8 @@ export class FakeCity {
   readonly places = new FakePlaces();
   conferences: Conferences;
   readonly #land: FakeLand;
+  /** The process that runs now. */
+  #run = { ended: false };
 
   constructor(serverName: string, address: string, land: FakeLand) {
     this.serverName = serverName;
@@ -77,15 +79,21 @@ export class FakeCity {
     this.conferences = this.#start();
   }
 
-  /** The homeserver ends and starts again; its SFU goes on. */
+  /** The homeserver ends and starts again; its SFU goes on, and has a new line to it. */
   restart(): void {
     this.conferences.close();
+    this.#run.ended = true;
+    this.sfu.breakLine();
     this.conferences = this.#start();
+    this.sfu.mendLine();
   }
 
   #start(): Conferences {
-    const { clock, rooms, network, cities } = this.#land;
+    const { clock, network, cities } = this.#land;
     const { serverName } = this;
+    const run = { ended: false };
+    this.#run = run;
+    const rooms = whileRunning(this.#land.rooms, run);
     const known = (server: string) => ({ serverName: server, displayName: server, colour: '#000000' });
     const organisations = {
       known,
@@ -98,7 +106,7 @@ export class FakeCity {
       rooms,
       standing: EVERYTHING,
       rights: new Rights({ serverName, rooms, standing: EVERYTHING }),
-      sfu: this.sfu,
+      sfu: whileRunning(this.sfu, run),
       organisations,
       peers: network.peersOf(serverName),
       live: {
@@ -110,7 +118,7 @@ export class FakeCity {
         },
         speaksLive: () => undefined,
       },
-      places: this.places,
+      places: whileRunning(this.places, run),
       // Nobody gives orders here.
       removals: { holds: () => Promise.resolve(false) },
       orderNumbers: { next: () => Promise.resolve(1), take: () => Promise.resolve(false) },
@@ -137,6 +145,18 @@ export class FakeCity {
       signatures: {},
     };
   }
+}
+
+/** What a process uses as long as it runs: nothing that it still had under way reaches anybody afterwards. */
+function whileRunning<T extends object>(part: T, run: { readonly ended: boolean }): T {
+  return new Proxy(part, {
+    get(target, key) {
+      const value: unknown = Reflect.get(target, key, target);
+      if (typeof value !== 'function') return run.ended ? undefined : value;
+      return (...params: unknown[]): unknown =>
+        run.ended ? Promise.reject(new Error('the process has ended')) : Reflect.apply(value, target, params);
+    },
+  });
 }
 
 /** A session of a device. */

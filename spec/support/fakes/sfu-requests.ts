@@ -17,11 +17,7 @@ export function fakeSfuHandlers(sfu: FakeSfu): Handlers {
 }
 
 function conferenceHandlers(sfu: FakeSfu): Pick<Handlers, 'hello' | 'stats' | `conference.${'open' | 'close'}`> {
-  interface Opening {
-    readonly conference: FakeConference;
-    readonly done: Promise<void>;
-  }
-  const opening = new Map<string, Opening>();
+  const { opening } = sfu;
   const open = async (conferenceId: string): Promise<void> => {
     if (sfu.conferences.has(conferenceId)) return;
     const there = opening.get(conferenceId);

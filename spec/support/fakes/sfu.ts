@@ -37,6 +37,8 @@ export class FakeSfu implements SfuPort {
   readonly clock: FakeClock;
   readonly line: FakeLine;
   readonly conferences = new Map<string, FakeConference>();
+  /** Those that are being opened. */
+  readonly opening = new Map<string, { readonly conference: FakeConference; readonly done: Promise<void> }>();
   /** All requests that were made, in their order. */
   readonly requests: { readonly method: SfuMethod; readonly params: unknown }[] = [];
   /** How long the worker takes for a step, in ms. */
@@ -244,8 +246,10 @@ export class FakeSfu implements SfuPort {
   }
 
   #endAll(how: 'closed' | 'lost'): void {
-    for (const conference of this.conferences.values()) conference.end(how);
+    const opening = [...this.opening.values()].map(({ conference }) => conference);
+    for (const conference of [...this.conferences.values(), ...opening]) conference.end(how);
     this.conferences.clear();
+    this.opening.clear();
   }
 }
 
