@@ -125,9 +125,11 @@ export class FakeSfu implements SfuPort {
   /** The line is there again, a message to and fro later. */
   mendLine(): void {
     this.line.send('in', () => {
+      if (this.#hello) return;
       this.#orphaned?.();
       const hello = this.#greeting();
       this.line.send('out', () => {
+        if (this.#hello) return;
         this.#hello = hello;
         for (const listener of this.#stateListeners) listener({ connected: true, hello });
       });
@@ -144,6 +146,11 @@ export class FakeSfu implements SfuPort {
 
   /** A media worker dies, and another takes its place. */
   loseWorker(worker = 0): void {
+    for (const [conferenceId, { conference }] of this.opening) {
+      if (conference.worker !== worker) continue;
+      this.opening.delete(conferenceId);
+      conference.end('lost');
+    }
     const lost = [...this.conferences.values()].filter((conference) => conference.worker === worker);
     for (const conference of lost) {
       this.conferences.delete(conference.id);
