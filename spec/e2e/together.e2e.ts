@@ -133,4 +133,30 @@ describe('Raise hand / reactions: two organisations, two browsers', () => {
     await firefox.press(anna, 'raise-hand');
     await everywhere(annaId);
   });
+
+  it('lets who leads the meeting mute somebody of the other organisation, who is told and can unmute', async () => {
+    const on = (): Promise<string> => firefox.attribute(anna, '[data-testid=mute]', 'data-on');
+    const muted = bert.locator(`${tile(annaId)} ht-icon.muted`);
+    expect(await on()).toBe('true');
+    await bert.locator(tile(annaId)).hover();
+    await bert.locator(tile(annaId)).getByTestId('person-menu').click();
+    await bert.getByTestId('mute-person').click();
+    await until(async () => (await on()) === 'false', LIMIT_MS);
+    await firefox.appears(anna, 'told');
+    expect(await firefox.text(anna, '[data-testid=told]')).toContain('has muted you');
+    await muted.waitFor();
+    await firefox.press(anna, 'mute');
+    await muted.waitFor({ state: 'detached' });
+  });
+
+  it('lets who leads the meeting remove somebody of the other organisation, after a question', async () => {
+    const row = `[data-testid=person][data-participant-id^="${lateId}"]`;
+    await bert.locator(row).getByTestId('person-menu').click();
+    await bert.getByTestId('remove-person').click();
+    await bert.getByTestId('remove-yes').click();
+    await late.getByTestId('ending').waitFor();
+    expect(await late.getByTestId('ending').innerText()).toContain('You are no longer in this meeting');
+    await until(async () => (await bert.locator(tile(lateId)).count()) === 0, LIMIT_MS);
+    await until(async () => (await firefox.count(anna, tile(lateId))) === 0, LIMIT_MS);
+  });
 });
