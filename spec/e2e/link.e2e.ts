@@ -18,7 +18,7 @@ import type { Pair } from './meeting.ts';
 const MEASURED_MS = 6_000;
 const LOSSY_MS = 25_000;
 /** So long is looked at media while a link is replaced, in ms. */
-const REPLACED_WITHIN_MS = 6_000;
+const REPLACED_WITHIN_MS = 8_000;
 const MEDIA_IN_PAGE = fileURLToPath(new URL('media-in-page.js', import.meta.url));
 const TABLE = 'inet hansetag_spec';
 
@@ -213,9 +213,8 @@ describe('Replacing the healthy link between two organisations', () => {
         expect(seen.receivedTwice).withContext(name).toBe(0);
       }
       // It has come over other links, and been heard.
-      expect(Math.max(...replaced.map(({ soundReceivers }) => soundReceivers)))
-        .withContext(name)
-        .toBeGreaterThan(1);
+      const receivers = new Set(replaced.flatMap((seen) => seen.soundReceivers));
+      expect(receivers.size).withContext(name).toBeGreaterThan(1);
     }
   });
 });
@@ -229,8 +228,8 @@ interface Look {
   /** Pictures that were decoded, and the longest time without one, in ms. */
   readonly pictures: number;
   readonly longestGapMs: number;
-  /** How many receivers of sound got anything, and how many tracks of one person were played at once. */
-  readonly soundReceivers: number;
+  /** The receivers of sound that got anything, and how many tracks of one person were played at once. */
+  readonly soundReceivers: readonly string[];
   readonly playedAtOnce: number;
   /** How often two receivers got sound in the same tenth of a second, twice in a row. */
   readonly receivedTwice: number;

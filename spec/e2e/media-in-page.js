@@ -16,7 +16,7 @@ globalThis.hansetagMedia = {
   /** Looks at what is received, and at the sound that is played. */
   async look(lastsMs) {
     const start = performance.now();
-    const seen = { pictures: 0, longestGapMs: 0, soundReceivers: 0, playedAtOnce: 0, receivedTwice: 0 };
+    const seen = { pictures: 0, longestGapMs: 0, playedAtOnce: 0, receivedTwice: 0 };
     const counts = new Map();
     const receivers = new Set();
     let pictureAt;
@@ -44,7 +44,7 @@ globalThis.hansetagMedia = {
       }
       await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
     }
-    return { ...seen, soundReceivers: receivers.size };
+    return { ...seen, soundReceivers: [...receivers] };
   },
 };
 
