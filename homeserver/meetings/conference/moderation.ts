@@ -5,7 +5,7 @@ import { isJsonObject, member } from '../../../federation/json.ts';
 import type { KeyLookup } from '../../../federation/keyring.ts';
 import { MatrixError } from '../../base/errors.ts';
 import { checkedEvent } from '../../engine/federation/checked-events.ts';
-import { UnknownPlaceError } from '../../engine/rooms/supply.ts';
+import { UnknownPlaceError } from '../../engine/rooms/dependency-fetcher.ts';
 import type { Rooms } from '../../engine/rooms/rooms.ts';
 import type { Rights } from '../rights.ts';
 import type { Conference } from './conference.ts';
