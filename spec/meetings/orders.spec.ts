@@ -5,7 +5,7 @@ import { at, eventually, startHomeservers } from '../support/homeservers.ts';
 import type { TestFederation, TestUser } from '../support/homeservers.ts';
 import { BUILD_TIMEOUT, workerBin } from '../sfu/support.ts';
 
-describe('An order of a moderator', () => {
+describe('Moderation without trust: an order of a moderator', () => {
   const media: MediaServer[] = [];
   let federation: TestFederation;
   let roomId: string;
