@@ -56,11 +56,11 @@ describe('Roles: in a meeting that a person has made', () => {
   async function enter(
     server: TestHomeserver,
     user: TestUser,
-  ): Promise<{ client: SessionClient; rights: readonly string[] }> {
+  ): Promise<{ client: SessionClient; rights: readonly string[]; me: string }> {
     const client = await SessionClient.open(server, user);
     clients.push(client);
-    const { rights } = await client.ask('conference.join', { roomId });
-    return { client, rights };
+    const { rights, me } = await client.ask('conference.join', { roomId });
+    return { client, rights, me };
   }
   async function appoint(user: TestUser): Promise<void> {
     const levels = (await anna.must('GET', room('state/m.room.power_levels/'))) as { users?: object };
@@ -90,15 +90,19 @@ describe('Roles: in a meeting that a person has made', () => {
     expect(at(appointed, 'rights')).toEqual(rightSchema.options);
   });
 
-  it('rights come with the conference, and change in it', async () => {
+  it('rights come with the conference, and whoever is appointed in it mutes others at once', async () => {
     const hers = await enter(hamburg, anna);
     const his = await enter(luebeck, bert);
     expect(hers.rights).toEqual(rightSchema.options);
     expect(his.rights).toEqual([]);
+    await expectAsync(his.client.ask('moderation.mute', { participantIds: [hers.me] })).toBeRejectedWith(
+      jasmine.objectContaining({ code: 'forbidden' }),
+    );
     await appoint(bert);
     const changed = (data: NotificationData<'conference.changed'>): boolean => data.rights.length > 0;
     expect((await his.client.hears('conference.changed', changed)).rights).toEqual(rightSchema.options);
     await hers.client.hears('participant.changed', ({ role }) => role === 'moderator');
+    expect(await his.client.ask('moderation.mute', { participantIds: [hers.me] })).toEqual({ unreached: [] });
   });
 
   it('invitations are for those who may make them', async () => {
