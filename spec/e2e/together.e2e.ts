@@ -123,6 +123,13 @@ describe('Raise hand / reactions: two organisations, two browsers', () => {
     await everywhere(bertId, annaId);
   });
 
+  it('lets who leads the meeting lower the hand of somebody of the other organisation, who is told', async () => {
+    await bert.locator(`[data-testid=raised-hand][data-participant-id^="${annaId}"] [data-testid=lower]`).click();
+    await everywhere(bertId);
+    await firefox.appears(anna, 'told');
+    expect(await firefox.text(anna, '[data-testid=told]')).toContain('has lowered your hand');
+  });
+
   it('lets who leads the meeting switch hands off, for all, and on again', async () => {
     await bert.getByTestId('switch-hands').click();
     await everywhere();
@@ -142,8 +149,8 @@ describe('Raise hand / reactions: two organisations, two browsers', () => {
     await bert.locator(tile(annaId)).getByTestId('person-menu').click();
     await bert.getByTestId('mute-person').click();
     await until(async () => (await on()) === 'false', LIMIT_MS);
-    await firefox.appears(anna, 'told');
-    expect(await firefox.text(anna, '[data-testid=told]')).toContain('has muted you');
+    const said = async (): Promise<boolean> => (await firefox.text(anna, '.banners')).includes('has muted you');
+    await until(said, LIMIT_MS);
     await muted.waitFor();
     await firefox.press(anna, 'mute');
     await muted.waitFor({ state: 'detached' });
