@@ -287,6 +287,23 @@ describe('/sync', () => {
     expect(at(answer, 'rooms', 'invite', other)).toBeUndefined();
   });
 
+  it('tells somebody of being removed who is invited again by a person who is ignored', async () => {
+    const [fritz, gesa] = [await server.person('fritz'), await server.person('gesa')];
+    const room = await fritz.createRoom({ preset: 'public_chat' });
+    await gesa.join(room);
+    const ignoring = `/user/${gesa.userId}/account_data/m.ignored_user_list`;
+    await gesa.ask('PUT', ignoring, { ignored_users: { [fritz.userId]: {} } });
+    const since = await gesa.now();
+    for (const act of ['kick', 'invite', 'kick', 'invite']) {
+      expect((await fritz.ask('POST', `/rooms/${room}/${act}`, { user_id: gesa.userId })).status).toBe(200);
+    }
+    const answer = await gesa.sync({ since });
+    const events = list(answer, 'rooms', 'leave', room, 'timeline', 'events');
+    expect(at(events.at(-1), 'content', 'membership')).toBe('leave');
+    expect(at(answer, 'rooms', 'join', room)).toBeUndefined();
+    expect(at(answer, 'rooms', 'invite', room)).toBeUndefined();
+  });
+
   it('refuses a token that is not ours', async () => {
     expect((await clara.ask('GET', '/sync?since=nonsense')).status).toBe(400);
   });

@@ -116,12 +116,32 @@ export function roomsPart({ db, rooms, clientEvents, ignored, inviteRule }: Room
     const { roomId, membership } = room;
     if (membership === 'invite' || membership === 'knock') {
       const state = await outsideState(roomId, question.userId, hidden);
-      if (!state) return;
+      if (!state) return addUnseenLeave(question, answer, room, hidden);
       if (membership === 'invite') answer.rooms.invite[roomId] = { invite_state: { events: state } };
       else answer.rooms.knock[roomId] = { knock_state: { events: state } };
     } else {
       const entry = await leftRoom(question, room, hidden);
       if (entry) answer.rooms.leave[roomId] = entry;
+    }
+  }
+
+  /** An invite that is not shown came after the user was removed: without it the client would take her for joined. */
+  async function addUnseenLeave(
+    question: SyncQuestion,
+    answer: SyncAnswer,
+    room: OtherRoom,
+    hidden: ReadonlySet<string>,
+  ): Promise<void> {
+    const { roomId, since, position } = room;
+    if (since === undefined) return;
+    const moves = await rooms.changes.ofMember(question.userId, since, position - 1);
+    for (const move of moves.filter((one) => one.roomId === roomId).reverse()) {
+      const event = await rooms.event(move.eventId ?? '');
+      const membership = event && member(event.pdu.content, 'membership');
+      if (membership !== 'leave' && membership !== 'ban') continue;
+      const entry = await endedMembership(question, { ...room, membership, position: move.position }, hidden);
+      if (entry) answer.rooms.leave[roomId] = entry;
+      return;
     }
   }
 
@@ -161,13 +181,21 @@ export function roomsPart({ db, rooms, clientEvents, ignored, inviteRule }: Room
     room: OtherRoom,
     hidden: ReadonlySet<string>,
   ): Promise<JsonObject | undefined> {
-    const { roomId, since, position } = room;
+    const { roomId, position } = room;
     const invitation = await rooms.invitation(roomId, question.userId);
-    if (invitation) {
-      if (hidden.has(invitation.sender)) return undefined;
-      const events = [formOf(invitation)];
-      return { timeline: { events, limited: false, prev_batch: `p${position}` }, state: { events: [] } };
-    }
+    if (!invitation) return endedMembership(question, room, hidden);
+    if (hidden.has(invitation.sender)) return undefined;
+    const events = [formOf(invitation)];
+    return { timeline: { events, limited: false, prev_batch: `p${position}` }, state: { events: [] } };
+  }
+
+  /** The same for a room whose events are here. */
+  async function endedMembership(
+    question: SyncQuestion,
+    room: OtherRoom,
+    hidden: ReadonlySet<string>,
+  ): Promise<JsonObject | undefined> {
+    const { roomId, since, position } = room;
     const moves = await rooms.changes.ofMember(question.userId, position - 1, position);
     const leave = await rooms.event(moves.find((move) => move.roomId === roomId)?.eventId ?? '');
     if (!leave) return undefined;
