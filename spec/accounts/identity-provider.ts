@@ -20,6 +20,8 @@ export interface TestProvider {
   readonly issuer: string;
   /** Who logs in next; nobody: the log-in is refused. */
   person: Person | undefined;
+  /** How long ago whoever logs in next has proven who they are, in s. */
+  provenAgo: number;
   /** Subjects that are disabled. */
   readonly disabled: Set<string>;
   /** Makes a logout token as the provider does; `claims` and `header` replace what is in it, undefined removes. */
@@ -42,6 +44,7 @@ export async function startProvider(callbackUrl: string, port = 0): Promise<Test
   const test: TestProvider = {
     issuer,
     person: undefined,
+    provenAgo: 0,
     disabled,
     logoutToken: (claims, header = {}, key = privateKey) => {
       const now = Math.floor(Date.now() / 1000);
@@ -62,6 +65,7 @@ export async function startProvider(callbackUrl: string, port = 0): Promise<Test
         client_id: CLIENT_ID,
         client_secret: CLIENT_SECRET,
         redirect_uris: [callbackUrl],
+        require_auth_time: true,
         grant_types: ['authorization_code', 'refresh_token'],
         backchannel_logout_uri: new URL('/elsewhere', issuer).href,
         backchannel_logout_session_required: true,
@@ -91,7 +95,8 @@ export async function startProvider(callbackUrl: string, port = 0): Promise<Test
     if (request.url?.startsWith('/interaction/') === true) {
       const person = test.person;
       if (person) people.set(person.sub, person);
-      const result = person ? { login: { accountId: person.sub } } : { error: 'access_denied' };
+      const ts = Math.floor(Date.now() / 1000) - test.provenAgo;
+      const result = person ? { login: { accountId: person.sub, ts } } : { error: 'access_denied' };
       provider.interactionFinished(request, response, result).catch(() => response.destroy());
     } else {
       answer(request, response).catch(() => response.destroy());

@@ -6,6 +6,7 @@ import type { Answer, TestHome } from './support.ts';
 const V3 = '/_matrix/client/v3';
 const ANNA: Person = { sub: '1', preferred_username: 'anna' };
 const BERT: Person = { sub: '2', preferred_username: 'bert' };
+const CARL: Person = { sub: '4', preferred_username: 'carl' };
 
 describe('Confirming something grave at the identity provider', () => {
   let home: TestHome;
@@ -24,13 +25,17 @@ describe('Confirming something grave at the identity provider', () => {
   const fallback = (session: unknown): string =>
     `${home.url}${V3}/auth/m.login.sso/fallback/web?session=${String(session)}`;
 
+  /** Opens the page and finds the address that proceeds. */
+  async function proceeding(session: unknown, browser: Browser): Promise<URL> {
+    const page = await (await browser.get(fallback(session))).response.text();
+    const [, link] = /href="([^"]*confirm=[^"]*)"/.exec(page) ?? [];
+    return new URL((link ?? '').replaceAll('&amp;', '&'), fallback(session));
+  }
+
   /** Opens the page, proceeds and logs in as somebody. */
   async function confirm(session: unknown, person: Person, browser = new Browser()): Promise<Response> {
     home.provider.person = person;
-    const page = await (await browser.get(fallback(session))).response.text();
-    const [, link] = /href="([^"]*confirm=[^"]*)"/.exec(page) ?? [];
-    const { response } = await browser.follow(new URL((link ?? '').replaceAll('&amp;', '&'), fallback(session)));
-    return response;
+    return (await browser.follow(await proceeding(session, browser))).response;
   }
 
   it('asks for a log-in in a browser, and goes on when the same person has logged in', async () => {
@@ -53,6 +58,27 @@ describe('Confirming something grave at the identity provider', () => {
     expect((await confirm(session, { sub: '3', preferred_username: 'mallory' })).status).toBe(403);
     expect((await end(token, { session })).status).toBe(401);
     expect(await home.accounts.find('@mallory:hamburg.example')).toBeUndefined();
+  });
+
+  it('does not take an earlier log-in, though what demands a new one was taken out of the address', async () => {
+    const token = await logIn(CARL);
+    const confirmedWith = async (provenAgo: number): Promise<{ page: number; asked: number }> => {
+      const { session } = (await end(token)).json;
+      const browser = new Browser();
+      Object.assign(home.provider, { person: CARL, provenAgo });
+      const atProvider = (url: URL): boolean => url.origin === home.provider.issuer;
+      const { next } = await browser.follow(await proceeding(session, browser), atProvider);
+      expect(next?.searchParams.get('prompt')).toBe('login');
+      expect(next?.searchParams.get('max_age')).toBe('0');
+      next?.searchParams.delete('prompt');
+      next?.searchParams.delete('max_age');
+      const { response } = await browser.follow(next ?? '');
+      home.provider.provenAgo = 0;
+      return { page: response.status, asked: (await end(token, { session })).status };
+    };
+    expect(await confirmedWith(60)).toEqual({ page: 403, asked: 401 });
+    // The same way with a log-in of this moment is taken.
+    expect(await confirmedWith(0)).toEqual({ page: 200, asked: 200 });
   });
 
   it('says in words what is about to be done, in the language of the browser', async () => {
