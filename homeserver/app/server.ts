@@ -104,11 +104,7 @@ async function start(config: Config, log: Logger, running: Running): Promise<voi
   const inRooms = running.add(
     await makeAccountsInRooms({
       ...parts,
-      roomOfAlias: (alias) =>
-        features.directory.resolve(alias).then(
-          ({ roomId }) => roomId,
-          () => undefined,
-        ),
+      roomOfAlias: async (alias) => (await features.directory.resolve(alias).catch(() => undefined))?.roomId,
     }),
   );
   const sfu = running.add(
