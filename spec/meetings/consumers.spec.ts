@@ -295,6 +295,39 @@ describe('The consumers of a participant', () => {
       await clock.advance(100);
       expect(anna.consumers.get(camera)?.replaces).toBeUndefined();
       expect(session.heard('consumer.removed')).toEqual([{ consumerId: first }]);
+      expect(onSfu().map(({ consumerId }) => consumerId)).withContext('nothing goes on unseen').not.toContain(first);
+    });
+
+    it('once more while the client is just changing over: each end is told once, and one brings the picture', async () => {
+      await publish('camera');
+      await reconcile();
+      const between = anna.consumers.get(camera)?.consumerId ?? '';
+      let delay = 500;
+      sfu.workerDelay = () => delay;
+      await ready();
+      delay = 0;
+      await publish('camera');
+      consumers.reconcile(anna);
+      await clock.advance(100);
+      const last = anna.consumers.get(camera)?.consumerId ?? '';
+      await clock.advance(1_000);
+      await ready();
+      await clock.advance(100);
+      const removed = session.heard('consumer.removed').map(({ consumerId }) => consumerId);
+      expect(removed.sort()).toEqual([first, between].sort());
+      expect(onSfu().map(({ consumerId, paused }) => [consumerId, paused])).toEqual([[last, false]]);
+    });
+
+    it('and do not tell the end of the old one again to who wants the source no more meanwhile', async () => {
+      await publish('camera');
+      await reconcile();
+      sfu.workerDelay = () => 500;
+      await ready();
+      anna.wants.clear();
+      await reconcile();
+      const removed = session.heard('consumer.removed').map(({ consumerId }) => consumerId);
+      expect(new Set(removed).size).toBe(2);
+      expect(removed.length).toBe(2);
     });
 
     it('and the end of the old one by itself is told once', async () => {

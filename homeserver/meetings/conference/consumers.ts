@@ -108,24 +108,28 @@ export class Consumers {
   async ready(local: LocalParticipant, consumerIds: readonly string[]): Promise<void> {
     const { sfu, log } = this.#deps;
     const ready = [...local.consumers.values()].filter(({ consumerId }) => consumerIds.includes(consumerId));
-    const begun = ready.map(async (consumer) => {
-      const { consumerId, replaces } = consumer;
+    const begun = ready.map(async ({ consumerId, replaces }) => {
       if (replaces === undefined) await sfu.request('consumer.resume', { consumerId });
-      else this.#takeOver(local, consumer, replaces).catch(unexpected(log, 'a consumer was not replaced'));
+      else this.#takeOver(local, consumerId, replaces).catch(unexpected(log, 'a consumer was not replaced'));
     });
     await Promise.allSettled(begun);
   }
 
   /** Takes as long as the first picture does: nobody else of the client's requests waits for it. Never rejects. */
-  async #takeOver(local: LocalParticipant, consumer: LocalConsumer, oldConsumerId: string): Promise<void> {
+  async #takeOver(local: LocalParticipant, consumerId: string, oldConsumerId: string): Promise<void> {
     const { sfu, log } = this.#deps;
     try {
-      await sfu.request('consumer.replace', { consumerId: consumer.consumerId, oldConsumerId });
+      await sfu.request('consumer.replace', { consumerId, oldConsumerId });
     } catch (error) {
       log.debug({ err: error }, 'a consumer was not replaced');
+      // The client is told that it has ended.
+      await sfu.request('consumer.close', { consumerId: oldConsumerId }).catch(() => undefined);
     }
-    if (consumer.replaces === oldConsumerId) {
-      consumer.replaces = undefined;
+    // A third one may have taken the place of this one: it has nothing to replace any more either. Of one that is not
+    // wanted any more, the end was told.
+    for (const current of local.consumers.values()) {
+      if (current.replaces !== oldConsumerId) continue;
+      current.replaces = undefined;
       if (local.isSeated) local.notifier?.notify('consumer.removed', { consumerId: oldConsumerId });
     }
     this.#tellChanged();
