@@ -56,6 +56,8 @@ export class FakeSfu implements SfuPort {
   readonly #pending = new Set<(error: SfuError) => void>();
   readonly #refusals = new Map<SfuMethod, SfuErrorCode[]>();
   #orphaned: Cancel | undefined;
+  /** Whether there is a line, as the SFU knows it: without one nobody is told anything. */
+  #hasLine = true;
 
   /** The line is there from the first moment on. */
   constructor({ clock = new FakeClock(), workers = 1, linkPorts = 80, address = '127.0.0.2' }: FakeSfuOptions = {}) {
@@ -113,6 +115,7 @@ export class FakeSfu implements SfuPort {
   /** The line breaks: what is on its way is lost. Media goes on for a while. */
   breakLine(): void {
     this.line.cut();
+    this.#hasLine = false;
     const wasConnected = this.#hello !== undefined;
     this.#hello = undefined;
     for (const fail of [...this.#pending]) fail(new SfuError('worker-lost', 'the line to the SFU broke'));
@@ -127,6 +130,7 @@ export class FakeSfu implements SfuPort {
     this.line.send('in', () => {
       if (this.#hello) return;
       this.#orphaned?.();
+      this.#hasLine = true;
       const hello = this.#greeting();
       this.line.send('out', () => {
         if (this.#hello) return;
@@ -166,6 +170,7 @@ export class FakeSfu implements SfuPort {
 
   /** Tells something, such as who is speaking. */
   tell<N extends SfuNotificationName>(name: N, data: SfuNotificationData<N>): void {
+    if (!this.#hasLine) return;
     this.line.send('out', () => {
       for (const listener of this.#listeners) {
         try {
