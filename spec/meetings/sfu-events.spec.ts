@@ -1,0 +1,235 @@
+/** What the media server reports, and what comes of it for who is in the conference: one instance on fake parts. */
+import { FakeCity, FakeClient } from '../support/fakes/city.ts';
+import { FakeClock } from '../support/fakes/clock.ts';
+import { FakeNetwork } from '../support/fakes/link-peers.ts';
+import { FakeRooms } from '../support/fakes/rooms.ts';
+
+const ROOM = '!room:luebeck.example';
+const OTHER_ROOM = '!other:luebeck.example';
+const ANNA = '@anna:luebeck.example';
+const JENS = '@jens:luebeck.example';
+
+describe('What the media server reports', () => {
+  let clock: FakeClock;
+  let rooms: FakeRooms;
+  let city: FakeCity;
+  let anna: FakeClient;
+  let jens: FakeClient;
+
+  beforeEach(async () => {
+    clock = new FakeClock();
+    rooms = new FakeRooms(clock);
+    for (const roomId of [ROOM, OTHER_ROOM]) {
+      rooms.create(roomId, ANNA);
+      rooms.setMember(roomId, JENS, 'join');
+    }
+    const network = new FakeNetwork(clock);
+    city = new FakeCity('luebeck.example', '127.0.0.2', { clock, rooms, network, cities: new Map() });
+    anna = new FakeClient(city, ANNA, 'PHONE');
+    jens = new FakeClient(city, JENS, 'DESK');
+    await clock.settle();
+  });
+  afterEach(() => city.conferences.close());
+
+  async function happens<T>(work: Promise<T>, ms = 2_000): Promise<T> {
+    const [result] = await Promise.all([work, clock.advance(ms)]);
+    return result;
+  }
+  const localOf = (client: FakeClient, roomId = ROOM) => city.conferences.get(roomId)?.seat(client.participantId);
+  const forget = (): void => {
+    anna.told.length = 0;
+    jens.told.length = 0;
+  };
+  const names = (client: FakeClient): string[] => client.told.map(({ name }) => name);
+
+  describe('while it is there', () => {
+    beforeEach(async () => {
+      await happens(anna.join(ROOM));
+      await happens(jens.join(ROOM));
+      forget();
+    });
+
+    it('who is speaking reaches everybody in that conference, and nobody in another', async () => {
+      await happens(jens.join(OTHER_ROOM));
+      forget();
+      city.sfu.tell('speaking', { conferenceId: ROOM, participantIds: [anna.participantId] });
+      city.sfu.tell('speaking', { conferenceId: '!nowhere', participantIds: [] });
+      await clock.settle();
+      expect(anna.told).toEqual([{ name: 'speaking', data: { participantIds: [anna.participantId] } }]);
+      expect(jens.told).toEqual([]);
+    });
+
+    it('the layers of a consumer reach the one who receives it', async () => {
+      const transportId = anna.media?.receive.id ?? '';
+      const layers = { spatialLayer: 1, temporalLayer: 0 };
+      city.sfu.tell('consumer.layers', { consumerId: 'c1', transportId, layers });
+      city.sfu.tell('consumer.layers', { consumerId: 'c2', transportId: 'of nobody', layers: null });
+      await clock.settle();
+      expect(anna.told).toEqual([{ name: 'consumer.layers', data: { consumerId: 'c1', layers } }]);
+      expect(jens.told).toEqual([]);
+    });
+
+    it('the end of a producer by itself ends the source for everybody', async () => {
+      await happens(anna.publish('camera'));
+      forget();
+      const producerId = localOf(anna)?.sources.get('camera')?.producerId ?? '';
+      city.sfu.conference(ROOM).closeProducer(producerId);
+      city.sfu.tell('producer.closed', { conferenceId: ROOM, producerId });
+      city.sfu.tell('producer.closed', { conferenceId: ROOM, producerId: 'of nobody' });
+      await clock.settle();
+      expect(localOf(anna)?.sources.size).toBe(0);
+      expect(names(jens)).toEqual(['participant.changed']);
+      expect(jens.told[0]?.data).toEqual(jasmine.objectContaining({ sources: [] }));
+    });
+
+    it('the end of a consumer by itself reaches who received it', async () => {
+      await happens(jens.publish('camera'));
+      await happens(anna.see([{ participantId: jens.participantId, source: 'camera' }]));
+      forget();
+      const [held] = localOf(anna)?.consumers.values() ?? [];
+      if (!held) throw new Error('There is no consumer.');
+      city.sfu.conference(ROOM).consumers.delete(held.consumerId);
+      city.sfu.tell('consumer.closed', { consumerId: held.consumerId, transportId: anna.media?.receive.id ?? '' });
+      await clock.advance(1_000);
+      expect(names(anna)).toEqual(['consumer.removed', 'consumer.added']);
+      expect(names(jens)).toEqual([]);
+    });
+
+    it('the end of a worker ends the media of its conferences only', async () => {
+      await happens(jens.join(OTHER_ROOM));
+      await happens(jens.publish('camera'));
+      forget();
+      const before = localOf(jens, OTHER_ROOM)?.sources.get('camera')?.producerId;
+      city.sfu.conferences.delete(ROOM);
+      city.sfu.tell('conference.lost', { conferenceIds: [ROOM, '!nowhere'] });
+      await clock.advance(2_000);
+      expect(anna.heard('media.restart')).toEqual([{ reason: 'worker-died' }]);
+      expect(names(jens)).toEqual([]);
+      expect(localOf(jens, OTHER_ROOM)?.sources.get('camera')?.producerId).toBe(before);
+      expect(city.sfu.labels(ROOM)).withContext('opened anew').toEqual([anna.participantId, anna.participantId]);
+    });
+  });
+
+  describe('when the line to it breaks and is there again', () => {
+    beforeEach(async () => {
+      await happens(anna.join(ROOM));
+      await happens(anna.publish('camera'));
+      forget();
+    });
+
+    it('tells everybody, and changes nothing where nothing is gone', async () => {
+      const before = localOf(anna)?.media;
+      city.sfu.breakLine();
+      expect(anna.told).toEqual([{ name: 'media.service', data: { available: false } }]);
+      city.sfu.mendLine();
+      await clock.advance(1_000);
+      expect(anna.heard('media.service')).toEqual([{ available: false }, { available: true }]);
+      expect(anna.heard('media.restart')).toEqual([]);
+      expect(localOf(anna)?.media).toBe(before);
+    });
+
+    it('has everybody open media anew after another SFU has come in its place', async () => {
+      city.sfu.restart();
+      city.sfu.mendLine();
+      await clock.advance(2_000);
+      expect(anna.heard('media.restart')).toEqual([{ reason: 'sfu-lost' }]);
+      expect(names(anna).indexOf('media.service')).toBeLessThan(names(anna).indexOf('media.restart'));
+      expect(localOf(anna)?.sources.has('camera')).withContext('published again').toBeTrue();
+      expect(city.sfu.conference(ROOM).producers.size).toBe(1);
+    });
+
+    it('has who was in a conference open media anew that the same SFU has lost meanwhile', async () => {
+      city.sfu.breakLine();
+      city.sfu.loseWorker();
+      city.sfu.mendLine();
+      await clock.advance(2_000);
+      expect(anna.heard('media.restart')).toEqual([{ reason: 'worker-died' }]);
+    });
+
+    it('ends the media of who left meanwhile', async () => {
+      await happens(jens.join(ROOM));
+      city.sfu.breakLine();
+      await happens(jens.leave());
+      expect(city.sfu.labels(ROOM)).toContain(jens.participantId);
+      city.sfu.mendLine();
+      await clock.advance(1_000);
+      expect(city.sfu.labels(ROOM)).not.toContain(jens.participantId);
+      expect(city.sfu.labels(ROOM)).toContain(anna.participantId);
+    });
+
+    it('ends a conference that everybody left meanwhile', async () => {
+      city.sfu.breakLine();
+      await happens(anna.leave());
+      city.sfu.mendLine();
+      await clock.advance(1_000);
+      expect(city.sfu.conferences.size).toBe(0);
+    });
+  });
+
+  describe('after a restart of the homeserver', () => {
+    beforeEach(async () => {
+      await happens(anna.join(ROOM));
+      await happens(anna.publish('camera'));
+    });
+
+    it('tells that places are known only once all of them are taken over', async () => {
+      rooms.readDelay = () => 500;
+      const joined = jasmine.createSpy('joined');
+      city.restart();
+      const again = new FakeClient(city, ANNA, 'PHONE');
+      again.do(() => again.join(ROOM).then(joined));
+      await clock.advance(400);
+      expect(localOf(anna)).toBeUndefined();
+      await clock.advance(20_000);
+      expect(joined).toHaveBeenCalledTimes(1);
+      expect(localOf(anna)?.notifier).toBe(again);
+    });
+
+    it('does not have anybody open media anew who still has it', async () => {
+      const before = localOf(anna)?.sources.get('camera')?.producerId;
+      city.restart();
+      await clock.advance(1_000);
+      expect(localOf(anna)?.presence).toBe('reconnecting');
+      expect(localOf(anna)?.sources.get('camera')?.producerId).toBe(before);
+      expect(city.sfu.conference(ROOM).producers.size).toBe(1);
+    });
+
+    it('forgets the place of who is no longer in the room, and closes what was left of it', async () => {
+      await happens(jens.join(ROOM));
+      city.conferences.close();
+      rooms.setMember(ROOM, JENS, 'ban', ANNA);
+      city.restart();
+      await clock.advance(2_000);
+      expect(localOf(jens)).toBeUndefined();
+      expect((await city.places.all()).map(({ userId }) => userId)).toEqual([ANNA]);
+      expect(city.sfu.labels(ROOM)).not.toContain(jens.participantId);
+    });
+
+    it('takes over the other places when one of them can not be', async () => {
+      await happens(jens.join(OTHER_ROOM));
+      spyOn(rooms, 'stateEvent').and.callFake((roomId, type, key) =>
+        roomId === ROOM
+          ? Promise.reject(new Error('the database is away'))
+          : FakeRooms.prototype.stateEvent.call(rooms, roomId, type, key),
+      );
+      city.restart();
+      await clock.advance(1_000);
+      expect(localOf(anna)).toBeUndefined();
+      expect(localOf(jens, OTHER_ROOM)?.presence).toBe('reconnecting');
+    });
+  });
+
+  it('is waited for five seconds by who joins, and no longer: without an SFU joining is refused', async () => {
+    city.restart();
+    city.sfu.breakLine();
+    let refusal: unknown;
+    const joining = anna.join(ROOM).catch((error: unknown) => {
+      refusal = error;
+    });
+    await clock.advance(4_900);
+    expect(refusal).toBeUndefined();
+    await clock.advance(200);
+    await joining;
+    expect(refusal).toEqual(jasmine.objectContaining({ code: 'worker-lost' }));
+  });
+});
