@@ -1,6 +1,7 @@
 /** One conference, without rooms and homeservers around it: who is told what, and what ends with whom. */
 import { pino } from 'pino';
 import { Conference, type ConferenceDeps } from '../../homeserver/meetings/conference/conference.ts';
+import { Link } from '../../homeserver/meetings/conference/link.ts';
 import type { LinkPeers } from '../../homeserver/meetings/conference/link-ports.ts';
 import { type LocalParticipant, sourceKey } from '../../homeserver/meetings/conference/local-participant.ts';
 import type { RemoteState } from '../../homeserver/meetings/conference/remotes.ts';
@@ -330,7 +331,22 @@ describe('A conference', () => {
       expect(unwant.calls.allArgs()).toEqual([[key], [key]]);
     });
 
-    it('also where the wish comes before the link', () => {
+    it('also where the wishes come before the links: each link is told of those that are for it', () => {
+      const ben = '@ben:bremen.example';
+      const wanted = new Map<string, string[]>();
+      spyOn(Link.prototype, 'want').and.callFake(function (this: Link, key) {
+        wanted.set(this.server, [...(wanted.get(this.server) ?? []), key]);
+      });
+      conference.watch(anna, FAKE_CAPABILITIES, [...watch(idOf(OTTO)), ...watch(idOf(ben)), ...watch(idOf(JENS))]);
+      conference.addRemote(membership(OTTO), person('Otto'));
+      conference.addRemote(membership(ben), person('Ben'));
+      expect([...wanted]).toEqual([
+        [HAMBURG, [sourceKey(idOf(OTTO), 'camera')]],
+        ['bremen.example', [sourceKey(idOf(ben), 'camera')]],
+      ]);
+    });
+
+    it('and tells the link that a wish has ended when who had it leaves', () => {
       conference.watch(anna, FAKE_CAPABILITIES, watch(idOf(OTTO)));
       conference.addRemote(membership(OTTO), person('Otto'));
       const link = conference.links.get(HAMBURG);

@@ -77,6 +77,16 @@ describe('Whether other organisations answer', () => {
     expect(asked.map(([, at]) => at)).toEqual([30_000, 60_000, 90_000]);
   });
 
+  it('is asked on and on of who fails, also when somebody has looked just before', async () => {
+    silent.add(HAMBURG);
+    reachability.failed(HAMBURG);
+    await pass(LOOK_MS - 1_000);
+    reachability.look(HAMBURG, ROOM);
+    await settled();
+    await pass(2 * LOOK_MS);
+    expect(asked.map(([, at]) => at)).toEqual([29_000, 30_000, 60_000]);
+  });
+
   it('counts the two minutes from the failure after the last answer', async () => {
     silent.add(HAMBURG);
     reachability.failed(HAMBURG);

@@ -281,7 +281,9 @@ describe('The media of a seat', () => {
       await clock.advance(50);
       conference.removeSource(anna, 'microphone');
       conference.addSource(anna, 'microphone', 'producer-new', false);
+      session.take();
       await happens(pausing);
+      expect(session.names).toEqual([]);
       expect(anna.sources.get('microphone')).toEqual({ producerId: 'producer-new', paused: false });
     });
   });
