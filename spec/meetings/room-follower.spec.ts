@@ -170,10 +170,16 @@ describe('A conference that follows its room', () => {
       expect(shown()).toContain(OLGA);
     });
 
-    it('not of a server that is shut out, and not who is not in the room', async () => {
+    it('not who is not in the room', async () => {
       await happens(anna.join(ROOM));
       rooms.setMember(ROOM, OLGA, 'leave');
       write(OLGA);
+      await clock.settle();
+      expect(shown()).toEqual([ANNA]);
+    });
+
+    it('not of a server that is shut out', async () => {
+      await happens(anna.join(ROOM));
       rooms.put(ROOM, ANNA, 'm.room.server_acl', '', { allow: ['*'], deny: ['hamburg.example'] });
       write(OTTO);
       await clock.settle();
@@ -275,6 +281,14 @@ describe('A conference that follows its room', () => {
       expect(shown(home)).toEqual([ANNA, JENS]);
       expect(otto.heard('conference.ended')).toEqual([{ reason: 'removed' }]);
       expect(jens.heard('conference.ended')).toEqual([]);
+      expect(home.conferences.get(ROOM)?.links.size).toBe(0);
+    });
+
+    it('of a server that the room shuts out, whatever that server says', async () => {
+      away.conferences.close();
+      rooms.put(ROOM, ANNA, 'm.room.server_acl', '', { allow: ['*'], deny: ['hamburg.example'] });
+      await clock.advance(2_000);
+      expect(anna.heard('participant.left')).toEqual([{ participantId: otto.participantId, reason: 'removed' }]);
       expect(home.conferences.get(ROOM)?.links.size).toBe(0);
     });
 
