@@ -55,7 +55,9 @@ describe('The conference of a room', () => {
   it('keeps out who is invited, has left, is banned or never was there', async () => {
     for (const membership of ['invite', 'leave', 'ban'] as const) {
       rooms.setMember(ROOM, JENS, membership);
-      expect(await refusal()).withContext(membership).toContain('403 M_FORBIDDEN You are not a member');
+      expect(await refusal())
+        .withContext(membership)
+        .toContain('403 M_FORBIDDEN You are not a member');
     }
     expect(await refusal(false, '@karl:luebeck.example')).toContain('You are not a member');
   });
@@ -82,9 +84,13 @@ describe('The conference of a room', () => {
     expect(await refusal(true)).toContain('M_GUEST_ACCESS_FORBIDDEN');
     for (const value of ['forbidden', 'CAN_JOIN', true, ['can_join'], null]) {
       rooms.put(ROOM, ANNA, 'm.room.guest_access', '', { guest_access: value });
-      expect(await refusal(true)).withContext(JSON.stringify(value)).toContain('M_GUEST_ACCESS_FORBIDDEN');
+      expect(await refusal(true))
+        .withContext(JSON.stringify(value))
+        .toContain('M_GUEST_ACCESS_FORBIDDEN');
     }
-    expect(await refusal(false)).withContext('who is no guest does not need it').toBeUndefined();
+    expect(await refusal(false))
+      .withContext('who is no guest does not need it')
+      .toBeUndefined();
     rooms.put(ROOM, ANNA, 'm.room.guest_access', '', { guest_access: 'can_join' });
     expect(await refusal(true)).toBeUndefined();
     const asked = letsGuestsIn(rooms, ROOM);

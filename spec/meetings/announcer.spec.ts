@@ -59,7 +59,7 @@ describe('What is told to other instances', () => {
     anna.arrive(false);
     announcer.announce(conference, [HAMBURG], [anna]);
     await clock.advance(1_000);
-    expect(to(HAMBURG).map(({ participants }) => participants)).toEqual([
+    expect<unknown>(to(HAMBURG).map(({ participants }) => participants)).toEqual([
       [{ user_id: '@anna:luebeck.example', device_id: 'DESK', sources: [] }],
       [
         {

@@ -105,9 +105,7 @@ describe('A conference', () => {
       both();
       conference.removeLocal(jens, 'lost');
       conference.removeLocal(jens, 'left');
-      expect(annas.take()).toEqual([
-        { name: 'participant.left', data: { participantId: idOf(JENS), reason: 'lost' } },
-      ]);
+      expect(annas.take()).toEqual([{ name: 'participant.left', data: { participantId: idOf(JENS), reason: 'lost' } }]);
       expect(jenses.names).toEqual([]);
       expect([left, shown()]).toEqual([[idOf(JENS)], [ANNA]]);
     });

@@ -1,7 +1,11 @@
 /** What a participant receives, on a fake SFU: consumers are made and removed until they match what is wanted. */
 import { pino } from 'pino';
 import { Consumers } from '../../homeserver/meetings/conference/consumers.ts';
-import { type LocalParticipant, type SourceKey, sourceKey } from '../../homeserver/meetings/conference/local-participant.ts';
+import {
+  type LocalParticipant,
+  type SourceKey,
+  sourceKey,
+} from '../../homeserver/meetings/conference/local-participant.ts';
 import type { Source } from '../../protocol/media.ts';
 import { CAMERA, MICROPHONE } from '../sfu/support.ts';
 import { FakeClock } from '../support/fakes/clock.ts';
@@ -90,7 +94,12 @@ describe('The consumers of a participant', () => {
       await reconcile();
       const [consumer] = onSfu();
       expect(consumer).toEqual(
-        jasmine.objectContaining({ producerId, transportId: anna.media.receive, layers: { spatialLayer: 0 }, priority: 3 }),
+        jasmine.objectContaining({
+          producerId,
+          transportId: anna.media.receive,
+          layers: { spatialLayer: 0 },
+          priority: 3,
+        }),
       );
       expect(session.heard('consumer.added')).toEqual([
         jasmine.objectContaining({
@@ -261,14 +270,18 @@ describe('The consumers of a participant', () => {
     });
 
     it('which waits for nobody who does not receive the source, leaves or wants it no more', async () => {
-      expect(await isOver(consumers.changedOver(anna, microphone))).withContext('not received').toBeTrue();
+      expect(await isOver(consumers.changedOver(anna, microphone)))
+        .withContext('not received')
+        .toBeTrue();
       await publish('camera');
       const over = consumers.changedOver(anna, camera);
       consumers.reconcile(anna);
       await clock.advance(100);
       anna.wants.clear();
       await reconcile();
-      expect(await isOver(over)).withContext('no more wanted').toBeTrue();
+      expect(await isOver(over))
+        .withContext('no more wanted')
+        .toBeTrue();
       expect(onSfu()).withContext('both ended').toEqual([]);
     });
 
@@ -295,7 +308,9 @@ describe('The consumers of a participant', () => {
       await clock.advance(100);
       expect(anna.consumers.get(camera)?.replaces).toBeUndefined();
       expect(session.heard('consumer.removed')).toEqual([{ consumerId: first }]);
-      expect(onSfu().map(({ consumerId }) => consumerId)).withContext('nothing goes on unseen').not.toContain(first);
+      expect(onSfu().map(({ consumerId }) => consumerId))
+        .withContext('nothing goes on unseen')
+        .not.toContain(first);
     });
 
     it('once more while the client is just changing over: each end is told once, and one brings the picture', async () => {
@@ -338,7 +353,9 @@ describe('The consumers of a participant', () => {
       await ready();
       await clock.advance(100);
       expect(session.heard('consumer.removed').length).toBe(1);
-      expect(onSfu().find(({ consumerId }) => consumerId === anna.consumers.get(camera)?.consumerId)?.paused).toBeFalse();
+      expect(
+        onSfu().find(({ consumerId }) => consumerId === anna.consumers.get(camera)?.consumerId)?.paused,
+      ).toBeFalse();
     });
 
     it('and the end of the new one by itself ends the old one as well, and begins anew', async () => {

@@ -52,13 +52,17 @@ describe('A request of a session that fails', () => {
       [504, 'organisation-unreachable'],
     ];
     for (const [status, code] of codes) {
-      expect(told(new MatrixError(status, 'M_UNKNOWN', 'x')).code).withContext(String(status)).toBe(code);
+      expect(told(new MatrixError(status, 'M_UNKNOWN', 'x')).code)
+        .withContext(String(status))
+        .toBe(code);
     }
   });
 
   it('says when to try again, in whole milliseconds', () => {
     const error = new MatrixError(429, 'M_LIMIT_EXCEEDED', 'Please wait.', { retry_after_ms: 1_200.3 });
-    expect(told(error)).toEqual(jasmine.objectContaining({ code: 'too-many-requests' as ErrorCode, retryAfterMs: 1_201 }));
+    expect(told(error)).toEqual(
+      jasmine.objectContaining({ code: 'too-many-requests' as ErrorCode, retryAfterMs: 1_201 }),
+    );
   });
 
   it('leaves out details that are of another kind than they should be', () => {
@@ -77,7 +81,9 @@ describe('A request of a session that fails', () => {
       internal: 'internal',
     };
     for (const [code, expected] of Object.entries(codes)) {
-      expect(told(new SfuError(code as SfuErrorCode, 'x')).code).withContext(code).toBe(expected);
+      expect(told(new SfuError(code as SfuErrorCode, 'x')).code)
+        .withContext(code)
+        .toBe(expected);
     }
   });
 
@@ -109,9 +115,9 @@ describe('A request of a session that fails', () => {
 
   it('is an internal one also when what was thrown is no error at all', () => {
     for (const thrown of ['text', undefined, null, 7, { code: 'forbidden', message: 'x' }]) {
-      expect(told(thrown)).withContext(String(thrown)).toEqual(
-        jasmine.objectContaining({ code: 'internal' as ErrorCode, message: 'Internal error.' }),
-      );
+      expect(told(thrown))
+        .withContext(String(thrown))
+        .toEqual(jasmine.objectContaining({ code: 'internal' as ErrorCode, message: 'Internal error.' }));
     }
   });
 });

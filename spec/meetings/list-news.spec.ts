@@ -122,9 +122,7 @@ describe('News of the list of meetings', () => {
   it('of an invitation that came to its end reach who sent it, with the meeting and the outcome', () => {
     const [anna, jens] = [session(ANNA), session(JENS)];
     news.invitationFinished(ANNA, ROOM, { userId: KARL, outcome: 'invited', ok: true });
-    expect(anna.heard('invitation.finished')).toEqual([
-      { roomId: ROOM, userId: KARL, outcome: 'invited', ok: true },
-    ]);
+    expect(anna.heard('invitation.finished')).toEqual([{ roomId: ROOM, userId: KARL, outcome: 'invited', ok: true }]);
     expect(jens.names).toEqual([]);
   });
 });

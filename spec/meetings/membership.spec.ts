@@ -115,14 +115,18 @@ describe('the membership of a device in a conference', () => {
     expect(readMembership(renewed, now)?.expiresAt).toBe(NOW + week);
     for (const expires of [week + 1, -1, 1.5, Infinity, '1000', null]) {
       const content = { ...event().content, expires } as JsonObject;
-      expect(readMembership(event({ content }), NOW)).withContext(String(expires)).toBeUndefined();
+      expect(readMembership(event({ content }), NOW))
+        .withContext(String(expires))
+        .toBeUndefined();
     }
   });
 
   it('begins when its server has signed it, where its own time is later, missing or no time', () => {
     for (const created_ts of [NOW + 1, undefined, -1, 'noon', 1e300, null]) {
       const content = { ...event().content, created_ts } as JsonObject;
-      expect(readMembership(event({ content }), NOW)?.joinedAt).withContext(String(created_ts)).toBe(NOW);
+      expect(readMembership(event({ content }), NOW)?.joinedAt)
+        .withContext(String(created_ts))
+        .toBe(NOW);
     }
     const earlier = { ...event().content, created_ts: NOW - 1_000 };
     expect(readMembership(event({ content: earlier }), NOW)?.joinedAt).toBe(NOW - 1_000);
@@ -140,7 +144,9 @@ describe('the membership of a device in a conference', () => {
     expect(readMembership(event({ content: joinedContent({ ...options, guest: true }) }), NOW)?.guest).toBeTrue();
     expect(GUEST_FIELD in joinedContent({ ...options, guest: false })).toBeFalse();
     const odd = { ...event().content, [GUEST_FIELD]: 'yes' };
-    expect(readMembership(event({ content: odd }), NOW)).withContext('malformed').toBeUndefined();
+    expect(readMembership(event({ content: odd }), NOW))
+      .withContext('malformed')
+      .toBeUndefined();
   });
 
   it('names a device with a name of one to 255 characters', () => {
@@ -151,8 +157,13 @@ describe('the membership of a device in a conference', () => {
       ['D'.repeat(256), false],
     ] as const) {
       const options = { deviceId, serverName: 'luebeck.example', joinedAt: NOW, guest: false, now: NOW };
-      const read = readMembership(event({ state_key: membershipKey(bert, deviceId), content: joinedContent(options) }), NOW);
-      expect(read !== undefined).withContext(String(deviceId.length)).toBe(counts);
+      const read = readMembership(
+        event({ state_key: membershipKey(bert, deviceId), content: joinedContent(options) }),
+        NOW,
+      );
+      expect(read !== undefined)
+        .withContext(String(deviceId.length))
+        .toBe(counts);
     }
   });
 
@@ -162,7 +173,12 @@ describe('the membership of a device in a conference', () => {
 
   it('is known as one that a homeserver such as ours has written by its transport', () => {
     expect(isOwnMembership(event().content)).toBeTrue();
-    const others: JsonObject[] = [{}, { focus_active: 'x' }, { focus_active: { type: 'livekit' } }, { focus_active: [] }];
+    const others: JsonObject[] = [
+      {},
+      { focus_active: 'x' },
+      { focus_active: { type: 'livekit' } },
+      { focus_active: [] },
+    ];
     for (const content of others) expect(isOwnMembership(content)).toBeFalse();
   });
 

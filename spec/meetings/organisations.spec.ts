@@ -149,7 +149,7 @@ describe('The discovery document', () => {
       held.resolve(signed());
       const [first, ...others] = await Promise.all(all);
       expect(asked.length).toBe(1);
-      for (const other of others) expect(other).toBe(first);
+      for (const other of others) expect<unknown>(other).toBe(first);
     });
 
     it('is kept as long as it says, counted from its receipt by our own clock', async () => {
@@ -176,10 +176,14 @@ describe('The discovery document', () => {
         const before = asked.length;
         await pass(keptMs - 1);
         await organisations.discovery(HAMBURG);
-        expect(asked.length).withContext(`${String(saidMs)} ms`).toBe(before);
+        expect(asked.length)
+          .withContext(`${String(saidMs)} ms`)
+          .toBe(before);
         await pass(1);
         await organisations.discovery(HAMBURG);
-        expect(asked.length).withContext(`${String(saidMs)} ms`).toBe(before + 1);
+        expect(asked.length)
+          .withContext(`${String(saidMs)} ms`)
+          .toBe(before + 1);
       }
     });
 
@@ -213,7 +217,9 @@ describe('The discovery document', () => {
       slow.reject(new Error('silence'));
       await expectAsync(first).toBeRejectedWithError('silence');
       await pass(5_000);
-      expect(await organisations.discovery(HAMBURG)).withContext('the failure of before does not end it').toBe(second);
+      expect(await organisations.discovery(HAMBURG))
+        .withContext('the failure of before does not end it')
+        .toBe(second);
       expect(asked.length).toBe(2);
     });
   });
@@ -241,7 +247,8 @@ describe('The discovery document', () => {
     });
 
     it('that can be shown, and none that hides or turns the text around it', async () => {
-      answer = () => Promise.resolve(signed({ organisation: { display_name: '\u202eHam\u0000burg\u200b', colour: '#c1121c' } }));
+      answer = () =>
+        Promise.resolve(signed({ organisation: { display_name: '\u202eHam\u0000burg\u200b', colour: '#c1121c' } }));
       expect((await organisations.info(HAMBURG)).displayName).toBe('Ham burg');
       answer = () => Promise.resolve(signed({ organisation: { display_name: '\u200b\u202e', colour: '#c1121c' } }));
       organisations.forget(HAMBURG);

@@ -81,7 +81,9 @@ describe('A conference that follows its room', () => {
       rooms.put(ROOM, ANNA, 'm.room.name', '', { name: 'Council' });
       await clock.settle();
       for (const client of [anna, jens]) {
-        expect(client.heard('conference.changed')).toEqual([jasmine.objectContaining({ roomId: ROOM, title: 'Council' })]);
+        expect(client.heard('conference.changed')).toEqual([
+          jasmine.objectContaining({ roomId: ROOM, title: 'Council' }),
+        ]);
       }
       forget();
       rooms.put(ROOM, ANNA, 'm.room.name', '', { name: 'Council' });
@@ -133,7 +135,9 @@ describe('A conference that follows its room', () => {
       reading.and.callThrough();
       rooms.put(ROOM, JENS, 'm.room.member', JENS, { membership: 'join', displayname: 'Jens' });
       await clock.settle();
-      expect(home.conferences.get(ROOM)?.title).withContext('what was missed is read with the next event').toBe('Council');
+      expect(home.conferences.get(ROOM)?.title)
+        .withContext('what was missed is read with the next event')
+        .toBe('Council');
     });
   });
 
@@ -190,13 +194,19 @@ describe('A conference that follows its room', () => {
       await happens(anna.join(ROOM));
       write(OLGA, { device_id: 'PHONE' });
       write(OTTO, { created_ts: clock.now() - 3_600_000, expires: 1_000 });
-      rooms.put(ROOM, OLGA, CALL_MEMBER, 'a key', joinedContent({
-        deviceId: 'DESK',
-        serverName: 'hamburg.example',
-        joinedAt: clock.now(),
-        guest: false,
-        now: clock.now(),
-      }));
+      rooms.put(
+        ROOM,
+        OLGA,
+        CALL_MEMBER,
+        'a key',
+        joinedContent({
+          deviceId: 'DESK',
+          serverName: 'hamburg.example',
+          joinedAt: clock.now(),
+          guest: false,
+          now: clock.now(),
+        }),
+      );
       await clock.settle();
       expect(shown()).toEqual([ANNA]);
     });
@@ -296,7 +306,9 @@ describe('A conference that follows its room', () => {
       rooms.put(ROOM, ANNA, 'm.room.tombstone', '', { body: 'ended', replacement_room: '!next' });
       await clock.advance(2_000);
       for (const client of [anna, jens, otto]) {
-        expect(client.heard('conference.ended')).withContext(client.userId).toEqual([{ reason: 'ended' }]);
+        expect(client.heard('conference.ended'))
+          .withContext(client.userId)
+          .toEqual([{ reason: 'ended' }]);
       }
       expect([home, away].map((city) => city.conferences.get(ROOM))).toEqual([undefined, undefined]);
     });

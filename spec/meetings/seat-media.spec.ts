@@ -108,7 +108,9 @@ describe('The media of a seat', () => {
         isSeated = false;
         await clock.advance(1_000);
         await refusal;
-        expect(anna.media.transports).withContext(`after ${String(atMs)} ms`).toEqual([]);
+        expect(anna.media.transports)
+          .withContext(`after ${String(atMs)} ms`)
+          .toEqual([]);
         sfu.conferences.get(ROOM)?.end('closed');
         sfu.conferences.delete(ROOM);
       }
@@ -328,7 +330,10 @@ describe('The media of a seat', () => {
 
     it('for the seats of one conference when the media server has lost it, and for no others', async () => {
       const { send } = await open();
-      const other = { conference: { roomId: '!other' } as unknown as Conference, local: seated('@jens:luebeck.example').local };
+      const other = {
+        conference: { roomId: '!other' } as unknown as Conference,
+        local: seated('@jens:luebeck.example').local,
+      };
       media.restore(other, ['transport-other']);
       media.lost(conference);
       expect(media.seatOfTransport(send.id)).toBeUndefined();

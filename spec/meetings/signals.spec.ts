@@ -84,7 +84,12 @@ describe('What another instance says live', () => {
       link: (server: string) => ({ reopen: () => reopened.push(server) }),
     } as unknown as Conference;
   }
-  const person = (changes: Said = {}) => ({ user_id: '@otto:hamburg.example', device_id: 'DESK', sources: [], ...changes });
+  const person = (changes: Said = {}) => ({
+    user_id: '@otto:hamburg.example',
+    device_id: 'DESK',
+    sources: [],
+    ...changes,
+  });
   const message = (number: number, changes: object = {}): LiveMessage =>
     liveMessageSchema.parse({ epoch: 'e1', number, participants: [person()], ...changes });
   const say = (said: LiveMessage, origin = HAMBURG) => signals.onMessage(origin, ROOM, said);
@@ -105,8 +110,8 @@ describe('What another instance says live', () => {
     });
 
     it('not of others’ people: not of ours, and not of a third server', async () => {
-      const people = ['@anna:luebeck.example', '@ben:bremen.example', '@otto:hamburg.example:8448', '@otto'].map((user_id) =>
-        person({ user_id }),
+      const people = ['@anna:luebeck.example', '@ben:bremen.example', '@otto:hamburg.example:8448', '@otto'].map(
+        (user_id) => person({ user_id }),
       );
       await say(message(1, { participants: [...people, person()] }));
       expect(named()).toEqual(['@otto:hamburg.example|DESK']);
@@ -142,7 +147,12 @@ describe('What another instance says live', () => {
   describe('is answered', () => {
     it('with what became of its orders, also where nobody of ours is in the conference', async () => {
       conference = undefined;
-      const order = { number: 1, action: 'mute', by: '@otto:hamburg.example', participants: [{ user_id: '@anna:luebeck.example', device_id: 'D' }] };
+      const order = {
+        number: 1,
+        action: 'mute',
+        by: '@otto:hamburg.example',
+        participants: [{ user_id: '@anna:luebeck.example', device_id: 'D' }],
+      };
       expect(await say(message(1, { orders: [order] }))).toEqual({ orders: { 1: 'taken' } });
       expect(orders.length).toBe(1);
       expect(states).toEqual([]);
@@ -180,7 +190,9 @@ describe('What another instance says live', () => {
       await say(message(1));
       expect(await say(message(2), 'bremen.example')).toEqual({ resend: true });
       conference = conferenceOf();
-      expect(await say(message(2))).withContext('another conference has heard nothing').toEqual({ resend: true });
+      expect(await say(message(2)))
+        .withContext('another conference has heard nothing')
+        .toEqual({ resend: true });
     });
 
     it('without being taken when the conference has ended while that was looked up', async () => {
@@ -218,7 +230,9 @@ describe('What another instance says live', () => {
       expect(await say(message(601, { resend: true, relink: true }))).toEqual({ resend: true });
       expect([states, announced, reopened]).toEqual([[], [], []]);
       now += 1_000;
-      expect(await say(message(602))).withContext('the one that was not handled is missing').toEqual({ resend: true });
+      expect(await say(message(602)))
+        .withContext('the one that was not handled is missing')
+        .toEqual({ resend: true });
       expect(await say(message(603, { whole: true }))).toEqual({});
     });
 
@@ -235,7 +249,12 @@ describe('What another instance says live', () => {
     it('and orders are taken beyond it: they have a bound of their own', async () => {
       isNews = false;
       for (let number = 1; number <= 601; number += 1) await say(message(number));
-      const order = { number: 1, action: 'mute', by: '@otto:hamburg.example', participants: [{ user_id: '@anna:luebeck.example', device_id: 'D' }] };
+      const order = {
+        number: 1,
+        action: 'mute',
+        by: '@otto:hamburg.example',
+        participants: [{ user_id: '@anna:luebeck.example', device_id: 'D' }],
+      };
       expect(await say(message(602, { orders: [order] }))).toEqual({ orders: { 1: 'taken' }, resend: true });
     });
 
