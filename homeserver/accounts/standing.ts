@@ -7,6 +7,7 @@
  * @see Matrix specification, client-server API, "Account locking", "Account suspension", "Guest Access"
  */
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../base/at-most.ts';
 import { MatrixError } from '../base/errors.ts';
 import type { LocalRights, RoomAct } from '../engine/rooms/ports.ts';
 import type { Account, Accounts } from './accounts.ts';
@@ -18,7 +19,7 @@ const NOT_FOR_GUESTS: ReadonlySet<RoomAct> = new Set(['create', 'invite', 'knock
 
 export class Standing implements LocalRights {
   readonly #accounts: Accounts;
-  readonly #known = new LRUCache<string, Flags>({ max: CACHED });
+  readonly #known = new LRUCache<string, Flags>(atMost(CACHED));
   /** Incremented by each change: what was read before one is not cached. */
   #generation = 0;
 

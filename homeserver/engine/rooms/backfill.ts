@@ -1,5 +1,6 @@
 /** Fetches missing history from other servers of the room when somebody pages back to it. */
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../base/at-most.ts';
 import type { Logger } from 'pino';
 import { isCreate } from '../../../federation/event.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
@@ -38,7 +39,7 @@ const KNOWN_ENDS = 1000;
 export class Backfill {
   readonly #deps: BackfillDeps;
   /** Events before which no server has more, and until when none is asked. */
-  readonly #ends = new LRUCache<string, number>({ max: KNOWN_ENDS });
+  readonly #ends = new LRUCache<string, number>(atMost(KNOWN_ENDS));
   /** Fetches in progress, by the event before which they look. */
   readonly #running = new Map<string, Promise<Fetched>>();
   /** The lowest position of history. */

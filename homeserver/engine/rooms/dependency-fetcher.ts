@@ -3,6 +3,7 @@
  * requests, and not again from a server that did not respond.
  */
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../base/at-most.ts';
 import type { Logger } from 'pino';
 import { EVENT_REQUESTS, EVENT_REQUESTS_TO_ONE, ROOM_REQUESTS_AT_ONCE } from '../../base/limits.ts';
 import { eventId } from '../../../federation/event.ts';
@@ -26,7 +27,7 @@ const SILENT_SERVERS = 1_000;
 
 /** Shared by all fetches: unresponsive servers, and concurrent requests by room. */
 export class FetchLimits {
-  readonly #silentUntil = new LRUCache<string, number>({ max: SILENT_SERVERS });
+  readonly #silentUntil = new LRUCache<string, number>(atMost(SILENT_SERVERS));
   readonly #requests = new Map<string, number>();
 
   /** Sorts servers by preference: those that recently did not respond come last. */

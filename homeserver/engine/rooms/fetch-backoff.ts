@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../base/at-most.ts';
 
 /** The first pause after a failure, in ms; it doubles up to the last. */
 const FIRST_PAUSE_MS = 2_000;
@@ -11,7 +12,7 @@ const REMEMBERED = 10_000;
  * kept and retried.
  */
 export class FetchBackoff {
-  readonly #failures = new LRUCache<string, { count: number; until: number }>({ max: REMEMBERED });
+  readonly #failures = new LRUCache<string, { count: number; until: number }>(atMost(REMEMBERED));
 
   has(roomId: string, origin: string): boolean {
     return (this.#failures.get(keyOf(roomId, origin))?.until ?? 0) > Date.now();

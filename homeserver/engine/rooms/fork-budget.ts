@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../base/at-most.ts';
 import { FORKED_STATE_KEYS, FORKED_STATE_KEYS_A_SECOND } from '../../base/limits.ts';
 import type { Room } from './room.ts';
 import { differences } from './state-changes.ts';
@@ -12,7 +13,7 @@ const REMEMBERED = 10_000;
  * a day's partition fits in; endless forks are processed so slowly that others do not notice.
  */
 export class ForkBudget {
-  readonly #left = new LRUCache<string, { keys: number; at: number }>({ max: REMEMBERED });
+  readonly #left = new LRUCache<string, { keys: number; at: number }>(atMost(REMEMBERED));
 
   /** Whether a server has used up its budget in a room. */
   isUsedUp(roomId: string, server: string): boolean {

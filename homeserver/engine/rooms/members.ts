@@ -1,5 +1,6 @@
 /** The members of rooms: an index over the current state of all rooms. */
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../base/at-most.ts';
 import { serverOf } from '../../../federation/event.ts';
 import type { Database } from '../../database/database.ts';
 import type { Write } from '../../database/writes.ts';
@@ -29,7 +30,7 @@ const HEROES = 6;
 
 export class Members {
   readonly #db: Database;
-  readonly #servers = new LRUCache<string, readonly string[]>({ max: CACHED_ROOMS });
+  readonly #servers = new LRUCache<string, readonly string[]>(atMost(CACHED_ROOMS));
   #generation = 0;
 
   constructor(db: Database) {

@@ -3,6 +3,7 @@
  * become too long is stored in full.
  */
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../base/at-most.ts';
 import { splitStateKey, stateKey } from '../../../federation/auth-rules.ts';
 import type { StateKey } from '../../../federation/auth-rules.ts';
 import type { Database, Tx } from '../../database/database.ts';
@@ -31,7 +32,7 @@ export class StateStore {
     sizeCalculation: ({ size }) => Math.min(size + 1, CACHED_ENTRIES),
   });
   /** Lengths of chains by group. */
-  readonly #chains = new LRUCache<number, number>({ max: CACHED_CHAINS });
+  readonly #chains = new LRUCache<number, number>(atMost(CACHED_CHAINS));
   readonly #groups: number[] = [];
   #taking: Promise<void> | undefined;
 

@@ -4,6 +4,7 @@
  * @see Matrix specification, client-server API, "Lazy-loading room members"
  */
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../base/at-most.ts';
 import { splitStateKey, stateKey } from '../../../federation/auth-rules.ts';
 import type { StateKey } from '../../../federation/auth-rules.ts';
 
@@ -13,8 +14,8 @@ const MEMBERS = 100_000;
 
 export class LazyMembers {
   /** Sent event ids, by the generation of the device (incremented by each initial sync), room and user. */
-  readonly #sent = new LRUCache<string, string>({ max: MEMBERS });
-  readonly #generations = new LRUCache<string, number>({ max: DEVICES });
+  readonly #sent = new LRUCache<string, string>(atMost(MEMBERS));
+  readonly #generations = new LRUCache<string, number>(atMost(DEVICES));
   #lastGeneration = 0;
 
   /** An initial sync: the device has no members yet. */

@@ -6,6 +6,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../base/at-most.ts';
 import { DEPTH, isJsonObject, member, parseLong, parseWithAnyNumbers } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import type { Database, Tx } from '../../database/database.ts';
@@ -51,7 +52,7 @@ export class AccountData {
   readonly #db: Database;
   readonly #positions: Positions;
   readonly #notifier: Notifier;
-  readonly #ignored = new LRUCache<string, ReadonlySet<string>>({ max: CACHED_IGNORED });
+  readonly #ignored = new LRUCache<string, ReadonlySet<string>>(atMost(CACHED_IGNORED));
   readonly #newest: Newest;
   readonly #isGuest: (userId: string) => Promise<boolean>;
   /** Incremented by each change: what was read before one is not cached. */

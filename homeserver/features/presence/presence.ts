@@ -4,6 +4,7 @@
  * @see Matrix specification, client-server API, "Presence"; server-server API, "Presence"
  */
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../base/at-most.ts';
 import { z } from 'zod';
 import { isUserId, serverOf } from '../../../federation/event.ts';
 import type { JsonObject } from '../../../federation/json.ts';
@@ -61,9 +62,9 @@ const eduSchema = z.looseObject({
 
 export class Presence {
   readonly #options: PresenceOptions;
-  readonly #users = new LRUCache<string, UserPresence>({ max: USERS });
+  readonly #users = new LRUCache<string, UserPresence>(atMost(USERS));
   /** Presence of users who share no known room yet: it may arrive before their join. */
-  readonly #early = new LRUCache<string, Omit<UserPresence, 'position'>>({ max: EARLY });
+  readonly #early = new LRUCache<string, Omit<UserPresence, 'position'>>(atMost(EARLY));
   /** Changes by position, so that a sync need not check all users. */
   #changes: { position: number; userId: string }[] = [];
   /** When local users last synced, and how many of their syncs are waiting. */

@@ -4,6 +4,7 @@
  * @see Matrix specification, client-server API, "Push Rules", "Conditions"
  */
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../base/at-most.ts';
 import { isJsonObject, member } from '../../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../../federation/json.ts';
 import { isImpartial } from './default-rules.ts';
@@ -164,7 +165,7 @@ export function property(event: JsonObject, path: string): JsonValue | undefined
   return value;
 }
 
-const parsed = new LRUCache<string, readonly string[]>({ max: 1_000 });
+const parsed = new LRUCache<string, readonly string[]>(atMost(1_000));
 
 function names(path: string): readonly string[] {
   const known = parsed.get(path);

@@ -1,5 +1,6 @@
 /** The push rules of users: their changes to the predefined rules, and their own. */
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../base/at-most.ts';
 import { z } from 'zod';
 import { canonicalJsonWithAnyNumbers, isJsonObject } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
@@ -40,7 +41,7 @@ export interface NewRule {
 
 export class PushRules {
   readonly #accountData: AccountDataStore;
-  readonly #cache = new LRUCache<string, RuleSet>({ max: CACHED });
+  readonly #cache = new LRUCache<string, RuleSet>(atMost(CACHED));
   /** Incremented by each change: what was read before one is not cached. */
   #generation = 0;
 

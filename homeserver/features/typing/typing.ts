@@ -4,6 +4,7 @@
  * @see Matrix specification, client-server API, "Typing Notifications"; server-server API, "Typing Notifications"
  */
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../base/at-most.ts';
 import { z } from 'zod';
 import { serverOf } from '../../../federation/event.ts';
 import { addToJoinedRoom } from '../../engine/sync/part.ts';
@@ -45,7 +46,7 @@ const eduSchema = z.looseObject({
 
 export class Typing {
   readonly #options: TypingOptions;
-  readonly #rooms = new LRUCache<string, RoomTyping>({ max: ROOMS });
+  readonly #rooms = new LRUCache<string, RoomTyping>(atMost(ROOMS));
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #unsubscribe: () => void;
 
