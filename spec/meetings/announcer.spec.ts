@@ -1,6 +1,5 @@
 /** Who tells which instance what, over one lane for each instance and conference; the lanes are in lane-sender.spec.ts. */
 import { pino } from 'pino';
-import type { JsonObject } from '../../federation/json.ts';
 import { Announcer } from '../../homeserver/meetings/conference/announcer.ts';
 import type { Conference } from '../../homeserver/meetings/conference/conference.ts';
 import type { LocalParticipant } from '../../homeserver/meetings/conference/local-participant.ts';
@@ -13,7 +12,7 @@ const BREMEN = 'bremen.example';
 
 describe('What is told to other instances', () => {
   let clock: FakeClock;
-  let said: { server: string; roomId: string; message: JsonObject }[];
+  let said: { server: string; roomId: string; message: Readonly<Record<string, unknown>> }[];
   let heard: string[];
   let answer: (server: string) => Promise<LiveAnswer>;
   let servers: Set<string>;
@@ -59,7 +58,7 @@ describe('What is told to other instances', () => {
     anna.arrive(false);
     announcer.announce(conference, [HAMBURG], [anna]);
     await clock.advance(1_000);
-    expect<unknown>(to(HAMBURG).map(({ participants }) => participants)).toEqual([
+    expect(to(HAMBURG).map(({ participants }) => participants)).toEqual([
       [{ user_id: '@anna:luebeck.example', device_id: 'DESK', sources: [] }],
       [
         {
