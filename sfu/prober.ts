@@ -146,7 +146,11 @@ export class Asking {
   }
 }
 
+/** A failed send counts as a lost probe. */
 function send(socket: Socket, packet: Buffer, ip: string, port: number): void {
-  // A failed send counts as a lost probe.
-  socket.send(packet, port, ip, () => undefined);
+  try {
+    socket.send(packet, port, ip, () => undefined);
+  } catch {
+    // Node throws for a closed socket, and for the port 0, which a forged packet may well claim to come from.
+  }
 }
