@@ -1,4 +1,5 @@
 /** The address of the control connection: the path of a unix socket, or a loopback TCP address. */
+import { isIPv6 } from 'node:net';
 
 export type ControlAddress = { readonly path: string } | { readonly host: string; readonly port: number };
 
@@ -14,8 +15,11 @@ export function parseControlAddress(text: string): ControlAddress | undefined {
   if (text.startsWith('/')) {
     return Buffer.byteLength(text) <= PATH_LIMIT ? { path: text } : undefined;
   }
-  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:/[\]]+)):(\d{1,5})$/.exec(text);
-  const host = match?.[1] ?? match?.[2];
+  // Only letters that stand for themselves in the URL of the client.
+  const match = /^(?:\[([^[\]]+)\]|([\w.-]+)):(\d{1,5})$/.exec(text);
+  const [, inBrackets, name] = match ?? [];
+  if (inBrackets !== undefined && !isIPv6(inBrackets)) return undefined;
+  const host = inBrackets ?? name;
   const port = Number(match?.[3]);
   return host !== undefined && port >= 1 && port <= 65535 ? { host, port } : undefined;
 }
