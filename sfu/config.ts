@@ -1,5 +1,5 @@
 /** The settings of an SFU, from the environment: the only reader of it in this folder. */
-import { isIP } from 'node:net';
+import { SocketAddress, isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { parseControlAddress, type ControlAddress } from './address.ts';
@@ -30,16 +30,22 @@ export class SfuConfigError extends Error {
   readonly code = 'bad-configuration';
 }
 
-const port = z.coerce.number().int().min(1).max(65535);
+const MISSING = { error: 'is missing' };
+const PORT = 'must be a port, 1 to 65535';
+const WORKERS = 'must be a number from 1 to 256';
+const port = z.coerce.number(PORT).int(PORT).min(1, PORT).max(65535, PORT);
 
 const schema = z.object({
-  HANSETAG_SFU_CONTROL: z.string().transform((text, context) => {
+  HANSETAG_SFU_CONTROL: z.string(MISSING).transform((text, context) => {
     const address = parseControlAddress(text);
     if (address) return address;
     context.addIssue({ code: 'custom', message: 'must be an absolute path of at most 107 bytes, or host:port' });
     return z.NEVER;
   }),
-  HANSETAG_SFU_SECRET: z.string().min(16, 'must have at least 16 characters').max(512),
+  HANSETAG_SFU_SECRET: z
+    .string(MISSING)
+    .min(16, 'must have at least 16 characters')
+    .max(512, 'must have at most 512 characters'),
   HANSETAG_SFU_LISTEN_IP: z
     .string()
     .refine((text) => isIP(text) !== 0, 'must be an IP address')
@@ -63,7 +69,7 @@ const schema = z.object({
       return z.NEVER;
     }),
   HANSETAG_SFU_PROBE_PORT: port.default(44439),
-  HANSETAG_SFU_WORKERS: z.coerce.number().int().min(1).max(256).default(availableParallelism()),
+  HANSETAG_SFU_WORKERS: z.coerce.number(WORKERS).int(WORKERS).min(1, WORKERS).max(256, WORKERS).default(availableParallelism()),
   HANSETAG_SFU_WORKER_BIN: z.string().min(1).optional(),
   HANSETAG_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });
@@ -93,12 +99,35 @@ export function readSfuConfig(environment: Readonly<Record<string, string | unde
     workerBin: values.HANSETAG_SFU_WORKER_BIN,
     logLevel: values.HANSETAG_LOG_LEVEL,
   };
+  checkAddresses(config);
   checkPorts(config);
   return config;
 }
 
+/** Clients and peers are told an address at which they reach this machine, and each one is listened on once. */
+function checkAddresses({ listenIp, announcedAddress, clientIps }: SfuConfig): void {
+  const [first, ...others] = [listenIp, ...clientIps].map(inOneSpelling);
+  if (isEverywhere(first) && announcedAddress === undefined) {
+    throw new SfuConfigError('HANSETAG_SFU_ANNOUNCED_ADDRESS: is needed when listening at every address');
+  }
+  if (others.some(isEverywhere)) {
+    throw new SfuConfigError('HANSETAG_SFU_CLIENT_IPS: must be addresses that clients can reach, not every address');
+  }
+  if (new Set([first, ...others]).size <= others.length) {
+    throw new SfuConfigError('HANSETAG_SFU_CLIENT_IPS: must be further addresses, each of them once');
+  }
+}
+
+function inOneSpelling(address: string): string {
+  return new SocketAddress({ address, family: isIP(address) === 6 ? 'ipv6' : 'ipv4' }).address;
+}
+
+function isEverywhere(address: string | undefined): boolean {
+  return address === '0.0.0.0' || address === '::';
+}
+
 /** Ports that overlap fail here with a clear message, not at some meeting with a bind error. */
-function checkPorts({ listenIp, announcedAddress, webRtcPort, workers, linkPorts, probePort }: SfuConfig): void {
+function checkPorts({ webRtcPort, workers, linkPorts, probePort }: SfuConfig): void {
   const lastWebRtcPort = webRtcPort + workers - 1;
   if (lastWebRtcPort > 65535) {
     throw new SfuConfigError('HANSETAG_SFU_WEBRTC_PORT: leaves no port for each worker');
@@ -108,9 +137,6 @@ function checkPorts({ listenIp, announcedAddress, webRtcPort, workers, linkPorts
   }
   if (isTaken(probePort)) {
     throw new SfuConfigError('HANSETAG_SFU_PROBE_PORT: is a port of a worker or of links');
-  }
-  if ((listenIp === '0.0.0.0' || listenIp === '::') && announcedAddress === undefined) {
-    throw new SfuConfigError('HANSETAG_SFU_ANNOUNCED_ADDRESS: is needed when listening at every address');
   }
 
   function isTaken(candidate: number): boolean {
