@@ -19,7 +19,7 @@ function isMethod(text: string): text is SfuMethod {
 export const requestSchema = z.object({
   id: z.number().int().nonnegative(),
   method: z.string().max(64),
-  params: z.unknown(),
+  params: z.unknown().optional(),
 });
 
 /**
