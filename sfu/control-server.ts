@@ -5,7 +5,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, unlink } from 'node:fs/promises';
+import { chmod, lstat, unlink } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -179,8 +179,16 @@ function parseJson(data: RawData): unknown {
   }
 }
 
-/** Removes the socket file of a crashed process, unless another process still listens on it. */
+/**
+ * Removes the socket file of a crashed process, and nothing else.
+ *
+ * @throws SfuError conflict if another process still listens on it, or it is no socket
+ */
 async function removeStale(path: string): Promise<void> {
+  const there = await lstat(path).catch(() => undefined);
+  if (!there) return;
+  // To connect to a file is refused just as to connect to the socket of a dead process is.
+  if (!there.isSocket()) throw new SfuError('conflict', 'the path of the control socket is that of a file');
   const socket = connect(path);
   try {
     await once(socket, 'connect');
