@@ -1,4 +1,5 @@
 /** The homeserver's side of the control connection: requests, notifications, and reconnecting. */
+import { connect } from 'node:net';
 import { WebSocket } from 'ws';
 import { z } from 'zod';
 import { type Failure, type NotificationOf, RpcClient } from '../protocol/rpc.ts';
@@ -58,7 +59,7 @@ type StateListener = (state: SfuConnection) => void;
 /** Connects at once, and reconnects whenever the connection is lost, until `close`. */
 export class SfuClient {
   readonly #options: SfuClientOptions;
-  readonly #address: string;
+  readonly #address: ReturnType<typeof addressOf>;
   readonly #rpc = new RpcClient({
     requests: sfuRequests,
     notifications: sfuNotifications,
@@ -81,7 +82,7 @@ export class SfuClient {
   /** @throws TypeError when neither a path nor an address is given */
   constructor(options: SfuClientOptions) {
     this.#options = options;
-    this.#address = webSocketAddress(options);
+    this.#address = addressOf(options);
     this.#connect();
   }
 
@@ -90,20 +91,16 @@ export class SfuClient {
     return this.#hello;
   }
 
-  /**
-   * @throws SfuError `worker-lost` also when the SFU cannot be reached or does not respond
-   *
-   * @throws SfuError: `worker-lost` also when the SFU can not be reached or does not answer
-   */
+  /** @throws SfuError `worker-lost` also when the SFU cannot be reached or does not respond */
   async request<M extends SfuMethod>(method: M, params: SfuParams<M>): Promise<SfuResult<M>> {
     if (!this.#hello) throw new SfuError('worker-lost', 'the SFU cannot be reached');
     return this.#rpc.request(method, params);
   }
 
   /**
-   * Calls the handler for each notification of this name, in order. @returns a function that removes it
+   * Calls the handler for each notification of this name, in order.
    *
-   * @returns a function that ends it
+   * @returns a function that removes it
    */
   on<N extends SfuNotificationName>(name: N, handler: (data: SfuNotificationData<N>) => void): () => void {
     const handleNamed: Handler = (notification) => {
@@ -115,9 +112,9 @@ export class SfuClient {
   }
 
   /**
-   * Calls the listener on connect and disconnect, and at once if connected. @returns a function that removes it
+   * Calls the listener on connect and disconnect, and at once if connected.
    *
-   * @returns a function that ends it
+   * @returns a function that removes it
    */
   onState(listener: StateListener): () => void {
     this.#stateListeners.add(listener);
@@ -136,7 +133,10 @@ export class SfuClient {
   }
 
   #connect(): void {
-    const socket = new WebSocket(this.#address, {
+    const { url, path } = this.#address;
+    const socket = new WebSocket(url, {
+      // Not in the URL, where letters such as ":" and "#" mean something else.
+      createConnection: path === undefined ? undefined : () => connect({ path }),
       headers: { authorization: `Bearer ${this.#options.secret}` },
       maxPayload: MAX_MESSAGE_BYTES,
       perMessageDeflate: false,
@@ -215,10 +215,10 @@ export class SfuClient {
   }
 }
 
-function webSocketAddress({ socketPath, url }: SfuClientOptions): string {
-  if (url !== undefined) return url;
+function addressOf({ socketPath, url }: SfuClientOptions): { readonly url: string; readonly path?: string } {
+  if (url !== undefined) return { url };
   if (socketPath === undefined) throw new TypeError('the SFU client needs a socket path or an address');
-  return socketPath.startsWith('/') ? `ws+unix:${socketPath}:/` : `ws://${socketPath}/`;
+  return socketPath.startsWith('/') ? { url: 'ws://localhost/', path: socketPath } : { url: `ws://${socketPath}/` };
 }
 
 function sfuError(failure: Failure<SfuMethod, SfuErrorBody>): SfuError {
