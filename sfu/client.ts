@@ -194,9 +194,9 @@ export class SfuClient {
     this.#retry = setTimeout(() => this.#connect(), RETRY_MS);
   }
 
-  /** A long outage is logged once, not for each attempt. */
+  /** A long outage is logged once, not for each attempt, and none that `close` has made. */
   #failed(error: unknown): void {
-    if (this.#failureTold) return;
+    if (this.#closed || this.#failureTold) return;
     this.#failureTold = true;
     this.#options.log.warn({ err: error }, 'sfu client: the connection failed, and is retried until it succeeds');
   }

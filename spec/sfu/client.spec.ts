@@ -375,6 +375,18 @@ describe('the client of the SFU', () => {
       await connected();
       expect(upgrades.length).withContext('its own, and that of the next client').toBe(2);
     });
+
+    it('while it connects or greets has nothing to complain of', async () => {
+      const ended: Promise<unknown>[] = [];
+      greet = (of) => ended.push(once(of, 'close'));
+      connect().close();
+      const greeting = connect();
+      await eventually(() => ended.length === 1, 'a greeting');
+      greeting.close();
+      await ended[0];
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(logged).toEqual([]);
+    });
   });
 
   it('needs a path or an address', () => {
