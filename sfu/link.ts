@@ -113,6 +113,7 @@ export class Link {
     this.#connecting = true;
     try {
       const ip = await resolvePeer(params.address);
+      if (this.#closing.signal.aborted) throw new SfuError('not-found', 'the link was closed');
       this.#tell('connecting');
       const asking = this.#conference.context.prober.asking(this.id, { ip, port: params.probePort, key });
       const proven = await asking.proven(FIRST_PROBE_EVERY_MS, FIRST_PROBE_WITHIN_MS, this.#closing.signal);
