@@ -230,6 +230,8 @@ export class Link {
     this.#consent = consent;
     for (const pending of this.#sending.values()) {
       const consumer = await pending.catch(() => undefined);
+      // It may have turned meanwhile: what was resumed then stays so.
+      if (this.#consent !== consent) return;
       await (consent ? consumer?.resume() : consumer?.pause())?.catch(() => undefined);
     }
   }

@@ -300,6 +300,24 @@ describe('the watch over a link', () => {
     expect(link.sending).toEqual(['ours', 'more']);
   });
 
+  it('leaves nothing stopped when the answer comes while it still stops what is sent', async () => {
+    await link.connect(TARGET);
+    source('first');
+    source('second');
+    await link.send('first');
+    await link.send('second');
+    const [first, second] = pipe.sent;
+    let paused = (): void => undefined;
+    if (first) first.pausing = new Promise((resolve) => (paused = resolve));
+    answers = false;
+    await seconds(10);
+    answers = true;
+    await seconds(1);
+    paused();
+    await settled();
+    expect(second?.paused).toBeFalse();
+  });
+
   it('forgets what has ended by itself', async () => {
     source('ours');
     await link.send('ours');
