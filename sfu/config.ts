@@ -30,6 +30,12 @@ export class SfuConfigError extends Error {
   readonly code = 'bad-configuration';
 }
 
+/**
+ * A client takes 32 candidates (`transportOptionsSchema`), and each address has one of UDP and one of TCP: also
+ * `listenIp`.
+ */
+const MAX_CLIENT_IPS = 15;
+
 const MISSING = { error: 'is missing' };
 const PORT = 'must be a port, 1 to 65535';
 const WORKERS = 'must be a number from 1 to 256';
@@ -50,13 +56,17 @@ const schema = z.object({
     .string()
     .refine((text) => isIP(text) !== 0, 'must be an IP address')
     .default('127.0.0.1'),
-  HANSETAG_SFU_ANNOUNCED_ADDRESS: z.string().min(1).max(255).optional(),
+  HANSETAG_SFU_ANNOUNCED_ADDRESS: z
+    .string()
+    .min(1)
+    .max(255, 'must have at most 255 characters')
+    .optional(),
   HANSETAG_SFU_CLIENT_IPS: z
     .string()
-    .max(1_000)
     .default('')
     .transform((text) => text.split(',').filter((ip) => ip !== ''))
-    .refine((ips) => ips.every((ip) => isIP(ip) !== 0), 'must be IP addresses, separated by commas'),
+    .refine((ips) => ips.every((ip) => isIP(ip) !== 0), 'must be IP addresses, separated by commas')
+    .refine((ips) => ips.length <= MAX_CLIENT_IPS, `must be at most ${MAX_CLIENT_IPS} addresses`),
   HANSETAG_SFU_WEBRTC_PORT: port.default(44440),
   HANSETAG_SFU_LINK_PORTS: z
     .string()

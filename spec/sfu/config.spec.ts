@@ -169,6 +169,19 @@ describe('the settings of the SFU', () => {
     expect(refusal({ ...listenIp, HANSETAG_SFU_CLIENT_IPS: '192.0.2.1,192.0.2.2' })).toBeUndefined();
   });
 
+  it('take as many addresses for clients as a client takes candidates for, of UDP and TCP each', () => {
+    const ips = (count: number) => Array.from({ length: count }, (_, index) => `192.0.2.${String(index + 1)}`).join(',');
+    expect(refusal({ HANSETAG_SFU_CLIENT_IPS: ips(15) })).toBeUndefined();
+    expect(refusal({ HANSETAG_SFU_CLIENT_IPS: ips(16) })).toBe('HANSETAG_SFU_CLIENT_IPS: must be at most 15 addresses');
+  });
+
+  it('have an announced address of at most 255 characters', () => {
+    expect(refusal({ HANSETAG_SFU_ANNOUNCED_ADDRESS: 'x'.repeat(255) })).toBeUndefined();
+    expect(refusal({ HANSETAG_SFU_ANNOUNCED_ADDRESS: 'x'.repeat(256) })).toBe(
+      'HANSETAG_SFU_ANNOUNCED_ADDRESS: must have at most 255 characters',
+    );
+  });
+
   it('take known levels of the log only, and name them', () => {
     expect(refusal({ HANSETAG_LOG_LEVEL: 'silent' })).toBeUndefined();
     expect(refusal({ HANSETAG_LOG_LEVEL: 'loud' })).toMatch(/^HANSETAG_LOG_LEVEL: .*fatal.*silent/);
