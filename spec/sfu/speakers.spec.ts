@@ -19,7 +19,9 @@ describe('the speakers of a conference', () => {
     observer = Object.assign(new EventEmitter(), { addProducer: jasmine.createSpy().and.resolveTo() });
     const made = {
       closed: false,
-      close: () => (made.closed = true),
+      close: () => {
+        made.closed = true;
+      },
       createAudioLevelObserver: async () => observer,
     };
     router = made;
