@@ -66,8 +66,11 @@ export async function prefer(
 /**
  * Resumes a consumer and closes the one in whose place it comes: sound is never sent over both; of a picture the old one
  * goes on until the new one has sent a key frame.
+ *
+ * @throws SfuError bad-request if it is told to replace itself
  */
 export async function replace(conference: ConsumerHost, consumer: Consumer, oldConsumerId: string): Promise<void> {
+  if (consumer.id === oldConsumerId) throw new SfuError('bad-request', 'a consumer cannot replace itself');
   if (consumer.kind === 'audio' || consumer.producerPaused) {
     conference.closeConsumer(oldConsumerId);
     await consumer.resume();
