@@ -79,7 +79,12 @@ const schema = z.object({
       return z.NEVER;
     }),
   HANSETAG_SFU_PROBE_PORT: port.default(44439),
-  HANSETAG_SFU_WORKERS: z.coerce.number(WORKERS).int(WORKERS).min(1, WORKERS).max(256, WORKERS).default(availableParallelism()),
+  HANSETAG_SFU_WORKERS: z.coerce
+    .number(WORKERS)
+    .int(WORKERS)
+    .min(1, WORKERS)
+    .max(256, WORKERS)
+    .default(availableParallelism()),
   HANSETAG_SFU_WORKER_BIN: z.string().min(1).optional(),
   HANSETAG_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });

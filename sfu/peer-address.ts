@@ -19,7 +19,9 @@ impossible.addSubnet('ff00::', 8, 'ipv6');
 export async function resolvePeer(address: string): Promise<string> {
   const found = isIP(address) === 0 ? await lookup(address).catch(() => undefined) : { address };
   // An empty name is looked up as no address.
-  if (!found || isIP(found.address) === 0) throw new SfuError('bad-request', 'the address of the peer cannot be resolved');
+  if (!found || isIP(found.address) === 0) {
+    throw new SfuError('bad-request', 'the address of the peer cannot be resolved');
+  }
   const family = isIP(found.address) === 6 ? 'ipv6' : 'ipv4';
   if (impossible.check(found.address, family)) {
     throw new SfuError('bad-request', 'the address of the peer is not one of a single machine');

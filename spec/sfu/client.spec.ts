@@ -224,7 +224,8 @@ describe('the client of the SFU', () => {
       const client = await connected();
       const flowing = client.request('producer.flowing', { producerId: 'p', withinMs: 0 });
       const { id } = await request();
-      const wrong = ['{', 'null', '[]', '{"id":"hunter2"}', `{"id":${String(id)},"error":{"code":"hunter2","message":""}}`];
+      const unknownCode = JSON.stringify({ id, error: { code: 'hunter2', message: '' } });
+      const wrong = ['{', 'null', '[]', '{"id":"hunter2"}', unknownCode];
       for (const message of wrong) answer(line, message);
       line?.send(Buffer.from(JSON.stringify({ id, result: { flowing: false } })));
       answer(line, { id, result: { flowing: true } });

@@ -87,7 +87,7 @@ describe('the speakers of a conference', () => {
     expect(told).toEqual([]);
   });
 
-  it('have their microphones told as closed when the transport of them ends, but not after the conference', async () => {
+  it('have their microphones told as closed when their transport ends, but not after the conference', async () => {
     const [first, second] = [await hold('a', 'anna'), await hold('b', 'bert')];
     first.emit('transportclose');
     expect(told).toEqual([['producer.closed', { conferenceId: ROOM, producerId: 'a' }]]);
