@@ -56,11 +56,7 @@ const schema = z.object({
     .string()
     .refine((text) => isIP(text) !== 0, 'must be an IP address')
     .default('127.0.0.1'),
-  HANSETAG_SFU_ANNOUNCED_ADDRESS: z
-    .string()
-    .min(1)
-    .max(255, 'must have at most 255 characters')
-    .optional(),
+  HANSETAG_SFU_ANNOUNCED_ADDRESS: z.string().min(1).max(255, 'must have at most 255 characters').optional(),
   HANSETAG_SFU_CLIENT_IPS: z
     .string()
     .default('')

@@ -28,6 +28,7 @@ interface Known {
 export class Prober {
   readonly #socket: Socket;
   readonly #links = new Map<string, Known>();
+  #closed = false;
 
   private constructor(socket: Socket, log: Logger) {
     this.#socket = socket;
@@ -68,7 +69,10 @@ export class Prober {
     return asking;
   }
 
+  /** May be called more than once. */
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
     this.#links.clear();
     this.#socket.close();
   }

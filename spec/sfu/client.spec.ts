@@ -50,7 +50,7 @@ describe('the client of the SFU', () => {
       line = socket;
       upgrades.push(request);
       socket.on('message', (data) => {
-        const request = JSON.parse(String(data));
+        const request = JSON.parse(String(data)) as Asked;
         if (request.method === 'hello') greet(socket, request.id);
         else asked.push(request);
       });
@@ -229,7 +229,9 @@ describe('the client of the SFU', () => {
       for (const message of wrong) answer(line, message);
       line?.send(Buffer.from(JSON.stringify({ id, result: { flowing: false } })));
       answer(line, { id, result: { flowing: true } });
-      expect(await flowing).withContext('a binary message is none either').toEqual({ flowing: true });
+      expect(await flowing)
+        .withContext('a binary message is none either')
+        .toEqual({ flowing: true });
       expect(logged.length).toBe(wrong.length);
       expect(JSON.stringify(logged)).not.toContain('hunter2');
     });
@@ -325,9 +327,7 @@ describe('the client of the SFU', () => {
       answer(line, closed('good'));
       await eventually(() => heard.length > 0);
       expect(heard).toEqual(['good']);
-      expect(logged).toEqual([
-        { details: { name: 'consumer.closed' }, message: 'sfu client: malformed message' },
-      ]);
+      expect(logged).toEqual([{ details: { name: 'consumer.closed' }, message: 'sfu client: malformed message' }]);
     });
 
     it('by all handlers, also when one of them throws', async () => {

@@ -18,7 +18,7 @@ describe('the codecs of conferences', () => {
     const types = ROUTER_CODECS.map(({ preferredPayloadType }) => preferredPayloadType);
     expect(types).toEqual([100, 101, 103, 105, 107, 109]);
     const media = router.codecs?.filter(({ mimeType }) => !mimeType.endsWith('/rtx'));
-    expect(media?.map(({ preferredPayloadType }) => preferredPayloadType)).toEqual(types);
+    expect<unknown>(media?.map(({ preferredPayloadType }) => preferredPayloadType)).toEqual(types);
   });
 
   it('are what every browser has first: Opus, and VP8 before the others', () => {
@@ -92,7 +92,9 @@ describe('capabilities of a client on their way to mediasoup', () => {
     ortc.validateAndNormalizeRtpCapabilities(capabilities);
     const codecs = (kind: string) => ROUTER_CODECS.filter((codec) => codec.kind === kind);
     const consumable = (kind: string) => ({
-      codecs: codecs(kind).slice(0, 1).map((codec) => ({ ...codec, payloadType: codec.preferredPayloadType ?? 0 })),
+      codecs: codecs(kind)
+        .slice(0, 1)
+        .map((codec) => ({ ...codec, payloadType: codec.preferredPayloadType ?? 0 })),
       headerExtensions: [],
       encodings: [{ ssrc: 1 }],
       rtcp: {},

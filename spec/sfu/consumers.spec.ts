@@ -202,8 +202,7 @@ describe('a consumer', () => {
       host.consumers.set('new', { consumer: made as unknown as Consumer, transportId: 't' });
     });
 
-    const begin = (consumer: Received, oldId = 'old') =>
-      replace(conference, consumer as unknown as Consumer, oldId);
+    const begin = (consumer: Received, oldId = 'old') => replace(conference, consumer as unknown as Consumer, oldId);
     const nothingWaits = () => {
       const listeners = made.listenerCount('trace') + made.listenerCount('producerpause');
       expect(listeners + made.observer.listenerCount('close')).toBe(0);

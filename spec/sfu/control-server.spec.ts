@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -47,7 +48,8 @@ describe('the control connection', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  const log = () => pino({ level: 'info' }, { write: (line: string) => logged.push(JSON.parse(line)) });
+  const log = () =>
+    pino({ level: 'info' }, { write: (line: string) => logged.push(JSON.parse(line) as (typeof logged)[number]) });
 
   async function listen(orphanGraceMs = NEVER_MS): Promise<ControlServer> {
     server = await ControlServer.listen({
@@ -183,7 +185,7 @@ describe('the control connection', () => {
       await listen();
       const asking = request({ socketPath: path, path: '/', headers: { authorization: `Bearer ${SECRET}` } });
       asking.end();
-      const [response] = await once(asking, 'response');
+      const [response] = (await once(asking, 'response')) as [IncomingMessage];
       response.resume();
       expect(response.statusCode).toBe(404);
     });

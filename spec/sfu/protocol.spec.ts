@@ -143,7 +143,9 @@ describe('the control protocol of the SFU', () => {
       for (const [name, values] of Object.entries(also)) {
         for (const value of values) {
           const { success } = params.safeParse({ ...good, [name]: value });
-          expect(success).withContext(JSON.stringify([name, value])).toBeTrue();
+          expect(success)
+            .withContext(JSON.stringify([name, value]))
+            .toBeTrue();
         }
       }
     });
@@ -168,7 +170,9 @@ describe('the control protocol of the SFU', () => {
   it('takes an object as parameters and nothing else', () => {
     for (const [method, { params }] of Object.entries(sfuRequests)) {
       for (const value of [null, 'x', 7, []]) {
-        expect(params.safeParse(value).success).withContext(`${method} ${JSON.stringify(value)}`).toBeFalse();
+        expect(params.safeParse(value).success)
+          .withContext(`${method} ${JSON.stringify(value)}`)
+          .toBeFalse();
       }
     }
   });

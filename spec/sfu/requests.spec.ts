@@ -68,10 +68,14 @@ describe('a request to the SFU', () => {
     expect(parses({ id: 0, method: 'stats' })).toBeTrue();
     expect(parses({ id: Number.MAX_SAFE_INTEGER, method: 'x'.repeat(64), params: 7 })).toBeTrue();
     for (const id of [-1, 0.5, '0', null, undefined, 2 ** 53]) {
-      expect(parses({ id, method: 'stats' })).withContext(String(id)).toBeFalse();
+      expect(parses({ id, method: 'stats' }))
+        .withContext(String(id))
+        .toBeFalse();
     }
     for (const method of ['x'.repeat(65), 7, null, undefined]) {
-      expect(parses({ id: 0, method })).withContext(String(method)).toBeFalse();
+      expect(parses({ id: 0, method }))
+        .withContext(String(method))
+        .toBeFalse();
     }
   });
 });

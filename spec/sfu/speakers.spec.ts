@@ -37,7 +37,11 @@ describe('the speakers of a conference', () => {
   }
 
   /** The loudest first. */
-  const loud = (...ids: string[]) => observer.emit('volumes', ids.map((id) => ({ producer: { id }, volume: -20 })));
+  const loud = (...ids: string[]) =>
+    observer.emit(
+      'volumes',
+      ids.map((id) => ({ producer: { id }, volume: -20 })),
+    );
   const speaking = (...participantIds: string[]) => ['speaking', { conferenceId: ROOM, participantIds }];
 
   it('are those with a loud microphone, loudest first', async () => {
