@@ -40,10 +40,7 @@ describe('The consumers of a participant', () => {
     anna.media.rtpCapabilities = FAKE_CAPABILITIES;
   });
 
-  async function happens<T>(work: Promise<T>): Promise<T> {
-    const [result] = await Promise.all([work, clock.advance(10)]);
-    return result;
-  }
+  const happens = <T>(work: Promise<T>): Promise<T> => clock.during(work, 10);
   const transport = (participantId: string, direction: 'send' | 'receive') =>
     sfu.request('transport.create', { conferenceId: ROOM, participantId, direction });
   const camera: SourceKey = sourceKey(JENS, 'camera');

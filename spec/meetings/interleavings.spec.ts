@@ -7,18 +7,12 @@
  */
 import { CALL_MEMBER } from '../../homeserver/base/names.ts';
 import { readMembership } from '../../homeserver/meetings/conference/membership.ts';
-import { FakeCity, FakeClient } from '../support/fakes/city.ts';
-import { FakeClock } from '../support/fakes/clock.ts';
-import { FakeNetwork } from '../support/fakes/link-peers.ts';
-import { FakeRooms } from '../support/fakes/rooms.ts';
+import { type FakeCity, FakeClient } from '../support/fakes/city.ts';
 import type { FakeConference } from '../support/fakes/sfu-media.ts';
+import { ANNA, JENS, OTTO, ROOM, TwoFakeCities } from '../support/fakes/two-fake-cities.ts';
 
 const COUNT = Number(process.env['HANSETAG_INTERLEAVINGS'] ?? 300);
 const SEED = Number(process.env['HANSETAG_SEED'] ?? 1);
-const ROOM = '!room:luebeck.example';
-const ANNA = '@anna:luebeck.example';
-const JENS = '@jens:luebeck.example';
-const OTTO = '@otto:hamburg.example';
 /** Actions of one interleaving begin within this time, in ms. */
 const SPREAD_MS = 400;
 /** Longer than the longest of what is tried again, and than the time to come back after a restart, in ms. */
@@ -39,23 +33,18 @@ function random(seed: number): () => number {
 
 class Play {
   readonly #chance: () => number;
-  readonly #clock = new FakeClock();
-  readonly #rooms = new FakeRooms(this.#clock);
-  readonly #network = new FakeNetwork(this.#clock);
-  readonly #cities = new Map<string, FakeCity>();
-  readonly #home: FakeCity;
-  readonly #away: FakeCity;
+  readonly #both = new TwoFakeCities();
+  readonly #clock = this.#both.clock;
+  readonly #rooms = this.#both.rooms;
+  readonly #home = this.#both.home;
+  readonly #away = this.#both.away;
+  readonly #cities = [this.#home, this.#away];
   readonly #host: FakeClient;
   #clients: FakeClient[] = [];
   readonly #log: string[] = [];
 
   constructor(seed: number) {
     this.#chance = random(seed);
-    const land = { clock: this.#clock, rooms: this.#rooms, network: this.#network, cities: this.#cities };
-    this.#rooms.create(ROOM, ANNA);
-    for (const userId of [JENS, OTTO]) this.#rooms.setMember(ROOM, userId, 'join');
-    this.#home = new FakeCity('luebeck.example', '127.0.0.2', land);
-    this.#away = new FakeCity('hamburg.example', '127.0.0.3', land);
     this.#host = this.#session(this.#home, ANNA, 'HOST');
     this.#session(this.#home, JENS, 'PHONE');
     this.#session(this.#home, JENS, 'PHONE');
@@ -98,8 +87,7 @@ class Play {
       [wrong] = await this.#disagreements();
       if (wrong === undefined) break;
     }
-    this.#home.conferences.close();
-    this.#away.conferences.close();
+    this.#both.close();
     return wrong === undefined ? undefined : `${wrong} after ${this.#log.join(', ')}`;
   }
 
@@ -109,8 +97,8 @@ class Play {
     this.#rooms.readDelay = upTo(4);
     this.#rooms.writeDelay = upTo(60);
     this.#rooms.tellDelay = upTo(60);
-    this.#network.delay = upTo(40);
-    for (const { sfu } of this.#cities.values()) {
+    this.#both.network.delay = upTo(40);
+    for (const { sfu } of this.#cities) {
       sfu.line.delay = upTo(12);
       sfu.workerDelay = upTo(12);
     }
@@ -118,7 +106,7 @@ class Play {
 
   #heal(): void {
     this.#rooms.failure = () => undefined;
-    for (const { sfu } of this.#cities.values()) if (!sfu.hello) sfu.mendLine();
+    for (const { sfu } of this.#cities) if (!sfu.hello) sfu.mendLine();
   }
 
   #act(): void {
@@ -201,12 +189,12 @@ class Play {
     const wrong: string[] = [];
     const open = await Promise.all(this.#clients.flatMap(({ asked }) => asked.map((each) => isPending(each))));
     if (open.some(Boolean)) wrong.push(`${open.filter(Boolean).length} requests without an answer`);
-    const seats = [...this.#cities.values()].flatMap((city) =>
+    const seats = this.#cities.flatMap((city) =>
       (city.conferences.get(ROOM)?.seats() ?? []).map(({ participantId }) => participantId),
     );
     const standing = await this.#standing();
     if (!same(standing, seats)) wrong.push(`the room has [${standing.join()}], the seats are [${seats.join()}]`);
-    for (const city of this.#cities.values()) wrong.push(...(await this.#wrongIn(city, seats)));
+    for (const city of this.#cities) wrong.push(...(await this.#wrongIn(city, seats)));
     return wrong;
   }
 
@@ -266,7 +254,7 @@ class Play {
       .flatMap(({ participantId, sources }) => [...sources.keys()].map((source) => `${participantId} ${source}`));
     if (!same(sourcesOf(true), own))
       wrong.push(`${serverName}: the SFU has ${sourcesOf(true).join()}, known are ${own.join()}`);
-    const [other] = [...this.#cities.values()].filter((city) => city.serverName !== serverName);
+    const [other] = this.#cities.filter((city) => city.serverName !== serverName);
     const theirs = other?.conferences.get(ROOM);
     const wanted = new Set(conference.seats().flatMap(({ wants }) => [...wants.keys()]));
     const sent = (theirs?.seats() ?? []).flatMap(({ participantId, sources }) =>

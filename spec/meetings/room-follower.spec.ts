@@ -1,18 +1,13 @@
 /** What happens in the room of a live conference, and what people in it see of that: two instances on fake parts. */
 import { CALL_MEMBER, GUEST_FIELD } from '../../homeserver/base/names.ts';
 import { joinedContent, membershipKey } from '../../homeserver/meetings/conference/membership.ts';
-import { FakeCity, FakeClient } from '../support/fakes/city.ts';
-import { FakeClock } from '../support/fakes/clock.ts';
-import { FakeNetwork } from '../support/fakes/link-peers.ts';
-import { FakeRooms } from '../support/fakes/rooms.ts';
-
-const ROOM = '!room:luebeck.example';
-const ANNA = '@anna:luebeck.example';
-const JENS = '@jens:luebeck.example';
-const OTTO = '@otto:hamburg.example';
-const OLGA = '@olga:hamburg.example';
+import { type FakeCity, FakeClient } from '../support/fakes/city.ts';
+import type { FakeClock } from '../support/fakes/clock.ts';
+import type { FakeRooms } from '../support/fakes/rooms.ts';
+import { ANNA, JENS, OLGA, OTTO, ROOM, TwoFakeCities } from '../support/fakes/two-fake-cities.ts';
 
 describe('A conference that follows its room', () => {
+  let cities: TwoFakeCities;
   let clock: FakeClock;
   let rooms: FakeRooms;
   let home: FakeCity;
@@ -22,28 +17,14 @@ describe('A conference that follows its room', () => {
   let otto: FakeClient;
 
   beforeEach(async () => {
-    clock = new FakeClock();
-    rooms = new FakeRooms(clock);
-    rooms.create(ROOM, ANNA);
-    for (const userId of [JENS, OTTO, OLGA]) rooms.setMember(ROOM, userId, 'join');
-    const network = new FakeNetwork(clock);
-    const land = { clock, rooms, network, cities: new Map<string, FakeCity>() };
-    home = new FakeCity('luebeck.example', '127.0.0.2', land);
-    away = new FakeCity('hamburg.example', '127.0.0.3', land);
-    anna = new FakeClient(home, ANNA, 'PHONE');
-    jens = new FakeClient(home, JENS, 'DESK');
-    otto = new FakeClient(away, OTTO, 'DESK');
+    cities = new TwoFakeCities();
+    ({ clock, rooms, home, away } = cities);
+    ({ anna, jens, otto } = cities.clients());
     await clock.settle();
   });
-  afterEach(() => {
-    home.conferences.close();
-    away.conferences.close();
-  });
+  afterEach(() => cities.close());
 
-  async function happens<T>(work: Promise<T>, ms = 2_000): Promise<T> {
-    const [result] = await Promise.all([work, clock.advance(ms)]);
-    return result;
-  }
+  const happens = <T>(work: Promise<T>, ms = 2_000): Promise<T> => clock.during(work, ms);
   const shown = (city = home): string[] =>
     (city.conferences.get(ROOM)?.participants() ?? []).map(({ userId }) => userId).sort();
   const forget = (): void => {

@@ -47,10 +47,7 @@ describe('The media of a seat', () => {
   const still = (): void => {
     if (!isSeated) throw new SeatError('not-in-conference', 'You were taken out.');
   };
-  async function happens<T>(work: Promise<T>, ms = 1_000): Promise<T> {
-    const [result] = await Promise.all([work, clock.advance(ms)]);
-    return result;
-  }
+  const happens = <T>(work: Promise<T>, ms = 1_000): Promise<T> => clock.during(work, ms);
   const refused = async (work: Promise<unknown>, what: object): Promise<void> => {
     const check = expectAsync(work).toBeRejectedWith(jasmine.objectContaining(what));
     await clock.advance(1_000);

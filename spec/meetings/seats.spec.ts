@@ -2,18 +2,14 @@
 import type { ConferenceSnapshot } from '../../protocol/session.ts';
 import { CALL_MEMBER } from '../../homeserver/base/names.ts';
 import { joinedContent, membershipKey, readMembership } from '../../homeserver/meetings/conference/membership.ts';
-import { FakeCity, FakeClient } from '../support/fakes/city.ts';
-import { FakeClock } from '../support/fakes/clock.ts';
-import { FakeNetwork } from '../support/fakes/link-peers.ts';
-import { FakeRooms } from '../support/fakes/rooms.ts';
-
-const ROOM = '!room:luebeck.example';
-const OTHER_ROOM = '!other:luebeck.example';
-const ANNA = '@anna:luebeck.example';
-const JENS = '@jens:luebeck.example';
-const OTTO = '@otto:hamburg.example';
+import { type FakeCity, FakeClient } from '../support/fakes/city.ts';
+import type { FakeClock } from '../support/fakes/clock.ts';
+import type { FakeNetwork } from '../support/fakes/link-peers.ts';
+import type { FakeRooms } from '../support/fakes/rooms.ts';
+import { ANNA, JENS, OTHER_ROOM, OTTO, ROOM, TwoFakeCities } from '../support/fakes/two-fake-cities.ts';
 
 describe('Seats in conferences', () => {
+  let cities: TwoFakeCities;
   let clock: FakeClock;
   let rooms: FakeRooms;
   let network: FakeNetwork;
@@ -24,31 +20,15 @@ describe('Seats in conferences', () => {
   let otto: FakeClient;
 
   beforeEach(async () => {
-    clock = new FakeClock();
-    rooms = new FakeRooms(clock);
-    network = new FakeNetwork(clock);
-    const land = { clock, rooms, network, cities: new Map<string, FakeCity>() };
-    for (const roomId of [ROOM, OTHER_ROOM]) {
-      rooms.create(roomId, ANNA);
-      for (const userId of [JENS, OTTO]) rooms.setMember(roomId, userId, 'join');
-    }
-    home = new FakeCity('luebeck.example', '127.0.0.2', land);
-    away = new FakeCity('hamburg.example', '127.0.0.3', land);
-    anna = new FakeClient(home, ANNA, 'PHONE');
-    jens = new FakeClient(home, JENS, 'DESK');
-    otto = new FakeClient(away, OTTO, 'DESK');
+    cities = new TwoFakeCities();
+    ({ clock, rooms, network, home, away } = cities);
+    ({ anna, jens, otto } = cities.clients());
     await clock.settle();
   });
-  afterEach(() => {
-    home.conferences.close();
-    away.conferences.close();
-  });
+  afterEach(() => cities.close());
 
   /** Lets something happen, with all that follows at once. */
-  async function happens<T>(work: Promise<T>, ms = 2_000): Promise<T> {
-    const [result] = await Promise.all([work, clock.advance(ms)]);
-    return result;
-  }
+  const happens = <T>(work: Promise<T>, ms = 2_000): Promise<T> => clock.during(work, ms);
   const refused = async (work: Promise<unknown>, what: object, ms?: number): Promise<void> => {
     const check = expectAsync(work).toBeRejectedWith(jasmine.objectContaining(what));
     await clock.advance(ms ?? 2_000);

@@ -1,15 +1,11 @@
 /** What the media server reports, and what comes of it for who is in the conference: one instance on fake parts. */
-import { FakeCity, FakeClient } from '../support/fakes/city.ts';
-import { FakeClock } from '../support/fakes/clock.ts';
-import { FakeNetwork } from '../support/fakes/link-peers.ts';
+import { type FakeCity, FakeClient } from '../support/fakes/city.ts';
+import type { FakeClock } from '../support/fakes/clock.ts';
 import { FakeRooms } from '../support/fakes/rooms.ts';
-
-const ROOM = '!room:luebeck.example';
-const OTHER_ROOM = '!other:luebeck.example';
-const ANNA = '@anna:luebeck.example';
-const JENS = '@jens:luebeck.example';
+import { ANNA, JENS, OTHER_ROOM, ROOM, TwoFakeCities } from '../support/fakes/two-fake-cities.ts';
 
 describe('What the media server reports', () => {
+  let cities: TwoFakeCities;
   let clock: FakeClock;
   let rooms: FakeRooms;
   let city: FakeCity;
@@ -17,24 +13,14 @@ describe('What the media server reports', () => {
   let jens: FakeClient;
 
   beforeEach(async () => {
-    clock = new FakeClock();
-    rooms = new FakeRooms(clock);
-    for (const roomId of [ROOM, OTHER_ROOM]) {
-      rooms.create(roomId, ANNA);
-      rooms.setMember(roomId, JENS, 'join');
-    }
-    const network = new FakeNetwork(clock);
-    city = new FakeCity('luebeck.example', '127.0.0.2', { clock, rooms, network, cities: new Map() });
-    anna = new FakeClient(city, ANNA, 'PHONE');
-    jens = new FakeClient(city, JENS, 'DESK');
+    cities = new TwoFakeCities();
+    ({ clock, rooms, home: city } = cities);
+    ({ anna, jens } = cities.clients());
     await clock.settle();
   });
-  afterEach(() => city.conferences.close());
+  afterEach(() => cities.close());
 
-  async function happens<T>(work: Promise<T>, ms = 2_000): Promise<T> {
-    const [result] = await Promise.all([work, clock.advance(ms)]);
-    return result;
-  }
+  const happens = <T>(work: Promise<T>, ms = 2_000): Promise<T> => clock.during(work, ms);
   const localOf = (client: FakeClient, roomId = ROOM) => city.conferences.get(roomId)?.seat(client.participantId);
   const forget = (): void => {
     anna.told.length = 0;

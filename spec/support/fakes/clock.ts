@@ -69,6 +69,12 @@ export class FakeClock implements Clock {
     this.#time = end;
   }
 
+  /** Moves the time on by so many ms while something happens. */
+  async during<T>(work: Promise<T>, ms: number): Promise<T> {
+    const [result] = await Promise.all([work, this.advance(ms)]);
+    return result;
+  }
+
   #pump(): void {
     if (this.#pumping || !this.#isDue()) return;
     this.#pumping = true;
