@@ -271,6 +271,43 @@ describe('The OAuth 2.0 API', () => {
     expect(await response.text()).toContain('role="alert"');
   });
 
+  describe('for whom the identity provider has let in', () => {
+    let people = 0;
+
+    /** Logs in there. @returns the page that asks for consent, to which the browser goes on after a while */
+    async function enter(browser: Browser, device: string, afterMs = 0): Promise<URL> {
+      const sub = `consenting-${String((people += 1))}`;
+      home.provider.person = { sub, preferred_username: sub, name: 'Carla Consent' };
+      const { url } = await browser.follow(authUrl(`${API} urn:matrix:client:device:${device}`));
+      const isBack = ({ pathname }: URL): boolean => /^\/oauth2\/auth\/./.test(pathname);
+      const { next } = await browser.follow(new URL('?organisation=1', url), isBack);
+      home.clock.advance(afterMs);
+      const { url: page, response } = await browser.follow(next ?? '');
+      expect(await response.text()).toContain('name="decision"');
+      return page;
+    }
+    const tied = async (device: string): Promise<number> =>
+      (await home.db.query('SELECT 1 FROM upstream_sessions WHERE device_id = $1', [device])).length;
+
+    it('B1: ties the device to the session there, also of who consents twice', async () => {
+      const browser = new Browser();
+      const page = await enter(browser, 'TWICETWICE');
+      await Promise.all([browser.post(page, { decision: 'allow' }), browser.post(page, { decision: 'allow' })]);
+      const code = (await decide(browser, page, 'allow')).get('code') ?? '';
+      expect((await exchange(code)).status).toBe(200);
+      expect(await tied('TWICETWICE')).toBe(1);
+    });
+
+    it('B1: ties the device to the session there, however long the pages are left open', async () => {
+      const browser = new Browser();
+      const page = await enter(browser, 'SLOWLYSLOW', 9 * 60_000);
+      home.clock.advance(9 * 60_000);
+      const code = (await decide(browser, page, 'allow')).get('code') ?? '';
+      expect((await exchange(code)).status).toBe(200);
+      expect(await tied('SLOWLYSLOW')).toBe(1);
+    });
+  });
+
   it('logs in at the identity provider of the organisation', async () => {
     home.provider.person = { sub: '7', preferred_username: 'olga' };
     const browser = new Browser();

@@ -220,13 +220,23 @@ async function takeStep(options: OauthRouterOptions, request: Request, response:
     });
     return;
   }
+  const key = textOf(lastSubmission?.login?.['upstream']);
+  const held = key === undefined ? undefined : upstream?.held(key);
+  // A device that came by the identity provider, and is tied to no session there, would outlive every log-out there.
+  if (upstream && key !== undefined && held === undefined) {
+    await provider.interactionFinished(request, response, {
+      error: 'access_denied',
+      error_description: 'the log-in is not known any more',
+    });
+    return;
+  }
   const grant = new provider.Grant({ accountId, clientId });
   const scope = grantable(textOf(params['scope']));
   if (scope.split(' ').includes('openid')) grant.addOIDCScope('openid');
   grant.addResourceScope(provider.issuer, scope);
   const grantId = await grant.save();
   // What the log-in has brought belongs to the device that this grant gets.
-  upstream?.hold(grantId, upstream.held(textOf(lastSubmission?.login?.['upstream']) ?? '')?.grant);
+  upstream?.hold(grantId, held?.grant);
   await provider.interactionFinished(request, response, { consent: { grantId } }, { mergeWithLastSubmission: true });
 }
 

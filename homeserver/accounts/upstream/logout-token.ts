@@ -34,7 +34,7 @@ export class LogoutTokenError extends Error {
 /** Longer than any that a provider makes, in characters. */
 export const MAX_LOGOUT_TOKEN = 12_000;
 /** A token is not good for longer after it was made, in seconds, whatever it says itself. */
-export const LOGOUT_TOKEN_LIFE_S = 5 * 60;
+const LOGOUT_TOKEN_LIFE_S = 5 * 60;
 const CLOCK_TOLERANCE_S = 30;
 /** Signatures that only the provider can make: nobody who knows the client's secret. */
 const ALGORITHMS = [

@@ -10,7 +10,7 @@ import { ExpiringMap } from '../../base/expiring-map.ts';
 import type { Accounts, Identity } from '../accounts.ts';
 import type { Sessions } from '../sessions.ts';
 import type { ProviderSessions } from './provider-sessions.ts';
-import { LOGOUT_TOKEN_LIFE_S, LogoutTokenError } from './logout-token.ts';
+import { LogoutTokenError } from './logout-token.ts';
 import { SealError } from './seal.ts';
 import type { DeviceKey, UpstreamGrant, UpstreamSession, UpstreamStore, Which } from './store.ts';
 
@@ -33,8 +33,11 @@ const ROUNDS = 20;
 const LONGEST_PAUSE_MS = 60_000;
 /** Sessions that are asked about at the same time. */
 const AT_ONCE = 4;
-/** How long a token that was used is remembered, in ms, and how long somebody may be on the way from there to here. */
-const REMEMBERED_MS = 2 * LOGOUT_TOKEN_LIFE_S * 1000;
+/**
+ * How long somebody may be on the way from there to here, in ms: both steps of the OAuth 2.0 API may take ten minutes, and
+ * the code is good for one more. Longer than any logout token is good for.
+ */
+const REMEMBERED_MS = 30 * 60 * 1000;
 const MAX_REMEMBERED = 20_000;
 
 export class Upstream {
@@ -93,14 +96,14 @@ export class Upstream {
     this.#held.set(name, { grant });
   }
 
-  /** What is kept under a name; once. */
+  /** What is kept under a name. It stays: whoever sends a form twice has logged in no other way the second time. */
   held(name: string): { readonly grant: UpstreamGrant | undefined } | undefined {
-    return this.#held.take(name);
+    return this.#held.get(name);
   }
 
-  /** Notes for a device what is kept under a name, if anything is. @throws MatrixError as `admit` */
+  /** Notes for a device what is kept under a name, once, if anything is. @throws MatrixError as `admit` */
   async takeHeld(name: string, userId: string, deviceId: string): Promise<void> {
-    const held = this.held(name);
+    const held = this.#held.take(name);
     if (held === undefined) return;
     await this.note(this.#key(userId, deviceId), held.grant);
     await this.admit(userId, deviceId, held.grant);
