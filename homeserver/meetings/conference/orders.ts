@@ -90,7 +90,9 @@ export class Orders {
     const targets = [...new Set(participantIds)].slice(0, MAX_PARTICIPANTS);
     if (targets.length === 0) return { unreached: [] };
     await rights.require(conference.roomId, by, kind.right);
-    const [giver, number] = await Promise.all([this.#giver(conference.roomId, by), numbers.next()]);
+    const giver = await this.#giver(conference.roomId, by);
+    // The last wait: orders go out in the turn of their numbers, for a lower one does not count after a higher one.
+    const number = await numbers.next();
     this.#act(kind, conference, targets, giver);
     const order = {
       number,
