@@ -1,6 +1,7 @@
 /** Orders that people of ours give, without a network: what goes out, and in which order. */
 import { createLog } from '../../homeserver/base/log.ts';
 import type { Conference } from '../../homeserver/meetings/conference/conference.ts';
+import { orderSchema } from '../../homeserver/meetings/conference/messages.ts';
 import { Orders, type OrdersDeps } from '../../homeserver/meetings/conference/orders.ts';
 
 const ROOM = '!room:luebeck.example';
@@ -15,6 +16,7 @@ describe('Moderation without trust: an order that is given', () => {
   const conference = {
     roomId: ROOM,
     seat: () => undefined,
+    has: (participantId: string) => participantId === TARGET,
     servers: () => new Set(['hamburg.example']),
   } as unknown as Conference;
 
@@ -53,5 +55,17 @@ describe('Moderation without trust: an order that is given', () => {
     const numbers = sent.map(({ number }) => number);
     expect(numbers.length).toBe(2);
     expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
+  });
+
+  it('names whoever is in the conference, as others would refuse a message that names anything else', async () => {
+    for (const name of ['xxxxx', '|||||', '@a:b|', `@${'a'.repeat(300)}:b|D`, `@a:b|${'D'.repeat(300)}`]) {
+      expect(await orders.give(conference, ANNA, 'mute', [name])).toEqual({ unreached: [] });
+      expect(sent).withContext(name).toEqual([]);
+      await orders.give(conference, ANNA, 'mute', [name, TARGET, name]);
+      const [order] = sent.splice(0);
+      expect(orderSchema.safeParse(order).data?.participants)
+        .withContext(name)
+        .toEqual([{ user_id: '@carla:hamburg.example', device_id: 'DEVICE' }]);
+    }
   });
 });

@@ -67,6 +67,11 @@ export class Conference implements LinkConference, ModuleConference {
     return this.#seats.get(participantId);
   }
 
+  /** Whether somebody is in the conference or on the way in, here or elsewhere. */
+  has(participantId: string): boolean {
+    return this.#seats.has(participantId) || this.#remotes.get(participantId) !== undefined;
+  }
+
   /** All seats of our participants. */
   seats(): LocalParticipant[] {
     return [...this.#seats.values()];

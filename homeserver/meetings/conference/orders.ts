@@ -73,6 +73,7 @@ export class Orders {
    * Gives an order: it is done here at once, and all other instances of the conference are told.
    *
    * @param by the user id of somebody of ours
+   * @param participantIds whoever is not in the conference is left out
    * @param lasting of an order that lasts: its signed event, and whom to tell although that has taken effect already
    * @returns the server names of those that have not taken it within a few seconds
    * @throws MatrixError 403 when the giver may not
@@ -87,10 +88,13 @@ export class Orders {
     const { rights, numbers, announcer } = this.#deps;
     const kind = this.#kinds.get(action);
     if (!kind) throw new Error(`There is no order ${action}.`);
-    const targets = [...new Set(participantIds)].slice(0, MAX_PARTICIPANTS);
-    if (targets.length === 0) return { unreached: [] };
     await rights.require(conference.roomId, by, kind.right);
     const giver = await this.#giver(conference.roomId, by);
+    // A client may name anything, and others refuse a message that is malformed or too long with all that is in it. Who is
+    // removed for good may be out already.
+    const named = [...new Set(participantIds)].filter((one) => lasting !== undefined || conference.has(one));
+    const targets = named.slice(0, MAX_PARTICIPANTS);
+    if (targets.length === 0) return { unreached: [] };
     // The last wait: orders go out in the turn of their numbers, for a lower one does not count after a higher one.
     const number = await numbers.next();
     this.#act(kind, conference, targets, giver);
