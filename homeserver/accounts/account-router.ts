@@ -103,9 +103,9 @@ export function loginTokenRouter(options: AccountRouterOptions): Router {
       async (request, response) => {
         const { userId, deviceId, guest } = requesterOf(response);
         if (guest) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests cannot log in on other devices.');
-        await uia.confirm(userId, { operation: 'POST /login/get_token', body: request.body, address: request.ip });
-        // The new device ends with the session at the identity provider that has brought this one.
+        // The new device ends with the session at the identity provider that has brought this one, also when that ends now.
         const grant = await upstream?.grantOf(userId, deviceId);
+        await uia.confirm(userId, { operation: 'POST /login/get_token', body: request.body, address: request.ip });
         response.set('Cache-Control', 'no-store');
         response.json({ login_token: loginTokens.issue({ userId, grant }), expires_in_ms: LOGIN_TOKEN_LIFE_MS });
       },

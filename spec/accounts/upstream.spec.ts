@@ -89,6 +89,44 @@ describe('Login: sessions follow any OpenID provider', () => {
     expect(await isIn(await logIn(person))).toBeTrue();
   });
 
+  it('do not begin by a device that is let in while they end there', async () => {
+    const person = stranger();
+    const one = await logIn(person);
+    spyOn(home.uia, 'confirm').and.callFake(async () => {
+      home.clock.advance(5);
+      await logOutThere({ sub: person.sub });
+      home.clock.advance(5);
+    });
+    const answer = await home.request('POST', '/_matrix/client/v1/login/get_token', { token: one.token, body: {} });
+    const body = { type: 'm.login.token', token: answer.json['login_token'] };
+    expect((await home.request('POST', `${V3}/login`, { body })).status).not.toBe(200);
+    expect(await home.sessions.devices(one.userId)).toEqual([]);
+  });
+
+  it('end on a device as well that another one lets in while it is ended', async () => {
+    const person = stranger();
+    const [one, other] = [await logIn(person), await logIn(person)];
+    const end = home.sessions.end.bind(home.sessions);
+    let arrival: Promise<LoggedIn> | undefined;
+    spyOn(home.sessions, 'end').and.callFake(async (userId, deviceId) => {
+      const left = deviceId === one.deviceId ? other : one;
+      arrival ??= letIn(left);
+      await arrival;
+      await end(userId, deviceId);
+    });
+    spyOn(home.uia, 'confirm').and.resolveTo();
+    home.clock.advance(5);
+    expect(await logOutThere({ sub: person.sub })).toBe(200);
+    expect(await home.sessions.devices(one.userId)).toEqual([]);
+  });
+
+  /** Logs in a device by one that is in. */
+  async function letIn({ token }: LoggedIn): Promise<LoggedIn> {
+    home.clock.advance(5);
+    const answer = await home.request('POST', '/_matrix/client/v1/login/get_token', { token, body: {} });
+    return redeem(String(answer.json['login_token']));
+  }
+
   it('are checked once per life of an access token, and end for who is disabled', async () => {
     const person = stranger();
     const user = await logIn(person);

@@ -87,8 +87,10 @@ export class Upstream {
 
   /** By what a device is logged in, for another device that this one lets in. */
   async grantOf(userId: string, deviceId: string): Promise<UpstreamGrant | undefined> {
+    // Before: what ends meanwhile has ended after it.
+    const at = this.#now();
     const session = await this.#session(this.#key(userId, deviceId));
-    return session && { ...session, at: this.#now() };
+    return session && { ...session, at };
   }
 
   /** Keeps what a log-in has brought until the device is known that it is for, under a name that nobody else knows. */
@@ -224,18 +226,22 @@ export class Upstream {
 
   async #endHere(issuer: string, which: Which): Promise<number> {
     const { store, sessions, provider, accounts } = this.#options;
-    // First: a device that is made from now on sees it, one that was made before is found.
-    this.#ended.take(nameOf(which));
-    this.#ended.set(nameOf(which), this.#now());
-    const devices = await store.devices(issuer, which);
-    for (const device of devices) {
-      const session = await this.#session(device);
-      // What has ended there needs no log-out there; Keycloak keeps the token that outlives it.
-      if (session) this.#inBackground(provider.revoke(session));
-      await store.remove(device);
-      await sessions.end(accounts.userId(device.localpart), device.deviceId);
+    for (let count = 0; ;) {
+      // First: a device that is made from now on sees it, one that was made before is found.
+      this.#ended.take(nameOf(which));
+      this.#ended.set(nameOf(which), this.#now());
+      const devices = await store.devices(issuer, which);
+      // Until there is none: one may have let in another.
+      if (devices.length === 0) return count;
+      for (const device of devices) {
+        const session = await this.#session(device);
+        // What has ended there needs no log-out there; Keycloak keeps the token that outlives it.
+        if (session) this.#inBackground(provider.revoke(session));
+        await store.remove(device);
+        await sessions.end(accounts.userId(device.localpart), device.deviceId);
+      }
+      count += devices.length;
     }
-    return devices.length;
   }
 
   #hasEnded({ sid, subject, at }: UpstreamGrant): boolean {
