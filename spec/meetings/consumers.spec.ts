@@ -119,6 +119,19 @@ describe('The consumers of a participant', () => {
       expect(onSfu().map(({ paused }) => paused)).toEqual([false]);
     });
 
+    it('and let flow once, however often the client says that it is ready', async () => {
+      await publish('camera');
+      want('camera');
+      await reconcile();
+      await happens(Promise.all(Array.from({ length: 20 }, ready)));
+      await ready();
+      expect(asked('consumer.resume').length).toBe(1);
+      await publish('camera');
+      await reconcile();
+      await happens(Promise.all(Array.from({ length: 20 }, ready)));
+      expect(asked('consumer.replace').length).toBe(1);
+    });
+
     it('not of what does not exist yet, and once it does', async () => {
       want('camera');
       await reconcile();

@@ -20,6 +20,8 @@ export interface ConsumersDeps {
 
 export class Consumers {
   readonly #deps: ConsumersDeps;
+  /** Those that the client is ready for: the SFU is asked once for each, however often the client says so. */
+  readonly #flowing = new WeakSet<LocalConsumer>();
   /** Waits for somebody who changes over to another producer of a source. */
   readonly #changing = new Set<{ isOver: () => boolean; resolve: () => void }>();
 
@@ -107,20 +109,27 @@ export class Consumers {
   /** The client has made its side of consumers: what they bring begins to flow. Never rejects. */
   async ready(local: LocalParticipant, consumerIds: readonly string[]): Promise<void> {
     const { sfu, log } = this.#deps;
-    const ready = [...local.consumers.values()].filter(({ consumerId }) => consumerIds.includes(consumerId));
-    const begun = ready.map(async ({ consumerId, replaces }) => {
-      if (replaces === undefined) await sfu.request('consumer.resume', { consumerId });
-      else this.#takeOver(local, consumerId, replaces).catch(unexpected(log, 'a consumer was not replaced'));
+    const ready = [...local.consumers.values()].filter(
+      (consumer) => consumerIds.includes(consumer.consumerId) && !this.#flowing.has(consumer),
+    );
+    const begun = ready.map(async (consumer) => {
+      const { consumerId, replaces } = consumer;
+      this.#flowing.add(consumer);
+      if (replaces === undefined) {
+        await sfu.request('consumer.resume', { consumerId }).catch(() => this.#flowing.delete(consumer));
+      } else this.#takeOver(local, consumer, replaces).catch(unexpected(log, 'a consumer was not replaced'));
     });
-    await Promise.allSettled(begun);
+    await Promise.all(begun);
   }
 
   /** Takes as long as the first picture does: nobody else of the client's requests waits for it. Never rejects. */
-  async #takeOver(local: LocalParticipant, consumerId: string, oldConsumerId: string): Promise<void> {
+  async #takeOver(local: LocalParticipant, consumer: LocalConsumer, oldConsumerId: string): Promise<void> {
     const { sfu, log } = this.#deps;
+    const { consumerId } = consumer;
     try {
       await sfu.request('consumer.replace', { consumerId, oldConsumerId });
     } catch (error) {
+      this.#flowing.delete(consumer);
       log.debug({ err: error }, 'a consumer was not replaced');
       // The client is told that it has ended.
       await sfu.request('consumer.close', { consumerId: oldConsumerId }).catch(() => undefined);
