@@ -190,6 +190,8 @@ export class IdentityProvider {
   }
 
   async #exchange(configuration: oidc.Configuration, query: URLSearchParams, pending: Pending): Promise<FinishedLogin> {
+    // Before anything is asked: what the provider ends meanwhile has ended after it.
+    const at = this.#now();
     const currentUrl = new URL(this.#options.callbackUrl);
     currentUrl.search = query.toString();
     const tokens = await oidc.authorizationCodeGrant(configuration, currentUrl, {
@@ -209,7 +211,7 @@ export class IdentityProvider {
         sid: textOf(claims['sid']),
         idToken: tokens.id_token ?? '',
         refreshToken: tokens.refresh_token,
-        at: this.#now(),
+        at,
       },
       purpose: pending.purpose,
     };

@@ -89,6 +89,24 @@ describe('Login: sessions follow any OpenID provider', () => {
     expect(await isIn(await logIn(person))).toBeTrue();
   });
 
+  it('do not begin when they have ended there while we asked who it is', async () => {
+    const person = stranger();
+    const ask = globalThis.fetch;
+    let ended: Promise<number> | undefined;
+    spyOn(globalThis, 'fetch').and.callFake(async (address, options) => {
+      if (address === `${home.provider.issuer}/me`) {
+        home.clock.advance(5);
+        ended ??= logOutThere({ sub: person.sub });
+        expect(await ended).toBe(200);
+        home.clock.advance(5);
+      }
+      return ask(address, options);
+    });
+    const body = { type: 'm.login.token', token: await home.loginToken(person) };
+    expect(ended).toBeDefined();
+    expect((await home.request('POST', `${V3}/login`, { body })).status).toBe(403);
+  });
+
   it('do not begin by a device that is let in while they end there', async () => {
     const person = stranger();
     const one = await logIn(person);
