@@ -1,8 +1,6 @@
 import type { JsonObject } from '../../../federation/json.ts';
 import type { Participant } from '../../../protocol/session.ts';
-import type { ConferencePeer } from '../../hostile/kit/conference-peer.ts';
-import { MeetingPlace, type Member } from '../../hostile/kit/meeting.ts';
-import type { SessionClient } from '../../hostile/kit/session-client.ts';
+import { useMeetingWithPeer } from '../../hostile/kit/meeting-with-peer.ts';
 import { BUILD_TIMEOUT, workerBin } from '../../sfu/support.ts';
 import { at, eventually } from '../../support/homeservers.ts';
 import { type Present, sees, seen, TwoCities } from '../../support/two-cities.ts';
@@ -165,35 +163,17 @@ describe('Raise hand / reactions: hands', () => {
 });
 
 describe('Raise hand / reactions: hands that another instance tells of', () => {
-  let place: MeetingPlace;
-  let anna: Member;
-  let session: SessionClient;
-  let peer: ConferencePeer;
-  let roomId: string;
+  const met = useMeetingWithPeer();
   let mallory: string;
-
-  beforeAll(async () => {
-    await workerBin();
-    place = await MeetingPlace.start();
-    anna = await place.register('anna');
-  }, BUILD_TIMEOUT);
-  afterAll(() => place.close());
-  beforeEach(async () => {
-    ({ roomId, peer } = await place.withPeer(anna));
-    session = await anna.session();
-    await session.join(roomId);
-    mallory = peer.participantId('mallory');
-  });
-  afterEach(async () => {
-    await session.close();
-    await peer.close();
+  beforeEach(() => {
+    mallory = met.peer.participantId('mallory');
   });
 
   const tell = (hand: unknown, paused = false): Promise<unknown> =>
-    peer.tell(place.server.serverName, roomId, {
+    met.tell({
       participants: [
         {
-          user_id: peer.peer.userId('mallory'),
+          user_id: met.peer.peer.userId('mallory'),
           device_id: 'DEVICE',
           sources: [{ source: 'microphone', id: 'microphone-1', paused }],
           signals: { hand } as JsonObject,
@@ -203,12 +183,14 @@ describe('Raise hand / reactions: hands that another instance tells of', () => {
   const shown = (): Promise<unknown> =>
     eventually(
       async () =>
-        session.heard('participant.changed').findLast((participant) => at(participant, 'participantId') === mallory),
+        met.session
+          .heard('participant.changed')
+          .findLast((participant) => at(participant, 'participantId') === mallory),
       Boolean,
     );
   const raisedAt = async (): Promise<number> => Number(at(await shown(), 'signals', 'hand', 'raisedAt'));
   const joinedAt = (): number =>
-    session.snapshot?.participants.find(({ participantId }) => participantId === mallory)?.joinedAt ?? NaN;
+    met.session.snapshot?.participants.find(({ participantId }) => participantId === mallory)?.joinedAt ?? NaN;
 
   it('do not come to the front of the queue by a time before their owner came', async () => {
     await tell({ raisedAt: 1 });

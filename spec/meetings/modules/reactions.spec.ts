@@ -1,8 +1,7 @@
 import type { Counts } from '../../../protocol/modules/reactions.ts';
 import type { NotificationData } from '../../../protocol/session.ts';
 import { reactionSchema } from '../../../protocol/modules/reactions.ts';
-import type { ConferencePeer } from '../../hostile/kit/conference-peer.ts';
-import { MeetingPlace, type Member } from '../../hostile/kit/meeting.ts';
+import { useMeetingWithPeer } from '../../hostile/kit/meeting-with-peer.ts';
 import type { SessionClient } from '../../hostile/kit/session-client.ts';
 import { BUILD_TIMEOUT, workerBin } from '../../sfu/support.ts';
 import { at, eventually } from '../../support/homeservers.ts';
@@ -110,37 +109,17 @@ describe('Raise hand / reactions: reactions', () => {
 });
 
 describe('Raise hand / reactions: many reactions', () => {
-  let place: MeetingPlace;
-  let anna: Member;
-  let session: SessionClient;
-  let peer: ConferencePeer;
-  let roomId: string;
-
-  beforeAll(async () => {
-    await workerBin();
-    place = await MeetingPlace.start();
-    anna = await place.register('anna');
-  }, BUILD_TIMEOUT);
-  afterAll(() => place.close());
-  beforeEach(async () => {
-    ({ roomId, peer } = await place.withPeer(anna));
-    session = await anna.session();
-    await session.join(roomId);
-  });
-  afterEach(async () => {
-    await session.close();
-    await peer.close();
-  });
+  const met = useMeetingWithPeer();
 
   /** One more participant, with a rate of its own. */
   async function newDevice(): Promise<SessionClient> {
-    const device = await (await place.logIn('anna')).session();
-    await device.join(roomId);
+    const device = await (await met.place.logIn('anna')).session();
+    await device.join(met.roomId);
     return device;
   }
   /** The sums that came to the other instance. */
   const toldPeer = (): Counts[] =>
-    peer.live.map((message) => at(message, 'modules', 'reactions', 'counts') as Counts).filter(Boolean);
+    met.peer.live.map((message) => at(message, 'modules', 'reactions', 'counts') as Counts).filter(Boolean);
   const shownTo = (who: SessionClient): Counts[] => who.heard('reactions.shown').map((data) => (data as Shown).counts);
 
   it('of 20 devices, 200 at once, cost one message to another instance and one notification each in a second', async () => {
@@ -187,19 +166,18 @@ describe('Raise hand / reactions: many reactions', () => {
   });
 
   it('of another instance are shown once a second however often it tells them, and no more than its people can send', async () => {
-    const { serverName } = place.server;
     const started = performance.now();
     for (let n = 0; n < 30; n += 1) {
       const counts = [{ reaction: 'heart', count: 1_000_000 }];
-      expect(await peer.tell(serverName, roomId, { modules: { reactions: { counts } } })).toEqual({ body: {} });
+      expect(await met.tell({ modules: { reactions: { counts } } })).toEqual({ body: {} });
     }
     const tookMs = performance.now() - started;
-    await eventually(async () => shownTo(session).length, Boolean);
+    await eventually(async () => shownTo(met.session).length, Boolean);
     await new Promise((resolve) => setTimeout(resolve, 1_200));
-    expect(shownTo(session).length).toBeLessThanOrEqual(2 + Math.floor(tookMs / 1_000));
-    for (const { count } of shownTo(session).flat()) expect(count).toBeLessThanOrEqual(10);
-    expect(session.heard('reactions.shown').map((data) => (data as Shown).organisation)).toEqual(
-      session.heard('reactions.shown').map(() => peer.serverName),
+    expect(shownTo(met.session).length).toBeLessThanOrEqual(2 + Math.floor(tookMs / 1_000));
+    for (const { count } of shownTo(met.session).flat()) expect(count).toBeLessThanOrEqual(10);
+    expect(met.session.heard('reactions.shown').map((data) => (data as Shown).organisation)).toEqual(
+      met.session.heard('reactions.shown').map(() => met.peer.serverName),
     );
   });
 
@@ -215,24 +193,24 @@ describe('Raise hand / reactions: many reactions', () => {
     ];
     for (const [index, reactions] of bad.entries()) {
       const paused = index % 2 === 0;
-      const states = peer.state(roomId, 'mallory', [{ source: 'microphone', id: 'microphone-1', paused }]);
+      const states = met.peer.state(met.roomId, 'mallory', [{ source: 'microphone', id: 'microphone-1', paused }]);
       const { participants } = states;
-      await peer.tell(place.server.serverName, roomId, {
+      await met.tell({
         participants: participants ?? [],
         modules: { reactions, nothing: { of: 'ours' } },
       });
       await eventually(
-        async () => at(session.heard('participant.changed').at(-1), 'sources', 0, 'paused'),
+        async () => at(met.session.heard('participant.changed').at(-1), 'sources', 0, 'paused'),
         (shown) => shown === paused,
       );
     }
-    await peer.tell(place.server.serverName, roomId, {
+    await met.tell({
       modules: { reactions: { counts: [{ reaction: 'clap', count: 1 }] } },
     });
     await eventually(
-      async () => shownTo(session),
+      async () => shownTo(met.session),
       (shown) => shown.length > 0,
     );
-    expect(shownTo(session)).toEqual([[{ reaction: 'clap', count: 1 }]]);
+    expect(shownTo(met.session)).toEqual([[{ reaction: 'clap', count: 1 }]]);
   });
 });
