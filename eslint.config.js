@@ -76,14 +76,14 @@ export default tseslint.config(
   },
   {
     files: ['client-angular/src/**/*.ts'],
-    ignores: ['**/*.spec.ts'],
+    ignores: ['**/*.spec.ts', '**/*-for-specs.ts'],
     extends: [tseslint.configs.base, ...angular.configs.tsRecommended],
     languageOptions: {
       parserOptions: { project: './client-angular/tsconfig.app.json', tsconfigRootDir: import.meta.dirname },
     },
   },
   {
-    files: ['client-angular/src/**/*.spec.ts'],
+    files: ['client-angular/src/**/*.spec.ts', 'client-angular/src/**/*-for-specs.ts'],
     extends: [tseslint.configs.base, ...angular.configs.tsRecommended],
     languageOptions: {
       parserOptions: { project: './client-angular/tsconfig.spec.json', tsconfigRootDir: import.meta.dirname },

@@ -1,38 +1,16 @@
 import { TestBed } from '@angular/core/testing';
-import type { ConferenceSnapshot, Participant } from '../../../../protocol/session.ts';
 import { groupPeople } from '../meeting/conference/people-groups.ts';
+import { LUEBECK, person, snapshotOf } from './snapshot-for-specs.ts';
 import { ConferenceStore } from './store.ts';
 
-function person(name: string, server: string, joinedAt: number): Participant {
-  const userId = `@${name}:${server}`;
-  return {
-    participantId: `${userId}|D`,
-    userId,
-    deviceId: 'D',
-    displayName: name,
-    organisation: server,
-    role: 'participant',
-    guest: false,
-    joinedAt,
-    sources: [],
-    presence: 'here',
-    signals: {},
-  };
-}
-
-const bert = person('bert', 'luebeck.example', 20);
-const anna = person('anna', 'hamburg.example', 10);
-const luebeck = { serverName: 'luebeck.example', displayName: 'Lübeck', colour: '#a3262f' };
-const snapshot: ConferenceSnapshot = {
-  roomId: '!r',
-  title: 'Elbquerung',
+const bert = person('bert', 'luebeck.example', { joinedAt: 20 });
+const anna = person('anna', 'hamburg.example', { joinedAt: 10 });
+const snapshot = snapshotOf({
   rights: ['invite'],
-  me: bert.participantId,
   participants: [anna, bert],
-  organisations: [luebeck],
+  organisations: [LUEBECK],
   links: [{ organisation: 'hamburg.example', state: 'connected', since: 0 }],
-  modules: {},
-};
+});
 
 describe('The state of the conference', () => {
   let store: ConferenceStore;
@@ -49,21 +27,21 @@ describe('The state of the conference', () => {
   });
 
   it('has the own person first and the others in the order of joining, wherever a change comes', () => {
-    store.apply('participant.joined', person('jens', 'hamburg.example', 30));
+    store.apply('participant.joined', person('jens', 'hamburg.example', { joinedAt: 30 }));
     store.apply('participant.changed', { ...anna, sources: [{ source: 'camera', paused: false }] });
     expect(names()).toEqual(['bert', 'anna', 'jens']);
     expect(store.participant(anna.participantId)?.sources.length).toBe(1);
   });
 
   it('moves nobody when the time of joining is renewed, or is of a clock that goes wrong', () => {
-    store.apply('participant.joined', person('jens', 'hamburg.example', -700_000));
+    store.apply('participant.joined', person('jens', 'hamburg.example', { joinedAt: -700_000 }));
     store.apply('participant.changed', { ...anna, joinedAt: 9_000_000 });
     expect(names()).toEqual(['bert', 'anna', 'jens']);
   });
 
   it('moves nobody when it enters anew after an interruption, and puts who came meanwhile at the end', () => {
-    const jens = person('jens', 'hamburg.example', 30);
-    const clara = person('clara', 'luebeck.example', 5);
+    const jens = person('jens', 'hamburg.example', { joinedAt: 30 });
+    const clara = person('clara', 'luebeck.example', { joinedAt: 5 });
     store.apply('participant.joined', jens);
     store.load({ ...snapshot, participants: [clara, bert, jens, anna] });
     expect(names()).toEqual(['bert', 'anna', 'jens', 'clara']);
@@ -95,7 +73,7 @@ describe('The state of the conference', () => {
   });
 
   it('forgets a link with the last participant of its organisation', () => {
-    const jens = person('jens', 'hamburg.example', 30);
+    const jens = person('jens', 'hamburg.example', { joinedAt: 30 });
     store.apply('participant.joined', jens);
     store.apply('participant.left', { participantId: anna.participantId, reason: 'left' });
     expect(store.links().length).toBe(1);
@@ -126,9 +104,14 @@ describe('The state of the conference', () => {
 describe('The people list', () => {
   const hamburg = { serverName: 'hamburg.example', displayName: 'Hamburg', colour: '#1c4f9c' };
   const aachen = { serverName: 'aachen.example', displayName: 'Aachen', colour: '#1c4f9c' };
-  const organisations = [luebeck, hamburg, aachen];
-  const of = (serverName: string) => organisations.find((one) => one.serverName === serverName) ?? luebeck;
-  const people = [anna, bert, person('carl', 'aachen.example', 5), person('Änne', 'hamburg.example', 6)];
+  const organisations = [LUEBECK, hamburg, aachen];
+  const of = (serverName: string) => organisations.find((one) => one.serverName === serverName) ?? LUEBECK;
+  const people = [
+    anna,
+    bert,
+    person('carl', 'aachen.example', { joinedAt: 5 }),
+    person('Änne', 'hamburg.example', { joinedAt: 6 }),
+  ];
 
   it('is grouped by organisation, the own one first, the others by name', () => {
     const groups = groupPeople(people, of, 'luebeck.example', '');

@@ -1,7 +1,8 @@
 import { TestBed } from '@angular/core/testing';
 import { provideRouter, Router, withComponentInputBinding } from '@angular/router';
 import { RouterTestingHarness } from '@angular/router/testing';
-import type { Participant } from '../../../../../protocol/session.ts';
+import type { LinkState, Participant } from '../../../../../protocol/session.ts';
+import { person, snapshotOf } from '../../conference/snapshot-for-specs.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { Auth } from '../../core/auth.ts';
 import { LocalMedia } from '../../media/local-media.ts';
@@ -14,24 +15,6 @@ import { Panels } from './panels.ts';
 import { PeoplePanel, PeopleSearch } from './people-panel.ts';
 import { Stage } from './stage.ts';
 
-function person(name: string, server: string, change: Partial<Participant> = {}): Participant {
-  const userId = `@${name}:${server}`;
-  return {
-    participantId: `${userId}|D`,
-    userId,
-    deviceId: 'D',
-    displayName: name,
-    organisation: server,
-    role: 'participant',
-    guest: false,
-    joinedAt: 1,
-    sources: [],
-    presence: 'here',
-    signals: {},
-    ...change,
-  };
-}
-
 const bert = person('bert', 'luebeck.example');
 const anna = person('anna', 'hamburg.example', {
   joinedAt: 2,
@@ -40,19 +23,8 @@ const anna = person('anna', 'hamburg.example', {
 
 function enter(participants: Participant[] = [bert, anna]): ConferenceStore {
   const store = TestBed.inject(ConferenceStore);
-  store.load({
-    roomId: '!r',
-    title: 'Elbquerung',
-    rights: ['invite'],
-    me: bert.participantId,
-    participants,
-    organisations: [
-      { serverName: 'luebeck.example', displayName: 'Lübeck', colour: '#a3262f' },
-      { serverName: 'hamburg.example', displayName: 'Hamburg', colour: '#1c4f9c' },
-    ],
-    links: [{ organisation: 'hamburg.example', state: 'connecting', since: Date.now() }],
-    modules: {},
-  });
+  const links: LinkState[] = [{ organisation: 'hamburg.example', state: 'connecting', since: Date.now() }];
+  store.load(snapshotOf({ rights: ['invite'], participants, links }));
   return store;
 }
 

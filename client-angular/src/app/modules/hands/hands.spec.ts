@@ -1,7 +1,8 @@
 import { LiveAnnouncer } from '@angular/cdk/a11y';
 import { type ComponentFixture, TestBed } from '@angular/core/testing';
 import type { Right } from '../../../../../protocol/rights.ts';
-import type { ConferenceSnapshot, Participant } from '../../../../../protocol/session.ts';
+import type { Participant } from '../../../../../protocol/session.ts';
+import { person, snapshotOf } from '../../conference/snapshot-for-specs.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { Told } from '../../conference/told.ts';
 import { Session } from '../../session/session.ts';
@@ -9,44 +10,10 @@ import { SessionError } from '../../session/session-error.ts';
 import { HandsList } from './hands-list.ts';
 import { handsModule } from './hands-module.ts';
 
-function person(name: string, server: string, raisedAt?: number): Participant {
-  const userId = `@${name.toLowerCase()}:${server}`;
-  return {
-    participantId: `${userId}|D`,
-    userId,
-    deviceId: 'D',
-    displayName: name,
-    organisation: server,
-    role: 'participant',
-    guest: false,
-    joinedAt: 1,
-    sources: [],
-    presence: 'here',
-    signals: raisedAt === undefined ? {} : { hand: { raisedAt } },
-  };
-}
-
 const bert = person('Bert', 'luebeck.example');
 const anna = person('Anna', 'hamburg.example');
 const olaf = person('Olaf', 'hamburg.example');
-const up = ({ displayName, organisation }: Participant, raisedAt: number): Participant =>
-  person(displayName, organisation, raisedAt);
-
-function snapshot(participants: Participant[], rights: Right[], on: boolean): ConferenceSnapshot {
-  return {
-    roomId: '!r',
-    title: 'Elbquerung',
-    rights,
-    me: bert.participantId,
-    participants,
-    organisations: [
-      { serverName: 'luebeck.example', displayName: 'Lübeck', colour: '#a3262f' },
-      { serverName: 'hamburg.example', displayName: 'Hamburg', colour: '#1c4f9c' },
-    ],
-    links: [],
-    modules: on ? { hands: { enabled: true } } : {},
-  };
-}
+const up = (of: Participant, raisedAt: number): Participant => ({ ...of, signals: { hand: { raisedAt } } });
 
 describe('Raise hand / reactions: raised hands in the client', () => {
   let store: ConferenceStore;
@@ -66,7 +33,7 @@ describe('Raise hand / reactions: raised hands in the client', () => {
   const module = () => TestBed.runInInjectionContext(() => handsModule());
 
   function enter(participants: Participant[], rights: Right[] = [], on = true): void {
-    const loaded = snapshot(participants, rights, on);
+    const loaded = snapshotOf({ participants, rights, modules: on ? { hands: { enabled: true } } : {} });
     store.load(loaded);
     module().joined?.(loaded);
     TestBed.tick();
@@ -108,7 +75,7 @@ describe('Raise hand / reactions: raised hands in the client', () => {
     tick(1_500);
     expect(texts()).toEqual(['Olaf (Hamburg) raised a hand.']);
     for (let count = 0; count < 30; count += 1) {
-      store.apply('participant.joined', person(`Person ${String(count)}`, 'hamburg.example', 100 + count));
+      store.apply('participant.joined', up(person(`Person ${String(count)}`, 'hamburg.example'), 100 + count));
       TestBed.tick();
     }
     tick(6_000);

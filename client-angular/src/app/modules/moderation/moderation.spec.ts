@@ -3,6 +3,7 @@ import { TestBed } from '@angular/core/testing';
 import type { Right } from '../../../../../protocol/rights.ts';
 import type { Participant } from '../../../../../protocol/session.ts';
 import type { MeetingModule } from '../../conference/meeting-module.ts';
+import { person, snapshotOf } from '../../conference/snapshot-for-specs.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { Told } from '../../conference/told.ts';
 import { LocalMedia } from '../../media/local-media.ts';
@@ -10,26 +11,10 @@ import { Session } from '../../session/session.ts';
 import { OwnDialogs } from '../../shared/own-dialogs.ts';
 import { moderationModule } from './moderation-module.ts';
 
-function person(name: string, server: string, speaks: boolean): Participant {
-  const userId = `@${name.toLowerCase()}:${server}`;
-  return {
-    participantId: `${userId}|D`,
-    userId,
-    deviceId: 'D',
-    displayName: name,
-    organisation: server,
-    role: 'participant',
-    guest: false,
-    joinedAt: 1,
-    sources: [{ source: 'microphone', paused: !speaks }],
-    presence: 'here',
-    signals: {},
-  };
-}
-
-const bert: Participant = { ...person('Bert', 'luebeck.example', true), role: 'moderator' };
-const anna = person('Anna', 'hamburg.example', true);
-const olaf = person('Olaf', 'hamburg.example', false);
+const speaks: Partial<Participant> = { sources: [{ source: 'microphone', paused: false }] };
+const bert = person('Bert', 'luebeck.example', { ...speaks, role: 'moderator' });
+const anna = person('Anna', 'hamburg.example', speaks);
+const olaf = person('Olaf', 'hamburg.example', { sources: [{ source: 'microphone', paused: true }] });
 
 describe('Moderation in the client', () => {
   let store: ConferenceStore;
@@ -51,19 +36,7 @@ describe('Moderation in the client', () => {
   afterEach(() => TestBed.inject(LocalMedia).release());
 
   function enter(rights: Right[], participants = [bert, anna, olaf]): void {
-    store.load({
-      roomId: '!r',
-      title: 'Elbquerung',
-      rights,
-      me: bert.participantId,
-      participants,
-      organisations: [
-        { serverName: 'luebeck.example', displayName: 'Lübeck', colour: '#a3262f' },
-        { serverName: 'hamburg.example', displayName: 'Hamburg', colour: '#1c4f9c' },
-      ],
-      links: [],
-      modules: {},
-    });
+    store.load(snapshotOf({ rights, participants }));
   }
 
   const names = (of: Participant): string[] => (module.actionsOn?.(of) ?? []).map(({ name }) => name);
@@ -111,7 +84,7 @@ describe('Moderation in the client', () => {
   });
 
   it('mutes all others, in requests of the size that the server takes', async () => {
-    const many = Array.from({ length: 501 }, (_, count) => person(`P${String(count)}`, 'hamburg.example', true));
+    const many = Array.from({ length: 501 }, (_, count) => person(`P${String(count)}`, 'hamburg.example', speaks));
     enter(['mute'], [bert, olaf, ...many]);
     module.actionsOnAll?.()[0]?.run();
     await settled();

@@ -3,28 +3,13 @@ import { TestBed } from '@angular/core/testing';
 import type { Reaction } from '../../../../../protocol/modules/reactions.ts';
 import type { ConferenceSnapshot } from '../../../../../protocol/session.ts';
 import type { MeetingModule } from '../../conference/meeting-module.ts';
+import { snapshotOf } from '../../conference/snapshot-for-specs.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { Told } from '../../conference/told.ts';
 import { Session } from '../../session/session.ts';
 import { SessionError } from '../../session/session-error.ts';
 import { reactionsModule } from './reactions-module.ts';
 import { ShownReactionsList } from './shown-reactions.ts';
-
-function snapshot(modules: ConferenceSnapshot['modules']): ConferenceSnapshot {
-  return {
-    roomId: '!r',
-    title: '',
-    rights: [],
-    me: '@bert:luebeck.example|D',
-    participants: [],
-    organisations: [
-      { serverName: 'luebeck.example', displayName: 'Lübeck', colour: '#a3262f' },
-      { serverName: 'hamburg.example', displayName: 'Hamburg', colour: '#1c4f9c' },
-    ],
-    links: [],
-    modules,
-  };
-}
 
 describe('Raise hand / reactions: reactions in the client', () => {
   let module: MeetingModule;
@@ -42,8 +27,8 @@ describe('Raise hand / reactions: reactions in the client', () => {
   afterEach(() => jasmine.clock().uninstall());
 
   function enter(modules: ConferenceSnapshot['modules']): void {
-    TestBed.inject(ConferenceStore).load(snapshot(modules));
-    module.joined?.(snapshot(modules));
+    TestBed.inject(ConferenceStore).load(snapshotOf({ modules }));
+    module.joined?.(snapshotOf({ modules }));
   }
 
   function receive(organisation: string, counts: Partial<Record<Reaction, number>>): void {
