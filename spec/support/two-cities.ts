@@ -51,9 +51,9 @@ export class TwoCities {
     }
   }
 
-  /** A client enters the conference of the meeting. */
-  async enter(server: TestHomeserver, user: Pick<TestUser, 'token'>): Promise<Present> {
-    const client = await SessionClient.open(server, user);
+  /** A client of somebody enters the conference of the meeting. */
+  async enter(name: 'anna' | 'carla' | 'bert'): Promise<Present> {
+    const client = await SessionClient.open(name === 'bert' ? this.luebeck : this.hamburg, this[name]);
     this.#clients.push(client);
     const snapshot = await client.ask('conference.join', { roomId: this.roomId });
     return { client, me: snapshot.me, snapshot };

@@ -1,7 +1,7 @@
 import type { JsonObject } from '../../../federation/json.ts';
 import type { Participant } from '../../../protocol/session.ts';
 import { useMeetingWithPeer } from '../../hostile/kit/meeting-with-peer.ts';
-import { BUILD_TIMEOUT, workerBin } from '../../sfu/support.ts';
+import { BUILD_TIMEOUT } from '../../sfu/support.ts';
 import { at, eventually } from '../../support/homeservers.ts';
 import { type Present, sees, seen, TwoCities } from '../../support/two-cities.ts';
 
@@ -12,16 +12,15 @@ describe('Raise hand / reactions: hands', () => {
   let cities: TwoCities;
 
   beforeAll(async () => {
-    await workerBin();
     cities = await TwoCities.start();
   }, BUILD_TIMEOUT);
   afterAll(() => cities.close());
   beforeEach(() => cities.meet());
   afterEach(() => cities.leave());
 
-  const anna = (): Promise<Present> => cities.enter(cities.hamburg, cities.anna);
-  const carla = (): Promise<Present> => cities.enter(cities.hamburg, cities.carla);
-  const bert = (): Promise<Present> => cities.enter(cities.luebeck, cities.bert);
+  const anna = (): Promise<Present> => cities.enter('anna');
+  const carla = (): Promise<Present> => cities.enter('carla');
+  const bert = (): Promise<Present> => cities.enter('bert');
   /** Everybody whose hand somebody sees, the first one first. */
   const queue = (who: Present, ids: readonly string[]): string[] =>
     ids

@@ -3,7 +3,7 @@ import type { NotificationData } from '../../../protocol/session.ts';
 import { reactionSchema } from '../../../protocol/modules/reactions.ts';
 import { useMeetingWithPeer } from '../../hostile/kit/meeting-with-peer.ts';
 import type { SessionClient } from '../../hostile/kit/session-client.ts';
-import { BUILD_TIMEOUT, workerBin } from '../../sfu/support.ts';
+import { BUILD_TIMEOUT } from '../../sfu/support.ts';
 import { at, eventually } from '../../support/homeservers.ts';
 import { type Present, TwoCities } from '../../support/two-cities.ts';
 
@@ -20,16 +20,15 @@ describe('Raise hand / reactions: reactions', () => {
   let cities: TwoCities;
 
   beforeAll(async () => {
-    await workerBin();
     cities = await TwoCities.start();
   }, BUILD_TIMEOUT);
   afterAll(() => cities.close());
   beforeEach(() => cities.meet());
   afterEach(() => cities.leave());
 
-  const anna = (): Promise<Present> => cities.enter(cities.hamburg, cities.anna);
-  const carla = (): Promise<Present> => cities.enter(cities.hamburg, cities.carla);
-  const bert = (): Promise<Present> => cities.enter(cities.luebeck, cities.bert);
+  const anna = (): Promise<Present> => cities.enter('anna');
+  const carla = (): Promise<Present> => cities.enter('carla');
+  const bert = (): Promise<Present> => cities.enter('bert');
   const refusal = (code: string): jasmine.AsymmetricMatcher<unknown> => jasmine.objectContaining({ code });
   const shownTo = ({ client }: Present, organisation: string): Counts[] =>
     client.told
