@@ -159,7 +159,6 @@ export const srtpParametersSchema = z.object({
   cryptoSuite: z.literal('AEAD_AES_256_GCM'),
   keyBase64: z.string().regex(/^[A-Za-z0-9+/]{59}=$/),
 });
-export type SrtpParameters = z.infer<typeof srtpParametersSchema>;
 
 /** Simulcast or SVC layers, 0 the lowest. */
 export const layersSchema = z.object({

@@ -306,7 +306,6 @@ export const requestFrameSchema = z.object({
   method: z.enum(Object.keys(requests) as [Method, ...Method[]]),
   params: z.unknown(),
 });
-export type RequestFrame = z.infer<typeof requestFrameSchema>;
 
 /** Server to client: an answer (`id`) or a notification (`seq`). */
 export const serverFrameSchema = z.union([

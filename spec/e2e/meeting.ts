@@ -1,11 +1,11 @@
 /** Steps of people in a meeting, for end-to-end specs. */
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { freeBasePort } from '../../deploy/quickstart/layout.ts';
 import { startOrganisations } from '../../deploy/quickstart/start.ts';
 import type { Demo, DemoOptions } from '../../deploy/quickstart/start.ts';
-import { logIn, passLobby, stats, until } from './browser.ts';
+import { passLobby, stats, until } from './browser.ts';
 import type { AnyPage } from './browser.ts';
 
 export type Organisation = Demo['organisations'][number];
@@ -69,11 +69,6 @@ export async function accept(page: Page): Promise<void> {
   await page.getByTestId('accept-invitation').click();
   await page.getByTestId('join-meeting').waitFor();
   await enter(page);
-}
-
-/** Logs people in: an organisation knows its people from their first log-in on. */
-export function logInAll(browser: Browser, organisation: Organisation, users: readonly string[]): Promise<Page[]> {
-  return Promise.all(users.map((user) => logIn(browser, organisation.url, user, 'demo')));
 }
 
 /** Frames that a page has decoded of somebody, all in all. */

@@ -52,11 +52,6 @@ export function wants(
   return item.roomId === undefined || wantsRoom(filter, item.roomId);
 }
 
-/** Whether no type passes, so that nothing has to be read. */
-export function wantsNothing(filter: SectionFilter | null | undefined): boolean {
-  return filter?.types?.length === 0 || filter?.not_types?.includes('*') === true || filter?.limit === 0;
-}
-
 /**
  * The `event_fields` of an event.
  *
