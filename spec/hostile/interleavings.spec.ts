@@ -6,6 +6,7 @@
  * `HANSETAG_INTERLEAVINGS` is their number (300; ten thousand take about half an hour), `HANSETAG_SEED` begins another run.
  */
 import { membershipKey } from '../../homeserver/meetings/conference/membership.ts';
+import { Random } from '../soak/random.ts';
 import { at } from '../support/homeservers.ts';
 import { BUILD_TIMEOUT, workerBin } from '../sfu/support.ts';
 import { MeetingPlace, type Member } from './kit/meeting.ts';
@@ -25,15 +26,10 @@ const GRACE_MS = 8_000;
 const ACTIONS = ['join', 'join', 'leave', 'publish', 'watch', 'open', 'drop', 'resume', 'ban', 'logout'] as const;
 type Action = (typeof ACTIONS)[number];
 
-/** Mulberry32: the same numbers for the same seed. */
-function random(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
+/** Numbers from 0 up to, but without, 1: the same for the same seed. */
+function chances(seed: number): () => number {
+  const random = new Random(seed, 'interleavings');
+  return () => random.next();
 }
 
 /** A room with a host, who bans, a witness, who stays, and somebody to whom everything happens. */
@@ -73,7 +69,7 @@ class Lane {
     const localpart = `actor${String(index)}`;
     const [witness, actor] = [await place.register(`witness${String(index)}`), await place.register(localpart)];
     const roomId = await place.meeting(host, [witness, actor]);
-    const lane = new Lane(place, { host, witness, actor }, roomId, localpart, random(SEED * 1_000 + index));
+    const lane = new Lane(place, { host, witness, actor }, roomId, localpart, chances(SEED * 1_000 + index));
     lane.#witnessing = await witness.session();
     await lane.#witnessing.join(roomId);
     await lane.#witnessing.publish('microphone');
@@ -244,7 +240,7 @@ describe('Whatever happens to a seat at the same time', () => {
     async () => {
       const host = await place.register('host');
       const lanes = await Promise.all(Array.from({ length: LANES }, (_, index) => Lane.open(place, host, index)));
-      const chance = random(SEED);
+      const chance = chances(SEED);
       place.media.line.delay = () => (chance() < 0.5 ? 0 : chance() * LINE_MS);
       let left = COUNT;
       const wrong: string[] = [];

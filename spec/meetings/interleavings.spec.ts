@@ -7,6 +7,7 @@
  */
 import { CALL_MEMBER } from '../../homeserver/base/names.ts';
 import { readMembership } from '../../homeserver/meetings/conference/membership.ts';
+import { Random } from '../soak/random.ts';
 import { type FakeCity, FakeClient } from '../support/fakes/city.ts';
 import type { FakeConference } from '../support/fakes/sfu-media.ts';
 import { ANNA, JENS, OTTO, ROOM, TwoFakeCities } from '../support/fakes/two-fake-cities.ts';
@@ -19,17 +20,6 @@ const SPREAD_MS = 400;
 const SETTLED_MS = 60_000;
 /** How often it is looked whether all agree, in ms. */
 const STEP_MS = 2_500;
-
-/** Mulberry32: the same numbers for the same seed. */
-function random(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 class Play {
   readonly #chance: () => number;
@@ -44,7 +34,8 @@ class Play {
   readonly #log: string[] = [];
 
   constructor(seed: number) {
-    this.#chance = random(seed);
+    const random = new Random(seed, 'interleavings');
+    this.#chance = () => random.next();
     this.#host = this.#session(this.#home, ANNA, 'HOST');
     this.#session(this.#home, JENS, 'PHONE');
     this.#session(this.#home, JENS, 'PHONE');
