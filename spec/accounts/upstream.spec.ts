@@ -185,11 +185,15 @@ describe('Login: sessions follow any OpenID provider', () => {
     await home.upstream.check();
     expect(await isIn(user)).toBeTrue();
     const said = (words: string): number => home.logged.filter((line) => line.includes(words)).length;
+    const providerState = async (): Promise<unknown> =>
+      (await home.request('GET', '/_hansetag/health')).json['identityProvider'];
     expect(said('everybody stays logged in')).toBe(1);
+    expect(await providerState()).toBe('down');
     // Another one at the same address, which knows nothing of the session.
     const next = await startProvider(`${home.url}/_hansetag/client/v1/login/callback`, Number(new URL(issuer).port));
     await home.upstream.check();
     expect(said('answers again')).toBe(1);
+    expect(await providerState()).toBe('up');
     expect(await isIn(user)).toBeFalse();
     await next.close();
   });
