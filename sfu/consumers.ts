@@ -8,6 +8,8 @@ import type { ClientTransport } from './transports.ts';
 
 /** A picture that takes the place of another one has this long for its first key frame, in milliseconds. */
 const KEY_FRAME_WITHIN_MS = 3_000;
+/** And this long to fill the client's jitter buffer and be decoded, in milliseconds: until then the old one goes on. */
+const DECODED_WITHIN_MS = 800;
 
 export interface HeldConsumer {
   readonly consumer: Consumer;
@@ -65,7 +67,7 @@ export async function prefer(
 
 /**
  * Resumes a consumer and closes the one in whose place it comes: sound is never sent over both; of a picture the old one
- * goes on until the new one has sent a key frame.
+ * goes on until the new one has sent a key frame and the client has had the time to show it.
  *
  * @throws SfuError bad-request if it is told to replace itself
  */
@@ -77,11 +79,12 @@ export async function replace(conference: ConsumerHost, consumer: Consumer, oldC
     return;
   }
   await consumer.enableTraceEvent(['keyframe']);
-  const shown = firstOf(consumer, KEY_FRAME_WITHIN_MS);
+  const begun = firstOf(consumer, KEY_FRAME_WITHIN_MS);
   await consumer.resume();
-  await shown;
+  await begun;
+  if (!consumer.closed) await consumer.enableTraceEvent([]).catch(() => undefined);
+  if (!consumer.closed && !consumer.producerPaused) await firstOf(consumer, DECODED_WITHIN_MS);
   conference.closeConsumer(oldConsumerId);
-  if (!consumer.closed) await consumer.enableTraceEvent([]);
 }
 
 /** Settles with the first key frame of a consumer that traces them, its end, or the end of the time. */

@@ -19,21 +19,14 @@ globalThis.hansetagMedia = {
     const seen = { pictures: 0, longestGapMs: 0, playedAtOnce: 0, receivedTwice: 0 };
     const counts = new Map();
     const receivers = new Set();
-    let pictureAt;
+    const endPictures = watchPictures(seen);
     let sound = new Set();
     let before = 0;
     let soundAt = start;
     for (let now = start; now - start < lastsMs; now = performance.now()) {
       seen.playedAtOnce = Math.max(seen.playedAtOnce, mostTracksPlayed());
-      const grown = await received(counts);
+      for (const id of await soundReceived(counts)) sound.add(id);
       now = performance.now();
-      const pictures = grown.filter(({ kind }) => kind === 'video').reduce((sum, { by }) => sum + by, 0);
-      if (pictures > 0) {
-        if (pictureAt !== undefined) seen.longestGapMs = Math.max(seen.longestGapMs, now - pictureAt);
-        pictureAt = now;
-        seen.pictures += pictures;
-      }
-      for (const { kind, id } of grown) if (kind === 'audio') sound.add(id);
       if (now - soundAt >= AT_ONCE_MS) {
         for (const id of sound) receivers.add(id);
         // In the moment of the change both have got something.
@@ -44,9 +37,38 @@ globalThis.hansetagMedia = {
       }
       await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
     }
+    endPictures();
     return { ...seen, soundReceivers: [...receivers] };
   },
 };
+
+/**
+ * Counts the pictures of the other that are shown, and the longest time between two, by the browser's own times: what is
+ * asked of a connection waits while it is negotiated anew.
+ *
+ * @returns a function that ends it
+ */
+function watchPictures(seen) {
+  let shownAt;
+  let ended = false;
+  const shownAgain = (at) => {
+    if (shownAt !== undefined) seen.longestGapMs = Math.max(seen.longestGapMs, at - shownAt);
+    shownAt = at;
+  };
+  for (const video of document.querySelectorAll('ht-tile video:not(.mirror)')) {
+    const shown = (_now, { presentationTime }) => {
+      if (ended) return;
+      shownAgain(presentationTime);
+      seen.pictures += 1;
+      video.requestVideoFrameCallback(shown);
+    };
+    video.requestVideoFrameCallback(shown);
+  }
+  return () => {
+    ended = true;
+    shownAgain(performance.now());
+  };
+}
 
 /** Of whoever has most: how many tracks of sound are played. */
 function mostTracksPlayed() {
@@ -59,17 +81,15 @@ function mostTracksPlayed() {
   return Math.max(0, ...tracks.values());
 }
 
-/** What has come since the last look: packets of sound, and pictures that were decoded, of each receiver. */
-async function received(counts) {
+/** The receivers of sound that have got packets since the last look. */
+async function soundReceived(counts) {
   const grown = [];
   for (const connection of connections) {
     if (connection.connectionState === 'closed') continue;
-    for (const { type, kind, id, packetsReceived, framesDecoded } of (await connection.getStats()).values()) {
-      if (type !== 'inbound-rtp') continue;
-      const count = (kind === 'video' ? framesDecoded : packetsReceived) ?? 0;
-      const by = count - (counts.get(id) ?? count);
-      counts.set(id, count);
-      if (by > 0) grown.push({ kind, id, by });
+    for (const { type, kind, id, packetsReceived = 0 } of (await connection.getStats()).values()) {
+      if (type !== 'inbound-rtp' || kind !== 'audio') continue;
+      if (packetsReceived > (counts.get(id) ?? packetsReceived)) grown.push(id);
+      counts.set(id, packetsReceived);
     }
   }
   return grown;

@@ -214,23 +214,42 @@ describe('a consumer', () => {
       expect(done).toEqual(['close old', 'resume new']);
     });
 
-    it('as a picture lets the old one go on until its first key frame', async () => {
+    it('as a picture lets the old one go on until the client has had the time to show its first key frame', async () => {
       const replacing = begin(made);
       await settled();
       expect(done).toEqual(['trace keyframe', 'resume new']);
       made.emit('trace', { type: 'keyframe' });
+      await settled();
+      expect(done.slice(2)).toEqual(['trace ']);
+      jasmine.clock().tick(799);
+      await settled();
+      expect(old.closed).toBeFalse();
+      jasmine.clock().tick(1);
       await replacing;
-      expect(done.slice(2)).toEqual(['close old', 'trace ']);
+      expect(done.slice(3)).toEqual(['close old']);
       nothingWaits();
     });
 
-    it('as a picture waits for three seconds at most', async () => {
+    it('as a picture that has begun and ends is not waited for any longer', async () => {
+      const replacing = begin(made);
+      await settled();
+      made.emit('trace', { type: 'keyframe' });
+      await settled();
+      made.close();
+      await replacing;
+      expect(old.closed).toBeTrue();
+      nothingWaits();
+    });
+
+    it('as a picture waits for three seconds at most for its first key frame', async () => {
       const replacing = begin(made);
       await settled();
       jasmine.clock().tick(2_999);
       await settled();
-      expect(old.closed).toBeFalse();
+      expect(done).toEqual(['trace keyframe', 'resume new']);
       jasmine.clock().tick(1);
+      await settled();
+      jasmine.clock().tick(800);
       await replacing;
       expect(old.closed).toBeTrue();
       nothingWaits();
@@ -239,12 +258,12 @@ describe('a consumer', () => {
     it('waits for no picture of a source that is paused, before or meanwhile', async () => {
       const replacing = begin(made);
       await settled();
+      made.producerPaused = true;
       made.emit('producerpause');
       await replacing;
       expect(old.closed).toBeTrue();
       nothingWaits();
       done.length = 0;
-      made.producerPaused = true;
       await begin(made, 'gone');
       expect(done).toEqual(['resume new']);
     });

@@ -18,7 +18,7 @@ export class VideoTrack {
     video.autoplay = true;
     effect((onCleanup) => {
       const track = this.htTrack();
-      video.srcObject = track ? new MediaStream([track]) : null;
+      this.#show(track);
       this.#moved = false;
       if (!track) return;
       // A play that a newer track interrupts is no failure.
@@ -45,6 +45,18 @@ export class VideoTrack {
     this.#moved = false;
     if (this.#request === undefined) this.#await();
     return moved;
+  }
+
+  /** A track takes the place of another in the same stream: a new stream would have the element begin anew, and stand still. */
+  #show(track: MediaStreamTrack | undefined): void {
+    const shown = this.#video.srcObject;
+    if (!track || !(shown instanceof MediaStream)) {
+      this.#video.srcObject = track ? new MediaStream([track]) : null;
+      return;
+    }
+    const earlier = shown.getTracks().filter((one) => one !== track);
+    shown.addTrack(track);
+    for (const one of earlier) shown.removeTrack(one);
   }
 
   #await(then?: () => void): void {
