@@ -82,11 +82,19 @@ export async function framesOf(page: AnyPage, userId: string): Promise<number> {
 /** Waits until new frames of somebody arrive. @returns the ms it took */
 export async function seesMoving(page: AnyPage, userId: string, limitMs: number): Promise<number> {
   const before = await framesOf(page, userId);
-  return until(async () => {
-    const now = await framesOf(page, userId);
-    // A new consumer begins to count at 0.
-    return now > before + 5 || (now < before && now > 5);
-  }, limitMs);
+  try {
+    return await until(async () => {
+      const now = await framesOf(page, userId);
+      // A new consumer begins to count at 0.
+      return now > before + 5 || (now < before && now > 5);
+    }, limitMs);
+  } catch (error) {
+    const media = await stats(page);
+    const shown = await page.evaluate(
+      () => (globalThis as unknown as { document: { body: { innerText: string } } }).document.body.innerText,
+    );
+    throw new Error(`${userId} does not move: ${JSON.stringify(media)}; the page shows ${shown}`, { cause: error });
+  }
 }
 
 /**
