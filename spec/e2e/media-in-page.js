@@ -4,8 +4,22 @@ globalThis.RTCPeerConnection = class extends RTCPeerConnection {
   constructor(...args) {
     super(...args);
     connections.push(this);
+    this.addEventListener('track', ({ track }) => {
+      if (track.kind === 'video') countDecoded(track.clone());
+    });
   }
 };
+
+/** Who looks is told of each picture that is decoded, of whichever track. */
+const onDecoded = new Set();
+
+async function countDecoded(track) {
+  const pictures = new MediaStreamTrackProcessor({ track }).readable.getReader();
+  for (let next = await pictures.read(); !next.done; next = await pictures.read()) {
+    next.value.close();
+    for (const told of onDecoded) told();
+  }
+}
 
 /** What is received is looked at so often, in ms. */
 const LOOK_EVERY_MS = 20;
@@ -16,7 +30,7 @@ globalThis.hansetagMedia = {
   /** Looks at what is received, and at the sound that is played. */
   async look(lastsMs) {
     const start = performance.now();
-    const seen = { pictures: 0, longestGapMs: 0, playedAtOnce: 0, receivedTwice: 0 };
+    const seen = { pictures: 0, playedAtOnce: 0, receivedTwice: 0 };
     const counts = new Map();
     const receivers = new Set();
     const endPictures = watchPictures(seen);
@@ -43,30 +57,46 @@ globalThis.hansetagMedia = {
 };
 
 /**
- * Counts the pictures of the other that are shown, and the longest time between two, by the browser's own times: what is
- * asked of a connection waits while it is negotiated anew.
+ * Measures the longest times without a picture that was decoded, and without one that was shown, each by the times of the
+ * pictures themselves: what is asked of a connection waits while that is negotiated anew.
  *
  * @returns a function that ends it
  */
 function watchPictures(seen) {
-  let shownAt;
-  let ended = false;
-  const shownAgain = (at) => {
-    if (shownAt !== undefined) seen.longestGapMs = Math.max(seen.longestGapMs, at - shownAt);
-    shownAt = at;
+  const decoded = longestGap();
+  const shown = longestGap();
+  const onPicture = () => {
+    decoded.at(performance.now());
+    seen.pictures += 1;
   };
+  onDecoded.add(onPicture);
+  let ended = false;
   for (const video of document.querySelectorAll('ht-tile video:not(.mirror)')) {
-    const shown = (_now, { presentationTime }) => {
+    const onShown = (_now, { presentationTime }) => {
       if (ended) return;
-      shownAgain(presentationTime);
-      seen.pictures += 1;
-      video.requestVideoFrameCallback(shown);
+      shown.at(presentationTime);
+      video.requestVideoFrameCallback(onShown);
     };
-    video.requestVideoFrameCallback(shown);
+    video.requestVideoFrameCallback(onShown);
   }
   return () => {
     ended = true;
-    shownAgain(performance.now());
+    onDecoded.delete(onPicture);
+    for (const gap of [decoded, shown]) gap.at(performance.now());
+    seen.longestGapMs = decoded.longestMs();
+    seen.longestShownGapMs = shown.longestMs();
+  };
+}
+
+function longestGap() {
+  let longest = 0;
+  let last;
+  return {
+    at: (time) => {
+      if (last !== undefined) longest = Math.max(longest, time - last);
+      last = time;
+    },
+    longestMs: () => longest,
   };
 }
 
