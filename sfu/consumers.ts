@@ -6,6 +6,11 @@ import type { ConferenceHost } from './host.ts';
 import type { SfuParams, SfuResult } from './protocol.ts';
 import type { ClientTransport } from './transports.ts';
 
+/**
+ * A worker raises a consumer to the temporal layers that it has measured already, and looks again only a second later: until
+ * then the picture would move five times a second. So a new source flows this long before it is shown, in milliseconds.
+ */
+const LAYERS_MEASURED_MS = 400;
 /** A picture that takes the place of another one has this long for its first key frame, in milliseconds. */
 const KEY_FRAME_WITHIN_MS = 3_000;
 /** And this long to fill the client's jitter buffer and be decoded, in milliseconds: until then the old one goes on. */
@@ -78,6 +83,8 @@ export async function replace(conference: ConsumerHost, consumer: Consumer, oldC
     await consumer.resume();
     return;
   }
+  await firstOf(consumer, LAYERS_MEASURED_MS);
+  if (consumer.closed) return;
   await consumer.enableTraceEvent(['keyframe']);
   const begun = firstOf(consumer, KEY_FRAME_WITHIN_MS);
   await consumer.resume();

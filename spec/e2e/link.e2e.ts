@@ -149,6 +149,7 @@ describe('Replacing the healthy link between two organisations', () => {
     bert = await logIn(browser, pair.luebeck.url, 'bert', 'demo');
     for (const page of [anna, bert]) {
       await page.addInitScript({ path: MEDIA_IN_PAGE });
+      await page.addInitScript(takeSmallPictures);
       await page.reload();
     }
     await createMeeting(bert, 'Two links', [matrixId(pair.hamburg, 'anna')]);
@@ -206,7 +207,7 @@ describe('Replacing the healthy link between two organisations', () => {
           `without replacing ${Math.round(without?.longestShownGapMs ?? NaN)} ms`,
       );
       // On a machine that is slow itself there are gaps without it, too.
-      expect(Math.min(...gaps))
+      expect(gaps.toSorted((a, b) => a - b)[Math.floor(gaps.length / 2)])
         .withContext(name)
         .toBeLessThanOrEqual(Math.max(200, 1.5 * usual));
       for (const seen of replaced) {
@@ -223,6 +224,16 @@ describe('Replacing the healthy link between two organisations', () => {
 
 function nft(command: string): void {
   execFileSync('nft', command.split(' '));
+}
+
+/** Runs in the page: to encode and decode large pictures for two pages makes gaps of its own on two cores. */
+function takeSmallPictures(): void {
+  const { mediaDevices } = navigator;
+  const getUserMedia = mediaDevices.getUserMedia.bind(mediaDevices);
+  mediaDevices.getUserMedia = ({ video, ...others } = {}) => {
+    const small = typeof video === 'object' ? { ...video, width: 320, height: 180 } : video;
+    return getUserMedia({ ...others, ...(small === undefined ? {} : { video: small }) });
+  };
 }
 
 /** What a page has shown and played of the others for a while. */

@@ -22,7 +22,7 @@ async function countDecoded(track) {
 }
 
 /** What is received is looked at so often, in ms. */
-const LOOK_EVERY_MS = 20;
+const LOOK_EVERY_MS = 50;
 /** Sound of two receivers within this time, twice in a row, is sound of both at once, in ms. */
 const AT_ONCE_MS = 100;
 
