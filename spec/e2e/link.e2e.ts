@@ -149,7 +149,6 @@ describe('Replacing the healthy link between two organisations', () => {
     bert = await logIn(browser, pair.luebeck.url, 'bert', 'demo');
     for (const page of [anna, bert]) {
       await page.addInitScript({ path: MEDIA_IN_PAGE });
-      await page.addInitScript(takeSmallPictures);
       await page.reload();
     }
     await createMeeting(bert, 'Two links', [matrixId(pair.hamburg, 'anna')]);
@@ -224,16 +223,6 @@ describe('Replacing the healthy link between two organisations', () => {
 
 function nft(command: string): void {
   execFileSync('nft', command.split(' '));
-}
-
-/** Runs in the page: to encode and decode large pictures for two pages makes gaps of its own on two cores. */
-function takeSmallPictures(): void {
-  const { mediaDevices } = navigator;
-  const getUserMedia = mediaDevices.getUserMedia.bind(mediaDevices);
-  mediaDevices.getUserMedia = ({ video, ...others } = {}) => {
-    const small = typeof video === 'object' ? { ...video, width: 320, height: 180 } : video;
-    return getUserMedia({ ...others, ...(small === undefined ? {} : { video: small }) });
-  };
 }
 
 /** What a page has shown and played of the others for a while. */

@@ -10,6 +10,15 @@ globalThis.RTCPeerConnection = class extends RTCPeerConnection {
   }
 };
 
+/** To encode and decode large pictures for two pages makes gaps of its own on two cores. */
+const { mediaDevices } = navigator;
+const getUserMedia = mediaDevices.getUserMedia.bind(mediaDevices);
+mediaDevices.getUserMedia = ({ video, ...others } = {}) =>
+  getUserMedia({
+    ...others,
+    ...(typeof video === 'object' ? { video: { ...video, width: 320, height: 180 } } : { video }),
+  });
+
 /** Who looks is told of each picture that is decoded, of whichever track. */
 const onDecoded = new Set();
 
