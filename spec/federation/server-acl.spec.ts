@@ -1,20 +1,5 @@
 import type { JsonObject } from '../../federation/json.ts';
 import { serverAllowed } from '../../federation/server-acl.ts';
-import { isTrusted } from '../../federation/trust.ts';
-
-describe('the trust in other servers', () => {
-  it('is given to all, or to those on the list and nobody else', () => {
-    expect(isTrusted({ mode: 'open' }, 'any.example')).toBeTrue();
-    const servers = ['luebeck.example', 'hamburg.example:8448'];
-    for (const list of [servers, new Set(servers)]) {
-      const trusted = (server: string): boolean => isTrusted({ mode: 'allowlist', servers: list }, server);
-      expect(['luebeck.example', 'hamburg.example:8448'].every(trusted)).toBeTrue();
-      const others = ['hamburg.example', 'LUEBECK.example', 'x.luebeck.example', 'luebeck.example:8448', ''];
-      expect(others.filter(trusted)).toEqual([]);
-    }
-    expect(isTrusted({ mode: 'allowlist', servers: [] }, 'any.example')).toBeFalse();
-  });
-});
 
 describe('the access list of a room', () => {
   it('lets everybody in where there is none', () => {

@@ -1,0 +1,180 @@
+import * as pkijs from 'pkijs';
+import { checkAlgorithm, isSignedBy } from './algorithms.ts';
+import { authorityOf, KEY_USAGE, keyUsageOf } from './certificate.ts';
+import type { Certificate } from './certificate.ts';
+import { checkDer, childrenOf, DerError, readElement, TAG, writeElement } from './der.ts';
+import type { Element } from './der.ts';
+
+/** What a CRL says. */
+export interface Crl {
+  /** Unix ms. */
+  readonly thisUpdate: number;
+  /** When the next one is due, Unix ms. */
+  readonly nextUpdate: number;
+  /** Serial numbers as they are encoded, in hexadecimal. */
+  readonly revoked: ReadonlySet<string>;
+  /** Whether it lists certificates of authorities, of others, or both. */
+  readonly lists: 'authorities' | 'others' | 'all';
+}
+
+/** Thrown when a CRL or an OCSP response cannot be used. The message says why. */
+export class AnswerError extends Error {
+  override readonly name = 'AnswerError';
+}
+
+/** Bytes of a CRL; some 100,000 revoked certificates. */
+export const MAX_CRL_BYTES = 4 * 1024 * 1024;
+/** Clocks may differ a little. */
+export const SKEW_MS = 5 * 60_000;
+
+const MAX_HEADER_ELEMENTS = 1000;
+const EXTENSIONS = 0xa0;
+const BOOLEAN = 0x01;
+const ISSUING_DISTRIBUTION_POINT = '2.5.29.28';
+const DELTA = '2.5.29.27';
+/** Of a revoked certificate: the reason (2.5.29.21), encoded. */
+const REASON_CODE = '0603551d15';
+
+/**
+ * Reads a CRL of an authority and verifies it. CRLs of others (indirect), for some reasons only, and delta CRLs are
+ * refused.
+ *
+ * The list itself is not handed to pkijs, which makes some twenty objects of each revoked certificate.
+ *
+ * @param url where it is from: one that is for a distribution point must be for this one
+ * @param now Unix ms
+ * @throws AnswerError
+ * @see RFC 5280, 5 and 6.3
+ */
+export function readCrl(der: Uint8Array, issuer: Certificate, url: string, now: number): Crl {
+  try {
+    return read(der, issuer, url, now);
+  } catch (error) {
+    if (error instanceof AnswerError) throw error;
+    throw new AnswerError(`it cannot be read${error instanceof DerError ? `: ${error.message}` : ''}`);
+  }
+}
+
+function read(der: Uint8Array, issuer: Certificate, url: string, now: number): Crl {
+  if (der.length > MAX_CRL_BYTES) throw new AnswerError(`it is longer than ${MAX_CRL_BYTES} bytes`);
+  const root = readElement(der, 0);
+  const [tbs, algorithm, signature, ...rest] = [...limited(childrenOf(der, root), 4)];
+  if (!tbs || !algorithm || !signature || rest.length > 0 || root.end !== der.length) {
+    throw new AnswerError('it is not a CRL');
+  }
+  const { parsed, list } = readHeader(der, tbs, der.subarray(algorithm.start, signature.end));
+  if (!parsed.issuer.isEqual(issuer.parsed.subject)) throw new AnswerError('it is by another authority');
+  const usage = keyUsageOf(issuer);
+  if (usage !== undefined && (usage & KEY_USAGE.cRLSign) === 0) {
+    throw new AnswerError('its issuer may not sign CRLs (key usage)');
+  }
+  checkAlgorithm(parsed.signatureAlgorithm, 'it');
+  const bits = parsed.signatureValue.valueBlock.valueHexView;
+  if (!isSignedBy(issuer.key, parsed.signatureAlgorithm, der.subarray(tbs.start, tbs.end), bits)) {
+    throw new AnswerError('its signature is wrong');
+  }
+  const lists = checkExtensions(parsed.crlExtensions?.extensions ?? [], url);
+  const thisUpdate = parsed.thisUpdate.value.getTime();
+  const nextUpdate = parsed.nextUpdate?.value.getTime() ?? Number.NaN;
+  if (!(thisUpdate <= now + SKEW_MS)) throw new AnswerError('it is from the future');
+  if (Number.isNaN(nextUpdate)) throw new AnswerError('it does not say when the next one is due');
+  return { thisUpdate, nextUpdate, revoked: readRevoked(der, list), lists };
+}
+
+/** Everything but the list, read by pkijs, and where the list is. */
+function readHeader(
+  der: Uint8Array,
+  tbs: Element,
+  signed: Uint8Array,
+): { readonly parsed: pkijs.CertificateRevocationList; readonly list: Element | undefined } {
+  const fields = [...limited(childrenOf(der, tbs), 8)];
+  const lastTime = fields.findLastIndex(({ tag }) => tag === TAG.utcTime || tag === TAG.generalizedTime);
+  const after = fields[lastTime + 1];
+  const list = after?.tag === TAG.sequence ? after : undefined;
+  const kept = fields.filter((field) => field !== list).map(({ start, end }) => der.subarray(start, end));
+  if (fields.slice(lastTime + 1).some((field) => field !== list && field.tag !== EXTENSIONS)) {
+    throw new AnswerError('it is not a CRL');
+  }
+  const header = writeElement(TAG.sequence, Buffer.concat(kept));
+  const small = writeElement(TAG.sequence, Buffer.concat([header, signed]));
+  checkDer(small, MAX_HEADER_ELEMENTS);
+  const parsed = pkijs.CertificateRevocationList.fromBER(Uint8Array.from(small));
+  if (!parsed.signature.isEqual(parsed.signatureAlgorithm)) throw new AnswerError('it has two signature algorithms');
+  return { parsed, list };
+}
+
+function checkExtensions(extensions: readonly pkijs.Extension[], url: string): Crl['lists'] {
+  let lists: Crl['lists'] = 'all';
+  const seen = new Set<string>();
+  for (const { extnID, critical, parsedValue } of extensions) {
+    if (seen.size === seen.add(extnID).size) throw new AnswerError(`it has the extension ${extnID} twice`);
+    if (extnID === DELTA) throw new AnswerError('it is a delta CRL');
+    if (extnID === ISSUING_DISTRIBUTION_POINT) lists = checkDistributionPoint(parsedValue, url);
+    else if (critical) throw new AnswerError(`it has a critical extension that is not known here, ${extnID}`);
+  }
+  return lists;
+}
+
+function checkDistributionPoint(value: unknown, url: string): Crl['lists'] {
+  if (!(value instanceof pkijs.IssuingDistributionPoint) || 'parsingError' in value) {
+    throw new AnswerError('its distribution point cannot be read');
+  }
+  const { distributionPoint: names, onlySomeReasons, indirectCRL, onlyContainsAttributeCerts } = value;
+  if (indirectCRL || onlySomeReasons !== undefined || onlyContainsAttributeCerts) {
+    throw new AnswerError('it is indirect or partial');
+  }
+  if (names !== undefined && !(Array.isArray(names) && names.some((name) => (name.value as unknown) === url))) {
+    throw new AnswerError('it is for another distribution point');
+  }
+  if (value.onlyContainsCACerts && value.onlyContainsUserCerts) throw new AnswerError('it lists nothing');
+  if (value.onlyContainsCACerts) return 'authorities';
+  return value.onlyContainsUserCerts ? 'others' : 'all';
+}
+
+function readRevoked(der: Uint8Array, list: Element | undefined): Set<string> {
+  const revoked = new Set<string>();
+  if (list === undefined) return revoked;
+  for (const entry of childrenOf(der, list)) {
+    const [serial, date, extensions, ...rest] = [...limited(childrenOf(der, entry), 4)];
+    if (entry.tag !== TAG.sequence || serial?.tag !== TAG.integer || date === undefined || rest.length > 0) {
+      throw new AnswerError('its list cannot be read');
+    }
+    if (extensions !== undefined) checkEntryExtensions(der, extensions);
+    revoked.add(hex(der.subarray(serial.contents, serial.end)));
+  }
+  return revoked;
+}
+
+/** An entry with a critical extension may be about another authority's certificate. @see RFC 5280, 5.3 */
+function checkEntryExtensions(der: Uint8Array, extensions: Element): void {
+  for (const extension of limited(childrenOf(der, extensions), 10)) {
+    const [id, critical] = [...limited(childrenOf(der, extension), 3)];
+    const isCritical = critical?.tag === BOOLEAN;
+    if (id === undefined || (isCritical && hex(der.subarray(id.start, id.end)) !== REASON_CODE)) {
+      throw new AnswerError('it has entries with a critical extension that is not known here');
+    }
+  }
+}
+
+/** Whether a CRL of its issuer lists the certificate; undefined when it is not about certificates of this kind. */
+export function isListed({ revoked, lists }: Crl, certificate: Certificate): boolean | undefined {
+  if (lists !== 'all' && (lists === 'authorities') !== authorityOf(certificate).isAuthority) return undefined;
+  return revoked.has(serialOf(certificate));
+}
+
+/** The serial number as it is encoded, in hexadecimal. */
+function serialOf({ parsed }: Certificate): string {
+  return hex(parsed.serialNumber.valueBlock.valueHexView);
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
+}
+
+function* limited<T>(values: Iterable<T>, limit: number): Generator<T> {
+  let count = 0;
+  for (const value of values) {
+    if (++count > limit) throw new DerError('There are more elements than expected.');
+    yield value;
+  }
+}
