@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { isServerName } from '../federation/identifiers.ts';
 import type { OidcConfig } from './accounts/provider-connection.ts';
 import type { PasswordConfig } from './accounts/passwords.ts';
+import { CLAIM_NAMES } from './accounts/upstream/claims.ts';
 import { LOG_LEVELS } from './base/log.ts';
 import type { LogLevel } from './base/log.ts';
 import type { MediaConfig } from './features/media/index.ts';
@@ -114,6 +115,10 @@ const address = text.transform((value, context): Address => {
 });
 const webAddress = text.refine(isWebAddress, 'must be an http or https address without credentials, query or fragment');
 const bytes = text.regex(/^[0-9]{1,15}$/, 'must be a number of bytes').transform(Number);
+const claim = text.regex(
+  /^[\x21-\x7e]{1,100}$/,
+  'must be the name of a claim, such as tenant_id or realm_access.roles',
+);
 const flag = z.enum(['0', '1'], 'must be 0 or 1').transform((value) => value === '1');
 
 /** Variables that make sense only together. */
@@ -146,6 +151,15 @@ const schema = z.object({
   HANSETAG_OIDC_ISSUER: webAddress.optional(),
   HANSETAG_OIDC_CLIENT_ID: text.optional(),
   HANSETAG_OIDC_CLIENT_SECRET: text.optional(),
+  HANSETAG_OIDC_CLAIM_NAME: claim.default(CLAIM_NAMES.name),
+  HANSETAG_OIDC_CLAIM_EMAIL: claim.default(CLAIM_NAMES.email),
+  HANSETAG_OIDC_CLAIM_PICTURE: claim.default(CLAIM_NAMES.picture),
+  HANSETAG_OIDC_CLAIM_LANGUAGE: claim.default(CLAIM_NAMES.language),
+  HANSETAG_OIDC_CLAIM_GROUPS: claim.default(CLAIM_NAMES.groups),
+  HANSETAG_OIDC_CLAIM_PHONE: claim.default(CLAIM_NAMES.phone),
+  HANSETAG_OIDC_CLAIM_TENANT: claim.default(CLAIM_NAMES.tenant),
+  HANSETAG_OIDC_CLAIM_TARIFF: claim.default(CLAIM_NAMES.tariff),
+  HANSETAG_OIDC_CLAIM_ROLES: claim.default(CLAIM_NAMES.roles),
   HANSETAG_SFU_CONTROL: text.optional(),
   HANSETAG_SFU_SECRET: text.min(16, 'must have at least 16 characters').optional(),
   HANSETAG_PASSWORD_LOGIN: flag.default(false),
@@ -282,7 +296,22 @@ function oidc(values: Values): OidcConfig | undefined {
   const { HANSETAG_OIDC_ISSUER: issuer, HANSETAG_OIDC_CLIENT_ID: clientId } = values;
   const clientSecret = values.HANSETAG_OIDC_CLIENT_SECRET;
   if (issuer === undefined || clientId === undefined || clientSecret === undefined) return undefined;
-  return { issuer, clientId, clientSecret };
+  return {
+    issuer,
+    clientId,
+    clientSecret,
+    claims: {
+      name: values.HANSETAG_OIDC_CLAIM_NAME,
+      email: values.HANSETAG_OIDC_CLAIM_EMAIL,
+      picture: values.HANSETAG_OIDC_CLAIM_PICTURE,
+      language: values.HANSETAG_OIDC_CLAIM_LANGUAGE,
+      groups: values.HANSETAG_OIDC_CLAIM_GROUPS,
+      phone: values.HANSETAG_OIDC_CLAIM_PHONE,
+      tenant: values.HANSETAG_OIDC_CLAIM_TENANT,
+      tariff: values.HANSETAG_OIDC_CLAIM_TARIFF,
+      roles: values.HANSETAG_OIDC_CLAIM_ROLES,
+    },
+  };
 }
 
 function sfu({ HANSETAG_SFU_CONTROL: control, HANSETAG_SFU_SECRET: secret }: Values): SfuConfig | undefined {

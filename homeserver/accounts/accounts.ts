@@ -16,7 +16,17 @@ export interface Identity {
   readonly subject: string;
   /** The user name at the identity provider, if known. */
   readonly preferredUsername?: string | undefined;
-  readonly displayName?: string | undefined;
+  readonly name?: string | undefined;
+  /** The mail address, only when the provider has verified it. */
+  readonly email?: string | undefined;
+  /** Address of a picture. */
+  readonly picture?: string | undefined;
+  /** RFC 5646. */
+  readonly language?: string | undefined;
+  readonly groups?: readonly string[];
+  readonly phone?: string | undefined;
+  readonly tenant?: string | undefined;
+  readonly tariff?: string | undefined;
   /** Roles there; undefined when the provider says nothing of roles. */
   readonly roles?: readonly string[] | undefined;
 }
@@ -170,7 +180,7 @@ export class Accounts {
     this.requirePerson(userId);
     const localpart = this.localpart(userId) ?? '';
     await this.#db.models.transaction(async (transaction) => {
-      const ended = { deactivatedAt: Date.now(), displayName: null };
+      const ended = { deactivatedAt: Date.now(), displayName: null, email: null };
       await this.#users.update(ended, { where: { localpart }, transaction });
       await this.#profileFields.destroy({ where: { localpart }, transaction });
     });
@@ -236,7 +246,7 @@ export class Accounts {
       return this.userId(known);
     }
     const wanted = toLocalpart(identity.preferredUsername ?? identity.subject);
-    const name = checkedName((identity.displayName ?? identity.preferredUsername ?? '').slice(0, MAX_DISPLAY_NAME));
+    const name = checkedName((identity.name ?? identity.preferredUsername ?? '').slice(0, MAX_DISPLAY_NAME));
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const localpart = attempt === 0 ? wanted : `${wanted.slice(0, MAX_LOCALPART_BYTES - 6)}-${randomBase32(5)}`;
       const { issuer, subject } = identity;
@@ -266,6 +276,12 @@ export class Accounts {
     if (before === name) return false;
     await this.#update(userId, { upstreamName: name });
     return before !== null && before !== undefined;
+  }
+
+  /** Notes the mail address that the identity provider has verified, or that there is none. */
+  async takeEmail(userId: string, email: string | undefined): Promise<void> {
+    const before = (await this.#find(userId))?.email ?? undefined;
+    if (before !== email) await this.#update(userId, { email: email ?? null });
   }
 
   /** The user id for an identity; undefined without an active account. */

@@ -96,9 +96,10 @@ export class IdentityProvider {
     if (!this.isUp && !(await this.connection.isThere())) {
       throw new LoginError('unavailable', 'The identity provider cannot be reached.');
     }
-    return this.#begin(await this.connection.configuration(), {
+    const configuration = await this.connection.configuration();
+    return this.#begin(configuration, {
       purpose,
-      scope: 'openid profile',
+      scope: scopeOf(configuration),
       // Sensitive operations need a new authentication; an existing session at the provider does not suffice.
       // Whoever holds the browser can take this out of the address: `finish` looks when they have done it.
       ...(isGrave(purpose) ? { prompt: 'login', max_age: '0' } : {}),
@@ -169,7 +170,7 @@ export class IdentityProvider {
     try {
       const finished = await this.#exchange(configuration, query, pending);
       if (known === undefined && !isGrave(purpose) && givesOffline(configuration)) {
-        const scope = 'openid profile offline_access';
+        const scope = `${scopeOf(configuration)} offline_access`;
         return await this.#begin(configuration, { purpose, known: finished, scope, prompt: 'none' });
       }
       if (known !== undefined && known.identity.subject !== finished.identity.subject) {
@@ -221,6 +222,12 @@ export class IdentityProvider {
 /** Whether the purpose demands that somebody proves now who they are. */
 function isGrave({ kind }: LoginPurpose): boolean {
   return kind === 'uia' || kind === 'account';
+}
+
+/** What we ask to know: name and mail address, where the provider has a scope for that. Others refuse a scope they do not know. */
+function scopeOf(configuration: oidc.Configuration): string {
+  const { scopes_supported: supported } = configuration.serverMetadata();
+  return supported?.includes('email') === true ? 'openid profile email' : 'openid profile';
 }
 
 /** Whether the provider gives tokens that outlive the session of the browser. */

@@ -11,11 +11,15 @@ import type { Logger } from 'pino';
 import { IDENTITY_ANSWER_BYTES } from '../base/limits.ts';
 import type { Identity } from './accounts.ts';
 import { LoginError } from './login-error.ts';
+import { CLAIM_NAMES, identityOf, merged } from './upstream/claims.ts';
+import type { ClaimNames } from './upstream/claims.ts';
 
 export interface OidcConfig {
   readonly issuer: string;
   readonly clientId: string;
   readonly clientSecret: string;
+  /** What its claims are called; default: as in OpenTalk's realm. */
+  readonly claims?: ClaimNames;
 }
 
 export interface ConnectionOptions extends OidcConfig {
@@ -38,6 +42,10 @@ export class ProviderConnection {
 
   get clientId(): string {
     return this.#options.clientId;
+  }
+
+  get claimNames(): ClaimNames {
+    return this.#options.claims ?? CLAIM_NAMES;
   }
 
   /** Whether it has answered when it was asked last. */
@@ -98,31 +106,13 @@ export class ProviderConnection {
     }));
   }
 
-  /** Who somebody is. Names may stand in the ID token or at another address, by the provider's settings. */
+  /** Who somebody is. Claims stand in the ID token or at another address, by the provider's settings. */
   async identity(configuration: oidc.Configuration, accessToken: string, claims: oidc.IDToken): Promise<Identity> {
-    const named = { ...(await userInfo(configuration, accessToken, claims)), ...claims };
-    return {
-      issuer: claims.iss,
-      subject: claims.sub,
-      preferredUsername: textOf(named['preferred_username']),
-      displayName: textOf(named['name']),
-      roles: rolesOf(named['roles']),
-    };
+    const names = this.claimNames;
+    if (configuration.serverMetadata().userinfo_endpoint === undefined) return identityOf(claims, names);
+    const others = await oidc.fetchUserInfo(configuration, accessToken, claims.sub);
+    return identityOf(merged(claims, others, names), names);
   }
-}
-
-async function userInfo(
-  configuration: oidc.Configuration,
-  accessToken: string,
-  claims: oidc.IDToken,
-): Promise<Record<string, unknown>> {
-  if (claims['preferred_username'] !== undefined && claims['name'] !== undefined) return {};
-  if (configuration.serverMetadata().userinfo_endpoint === undefined) return {};
-  return await oidc.fetchUserInfo(configuration, accessToken, claims.sub);
-}
-
-function rolesOf(claim: unknown): readonly string[] | undefined {
-  return Array.isArray(claim) ? claim.filter((role) => typeof role === 'string') : undefined;
 }
 
 /** A claim that is text. */

@@ -20,6 +20,8 @@ export interface UserRow extends Row<UserRow> {
   outOfRooms: CreationOptional<boolean>;
   /** The name that the identity provider has said last. */
   upstreamName: CreationOptional<string | null>;
+  /** The mail address that the identity provider has verified. */
+  email: CreationOptional<string | null>;
 }
 
 export const userModel = defineModel<UserRow>('users', {
@@ -36,6 +38,7 @@ export const userModel = defineModel<UserRow>('users', {
   deactivatedAt: DataTypes.BIGINT,
   outOfRooms: DataTypes.BOOLEAN,
   upstreamName: DataTypes.TEXT,
+  email: DataTypes.TEXT,
 });
 
 /** A profile field other than the display name. */

@@ -17,7 +17,7 @@ describe('Accounts', () => {
       issuer: 'https://id.example',
       subject: '1',
       preferredUsername: 'bert',
-      displayName: 'Bert Brandt',
+      name: 'Bert Brandt',
     });
     token = (await home.sessions.create(userId)).accessToken;
     guestId = await home.accounts.createGuest('Gustav Gast');

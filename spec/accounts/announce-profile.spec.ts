@@ -39,7 +39,7 @@ describe('A changed profile', () => {
     (await rooms.stateEvent(roomId, 'm.room.member', userId))?.pdu.content;
 
   it('reaches the rooms that the person is in, and only those', async () => {
-    const userId = await home.accounts.logIn({ issuer: 'https://id.example', subject: '1', displayName: 'Old' });
+    const userId = await home.accounts.logIn({ issuer: 'https://id.example', subject: '1', name: 'Old' });
     const inside = await rooms.create(userId, { name: 'inside' });
     const left = await rooms.create(userId, { name: 'left' });
     await rooms.leave(left, userId);
@@ -60,7 +60,7 @@ describe('A changed profile', () => {
   });
 
   it('ends with the last of several changes at once, and writes nothing when nothing changes', async () => {
-    const userId = await home.accounts.logIn({ issuer: 'https://id.example', subject: '2', displayName: 'A' });
+    const userId = await home.accounts.logIn({ issuer: 'https://id.example', subject: '2', name: 'A' });
     const roomId = await rooms.create(userId, {});
     const change = async (name: string): Promise<void> => {
       await home.profiles.set(userId, 'displayname', name);

@@ -14,7 +14,11 @@ export interface Person {
   sub: string;
   preferred_username?: string;
   name?: string;
+  readonly [claim: string]: unknown;
 }
+
+/** What it says about somebody beside the name, when it knows it. */
+const FURTHER = ['picture', 'locale', 'x_grp', 'phone_number', 'tenant_id', 'tariff_id', 'roles'];
 
 export interface TestProvider {
   readonly issuer: string;
@@ -74,7 +78,11 @@ export async function startProvider(callbackUrl: string, port = 0): Promise<Test
     jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), kid: KEY_ID, alg: 'RS256', use: 'sig' }] },
     issueRefreshToken: () => true,
     scopes: ['openid'],
-    claims: { openid: ['sub'], profile: ['name', 'preferred_username'] },
+    claims: {
+      openid: ['sub'],
+      profile: ['name', 'preferred_username', ...FURTHER],
+      email: ['email', 'email_verified'],
+    },
     cookies: { keys: ['spec'] },
     pkce: { required: () => true },
     features: { devInteractions: { enabled: false }, backchannelLogout: { enabled: true } },
@@ -85,7 +93,7 @@ export async function startProvider(callbackUrl: string, port = 0): Promise<Test
       const { session, client, provider: own } = context.oidc;
       if (!session?.accountId || !client) return undefined;
       const grant = new own.Grant({ accountId: session.accountId, clientId: client.clientId });
-      grant.addOIDCScope('openid profile');
+      grant.addOIDCScope('openid profile email');
       await grant.save();
       return grant;
     },

@@ -78,13 +78,13 @@ export class UserDirectory {
     yield* await this.#remote(userId, words);
   }
 
-  /** Local users with the words, those whose name starts with them first. */
+  /** Local users with the words, or with the whole term as their verified mail address; those whose name starts with them first. */
   async #local(words: readonly string[]): Promise<string[]> {
     const { db, serverName } = this.#options;
     const rows = await db.query<{ localpart: string }>(
       `SELECT localpart FROM users
        WHERE NOT guest AND deactivated_at IS NULL AND NOT starts_with(localpart, $5)
-         AND ${ALL_WORDS(`coalesce(display_name, '') || ' @' || localpart || ':' || $2`)}
+         AND (lower(email) = $3 OR ${ALL_WORDS(`coalesce(display_name, '') || ' @' || localpart || ':' || $2`)})
        ORDER BY position($3 IN lower(coalesce(display_name, ''))) <> 1, lower(coalesce(display_name, localpart)),
          localpart
        LIMIT $4`,
