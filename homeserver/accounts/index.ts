@@ -26,6 +26,7 @@ import { Standing } from './standing.ts';
 import { Uia } from './uia.ts';
 import { makeUpstream } from './upstream/index.ts';
 import { loadSeal } from './upstream/seal.ts';
+import type { Services } from './upstream/services.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import type { UiaRequest } from './uia.ts';
 
@@ -73,6 +74,8 @@ export interface AccountsFeature {
   readonly provider?: IdentityProvider;
   /** How sessions follow the identity provider. */
   readonly upstream?: Upstream;
+  /** Services that log in by credentials of their own. */
+  readonly services?: Services;
   close(): void;
 }
 
@@ -93,7 +96,7 @@ export async function makeAccounts(deps: AccountsDeps): Promise<AccountsFeature>
   const standing = new Standing(accounts);
   const profiles = new Profiles(db, accounts);
   const provider = oidc && new IdentityProvider({ ...oidc, callbackUrl: publicUrl + CALLBACK_PATH, log });
-  const upstream =
+  const made =
     provider &&
     makeUpstream({
       db,
@@ -105,7 +108,9 @@ export async function makeAccounts(deps: AccountsDeps): Promise<AccountsFeature>
       checkMs: accessTokenLifeMs,
       log,
     });
+  const { upstream, services } = made ?? {};
   upstream?.start();
+  services?.start();
   const uia = new Uia({
     accounts,
     passwordLogin,
@@ -147,9 +152,11 @@ export async function makeAccounts(deps: AccountsDeps): Promise<AccountsFeature>
       : {}),
     ...(provider ? { provider } : {}),
     ...(upstream ? { upstream } : {}),
+    ...(services ? { services } : {}),
     close: () => {
       cleaning?.();
       upstream?.close();
+      services?.close();
     },
   };
 }

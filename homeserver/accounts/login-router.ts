@@ -10,10 +10,13 @@ import type { PasswordLogin } from './password-login.ts';
 import { requireSession } from './require-session.ts';
 import type { Sessions } from './sessions.ts';
 import type { Tokens } from './token-pairs.ts';
+import { MAX_SERVICE_TOKEN } from './upstream/service-token.ts';
+import type { Services } from './upstream/services.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import { namedUser } from './user-identifier.ts';
 import type { PasswordConfig } from './passwords.ts';
 import { methods, MatrixError } from '../base/errors.ts';
+import { SERVICE_LOGIN } from '../base/names.ts';
 import { parseBody, requesterOf } from '../base/parse.ts';
 
 export interface LoginRouterOptions {
@@ -27,18 +30,22 @@ export interface LoginRouterOptions {
   readonly loginTokens: LoginTokens;
   /** Where there is an identity provider. */
   readonly upstream?: Pick<Upstream, 'note' | 'admit' | 'logOut'>;
+  /** Where there is an identity provider. */
+  readonly services?: Pick<Services, 'logIn' | 'lifeMs'>;
   readonly passwordLogin: PasswordLogin;
   readonly limitLogin: RequestHandler;
 }
 
 const token = z.string().min(1).max(200);
+/** The device of a service that names none. */
+const SERVICE_DEVICE = 'SERVICE';
 export const deviceIdSchema = z
   .string()
   .regex(/^[\x21-\x7e]{1,255}$/, 'must be printable and at most 255 characters long');
 export const deviceNameSchema = z.string().max(100);
 const loginSchema = z.looseObject({
   type: z.string().max(100),
-  token: token.optional(),
+  token: z.string().min(1).max(MAX_SERVICE_TOKEN).optional(),
   identifier: z.looseObject({ type: z.string().max(100), user: z.string().max(300).optional() }).optional(),
   user: z.string().max(300).optional(),
   password: z.string().max(MAX_PASSWORD).optional(),
@@ -51,7 +58,7 @@ const refreshSchema = z.looseObject({ refresh_token: token });
 
 /** Mounted at `/_matrix/client/v3`. */
 export function loginRouter(options: LoginRouterOptions): Router {
-  const { serverName, publicUrl, sso, passwords, sessions, loginTokens, upstream, limitLogin } = options;
+  const { sso, passwords, sessions, loginTokens, upstream, services, limitLogin } = options;
   // Locked users can still log out.
   const anySession = requireSession(sessions, true);
   const router = express.Router();
@@ -59,6 +66,7 @@ export function loginRouter(options: LoginRouterOptions): Router {
   if (passwords.login) flows.push({ type: 'm.login.password' });
   if (sso) flows.push({ type: 'm.login.sso' });
   if (flows.length > 0) flows.push({ type: 'm.login.token', get_login_token: true });
+  if (services) flows.push({ type: SERVICE_LOGIN });
 
   methods(router, '/login', {
     get: (_request, response) => {
@@ -71,6 +79,16 @@ export function loginRouter(options: LoginRouterOptions): Router {
         if (!flows.some(({ type }) => type === body.type) || body.type === 'm.login.sso') {
           throw new MatrixError(400, 'M_UNKNOWN', 'This server does not offer this login type.');
         }
+        if (services && body.type === SERVICE_LOGIN) {
+          const userId = await services.logIn(requireToken(body));
+          const { deviceId, ...tokens } = await sessions.renew(userId, {
+            deviceId: body.device_id ?? SERVICE_DEVICE,
+            displayName: body.initial_device_display_name,
+            lifeMs: services.lifeMs,
+          });
+          response.json(answerOf(options, userId, deviceId, tokens));
+          return;
+        }
         const { userId, grant } =
           body.type === 'm.login.token' ? byToken(loginTokens, body) : await byPassword(options, body, request.ip);
         const { deviceId, ...tokens } = await sessions.create(userId, {
@@ -80,13 +98,7 @@ export function loginRouter(options: LoginRouterOptions): Router {
           within: async (device, transaction) => upstream?.note(device, grant, transaction),
         });
         await upstream?.admit(userId, deviceId, grant);
-        response.json({
-          user_id: userId,
-          device_id: deviceId,
-          home_server: serverName,
-          ...tokensAnswer(tokens),
-          well_known: { 'm.homeserver': { base_url: publicUrl } },
-        });
+        response.json(answerOf(options, userId, deviceId, tokens));
       },
     ],
   });
@@ -134,9 +146,28 @@ export function loginRouter(options: LoginRouterOptions): Router {
   return uncached.use(router);
 }
 
+function answerOf(
+  { serverName, publicUrl }: Pick<LoginRouterOptions, 'serverName' | 'publicUrl'>,
+  userId: string,
+  deviceId: string,
+  tokens: Tokens,
+): Record<string, unknown> {
+  return {
+    user_id: userId,
+    device_id: deviceId,
+    home_server: serverName,
+    ...tokensAnswer(tokens),
+    well_known: { 'm.homeserver': { base_url: publicUrl } },
+  };
+}
+
+function requireToken({ token: given }: LoginBody): string {
+  if (given === undefined) throw new MatrixError(400, 'M_MISSING_PARAM', 'The token is missing.');
+  return given;
+}
+
 function byToken(loginTokens: LoginTokens, body: LoginBody): LoginTokenHolder {
-  if (body.token === undefined) throw new MatrixError(400, 'M_MISSING_PARAM', 'The login token is missing.');
-  const holder = loginTokens.redeem(body.token);
+  const holder = loginTokens.redeem(requireToken(body));
   if (holder === undefined) {
     throw new MatrixError(403, 'M_FORBIDDEN', 'The login token was already used or has expired. Please log in again.');
   }

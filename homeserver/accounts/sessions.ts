@@ -164,6 +164,56 @@ export class Sessions {
   }
 
   /**
+   * Logs a service in, on a device that it may have already: what goes on there stays, and its token of before is good
+   * until it expires. There is no refresh token.
+   *
+   * @throws MatrixError 403 when there are too many devices, or the user is a service user of the server
+   */
+  async renew(
+    userId: string,
+    options: { readonly deviceId: string; readonly displayName: string | undefined; readonly lifeMs: number },
+  ): Promise<Tokens & { deviceId: string }> {
+    this.#accounts.requirePerson(userId);
+    const localpart = this.#localpart(userId);
+    const { deviceId, displayName, lifeMs } = options;
+    const { isNew, tokens } = await this.#db.models.transaction(async (transaction) => {
+      const made = await this.#take({ localpart, deviceId, displayName, most: DEVICES }, transaction);
+      await this.#pairs.endExpired(localpart, deviceId, transaction);
+      const pair = { localpart, deviceId, lifeMs, refreshable: false };
+      return { isNew: made, tokens: await this.#pairs.issue(pair, transaction) };
+    });
+    if (isNew) await this.#deviceChanged(userId, deviceId, 'new');
+    return { ...tokens, deviceId };
+  }
+
+  /** Ends devices whose tokens have all expired and cannot be refreshed, but for those of guests. */
+  async endExpired(): Promise<void> {
+    const rows = await this.#db.query<{ localpart: string; device_id: string }>(
+      `SELECT DISTINCT t.localpart, t.device_id FROM tokens t JOIN users u USING (localpart)
+       WHERE t.refresh_hash IS NULL AND t.expires_at <= $1 AND NOT u.guest`,
+      [this.#now()],
+    );
+    for (const { localpart, device_id: deviceId } of rows) {
+      const ended = await this.#db.models.transaction(async (transaction) => {
+        const key = [localpart, deviceId];
+        // Who logs in on it meanwhile has to wait, and then makes it anew.
+        const lock = 'SELECT FROM devices WHERE localpart = $1 AND device_id = $2 FOR UPDATE';
+        await queryIn(transaction, this.#db, lock, key);
+        return await queryIn<{ device_id: string }>(
+          transaction,
+          this.#db,
+          `DELETE FROM devices d WHERE localpart = $1 AND device_id = $2 AND NOT EXISTS (
+             SELECT FROM tokens t WHERE t.localpart = d.localpart AND t.device_id = d.device_id
+               AND (t.refresh_hash IS NOT NULL OR t.expires_at IS NULL OR t.expires_at > $3)
+           ) RETURNING device_id`,
+          [...key, this.#now()],
+        );
+      });
+      await this.#delete(this.#accounts.userId(localpart), ended);
+    }
+  }
+
+  /**
    * Exchanges a refresh token for a new pair. The old pair stays valid until the new one is used, because the response
    * may be lost. When a pair is exchanged twice, the pair of the first exchange ends.
    *

@@ -1,4 +1,5 @@
 /** Pairs of an access token and a refresh token; only hashes are stored. */
+import { Op } from 'sequelize';
 import type { ModelStatic, Transaction } from 'sequelize';
 import { MatrixError } from '../base/errors.ts';
 import type { Database } from '../database/database.ts';
@@ -95,6 +96,12 @@ export class TokenPairs {
     const within = transaction ? { transaction } : {};
     if (replaces !== null) await this.#tokens.destroy({ where: { accessHash: replaces }, ...within });
     await this.#tokens.update({ used: true, replaces: null }, { where: { accessHash }, ...within });
+  }
+
+  /** Forgets tokens of a device that have expired and cannot be refreshed. */
+  async endExpired(localpart: string, deviceId: string, transaction: Transaction): Promise<void> {
+    const expiresAt = { [Op.lte]: this.#now() };
+    await this.#tokens.destroy({ where: { localpart, deviceId, refreshHash: null, expiresAt }, transaction });
   }
 
   /** Revokes all tokens of a device, including those of the OAuth 2.0 API. */

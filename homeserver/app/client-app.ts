@@ -34,6 +34,7 @@ import { servicesRouter } from '../accounts/services-router.ts';
 import type { ServicesRouterOptions } from '../accounts/services-router.ts';
 import { browserLogin, ssoRouter } from '../accounts/sso-router.ts';
 import { backChannelRouter } from '../accounts/upstream/back-channel-router.ts';
+import type { Services } from '../accounts/upstream/services.ts';
 import type { Upstream } from '../accounts/upstream/upstream.ts';
 import type { PasswordConfig } from '../accounts/passwords.ts';
 import { errorHandler, MatrixError, unknownPath } from '../base/errors.ts';
@@ -69,6 +70,8 @@ export interface ClientAppOptions
   readonly provider?: IdentityProvider;
   /** How sessions follow it. */
   readonly upstream?: Upstream;
+  /** Services that log in by it. */
+  readonly services?: Services;
   readonly requireSession: RequestHandler;
   readonly limits: RateLimits;
   /** Middleware before all others. */

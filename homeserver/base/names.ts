@@ -16,3 +16,5 @@ export const CONFERENCE_EDU = 'org.hansetag.conference';
 export const UNKNOWN_LINK = 'ORG.HANSETAG.UNKNOWN_LINK';
 /** Field of a membership, in the room and in a conference: the person entered by a guest link. */
 export const GUEST_FIELD = 'org.hansetag.guest';
+/** Log-in type of services: an access token of the identity provider, by client credentials. */
+export const SERVICE_LOGIN = 'org.hansetag.login.service';

@@ -129,7 +129,7 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     log,
     now: clock.now,
   });
-  const upstream = makeUpstream({
+  const { upstream, services } = makeUpstream({
     db,
     accounts,
     profiles,
@@ -169,6 +169,7 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     loginTokens: new LoginTokens(clock.now),
     provider: identityProvider,
     upstream,
+    services,
     requireSession: requireSession(sessions),
     limits: rateLimits(rateLimitFactor),
     databaseUp: () => Promise.resolve(true),

@@ -8,6 +8,7 @@ import type { Sessions } from '../sessions.ts';
 import { followIdentity } from './identity.ts';
 import { ProviderSessions } from './provider-sessions.ts';
 import type { Seal } from './seal.ts';
+import { Services } from './services.ts';
 import { UpstreamStore } from './store.ts';
 import { Upstream } from './upstream.ts';
 
@@ -25,11 +26,13 @@ export interface UpstreamDeps {
   readonly now?: () => number;
 }
 
-export function makeUpstream(deps: UpstreamDeps): Upstream {
-  return new Upstream({
-    ...deps,
-    provider: new ProviderSessions(deps.provider.connection, deps.now ?? Date.now),
-    store: new UpstreamStore(deps.db, deps.seal, deps.now ?? Date.now),
-    onIdentity: followIdentity(deps),
-  });
+export function makeUpstream(deps: UpstreamDeps): { upstream: Upstream; services: Services } {
+  const now = deps.now ?? Date.now;
+  const provider = new ProviderSessions(deps.provider.connection, now);
+  const onIdentity = followIdentity(deps);
+  const store = new UpstreamStore(deps.db, deps.seal, now);
+  return {
+    upstream: new Upstream({ ...deps, provider, store, onIdentity }),
+    services: new Services({ ...deps, provider, onIdentity, lifeMs: deps.checkMs }),
+  };
 }

@@ -3,18 +3,10 @@
  *
  * @see OpenID Connect Back-Channel Logout 1.0, sections 2.4 and 2.6
  */
-import { errors, jwtVerify } from 'jose';
-import type { JWTVerifyGetKey } from 'jose';
+import { jwtVerify } from 'jose';
 import { z } from 'zod';
-
-export interface LogoutTokenRules {
-  readonly issuer: string;
-  readonly clientId: string;
-  /** The keys of the issuer. */
-  readonly keys: JWTVerifyGetKey;
-  /** The clock, Unix ms. */
-  readonly now: () => number;
-}
+import { CLOCK_TOLERANCE_S, isOfToken, SIGNATURE_ALGORITHMS } from './jwt.ts';
+import type { JwtRules } from './jwt.ts';
 
 export interface LogoutClaims {
   readonly issuer: string;
@@ -35,21 +27,6 @@ export class LogoutTokenError extends Error {
 export const MAX_LOGOUT_TOKEN = 12_000;
 /** A token is not good for longer after it was made, in seconds, whatever it says itself. */
 const LOGOUT_TOKEN_LIFE_S = 5 * 60;
-const CLOCK_TOLERANCE_S = 30;
-/** Signatures that only the provider can make: nobody who knows the client's secret. */
-const ALGORITHMS = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-];
 const TYPES = new Set([undefined, 'jwt', 'logout+jwt', 'application/logout+jwt']);
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 
@@ -70,12 +47,12 @@ const claimsSchema = z
  * @throws LogoutTokenError saying what is wrong
  * @throws the error of the network when the keys cannot be had
  */
-export async function verifyLogoutToken(token: string, rules: LogoutTokenRules): Promise<LogoutClaims> {
+export async function verifyLogoutToken(token: string, rules: JwtRules): Promise<LogoutClaims> {
   if (token.length > MAX_LOGOUT_TOKEN) throw new LogoutTokenError('The token is too long.');
   const { payload, protectedHeader } = await jwtVerify(token, rules.keys, {
     issuer: rules.issuer,
     audience: rules.clientId,
-    algorithms: ALGORITHMS,
+    algorithms: SIGNATURE_ALGORITHMS,
     requiredClaims: ['iat', 'exp', 'jti', 'events'],
     maxTokenAge: LOGOUT_TOKEN_LIFE_S,
     clockTolerance: CLOCK_TOLERANCE_S,
@@ -93,14 +70,4 @@ export async function verifyLogoutToken(token: string, rules: LogoutTokenRules):
   }
   const { jti: id, sub: subject, sid } = claims.data;
   return { issuer: rules.issuer, id, subject, sid };
-}
-
-/** What is wrong with the token itself, and not with the way to the keys. */
-function isOfToken(error: unknown): error is Error {
-  return (
-    error instanceof errors.JOSEError &&
-    !(error instanceof errors.JWKSTimeout) &&
-    !(error instanceof errors.JWKSInvalid) &&
-    error.code !== 'ERR_JOSE_GENERIC'
-  );
 }

@@ -6,18 +6,25 @@ import { boundedFetch } from '../provider-connection.ts';
 import type { ProviderConnection } from '../provider-connection.ts';
 import { LogoutTokenError, verifyLogoutToken } from './logout-token.ts';
 import type { LogoutClaims } from './logout-token.ts';
+import type { JwtRules } from './jwt.ts';
+import { ServiceTokenError, verifyServiceToken } from './service-token.ts';
 import type { UpstreamSession } from './store.ts';
 
 /** What the provider says about a session that it has let in before. */
 export type Refreshed =
   | { readonly kind: 'good'; readonly idToken: string; readonly refreshToken: string; readonly identity: Identity }
-  /** The person is disabled, removed or logged out. */
-  | { readonly kind: 'ended'; readonly reason: string }
+  /**
+   * The person is disabled, removed or logged out. Unless it is proven, the provider may as well have lost what it knew:
+   * it does not know the session.
+   */
+  | { readonly kind: 'ended'; readonly reason: string; readonly proven: boolean }
   /** It has answered, but nothing that decides. */
   | { readonly kind: 'odd'; readonly error: unknown }
   | { readonly kind: 'unavailable' };
 
 const END_PATIENCE_MS = 10_000;
+/** What Keycloak says of somebody whom it knows. */
+const PROVEN = new Set(['User disabled']);
 
 export class ProviderSessions {
   readonly #connection: ProviderConnection;
@@ -60,8 +67,9 @@ export class ProviderSessions {
     if (error instanceof oidc.ResponseBodyError && error.status < 500) {
       this.#connection.noteAnswer(true);
       // RFC 6749, section 5.2: the token, or what it stands for, is not good any more. All else is no matter of it.
-      if (error.error === 'invalid_grant') return { kind: 'ended', reason: error.error_description ?? error.error };
-      return { kind: 'odd', error };
+      if (error.error !== 'invalid_grant') return { kind: 'odd', error };
+      const reason = error.error_description ?? error.error;
+      return { kind: 'ended', reason, proven: PROVEN.has(reason) };
     }
     this.#connection.noteAnswer(false);
     return { kind: 'unavailable' };
@@ -98,14 +106,30 @@ export class ProviderSessions {
    * @throws LogoutTokenError when it proves nothing; LoginError `unavailable` when the keys cannot be had
    */
   async verifyLogoutToken(token: string): Promise<LogoutClaims> {
+    return await this.#withKeys((rules) => verifyLogoutToken(token, rules));
+  }
+
+  /**
+   * Checks the token of a service.
+   *
+   * @throws ServiceTokenError when it does not let it in; LoginError `unavailable` when the keys cannot be had, or
+   *   `refused` when the provider does not say whom it means
+   */
+  async verifyServiceToken(token: string): Promise<Identity> {
+    const names = this.#connection.claimNames;
+    return await this.#withKeys((rules) => verifyServiceToken(token, { ...rules, names }));
+  }
+
+  async #withKeys<T>(verify: (rules: JwtRules) => Promise<T>): Promise<T> {
     const { clientId } = this.#connection;
     const configuration = await this.#connection.configuration();
     const { issuer } = configuration.serverMetadata();
     try {
-      const keys = this.#connection.keys(configuration);
-      return await verifyLogoutToken(token, { issuer, clientId, keys, now: this.#now });
+      return await verify({ issuer, clientId, keys: this.#connection.keys(configuration), now: this.#now });
     } catch (error) {
-      if (error instanceof LogoutTokenError) throw error;
+      if (error instanceof LogoutTokenError || error instanceof ServiceTokenError || error instanceof LoginError) {
+        throw error;
+      }
       throw new LoginError('unavailable', 'The keys of the identity provider cannot be had.', { cause: error });
     }
   }
