@@ -189,11 +189,19 @@ describe('Login: sessions follow any OpenID provider', () => {
       (await home.request('GET', '/_hansetag/health')).json['identityProvider'];
     expect(said('everybody stays logged in')).toBe(1);
     expect(await providerState()).toBe('down');
-    // Another one at the same address, which knows nothing of the session.
+    // Another one at the same address, which knows nothing of the session: it may have lost it.
     const next = await startProvider(`${home.url}/_hansetag/client/v1/login/callback`, Number(new URL(issuer).port));
     await home.upstream.check();
     expect(said('answers again')).toBe(1);
     expect(await providerState()).toBe('up');
+    expect(await isIn(user)).toBeTrue();
+    expect(said('stays until that is said again')).toBe(1);
+    await home.upstream.check();
+    expect(await isIn(user))
+      .withContext('is not due yet')
+      .toBeTrue();
+    home.clock.advance(CHECK_MS * 0.98);
+    await home.upstream.check();
     expect(await isIn(user)).toBeFalse();
     await next.close();
   });

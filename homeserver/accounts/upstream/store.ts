@@ -32,6 +32,8 @@ export interface UpstreamSession extends DeviceKey {
   readonly sid: string | undefined;
   readonly idToken: string;
   readonly refreshToken: string | undefined;
+  /** When the provider was asked about it last, or has let it in, Unix ms. */
+  readonly checkedAt: number;
 }
 
 /** Sessions of one person, or the one with this id. */
@@ -118,10 +120,10 @@ export class UpstreamStore {
   }
 
   #opened(row: UpstreamSessionRow): UpstreamSession {
-    const { localpart, deviceId, issuer, subject, sid, sealedTokens } = row;
+    const { localpart, deviceId, issuer, subject, sid, sealedTokens, checkedAt } = row;
     const tokens = tokensSchema.parse(JSON.parse(this.#seal.open(sealedTokens, nameOf(row))));
     const { idToken, refreshToken } = tokens;
-    return { localpart, deviceId, issuer, subject, sid: sid ?? undefined, idToken, refreshToken };
+    return { localpart, deviceId, issuer, subject, sid: sid ?? undefined, idToken, refreshToken, checkedAt };
   }
 }
 

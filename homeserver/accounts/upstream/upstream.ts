@@ -50,6 +50,8 @@ export class Upstream {
   readonly #stops: (() => void)[] = [];
   #round: Promise<void> | undefined;
   #wasDown = false;
+  /** When the provider was seen away last, Unix ms. */
+  #awayAt = -Infinity;
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
@@ -180,6 +182,7 @@ export class Upstream {
       );
     } else if (isThere && this.#wasDown) log.info('the identity provider answers again');
     this.#wasDown = !isThere;
+    if (!isThere) this.#awayAt = this.#now();
   }
 
   /** @returns whether the provider has answered */
@@ -197,6 +200,14 @@ export class Upstream {
         await onIdentity(accounts.userId(session.localpart), answer.identity);
         return true;
       case 'ended':
+        // A provider that was away may have lost what it knew. It is asked once more, as late as about any other session.
+        if (!answer.proven && session.checkedAt <= this.#awayAt) {
+          const doubt =
+            'the identity provider knows a session no more since it was away: it stays until that is said again';
+          log.warn({ reason: answer.reason }, doubt);
+          await store.checked(session);
+          return true;
+        }
         log.info({ reason: answer.reason }, 'a session has ended at the identity provider');
         await store.remove(session);
         await this.#options.sessions.end(accounts.userId(session.localpart), session.deviceId);
