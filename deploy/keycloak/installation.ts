@@ -19,6 +19,10 @@ export interface Installation {
   readonly java: string;
 }
 
+/** Keycloak is prepared for one kind of database. */
+export type DatabaseKind = 'file' | 'postgres';
+
+const BUILT_FOR: Readonly<Record<DatabaseKind, string>> = { file: 'dev-file', postgres: 'postgres' };
 const VERSION = '26.7.3';
 const ARTIFACT = `org.keycloak:keycloak-quarkus-dist:${VERSION}:tar.gz`;
 /** SHA-256 of that file. */
@@ -38,11 +42,15 @@ const KEPT_OUTPUT = 4_000;
  *
  * @throws SetUpError saying what is missing, and what to do
  */
-export async function keycloakInstallation(progress: (words: string) => void = () => undefined): Promise<Installation> {
+export async function keycloakInstallation(
+  kind: DatabaseKind,
+  progress: (words: string) => void = () => undefined,
+): Promise<Installation> {
   const java = await requireJava(progress);
   const given = process.env['HANSETAG_KEYCLOAK_HOME'];
   const source = given === undefined || given === '' ? undefined : resolve(given);
-  const home = join(cacheDir(), `keycloak-${source === undefined ? VERSION : await nameOf(source)}`);
+  const which = source === undefined ? VERSION : await nameOf(source);
+  const home = join(cacheDir(), `keycloak-${which}${kind === 'file' ? '' : `-${kind}`}`);
   const complete = join(home, 'complete');
   if (existsSync(complete)) return { home, java };
   const unlock = await lock(`${home}.lock`, () => progress('another process prepares Keycloak'));
@@ -54,7 +62,7 @@ export async function keycloakInstallation(progress: (words: string) => void = (
     if (source === undefined) await unpackDistribution(home, progress);
     else await cp(source, home, { recursive: true, filter: (from) => from !== join(source, 'data') });
     progress('preparing Keycloak, once for each machine');
-    await must(join(home, 'bin/kc.sh'), ['build', '--db=dev-file'], 'Keycloak could not be prepared.', {
+    await must(join(home, 'bin/kc.sh'), ['build', `--db=${BUILT_FOR[kind]}`], 'Keycloak could not be prepared.', {
       JAVA: java,
       JAVA_OPTS_APPEND: QUICK_COMPILER,
     });

@@ -42,7 +42,7 @@ try {
     port: settings.HANSETAG_KEYCLOAK_PORT,
     adminPassword: settings.HANSETAG_KEYCLOAK_ADMIN_PASSWORD,
     realms: settings.HANSETAG_KEYCLOAK_REALMS,
-    durable: true,
+    database: { kind: 'file' },
   });
   ({ stop } = running);
   await running.ended;

@@ -16,6 +16,14 @@ export interface RealmPerson {
   readonly attributes?: Readonly<Record<string, string>>;
 }
 
+/** A client with credentials of its own, for which nobody logs in. */
+export interface RealmService {
+  readonly clientId: string;
+  readonly secret: string;
+  /** Realm roles. */
+  readonly roles: readonly string[];
+}
+
 export interface RealmPlan {
   /** Name of the realm, the end of its issuer address. */
   readonly name: string;
@@ -25,10 +33,11 @@ export interface RealmPlan {
   readonly publicUrl: string;
   readonly clientSecret: string;
   readonly people: readonly RealmPerson[];
+  readonly services?: readonly RealmService[];
 }
 
 const FILE = new URL('realm.json', import.meta.url);
-const realmSchema = z.looseObject({ realm: z.string() });
+const realmSchema = z.looseObject({ realm: z.string(), clients: z.array(z.looseObject({ clientId: z.string() })) });
 
 /**
  * The realm as Keycloak imports it. People get ids that follow from their names: whoever imports it again has the same
@@ -45,7 +54,45 @@ export async function realmOf(plan: RealmPlan): Promise<Readonly<Record<string, 
     JSON.stringify(values[name] ?? whole).slice(1, -1),
   );
   const realm = realmSchema.parse(JSON.parse(text));
-  return { ...realm, users: plan.people.map((person) => userOf(plan.name, person)) };
+  const { people, services = [] } = plan;
+  return {
+    ...realm,
+    clients: [...realm.clients, ...services.map(clientOf)],
+    users: [...people.map((person) => userOf(plan.name, person)), ...services.map(serviceAccountOf)],
+  };
+}
+
+/** Its tokens are for the homeserver, which the mapper says: by itself, Keycloak names no audience. */
+function clientOf({ clientId, secret }: RealmService): { readonly clientId: string } & Record<string, unknown> {
+  return {
+    clientId,
+    enabled: true,
+    protocol: 'openid-connect',
+    publicClient: false,
+    clientAuthenticatorType: 'client-secret',
+    secret,
+    standardFlowEnabled: false,
+    implicitFlowEnabled: false,
+    directAccessGrantsEnabled: false,
+    serviceAccountsEnabled: true,
+    protocolMappers: [
+      {
+        name: 'audience',
+        protocol: 'openid-connect',
+        protocolMapper: 'oidc-audience-mapper',
+        config: { 'included.client.audience': 'hansetag', 'access.token.claim': 'true' },
+      },
+    ],
+  };
+}
+
+function serviceAccountOf({ clientId, roles }: RealmService): Readonly<Record<string, unknown>> {
+  return {
+    username: `service-account-${clientId}`,
+    enabled: true,
+    serviceAccountClientId: clientId,
+    realmRoles: roles,
+  };
 }
 
 function userOf(realm: string, person: RealmPerson): Readonly<Record<string, unknown>> {

@@ -4,6 +4,7 @@ import { mkdir, open, readdir, readFile, rm, symlink, writeFile } from 'node:fs/
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { TcpAccess } from '../postgres/embedded-postgres.ts';
 import { keycloakInstallation } from './installation.ts';
 import { realmOf } from './realm.ts';
 import type { RealmPlan } from './realm.ts';
@@ -17,10 +18,17 @@ export interface KeycloakOptions {
   readonly realms: readonly RealmPlan[];
   /** Password of the administrator `admin`. */
   readonly adminPassword: string;
-  /** False: everything is in memory and gone afterwards, apart from what the realms say. */
-  readonly durable: boolean;
+  readonly database: KeycloakDatabase;
   readonly progress?: (words: string) => void;
 }
+
+export type KeycloakDatabase =
+  /** Everything is gone afterwards, apart from what the realms say. */
+  | { readonly kind: 'memory' }
+  /** Below `folder`. What was written in the last second is gone when Keycloak is killed. */
+  | { readonly kind: 'file' }
+  /** As in earnest. It stays the caller's to start and to end. */
+  | { readonly kind: 'postgres'; readonly access: TcpAccess };
 
 export interface Keycloak {
   /** Such as `http://127.0.0.1:8446`. */
@@ -44,6 +52,8 @@ const START_PATIENCE_MS = 300_000;
 const POLL_MS = 200;
 const ANSWER_PATIENCE_MS = 5_000;
 const SHOWN_LOG_CHARACTERS = 3_000;
+/** To the database. */
+const CONNECTIONS = 10;
 /** It shares its machine: a small heap, and no second compiler for the first minute. */
 const JAVA_OPTIONS = { JAVA_OPTS_KC_HEAP: '-Xms64m -Xmx400m', JAVA_OPTS_APPEND: '-XX:TieredStopAtLevel=1' };
 /** Of our own environment, what it gets. */
@@ -74,8 +84,9 @@ export function issuerOf({ url }: Pick<Keycloak, 'url'>, realm: string): string 
  * @throws SetUpError when something is missing, KeycloakError when it does not come up
  */
 export async function startKeycloak(options: KeycloakOptions): Promise<Keycloak> {
-  const { folder, host, port, realms, adminPassword, durable } = options;
-  const { home, java } = await keycloakInstallation(options.progress);
+  const { folder, host, port, realms, adminPassword, database } = options;
+  const kind = database.kind === 'postgres' ? 'postgres' : 'file';
+  const { home, java } = await keycloakInstallation(kind, options.progress);
   await linkProgram(home, folder);
   await writeRealms(folder, realms);
   const url = `http://${host}:${String(port)}`;
@@ -91,7 +102,7 @@ export async function startKeycloak(options: KeycloakOptions): Promise<Keycloak>
     `--http-port=${String(port)}`,
     `--hostname=${url}`,
     '--cache=local',
-    ...(durable ? [] : ['--db-url=jdbc:h2:mem:keycloak;NON_KEYWORDS=VALUE;DB_CLOSE_DELAY=-1;DB_CLOSE_ON_EXIT=FALSE']),
+    ...databaseArguments(database),
   ];
   const guard = spawn('/bin/sh', ['-c', GUARD, join(home, 'bin/kc.sh'), ...args], {
     cwd: folder,
@@ -101,6 +112,8 @@ export async function startKeycloak(options: KeycloakOptions): Promise<Keycloak>
       JAVA: java,
       KC_BOOTSTRAP_ADMIN_USERNAME: 'admin',
       KC_BOOTSTRAP_ADMIN_PASSWORD: adminPassword,
+      // Not as an argument, which everybody on the machine can read.
+      ...(database.kind === 'postgres' ? { KC_DB_PASSWORD: database.access.password } : {}),
     },
     // A process group of its own: Ctrl-C at the terminal reaches us, and we end it after its users.
     detached: true,
@@ -135,6 +148,20 @@ export async function startKeycloak(options: KeycloakOptions): Promise<Keycloak>
     await stop();
     const words = await readFile(logFile, 'utf8').catch(() => '');
     throw new KeycloakError(`Keycloak can not be started.\n${words.slice(-SHOWN_LOG_CHARACTERS)}`, { cause: error });
+  }
+}
+
+function databaseArguments(database: KeycloakDatabase): string[] {
+  switch (database.kind) {
+    case 'memory':
+      return ['--db-url=jdbc:h2:mem:keycloak;NON_KEYWORDS=VALUE;DB_CLOSE_DELAY=-1;DB_CLOSE_ON_EXIT=FALSE'];
+    case 'file':
+      return [];
+    case 'postgres': {
+      const { host, port } = database.access;
+      const url = `jdbc:postgresql://${host}:${String(port)}/hansetag`;
+      return [`--db-url=${url}`, '--db-username=hansetag', `--db-pool-max-size=${String(CONNECTIONS)}`];
+    }
   }
 }
 

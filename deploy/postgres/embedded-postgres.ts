@@ -1,5 +1,6 @@
 /**
- * A PostgreSQL of one's own: the binaries of an npm package, one folder of data, a unix socket and no TCP port.
+ * A PostgreSQL of one's own: the binaries of an npm package, one folder of data, a unix socket, and a TCP port only for
+ * programs that know no other way.
  *
  * For the quick-start and for specs.
  */
@@ -28,6 +29,17 @@ export interface PostgresOptions {
   readonly cacheDir?: string;
   /** False: data may be lost when the machine fails, and everything is faster. Default true. */
   readonly durable?: boolean;
+  /** For programs that cannot use a unix socket, such as those in Java; default: no port. */
+  readonly tcp?: TcpAccess;
+}
+
+/** How a program reaches the database `hansetag` by TCP: as user `hansetag`, with this password. */
+export interface TcpAccess {
+  /** A loopback address, as there is no TLS. */
+  readonly host: string;
+  readonly port: number;
+  /** Letters, digits, `-` and `_`. */
+  readonly password: string;
 }
 
 export interface Postgres {
@@ -45,6 +57,8 @@ const ROLE = 'hansetag';
 const DATABASE = 'hansetag';
 /** With the name of the socket, the kernel's limit is 107 (unix(7)). */
 const MAX_SOCKET_DIR_BYTES = 80;
+/** Also a part of the name of the socket. */
+const DEFAULT_PORT = 5432;
 const START_PATIENCE_MS = 60_000;
 const STOP_PATIENCE_MS = 20_000;
 const POLL_MS = 50;
@@ -63,8 +77,8 @@ const GUARD = [
 ].join('\n');
 
 const settingsOf = {
-  durable: ['listen_addresses=', 'max_connections=100'],
-  fleeting: ['listen_addresses=', 'fsync=off', 'synchronous_commit=off', 'full_page_writes=off'],
+  durable: ['max_connections=100'],
+  fleeting: ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off'],
 };
 
 /**
@@ -74,7 +88,8 @@ const settingsOf = {
  * @throws PostgresError
  */
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
-  const { durable = true } = options;
+  const { durable = true, tcp } = options;
+  if (tcp !== undefined) requireSafe(tcp);
   const dataDir = resolve(options.dataDir);
   const socketDir = resolve(options.socketDir);
   if (Buffer.byteLength(socketDir) > MAX_SOCKET_DIR_BYTES) {
@@ -86,12 +101,14 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   await ownFolder(socketDir);
   await prepareData(programs, dataDir, durable);
   await endLeftOver(dataDir);
-  await writeAccessRules(dataDir);
+  await writeAccessRules(dataDir, tcp);
 
   const logFile = `${dataDir}.log`;
   const log = await open(logFile, 'w', 0o600);
-  const settings = settingsOf[durable ? 'durable' : 'fleeting'].flatMap((setting) => ['-c', setting]);
-  const args = ['-D', dataDir, '-k', socketDir, ...settings];
+  const port = tcp?.port ?? DEFAULT_PORT;
+  const settings = [`listen_addresses=${tcp?.host ?? ''}`, `port=${String(port)}`];
+  settings.push(...settingsOf[durable ? 'durable' : 'fleeting']);
+  const args = ['-D', dataDir, '-k', socketDir, ...settings.flatMap((setting) => ['-c', setting])];
   const guard = spawn('/bin/sh', ['-c', GUARD, join(programs, 'bin/postgres'), ...args], {
     ...identity(),
     cwd: '/',
@@ -110,11 +127,11 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   };
   try {
     const pid = await firstLine(guard, ended);
-    await untilReady(socketDir, ended);
+    await untilReady({ socketDir, port, password: tcp?.password }, ended);
     // A process that has nothing else to do may end, and PostgreSQL with it.
     guard.unref();
     for (const pipe of [guard.stdin, guard.stdout]) if (pipe instanceof Socket) pipe.unref();
-    return { url: databaseUrl(socketDir), pid, ended, stop };
+    return { url: databaseUrl(socketDir, port), pid, ended, stop };
   } catch (error) {
     await stop();
     const words = await readFile(logFile, 'utf8').catch(() => '');
@@ -122,8 +139,15 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   }
 }
 
-function databaseUrl(socketDir: string): string {
-  return `postgres://${ROLE}@localhost/${DATABASE}?host=${encodeURIComponent(socketDir)}`;
+function databaseUrl(socketDir: string, port: number): string {
+  const host = port === DEFAULT_PORT ? 'localhost' : `localhost:${String(port)}`;
+  return `postgres://${ROLE}@${host}/${DATABASE}?host=${encodeURIComponent(socketDir)}`;
+}
+
+/** @throws PostgresError when others could reach it, or the password cannot be written as it is */
+function requireSafe({ host, password }: TcpAccess): void {
+  if (/^127(\.\d{1,3}){3}$/.test(host) && /^[\w-]{16,200}$/.test(password)) return;
+  throw new PostgresError('CAN_NOT_START', 'PostgreSQL listens on 127.0.0.0/8 only, with a password of 16 letters.');
 }
 
 /** Makes a folder that only PostgreSQL's user (and root) may enter. */
@@ -162,7 +186,7 @@ async function prepareData(programs: string, dataDir: string, durable: boolean):
  *
  * @see PostgreSQL documentation, 20.9 Peer Authentication and 20.2 User Name Maps
  */
-async function writeAccessRules(dataDir: string): Promise<void> {
+async function writeAccessRules(dataDir: string, tcp: TcpAccess | undefined): Promise<void> {
   let name: string | undefined;
   try {
     name = userInfo().username;
@@ -171,7 +195,9 @@ async function writeAccessRules(dataDir: string): Promise<void> {
   }
   const isPlain = name !== undefined && /^[\w.-]+$/.test(name);
   await writeFile(join(dataDir, 'pg_ident.conf'), isPlain ? `hansetag "${name}" ${ROLE}\n` : '');
-  await writeFile(join(dataDir, 'pg_hba.conf'), `local all ${ROLE} ${isPlain ? 'peer map=hansetag' : 'trust'}\n`);
+  const rules = [`local all ${ROLE} ${isPlain ? 'peer map=hansetag' : 'trust'}\n`];
+  if (tcp) rules.push(`host ${DATABASE} ${ROLE} ${tcp.host}/32 scram-sha-256\n`);
+  await writeFile(join(dataDir, 'pg_hba.conf'), rules.join(''));
 }
 
 /** Ends a server that is still running on this data. */
@@ -216,21 +242,25 @@ async function isServerOf(pid: number, dataDir: string): Promise<boolean> {
   }
 }
 
-/** Waits until the server answers, and makes the database if it is not there. */
-async function untilReady(socketDir: string, ended: Promise<void>): Promise<void> {
+/** Waits until the server answers, and makes the database if it is not there; sets the password, if there is one. */
+async function untilReady(
+  { socketDir, port, password }: { socketDir: string; port: number; password: string | undefined },
+  ended: Promise<void>,
+): Promise<void> {
   let over = false;
   const end = (): void => {
     over = true;
   };
   ended.then(end, end);
   for (const deadline = Date.now() + START_PATIENCE_MS; ; await pause()) {
-    const client = new pg.Client({ host: socketDir, user: ROLE, database: 'postgres' });
+    const client = new pg.Client({ host: socketDir, port, user: ROLE, database: 'postgres' });
     // Without a listener, a server that ends now would end this process.
     client.on('error', () => undefined);
     try {
       await client.connect();
       const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
       if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
+      if (password !== undefined) await client.query(`ALTER ROLE ${ROLE} PASSWORD '${password}'`);
       return;
     } catch (error) {
       if (over || Date.now() > deadline) throw error;

@@ -33,7 +33,7 @@ export async function demoKeycloak(options: {
   readonly log: (message: string) => void;
 }): Promise<DemoKeycloak> {
   const { plans, basePort, dataDir, log } = options;
-  await keycloakInstallation((words) => log(`Keycloak: ${words}.`));
+  await keycloakInstallation('file', (words) => log(`Keycloak: ${words}.`));
   const folder = makePassage(join(dataDir, 'keycloak'));
   const secrets = new Map<OrganisationKey, string>();
   // The realm is made once and knows the secret from then on.

@@ -1,5 +1,6 @@
 import { Browser } from '../accounts/identity-provider.ts';
 import { at, eventually } from '../support/homeservers.ts';
+import type { Answer } from '../support/homeservers.ts';
 import { SessionClient } from '../support/meetings.ts';
 import {
   ACCESS_TOKEN_S,
@@ -26,7 +27,7 @@ describe('Login: by a real Keycloak', () => {
     const asked = page.url.searchParams;
     expect(page.url.pathname).toBe('/realms/luebeck/protocol/openid-connect/auth');
     expect([asked.get('response_type'), asked.get('code_challenge_method')]).toEqual(['code', 'S256']);
-    expect(asked.get('scope')).toBe('openid profile');
+    expect(asked.get('scope')).toBe('openid profile email');
     const bert = await redeem(home.luebeck, (await submit(first, page, 'bert')).next);
     expect(bert.userId).toBe(`@bert:${home.luebeck.serverName}`);
     expect((await whoami(home.luebeck, bert)).status).toBe(200);
@@ -93,15 +94,71 @@ describe('Login: by a real Keycloak', () => {
   it('lets people edit their name, but not what the organisation says about them', async () => {
     const browser = new Browser();
     await logIn(home.luebeck, 'greta', browser);
-    const edited = await home.realms.editAsPerson('luebeck', browser, {
-      firstName: 'Margarete',
-      email: 'somebody.else@people.example',
-      attributes: { tenant_id: ['another'], tariff_id: ['unlimited'] },
-    });
-    expect(edited).toBeLessThan(500);
+    // One by one: a refused one would hide the others.
+    for (const values of [
+      { username: 'clara2' },
+      { email: 'somebody.else@people.example' },
+      { emailVerified: true },
+      { realmRoles: ['hansetag-admin'] },
+      { attributes: { tenant_id: ['another'] } },
+      { attributes: { tariff_id: ['unlimited'] } },
+      { attributes: { phone_number: ['+49 451 1'] } },
+      { attributes: { roles: ['hansetag-admin'] } },
+    ]) {
+      expect(await home.realms.editAsPerson('luebeck', browser, values)).toBeLessThan(500);
+    }
     const known = await home.realms.person('luebeck', 'greta');
-    expect([at(known, 'email'), at(known, 'attributes', 'tenant_id', 0), at(known, 'attributes', 'tariff_id')]).toEqual(
-      ['greta@people.example', 'council', undefined],
+    expect([at(known, 'username'), at(known, 'email'), at(known, 'attributes')]).toEqual([
+      'greta',
+      'greta@people.example',
+      { tenant_id: ['council'] },
+    ]);
+    const roles = await home.realms.admin(
+      'luebeck',
+      'GET',
+      `users/${String(at(known, 'id'))}/role-mappings/realm/composite`,
     );
+    expect(JSON.stringify(roles)).not.toContain('hansetag');
+    // The name is theirs to edit.
+    await home.realms.editAsPerson('luebeck', browser, { firstName: 'Margarete' });
+    expect(at(await home.realms.person('luebeck', 'greta'), 'firstName')).toBe('Margarete');
   });
+
+  it('has people found by their mail address only when Keycloak says that it is verified', async () => {
+    await home.realms.change('luebeck', 'dieter', { emailVerified: false });
+    const bert = await logIn(home.luebeck, 'bert');
+    const made = await bert.must('POST', 'client/v3/createRoom', { preset: 'public_chat' });
+    for (const user of ['greta', 'dieter']) {
+      const other = await logIn(home.luebeck, user);
+      await other.must('POST', `client/v3/join/${encodeURIComponent(String(at(made, 'room_id')))}`, {});
+    }
+    const found = async (search_term: string): Promise<unknown[]> =>
+      at(await bert.must('POST', 'client/v3/user_directory/search', { search_term }), 'results') as unknown[];
+    expect((await found('dieter')).length).toBe(1);
+    expect((await found('Greta@people.example')).map((user) => at(user, 'user_id'))).toEqual([
+      `@greta:${home.luebeck.serverName}`,
+    ]);
+    expect(await found('greta@people')).toEqual([]);
+    expect(await found('dieter@people.example')).toEqual([]);
+  });
+
+  it('lets in services that Keycloak has given the role, by client credentials, and nobody else so', async () => {
+    const logIn = (token: string): Promise<Answer> =>
+      home.luebeck.ask('POST', 'client/v3/login', { type: 'org.hansetag.login.service', token });
+    const { status, body } = await logIn(await home.realms.serviceToken('luebeck', 'recorder'));
+    expect([status, at(body, 'user_id')]).toEqual([200, `@recorder:${home.luebeck.serverName}`]);
+    expect((await whoami(home.luebeck, { token: String(at(body, 'access_token')) })).status).toBe(200);
+    const refused = [
+      await home.realms.serviceToken('luebeck', 'other'),
+      await home.realms.serviceToken('hamburg', 'recorder'),
+      await home.realms.accountToken('luebeck', await browserOf('clara')),
+    ];
+    for (const token of refused) expect((await logIn(token)).status).toBe(403);
+  });
+
+  async function browserOf(user: string): Promise<Browser> {
+    const browser = new Browser();
+    await logIn(home.luebeck, user, browser);
+    return browser;
+  }
 });

@@ -1,4 +1,6 @@
 /** Two organisations whose people log in at one real Keycloak, shared by all specs in this folder. */
+import { join } from 'node:path';
+import { findLanAddress } from '../../deploy/quickstart/layout.ts';
 import { Browser } from '../accounts/identity-provider.ts';
 import type { Visit } from '../accounts/identity-provider.ts';
 import { at, eventually, freePorts } from '../support/homeservers.ts';
@@ -24,6 +26,8 @@ export const ACCESS_TOKEN_S = 20;
 /** A first start makes the tables and the realms. */
 export const START_PATIENCE_MS = 300_000;
 
+const CLIENT_DIR = join(import.meta.dirname, '../../dist/client/browser');
+
 let started: Promise<House & { federation: TestFederation }> | undefined;
 
 /** Starts all at the first call; it ends after the last spec. */
@@ -32,16 +36,23 @@ export function house(): Promise<House> {
 }
 
 async function start(): Promise<House & { federation: TestFederation }> {
-  const [port = 0] = await freePorts(1);
-  const federation = await startMeetingServers(2, (index) => ({
-    HANSETAG_OIDC_ISSUER: Realms.issuer(port, REALMS[index] ?? 'luebeck'),
-    HANSETAG_OIDC_CLIENT_ID: ISSUED.clientId,
-    HANSETAG_OIDC_CLIENT_SECRET: ISSUED.clientSecret,
-    HANSETAG_ACCESS_TOKEN_SECONDS: String(ACCESS_TOKEN_S),
-  }));
+  const [port = 0, databasePort = 0] = await freePorts(2);
+  // Firefox reaches media by no loopback address.
+  const lan = process.env['HANSETAG_SPEC_NETWORK'] === 'own' ? findLanAddress() : undefined;
+  const federation = await startMeetingServers(
+    2,
+    (index) => ({
+      HANSETAG_OIDC_ISSUER: Realms.issuer(port, REALMS[index] ?? 'luebeck'),
+      HANSETAG_OIDC_CLIENT_ID: ISSUED.clientId,
+      HANSETAG_OIDC_CLIENT_SECRET: ISSUED.clientSecret,
+      HANSETAG_ACCESS_TOKEN_SECONDS: String(ACCESS_TOKEN_S),
+      HANSETAG_CLIENT_DIR: CLIENT_DIR,
+    }),
+    lan === undefined ? [] : [lan],
+  );
   const [luebeck, hamburg] = federation.servers;
   if (!luebeck || !hamburg) throw new Error('A server is missing.');
-  const realms = await Realms.start(port, { luebeck: luebeck.url, hamburg: hamburg.url });
+  const realms = await Realms.start([port, databasePort], { luebeck: luebeck.url, hamburg: hamburg.url });
   return { federation, realms, luebeck, hamburg };
 }
 

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { isRoot } from '../../deploy/postgres/identity.ts';
 import { isRunning } from '../../deploy/quickstart/process-state.mjs';
+import { freePorts } from '../support/homeservers.ts';
 import { startPostgres } from '../../deploy/postgres/embedded-postgres.ts';
 import type { Postgres } from '../../deploy/postgres/embedded-postgres.ts';
 
@@ -51,6 +52,21 @@ describe('The embedded PostgreSQL', () => {
     expect(await query(url, 'SHOW listen_addresses')).toEqual([{ listen_addresses: '' }]);
     expect(statSync(socketDir).mode & 0o777).toBe(0o700);
     expect(statSync(dataDir).mode & 0o777).toBe(0o700);
+  });
+
+  it('is reached by TCP only where that is asked for, on loopback, by who knows the password', async () => {
+    const [port = 0] = await freePorts(1);
+    const tcp = { host: '127.0.0.1', port, password: 'a-password-of-the-spec' };
+    const postgres = await startPostgres({ dataDir, socketDir, durable: false, tcp });
+    running.push(postgres);
+    const by = (password: string): string => `postgres://hansetag:${password}@127.0.0.1:${String(port)}/hansetag`;
+    expect(await query(by(tcp.password), 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    expect(await query(postgres.url, 'SHOW listen_addresses')).toEqual([{ listen_addresses: '127.0.0.1' }]);
+    await expectAsync(query(by('another-password'), 'SELECT 1')).toBeRejectedWithError(/password authentication/);
+    for (const unsafe of [{ host: '0.0.0.0' }, { password: "short'; --" }]) {
+      const options = { dataDir, socketDir, tcp: { ...tcp, ...unsafe } };
+      await expectAsync(startPostgres(options)).toBeRejectedWithError(/127\.0\.0\.0\/8/);
+    }
   });
 
   it('ends when the process that started it is killed, and the next start has its data', async () => {

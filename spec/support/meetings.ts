@@ -12,10 +12,15 @@ import type { Answer, TestFederation, TestHomeserver, TestUser } from './homeser
 
 const BASE_PORT = 10_000 + (process.pid % 90) * 100;
 
-/** Starts homeservers as `startHomeservers` does, each with an SFU on a loopback address of its own. */
+/**
+ * Starts homeservers as `startHomeservers` does, each with an SFU on a loopback address of its own.
+ *
+ * @param clientIps further addresses at which clients reach all of them
+ */
 export async function startMeetingServers(
   count: number,
   settings: Readonly<Record<string, string>> | ((index: number) => Readonly<Record<string, string>>) = {},
+  clientIps: readonly string[] = [],
 ): Promise<TestFederation> {
   const folder = mkdtempSync(join(tmpdir(), 'hansetag-meetings-'));
   const bin = await workerBin();
@@ -28,8 +33,8 @@ export async function startMeetingServers(
           secret: SECRET,
           listenIp: `127.0.0.${String(20 + index)}`,
           announcedAddress: undefined,
-          clientIps: [],
-          webRtcPort: BASE_PORT,
+          clientIps,
+          webRtcPort: BASE_PORT + index,
           probePort: BASE_PORT + 10,
           linkPorts: { min: BASE_PORT + 20, max: BASE_PORT + 99 },
           workers: 1,
