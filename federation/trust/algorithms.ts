@@ -1,5 +1,6 @@
 import { constants, verify } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
+import type { BitString } from 'asn1js';
 import * as pkijs from 'pkijs';
 import { TrustError } from './trust-error.ts';
 
@@ -74,13 +75,15 @@ export function isSignedBy(
   key: KeyObject,
   algorithm: pkijs.AlgorithmIdentifier,
   data: Uint8Array,
-  signature: Uint8Array,
+  signature: BitString,
 ): boolean {
   const scheme = schemeOf(algorithm);
   if (scheme === undefined || !scheme.keys.some((type) => type === key.asymmetricKeyType)) return false;
+  const { unusedBits, valueHexView } = signature.valueBlock;
+  if (unusedBits !== 0) return false;
   const isPss = 'saltLength' in scheme;
   const padding = isPss ? { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: scheme.saltLength } : {};
-  return verify(scheme.hash, data, { key, ...padding }, signature);
+  return verify(scheme.hash, data, { key, ...padding }, valueHexView);
 }
 
 function schemeOf(algorithm: pkijs.AlgorithmIdentifier): Scheme | undefined {

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as pkijs from 'pkijs';
 import { checkAlgorithm, isSignedBy } from './algorithms.ts';
 import { authorityOf, KEY_USAGE, keyUsageOf } from './certificate.ts';
@@ -27,6 +28,12 @@ export const MAX_CRL_BYTES = 4 * 1024 * 1024;
 /** Clocks may differ a little. */
 export const SKEW_MS = 5 * 60_000;
 
+/** Of a CRL and of its three parts. */
+const TAGS: readonly number[] = [TAG.sequence, TAG.sequence, TAG.sequence, TAG.bitString];
+/** How long reading may block the event loop, in ms. */
+const SLICE_MS = 10;
+/** Entries after which the clock is looked at. */
+const SLICE_ENTRIES = 500;
 const MAX_HEADER_ELEMENTS = 1000;
 const EXTENSIONS = 0xa0;
 const BOOLEAN = 0x01;
@@ -46,20 +53,21 @@ const REASON_CODE = '0603551d15';
  * @throws AnswerError
  * @see RFC 5280, 5 and 6.3
  */
-export function readCrl(der: Uint8Array, issuer: Certificate, url: string, now: number): Crl {
+export async function readCrl(der: Uint8Array, issuer: Certificate, url: string, now: number): Promise<Crl> {
   try {
-    return read(der, issuer, url, now);
+    return await read(der, issuer, url, now);
   } catch (error) {
     if (error instanceof AnswerError) throw error;
     throw new AnswerError(`it cannot be read${error instanceof DerError ? `: ${error.message}` : ''}`);
   }
 }
 
-function read(der: Uint8Array, issuer: Certificate, url: string, now: number): Crl {
+async function read(der: Uint8Array, issuer: Certificate, url: string, now: number): Promise<Crl> {
   if (der.length > MAX_CRL_BYTES) throw new AnswerError(`it is longer than ${MAX_CRL_BYTES} bytes`);
   const root = readElement(der, 0);
   const [tbs, algorithm, signature, ...rest] = [...limited(childrenOf(der, root), 4)];
-  if (!tbs || !algorithm || !signature || rest.length > 0 || root.end !== der.length) {
+  const tags = [root.tag, tbs?.tag, algorithm?.tag, signature?.tag];
+  if (!tbs || !algorithm || !signature || rest.length > 0 || root.end !== der.length || !isSame(tags, TAGS)) {
     throw new AnswerError('it is not a CRL');
   }
   const { parsed, list } = readHeader(der, tbs, der.subarray(algorithm.start, signature.end));
@@ -69,8 +77,7 @@ function read(der: Uint8Array, issuer: Certificate, url: string, now: number): C
     throw new AnswerError('its issuer may not sign CRLs (key usage)');
   }
   checkAlgorithm(parsed.signatureAlgorithm, 'it');
-  const bits = parsed.signatureValue.valueBlock.valueHexView;
-  if (!isSignedBy(issuer.key, parsed.signatureAlgorithm, der.subarray(tbs.start, tbs.end), bits)) {
+  if (!isSignedBy(issuer.key, parsed.signatureAlgorithm, der.subarray(tbs.start, tbs.end), parsed.signatureValue)) {
     throw new AnswerError('its signature is wrong');
   }
   const lists = checkExtensions(parsed.crlExtensions?.extensions ?? [], url);
@@ -78,7 +85,7 @@ function read(der: Uint8Array, issuer: Certificate, url: string, now: number): C
   const nextUpdate = parsed.nextUpdate?.value.getTime() ?? Number.NaN;
   if (!(thisUpdate <= now + SKEW_MS)) throw new AnswerError('it is from the future');
   if (Number.isNaN(nextUpdate)) throw new AnswerError('it does not say when the next one is due');
-  return { thisUpdate, nextUpdate, revoked: readRevoked(der, list), lists };
+  return { thisUpdate, nextUpdate, revoked: await readRevoked(der, list), lists };
 }
 
 /** Everything but the list, read by pkijs, and where the list is. */
@@ -131,22 +138,28 @@ function checkDistributionPoint(value: unknown, url: string): Crl['lists'] {
   return value.onlyContainsUserCerts ? 'others' : 'all';
 }
 
-function readRevoked(der: Uint8Array, list: Element | undefined): Set<string> {
+async function readRevoked(der: Uint8Array, list: Element | undefined): Promise<Set<string>> {
   const revoked = new Set<string>();
-  if (list === undefined) return revoked;
-  for (const entry of childrenOf(der, list)) {
-    const [serial, date, extensions, ...rest] = [...limited(childrenOf(der, entry), 4)];
-    if (entry.tag !== TAG.sequence || serial?.tag !== TAG.integer || date === undefined || rest.length > 0) {
-      throw new AnswerError('its list cannot be read');
-    }
-    if (extensions !== undefined) checkEntryExtensions(der, extensions);
+  let sliceEnd = performance.now() + SLICE_MS;
+  for (let at = list?.contents ?? 0, end = list?.end ?? 0; at < end;) {
+    const entry = readElement(der, at, end);
+    const serial = readElement(der, entry.contents, entry.end);
+    const date = readElement(der, serial.end, entry.end);
+    if (entry.tag !== TAG.sequence || serial.tag !== TAG.integer) throw new AnswerError('its list cannot be read');
+    if (date.end < entry.end) checkEntryExtensions(der, readElement(der, date.end, entry.end), entry);
     revoked.add(hex(der.subarray(serial.contents, serial.end)));
+    at = entry.end;
+    if (revoked.size % SLICE_ENTRIES === 0 && performance.now() > sliceEnd) {
+      await nextTurn();
+      sliceEnd = performance.now() + SLICE_MS;
+    }
   }
   return revoked;
 }
 
 /** An entry with a critical extension may be about another authority's certificate. @see RFC 5280, 5.3 */
-function checkEntryExtensions(der: Uint8Array, extensions: Element): void {
+function checkEntryExtensions(der: Uint8Array, extensions: Element, entry: Element): void {
+  if (extensions.end !== entry.end) throw new AnswerError('its list cannot be read');
   for (const extension of limited(childrenOf(der, extensions), 10)) {
     const [id, critical] = [...limited(childrenOf(der, extension), 3)];
     const isCritical = critical?.tag === BOOLEAN;
@@ -154,6 +167,11 @@ function checkEntryExtensions(der: Uint8Array, extensions: Element): void {
       throw new AnswerError('it has entries with a critical extension that is not known here');
     }
   }
+}
+
+/** Bytes of memory that a CRL takes, roughly. */
+export function sizeOf({ revoked }: Crl): number {
+  return 1024 + 256 * revoked.size;
 }
 
 /** Whether a CRL of its issuer lists the certificate; undefined when it is not about certificates of this kind. */
@@ -169,6 +187,10 @@ function serialOf({ parsed }: Certificate): string {
 
 function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
+}
+
+function isSame(one: readonly unknown[], other: readonly unknown[]): boolean {
+  return one.every((value, index) => value === other[index]);
 }
 
 function* limited<T>(values: Iterable<T>, limit: number): Generator<T> {

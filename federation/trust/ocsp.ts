@@ -135,8 +135,7 @@ function readBasic(der: Uint8Array): pkijs.BasicOCSPResponse {
 function signerOf(basic: pkijs.BasicOCSPResponse, issuer: Certificate, now: number): Certificate {
   const { tbsResponseData, signatureAlgorithm, signature } = basic;
   const { tbsView } = tbsResponseData;
-  const hasSigned = ({ key }: Certificate): boolean =>
-    isSignedBy(key, signatureAlgorithm, tbsView, signature.valueBlock.valueHexView);
+  const hasSigned = ({ key }: Certificate): boolean => isSignedBy(key, signatureAlgorithm, tbsView, signature);
   if (isNamed(tbsResponseData, issuer) && hasSigned(issuer)) return issuer;
   for (const parsed of (basic.certs ?? []).slice(0, MAX_DELEGATES)) {
     const delegate = readCertificate(new Uint8Array(parsed.toSchema().toBER() as ArrayBuffer));

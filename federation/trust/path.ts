@@ -6,6 +6,7 @@ import {
   KEY_USAGE,
   keyUsageOf,
   MAX_CHAIN,
+  OID,
   readCertificate,
 } from './certificate.ts';
 import type { Certificate } from './certificate.ts';
@@ -16,14 +17,16 @@ import { TrustError } from './trust-error.ts';
 export type Path = readonly [Certificate, ...Certificate[]];
 
 /** Anchors that a chain may lead to, and are tried. */
-const MAX_PATHS = 8;
+const MAX_PATHS = 8; /** Constraints that an authority makes for those below it. pkijs ignores them where nobody is below. */
+const FOR_AUTHORITIES = [OID.nameConstraints, OID.policyConstraints, OID.policyMappings, OID.inhibitAnyPolicy];
+
 /**
  * Finds a path that is valid now from a chain to one of the anchors.
  *
  * The chain is in order, as RFC 7515 demands of `x5c`, so there is nothing to search: it ends where an anchor has issued
  * a certificate of it. The path is checked by pkijs (dates, names, authorities, policies). What pkijs 3.4 does not look
  * at is checked here: signatures with node:crypto (pkijs cannot verify Ed25519), their algorithms, key lengths,
- * path length, key usage of authorities without a key usage, critical extensions that are unknown, extensions that occur
+ * path length, authorities without a key usage, critical extensions that are unknown, extensions that occur
  * twice or cannot be read, the intersection of name constraints, and those of the anchor.
  *
  * @param chain DER of the organisation's certificate, then of each issuer; the anchor may be absent
@@ -92,6 +95,10 @@ async function checkPath(path: Path, now: number): Promise<void> {
   for (const certificate of path) checkDates(certificate, now);
   for (const certificate of path.slice(0, -1)) checkSignatureAlgorithm(certificate);
   const [leaf, ...authorities] = path;
+  const stray = FOR_AUTHORITIES.find((oid) => leaf.extensions.has(oid));
+  if (stray !== undefined) {
+    throw new TrustError('wrong-use', `${leaf.title} has an extension that is for authorities only, ${stray}.`);
+  }
   for (const [index, authority] of authorities.entries()) {
     checkAuthority(authority, authorities.slice(0, index), index === authorities.length - 1);
     checkNameConstraints(authority, path.slice(0, index + 1), leaf);

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { untilAborted } from '../until-aborted.ts';
 import { crlUrlsOf, ocspUrlsOf } from './certificate.ts';
 import type { Certificate } from './certificate.ts';
-import { AnswerError, isListed, readCrl } from './crl.ts';
+import { AnswerError, isListed, readCrl, sizeOf } from './crl.ts';
 import { makeOcspRequest, readOcspResponse } from './ocsp.ts';
 import type { Path } from './path.ts';
 
@@ -51,8 +51,8 @@ const REFRESH_MS = 60 * 60_000;
 const RETRY_MS = 60_000;
 const TIMEOUT_MS = 10_000;
 const MAX_ANSWERS = 2000;
-/** Bytes of what the cached answers were read from. */
-const MAX_CACHED_BYTES = 32 * 1024 * 1024;
+/** Bytes of memory of cached answers. */
+const MAX_CACHED_BYTES = 96 * 1024 * 1024;
 const OCSP_COST = 1024;
 /** Of each kind and certificate. */
 const MAX_URLS = 3;
@@ -159,10 +159,10 @@ export class Revocation {
     const key = `crl ${url} ${issuer.x509.fingerprint256}`;
     await this.#refresh(key, url, async () => {
       const der = await this.#inTime(this.#options.fetchCrl(url));
-      const crl = readCrl(der, issuer, url, this.#now());
+      const crl = await readCrl(der, issuer, url, this.#now());
       const { thisUpdate, nextUpdate } = crl;
       const isRevoked = (certificate: Certificate): boolean | undefined => isListed(crl, certificate);
-      return { thisUpdate, expires: nextUpdate, isRevoked, bytes: der.length };
+      return { thisUpdate, expires: nextUpdate, isRevoked, bytes: sizeOf(crl) };
     });
     return key;
   }

@@ -1,13 +1,20 @@
 import { X509Certificate } from 'node:crypto';
-import { answerOcsp } from '../../../deploy/authority/ocsp-response.ts';
 import type { Authority, Issued } from '../../../deploy/authority/authority.ts';
+import { signDer } from '../../../deploy/authority/keys.ts';
+import { answerOcsp } from '../../../deploy/authority/ocsp-response.ts';
 import { readAnchors, readCertificate, readChain } from '../../../federation/trust/certificate.ts';
 import { MAX_CRL_BYTES } from '../../../federation/trust/crl.ts';
-import { checkDer, DerError, writeElement } from '../../../federation/trust/der.ts';
+import { checkDer, childrenOf, DerError, readElement, TAG, writeElement } from '../../../federation/trust/der.ts';
+import { findPath } from '../../../federation/trust/path.ts';
+import type { Path } from '../../../federation/trust/path.ts';
+import type { Revocation } from '../../../federation/trust/revocation.ts';
 import { TrustError } from '../../../federation/trust/trust-error.ts';
-import { askOcsp, fetchCrl, makeWorld, outcome, textOf } from './kit.ts';
+import { makeWorld, outcome, textOf } from './kit.ts';
 import type { World } from './kit.ts';
 import { payloadOf, signed } from './raw-statement.ts';
+
+/** Of each kind of damage. */
+const ROUNDS = 150;
 
 /** A generator of numbers below a limit, the same in each run. */
 function random(seed: number): (limit: number) => number {
@@ -21,7 +28,7 @@ function random(seed: number): (limit: number) => number {
 describe('Trust by certificate: hostile input', () => {
   let world: World;
   let organisation: Issued;
-  const next = random(4711);
+  let next: (limit: number) => number;
 
   beforeAll(async () => {
     world = await makeWorld();
@@ -29,6 +36,10 @@ describe('Trust by certificate: hostile input', () => {
   });
 
   afterAll(() => world.close());
+
+  beforeEach(() => {
+    next = random(4711);
+  });
 
   /** A copy with one to three octets changed, or cut off. */
   function damage(bytes: Uint8Array): Buffer {
@@ -38,7 +49,7 @@ describe('Trust by certificate: hostile input', () => {
       const at = next(copy.length);
       copy[at] = (copy[at] ?? 0) ^ (next(255) + 1);
     }
-    return copy;
+    return copy.equals(bytes) ? damage(bytes) : copy;
   }
 
   function judgeChain(chain: readonly Uint8Array[]): Promise<string> {
@@ -49,7 +60,7 @@ describe('Trust by certificate: hostile input', () => {
   it('in certificates is never trusted and never an error, although the organisation signs the statement', async () => {
     const chain = organisation.chain.map(({ raw }) => raw);
     expect(await judgeChain(chain)).toBe('trusted');
-    for (let round = 0; round < 400; round++) {
+    for (let round = 0; round < ROUNDS; round++) {
       const which = next(chain.length);
       const damaged = chain.map((der, index) => (index === which ? damage(der) : der));
       const said = await judgeChain(damaged);
@@ -59,13 +70,13 @@ describe('Trust by certificate: hostile input', () => {
 
   it('in statements is never trusted and never an error', async () => {
     const jws = await world.statement(organisation);
-    for (let round = 0; round < 400; round++) {
+    for (let round = 0; round < ROUNDS; round++) {
       const damaged = damage(Buffer.from(jws, 'latin1')).toString('latin1');
       const verdict = await world.judge(damaged);
       if (verdict.trusted && damaged.trim() !== jws) fail(`trusted: ${damaged}`);
     }
     const [header = '', payload = ''] = jws.split('.');
-    for (let round = 0; round < 200; round++) {
+    for (let round = 0; round < ROUNDS; round++) {
       const bytes = Buffer.from(round % 2 === 0 ? header : payload, 'base64url');
       const damaged = damage(bytes).toString('latin1');
       const made =
@@ -76,30 +87,34 @@ describe('Trust by certificate: hostile input', () => {
   });
 
   it('in CRLs and OCSP responses never says that a certificate is good', async () => {
-    const crlOnly = await world.organisation({ sources: 'crl' });
-    const ocspOnly = await world.organisation({ sources: 'ocsp' });
-    const { intermediate } = world;
+    const { intermediate, root, clock } = world;
+    // Only the organisation's certificate is asked about.
+    const anchors = [intermediate.certificate];
+    const pathOf = (issued: Issued): Promise<Path> => findPath([issued.certificate.raw], anchors, clock.time);
+    const crlOnly = await pathOf(await world.organisation({ sources: 'crl' }));
+    const ocspOnly = await pathOf(await world.organisation({ sources: 'ocsp' }));
     const crl = await intermediate.crl({ serials: ['41', '42', '43'] });
-    for (let round = 0; round < 300; round++) {
-      const damaged = damage(crl);
-      const revocation = world.makeRevocation({
-        fetchCrl: (url) => (url === intermediate.crlUrl ? Promise.resolve(damaged) : fetchCrl(url)),
-      });
-      const verdict = await world.verdict(crlOnly, { revocation });
-      if (verdict.trusted) fail(`good: ${damaged.toString('base64')}`);
-    }
-    for (let round = 0; round < 300; round++) {
-      let damaged: Buffer | undefined;
-      const revocation = world.makeRevocation({
-        askOcsp: (url, request) => {
-          if (url !== intermediate.ocspUrl) return askOcsp(url, request);
-          damaged = damage(answerOcsp(intermediate, request));
-          return Promise.resolve(damaged);
+    let answer: Buffer = Buffer.from(crl);
+    const asked = (): Revocation =>
+      world.makeRevocation({
+        fetchCrl: () => Promise.resolve(answer),
+        askOcsp: (_url, request) => {
+          answer = damage(answerOcsp(intermediate, request));
+          return Promise.resolve(answer);
         },
       });
-      const verdict = await world.verdict(ocspOnly, { revocation });
-      if (verdict.trusted) fail(`good: ${damaged?.toString('base64')}`);
+    expect((await asked().check(crlOnly)).status).toBe('good');
+    for (let round = 0; round < ROUNDS; round++) {
+      answer = damage(crl);
+      for (const path of [crlOnly, ocspOnly]) {
+        const { status } = await asked().check(path);
+        if (status !== 'unknown') fail(`${status}: ${answer.toString('base64')}`);
+      }
     }
+    // Those of another authority of the same name are no better.
+    const namesake = await root.intermediate('O=Hanse, CN=Organisations');
+    answer = Buffer.from(await namesake.crl());
+    expect((await asked().check(crlOnly)).status).toBe('unknown');
   });
 
   it('of 1,000 certificates, or of more than allowed, is refused before any is read', async () => {
@@ -156,15 +171,39 @@ describe('Trust by certificate: hostile input', () => {
     expect(() => new X509Certificate(trailing)).not.toThrow();
   });
 
-  it('as a large CRL is read without stalling others for long', async () => {
-    const crlOnly = await world.organisation({ sources: 'crl' });
-    const { intermediate } = world;
-    const serials = Array.from({ length: 20_000 }, (_, index) => (0x40000000 + index).toString(16));
-    const large = await intermediate.crl({ serials });
+  it('as a CRL of the size that is allowed is read, and a longer one is not', async () => {
+    const { intermediate, clock } = world;
+    const issued = await world.organisation({ sources: 'crl' });
+    const path = await findPath([issued.certificate.raw], [intermediate.certificate], clock.time);
+    const check = async (crl: Uint8Array): Promise<string> => {
+      const revocation = world.makeRevocation({ fetchCrl: () => Promise.resolve(crl) });
+      return (await revocation.check(path)).status;
+    };
+    const large = await crlWith(intermediate, 110_000);
+    expect(large.length).toBeGreaterThan(MAX_CRL_BYTES / 2);
     expect(large.length).toBeLessThan(MAX_CRL_BYTES);
-    const revocation = world.makeRevocation({
-      fetchCrl: (url) => (url === intermediate.crlUrl ? Promise.resolve(large) : fetchCrl(url)),
-    });
-    expect(outcome(await world.verdict(crlOnly, { revocation }))).toBe('trusted');
+    expect(await check(large)).toBe('good');
+    expect(await check(await crlWith(intermediate, 110_000, issued.certificate.serialNumber))).toBe('revoked');
+    expect(await check(await crlWith(intermediate, 220_000))).toBe('unknown');
   });
 });
+
+/** A CRL with many entries; the library of the authority would need minutes for it. */
+async function crlWith(authority: Authority, count: number, last = '7f'): Promise<Uint8Array> {
+  const small = await authority.crl({ serials: ['41'] });
+  const [tbs, algorithm] = [...childrenOf(small, readElement(small, 0))];
+  if (!tbs || !algorithm) throw new Error('The CRL is none.');
+  const fields = [...childrenOf(small, tbs)];
+  const list = fields.at(-1);
+  if (!list) throw new Error('The CRL has no list.');
+  const date = writeElement(TAG.utcTime, Buffer.from('270101000000Z'));
+  const entry = (serial: Buffer): Buffer =>
+    writeElement(TAG.sequence, Buffer.concat([writeElement(TAG.integer, serial), date]));
+  const serials = Array.from({ length: count }, (_, index) => Buffer.from((0x4000000000 + index).toString(16), 'hex'));
+  const entries = [...serials, Buffer.from(last, 'hex')].map(entry);
+  const head = small.subarray(tbs.contents, list.start);
+  const signed = writeElement(TAG.sequence, Buffer.concat([head, writeElement(TAG.sequence, Buffer.concat(entries))]));
+  const signature = Buffer.concat([Buffer.from([0]), signDer(authority.issued.keys, signed)]);
+  const alg = small.subarray(algorithm.start, algorithm.end);
+  return writeElement(TAG.sequence, Buffer.concat([signed, alg, writeElement(TAG.bitString, signature)]));
+}

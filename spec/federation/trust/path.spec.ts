@@ -52,7 +52,17 @@ describe('Trust by certificate: paths, judged beside openssl verify', () => {
       await writeFile(join(folder, `${name}.pem`), certificates.map(String).join(''));
     }
     const at = ['-attime', String(Math.floor(world.clock.time / 1000))];
-    const options = ['-no-CApath', '-no-CAstore', '-partial_chain', '-auth_level', '2', '-verify_hostname', SERVER];
+    const options = [
+      '-no-CApath',
+      '-no-CAstore',
+      '-partial_chain',
+      '-policy',
+      '2.5.29.32.0',
+      '-auth_level',
+      '2',
+      '-verify_hostname',
+      SERVER,
+    ];
     const untrusted = others.length > 0 ? ['-untrusted', join(folder, 'others.pem')] : [];
     const anchorFile = ['-CAfile', join(folder, 'anchors.pem')];
     try {
@@ -315,6 +325,28 @@ describe('Trust by certificate: paths, judged beside openssl verify', () => {
     await check(table);
   });
 
+  it('agrees about policies', async () => {
+    const [one, other] = ['1.3.6.1.4.1.99999.10', '1.3.6.1.4.1.99999.11'];
+    const any = '2.5.29.32.0';
+    const demand = policyConstraints(0);
+    const noAny = new Extension('2.5.29.54', true, Buffer.from('020100', 'hex'));
+    const cases: readonly [string, readonly CertificateOptions[], Extension[], 'trusted' | 'wrong-use'][] = [
+      ['none demanded', [{ extensions: [policies(one)] }], [policies(other)], 'trusted'],
+      ['the same demanded', [{ extensions: [policies(one), demand] }], [policies(one)], 'trusted'],
+      ['none where one is demanded', [{ extensions: [policies(one), demand] }], [], 'wrong-use'],
+      ['another than demanded', [{ extensions: [policies(one), demand] }], [policies(other)], 'wrong-use'],
+      ['demanded two above', [{ extensions: [policies(one), policyConstraints(1)] }, {}], [policies(one)], 'wrong-use'],
+      ['demanded by the organisation itself', [{}], [demand], 'wrong-use'],
+      ['any in an authority', [{ extensions: [policies(any), demand] }], [policies(one)], 'trusted'],
+      ['any below, forbidden above', [{ extensions: [policies(one), demand, noAny] }], [policies(any)], 'wrong-use'],
+    ];
+    const table: Case[] = [];
+    for (const [name, authorities, extensions, ours] of cases) {
+      table.push({ name, ...(await chain(authorities, { extensions })), ours, openssl: 'agrees' });
+    }
+    await check(table);
+  });
+
   it('agrees about cross-certificates, and ends in loops', async () => {
     const keysA = await makeKeys('P-256');
     const keysB = await makeKeys('P-256');
@@ -379,6 +411,16 @@ describe('Trust by certificate: paths, judged beside openssl verify', () => {
     ]);
   });
 });
+
+function policies(...ids: readonly string[]): Extension {
+  const certificatePolicies = ids.map((policyIdentifier) => new pkijs.PolicyInformation({ policyIdentifier }));
+  return new Extension('2.5.29.32', true, new pkijs.CertificatePolicies({ certificatePolicies }).toSchema().toBER());
+}
+
+/** From how many certificates below on a policy must be valid. */
+function policyConstraints(requireExplicitPolicy: number): Extension {
+  return new Extension('2.5.29.36', true, Buffer.from([0x30, 0x03, 0x80, 0x01, requireExplicitPolicy]));
+}
 
 /** @param permitted DNS names, `ip:address/mask`, or `dn:` and a country */
 function nameConstraints(permitted: readonly string[], excluded: readonly string[]): Extension {
