@@ -3,9 +3,12 @@ import { BlockList, isIP, isIPv4 } from 'node:net';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { isServerName } from '../federation/identifiers.ts';
+import type { Legal } from '../protocol/client-api.ts';
 import type { OidcConfig } from './accounts/provider-connection.ts';
 import type { PasswordConfig } from './accounts/passwords.ts';
 import { CLAIM_NAMES } from './accounts/upstream/claims.ts';
+import type { TenantsConfig } from './accounts/tenants/index.ts';
+import { tenantIdSchema } from './accounts/tenants/tenants-file.ts';
 import { LOG_LEVELS } from './base/log.ts';
 import type { LogLevel } from './base/log.ts';
 import type { MediaConfig } from './features/media/index.ts';
@@ -21,6 +24,8 @@ export interface Config {
   readonly organisation: string;
   /** Colour of the organisation, `#rrggbb`. */
   readonly colour: string;
+  /** Pages that the organisation has to show. */
+  readonly legal: Legal;
   /** Address of the web client, without a slash at the end. */
   readonly publicUrl: string;
   readonly wellKnown: WellKnownConfig;
@@ -32,6 +37,8 @@ export interface Config {
   readonly sfu: SfuConfig | undefined;
   readonly passwords: PasswordConfig;
   readonly media: MediaConfig;
+  /** Bodies that share this instance and do not see each other; undefined for one organisation. */
+  readonly tenancy: TenantsConfig | undefined;
   /** Whether people see who is there. */
   readonly presence: 'off' | 'local' | 'federated';
   /** Whether other servers are told what people call their devices. */
@@ -177,6 +184,9 @@ const schema = z.object({
     .regex(/^[0-9]{1,5}$/, 'must be a number of days')
     .transform(Number)
     .default(0),
+  HANSETAG_TENANTS: z.enum(['single', 'claim'], 'must be single or claim').default('single'),
+  HANSETAG_TENANTS_FILE: text.optional(),
+  HANSETAG_TENANTS_DEFAULT: tenantIdSchema.optional(),
   HANSETAG_UNAUTHENTICATED_MEDIA: flag.default(false),
   HANSETAG_URL_PREVIEWS: flag.default(false),
   HANSETAG_FEDERATED_DEVICE_NAMES: flag.default(false),
@@ -192,6 +202,8 @@ const schema = z.object({
     .default(3_600),
   HANSETAG_SUPPORT_EMAIL: z.email('must be a mail address').max(254, 'is too long').optional(),
   HANSETAG_SUPPORT_PAGE: webAddress.optional(),
+  HANSETAG_IMPRINT_PAGE: webAddress.optional(),
+  HANSETAG_PRIVACY_PAGE: webAddress.optional(),
   HANSETAG_LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
   HANSETAG_RATE_LIMIT_FACTOR: text
     .regex(/^[0-9]{1,4}(\.[0-9]{1,3})?$/, 'must be a number such as 1 or 2.5')
@@ -230,6 +242,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     serverName: values.HANSETAG_SERVER_NAME,
     organisation: values.HANSETAG_ORGANISATION ?? values.HANSETAG_SERVER_NAME,
     colour: values.HANSETAG_COLOUR,
+    legal: { imprint: values.HANSETAG_IMPRINT_PAGE, privacy: values.HANSETAG_PRIVACY_PAGE },
     publicUrl: values.HANSETAG_PUBLIC_URL,
     wellKnown: {
       server: values.HANSETAG_FEDERATION_ADDRESS,
@@ -266,6 +279,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
       unauthenticated: values.HANSETAG_UNAUTHENTICATED_MEDIA,
       urlPreviews: values.HANSETAG_URL_PREVIEWS,
     },
+    tenancy: tenancy(values),
     presence: values.HANSETAG_PRESENCE,
     federatedDeviceNames: values.HANSETAG_FEDERATED_DEVICE_NAMES,
     pushAllowedRanges: values.HANSETAG_PUSH_ALLOWED_RANGES,
@@ -290,6 +304,17 @@ function completeGroups(values: Values, context: z.RefinementCtx): void {
     if (missing.length === group.length) continue;
     for (const name of missing) context.addIssue({ code: 'custom', path: [name], message: 'is missing' });
   }
+  if (values.HANSETAG_TENANTS === 'claim') {
+    for (const name of ['HANSETAG_OIDC_ISSUER', 'HANSETAG_TENANTS_FILE'] as const) {
+      if (values[name] !== undefined) continue;
+      context.addIssue({ code: 'custom', path: [name], message: 'is missing: tenants by claim need it' });
+    }
+  } else {
+    for (const name of ['HANSETAG_TENANTS_FILE', 'HANSETAG_TENANTS_DEFAULT'] as const) {
+      if (values[name] === undefined) continue;
+      context.addIssue({ code: 'custom', path: [name], message: 'makes sense only with HANSETAG_TENANTS=claim' });
+    }
+  }
 }
 
 function oidc(values: Values): OidcConfig | undefined {
@@ -312,6 +337,11 @@ function oidc(values: Values): OidcConfig | undefined {
       roles: values.HANSETAG_OIDC_CLAIM_ROLES,
     },
   };
+}
+
+function tenancy(values: Values): TenantsConfig | undefined {
+  const { HANSETAG_TENANTS_FILE: file, HANSETAG_TENANTS_DEFAULT: fallback } = values;
+  return values.HANSETAG_TENANTS === 'single' || file === undefined ? undefined : { file, fallback };
 }
 
 function sfu({ HANSETAG_SFU_CONTROL: control, HANSETAG_SFU_SECRET: secret }: Values): SfuConfig | undefined {

@@ -9,14 +9,45 @@ import { rightSchema, roleSchema } from './rights.ts';
 import { invitationResultSchema, organisationSchema } from './session.ts';
 import { listOf, shownTimeSchema, timeSchema, timeZoneSchema } from './values.ts';
 
+/** Pages that an organisation has to show; absent where it has none. */
+export const legalSchema = z.object({
+  imprint: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .catch(undefined),
+  privacy: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .catch(undefined),
+});
+export type Legal = z.infer<typeof legalSchema>;
+
 /** `GET /info`, no authentication: what the log-in page shows. */
 export const infoSchema = z.object({
   organisation: organisationSchema,
   version: z.string(),
   /** Ways to log in: by the identity provider, by a password. */
   login: z.object({ sso: z.boolean(), password: z.boolean() }),
+  legal: legalSchema.default({}).catch({}),
 });
 export type Info = z.infer<typeof infoSchema>;
+
+/** `GET /organisation`: the organisation of whoever asks, which is their tenant on an instance with tenants. */
+export const ownOrganisationSchema = z.object({
+  organisation: organisationSchema,
+  legal: legalSchema.default({}).catch({}),
+  /** What its tariff allows; what is absent is not limited. */
+  limits: z.object({
+    participants: z.number().int().optional(),
+    /** Length of a meeting. */
+    hours: z.number().optional(),
+    /** Of all files of the organisation's people, in bytes. */
+    storageBytes: z.number().int().optional(),
+    /** Names of modules that are not there. */
+    withoutModules: z.array(z.string()),
+  }),
+});
+export type OwnOrganisation = z.infer<typeof ownOrganisationSchema>;
 
 export const meetingSchema = z.object({
   roomId: z.string(),
@@ -126,6 +157,7 @@ export const linkPreviewSchema = z.object({
   roomId: z.string(),
   title: z.string(),
   organisation: organisationSchema,
+  legal: legalSchema.default({}).catch({}),
   startsAt: shownTimeSchema,
 });
 export type LinkPreview = z.infer<typeof linkPreviewSchema>;

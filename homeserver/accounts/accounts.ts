@@ -9,6 +9,7 @@ import { GUEST_PREFIX, isServerAccount, MAX_LOCALPART_BYTES, toLocalpart } from 
 import { randomBase32 } from './secrets.ts';
 import { profileFieldModel, userModel } from './tables.ts';
 import type { ProfileFieldRow, UserRow } from './tables.ts';
+import type { Place } from './tenants/tenants.ts';
 
 /** A user as described by the identity provider. `issuer` and `subject` together never change. */
 export interface Identity {
@@ -25,10 +26,11 @@ export interface Identity {
   readonly language?: string | undefined;
   readonly groups?: readonly string[];
   readonly phone?: string | undefined;
-  readonly tenant?: string | undefined;
-  readonly tariff?: string | undefined;
   /** Roles there; undefined when the provider says nothing of roles. */
   readonly roles?: readonly string[] | undefined;
+  /** Id of the tenant, if one is named, and of a tariff of the person's own. Not checked: see `Tenants.placeOf`. */
+  readonly tenant?: string | undefined;
+  readonly tariff?: string | undefined;
 }
 
 export interface Account {
@@ -236,13 +238,15 @@ export class Accounts {
    * name. If that is taken by another person, it gets a random suffix: an identity provider may reassign names, but the
    * account of the former holder must not be.
    *
+   * @param place where the account belongs from now on; undefined on an instance without tenants
    * @returns the user id
    * @throws MatrixError 403 M_USER_DEACTIVATED
    */
-  async logIn(identity: Identity): Promise<string> {
+  async logIn(identity: Identity, place?: Place): Promise<string> {
     const known = await this.#byIdentity(identity);
     if (known !== undefined) {
       if (!(await this.exists(this.userId(known)))) throw deactivated();
+      if (place !== undefined) await this.move(this.userId(known), place);
       return this.userId(known);
     }
     const wanted = toLocalpart(identity.preferredUsername ?? identity.subject);
@@ -257,6 +261,7 @@ export class Accounts {
         displayName: name ?? wanted,
         upstreamName: name ?? null,
         guest: false,
+        ...place,
       });
       if (isMade) return this.userId(localpart);
       // Concurrent first log-ins of the same person.
@@ -284,6 +289,13 @@ export class Accounts {
     if (before !== email) await this.#update(userId, { email: email ?? null });
   }
 
+  /** Moves an account to where the identity provider says that it belongs. */
+  async move(userId: string, { tenant, tariff }: Place): Promise<void> {
+    const row = await this.#find(userId);
+    if (row !== undefined && (row.tenant !== tenant || row.tariff !== tariff))
+      await this.#update(userId, { tenant, tariff });
+  }
+
   /** The user id for an identity; undefined without an active account. */
   async known(identity: Identity): Promise<string | undefined> {
     const localpart = await this.#byIdentity(identity);
@@ -294,15 +306,17 @@ export class Accounts {
   /**
    * Creates a guest account; without a name, the guest can choose one later.
    *
+   * @param host a user of this server to whose tenant the guest belongs
    * @returns the user id, such as `@guest-k3x7q2m5ab:hamburg.example`
    * @throws MatrixError 400 for a name without visible characters, or too long a one
    */
-  async createGuest(displayName?: string): Promise<string> {
+  async createGuest(displayName?: string, host?: string): Promise<string> {
     const name = displayName === undefined ? undefined : checkedName(displayName);
     if (displayName !== undefined && name === undefined)
       throw new MatrixError(400, 'M_BAD_JSON', 'Please enter your name.');
     const localpart = GUEST_PREFIX + randomBase32(GUEST_ID_LENGTH);
-    await this.#users.create({ localpart, displayName: name ?? null, guest: true, createdAt: Date.now() });
+    const tenant = (host === undefined ? undefined : await this.#find(host))?.tenant ?? null;
+    await this.#users.create({ localpart, displayName: name ?? null, guest: true, tenant, createdAt: Date.now() });
     return this.userId(localpart);
   }
 

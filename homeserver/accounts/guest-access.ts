@@ -15,8 +15,8 @@ export interface GuestAccessOptions {
   readonly rooms: Rooms;
   readonly accounts: Accounts;
   readonly requireSession: RequestHandler;
-  /** The room of an alias; undefined for an unknown one. */
-  readonly roomOfAlias: (alias: string) => Promise<string | undefined>;
+  /** The room of an alias; undefined for one that is unknown, or unknown to the user. */
+  readonly roomOfAlias: (alias: string, userId: string) => Promise<string | undefined>;
   readonly log: Logger;
 }
 
@@ -50,7 +50,8 @@ export class GuestAccess {
     const router = express.Router();
     // Aliases and rooms of other servers are unknown here, and guests must not cause requests for them.
     router.post(['/join/:room', '/rooms/:room/join'], requireSession, async (request, response, next) => {
-      if (requesterOf(response).guest && !(await this.#letsGuestsIn(parameter(request, 'room')))) throw forbidden();
+      const { userId, guest } = requesterOf(response);
+      if (guest && !(await this.#letsGuestsIn(userId, parameter(request, 'room')))) throw forbidden();
       next();
     });
     // When the response is sent, guests have already been removed.
@@ -72,9 +73,9 @@ export class GuestAccess {
     this.#stopListening();
   }
 
-  async #letsGuestsIn(room: string): Promise<boolean> {
+  async #letsGuestsIn(userId: string, room: string): Promise<boolean> {
     const { rooms, roomOfAlias } = this.#options;
-    const roomId = room.startsWith('#') ? await roomOfAlias(room) : room;
+    const roomId = room.startsWith('#') ? await roomOfAlias(room, userId) : room;
     // The guest access of a remote room is unknown here.
     const event = roomId === undefined ? undefined : await rooms.stateEvent(roomId, 'm.room.guest_access', '');
     return event?.pdu.content['guest_access'] === 'can_join';

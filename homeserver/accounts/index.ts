@@ -5,7 +5,9 @@ import type { Logger } from 'pino';
 import { every } from '../base/every.ts';
 import { lazy } from '../base/lazy.ts';
 import type { JsonObject } from '../../federation/json.ts';
+import type { Legal } from '../../protocol/client-api.ts';
 import type { Database } from '../database/database.ts';
+import type { Visibility } from '../engine/visibility.ts';
 import { Accounts } from './accounts.ts';
 import { Filters } from './filters.ts';
 import { LoginTokens } from './login-tokens.ts';
@@ -23,6 +25,9 @@ import { requireSession } from './require-session.ts';
 import { Sessions } from './sessions.ts';
 import { CALLBACK_PATH } from './sso-router.ts';
 import { Standing } from './standing.ts';
+import { makeTenants } from './tenants/index.ts';
+import type { TenantsConfig } from './tenants/index.ts';
+import type { Tenants } from './tenants/tenants.ts';
 import { Uia } from './uia.ts';
 import { makeUpstream } from './upstream/index.ts';
 import { loadSeal } from './upstream/seal.ts';
@@ -32,6 +37,10 @@ import type { UiaRequest } from './uia.ts';
 
 export interface AccountsDeps {
   readonly serverName: string;
+  /** Name, colour and pages of the organisation that runs the instance. */
+  readonly organisation: string;
+  readonly colour: string;
+  readonly legal: Legal;
   /** URL of the web client, without trailing slash. */
   readonly publicUrl: string;
   readonly db: Database;
@@ -43,6 +52,7 @@ export interface AccountsDeps {
   /** Life of an access token that can be refreshed, in ms. */
   readonly accessTokenLifeMs: number;
   readonly rateLimitFactor: number;
+  readonly tenancy: TenantsConfig | undefined;
   readonly log: Logger;
 }
 
@@ -51,6 +61,9 @@ export interface AccountsFeature {
   readonly filters: Filters;
   readonly sessions: Sessions;
   readonly standing: Standing;
+  readonly tenants: Tenants;
+  /** Who may know of whom: the same. */
+  readonly visibility: Visibility;
   readonly profiles: Profiles;
   readonly passwordLogin: PasswordLogin;
   readonly uia: Uia;
@@ -94,6 +107,7 @@ export async function makeAccounts(deps: AccountsDeps): Promise<AccountsFeature>
     oauth && every(CLEAN_UP_MS, () => cleanUpOauth(db), log, 'expired data of the OAuth 2.0 API was not removed');
   const filters = new Filters(db, accounts);
   const standing = new Standing(accounts);
+  const tenants = await makeTenants(deps, deps.tenancy);
   const profiles = new Profiles(db, accounts);
   const provider = oidc && new IdentityProvider({ ...oidc, callbackUrl: publicUrl + CALLBACK_PATH, log });
   const made =
@@ -103,6 +117,7 @@ export async function makeAccounts(deps: AccountsDeps): Promise<AccountsFeature>
       accounts,
       profiles,
       sessions,
+      tenants,
       provider,
       seal: await loadSeal(deps.sessionKeyFile),
       checkMs: accessTokenLifeMs,
@@ -123,6 +138,8 @@ export async function makeAccounts(deps: AccountsDeps): Promise<AccountsFeature>
     filters,
     sessions,
     standing,
+    tenants,
+    visibility: tenants,
     profiles,
     passwordLogin,
     uia,

@@ -5,7 +5,10 @@ export type LoginFailure =
   /** The answer belongs to no log-in that this browser has begun within the last ten minutes. */
   | 'unknown'
   /** The identity provider has let nobody in. */
-  | 'refused';
+  | 'refused'
+  /** The identity provider names no tenant of somebody, or one that this instance does not have. */
+  | 'no-tenant'
+  | 'unknown-tenant';
 
 export class LoginError extends Error {
   override readonly name = 'LoginError';

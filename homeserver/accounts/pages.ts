@@ -13,6 +13,10 @@ const TEXTS = {
       unknown:
         'Diese Anmeldung ist abgelaufen oder wurde in einem anderen Browser begonnen. Bitte melden Sie sich neu an.',
       refused: 'Der Anmeldedienst Ihrer Organisation hat die Anmeldung abgelehnt.',
+      'no-tenant':
+        'Ihr Konto ist beim Anmeldedienst noch keiner Organisation dieses Servers zugeordnet. Bitte wenden Sie sich an die Stelle, die Ihre Konten verwaltet; danach können Sie sich anmelden.',
+      'unknown-tenant':
+        'Ihr Konto ist beim Anmeldedienst einer Organisation zugeordnet, die es auf diesem Server nicht gibt. Bitte wenden Sie sich an die Stelle, die Ihre Konten verwaltet.',
     },
     again: 'Zurück zur Startseite',
     confirmTitle: 'Mit Ihrem Konto fortfahren?',
@@ -41,6 +45,10 @@ const TEXTS = {
       unavailable: 'The log-in service of your organisation does not answer. Please try again later.',
       unknown: 'This log-in has expired or was started in another browser. Please log in again.',
       refused: 'The log-in service of your organisation has refused the log-in.',
+      'no-tenant':
+        'At the log-in service, your account does not belong to an organisation of this server yet. Please ask those who manage your accounts; then you can log in.',
+      'unknown-tenant':
+        'At the log-in service, your account belongs to an organisation that this server does not have. Please ask those who manage your accounts.',
     },
     again: 'Back to the start page',
     confirmTitle: 'Continue with your account?',
@@ -72,7 +80,7 @@ const DONE_SCRIPT =
 export function sendFailurePage(request: Request, response: Response, failure: LoginFailure): void {
   const language = languageOf(request);
   const texts = TEXTS[language];
-  const status = { unavailable: 502, unknown: 400, refused: 403 }[failure];
+  const status = { unavailable: 502, unknown: 400, refused: 403, 'no-tenant': 403, 'unknown-tenant': 403 }[failure];
   sendPage(response, status, language, texts.failedTitle, [
     `<p>${escapeHtml(texts.failed[failure])}</p>`,
     `<p><a href="/">${texts.again}</a></p>`,

@@ -6,15 +6,17 @@ import { isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../federation/json.ts';
 import type { Accounts } from './accounts.ts';
 import type { Profiles } from './profiles.ts';
+import type { Visibility } from '../engine/visibility.ts';
 import type { Requester } from '../base/requester.ts';
 import type { PasswordConfig } from './passwords.ts';
 import { methods, MatrixError } from '../base/errors.ts';
-import { parameter, requesterOf } from '../base/parse.ts';
+import { parameter, requesterIn, requesterOf } from '../base/parse.ts';
 
 export interface ProfileRouterOptions {
   readonly accounts: Accounts;
   readonly profiles: Profiles;
   readonly passwords: PasswordConfig;
+  readonly visibility: Visibility;
   readonly requireSession: RequestHandler;
   readonly limitAnonymous: RequestHandler;
   /** Fetches a profile from another server. @throws MatrixError @throws MatrixError */
@@ -28,17 +30,18 @@ const BASIC = ['displayname', 'avatar_url'];
 
 /**
  * Mounted at `/_matrix/client/v3`. With open registration, anybody may read profiles; otherwise only authenticated
- * users, so that nobody can probe which accounts exist.
+ * users, so that nobody can probe which accounts exist. Who may not know of a user gets the answer for nobody.
  */
 export function profileRouter(options: ProfileRouterOptions): Router {
-  const { accounts, profiles, passwords, requireSession, limitAnonymous, remoteProfile } = options;
+  const { accounts, profiles, passwords, visibility, requireSession, limitAnonymous, remoteProfile } = options;
   const router = express.Router();
-  const mayRead = passwords.registration ? limitAnonymous : requireSession;
+  const mayRead = passwords.registration && visibility.isOpen ? limitAnonymous : requireSession;
 
-  async function profileOf(userId: string, field?: string): Promise<JsonObject> {
+  async function profileOf(reader: Requester | undefined, userId: string, field?: string): Promise<JsonObject> {
     if (!isUserId(userId)) throw new MatrixError(400, 'M_INVALID_PARAM', 'This is not a user id.');
     if (accounts.localpart(userId) === undefined) return remoteProfile(userId, field);
-    const profile = await profiles.get(userId);
+    const isKnown = reader === undefined || (await visibility.maySee(reader.userId, userId));
+    const profile = isKnown ? await profiles.get(userId) : undefined;
     if (profile === undefined) throw new MatrixError(404, 'M_NOT_FOUND', 'No such user on this server.');
     return profile;
   }
@@ -47,7 +50,7 @@ export function profileRouter(options: ProfileRouterOptions): Router {
     get: [
       mayRead,
       async (request, response) => {
-        response.json(await profileOf(parameter(request, 'userId')));
+        response.json(await profileOf(requesterIn(response), parameter(request, 'userId')));
       },
     ],
   });
@@ -57,7 +60,8 @@ export function profileRouter(options: ProfileRouterOptions): Router {
       mayRead,
       async (request, response) => {
         const key = parameter(request, 'key', MAX_KEY);
-        const value = member(await profileOf(parameter(request, 'userId'), key), key);
+        const profile = await profileOf(requesterIn(response), parameter(request, 'userId'), key);
+        const value = member(profile, key);
         // An account may have neither; Synapse returns 200 then.
         if (value === undefined && BASIC.includes(key)) {
           response.json({});

@@ -22,6 +22,9 @@ export interface UserRow extends Row<UserRow> {
   upstreamName: CreationOptional<string | null>;
   /** The mail address that the identity provider has verified. */
   email: CreationOptional<string | null>;
+  /** Where the account belongs on an instance with tenants: see `Place`. */
+  tenant: CreationOptional<string | null>;
+  tariff: CreationOptional<string | null>;
 }
 
 export const userModel = defineModel<UserRow>('users', {
@@ -39,6 +42,8 @@ export const userModel = defineModel<UserRow>('users', {
   outOfRooms: DataTypes.BOOLEAN,
   upstreamName: DataTypes.TEXT,
   email: DataTypes.TEXT,
+  tenant: DataTypes.TEXT,
+  tariff: DataTypes.TEXT,
 });
 
 /** A profile field other than the display name. */

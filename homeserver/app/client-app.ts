@@ -32,6 +32,8 @@ import { serverNoticesGuard, serverNoticesRouter } from '../accounts/server-noti
 import { restrictionsRouter } from '../accounts/restrictions-router.ts';
 import { servicesRouter } from '../accounts/services-router.ts';
 import type { ServicesRouterOptions } from '../accounts/services-router.ts';
+import { organisationRouter } from '../accounts/tenants/organisation-router.ts';
+import type { OrganisationRouterOptions } from '../accounts/tenants/organisation-router.ts';
 import { browserLogin, ssoRouter } from '../accounts/sso-router.ts';
 import { backChannelRouter } from '../accounts/upstream/back-channel-router.ts';
 import type { Services } from '../accounts/upstream/services.ts';
@@ -46,7 +48,8 @@ import type { Features } from './features.ts';
 export interface ClientAppOptions
   extends
     Pick<CapabilitiesRouterOptions, 'info' | 'wellKnown' | 'databaseUp' | 'sfuUp'>,
-    Pick<ProfileRouterOptions, 'profiles' | 'remoteProfile'>,
+    Pick<ProfileRouterOptions, 'profiles' | 'remoteProfile' | 'visibility'>,
+    Pick<OrganisationRouterOptions, 'tenants'>,
     Pick<AccountRouterOptions, 'leaveRooms'>,
     Pick<ServicesRouterOptions, 'openIdTokens'> {
   readonly publicUrl: string;
@@ -133,7 +136,7 @@ export function clientApp(options: ClientAppOptions): Express {
     );
   }
   app.use(['/_matrix', '/_synapse', '/_hansetag'], frontDoor(options), bodies(options.sessions));
-  app.use(capabilitiesRouter(options));
+  app.use(capabilitiesRouter(options), organisationRouter(options));
   if (options.provider && options.upstream) {
     app.use(ssoRouter({ ...own, provider: options.provider, upstream: options.upstream, oauthLogins, visits }));
   }

@@ -13,6 +13,8 @@ import type { EventIndex, InvitePermissions, Sender } from '../engine/rooms/port
 import type { Rooms } from '../engine/rooms/rooms.ts';
 import type { Notifier } from '../engine/stream/notifier.ts';
 import type { Positions } from '../engine/stream/positions.ts';
+import { ALL_VISIBLE } from '../engine/visibility.ts';
+import type { Visibility } from '../engine/visibility.ts';
 import { makeSync } from '../engine/sync/index.ts';
 import type { AccountData } from '../features/account-data/account-data.ts';
 import { makeAccountData } from '../features/account-data/index.ts';
@@ -47,6 +49,8 @@ export interface FeaturesDeps {
   readonly sender: Sender;
   readonly edus: Edus;
   readonly invitePermissions: InvitePermissions;
+  /** Without it, everybody may know of everybody. */
+  readonly visibility?: Visibility;
   readonly sessions?: Pick<Sessions, 'onDeviceChange'>;
   /** Who gets presence; off by default. */
   readonly presence?: PresenceMode;
@@ -86,7 +90,7 @@ export const EVENT_INDEXES: readonly EventIndex[] = [relationWrites, wordsWrites
 
 export function makeFeatures(deps: FeaturesDeps): Features {
   const { db, rooms, requireSession } = deps;
-  const own = { ...deps, showFor: showFor(db, rooms) };
+  const own = { ...deps, visibility: deps.visibility ?? ALL_VISIBLE, showFor: showFor(db, rooms) };
   const relations = makeRelations(own);
   const clientEvents = new ClientEvents(db, rooms, relations.relations);
   const account = makeAccountData({

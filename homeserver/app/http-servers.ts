@@ -6,6 +6,7 @@ import { createServer as createSecureServer } from 'node:https';
 import express from 'express';
 import type { RequestHandler, Router } from 'express';
 import type { FederationClient } from '../../federation/client.ts';
+import type { Legal } from '../../protocol/client-api.ts';
 import { accountRouter } from '../accounts/federation-router.ts';
 import type { AccountRouterOptions } from '../accounts/federation-router.ts';
 import { remoteProfile } from '../accounts/remote-profile.ts';
@@ -28,6 +29,7 @@ export interface HttpServersDeps extends Omit<ClientAppOptions, Made>, AccountRo
   /** Display name and colour of the organisation. */
   readonly organisation: string;
   readonly colour: string;
+  readonly legal: Legal;
   /** The software version. */
   readonly version: string;
   /** Folder with the built web client; without it none is served. */
@@ -79,7 +81,7 @@ export function makeHttpServers(deps: HttpServersDeps): HttpServers {
   const measure = (server: 'client' | 'federation'): { measure?: RequestHandler } =>
     metrics ? { measure: metrics.measure(server) } : {};
   const { meetings: _whole, ...others } = deps;
-  const { serverName, organisation, colour, version, provider, passwords, clientDir } = deps;
+  const { serverName, organisation, colour, legal, version, provider, passwords, clientDir } = deps;
   const forPeople = clientApp({
     ...others,
     ...measure('client'),
@@ -89,6 +91,7 @@ export function makeHttpServers(deps: HttpServersDeps): HttpServers {
       organisation: { serverName, displayName: organisation, colour },
       version,
       login: { sso: provider !== undefined, password: passwords.login },
+      legal,
     },
     databaseUp: () => isAnswering(deps.db),
     remoteProfile: (userId, field) => remoteProfile(deps.client, userId, field),

@@ -104,7 +104,8 @@ async function start(config: Config, log: Logger, running: Running): Promise<voi
   const inRooms = running.add(
     await makeAccountsInRooms({
       ...parts,
-      roomOfAlias: async (alias) => (await features.directory.resolve(alias).catch(() => undefined))?.roomId,
+      roomOfAlias: async (alias, userId) =>
+        (await features.directory.resolve(alias, userId).catch(() => undefined))?.roomId,
     }),
   );
   const sfu = running.add(

@@ -21,6 +21,11 @@ export function requesterOf(response: Response): Requester {
   return response.locals['requester'] as Requester;
 }
 
+/** The requester where a request may come without log-in. */
+export function requesterIn(response: Response): Requester | undefined {
+  return response.locals['requester'] as Requester | undefined;
+}
+
 /** A path parameter. @param max the maximum length @param max of its characters */
 export function parameter(request: Request, name: string, max = 255): string {
   const value = request.params[name];

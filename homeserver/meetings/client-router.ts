@@ -12,6 +12,7 @@ import type { LinkList, Meeting, MeetingDetails } from '../../protocol/client-ap
 import type { Accounts } from '../accounts/accounts.ts';
 import { cookie } from '../base/cookies.ts';
 import { newSecret } from '../accounts/secrets.ts';
+import type { Tenants } from '../accounts/tenants/tenants.ts';
 import type { Sessions } from '../accounts/sessions.ts';
 import { parameter, parseBody, requesterOf } from '../base/parse.ts';
 import { MatrixError } from '../base/errors.ts';
@@ -35,6 +36,7 @@ export interface MeetingsRouterOptions {
   accounts: Accounts;
   sessions: Sessions;
   organisations: Organisations;
+  tenants: Pick<Tenants, 'organisationOf'>;
   publicUrl: string;
   requireSession: RequestHandler;
   /** Rate limit for requests without log-in, by address. */
@@ -56,6 +58,7 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
     accounts,
     sessions,
     organisations,
+    tenants,
     publicUrl,
     requireSession,
     limitAnonymous,
@@ -149,7 +152,9 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
 
   router.get('/links/:token', limitAnonymous, async (request, response) => {
     const link = await entry.find(parameter(request, 'token'));
-    response.json({ roomId: link.roomId, ...(await meetings.title(link.roomId)), organisation: organisations.own });
+    // Guests come to the organisation of whoever has made the link.
+    const host = await tenants.organisationOf(link.createdBy);
+    response.json({ roomId: link.roomId, ...(await meetings.title(link.roomId)), ...host });
   });
 
   router.post('/links/:token/join', limitAnonymous, async (request, response, next) => {
@@ -173,7 +178,7 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
       secure: publicUrl.startsWith('https:'),
       path: '/_hansetag/client/v1/links',
     });
-    const userId = await accounts.createGuest(displayName);
+    const userId = await accounts.createGuest(displayName, link.createdBy);
     await entry.enter(link, userId, browser);
     const session = await sessions.create(userId, { displayName: 'Guest' });
     response.json({

@@ -11,6 +11,7 @@ import { isServerAccount } from '../accounts/localpart.ts';
 import type { Accounts } from '../accounts/accounts.ts';
 import { MatrixError } from '../base/errors.ts';
 import type { Rooms } from '../engine/rooms/rooms.ts';
+import type { Visibility } from '../engine/visibility.ts';
 import type { Organisations } from './organisations.ts';
 import { unexpected } from '../base/log.ts';
 
@@ -30,6 +31,7 @@ const MAX_OPEN = 10_000;
 export interface InvitingOptions {
   readonly rooms: Rooms;
   readonly accounts: Accounts;
+  readonly visibility: Visibility;
   readonly organisations: Organisations;
   readonly serverName: string;
   /** Called with the end of an invitation that was answered as pending. */
@@ -123,7 +125,7 @@ export class Inviting {
     const { rooms } = this.#options;
     const text = withLowerServer(typed.trim());
     if (!isUserId(text)) return { outcome: 'bad-id' };
-    const target = serverOf(text) === this.#options.serverName ? await this.#registered(text) : text;
+    const target = serverOf(text) === this.#options.serverName ? await this.#registered(sender, text) : text;
     if (target === undefined) return { outcome: 'no-such-person', target: text };
     if (target === sender) return { outcome: 'self', target };
     const present = outcomeOfMembership(await rooms.membership(roomId, target));
@@ -133,10 +135,11 @@ export class Inviting {
   }
 
   /** Our own people as they are registered: their local parts have no capitals, what people type may. */
-  async #registered(userId: string): Promise<string | undefined> {
-    const { accounts } = this.#options;
+  async #registered(sender: string, userId: string): Promise<string | undefined> {
+    const { accounts, visibility } = this.#options;
     for (const candidate of new Set([userId, userId.toLowerCase()])) {
-      if (!isServerAccount(candidate) && (await accounts.exists(candidate))) return candidate;
+      if (isServerAccount(candidate) || !(await accounts.exists(candidate))) continue;
+      if (await visibility.maySee(sender, candidate)) return candidate;
     }
     return undefined;
   }

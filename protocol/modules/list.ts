@@ -13,6 +13,13 @@ export interface Modules {
   readonly reactions: typeof reactions;
 }
 export type ModuleName = keyof Modules;
+/** Their names, as an enumeration for schemas. */
+export const moduleNames = {
+  chat: 'chat',
+  hands: 'hands',
+  moderation: 'moderation',
+  reactions: 'reactions',
+} as const satisfies { readonly [Name in ModuleName]: Name };
 
 export const requests = {
   ...chat.requests,

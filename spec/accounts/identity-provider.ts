@@ -26,6 +26,8 @@ export interface TestProvider {
   person: Person | undefined;
   /** How long ago whoever logs in next has proven who they are, in s. */
   provenAgo: number;
+  /** Says something else of somebody from now on. */
+  tell(person: Person): void;
   /** Subjects that are disabled. */
   readonly disabled: Set<string>;
   /** Makes a logout token as the provider does; `claims` and `header` replace what is in it, undefined removes. */
@@ -50,6 +52,7 @@ export async function startProvider(callbackUrl: string, port = 0): Promise<Test
     person: undefined,
     provenAgo: 0,
     disabled,
+    tell: (person) => void people.set(person.sub, person),
     logoutToken: (claims, header = {}, key = privateKey) => {
       const now = Math.floor(Date.now() / 1000);
       const usual = { iss: issuer, aud: CLIENT_ID, iat: now, exp: now + 120, jti: randomUUID() };

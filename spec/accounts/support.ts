@@ -15,6 +15,8 @@ import { Passwords } from '../../homeserver/accounts/passwords.ts';
 import { Profiles } from '../../homeserver/accounts/profiles.ts';
 import { requireSession } from '../../homeserver/accounts/require-session.ts';
 import { Sessions } from '../../homeserver/accounts/sessions.ts';
+import { Tenants } from '../../homeserver/accounts/tenants/tenants.ts';
+import type { TenantsFile } from '../../homeserver/accounts/tenants/tenants-file.ts';
 import { Uia } from '../../homeserver/accounts/uia.ts';
 import { makeUpstream } from '../../homeserver/accounts/upstream/index.ts';
 import { Seal } from '../../homeserver/accounts/upstream/seal.ts';
@@ -79,6 +81,8 @@ export interface Answer {
 export interface HomeOptions {
   readonly rateLimitFactor?: number;
   readonly passwords?: Partial<PasswordConfig>;
+  /** Without them, the instance is of one organisation. */
+  readonly tenants?: { readonly file: TenantsFile; readonly fallback?: string };
 }
 
 /** Sessions are checked again after this time, in ms. */
@@ -129,7 +133,18 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     log,
     now: clock.now,
   });
+  const instance = {
+    organisation: { serverName: SERVER_NAME, displayName: 'Hansestadt Hamburg', colour: '#d00000' },
+    legal: {},
+  };
+  const tenants = new Tenants({
+    db,
+    instance,
+    file: options.tenants?.file,
+    fallback: options.tenants?.fallback,
+  });
   const { upstream, services } = makeUpstream({
+    tenants,
     db,
     accounts,
     profiles,
@@ -160,7 +175,7 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     publicUrl,
     proxies: [],
     info: {
-      organisation: { serverName: SERVER_NAME, displayName: 'Hansestadt Hamburg', colour: '#d00000' },
+      ...instance,
       version: '1',
       login: { sso: true, password: false },
     },
@@ -170,6 +185,8 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     provider: identityProvider,
     upstream,
     services,
+    tenants,
+    visibility: tenants,
     requireSession: requireSession(sessions),
     limits: rateLimits(rateLimitFactor),
     databaseUp: () => Promise.resolve(true),

@@ -297,7 +297,7 @@ describe('A permanent attacker: devices, against other servers', () => {
         '@carl:luebeck.example': { C1: { 'signed_curve25519:c': { key: 'c' } } },
       },
     });
-    const claimed: unknown = await devices.queries.claim({
+    const claimed: unknown = await devices.queries.claim(ANNA, {
       one_time_keys: { [BERT]: { B1: 'signed_curve25519', B2: 'signed_curve25519' } },
     });
     expect(claimed).toEqual({

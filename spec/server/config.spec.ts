@@ -71,6 +71,21 @@ describe('The settings', () => {
     expect(config.passwords).toEqual({ login: false, registration: false, cost: 15, adminSecret: undefined });
   });
 
+  it('take tenants by claim with an identity provider and a file, and nothing of them without', () => {
+    expect(loadConfig(GOOD).tenancy).toBeUndefined();
+    const claim = { ...GOOD, HANSETAG_TENANTS: 'claim', HANSETAG_TENANTS_FILE: '/tenants.json' };
+    expect(loadConfig(claim).tenancy).toEqual({ file: '/tenants.json', fallback: undefined });
+    expect(loadConfig({ ...claim, HANSETAG_TENANTS_DEFAULT: 'altona' }).tenancy?.fallback).toBe('altona');
+    const alone = failure({ ...PLAIN, HANSETAG_TENANTS: 'claim' });
+    expect(alone).toContain('HANSETAG_TENANTS_FILE is missing: tenants by claim need it');
+    expect(alone).toContain('HANSETAG_OIDC_ISSUER is missing: tenants by claim need it');
+    const unused = failure({ ...GOOD, HANSETAG_TENANTS_DEFAULT: 'altona' });
+    expect(unused).toContain('HANSETAG_TENANTS_DEFAULT makes sense only with HANSETAG_TENANTS=claim');
+    for (const id of ['__proto__', 'x'.repeat(64), 'ältona']) {
+      expect(failure({ ...claim, HANSETAG_TENANTS_DEFAULT: id })).toContain('HANSETAG_TENANTS_DEFAULT must be 1 to 63');
+    }
+  });
+
   it('name what is missing when only a part of an identity provider or of a media server is given', () => {
     const message = failure({ ...PLAIN, HANSETAG_OIDC_CLIENT_ID: 'x', HANSETAG_SFU_CONTROL: '/run/sfu.sock' });
     for (const name of ['HANSETAG_OIDC_ISSUER', 'HANSETAG_OIDC_CLIENT_SECRET', 'HANSETAG_SFU_SECRET']) {

@@ -52,12 +52,12 @@ export interface TestFederation {
 /**
  * Starts homeservers that can reach each other and nothing else.
  *
- * @param settings of each of them, or of the one at an index
+ * @param settings of each of them, or of the one at an index, with its address for clients
  * @param hosts of their names in their order: `localhost`, or `127.0.0.1` for servers that are named by an address
  */
 export async function startHomeservers(
   count: number,
-  settings: Settings | ((index: number) => Settings) = {},
+  settings: Settings | ((index: number, url: string) => Settings | Promise<Settings>) = {},
   hosts: readonly ('localhost' | '127.0.0.1')[] = [],
   log: Logger = createLog('silent'),
 ): Promise<TestFederation> {
@@ -92,7 +92,7 @@ export async function startHomeservers(
       HANSETAG_REGISTRATION: '1',
       HANSETAG_RATE_LIMITS: 'off',
       DATABASE_URL: database.url,
-      ...(typeof settings === 'function' ? settings(index) : settings),
+      ...(typeof settings === 'function' ? await settings(index, url) : settings),
     });
     let running: Homeserver | undefined = await startHomeserver(config, log);
     servers.push({

@@ -5,6 +5,7 @@ import type { Accounts } from '../accounts.ts';
 import type { IdentityProvider } from '../oidc.ts';
 import type { Profiles } from '../profiles.ts';
 import type { Sessions } from '../sessions.ts';
+import type { Tenants } from '../tenants/tenants.ts';
 import { followIdentity } from './identity.ts';
 import { ProviderSessions } from './provider-sessions.ts';
 import type { Seal } from './seal.ts';
@@ -17,6 +18,7 @@ export interface UpstreamDeps {
   readonly accounts: Accounts;
   readonly profiles: Profiles;
   readonly sessions: Sessions;
+  readonly tenants: Pick<Tenants, 'placeOf'>;
   readonly provider: Pick<IdentityProvider, 'connection'>;
   readonly seal: Seal;
   /** Each session is checked again after this time at the latest, in ms. */

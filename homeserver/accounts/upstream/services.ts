@@ -9,12 +9,14 @@ import { every } from '../../base/every.ts';
 import type { Accounts, Identity } from '../accounts.ts';
 import { LoginError } from '../login-error.ts';
 import type { Sessions } from '../sessions.ts';
+import type { Tenants } from '../tenants/tenants.ts';
 import type { ProviderSessions } from './provider-sessions.ts';
 import { ServiceTokenError } from './service-token.ts';
 
 export interface ServicesOptions {
   readonly accounts: Pick<Accounts, 'logIn'>;
   readonly sessions: Pick<Sessions, 'endExpired'>;
+  readonly tenants: Pick<Tenants, 'placeOf'>;
   readonly provider: Pick<ProviderSessions, 'verifyServiceToken'>;
   readonly onIdentity: (userId: string, identity: Identity) => Promise<void>;
   /** Life of an access token, in ms. */
@@ -52,15 +54,20 @@ export class Services {
    * @throws MatrixError 403 M_FORBIDDEN saying what is wrong with the token, 502 when the provider does not answer
    */
   async logIn(token: string): Promise<string> {
-    const { accounts, provider, onIdentity, log } = this.#options;
+    const { accounts, tenants, provider, onIdentity, log } = this.#options;
     try {
       const identity = await provider.verifyServiceToken(token);
-      const userId = await accounts.logIn(identity);
+      // A service for the whole instance is of no tenant: it sees whom it meets in rooms.
+      const place = identity.tenant === undefined ? undefined : tenants.placeOf(identity);
+      const userId = await accounts.logIn(identity, place);
       await onIdentity(userId, identity);
       return userId;
     } catch (error) {
       if (error instanceof ServiceTokenError) {
         log.info({ reason: error.message }, 'a service was refused');
+        throw new MatrixError(403, 'M_FORBIDDEN', error.message);
+      }
+      if (error instanceof LoginError && error.code === 'unknown-tenant') {
         throw new MatrixError(403, 'M_FORBIDDEN', error.message);
       }
       if (error instanceof LoginError) throw new MatrixError(502, 'M_UNKNOWN', error.message);

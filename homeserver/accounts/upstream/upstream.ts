@@ -8,7 +8,9 @@ import { MatrixError } from '../../base/errors.ts';
 import { every } from '../../base/every.ts';
 import { ExpiringMap } from '../../base/expiring-map.ts';
 import type { Accounts, Identity } from '../accounts.ts';
+import { LoginError } from '../login-error.ts';
 import type { Sessions } from '../sessions.ts';
+import type { Tenants } from '../tenants/tenants.ts';
 import type { ProviderSessions } from './provider-sessions.ts';
 import { LogoutTokenError } from './logout-token.ts';
 import { SealError } from './seal.ts';
@@ -17,6 +19,7 @@ import type { DeviceKey, UpstreamGrant, UpstreamSession, UpstreamStore, Which } 
 export interface UpstreamOptions {
   readonly accounts: Accounts;
   readonly sessions: Sessions;
+  readonly tenants: Pick<Tenants, 'placeOf'>;
   readonly provider: ProviderSessions;
   readonly store: UpstreamStore;
   /** Takes over what the provider says about somebody now. */
@@ -79,10 +82,15 @@ export class Upstream {
     for (const stop of this.#stops.splice(0)) stop();
   }
 
-  /** Logs in who has just proven at the provider who they are. @returns the user id */
+  /**
+   * Logs in who has just proven at the provider who they are.
+   *
+   * @returns the user id
+   * @throws LoginError when they belong to no tenant of this instance
+   */
   async logIn(identity: Identity): Promise<string> {
-    const { accounts, onIdentity } = this.#options;
-    const userId = await accounts.logIn(identity);
+    const { accounts, tenants, onIdentity } = this.#options;
+    const userId = await accounts.logIn(identity, tenants.placeOf(identity));
     await onIdentity(userId, identity);
     return userId;
   }
@@ -197,7 +205,15 @@ export class Upstream {
     switch (answer.kind) {
       case 'good':
         await store.checked(session, answer);
-        await onIdentity(accounts.userId(session.localpart), answer.identity);
+        try {
+          const place = this.#options.tenants.placeOf(answer.identity);
+          if (place !== undefined) await accounts.move(accounts.userId(session.localpart), place);
+          await onIdentity(accounts.userId(session.localpart), answer.identity);
+        } catch (error) {
+          if (!(error instanceof LoginError)) throw error;
+          log.warn({ err: error }, 'somebody belongs to no tenant of this instance any more');
+          await this.#options.sessions.end(accounts.userId(session.localpart), session.deviceId);
+        }
         return true;
       case 'ended':
         // A provider that was away may have lost what it knew. It is asked once more, as late as about any other session.

@@ -7,8 +7,8 @@ export interface RoomAliases {
   aliasOf(localpart: string): string;
   exists(alias: string): Promise<boolean>;
   create(alias: string, roomId: string, userId: string): Promise<void>;
-  /** @throws MatrixError 404 when there is no such alias */
-  resolve(alias: string): Promise<{ readonly roomId: string; readonly servers: readonly string[] }>;
+  /** @param userId who asks @throws MatrixError 404 when there is no such alias, or none for that user */
+  resolve(alias: string, userId?: string): Promise<{ readonly roomId: string; readonly servers: readonly string[] }>;
   /** Moves aliases to the room that replaces another. */
   move(from: string, to: string): Promise<void>;
   /** @throws MatrixError 400 when an alias of the event does not point to the room */
@@ -17,6 +17,6 @@ export interface RoomAliases {
 
 /** @see Matrix specification, client-server API, "Published room directory" */
 export interface PublishedRooms {
-  set(roomId: string, isListed: boolean): Promise<void>;
+  set(roomId: string, isListed: boolean, by: string): Promise<void>;
   move(from: string, to: string): Promise<void>;
 }

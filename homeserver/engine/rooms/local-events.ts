@@ -1,7 +1,7 @@
 /** Events of local users: built on the current state, signed, checked, stored and sent. */
 import { citedHashes, eventId, hashAndSign } from '../../../federation/event.ts';
 import type { Pdu, UnsignedPdu } from '../../../federation/event.ts';
-import { BadEventError, MAX_PREV_EVENTS, parsePdu, serverOf, wireForm } from '../../../federation/event.ts';
+import { BadEventError, isUserId, MAX_PREV_EVENTS, parsePdu, serverOf, wireForm } from '../../../federation/event.ts';
 import { member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import type { SigningKey } from '../../../federation/signing.ts';
@@ -9,6 +9,7 @@ import { REFERENCE_HASHES } from '../../../federation/wire-form.ts';
 import { MatrixError } from '../../base/errors.ts';
 import type { Database } from '../../database/database.ts';
 import { CALL_MEMBER } from '../../base/names.ts';
+import type { Visibility } from '../visibility.ts';
 import { transactionScope } from './client-transactions.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import type { Judge } from './judge.ts';
@@ -31,6 +32,8 @@ export interface NewEvent {
   /** Idempotency: the same (sender, device, transaction id) sends once. */
   readonly transactionId?: string;
   readonly deviceId?: string;
+  /** An invitation that the invited user has asked for. */
+  readonly isAsked?: boolean;
 }
 
 export interface LocalEventsDeps {
@@ -42,6 +45,7 @@ export interface LocalEventsDeps {
   readonly serverName: string;
   readonly key: SigningKey;
   readonly rights: LocalRights;
+  readonly visibility: Visibility;
   /** Display name, avatar and guest flag of a local user, as in a membership event. */
   readonly profile: (userId: string) => Promise<JsonObject>;
 }
@@ -64,11 +68,13 @@ export class LocalEvents {
   readonly #serverName: string;
   readonly #key: SigningKey;
   readonly #rights: LocalRights;
+  readonly #visibility: Visibility;
   readonly #profile: (userId: string) => Promise<JsonObject>;
 
   constructor(deps: LocalEventsDeps) {
     this.#db = deps.db;
     this.#rights = deps.rights;
+    this.#visibility = deps.visibility;
     this.#profile = deps.profile;
     this.#judge = deps.judge;
     this.#resolver = deps.resolver;
@@ -88,6 +94,10 @@ export class LocalEvents {
    */
   async draft(room: Room, sender: string, wanted: NewEvent, end?: RoomEnd): Promise<UnsignedPdu> {
     await this.#requireRight(sender, wanted);
+    const { type, stateKey: target = '', content: said } = wanted;
+    if (type === 'm.room.member' && member(said, 'membership') === 'invite' && wanted.isAsked !== true) {
+      await this.requireKnown(sender, target);
+    }
     const accounts = { isGuest: (userId: string) => this.#rights.isGuest(userId), profile: this.#profile };
     const event = { ...wanted, content: await withAccountFields(sender, wanted, this.#serverName, accounts) };
     const isRedaction = event.type === 'm.room.redaction';
@@ -110,6 +120,18 @@ export class LocalEvents {
     draft.auth_events = this.#judge.authEvents(room, room.state.map, draft as Pdu);
     if (room.version.eventIds === 'given') draft[REFERENCE_HASHES] = await this.#citedHashes(room, draft);
     return draft;
+  }
+
+  /**
+   * An invitation of somebody of whom the inviter may not know is answered like that of nobody.
+   *
+   * @throws MatrixError 404
+   */
+  async requireKnown(sender: string, target: string): Promise<void> {
+    const here = this.#serverName;
+    if (!isUserId(target) || serverOf(target) !== here || serverOf(sender) !== here) return;
+    if (await this.#visibility.maySee(sender, target)) return;
+    throw new MatrixError(404, 'M_NOT_FOUND', 'No such user on this server.');
   }
 
   async #requireRight(sender: string, event: NewEvent): Promise<void> {

@@ -100,9 +100,15 @@ export class Memberships {
     await inTurn(roomId, async (room) => {
       const present = await judge.membership(room, userId);
       if (present === 'join') return;
-      const become = async (sender: string, membership: string): Promise<unknown> =>
-        local.send(room, sender, { type: 'm.room.member', stateKey: userId, content: { ...profile, membership } });
-      if (present !== 'invite') await become(inviter, 'invite');
+      const become = async (sender: string, membership: string, isAsked = false): Promise<unknown> =>
+        local.send(room, sender, {
+          type: 'm.room.member',
+          stateKey: userId,
+          content: { ...profile, membership },
+          isAsked,
+        });
+      // Whoever comes by a link is let in, known to the inviter or not.
+      if (present !== 'invite') await become(inviter, 'invite', true);
       await become(userId, 'join');
     });
   }
@@ -171,11 +177,11 @@ export class Memberships {
   }
 
   /**
-   * @throws MatrixError 403 when a local user does not accept invites from the sender
-   *
-   * @throws MatrixError 403 when a user of ours does not want to be invited by somebody
+   * @throws MatrixError 403 when a local user does not accept invites from the sender, 404 when the sender may not know
+   *   of the user, as for nobody
    */
   async checkWanted(target: string, sender: string): Promise<void> {
+    await this.#deps.local.requireKnown(sender, target);
     await this.#deps.permissions?.check(target, sender);
   }
 

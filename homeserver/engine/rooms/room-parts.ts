@@ -5,6 +5,8 @@ import type { SigningKey } from '../../../federation/signing.ts';
 import type { Database } from '../../database/database.ts';
 import type { Notifier } from '../stream/notifier.ts';
 import type { Positions } from '../stream/positions.ts';
+import { ALL_VISIBLE } from '../visibility.ts';
+import type { Visibility } from '../visibility.ts';
 import { Backfill } from './backfill.ts';
 import { Completion } from './completion.ts';
 import { Entering } from './entering.ts';
@@ -59,6 +61,8 @@ export interface RoomsOptions {
   /** Display name, avatar and guest flag of a local user, as in a membership event. */
   readonly profile: (userId: string) => Promise<JsonObject>;
   readonly rights: LocalRights;
+  /** Without it, everybody may know of everybody. */
+  readonly visibility?: Visibility;
   readonly log: Logger;
 }
 
@@ -88,6 +92,7 @@ export async function roomParts(options: RoomsOptions): Promise<RoomParts> {
   const remote = new RemoteAccess();
   const stored = {
     ...options,
+    visibility: options.visibility ?? ALL_VISIBLE,
     events,
     states,
     extremities: new Extremities(db, events),

@@ -9,6 +9,7 @@ import type { JsonObject } from '../../../federation/json.ts';
 import type { RoomVersion } from '../../../federation/room-versions.ts';
 import { serverAllowed } from '../../../federation/server-acl.ts';
 import type { Positions } from '../stream/positions.ts';
+import type { Visibility } from '../visibility.ts';
 import type { EventStore, StoredEvent } from './event-store.ts';
 import { firstBreak } from './gaps.ts';
 import type { History } from './history.ts';
@@ -32,6 +33,7 @@ export interface RoomReaderDeps {
   readonly changes: StateChanges;
   readonly history: History;
   readonly positions: Positions;
+  readonly visibility: Visibility;
 }
 
 /** What a user's power is, and what things take. */
@@ -162,6 +164,13 @@ export class RoomReader {
   async memberOf(roomId: string, userId: string): Promise<MemberOf | undefined> {
     const [row] = await this.#deps.members.roomsOf(userId, ['join', 'invite', 'leave', 'ban', 'knock'], roomId);
     return row;
+  }
+
+  /** Whether a user may look into a room without being in it. */
+  async mayPeek(roomId: string, userId: string): Promise<boolean> {
+    const rule = await this.stateEvent(roomId, 'm.room.history_visibility', '');
+    if (rule?.pdu.content['history_visibility'] !== 'world_readable') return false;
+    return this.#deps.visibility.mayPeek(userId, roomId);
   }
 
   /** Whether a user is joined; with partial state, any user of a server in the room may be. */

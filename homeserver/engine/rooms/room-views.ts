@@ -48,10 +48,7 @@ export class RoomViews extends RoomReader {
     const wentOut = row && (await this.#wentOut(roomId, userId));
     const isFormer = wentOut !== undefined && (row?.membership === 'leave' || row?.membership === 'ban');
     if (isFormer) return { membership: row.membership, position: wentOut };
-    const visibility = await this.stateEvent(roomId, 'm.room.history_visibility', '');
-    if (member(visibility?.pdu.content, 'history_visibility') === 'world_readable') {
-      return { membership: undefined, position: this.position };
-    }
+    if (await this.mayPeek(roomId, userId)) return { membership: undefined, position: this.position };
     return wentOut === undefined ? undefined : { membership: 'leave', position: wentOut };
   }
 

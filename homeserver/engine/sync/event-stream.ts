@@ -128,7 +128,7 @@ export function eventStreamRouter(options: EventStreamOptions): Router {
         const state = await rooms.stateFor(roomId, userId);
         const page = await rooms.messages(roomId, userId, { dir: 'b', limit: messagesOf(request) });
         const membership = await rooms.membership(roomId, userId);
-        const outside = membership !== 'join' && (await isWorldReadable(roomId));
+        const outside = membership !== 'join' && (await rooms.mayPeek(roomId, userId));
         const filter = { room: { rooms: [roomId], timeline: { limit: 1 } } };
         const { question, answer } = await answers(
           asked(response, { filter, ...(outside ? { only: roomId } : {}) }),
@@ -156,18 +156,13 @@ export function eventStreamRouter(options: EventStreamOptions): Router {
     ],
   });
 
-  async function isWorldReadable(roomId: string): Promise<boolean> {
-    const rule = await rooms.stateEvent(roomId, 'm.room.history_visibility', '');
-    return rule?.pdu.content['history_visibility'] === 'world_readable';
-  }
-
   /**
    * @throws MatrixError 403 for a room that is neither joined nor world-readable
    *
    * @throws MatrixError 403 for those who are not in a room into which not everybody may look
    */
   async function requireSight(roomId: string, userId: string): Promise<void> {
-    if ((await rooms.membership(roomId, userId)) === 'join' || (await isWorldReadable(roomId))) return;
+    if ((await rooms.membership(roomId, userId)) === 'join' || (await rooms.mayPeek(roomId, userId))) return;
     throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
   }
 

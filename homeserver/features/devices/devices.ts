@@ -10,6 +10,8 @@ import { MatrixError } from '../../base/errors.ts';
 import { every } from '../../base/every.ts';
 import type { Sender } from '../../engine/rooms/ports.ts';
 import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
+import { ALL_VISIBLE } from '../../engine/visibility.ts';
+import type { Visibility } from '../../engine/visibility.ts';
 import type { Notifier } from '../../engine/stream/notifier.ts';
 import type { Positions } from '../../engine/stream/positions.ts';
 import { ChangedLists } from './changed-lists.ts';
@@ -33,6 +35,8 @@ export interface DevicesOptions {
   readonly sender: Sender;
   readonly client: Pick<FederationClient, 'request'>;
   readonly sessions: Sessions;
+  /** Without it, everybody may know of everybody. */
+  readonly visibility?: Visibility;
   /** Whether a local user is suspended. */
   readonly isSuspended: (userId: string) => Promise<boolean>;
   /**
@@ -69,7 +73,7 @@ export class Devices {
   readonly dehydrated: DehydratedDevices;
 
   constructor(options: DevicesOptions) {
-    const { db, serverName, rooms, client, positions, log } = options;
+    const { db, serverName, rooms, client, positions, log, visibility = ALL_VISIBLE } = options;
     this.#options = options;
     this.#local = new LocalDevices(db, serverName);
     this.keys = new DeviceKeys(db);
@@ -94,9 +98,10 @@ export class Devices {
       client,
       devices: this.#local,
       tellNames: options.tellNames === true,
+      visibility,
       log,
     });
-    this.toDevice = new ToDevice({ ...options, devices: this.#local });
+    this.toDevice = new ToDevice({ ...options, visibility, devices: this.#local });
     this.backups = new KeyBackups(db);
     this.dehydrated = new DehydratedDevices({
       ...options,

@@ -12,6 +12,7 @@ import type { FederationClient } from '../../../federation/client.ts';
 import { isUserId, serverOf } from '../../../federation/identifiers.ts';
 import { isJsonObject } from '../../../federation/json.ts';
 import type { JsonObject, JsonValue } from '../../../federation/json.ts';
+import type { Visibility } from '../../engine/visibility.ts';
 import { MatrixError } from '../../base/errors.ts';
 import { publicKeyOf } from './cross-signing.ts';
 import type { CrossSigning, SignedTarget, SigningKeys } from './cross-signing.ts';
@@ -30,6 +31,7 @@ export interface KeyQueriesOptions {
   readonly devices: LocalDevices;
   /** Whether other servers get the display names of devices. */
   readonly tellNames: boolean;
+  readonly visibility: Visibility;
   readonly log: Logger;
 }
 
@@ -59,7 +61,10 @@ export class KeyQueries {
   /** Handles `/keys/query` of a local user. */
   async query(userId: string, { device_keys: wanted, timeout }: KeyQuestion): Promise<JsonObject> {
     const { local, byServer } = this.#split(wanted);
-    const answer = await this.ofLocal(local, { userId });
+    const seen = await this.#options.visibility.seenBy(userId, Object.keys(local));
+    const answer = await this.ofLocal(only(local, seen), { userId });
+    // As for nobody.
+    for (const unseen of Object.keys(local)) answer.device_keys[unseen] ??= {};
     const failures: JsonObject = {};
     const timeoutMs = patience(timeout);
     await Promise.all(
@@ -107,15 +112,15 @@ export class KeyQueries {
   }
 
   /**
-   * Claims one-time keys for new Olm sessions with devices.
+   * Claims one-time keys for new Olm sessions with devices, for a local user.
    *
    * @see DeviceKeys.claim
    * @returns `one_time_keys` and `failures`
    */
-  async claim({ one_time_keys: wanted, timeout }: KeyClaim): Promise<JsonObject> {
+  async claim(userId: string, { one_time_keys: wanted, timeout }: KeyClaim): Promise<JsonObject> {
     const { local, byServer } = this.#split(wanted);
-    const { keys, client, log } = this.#options;
-    const claimed = await keys.claim(local);
+    const { keys, client, visibility, log } = this.#options;
+    const claimed = await keys.claim(only(local, await visibility.seenBy(userId, Object.keys(local))));
     const failures: JsonObject = {};
     await Promise.all(
       [...byServer].map(async ([server, users]) => {
@@ -260,6 +265,10 @@ export class KeyQueries {
     }
     return { local, byServer };
   }
+}
+
+function only<T>(wanted: Record<string, T>, userIds: ReadonlySet<string>): Record<string, T> {
+  return Object.fromEntries(Object.entries(wanted).filter(([userId]) => userIds.has(userId)));
 }
 
 function emptyAnswer(): KeyAnswer {

@@ -45,7 +45,7 @@ export function keysRouter({ devices, confirm, requireSession }: KeysRouterOptio
 
   methods(router, '/keys/claim', {
     post: async (request, response) => {
-      response.json(await devices.queries.claim(parseBody(claimSchema, request.body)));
+      response.json(await devices.queries.claim(requesterOf(response).userId, parseBody(claimSchema, request.body)));
     },
   });
 

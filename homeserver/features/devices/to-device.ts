@@ -19,6 +19,7 @@ import {
 import type { Sender } from '../../engine/rooms/ports.ts';
 import type { Notifier } from '../../engine/stream/notifier.ts';
 import type { Positions } from '../../engine/stream/positions.ts';
+import type { Visibility } from '../../engine/visibility.ts';
 import type { LocalDevices } from './local-devices.ts';
 import { directToDeviceSchema } from './schemas.ts';
 
@@ -29,6 +30,7 @@ export interface ToDeviceOptions {
   readonly notifier: Notifier;
   readonly sender: Sender;
   readonly devices: LocalDevices;
+  readonly visibility: Visibility;
   /** Whether a local user is suspended, and may only send to their own devices. */
   readonly isSuspended: (userId: string) => Promise<boolean>;
   /**
@@ -66,7 +68,8 @@ export class ToDevice {
   }
 
   /**
-   * Sends messages of a local device, once per transaction id.
+   * Sends messages of a local device, once per transaction id. Those to users of whom the sender may not know are dropped,
+   * as those to nobody.
    *
    * @throws MatrixError 413 for a message that is too large, 403 for a suspended user who sends to others, or a
    *   guest who sends to servers with which they share no room
@@ -85,10 +88,11 @@ export class ToDevice {
     ) {
       throw new MatrixError(403, 'M_USER_SUSPENDED', 'Your account is suspended: you can read, but not send.');
     }
+    const seen = await this.#options.visibility.seenBy(from.userId, Object.keys(messages));
     const local: Messages = {};
     const remote = new Map<string, Messages>();
     for (const [userId, devices] of Object.entries(messages)) {
-      if (!isUserId(userId)) continue;
+      if (!isUserId(userId) || !seen.has(userId)) continue;
       const server = serverOf(userId);
       const ofServer = server === serverName ? local : (remote.get(server) ?? {});
       ofServer[userId] = devices;

@@ -9,13 +9,15 @@ import { publicRoomsSchema } from './public-rooms.ts';
 import type { PublicRooms, PublicRoomsQuery } from './public-rooms.ts';
 import { methods, MatrixError } from '../../base/errors.ts';
 import type { Rooms } from '../../engine/rooms/rooms.ts';
-import { parameter, parseBody, queryNumber, queryText, requesterOf } from '../../base/parse.ts';
+import type { Visibility } from '../../engine/visibility.ts';
+import { parameter, parseBody, queryNumber, queryText, requesterIn, requesterOf } from '../../base/parse.ts';
 
 export interface DirectoryRouterOptions {
   readonly rooms: Rooms;
   readonly directory: Directory;
   readonly publicRooms: PublicRooms;
   readonly serverName: string;
+  readonly visibility: Visibility;
   /** The room directory of another server. @throws MatrixError @throws MatrixError */
   readonly remotePublicRooms: (server: string, query: PublicRoomsQuery) => Promise<JsonObject>;
   readonly requireSession: RequestHandler;
@@ -26,18 +28,19 @@ const visibilitySchema = z.looseObject({ visibility: z.enum(['public', 'private'
 
 /** Mounted at `/_matrix/client/v3`. */
 export function directoryRouter(options: DirectoryRouterOptions): Router {
-  const { rooms, directory, publicRooms, serverName, requireSession } = options;
+  const { rooms, directory, publicRooms, serverName, visibility, requireSession } = options;
   const router = express.Router();
 
   methods(router, '/directory/room/:alias', {
     get: [
       (request, response, next) => {
-        // Anybody may resolve a local alias; resolving one of another server needs a log-in.
-        if (parameter(request, 'alias').endsWith(`:${serverName}`)) next();
+        // Anybody may resolve a local alias; resolving one of another server needs a log-in, as does knowing whose it is.
+        if (visibility.isOpen && parameter(request, 'alias').endsWith(`:${serverName}`)) next();
         else return requireSession(request, response, next);
       },
       async (request, response) => {
-        const { roomId, servers } = await directory.resolve(parameter(request, 'alias'));
+        const requester = requesterIn(response);
+        const { roomId, servers } = await directory.resolve(parameter(request, 'alias'), requester?.userId);
         response.json({ room_id: roomId, servers: servers.slice(0, 50) });
       },
     ],
@@ -68,11 +71,8 @@ export function directoryRouter(options: DirectoryRouterOptions): Router {
         requireSession,
         async (request, response) => {
           const roomId = parameter(request, 'roomId');
-          const visibility = await rooms.stateEvent(roomId, 'm.room.history_visibility', '');
-          if (
-            visibility?.pdu.content['history_visibility'] !== 'world_readable' &&
-            (await rooms.membership(roomId, requesterOf(response).userId)) !== 'join'
-          ) {
+          const { userId } = requesterOf(response);
+          if ((await rooms.membership(roomId, userId)) !== 'join' && !(await rooms.mayPeek(roomId, userId))) {
             throw new MatrixError(403, 'M_FORBIDDEN', 'You are not in this room.');
           }
           response.json({ aliases: await directory.aliases(roomId) });
@@ -91,11 +91,11 @@ export function directoryRouter(options: DirectoryRouterOptions): Router {
       async (request, response) => {
         const { userId, admin } = requesterOf(response);
         const roomId = await known(parameter(request, 'roomId'));
-        const { visibility } = parseBody(visibilitySchema, request.body);
+        const { visibility: listed } = parseBody(visibilitySchema, request.body);
         if (!admin && !(await directory.mayList(roomId, userId))) {
           throw new MatrixError(403, 'M_FORBIDDEN', 'You may not change whether this room is in the directory.');
         }
-        await publicRooms.set(roomId, visibility === 'public');
+        await publicRooms.set(roomId, listed === 'public', userId);
         response.json({});
       },
     ],
@@ -115,14 +115,15 @@ export function directoryRouter(options: DirectoryRouterOptions): Router {
       async (request, response) => {
         const since = queryText(request, 'since');
         const query = { limit: queryNumber(request, 'limit', 0, 1000), ...(since === undefined ? {} : { since }) };
-        response.json(await list(queryText(request, 'server'), query));
+        response.json(await list(requesterOf(response).userId, queryText(request, 'server'), query));
       },
     ],
     post: [
       requireSession,
       requireMember,
       async (request, response) => {
-        response.json(await list(queryText(request, 'server'), parseBody(publicRoomsSchema, request.body)));
+        const query = parseBody(publicRoomsSchema, request.body);
+        response.json(await list(requesterOf(response).userId, queryText(request, 'server'), query));
       },
     ],
   });
@@ -133,8 +134,8 @@ export function directoryRouter(options: DirectoryRouterOptions): Router {
     return roomId;
   }
 
-  async function list(server: string | undefined, query: PublicRoomsQuery): Promise<object> {
-    if (server === undefined || server === '' || server === serverName) return publicRooms.page(query);
+  async function list(userId: string, server: string | undefined, query: PublicRoomsQuery): Promise<object> {
+    if (server === undefined || server === '' || server === serverName) return publicRooms.page(query, userId);
     if (!isServerName(server)) throw new MatrixError(400, 'M_INVALID_PARAM', 'server is malformed.');
     return options.remotePublicRooms(server, query);
   }

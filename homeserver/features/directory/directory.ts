@@ -11,6 +11,8 @@ import { defineModel } from '../../database/models.ts';
 import type { Row } from '../../database/models.ts';
 import { MatrixError } from '../../base/errors.ts';
 import type { Rooms } from '../../engine/rooms/rooms.ts';
+import { circleParameters, inCircle } from '../../engine/visibility.ts';
+import type { Visibility } from '../../engine/visibility.ts';
 
 /** The room of an alias. */
 export interface Resolved {
@@ -23,6 +25,7 @@ export interface DirectoryOptions {
   readonly db: Database;
   readonly serverName: string;
   readonly rooms: Rooms;
+  readonly visibility: Visibility;
   /** Resolves an alias at another server. @throws MatrixError @throws MatrixError */
   readonly remoteAlias: (server: string, alias: string) => Promise<Resolved>;
 }
@@ -126,10 +129,12 @@ export class Directory {
   /**
    * Resolves an alias; a remote one is requested from its server.
    *
+   * @param userId who asks: aliases of another tenant are unknown to them, unless they are in the room or invited
    * @throws MatrixError 400 M_INVALID_PARAM, 404 M_NOT_FOUND
    */
-  async resolve(alias: string): Promise<Resolved> {
+  async resolve(alias: string, userId?: string): Promise<Resolved> {
     if (!isRoomAlias(alias)) throw new MatrixError(400, 'M_INVALID_PARAM', 'This is not a room alias.');
+    if (userId !== undefined && !(await this.#isFor(userId, alias))) throw unknownAlias(alias);
     const server = serverOf(alias);
     if (server === this.#options.serverName) return this.resolveLocal(alias);
     const resolved = await this.#options.remoteAlias(server, alias);
@@ -141,7 +146,7 @@ export class Directory {
   async resolveLocal(alias: string): Promise<Resolved> {
     const { rooms, serverName } = this.#options;
     const found = await this.#find(alias);
-    if (!found) throw new MatrixError(404, 'M_NOT_FOUND', `No room has the alias ${alias}.`);
+    if (!found) throw unknownAlias(alias);
     const servers = await rooms.joinedServers(found.roomId);
     servers.delete(serverName);
     return { roomId: found.roomId, servers: [serverName, ...servers] };
@@ -208,9 +213,28 @@ export class Directory {
     return (await rooms.powerLevel(roomId, userId)) >= needed;
   }
 
+  /** Whether a local alias was made in the tenant of a user, or names a room that they are in or invited to. */
+  async #isFor(userId: string, alias: string): Promise<boolean> {
+    const { db, rooms, serverName, visibility } = this.#options;
+    const circle = await visibility.circleOf(userId);
+    const found = circle && serverOf(alias) === serverName ? await this.#find(alias) : undefined;
+    if (found === undefined) return true;
+    const rows = await db.query(`SELECT 1 FROM users WHERE localpart = $1 AND ${inCircle('tenant', 2)}`, [
+      found.creator.slice(1, -serverName.length - 1),
+      ...circleParameters(circle),
+    ]);
+    if (rows.length > 0) return true;
+    const membership = await rooms.membership(found.roomId, userId);
+    return membership === 'join' || membership === 'invite';
+  }
+
   async #find(alias: string): Promise<AliasRow | undefined> {
     return (await this.#aliases.findByPk(alias)) ?? undefined;
   }
+}
+
+function unknownAlias(alias: string): MatrixError {
+  return new MatrixError(404, 'M_NOT_FOUND', `No room has the alias ${alias}.`);
 }
 
 /** The aliases in the content, unvalidated. */

@@ -5,6 +5,7 @@ import type { JsonObject } from '../../../federation/json.ts';
 import type { Database } from '../../database/database.ts';
 import type { Feature } from '../../engine/feature.ts';
 import type { Rooms } from '../../engine/rooms/rooms.ts';
+import type { Visibility } from '../../engine/visibility.ts';
 import { directoryRouter } from './client-router.ts';
 import { Directory } from './directory.ts';
 import { directoryRouter as federationRouter } from './federation-router.ts';
@@ -18,6 +19,7 @@ export interface DirectoryDeps {
   readonly db: Database;
   readonly rooms: Rooms;
   readonly client: FederationClient;
+  readonly visibility: Visibility;
   /** Display name and avatar of a local user: `displayname`, `avatar_url`. */
   readonly profile: (userId: string) => Promise<JsonObject>;
   readonly userExists: (userId: string) => Promise<boolean>;
@@ -32,14 +34,15 @@ export interface DirectoryFeature extends Feature {
 }
 
 export function makeDirectory(deps: DirectoryDeps): DirectoryFeature {
-  const { serverName, db, rooms, client } = deps;
+  const { serverName, db, rooms, client, visibility } = deps;
   const directory = new Directory({
     db,
     serverName,
     rooms,
+    visibility,
     remoteAlias: (server, alias) => remoteAlias(client, server, alias),
   });
-  const publicRooms = new PublicRooms(db, rooms);
+  const publicRooms = new PublicRooms(db, rooms, visibility);
   const own = { ...deps, directory, publicRooms, userDirectory: new UserDirectory(deps) };
   return {
     directory,

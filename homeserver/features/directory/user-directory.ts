@@ -4,6 +4,9 @@ import type { JsonObject } from '../../../federation/json.ts';
 import { MEETINGS_ACCOUNT, SERVER_PREFIX } from '../../accounts/localpart.ts';
 import type { Database } from '../../database/database.ts';
 import type { RoomReader } from '../../engine/rooms/room-reader.ts';
+import { circleParameters, inCircle } from '../../engine/visibility.ts';
+import type { Circle, Visibility } from '../../engine/visibility.ts';
+import { listedIn } from './public-rooms.ts';
 
 export interface FoundUser {
   readonly user_id: string;
@@ -15,6 +18,7 @@ export interface UserDirectoryOptions {
   readonly db: Database;
   readonly rooms: RoomReader;
   readonly serverName: string;
+  readonly visibility: Visibility;
   /** Display name and avatar of a local user: `displayname`, `avatar_url`. */
   readonly profile: (userId: string) => Promise<JsonObject>;
 }
@@ -41,7 +45,8 @@ export class UserDirectory {
   /**
    * Users with all the words in their id or display name: those who share a room with the searcher, and those in a
    * public room. Names are those of the profiles; for remote users, those in the shared rooms. A name that somebody
-   * only has in another room does not match.
+   * only has in another room does not match. People of other tenants of this server are never found, even by those who
+   * are in a room with them: they are seen there.
    *
    * @see Matrix specification, client-server API, "User Directory"
    */
@@ -65,7 +70,8 @@ export class UserDirectory {
     const open = new Map<string, Promise<boolean>>();
     // Users find themselves as others would, as in Synapse.
     shared.delete(userId);
-    const local = await this.#local(words);
+    const circle = await this.#options.visibility.circleOf(userId);
+    const local = await this.#local(words, circle);
     for (let start = 0; start < local.length; start += BATCH) {
       const batch = local.slice(start, start + BATCH);
       const unknown = batch.filter((localId) => !shared.has(localId));
@@ -75,33 +81,34 @@ export class UserDirectory {
         yield described(localId, await this.#options.profile(localId));
       }
     }
-    yield* await this.#remote(userId, words);
+    yield* await this.#remote(userId, words, circle);
   }
 
   /** Local users with the words, or with the whole term as their verified mail address; those whose name starts with them first. */
-  async #local(words: readonly string[]): Promise<string[]> {
+  async #local(words: readonly string[], circle: Circle | undefined): Promise<string[]> {
     const { db, serverName } = this.#options;
     const rows = await db.query<{ localpart: string }>(
       `SELECT localpart FROM users
        WHERE NOT guest AND deactivated_at IS NULL AND NOT starts_with(localpart, $5)
+         AND ${inCircle('tenant', 6)}
          AND (lower(email) = $3 OR ${ALL_WORDS(`coalesce(display_name, '') || ' @' || localpart || ':' || $2`)})
        ORDER BY position($3 IN lower(coalesce(display_name, ''))) <> 1, lower(coalesce(display_name, localpart)),
          localpart
        LIMIT $4`,
-      [words, serverName, words.join(' '), MAX_CANDIDATES, SERVER_PREFIX],
+      [words, serverName, words.join(' '), MAX_CANDIDATES, SERVER_PREFIX, ...circleParameters(circle)],
     );
     return rows.map((row) => `@${row.localpart}:${serverName}`);
   }
 
   /** Remote users in rooms that the user is in or that are listed, by their names there. */
-  async #remote(userId: string, words: readonly string[]): Promise<FoundUser[]> {
+  async #remote(userId: string, words: readonly string[], circle: Circle | undefined): Promise<FoundUser[]> {
     const { db, rooms, serverName } = this.#options;
     const rows = await db.query<{ user_id: string; room_id: string }>(
       `SELECT DISTINCT ON (m.user_id) m.user_id, m.room_id FROM room_members m
        WHERE m.membership = 'join' AND m.server <> $2 AND NOT starts_with(m.user_id, $5)
          AND m.room_id IN (
            SELECT room_id FROM room_members WHERE user_id = $3 AND membership = 'join'
-           UNION SELECT room_id FROM public_rooms
+           UNION SELECT p.room_id FROM public_rooms p WHERE ${listedIn(6, 3)}
          )
          AND EXISTS (
            SELECT 1 FROM (
@@ -113,7 +120,7 @@ export class UserDirectory {
            WHERE ${ALL_WORDS(`m.user_id || ' ' || coalesce(substring(e.json FROM '"displayname":"([^"]*)"'), '')`)}
          )
        ORDER BY m.user_id, m.position DESC LIMIT $4`,
-      [words, serverName, userId, MAX_CANDIDATES, `@${MEETINGS_ACCOUNT}:`],
+      [words, serverName, userId, MAX_CANDIDATES, `@${MEETINGS_ACCOUNT}:`, ...circleParameters(circle)],
     );
     const found: FoundUser[] = [];
     for (const row of rows) {

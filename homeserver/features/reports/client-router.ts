@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { isUserId } from '../../../federation/identifiers.ts';
 import { methods, MatrixError } from '../../base/errors.ts';
 import type { Reports } from './reports.ts';
+import type { Visibility } from '../../engine/visibility.ts';
 import type { RoomViews } from '../../engine/rooms/room-views.ts';
 import { parameter, parseBody, requesterOf } from '../../base/parse.ts';
 
@@ -12,6 +13,7 @@ export interface ReportRouterOptions {
   readonly reports: Reports;
   readonly rooms: RoomViews;
   readonly userExists: (userId: string) => Promise<boolean>;
+  readonly visibility: Visibility;
   readonly requireSession: RequestHandler;
 }
 
@@ -22,7 +24,8 @@ const eventSchema = z.looseObject({
 const reasonSchema = z.looseObject({ reason: z.string().max(5000) });
 
 /** Mounted at `/_matrix/client/v3`. */
-export function reportRouter({ reports, rooms, userExists, requireSession }: ReportRouterOptions): Router {
+export function reportRouter(options: ReportRouterOptions): Router {
+  const { reports, rooms, userExists, visibility, requireSession } = options;
   const router = express.Router();
 
   methods(router, '/rooms/:roomId/report/:eventId', {
@@ -66,7 +69,8 @@ export function reportRouter({ reports, rooms, userExists, requireSession }: Rep
         if (!isUserId(userId)) throw new MatrixError(400, 'M_INVALID_PARAM', 'This is not a user id.');
         const reporter = requesterOf(response).userId;
         // Whether a user exists is not revealed: reports of unknown users are accepted and dropped.
-        if (await userExists(userId)) await reports.add(reporter, { userId, reason });
+        const isKnown = (await userExists(userId)) && (await visibility.maySee(reporter, userId));
+        if (isKnown) await reports.add(reporter, { userId, reason });
         response.json({});
       },
     ],

@@ -77,7 +77,7 @@ export function creationRouter({ rooms, directory, publicRooms }: CreationRouter
         await directory.create(alias, roomId, userId);
         await rooms.send(roomId, userId, { type: 'm.room.canonical_alias', stateKey: '', content: { alias } });
       }
-      if (body.visibility === 'public') await publicRooms.set(roomId, true);
+      if (body.visibility === 'public') await publicRooms.set(roomId, true, userId);
       response.json({ room_id: roomId, ...(alias === undefined ? {} : { room_alias: alias }) });
     },
   });

@@ -24,27 +24,30 @@ export function membershipRouter({ rooms, directory }: MembershipRouterOptions):
   const router = express.Router();
 
   /** The room in the path, by id or alias, and servers that may be in it. */
-  async function named(request: Request): Promise<{ roomId: string; via: string[] }> {
+  async function named(request: Request, userId: string): Promise<{ roomId: string; via: string[] }> {
     const name = parameter(request, 'roomId');
     const query = new URL(request.originalUrl, 'http://localhost').searchParams;
-    const { roomId, servers } = name.startsWith('#') ? await directory.resolve(name) : { roomId: name, servers: [] };
+    const { roomId, servers } = name.startsWith('#')
+      ? await directory.resolve(name, userId)
+      : { roomId: name, servers: [] };
     if (!roomId.startsWith('!')) throw new MatrixError(400, 'M_INVALID_PARAM', 'This is not a room id.');
     return { roomId, via: [...query.getAll('via'), ...query.getAll('server_name'), ...servers].slice(0, MAX_VIA) };
   }
   const join = async (request: Request, response: Response): Promise<void> => {
-    const { roomId, via } = await named(request);
+    const { userId } = requesterOf(response);
+    const { roomId, via } = await named(request, userId);
     // Other fields of the body become part of the membership content.
     const { third_party_signed: _signed, ...content } = parseBody(objectSchema.default({}), request.body);
-    await rooms.join(requesterOf(response).userId, roomId, { via, content });
+    await rooms.join(userId, roomId, { via, content });
     response.json({ room_id: roomId });
   };
   methods(router, '/join/:roomId', { post: join });
   methods(router, '/rooms/:roomId/join', { post: join });
   methods(router, '/knock/:roomId', {
     post: async (request, response) => {
-      const { roomId, via } = await named(request);
-      const { reason } = parseBody(reasonSchema, request.body);
       const { userId } = requesterOf(response);
+      const { roomId, via } = await named(request, userId);
+      const { reason } = parseBody(reasonSchema, request.body);
       await rooms.memberships.knock(userId, roomId, { via, ...(reason === undefined ? {} : { reason }) });
       response.json({ room_id: roomId });
     },

@@ -1,6 +1,7 @@
 /** Who may see the summary of a room: those who could join or read it. */
 import type { Database } from '../../database/database.ts';
 import type { RoomReader } from '../../engine/rooms/room-reader.ts';
+import type { Visibility } from '../../engine/visibility.ts';
 import type { RoomSummary } from '../../engine/rooms/summary.ts';
 
 type Openness = Pick<RoomSummary, 'join_rule' | 'world_readable' | 'allowed_room_ids'>;
@@ -11,8 +12,13 @@ function isOpen({ join_rule: rule, world_readable: readable }: Openness): boolea
 }
 
 /** Whether a local user may see the summary of a room, local or remote. */
-export async function openToUser(rooms: RoomReader, userId: string, roomId: string, room: Openness): Promise<boolean> {
-  if (isOpen(room)) return true;
+export async function openToUser(
+  { rooms, visibility }: { readonly rooms: RoomReader; readonly visibility: Visibility },
+  userId: string,
+  roomId: string,
+  room: Openness,
+): Promise<boolean> {
+  if (isOpen(room) && (await visibility.mayPeek(userId, roomId))) return true;
   const membership = await rooms.membership(roomId, userId);
   if (membership === 'join' || membership === 'invite') return true;
   for (const allowed of room.allowed_room_ids ?? []) {

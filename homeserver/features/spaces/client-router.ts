@@ -54,15 +54,16 @@ export function hierarchyRouter({ hierarchy, directory, requireSession }: Hierar
       get: [
         requireSession,
         async (request, response) => {
+          const { userId } = requesterOf(response);
           const room = parameter(request, 'room');
           const query = new URL(request.originalUrl, 'http://localhost').searchParams;
           const given = query.getAll('via').filter((name) => isServerName(name));
           const { roomId, servers } = room.startsWith('#')
-            ? await directory.resolve(room)
+            ? await directory.resolve(room, userId)
             : { roomId: room, servers: [] };
           if (!isRoomId(roomId)) throw new MatrixError(400, 'M_INVALID_PARAM', 'This is not a room id.');
           const via = [...given, ...servers].slice(0, MAX_VIA);
-          response.json(await hierarchy.summary(roomId, requesterOf(response).userId, via));
+          response.json(await hierarchy.summary(roomId, userId, via));
         },
       ],
     });

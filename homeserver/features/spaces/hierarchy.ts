@@ -8,6 +8,7 @@ import type { JsonObject } from '../../../federation/json.ts';
 import type { Database } from '../../database/database.ts';
 import { MatrixError } from '../../base/errors.ts';
 import type { RoomReader } from '../../engine/rooms/room-reader.ts';
+import type { Visibility } from '../../engine/visibility.ts';
 import { openToServer, openToUser } from './access.ts';
 import { childrenOf } from './children.ts';
 import type { Child } from './children.ts';
@@ -29,6 +30,7 @@ export interface HierarchyOptions {
   readonly db: Database;
   readonly rooms: RoomReader;
   readonly serverName: string;
+  readonly visibility: Visibility;
   readonly remote: RemoteSpaces;
 }
 
@@ -147,21 +149,21 @@ export class Hierarchy {
 
   /** A room that a user may see. */
   async #known(step: Step, userId: string, suggestedOnly: boolean, deadline = Infinity): Promise<Known | undefined> {
-    const { rooms, remote } = this.#options;
+    const { remote } = this.#options;
     const { roomId, told } = step;
     if (await this.#isOurs(roomId)) {
       const own = await this.#own(roomId, suggestedOnly);
-      if (!own || !(await openToUser(rooms, userId, roomId, own.summary))) return undefined;
+      if (!own || !(await openToUser(this.#options, userId, roomId, own.summary))) return undefined;
       return { room: own.room, children: own.children, told: new Map(), closed: new Set() };
     }
     // The description by the space's server suffices for a room without children.
     if (told && told.room_type !== 'm.space') {
-      if (!(await openToUser(rooms, userId, roomId, told))) return undefined;
+      if (!(await openToUser(this.#options, userId, roomId, told))) return undefined;
       return { room: { ...told, children_state: [] }, children: [], told: new Map(), closed: new Set() };
     }
     if (Date.now() > deadline) return undefined;
     const answer = await remote.ask(roomId, step.via, suggestedOnly);
-    if (!answer || !(await openToUser(rooms, userId, roomId, answer.room))) return undefined;
+    if (!answer || !(await openToUser(this.#options, userId, roomId, answer.room))) return undefined;
     return {
       room: { ...answer.room },
       children: answer.below,

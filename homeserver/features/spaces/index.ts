@@ -5,6 +5,7 @@ import type { Database } from '../../database/database.ts';
 import type { RoomAliases } from '../../engine/client/room-aliases.ts';
 import type { Feature } from '../../engine/feature.ts';
 import type { Rooms } from '../../engine/rooms/rooms.ts';
+import type { Visibility } from '../../engine/visibility.ts';
 import { hierarchyRouter } from './client-router.ts';
 import { hierarchyRouter as federationRouter } from './federation-router.ts';
 import { Hierarchy } from './hierarchy.ts';
@@ -15,6 +16,7 @@ export interface SpacesDeps {
   readonly db: Database;
   readonly rooms: Rooms;
   readonly client: FederationClient;
+  readonly visibility: Visibility;
   readonly directory: Pick<RoomAliases, 'resolve'>;
   readonly requireSession: RequestHandler;
   /** Requires a signed request of another server. */
