@@ -1,5 +1,5 @@
 /** The meetings API of the own homeserver (protocol/client-api.ts). */
-import { inject, Injectable, signal } from '@angular/core';
+import { computed, inject, Injectable, signal } from '@angular/core';
 import * as z from 'zod';
 import {
   type Info,
@@ -20,6 +20,8 @@ import {
   meetingListSchema,
   meetingSchema,
   type NewMeeting,
+  type OwnOrganisation,
+  ownOrganisationSchema,
 } from '../../../../protocol/client-api.ts';
 import type { Organisation } from '../../../../protocol/session.ts';
 import { Auth } from './auth.ts';
@@ -39,8 +41,16 @@ export class Api {
   readonly #auth = inject(Auth);
   readonly #names = inject(OrganisationNames);
   readonly #info = signal<Info | undefined>(undefined);
-  /** The own organisation; undefined until `loadInfo` has an answer. */
+  /** The organisation that runs the server; undefined until `loadInfo` has an answer. */
   readonly info = this.#info.asReadonly();
+  readonly #own = signal<{ readonly userId: string | undefined; readonly answer: OwnOrganisation } | undefined>(
+    undefined,
+  );
+  /** The organisation of whoever is logged in, which is one of several on some servers; undefined until it is known. */
+  readonly own = computed(() => {
+    const own = this.#own();
+    return own?.userId === this.#auth.userId() ? own?.answer : undefined;
+  });
 
   async loadInfo(): Promise<Info> {
     const known = this.#info();
@@ -49,6 +59,13 @@ export class Api {
     this.#info.set(info);
     this.#names.learn([info.organisation]);
     return info;
+  }
+
+  /** Learns the organisation of whoever is logged in. */
+  async loadOwn(): Promise<void> {
+    const userId = this.#auth.userId();
+    if (this.own() !== undefined) return;
+    this.#own.set({ userId, answer: await this.#auth.request(ownOrganisationSchema, `${BASE}/organisation`) });
   }
 
   async meetings(): Promise<Meeting[]> {

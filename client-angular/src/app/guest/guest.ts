@@ -25,6 +25,7 @@ import { OrganisationNames } from '../core/organisation-names.ts';
 import { readToken } from '../core/read-link.ts';
 import { Icon } from '../shared/icon.ts';
 import { LanguageMenu } from '../shared/language-menu.ts';
+import { LegalLinks } from '../shared/legal-links.ts';
 import { Notice } from '../shared/notice.ts';
 import { OrganisationMark } from '../shared/organisation-mark.ts';
 import { When } from '../shared/when.ts';
@@ -40,6 +41,7 @@ import { When } from '../shared/when.ts';
     RouterLink,
     Icon,
     LanguageMenu,
+    LegalLinks,
     Notice,
     OrganisationMark,
     When,

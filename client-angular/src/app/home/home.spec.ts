@@ -103,6 +103,7 @@ describe('The home page', () => {
     const api = TestBed.inject(Api);
     TestBed.inject(OrganisationNames).learn(invitation.organisations);
     spyOn(api, 'meetings').and.resolveTo([invitation]);
+    spyOn(api, 'loadOwn').and.rejectWith(new Error('away'));
     spyOn(api, 'loadInfo').and.rejectWith(new Error('away'));
     const answer = spyOn(api, 'answer').and.rejectWith(
       new ApiError(502, 'M_UNKNOWN', 'down', { organisation: 'hamburg.example' }),
@@ -129,6 +130,7 @@ describe('The home page', () => {
       providers: [provideRouter([]), { provide: WallClock, useValue: { now } }],
     });
     const api = TestBed.inject(Api);
+    spyOn(api, 'loadOwn').and.rejectWith(new Error('away'));
     spyOn(api, 'loadInfo').and.rejectWith(new Error('away'));
     spyOn(api, 'meetings').and.resolveTo([{ ...meeting, startsAt: new Date(2027, 2, 2, 0, 10).getTime() }]);
     const fixture = TestBed.createComponent(Home);

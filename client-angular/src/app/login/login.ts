@@ -7,12 +7,13 @@ import { Auth } from '../core/auth.ts';
 import { errorText } from '../core/error-text.ts';
 import { Icon } from '../shared/icon.ts';
 import { LanguageMenu } from '../shared/language-menu.ts';
+import { LegalLinks } from '../shared/legal-links.ts';
 import { Notice } from '../shared/notice.ts';
 import { OrganisationMark } from '../shared/organisation-mark.ts';
 
 @Component({
   selector: 'ht-login',
-  imports: [MatButton, Icon, LanguageMenu, Notice, OrganisationMark],
+  imports: [MatButton, Icon, LanguageMenu, LegalLinks, Notice, OrganisationMark],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './login.html',
   styleUrl: '../shared/entry.scss',

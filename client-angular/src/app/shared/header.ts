@@ -16,12 +16,13 @@ import { Theme, type ThemeChoice } from '../core/theme.ts';
 import { Session } from '../session/session.ts';
 import { Icon } from './icon.ts';
 import { LanguageMenu } from './language-menu.ts';
+import { LegalLinks } from './legal-links.ts';
 import { OrganisationMark } from './organisation-mark.ts';
 import { KeysMap } from './keys-map.ts';
 
 @Component({
   selector: 'ht-header',
-  imports: [MatButton, MatIconButton, RouterLink, Icon, LanguageMenu, OrganisationMark],
+  imports: [MatButton, MatIconButton, RouterLink, Icon, LanguageMenu, LegalLinks, OrganisationMark],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './header.html',
   styleUrl: './header.scss',
@@ -38,14 +39,15 @@ export class Header implements OnInit {
   protected readonly account = viewChild.required<ElementRef<HTMLElement>>('account');
   readonly #keysMap = inject(KeysMap);
   readonly #session = inject(Session);
-  protected readonly organisation = computed(
-    () => this.#session.hello()?.organisation ?? this.#api.info()?.organisation,
-  );
+  protected readonly organisation = computed(() => this.#api.own() ?? this.#api.info());
   protected readonly name = computed(() => this.#session.hello()?.displayName ?? this.auth.userId() ?? '');
 
   ngOnInit(): void {
     // Without an answer the head only lacks the organisation's name.
-    this.#api.loadInfo().catch(() => undefined);
+    this.#api
+      .loadOwn()
+      .catch(() => this.#api.loadInfo())
+      .catch(() => undefined);
   }
 
   protected showKeys(): void {
