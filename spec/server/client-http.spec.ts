@@ -133,6 +133,7 @@ describe('The client server', () => {
       organisation: { serverName: 'hamburg.example', displayName: 'Hansestadt Hamburg', colour: '#d00000' },
       version: '1',
       login: { sso: true, password: false },
+      legal: {},
     });
     const { versions } = (await home.request('GET', '/_matrix/client/versions')).json;
     expect(versions).toContain('v1.11');
