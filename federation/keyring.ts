@@ -62,6 +62,7 @@ interface Fetcher {
 export interface KeyRingOptions {
   /** Our own server name; our own keys are never fetched. */
   readonly serverName: string;
+  /** Read at each use, as is the next one: keys follow each other while a server runs. */
   readonly ownKeys: readonly SigningKey[];
   readonly ownOldKeys?: readonly OldKey[];
   readonly client: Fetcher;
@@ -126,7 +127,6 @@ const documentSchema = z.looseObject({
  */
 export class KeyRing implements KeyLookup {
   readonly #options: KeyRingOptions;
-  readonly #own: StoredKeys;
   readonly #now: () => number;
   /** Least recently used server first. */
   readonly #entries = new Map<string, Entry>();
@@ -137,11 +137,6 @@ export class KeyRing implements KeyLookup {
   constructor(options: KeyRingOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
-    const current = options.ownKeys.map(({ keyId, publicKey: key }) => [keyId, currentKey(key, Infinity)] as const);
-    const old = (options.ownOldKeys ?? []).map(
-      ({ keyId, publicKey: key, expiredTs }) => [keyId, oldKey(key, expiredTs)] as const,
-    );
-    this.#own = { keys: Object.fromEntries([...old, ...current]) };
   }
 
   async key(server: string, keyId: string, validAt: number | 'now'): Promise<string | undefined> {
@@ -194,6 +189,13 @@ export class KeyRing implements KeyLookup {
     } finally {
       this.#taken[standing]--;
     }
+  }
+
+  get #own(): StoredKeys {
+    const { ownKeys, ownOldKeys = [] } = this.#options;
+    const current = ownKeys.map(({ keyId, publicKey: key }) => [keyId, currentKey(key, Infinity)] as const);
+    const old = ownOldKeys.map(({ keyId, publicKey: key, expiredTs }) => [keyId, oldKey(key, expiredTs)] as const);
+    return { keys: Object.fromEntries([...old, ...current]) };
   }
 
   async #standing(server: string, { known }: Entry): Promise<Standing> {

@@ -11,6 +11,7 @@ import type { TenantsConfig } from './accounts/tenants/index.ts';
 import { tenantIdSchema } from './accounts/tenants/tenants-file.ts';
 import { LOG_LEVELS } from './base/log.ts';
 import type { LogLevel } from './base/log.ts';
+import type { OrganisationFiles } from './engine/trust/own-statement.ts';
 import type { MediaConfig } from './features/media/index.ts';
 
 export interface Address {
@@ -48,6 +49,8 @@ export interface Config {
   /** Folder with the built web client, one folder for each language in it; without it none is served. */
   readonly clientDir: string | undefined;
   readonly signingKeyFile: string;
+  /** PEM files of the certificate that vouches for this server, and of its key; without it no statement is made. */
+  readonly organisationFiles: OrganisationFiles | undefined;
   /** File with the key by which is encrypted what the identity provider entrusts to us. */
   readonly sessionKeyFile: string;
   /** Life of an access token that can be refreshed, and the longest time until a session is checked again, in ms. */
@@ -131,6 +134,7 @@ const flag = z.enum(['0', '1'], 'must be 0 or 1').transform((value) => value ===
 /** Variables that make sense only together. */
 const OIDC = ['HANSETAG_OIDC_ISSUER', 'HANSETAG_OIDC_CLIENT_ID', 'HANSETAG_OIDC_CLIENT_SECRET'] as const;
 const SFU = ['HANSETAG_SFU_CONTROL', 'HANSETAG_SFU_SECRET'] as const;
+const ORGANISATION = ['HANSETAG_ORGANISATION_CERT', 'HANSETAG_ORGANISATION_KEY'] as const;
 
 const schema = z.object({
   HANSETAG_SERVER_NAME: text.refine(isServerName, 'must be a Matrix server name, such as hamburg.example'),
@@ -194,6 +198,8 @@ const schema = z.object({
   HANSETAG_PUSH_ALLOWED_RANGES: list.refine(areRanges, 'must be a list of ranges such as 10.0.0.0/8').default([]),
   HANSETAG_CLIENT_DIR: text.optional(),
   HANSETAG_SIGNING_KEY_FILE: text,
+  HANSETAG_ORGANISATION_CERT: text.optional(),
+  HANSETAG_ORGANISATION_KEY: text.optional(),
   HANSETAG_SESSION_KEY_FILE: text.optional(),
   HANSETAG_ACCESS_TOKEN_SECONDS: text
     .regex(/^[0-9]{1,5}$/, 'must be a number of seconds')
@@ -285,6 +291,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     pushAllowedRanges: values.HANSETAG_PUSH_ALLOWED_RANGES,
     clientDir: values.HANSETAG_CLIENT_DIR,
     signingKeyFile: values.HANSETAG_SIGNING_KEY_FILE,
+    organisationFiles: organisationFiles(values),
     sessionKeyFile: values.HANSETAG_SESSION_KEY_FILE ?? join(dirname(values.HANSETAG_SIGNING_KEY_FILE), 'sessions.key'),
     accessTokenLifeMs: values.HANSETAG_ACCESS_TOKEN_SECONDS * 1000,
     logLevel: values.HANSETAG_LOG_LEVEL,
@@ -299,7 +306,7 @@ type Values = z.output<typeof schema>;
 
 /** Names what is missing when only a part of a group is given. */
 function completeGroups(values: Values, context: z.RefinementCtx): void {
-  for (const group of [OIDC, SFU]) {
+  for (const group of [OIDC, SFU, ORGANISATION]) {
     const missing = group.filter((name) => values[name] === undefined);
     if (missing.length === group.length) continue;
     for (const name of missing) context.addIssue({ code: 'custom', path: [name], message: 'is missing' });
@@ -346,6 +353,11 @@ function tenancy(values: Values): TenantsConfig | undefined {
 
 function sfu({ HANSETAG_SFU_CONTROL: control, HANSETAG_SFU_SECRET: secret }: Values): SfuConfig | undefined {
   return control === undefined || secret === undefined ? undefined : { control, secret };
+}
+
+function organisationFiles(values: Values): OrganisationFiles | undefined {
+  const { HANSETAG_ORGANISATION_CERT: certFile, HANSETAG_ORGANISATION_KEY: keyFile } = values;
+  return certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile };
 }
 
 function parsedUrl(value: string): URL | undefined {

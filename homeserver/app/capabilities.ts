@@ -6,6 +6,7 @@ import type { Info } from '../../protocol/client-api.ts';
 import type { PasswordConfig } from '../accounts/passwords.ts';
 import type { WellKnownConfig } from '../config.ts';
 import { methods } from '../base/errors.ts';
+import type { CertificateHealth } from '../engine/trust/own-statement.ts';
 import { requesterOf } from '../base/parse.ts';
 
 export interface CapabilitiesRouterOptions {
@@ -19,6 +20,8 @@ export interface CapabilitiesRouterOptions {
   readonly sfuUp?: () => boolean;
   /** Absent when there is no identity provider. */
   readonly provider?: { readonly isUp: boolean };
+  /** Absent when the organisation has no certificate. */
+  readonly ownStatement?: { readonly health: CertificateHealth } | undefined;
 }
 
 /** Supported versions of the client-server API. */
@@ -49,7 +52,7 @@ const UNSTABLE = {
 
 /** Mounted at the root of the client server. */
 export function capabilitiesRouter(options: CapabilitiesRouterOptions): Router {
-  const { publicUrl, wellKnown, info, passwords, requireSession, databaseUp, sfuUp, provider } = options;
+  const { publicUrl, wellKnown, info, passwords, requireSession, databaseUp, sfuUp, provider, ownStatement } = options;
   const router = express.Router();
 
   methods(router, '/.well-known/matrix/client', {
@@ -113,11 +116,14 @@ export function capabilitiesRouter(options: CapabilitiesRouterOptions): Router {
       const database = await databaseUp();
       const sfu = sfuUp?.();
       const identityProvider = provider?.isUp;
+      const certificate = ownStatement?.health;
+      const isVouchedFor = certificate === undefined || ['valid', 'ends-soon'].includes(certificate.state);
       response.status(database ? 200 : 503).json({
-        status: database && sfu !== false && identityProvider !== false ? 'ok' : 'degraded',
+        status: database && sfu !== false && identityProvider !== false && isVouchedFor ? 'ok' : 'degraded',
         database: database ? 'up' : 'down',
         sfu: stateOf(sfu),
         identityProvider: stateOf(identityProvider),
+        ...(certificate ? { organisationCertificate: certificate } : {}),
       });
     },
   });

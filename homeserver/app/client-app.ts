@@ -47,7 +47,7 @@ import type { Features } from './features.ts';
 
 export interface ClientAppOptions
   extends
-    Pick<CapabilitiesRouterOptions, 'info' | 'wellKnown' | 'databaseUp' | 'sfuUp'>,
+    Pick<CapabilitiesRouterOptions, 'info' | 'wellKnown' | 'databaseUp' | 'sfuUp' | 'ownStatement'>,
     Pick<ProfileRouterOptions, 'profiles' | 'remoteProfile' | 'visibility'>,
     Pick<OrganisationRouterOptions, 'tenants'>,
     Pick<AccountRouterOptions, 'leaveRooms'>,

@@ -7,6 +7,7 @@ import { makeAccountsInRooms } from '../accounts/in-rooms.ts';
 import { makeAccounts } from '../accounts/index.ts';
 import { metrics } from '../base/metrics.ts';
 import { rateLimits } from '../base/rate-limits.ts';
+import { openSigningKeys } from '../base/signing-key-file.ts';
 import type { Config } from '../config.ts';
 import { openDatabase } from '../database/database.ts';
 import { migrate } from '../database/migrate.ts';
@@ -19,7 +20,6 @@ import { makeMeetings } from '../meetings/index.ts';
 import { EVENT_INDEXES, makeFeatures } from './features.ts';
 import { makeHttpServers, readTlsFiles } from './http-servers.ts';
 import { Running } from './running.ts';
-import { loadSigningKey } from './signing-key-file.ts';
 
 /** `close` closes everything that was started. */
 export type Homeserver = Pick<Running, 'close'>;
@@ -43,7 +43,7 @@ export async function startHomeserver(config: Config, log: Logger): Promise<Home
 async function start(config: Config, log: Logger, running: Running): Promise<void> {
   const { hosts, allowedRanges, trust, trustedServers } = config.federation;
   const { version } = packageJson;
-  const key = await loadSigningKey(config.signingKeyFile);
+  const signing = await openSigningKeys(config.signingKeyFile, log);
   // Wrong settings are reported before anything is started.
   const tls = await readTlsFiles(config.federation);
   const { ca } = tls;
@@ -61,7 +61,8 @@ async function start(config: Config, log: Logger, running: Running): Promise<voi
     ...config,
     db,
     version,
-    key,
+    signing,
+    key: signing.keys,
     limits,
     invitePermissions: new StoredInvitePermissions(db),
     limitAnonymous: limits.anonymous,

@@ -1,6 +1,5 @@
 /** Files with a secret of this server, made at the first start. */
-import { randomBytes } from 'node:crypto';
-import { link, readFile, unlink, writeFile } from 'node:fs/promises';
+import { readIfThere, SECRET_MODE, writeNew } from './whole-files.ts';
 
 /**
  * The text of a file. When there is none it is made, and its owner alone can read it.
@@ -8,26 +7,9 @@ import { link, readFile, unlink, writeFile } from 'node:fs/promises';
  * @param make the text of a new file
  */
 export async function secretFile(file: string, make: () => string): Promise<string> {
-  return (await readIfThere(file)) ?? (await create(file, make()));
-}
-
-async function create(file: string, text: string): Promise<string> {
-  const draft = `${file}.${randomBytes(6).toString('hex')}`;
-  await writeFile(draft, text, { mode: 0o600, flag: 'wx', flush: true });
-  try {
-    // Fails if another process was faster, and never leaves a partial file.
-    await link(draft, file);
-  } finally {
-    await unlink(draft);
-  }
+  const found = await readIfThere(file);
+  if (found !== undefined) return found;
+  const text = make();
+  await writeNew(file, text, SECRET_MODE);
   return text;
-}
-
-async function readIfThere(file: string): Promise<string | undefined> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
-  }
 }

@@ -5,8 +5,8 @@ import type { FederationClientOptions } from '../../federation/client.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import { KeyRing } from '../../federation/keyring.ts';
 import { OutboundQueue } from '../../federation/outbound-queue.ts';
-import type { SigningKey } from '../../federation/signing.ts';
 import { unprovenLimit } from '../base/rate-limits.ts';
+import type { SigningKeyFile } from '../base/signing-key-file.ts';
 import type { Database } from '../database/database.ts';
 import { federationApi, isRefusal, sendTransaction } from './federation/index.ts';
 import type { FederationApi } from './federation/index.ts';
@@ -16,12 +16,16 @@ import type { EventIndex, InvitePermissions, LocalRights, Sender } from './rooms
 import { Rooms } from './rooms/rooms.ts';
 import { Notifier } from './stream/notifier.ts';
 import { Positions } from './stream/positions.ts';
+import { makeOwnTrust } from './trust/own.ts';
+import type { OrganisationFiles, OwnStatement } from './trust/own-statement.ts';
 
 export interface EngineDeps {
   readonly serverName: string;
   /** The software version, as announced to other servers. */
   readonly version: string;
-  readonly key: SigningKey;
+  readonly signing: SigningKeyFile;
+  /** The certificate that vouches for this server, if there is one. */
+  readonly organisationFiles: OrganisationFiles | undefined;
   readonly db: Database;
   /** Which other servers we federate with, and how they are reached. */
   readonly federation: {
@@ -53,13 +57,16 @@ export interface Engine extends Omit<FederationApi, 'close'> {
   readonly client: FederationClient;
   readonly keyring: KeyRing;
   readonly sender: Sender;
+  readonly ownStatement: OwnStatement | undefined;
   /** Resumes what a restart interrupted; our keys must be reachable by then. */
   start(): Promise<void>;
   close(): Promise<void>;
 }
 
 export async function makeEngine(deps: EngineDeps): Promise<Engine> {
-  const { serverName, key, db, log } = deps;
+  const { serverName, db, log } = deps;
+  const key = deps.signing.keys;
+  const own = await makeOwnTrust(deps);
   const { ca, hosts, allowedRanges, notaries, isTrusted } = deps.federation;
   const client = new FederationClient({
     serverName,
@@ -71,7 +78,12 @@ export async function makeEngine(deps: EngineDeps): Promise<Engine> {
   });
   const keyring = new KeyRing({
     serverName,
-    ownKeys: [key],
+    get ownKeys() {
+      return key.published();
+    },
+    get ownOldKeys() {
+      return key.old();
+    },
     client,
     store: sqlKeyStore(db),
     isNeighbour: (server) => rooms.isNeighbour(server),
@@ -87,9 +99,10 @@ export async function makeEngine(deps: EngineDeps): Promise<Engine> {
   const sender = new QueueSender(db, queue);
   const positions = await Positions.open(db);
   const notifier = new Notifier();
-  const rooms = await Rooms.open({ ...deps, sender, positions, notifier });
+  const rooms = await Rooms.open({ ...deps, key, sender, positions, notifier });
   const unproven = unprovenLimit(deps.rateLimitFactor);
-  const api = federationApi({ ...deps, keyring, client, queue, rooms, isTrusted, unproven });
+  const api = federationApi({ ...deps, key, keyring, client, queue, rooms, isTrusted, unproven });
+  api.router.use(own.router);
   return {
     ...api,
     rooms,
@@ -98,11 +111,13 @@ export async function makeEngine(deps: EngineDeps): Promise<Engine> {
     client,
     keyring,
     sender,
+    ownStatement: own.statement,
     start: async () => {
       await queue.wakeAll();
       rooms.start();
     },
     close: async () => {
+      own.close();
       await queue.close();
       api.close();
       rooms.close();

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { FederationClient } from '../../federation/client.ts';
-import { loadSigningKey } from '../../homeserver/app/signing-key-file.ts';
+import { readSigningKeys } from '../../homeserver/base/signing-key-file.ts';
 import { CONFERENCE_EDU } from '../../homeserver/base/names.ts';
 import { launchBrowser, logIn } from './browser.ts';
 import { accept, createMeeting, enter, framesOf, matrixId, seesMoving, startPair } from './meeting.ts';
@@ -154,9 +154,10 @@ describe('Replacing the healthy link between two organisations', () => {
     await createMeeting(bert, 'Two links', [matrixId(pair.hamburg, 'anna')]);
     await enter(bert);
     await accept(anna);
+    const keyFile = join(pair.dataDir, 'luebeck', 'signing.key');
     luebeck = new FederationClient({
       serverName: pair.luebeck.serverName,
-      signingKey: await loadSigningKey(join(pair.dataDir, 'luebeck', 'signing.key')),
+      signingKey: readSigningKeys(keyFile, readFileSync(keyFile, 'utf8')),
       discovery: {
         hostOverrides: new Map([[pair.hamburg.host, pair.hamburg.address]]),
         allowedRanges: ['127.0.0.0/8'],

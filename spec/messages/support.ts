@@ -9,6 +9,7 @@ import { canonicalJson, isJsonObject, member } from '../../federation/json.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import { KeyRing } from '../../federation/keyring.ts';
 import { OutboundQueue } from '../../federation/outbound-queue.ts';
+import { OwnKeys } from '../../federation/own-keys.ts';
 import { createSigningKey, generateSeed } from '../../federation/signing.ts';
 import type { SigningKey } from '../../federation/signing.ts';
 import { signRequest } from '../../federation/x-matrix.ts';
@@ -163,6 +164,7 @@ export async function startServer(name: string): Promise<TestServer> {
     serverName: name,
     version: '1',
     key,
+    signing: { keys: OwnKeys.of(key), look: () => Promise.resolve() },
     keyring,
     client,
     queue,

@@ -13,6 +13,7 @@ import type { Database } from '../../database/database.ts';
 import { methods } from '../../base/errors.ts';
 import { every } from '../../base/every.ts';
 import type { UnprovenLimit } from '../../base/rate-limits.ts';
+import type { SigningKeyFile } from '../../base/signing-key-file.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { signedRequest, signedRouter } from './authenticate.ts';
 import { Edus } from './edus.ts';
@@ -27,6 +28,8 @@ export interface FederationApiOptions {
   readonly serverName: string;
   readonly version: string;
   readonly key: SigningKey;
+  /** Where that key comes from. */
+  readonly signing: SigningKeyFile;
   readonly keyring: KeyRing;
   readonly client: FederationClient;
   readonly queue: OutboundQueue;
@@ -72,7 +75,7 @@ export function federationApi(options: FederationApiOptions): FederationApi {
   });
   const router = express.Router();
 
-  router.use(keyRouter({ serverName, key, keyring, isTrusted: options.isTrusted }));
+  router.use(keyRouter({ serverName, signing: options.signing, keyring, isTrusted: options.isTrusted }));
   methods(router, '/_matrix/federation/v1/version', {
     get: (_request, response) => {
       response.json({ server: { name: 'Hansetag', version: options.version } });

@@ -12,15 +12,15 @@ import type { JsonObject } from '../../../federation/json.ts';
 import { serverKeysDocument } from '../../../federation/keyring.ts';
 import type { KeyRing } from '../../../federation/keyring.ts';
 import { signJson } from '../../../federation/signing.ts';
-import type { SigningKey } from '../../../federation/signing.ts';
 import { dictionaryOf } from '../../../protocol/values.ts';
 import { methods, MatrixError } from '../../base/errors.ts';
 import { readBody } from '../../base/http.ts';
 import { ANONYMOUS_BODY_BYTES } from '../../base/limits.ts';
+import type { SigningKeyFile } from '../../base/signing-key-file.ts';
 
 export interface KeyRouterOptions {
   readonly serverName: string;
-  readonly key: SigningKey;
+  readonly signing: SigningKeyFile;
   readonly keyring: KeyRing;
   /** Servers that we do not federate with are never queried. */
   readonly isTrusted: (server: string) => boolean;
@@ -41,9 +41,14 @@ const querySchema = z.looseObject({
 });
 
 /** Mounted at the root. */
-export function keyRouter({ serverName, key, keyring, isTrusted }: KeyRouterOptions): Router {
+export function keyRouter({ serverName, signing, keyring, isTrusted }: KeyRouterOptions): Router {
   const router = express.Router();
-  const own = (): JsonObject => serverKeysDocument({ serverName, keys: [key], validForMs: KEY_VALID_MS });
+  const key = signing.keys;
+  const own = async (): Promise<JsonObject> => {
+    // Whoever asks because of a key that was rolled a moment ago finds it.
+    await signing.look();
+    return serverKeysDocument({ serverName, keys: key.published(), oldKeys: key.old(), validForMs: KEY_VALID_MS });
+  };
 
   async function documents(asked: Iterable<[server: string, validUntil: number]>): Promise<JsonObject[]> {
     const found = await Promise.all(
@@ -63,7 +68,7 @@ export function keyRouter({ serverName, key, keyring, isTrusted }: KeyRouterOpti
     response.send(Buffer.from(canonicalJson(document)));
   };
   for (const path of ['/_matrix/key/v2/server', '/_matrix/key/v2/server/:keyId']) {
-    methods(router, path, { get: (_request, response) => send(response, own()) });
+    methods(router, path, { get: async (_request, response) => send(response, await own()) });
   }
   methods(router, '/_matrix/key/v2/query', {
     post: async (request, response) => {

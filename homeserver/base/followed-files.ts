@@ -1,0 +1,49 @@
+/** Files that are read again when somebody has changed them, while the server runs. */
+import { readFile, stat } from 'node:fs/promises';
+
+/** Whoever asks more often than this gets what was read before. */
+const LOOK_AGAIN_MS = 1_000;
+
+export class FollowedFiles {
+  readonly #files: readonly string[];
+  readonly #take: (texts: readonly string[]) => void;
+  #seen: string | undefined;
+  #lookedAt = -Infinity;
+  #looking: Promise<void> | undefined;
+
+  /**
+   * @param take gets the texts in the order of the files, at the first look and after each change. What it throws the
+   *   look rejects with, once for each change
+   */
+  constructor(files: readonly string[], take: (texts: readonly string[]) => void) {
+    this.#files = files;
+    this.#take = take;
+  }
+
+  /** Reads the files if they have changed. @throws the system's error, and what the owner of the texts throws */
+  look(): Promise<void> {
+    if (this.#looking === undefined && performance.now() - this.#lookedAt < LOOK_AGAIN_MS) return Promise.resolve();
+    return (this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+      this.#lookedAt = performance.now();
+    }));
+  }
+
+  async #look(): Promise<void> {
+    // Taken before reading: what is written in between is seen by the next look.
+    const stamp = (await Promise.all(this.#files.map(stampOf))).join();
+    if (stamp === this.#seen) return;
+    this.#seen = stamp;
+    this.#take(await Promise.all(this.#files.map((file) => readFile(file, 'utf8'))));
+  }
+}
+
+/** What changes with a file; of one that cannot be reached, why. */
+async function stampOf(file: string): Promise<string> {
+  try {
+    const { ino, size, mtimeMs } = await stat(file);
+    return `${String(ino)} ${String(size)} ${String(mtimeMs)}`;
+  } catch (error) {
+    return error instanceof Error && 'code' in error ? String(error.code) : 'unreachable';
+  }
+}

@@ -1,0 +1,84 @@
+/** Files that are written whole or not at all. */
+import { randomBytes } from 'node:crypto';
+import { link, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+/** Only its owner reads it: for secrets. */
+export const SECRET_MODE = 0o600;
+
+/** The text of a file; undefined when there is no such file. */
+export async function readIfThere(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Gives a file its text, in place of what it had: whoever reads it finds the old text or the new one. A file that is
+ * there keeps its owner and its mode.
+ *
+ * @param mode of a new file
+ */
+export async function writeWhole(file: string, text: string, mode: number): Promise<void> {
+  const before = await statIfThere(file);
+  const owner = before && { uid: before.uid, gid: before.gid };
+  await withDraft(file, text, before ? before.mode & 0o777 : mode, owner, (draft) => rename(draft, file));
+}
+
+/** Makes a file that is not there yet. @throws the system's error; `EEXIST` when there is one, which is left alone */
+export async function writeNew(file: string, text: string, mode: number): Promise<void> {
+  // A link fails where there is a file already, and never leaves part of one.
+  await withDraft(file, text, mode, undefined, (draft) => link(draft, file));
+}
+
+async function withDraft(
+  file: string,
+  text: string,
+  mode: number,
+  owner: { readonly uid: number; readonly gid: number } | undefined,
+  place: (draft: string) => Promise<void>,
+): Promise<void> {
+  const draft = `${file}.${randomBytes(6).toString('hex')}`;
+  try {
+    const handle = await open(draft, 'wx', mode);
+    try {
+      // Only root may give files away; for everybody else the owner is the same already.
+      if (owner && process.getuid?.() === 0) await handle.chown(owner.uid, owner.gid);
+      await handle.chmod(mode);
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await place(draft);
+  } finally {
+    await rm(draft, { force: true });
+  }
+  await flushFolder(dirname(file));
+}
+
+/** The name of a new file survives a loss of power only once its folder is on the disk. */
+async function flushFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function statIfThere(file: string) {
+  try {
+    return await stat(file);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}
