@@ -1,0 +1,133 @@
+/** `cert check`. */
+import { readFile } from 'node:fs/promises';
+import type { X509Certificate } from 'node:crypto';
+import { readAnchors } from '../../../federation/trust/certificate.ts';
+import { MAX_CRL_BYTES } from '../../../federation/trust/crl.ts';
+import { checkProfile } from '../../../federation/trust/profile.ts';
+import { Revocation } from '../../../federation/trust/revocation.ts';
+import { checkChain } from '../../../federation/trust/statement.ts';
+import { TrustError } from '../../../federation/trust/trust-error.ts';
+import { CommandError, EXIT } from '../command.ts';
+import type { Command } from '../command.ts';
+import { readSettings, settingOptions } from '../config.ts';
+import { issuerOf, nameOf } from './certificates.ts';
+import { day } from './import-command.ts';
+import { readStored } from './store.ts';
+
+const DAY_MS = 24 * 60 * 60_000;
+const WARN_DAYS = 30;
+const PATIENCE_MS = 10_000;
+
+/** One thing that was looked at. */
+interface Finding {
+  readonly state: 'good' | 'wrong' | 'soon' | 'not checked';
+  readonly text: string;
+}
+
+const MARKS: Readonly<Record<Finding['state'], string>> = {
+  good: 'ok',
+  wrong: 'WRONG',
+  soon: 'SOON',
+  'not checked': '-',
+};
+
+export const check: Command = {
+  summary: 'Checks the certificate as another organisation does',
+  details:
+    'Looks whether the key belongs to the certificate, whether it is for this server and keeps to the profile, when it\n' +
+    'ends, and, with the authorities that you trust yourselves, whether a path leads to one of them and nothing on it\n' +
+    'is revoked. Nothing is changed.',
+  options: {
+    ...settingOptions('server-name', 'cert', 'key', 'anchors'),
+    offline: { help: 'does not ask the authorities whether something is revoked' },
+  },
+  run: async (args) => {
+    const settings = readSettings(args);
+    const serverName = settings.require('server-name');
+    const files = { certFile: settings.require('cert'), keyFile: settings.require('key') };
+    const { chain, keys, key } = await readStored(files);
+    const [own] = chain;
+    if (own === undefined) {
+      throw new CommandError(
+        `There is no certificate in ${files.certFile}. Put it there: npx hansetag cert import FILE`,
+      );
+    }
+    const findings: Finding[] = [
+      key === undefined
+        ? { state: 'wrong', text: `none of the ${String(keys.length)} keys in ${files.keyFile} belongs to it` }
+        : { state: 'good', text: 'its key is there' },
+      profileOf(own, serverName),
+      endOf(own),
+      await pathOf(chain, serverName, settings.get('anchors'), args.isSet('offline')),
+    ];
+    console.log(`${nameOf(own)}\nissued by ${issuerOf(own)}\n`);
+    for (const { state, text } of findings) console.log(`  ${MARKS[state].padEnd(7)}${text}`);
+    if (findings.some(({ state }) => state === 'wrong')) return EXIT.failed;
+    return findings.some(({ state }) => state === 'soon') ? EXIT.soon : EXIT.good;
+  },
+};
+
+function profileOf(own: X509Certificate, serverName: string): Finding {
+  try {
+    const organisation = checkProfile(own, serverName);
+    return { state: 'good', text: `it is for ${serverName} of ${organisation} and keeps to the profile` };
+  } catch (error) {
+    return wrong(error);
+  }
+}
+
+function endOf({ validFromDate, validToDate }: X509Certificate): Finding {
+  const now = Date.now();
+  if (validFromDate.getTime() > now)
+    return { state: 'wrong', text: `it is valid from ${validFromDate.toISOString()} on` };
+  if (validToDate.getTime() <= now) return { state: 'wrong', text: `it has expired on ${day(validToDate)}` };
+  const days = Math.floor((validToDate.getTime() - now) / DAY_MS);
+  const text = `it ends on ${day(validToDate)}, in ${String(days)} days`;
+  return days < WARN_DAYS
+    ? { state: 'soon', text: `${text}. Renew it: npx hansetag cert renew` }
+    : { state: 'good', text };
+}
+
+async function pathOf(
+  chain: readonly X509Certificate[],
+  serverName: string,
+  anchorsFile: string | undefined,
+  isOffline: boolean,
+): Promise<Finding> {
+  if (anchorsFile === undefined) {
+    return { state: 'not checked', text: 'the path to an authority: give them by --anchors or HANSETAG_TRUST_ANCHORS' };
+  }
+  try {
+    const anchors = readAnchors(await readFile(anchorsFile, 'utf8'));
+    const revocation = isOffline
+      ? { check: () => Promise.resolve({ status: 'good' as const, until: Infinity }) }
+      : new Revocation({ fetchCrl: (url) => ask(url), askOcsp: (url, body) => ask(url, body) });
+    await checkChain(chain, { serverName, anchors, now: Date.now(), revocation });
+    const text = 'the path leads to an authority that you trust';
+    return { state: 'good', text: isOffline ? text : `${text}, and nothing on it is revoked` };
+  } catch (error) {
+    return wrong(error);
+  }
+}
+
+function wrong(error: unknown): Finding {
+  const isKnown = error instanceof TrustError || (error instanceof Error && 'code' in error);
+  if (!isKnown) throw error;
+  return { state: 'wrong', text: error.message };
+}
+
+/** What an authority answers about revocation. The administrator's own certificate says where it is. */
+async function ask(url: string, body?: Uint8Array): Promise<Uint8Array> {
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  const headers = { 'Content-Type': 'application/ocsp-request' };
+  const response = await fetch(url, body === undefined ? { signal } : { method: 'POST', headers, body, signal });
+  if (!response.ok || response.body === null) throw new Error(`${url} answers with ${String(response.status)}`);
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+    length += chunk.length;
+    if (length > MAX_CRL_BYTES) throw new Error(`the answer of ${url} is too long`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
