@@ -107,7 +107,7 @@ export function loginTokenRouter(options: AccountRouterOptions): Router {
         const grant = await upstream?.grantOf(userId, deviceId);
         await uia.confirm(userId, { operation: 'POST /login/get_token', body: request.body, address: request.ip });
         response.set('Cache-Control', 'no-store');
-        response.json({ login_token: loginTokens.issue({ userId, grant }), expires_in_ms: LOGIN_TOKEN_LIFE_MS });
+        response.json({ login_token: await loginTokens.issue({ userId, grant }), expires_in_ms: LOGIN_TOKEN_LIFE_MS });
       },
     ],
   });

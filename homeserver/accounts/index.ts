@@ -23,6 +23,7 @@ import type { PasswordConfig } from './passwords.ts';
 import { Profiles } from './profiles.ts';
 import { requireSession } from './require-session.ts';
 import { Sessions } from './sessions.ts';
+import { ShortLived } from './short-lived.ts';
 import { CALLBACK_PATH } from './sso-router.ts';
 import { Standing } from './standing.ts';
 import { makeTenants } from './tenants/index.ts';
@@ -68,6 +69,7 @@ export interface AccountsFeature {
   readonly passwordLogin: PasswordLogin;
   readonly uia: Uia;
   readonly loginTokens: LoginTokens;
+  readonly shortLived: ShortLived;
   readonly openIdTokens: OpenIdTokens;
   /** Requires an access token. */
   readonly requireSession: RequestHandler;
@@ -92,7 +94,7 @@ export interface AccountsFeature {
   close(): void;
 }
 
-const CLEAN_UP_MS = 60 * 60 * 1000;
+const CLEAN_UP_MS = 10 * 60 * 1000;
 
 export async function makeAccounts(deps: AccountsDeps): Promise<AccountsFeature> {
   const { serverName, publicUrl, db, passwords, oidc, accessTokenLifeMs, rateLimitFactor, log } = deps;
@@ -103,13 +105,22 @@ export async function makeAccounts(deps: AccountsDeps): Promise<AccountsFeature>
   // Loading it blocks for a third of a second: do it now, not for the first request.
   const oauth = hasOauth ? await import('./oauth/provider.ts') : undefined;
   const issuer = publicUrl + OAUTH_PATH;
-  const cleaning =
-    oauth && every(CLEAN_UP_MS, () => cleanUpOauth(db), log, 'expired data of the OAuth 2.0 API was not removed');
+  const seal = await loadSeal(deps.sessionKeyFile);
+  const shortLived = new ShortLived({ db, seal });
+  const cleaning = every(
+    CLEAN_UP_MS,
+    async () => {
+      await shortLived.cleanUp();
+      await cleanUpOauth(db);
+    },
+    log,
+    'expired data of log-ins was not removed',
+  );
   const filters = new Filters(db, accounts);
   const standing = new Standing(accounts);
   const tenants = await makeTenants(deps, deps.tenancy);
   const profiles = new Profiles(db, accounts);
-  const provider = oidc && new IdentityProvider({ ...oidc, callbackUrl: publicUrl + CALLBACK_PATH, log });
+  const provider = oidc && new IdentityProvider({ ...oidc, callbackUrl: publicUrl + CALLBACK_PATH, shortLived, log });
   const made =
     provider &&
     makeUpstream({
@@ -119,7 +130,8 @@ export async function makeAccounts(deps: AccountsDeps): Promise<AccountsFeature>
       sessions,
       tenants,
       provider,
-      seal: await loadSeal(deps.sessionKeyFile),
+      seal,
+      shortLived,
       checkMs: accessTokenLifeMs,
       log,
     });
@@ -149,7 +161,8 @@ export async function makeAccounts(deps: AccountsDeps): Promise<AccountsFeature>
     isSuspended: (userId) => standing.isSuspended(userId),
     storedFilter: (userId, filterId) => filters.get(userId, filterId),
     confirm: (userId, request) => uia.confirm(userId, request),
-    loginTokens: new LoginTokens(),
+    loginTokens: new LoginTokens(shortLived, publicUrl),
+    shortLived,
     openIdTokens: new OpenIdTokens(db, accounts),
     requireSession: requireSession(sessions),
     ...(oauth
@@ -161,6 +174,7 @@ export async function makeAccounts(deps: AccountsDeps): Promise<AccountsFeature>
               sessions,
               upstream,
               issuer,
+              cookieKey: seal.secretFor('cookies of the OAuth 2.0 API'),
               accessLifeMs: accessTokenLifeMs,
               log,
             }),
@@ -171,7 +185,7 @@ export async function makeAccounts(deps: AccountsDeps): Promise<AccountsFeature>
     ...(upstream ? { upstream } : {}),
     ...(services ? { services } : {}),
     close: () => {
-      cleaning?.();
+      cleaning();
       upstream?.close();
       services?.close();
     },

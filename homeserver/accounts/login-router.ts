@@ -1,6 +1,6 @@
 /** Log-in, token refresh and log-out in the Matrix client-server API. */
 import express from 'express';
-import type { RequestHandler, Router } from 'express';
+import type { Request, RequestHandler, Response, Router } from 'express';
 import { z } from 'zod';
 import { deactivated } from './accounts.ts';
 import type { Accounts } from './accounts.ts';
@@ -9,6 +9,7 @@ import { MAX_PASSWORD } from './passwords.ts';
 import type { PasswordLogin } from './password-login.ts';
 import { requireSession } from './require-session.ts';
 import type { Sessions } from './sessions.ts';
+import { clearTokenCookie, tokenProof } from './token-cookie.ts';
 import type { Tokens } from './token-pairs.ts';
 import { MAX_SERVICE_TOKEN } from './upstream/service-token.ts';
 import type { Services } from './upstream/services.ts';
@@ -90,7 +91,9 @@ export function loginRouter(options: LoginRouterOptions): Router {
           return;
         }
         const { userId, grant } =
-          body.type === 'm.login.token' ? byToken(loginTokens, body) : await byPassword(options, body, request.ip);
+          body.type === 'm.login.token'
+            ? await byToken(loginTokens, body, request, response)
+            : await byPassword(options, body, request.ip);
         const { deviceId, ...tokens } = await sessions.create(userId, {
           deviceId: body.device_id,
           displayName: body.initial_device_display_name,
@@ -166,10 +169,21 @@ function requireToken({ token: given }: LoginBody): string {
   return given;
 }
 
-function byToken(loginTokens: LoginTokens, body: LoginBody): LoginTokenHolder {
-  const holder = loginTokens.redeem(requireToken(body));
+async function byToken(
+  loginTokens: LoginTokens,
+  body: LoginBody,
+  request: Request,
+  response: Response,
+): Promise<LoginTokenHolder> {
+  const given = requireToken(body);
+  const holder = await loginTokens.redeem(given, tokenProof(request, given));
+  clearTokenCookie(request, response, given);
   if (holder === undefined) {
-    throw new MatrixError(403, 'M_FORBIDDEN', 'The login token was already used or has expired. Please log in again.');
+    throw new MatrixError(
+      403,
+      'M_FORBIDDEN',
+      'The login token was already used, has expired, or belongs to another browser. Please log in again.',
+    );
   }
   return holder;
 }

@@ -7,16 +7,17 @@ import { timingSafeEqual } from 'node:crypto';
 import * as oidc from 'openid-client';
 import type { Logger } from 'pino';
 import type { Identity } from './accounts.ts';
-import { ExpiringMap } from '../base/expiring-map.ts';
 import { LoginError } from './login-error.ts';
 import { ProviderConnection, textOf } from './provider-connection.ts';
 import type { OidcConfig } from './provider-connection.ts';
 import { hashSecret, newSecret } from './secrets.ts';
+import type { ShortLived, ShortLivedValues } from './short-lived.ts';
 import type { UpstreamGrant } from './upstream/store.ts';
 
 export interface OidcOptions extends OidcConfig {
   /** The redirect URI for the identity provider. */
   readonly callbackUrl: string;
+  readonly shortLived: ShortLived;
   readonly log: Logger;
   /** The clock, Unix ms. */
   readonly now?: () => number;
@@ -53,7 +54,7 @@ interface Pending {
   readonly verifier: string;
   readonly nonce: string;
   readonly purpose: LoginPurpose;
-  readonly browserHash: Buffer;
+  readonly browserHash: string;
   /** Unix ms by the clock of the machine, as the provider says its times by that of its own. */
   readonly startedAt: number;
   /** Who has logged in, when all that is still asked for is a token that outlives the session of the browser. */
@@ -62,13 +63,12 @@ interface Pending {
 
 /** Time limit for a log-in, in ms. */
 export const LOGIN_LIFE_MS = 10 * 60 * 1000;
-const MAX_PENDING = 10_000;
 /** How far the clocks of the provider and of this machine may be apart, in s. */
 const CLOCK_TOLERANCE_S = 30;
 
 export class IdentityProvider {
   readonly #options: OidcOptions;
-  readonly #pending: ExpiringMap<Pending>;
+  readonly #pending: ShortLivedValues<Pending>;
   readonly #now: () => number;
   readonly connection: ProviderConnection;
 
@@ -76,7 +76,7 @@ export class IdentityProvider {
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.connection = new ProviderConnection(options);
-    this.#pending = new ExpiringMap({ lifeMs: LOGIN_LIFE_MS, maxSize: MAX_PENDING, now: this.#now });
+    this.#pending = options.shortLived.of('log-in', LOGIN_LIFE_MS);
   }
 
   /** Whether it has answered when it was asked last. */
@@ -131,8 +131,8 @@ export class IdentityProvider {
       code_challenge: await oidc.calculatePKCECodeChallenge(verifier),
       code_challenge_method: 'S256',
     });
-    const browserHash = hashSecret(browserSecret);
-    this.#pending.set(state, {
+    const browserHash = hashSecret(browserSecret).toString('base64');
+    await this.#pending.set(state, {
       verifier,
       nonce,
       purpose,
@@ -154,17 +154,18 @@ export class IdentityProvider {
    */
   async finish(query: URLSearchParams, browserSecret: string | undefined): Promise<FinishedLogin | StartedLogin> {
     const state = query.get('state') ?? '';
-    const pending = this.#pending.get(state);
+    const pending = await this.#pending.get(state);
     // Login CSRF: without this check, an attacker could give a victim the response to their own log-in, and with it
     // their own account.
     if (
       pending === undefined ||
       browserSecret === undefined ||
-      !timingSafeEqual(hashSecret(browserSecret), pending.browserHash)
+      !timingSafeEqual(hashSecret(browserSecret), Buffer.from(pending.browserHash, 'base64')) ||
+      // Two answers may come at the same time.
+      (await this.#pending.take(state)) === undefined
     ) {
       throw new LoginError('unknown', 'The response does not belong to a log-in of this browser.');
     }
-    this.#pending.take(state);
     const configuration = await this.connection.configuration();
     const { purpose, known } = pending;
     try {
@@ -235,9 +236,11 @@ function givesOffline(configuration: oidc.Configuration): boolean {
   return configuration.serverMetadata().scopes_supported?.includes('offline_access') === true;
 }
 
-/** @throws LoginError when somebody was let in for what they have proven before */
+/** @throws LoginError when somebody was let in for what they have proven before, or when nobody can have proven it yet */
 function requireFresh({ auth_time: provenAt }: oidc.IDToken, startedAt: number): void {
-  if (provenAt === undefined || provenAt < startedAt / 1000 - CLOCK_TOLERANCE_S) {
+  const earliest = startedAt / 1000 - CLOCK_TOLERANCE_S;
+  const latest = Date.now() / 1000 + CLOCK_TOLERANCE_S;
+  if (typeof provenAt !== 'number' || provenAt < earliest || provenAt > latest) {
     throw new LoginError('refused', 'The identity provider has not asked again who it is.');
   }
 }

@@ -226,15 +226,21 @@ export class Sessions {
     return tokens;
   }
 
-  /** Logs a device out. */
-  async end(userId: string, deviceId: string): Promise<void> {
-    await this.#delete(
-      userId,
-      await this.#db.query('DELETE FROM devices WHERE localpart = $1 AND device_id = $2 RETURNING device_id', [
-        this.#localpart(userId),
-        deviceId,
-      ]),
-    );
+  /**
+   * Logs a device out.
+   *
+   * @param within what else ends with it, in the same transaction
+   */
+  async end(userId: string, deviceId: string, within?: (transaction: Transaction) => Promise<void>): Promise<void> {
+    const device = [this.#localpart(userId), deviceId];
+    const deletion = 'DELETE FROM devices WHERE localpart = $1 AND device_id = $2 RETURNING device_id';
+    const rows = await (within
+      ? this.#db.models.transaction(async (transaction) => {
+          await within(transaction);
+          return queryIn(transaction, this.#db, deletion, device);
+        })
+      : this.#db.query(deletion, device));
+    await this.#delete(userId, rows);
   }
 
   /** Logs all devices of a user out, except for one. */

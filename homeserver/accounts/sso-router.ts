@@ -6,6 +6,7 @@ import type { Accounts } from './accounts.ts';
 import { cookie } from '../base/cookies.ts';
 import type { LoginTokens } from './login-tokens.ts';
 import { LoginError } from './login-error.ts';
+import { sendTokenCookie } from './token-cookie.ts';
 import { LOGIN_LIFE_MS } from './oidc.ts';
 import type { FinishedLogin, IdentityProvider, LoginPurpose, StartedLogin } from './oidc.ts';
 import { sendConfirmationPage, sendDonePage, sendFailurePage, sendGravePage } from './pages.ts';
@@ -95,7 +96,6 @@ function setCookie(
  */
 export function ssoRouter(options: SsoRouterOptions): Router {
   const { publicUrl, accounts, provider, loginTokens, upstream, uia, oauthLogins, visits, limitLogin, log } = options;
-  const ownOrigin = new URL(publicUrl).origin;
   const secure = publicUrl.startsWith('https:');
   const router = express.Router();
 
@@ -110,9 +110,15 @@ export function ssoRouter(options: SsoRouterOptions): Router {
     switch (purpose.kind) {
       case 'client': {
         const target = new URL(purpose.redirectUrl);
-        target.searchParams.set('loginToken', loginTokens.issue({ userId: await upstream.logIn(identity), grant }));
-        if (target.origin === ownOrigin) response.redirect(302, target.href);
-        else sendConfirmationPage(request, response, target);
+        const userId = await upstream.logIn(identity);
+        const { token, secret } = await loginTokens.issueFor(target, { userId, grant });
+        target.searchParams.set('loginToken', token);
+        if (secret === undefined) {
+          sendConfirmationPage(request, response, target);
+          return;
+        }
+        sendTokenCookie(response, { token, secret, secure });
+        response.redirect(302, target.href);
         return;
       }
       case 'uia': {
@@ -127,7 +133,7 @@ export function ssoRouter(options: SsoRouterOptions): Router {
         visits.enter(response, await upstream.logIn(identity), purpose.query);
         return;
       case 'oauth': {
-        const next = oauthLogins.finish(purpose.interaction, { userId: await upstream.logIn(identity), grant });
+        const next = await oauthLogins.finish(purpose.interaction, { userId: await upstream.logIn(identity), grant });
         response.redirect(302, publicUrl + next);
         return;
       }

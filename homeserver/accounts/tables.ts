@@ -181,6 +181,7 @@ export interface UpstreamSessionRow extends Row<UpstreamSessionRow> {
   sealedTokens: Buffer;
   checkable: boolean;
   checkedAt: number;
+  retryAt: CreationOptional<number>;
 }
 
 export const upstreamSessionModel = defineModel<UpstreamSessionRow>('upstream_sessions', {
@@ -192,4 +193,5 @@ export const upstreamSessionModel = defineModel<UpstreamSessionRow>('upstream_se
   sealedTokens: DataTypes.BLOB,
   checkable: DataTypes.BOOLEAN,
   checkedAt: DataTypes.BIGINT,
+  retryAt: DataTypes.BIGINT,
 });

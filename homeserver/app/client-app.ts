@@ -32,6 +32,7 @@ import { serverNoticesGuard, serverNoticesRouter } from '../accounts/server-noti
 import { restrictionsRouter } from '../accounts/restrictions-router.ts';
 import { servicesRouter } from '../accounts/services-router.ts';
 import type { ServicesRouterOptions } from '../accounts/services-router.ts';
+import type { ShortLived } from '../accounts/short-lived.ts';
 import { organisationRouter } from '../accounts/tenants/organisation-router.ts';
 import type { OrganisationRouterOptions } from '../accounts/tenants/organisation-router.ts';
 import { browserLogin, ssoRouter } from '../accounts/sso-router.ts';
@@ -61,6 +62,7 @@ export interface ClientAppOptions
   /** Absent if every requester may cause requests to other servers. */
   readonly askers?: Askers;
   readonly loginTokens: LoginTokens;
+  readonly shortLived: ShortLived;
   readonly passwordLogin: PasswordLogin;
   readonly passwords: PasswordConfig;
   readonly uia: Uia;
@@ -105,7 +107,7 @@ export function clientApp(options: ClientAppOptions): Express {
   if (options.federation) app.use(options.federation);
   app.use(['/_matrix', '/_synapse', '/.well-known/matrix'], allowAnyOrigin);
   if (options.upstream) app.use(backChannelRouter({ upstream: options.upstream, unproven: limits.backChannel, log }));
-  const oauthLogins = new OauthLogins();
+  const oauthLogins = new OauthLogins(options.shortLived);
   const visits = new AccountVisits(publicUrl);
   if (options.oauth) {
     const { provider } = options;

@@ -36,6 +36,8 @@ export interface TestProvider {
     header?: Readonly<Record<string, unknown>>,
     key?: KeyObject,
   ): Promise<string>;
+  /** Signs claims as ID tokens are signed. */
+  idToken(claims: Readonly<Record<string, unknown>>): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -61,6 +63,7 @@ export async function startProvider(callbackUrl: string, port = 0): Promise<Test
         .setProtectedHeader({ alg: 'RS256', kid: KEY_ID, typ: 'logout+jwt', ...header })
         .sign(key);
     },
+    idToken: (claims) => new SignJWT({ ...claims }).setProtectedHeader({ alg: 'RS256', kid: KEY_ID }).sign(privateKey),
     close: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
@@ -134,14 +137,23 @@ export class Browser {
     return this.#ask(url, new URLSearchParams(form));
   }
 
-  async #ask(url: string | URL, form?: URLSearchParams): Promise<Visit> {
+  /** Sends JSON as a script of a page at the same origin does. */
+  async send(url: string | URL, body: unknown): Promise<Visit> {
+    return this.#ask(url, JSON.stringify(body), { origin: new URL(url).origin });
+  }
+
+  async #ask(
+    url: string | URL,
+    body?: URLSearchParams | string,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<Visit> {
     const at = new URL(url);
     const cookies = this.#jar.get(at.host) ?? new Map<string, string>();
     this.#jar.set(at.host, cookies);
     const response = await fetch(at, {
       redirect: 'manual',
-      ...(form === undefined ? {} : { method: 'POST', body: form }),
-      headers: { cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; ') },
+      ...(body === undefined ? {} : { method: 'POST', body }),
+      headers: { ...headers, cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; ') },
     });
     for (const line of response.headers.getSetCookie()) {
       const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? [];

@@ -26,22 +26,24 @@ describe('Login: by the identity provider', () => {
 
   it('brings a person back to the client with a token that makes a session', async () => {
     home.provider.person = ANNA;
-    const { next } = await new Browser().follow(ssoUrl(home, `${home.url}/de/login?then=/x`), (url) => {
+    const browser = new Browser();
+    const { next } = await browser.follow(ssoUrl(home, `${home.url}/de/login?then=/x`), (url) => {
       return url.searchParams.has('loginToken');
     });
     expect(next?.pathname).toBe('/de/login');
     expect(next?.searchParams.get('then')).toBe('/x');
     const token = next?.searchParams.get('loginToken');
-    const answer = await home.request('POST', LOGIN, { body: { type: 'm.login.token', token } });
-    expect(answer.status).toBe(200);
-    expect(answer.json['user_id']).toBe(`@anna:${SERVER_NAME}`);
-    expect(answer.headers.get('cache-control')).toBe('no-store');
+    const { response } = await browser.send(home.url + LOGIN, { type: 'm.login.token', token });
+    expect(response.status).toBe(200);
+    const json = (await response.json()) as Record<string, unknown>;
+    expect(json['user_id']).toBe(`@anna:${SERVER_NAME}`);
+    expect(response.headers.get('cache-control')).toBe('no-store');
     const whoami = await home.request('GET', '/_matrix/client/v3/account/whoami', {
-      token: String(answer.json['access_token']),
+      token: String(json['access_token']),
     });
     expect(whoami.json).toEqual({
       user_id: `@anna:${SERVER_NAME}`,
-      device_id: answer.json['device_id'],
+      device_id: json['device_id'],
       is_guest: false,
     });
     expect(await home.accounts.displayName(`@anna:${SERVER_NAME}`)).toBe('Anna Müller');
@@ -202,8 +204,13 @@ describe('Login: by the identity provider', () => {
     const { response } = await browser.get(next ?? '');
     const back = new URL(response.headers.get('location') ?? '');
     const token = back.searchParams.get('loginToken') ?? '';
-    const answer = await home.request('POST', LOGIN, { body: { type: 'm.login.token', token, refresh_token: true } });
-    const accessToken = String(answer.json['access_token']);
+    const { response: answer } = await browser.send(home.url + LOGIN, {
+      type: 'm.login.token',
+      token,
+      refresh_token: true,
+    });
+    const json = (await answer.json()) as Record<string, unknown>;
+    const accessToken = String(json['access_token']);
     await home.request('GET', '/_matrix/client/v3/account/whoami', { token: accessToken });
     await home.request('GET', '/_hansetag/client/v1/links/secretlinktoken');
     const log = home.logged.join('\n');
@@ -212,11 +219,12 @@ describe('Login: by the identity provider', () => {
     const secrets = [
       token,
       accessToken,
-      String(answer.json['refresh_token']),
+      String(json['refresh_token']),
       next?.searchParams.get('code') ?? '-',
       next?.searchParams.get('state') ?? '-',
       'secretlinktoken',
       'hansetag_login_',
+      'hansetag_token_',
     ];
     for (const secret of secrets) expect(log.includes(secret)).withContext(secret).toBeFalse();
   });

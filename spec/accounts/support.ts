@@ -15,6 +15,7 @@ import { Passwords } from '../../homeserver/accounts/passwords.ts';
 import { Profiles } from '../../homeserver/accounts/profiles.ts';
 import { requireSession } from '../../homeserver/accounts/require-session.ts';
 import { Sessions } from '../../homeserver/accounts/sessions.ts';
+import { ShortLived } from '../../homeserver/accounts/short-lived.ts';
 import { Tenants } from '../../homeserver/accounts/tenants/tenants.ts';
 import type { TenantsFile } from '../../homeserver/accounts/tenants/tenants-file.ts';
 import { Uia } from '../../homeserver/accounts/uia.ts';
@@ -67,7 +68,7 @@ export interface TestHome {
   /** Who was taken out of all rooms. */
   readonly left: string[];
   request(method: string, path: string, options?: { token?: string; body?: unknown; raw?: string }): Promise<Answer>;
-  /** Logs somebody in with a fresh browser and answers the login token. */
+  /** Logs somebody in with a fresh browser for an app, and answers the login token that the app gets. */
   loginToken(person: Person): Promise<string>;
   close(): Promise<void>;
 }
@@ -125,11 +126,14 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     accountUrl: publicUrl + ACCOUNT_PATH,
     now: clock.now,
   });
+  const seal = new Seal(randomBytes(32));
+  const shortLived = new ShortLived({ db, seal, now: clock.now });
   const identityProvider = new IdentityProvider({
     issuer: provider.issuer,
     clientId: CLIENT_ID,
     clientSecret: CLIENT_SECRET,
     callbackUrl,
+    shortLived,
     log,
     now: clock.now,
   });
@@ -150,7 +154,8 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     profiles,
     sessions,
     provider: identityProvider,
-    seal: new Seal(randomBytes(32)),
+    seal,
+    shortLived,
     checkMs: CHECK_MS,
     log,
     now: clock.now,
@@ -161,6 +166,7 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     sessions,
     upstream,
     issuer: publicUrl + OAUTH_PATH,
+    cookieKey: seal.secretFor('cookies'),
     log,
     now: clock.now,
   });
@@ -181,7 +187,8 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     },
     accounts,
     sessions,
-    loginTokens: new LoginTokens(clock.now),
+    loginTokens: new LoginTokens(shortLived, publicUrl),
+    shortLived,
     provider: identityProvider,
     upstream,
     services,
@@ -227,10 +234,8 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     },
     async loginToken(person) {
       provider.person = person;
-      const { next } = await new Browser().follow(ssoUrl(home, `${publicUrl}/login`), (url) => {
-        return url.searchParams.has('loginToken');
-      });
-      return next?.searchParams.get('loginToken') ?? '';
+      const { response } = await new Browser().follow(ssoUrl(home, APP_URL));
+      return tokenIn(await response.text());
     },
     async close() {
       upstream.close();
@@ -242,6 +247,15 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     },
   };
   return home;
+}
+
+/** Where an app wants its token. */
+export const APP_URL = 'org.example.app:/done';
+
+/** The login token in a page that leads to another client. */
+export function tokenIn(page: string): string {
+  const [, token = ''] = /loginToken=(hsl_[A-Za-z0-9_-]+)/.exec(page) ?? [];
+  return token;
 }
 
 /** Where a client sends a browser to log in. */

@@ -1,3 +1,4 @@
+import { decodeJwt } from 'jose';
 import { Browser } from './identity-provider.ts';
 import type { Person } from './identity-provider.ts';
 import { startHome } from './support.ts';
@@ -7,6 +8,7 @@ const V3 = '/_matrix/client/v3';
 const ANNA: Person = { sub: '1', preferred_username: 'anna' };
 const BERT: Person = { sub: '2', preferred_username: 'bert' };
 const CARL: Person = { sub: '4', preferred_username: 'carl' };
+const CARL2: Person = { sub: '5', preferred_username: 'carl.the.second' };
 
 describe('Confirming something grave at the identity provider', () => {
   let home: TestHome;
@@ -79,6 +81,48 @@ describe('Confirming something grave at the identity provider', () => {
     expect(await confirmedWith(60)).toEqual({ page: 403, asked: 401 });
     // The same way with a log-in of this moment is taken.
     expect(await confirmedWith(0)).toEqual({ page: 200, asked: 200 });
+  });
+
+  it('takes no log-in of which the provider does not say when it was, or says what cannot be', async () => {
+    const token = await logIn(CARL2);
+    const now = Math.floor(Date.now() / 1000);
+    const ask = globalThis.fetch;
+    let provenAt: unknown;
+    spyOn(globalThis, 'fetch').and.callFake(async (address, options) => {
+      const response = await ask(address, options);
+      if (address !== `${home.provider.issuer}/token`) return response;
+      const tokens = (await response.json()) as Record<string, unknown>;
+      const claims = decodeJwt(String(tokens['id_token']));
+      const { auth_time: _own, ...others } = claims;
+      const changed = provenAt === undefined ? others : { ...others, auth_time: provenAt };
+      return Response.json({ ...tokens, id_token: await home.provider.idToken(changed) });
+    });
+    const confirmedWith = async (said: unknown): Promise<number> => {
+      provenAt = said;
+      const { session } = (await end(token)).json;
+      const page = await confirm(session, CARL2);
+      expect((await end(token, { session })).status)
+        .withContext(String(said))
+        .toBe(page.status === 200 ? 200 : 401);
+      return page.status;
+    };
+    for (const said of [
+      undefined,
+      null,
+      '',
+      String(now),
+      `${String(now)}0`,
+      now + 3_600,
+      now * 1_000,
+      -now,
+      0,
+      [now],
+    ]) {
+      expect(await confirmedWith(said))
+        .withContext(JSON.stringify(said) ?? 'absent')
+        .toBeGreaterThanOrEqual(400);
+    }
+    expect(await confirmedWith(Math.floor(Date.now() / 1000))).toBe(200);
   });
 
   it('says in words what is about to be done, in the language of the browser', async () => {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Seal } from '../../homeserver/accounts/upstream/seal.ts';
 import { startProvider } from './identity-provider.ts';
 import type { Person } from './identity-provider.ts';
+import { eventually } from '../support/homeservers.ts';
 import { CHECK_MS, startHome } from './support.ts';
 import type { TestHome } from './support.ts';
 
@@ -41,6 +42,9 @@ describe('Login: sessions follow any OpenID provider', () => {
   const logIn = async (person: Person): Promise<LoggedIn> => redeem(await home.loginToken(person));
   const isIn = async ({ token }: LoggedIn): Promise<boolean> =>
     (await home.request('GET', `${V3}/account/whoami`, { token })).status === 200;
+  /** Whether a session goes on whose access token may have expired. */
+  const goesOn = async ({ refreshToken }: LoggedIn): Promise<boolean> =>
+    (await home.request('POST', `${V3}/refresh`, { body: { refresh_token: refreshToken } })).status === 200;
   async function logOutThere(claims: Readonly<Record<string, unknown>>): Promise<number> {
     const logout_token = await home.provider.logoutToken(claims);
     const response = await fetch(home.url + BACK_CHANNEL, {
@@ -126,11 +130,11 @@ describe('Login: sessions follow any OpenID provider', () => {
     const [one, other] = [await logIn(person), await logIn(person)];
     const end = home.sessions.end.bind(home.sessions);
     let arrival: Promise<LoggedIn> | undefined;
-    spyOn(home.sessions, 'end').and.callFake(async (userId, deviceId) => {
+    spyOn(home.sessions, 'end').and.callFake(async (userId, deviceId, within) => {
       const left = deviceId === one.deviceId ? other : one;
       arrival ??= letIn(left);
       await arrival;
-      await end(userId, deviceId);
+      await end(userId, deviceId, within);
     });
     spyOn(home.uia, 'confirm').and.resolveTo();
     home.clock.advance(5);
@@ -156,6 +160,131 @@ describe('Login: sessions follow any OpenID provider', () => {
     home.clock.advance(CHECK_MS * 0.98);
     await home.upstream.check();
     expect(await isIn(user)).toBeFalse();
+  });
+
+  /** What the provider answers to refreshes: undefined is what it answers itself. */
+  function refreshes(answer: (form: string, own: () => Promise<Response>) => Promise<Response>): void {
+    const ask = globalThis.fetch;
+    spyOn(globalThis, 'fetch').and.callFake((address, options) => {
+      const form = String(options?.body);
+      const own = (): Promise<Response> => ask(address, options);
+      const isRefresh = address === `${home.provider.issuer}/token` && form.includes('grant_type=refresh_token');
+      return isRefresh ? answer(form, own) : own();
+    });
+  }
+  const json = (status: number, body: unknown): Response => Response.json(body, { status });
+
+  it('are checked although the provider fails at every attempt to check one that is due before them', async () => {
+    const [bad, person] = [stranger(), stranger()];
+    const first = await logIn(bad);
+    home.clock.advance(1_000);
+    const users = [await logIn(person), await logIn(person)];
+    let failing: string | undefined;
+    const asked: string[] = [];
+    refreshes(async (form, own) => {
+      failing ??= form;
+      if (form === failing) asked.push(form);
+      return form === failing ? json(500, { error: 'server_error' }) : own();
+    });
+    home.provider.disabled.add(person.sub);
+    home.clock.advance(CHECK_MS);
+    await home.upstream.check();
+    expect(await Promise.all(users.map(goesOn))).toEqual([false, false]);
+    expect(asked.length).toBe(1);
+    // It is asked about again, less and less often; the provider itself is there, and nobody is logged out for it.
+    for (let minutes = 0; minutes < 60; minutes += 1) {
+      home.clock.advance(60_000);
+      await home.upstream.check();
+    }
+    expect(asked.length).toBeGreaterThan(3);
+    expect(asked.length).toBeLessThan(12);
+    expect(await goesOn(first)).toBeTrue();
+    expect(home.logged.some((line) => line.includes('does not answer'))).toBeFalse();
+    expect((await home.request('GET', '/_hansetag/health')).json['identityProvider']).toBe('up');
+  });
+
+  it('are checked while the provider takes its time about one that is due before them', async () => {
+    const [slow, person] = [stranger(), stranger()];
+    await logIn(slow);
+    home.clock.advance(1_000);
+    const users = [];
+    for (let count = 0; count < 6; count += 1) users.push(await logIn(person));
+    let waiting: string | undefined;
+    let answer = (): void => undefined;
+    const late = new Promise<void>((resolve) => (answer = resolve));
+    refreshes(async (form, own) => {
+      waiting ??= form;
+      if (form === waiting) await late;
+      return own();
+    });
+    home.provider.disabled.add(person.sub);
+    home.clock.advance(CHECK_MS);
+    const round = home.upstream.check();
+    for (const user of users) {
+      await eventually(
+        () => home.sessions.devices(user.userId),
+        (devices) => devices.length === 0,
+      );
+    }
+    answer();
+    await round;
+  });
+
+  it('stay, and are said to be unchecked, when the provider fails at everybody’s', async () => {
+    const users = [];
+    for (let count = 0; count < 10; count += 1) users.push(await logIn(stranger()));
+    refreshes(async () => json(503, {}));
+    home.clock.advance(CHECK_MS);
+    await home.upstream.check();
+    expect(await Promise.all(users.map(goesOn))).not.toContain(false);
+    expect(home.logged.filter((line) => line.includes('everybody stays logged in')).length).toBe(1);
+    expect((await home.request('GET', '/_hansetag/health')).json['identityProvider']).toBe('down');
+  });
+
+  it('keep the next token of the provider also when it says nothing of the person with it', async () => {
+    const person = stranger();
+    const user = await logIn(person);
+    const sent: string[] = [];
+    refreshes(async (form) => {
+      sent.push(new URLSearchParams(form).get('refresh_token') ?? '');
+      return json(200, { access_token: 'a', token_type: 'Bearer', refresh_token: `next-${String(sent.length)}` });
+    });
+    for (let count = 0; count < 3; count += 1) {
+      home.clock.advance(CHECK_MS);
+      await home.upstream.check();
+    }
+    expect(sent.slice(1)).toEqual(['next-1', 'next-2']);
+    expect(await goesOn(user)).toBeTrue();
+  });
+
+  it('end together with their tie to the provider, or not at all, and the logout token is then still good', async () => {
+    const person = stranger();
+    const user = await logIn(person);
+    await home.db.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN RAISE EXCEPTION 'not now'; END $$`);
+    await home.db.query('CREATE TRIGGER refuse BEFORE DELETE ON devices EXECUTE FUNCTION refuse()');
+    const body = new URLSearchParams({ logout_token: await home.provider.logoutToken({ sub: person.sub }) });
+    const logOut = async (): Promise<number> => (await fetch(home.url + BACK_CHANNEL, { method: 'POST', body })).status;
+    expect(await logOut()).toBe(500);
+    const out = await home.request('POST', `${V3}/logout`, { token: user.token, body: {} });
+    expect(out.status).toBe(500);
+    expect(await isIn(user)).toBeTrue();
+    expect(await sidOf(user)).not.toBe('');
+    await home.db.query('DROP TRIGGER refuse ON devices');
+    expect(await logOut()).toBe(200);
+    expect(await isIn(user)).toBeFalse();
+  });
+
+  it('end at the provider for a device that was gone when we were ended before we could say so', async () => {
+    const person = stranger();
+    const user = await logIn(person);
+    await home.db.query('DELETE FROM devices WHERE device_id = $1', [user.deviceId]);
+    home.clock.advance(CHECK_MS);
+    await home.upstream.check();
+    await eventually(
+      () => home.db.query('SELECT 1 FROM upstream_sessions'),
+      ({ length }) => length === 0,
+    );
   });
 
   it('take over a name that has changed there, and keep one that was chosen here', async () => {
@@ -224,6 +353,19 @@ describe('Login: sessions follow any OpenID provider', () => {
     // Parts of an ID token are readable: it would be found.
     expect(row?.text).not.toContain('eyJ');
     expect(row?.sealed_tokens.toString('latin1')).not.toContain('eyJ');
+  });
+
+  it('end when the tokens of another device were put in the place of theirs', async () => {
+    const person = stranger();
+    const [one, other] = [await logIn(person), await logIn(person)];
+    await home.db.query(
+      `UPDATE upstream_sessions SET sealed_tokens =
+         (SELECT sealed_tokens FROM upstream_sessions WHERE device_id = $2) WHERE device_id = $1`,
+      [one.deviceId, other.deviceId],
+    );
+    home.clock.advance(CHECK_MS * 0.98);
+    await home.upstream.check();
+    expect([await isIn(one), await isIn(other)]).toEqual([false, true]);
   });
 
   it('end, and say why, when the key that they are encrypted with was lost', async () => {

@@ -104,6 +104,31 @@ describe('Coming into a meeting and out of it', () => {
     await guest.context().close();
   });
 
+  it('lets nobody in by a login token that was taken out of another browser', async () => {
+    const own = await openPage(browser, `${pair.luebeck.url}/en/`);
+    const exchange = '**/_matrix/client/v3/login';
+    // The page that begins is stopped before it can use its token.
+    await own.route(exchange, (route) => route.abort());
+    const asked = own.waitForRequest(exchange);
+    await own.getByTestId('login-button').click();
+    await own.locator('[name=login]').fill('bert');
+    await own.locator('[name=password]').fill('demo');
+    await own.locator('[type=submit]').click();
+    const body = (await asked).postData() ?? '';
+    expect(body).toContain('hsl_');
+    const elsewhere = await openPage(browser, `${pair.luebeck.url}/en/`);
+    const redeem = (page: Page): Promise<number> =>
+      page.evaluate(
+        async (text) => (await fetch('/_matrix/client/v3/login', { method: 'POST', body: text })).status,
+        body,
+      );
+    expect(await redeem(elsewhere)).toBe(403);
+    await own.unroute(exchange);
+    expect(await redeem(own)).toBe(403);
+    await own.context().close();
+    await elsewhere.context().close();
+  });
+
   it('says in the middle of a meeting that the log-in has ended, and comes back to the same meeting', async () => {
     const card = bert.getByTestId('meeting-card').filter({ hasText: 'Elbquerung' });
     const roomId = await card.getAttribute('data-room-id');

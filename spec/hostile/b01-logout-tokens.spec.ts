@@ -106,6 +106,108 @@ describe('B01: hostile logout tokens', () => {
     await staysIn();
   });
 
+  it('are good once, however many come at the same time', async () => {
+    const token = await home.provider.logoutToken({ sub: ANNA.sub });
+    const statuses = await Promise.all(Array.from({ length: 20 }, () => send(token)));
+    expect(statuses.filter((status) => status === 200).length).toBe(1);
+    expect(statuses.filter((status) => status === 400).length).toBe(19);
+    expect((await home.request('GET', `${V3}/account/whoami`, { token: accessToken })).status).toBe(401);
+    // Who is in again stays in: it is the same after the first answer as long afterwards.
+    const body = { type: 'm.login.token', token: await home.loginToken(ANNA) };
+    accessToken = String((await home.request('POST', `${V3}/login`, { body })).json['access_token']);
+    expect(await send(token)).toBe(400);
+    await staysIn();
+  });
+
+  describe('and what is said of the keys', () => {
+    let asked: number;
+    /** What is answered for the keys, and counts how often. */
+    function keys(answer: (options: RequestInit | undefined) => Promise<Response>): void {
+      asked = 0;
+      const ask = globalThis.fetch;
+      spyOn(globalThis, 'fetch').and.callFake((address, options) => {
+        if (address !== `${home.provider.issuer}/jwks`) return ask(address, options);
+        asked += 1;
+        return answer(options);
+      });
+    }
+    const good = (): Promise<string> => home.provider.logoutToken({ sub: ANNA.sub });
+
+    it('cost no more than an answer may have, when they are huge', async () => {
+      let read = 0;
+      const chunk = new Uint8Array(16 * 1024).fill(32);
+      keys(async () => {
+        const endless = new ReadableStream<Uint8Array>({
+          pull: (controller) => {
+            read += chunk.length;
+            controller.enqueue(chunk);
+          },
+        });
+        return new Response(endless, { headers: { 'content-type': 'application/json' } });
+      });
+      // It is not the token's fault: the provider may send it again.
+      expect(await send(await good())).toBe(503);
+      expect(read).toBeLessThan(512 * 1024);
+      await staysIn();
+    });
+
+    it('are waited for by all at once and not for ever, when they are slow', async () => {
+      keys(
+        (options) =>
+          new Promise((_resolve, reject) => {
+            options?.signal?.addEventListener('abort', () => reject(new Error('aborted')));
+          }),
+      );
+      const sent = await Promise.all(Array.from({ length: 10 }, good));
+      const answers = Promise.all(sent.map(send));
+      await staysIn();
+      expect(new Set(await answers)).toEqual(new Set([503]));
+      expect(asked).toBe(1);
+    }, 60_000);
+
+    it('are not asked for again and again, when each token names another, or each answer has others', async () => {
+      keys(async () => {
+        const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+        const jwk = { ...publicKey.export({ format: 'jwk' }), kid: `key ${String(asked)}`, alg: 'ES256', use: 'sig' };
+        return Response.json({ keys: [jwk] });
+      });
+      for (let count = 0; count < 15; count += 1) {
+        expect(await send(await home.provider.logoutToken({ sub: ANNA.sub }, { kid: `key ${String(count)}` }))).toBe(
+          400,
+        );
+      }
+      expect(asked).toBeLessThanOrEqual(2);
+      await staysIn();
+    });
+
+    it('are no keys, when they are malformed, symmetric or too many', async () => {
+      const secret = Buffer.from(CLIENT_SECRET).toString('base64url');
+      const bodies: unknown[] = [
+        null,
+        [],
+        {},
+        { keys: 'none' },
+        { keys: [null, 1, 'x'] },
+        { keys: [{ kty: 'oct', k: secret, kid: 'spec', alg: 'HS256' }] },
+        { keys: Array.from({ length: 500 }, () => ({ kty: 'RSA', n: 'AQAB', e: 'AQAB', kid: 'spec' })) },
+      ];
+      const ask = globalThis.fetch;
+      let body: unknown;
+      spyOn(globalThis, 'fetch').and.callFake((address, options) =>
+        String(address).endsWith('/jwks') ? Promise.resolve(Response.json(body)) : ask(address, options),
+      );
+      for (body of bodies) {
+        // What was answered well once is kept.
+        const other = await startHome();
+        const logout_token = await other.provider.logoutToken({ sub: ANNA.sub });
+        const form = new URLSearchParams({ logout_token });
+        const { status } = await fetch(other.url + BACK_CHANNEL, { method: 'POST', body: form });
+        expect([400, 503]).withContext(JSON.stringify(body).slice(0, 80)).toContain(status);
+        await other.close();
+      }
+    });
+  });
+
   it('are not looked at any more from an address that has sent many, while everybody else goes on', async () => {
     const statuses: number[] = [];
     for (let count = 0; count < 40; count += 1) statuses.push(await send('a.b.c'));

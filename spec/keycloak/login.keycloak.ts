@@ -28,7 +28,7 @@ describe('Login: by a real Keycloak', () => {
     expect(page.url.pathname).toBe('/realms/luebeck/protocol/openid-connect/auth');
     expect([asked.get('response_type'), asked.get('code_challenge_method')]).toEqual(['code', 'S256']);
     expect(asked.get('scope')).toBe('openid profile email');
-    const bert = await redeem(home.luebeck, (await submit(first, page, 'bert')).next);
+    const bert = await redeem(home.luebeck, (await submit(first, page, 'bert')).next, first);
     expect(bert.userId).toBe(`@bert:${home.luebeck.serverName}`);
     expect((await whoami(home.luebeck, bert)).status).toBe(200);
     expect(at(await bert.must('GET', `client/v3/profile/${bert.userId}`), 'displayname')).toBe('Bert Brandt');
@@ -54,7 +54,7 @@ describe('Login: by a real Keycloak', () => {
     const browser = new Browser();
     const one = await logIn(home.luebeck, 'dieter', browser);
     const { next } = await begin(home.luebeck, browser);
-    const two = await redeem(home.luebeck, next);
+    const two = await redeem(home.luebeck, next, browser);
     expect(two.userId).toBe(one.userId);
     expect(two.deviceId).not.toBe(one.deviceId);
   });

@@ -70,7 +70,7 @@ describe('Login: sessions follow a real Keycloak', () => {
   it('end at Keycloak as well when somebody logs out here', async () => {
     const browser = new Browser();
     const greta = await logIn(home.luebeck, 'greta', browser);
-    const again = await redeem(home.luebeck, (await begin(home.luebeck, browser)).next);
+    const again = await redeem(home.luebeck, (await begin(home.luebeck, browser)).next, browser);
     await greta.must('POST', 'client/v3/logout', {});
     await isOut(again);
     await eventually(

@@ -92,16 +92,17 @@ export async function submit(
 
 /** Logs somebody in by the form. */
 export async function logIn(server: TestHomeserver, user: string, browser = new Browser()): Promise<LoggedIn> {
-  return redeem(server, (await submit(browser, await begin(server, browser), user)).next);
+  return redeem(server, (await submit(browser, await begin(server, browser), user)).next, browser);
 }
 
-/** Makes a session of what the client got. */
-export async function redeem(server: TestHomeserver, next: URL | undefined): Promise<LoggedIn> {
+/** Makes a session of what the client got, in the browser in which it got it. */
+export async function redeem(server: TestHomeserver, next: URL | undefined, browser: Browser): Promise<LoggedIn> {
   const token = next?.searchParams.get('loginToken');
   const body = { type: 'm.login.token', token, refresh_token: true };
-  const answer = await server.ask('POST', 'client/v3/login', body);
-  if (answer.status !== 200) throw new Error(`The log-in failed: ${JSON.stringify(answer.body)}`);
-  const text = (name: string): string => String(at(answer.body, name));
+  const { response } = await browser.send(`${server.url}/_matrix/client/v3/login`, body);
+  const answer: unknown = await response.json();
+  if (response.status !== 200) throw new Error(`The log-in failed: ${JSON.stringify(answer)}`);
+  const text = (name: string): string => String(at(answer, name));
   return userOf(server, text('user_id'), text('access_token'), text('device_id'), text('refresh_token'));
 }
 

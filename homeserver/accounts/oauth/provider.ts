@@ -29,6 +29,8 @@ export interface OauthProviderOptions {
   readonly sessions: Sessions;
   /** Where there is an identity provider. */
   readonly upstream?: Pick<Upstream, 'takeHeld'> | undefined;
+  /** By which its cookies are signed. */
+  readonly cookieKey: string;
   /** Life of an access token, in ms. */
   readonly accessLifeMs?: number;
   /** Public URL of the provider, without trailing slash. */
@@ -53,8 +55,8 @@ export async function oauthProvider(options: OauthProviderOptions): Promise<Prov
   const provider = new Provider(issuer, {
     adapter: (model: string) => new OauthStore(model, { db, accounts, sessions, upstream, now }),
     jwks: { keys: [await signingKey(db)] },
-    // The data behind the cookies is in the database; a restart ends log-ins in progress.
-    cookies: { keys: [randomBytes(32).toString('base64url')] },
+    // The same after a restart, as the data behind the cookies: log-ins in progress go on.
+    cookies: { keys: [options.cookieKey] },
     scopes: ['openid'],
     discovery: { account_management_uri: `${issuer}/account` },
     claims: { openid: ['sub'] },

@@ -4,7 +4,6 @@ import type { Request, RequestHandler, Response, Router } from 'express';
 import type { Provider } from 'oidc-provider';
 import { z } from 'zod';
 import type { Accounts } from '../accounts.ts';
-import { ExpiringMap } from '../../base/expiring-map.ts';
 import { consentPage, failedPage, INTERACTION_PATH, passwordPage } from './pages.ts';
 import type { Page } from './pages.ts';
 import { deviceOf, grantable } from './scopes.ts';
@@ -13,6 +12,7 @@ import { MAX_PASSWORD } from '../passwords.ts';
 import type { PasswordLogin } from '../password-login.ts';
 import type { LoginTokenHolder } from '../login-tokens.ts';
 import { newSecret } from '../secrets.ts';
+import type { ShortLived, ShortLivedValues } from '../short-lived.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { namedUser } from '../user-identifier.ts';
 import { methods } from '../../base/errors.ts';
@@ -24,23 +24,27 @@ import { queryText } from '../../base/parse.ts';
 /** Path below the public URL. */
 export const OAUTH_PATH = '/oauth2';
 
+/** From the identity provider to the next page, in ms. */
+const STEP_LIFE_MS = 60_000;
+
 /** Log-ins at the identity provider for authorization requests. */
 export class OauthLogins {
-  readonly #done = new ExpiringMap<{ interaction: string; holder: LoginTokenHolder }>({
-    lifeMs: 60_000,
-    maxSize: 10_000,
-  });
+  readonly #done: ShortLivedValues<{ interaction: string; holder: LoginTokenHolder }>;
+
+  constructor(shortLived: ShortLived) {
+    this.#done = shortLived.of('oauth-log-in', STEP_LIFE_MS);
+  }
 
   /** Records who has logged in. @returns where the browser continues, below the public URL */
-  finish(interaction: string, holder: LoginTokenHolder): string {
+  async finish(interaction: string, holder: LoginTokenHolder): Promise<string> {
     const token = newSecret('');
-    this.#done.set(token, { interaction, holder });
+    await this.#done.set(token, { interaction, holder });
     return `${OAUTH_PATH}${INTERACTION_PATH}/${interaction}?login=${token}`;
   }
 
   /** Who has logged in for an authorization request; valid once. */
-  take(interaction: string, token: string): LoginTokenHolder | undefined {
-    const done = this.#done.take(token);
+  async take(interaction: string, token: string): Promise<LoginTokenHolder | undefined> {
+    const done = await this.#done.take(token);
     return done?.interaction === interaction ? done.holder : undefined;
   }
 }
@@ -169,10 +173,10 @@ async function showStep(options: OauthRouterOptions, request: Request, response:
     return;
   }
   if (prompt.name === 'login') {
-    const holder = logins.take(uid, queryText(request, 'login') ?? '');
+    const holder = await logins.take(uid, queryText(request, 'login') ?? '');
     if (holder !== undefined) {
       const key = newSecret('');
-      upstream?.hold(key, holder.grant);
+      await upstream?.hold(key, holder.grant);
       await finishLogin(provider, request, response, { ...holder, upstream: key });
     } else if (logInAtOrganisation && (!passwords || queryText(request, 'organisation') === '1')) {
       await logInAtOrganisation(request, response, uid);
@@ -221,7 +225,7 @@ async function takeStep(options: OauthRouterOptions, request: Request, response:
     return;
   }
   const key = textOf(lastSubmission?.login?.['upstream']);
-  const held = key === undefined ? undefined : upstream?.held(key);
+  const held = key === undefined ? undefined : await upstream?.held(key);
   // A device that came by the identity provider, and is tied to no session there, would outlive every log-out there.
   if (upstream && key !== undefined && held === undefined) {
     await provider.interactionFinished(request, response, {
@@ -236,7 +240,7 @@ async function takeStep(options: OauthRouterOptions, request: Request, response:
   grant.addResourceScope(provider.issuer, scope);
   const grantId = await grant.save();
   // What the log-in has brought belongs to the device that this grant gets.
-  upstream?.hold(grantId, held?.grant);
+  await upstream?.hold(grantId, held?.grant);
   await provider.interactionFinished(request, response, { consent: { grantId } }, { mergeWithLastSubmission: true });
 }
 

@@ -5,6 +5,7 @@ import type { Accounts } from '../accounts.ts';
 import type { IdentityProvider } from '../oidc.ts';
 import type { Profiles } from '../profiles.ts';
 import type { Sessions } from '../sessions.ts';
+import type { ShortLived } from '../short-lived.ts';
 import type { Tenants } from '../tenants/tenants.ts';
 import { followIdentity } from './identity.ts';
 import { ProviderSessions } from './provider-sessions.ts';
@@ -21,6 +22,7 @@ export interface UpstreamDeps {
   readonly tenants: Pick<Tenants, 'placeOf'>;
   readonly provider: Pick<IdentityProvider, 'connection'>;
   readonly seal: Seal;
+  readonly shortLived: ShortLived;
   /** Each session is checked again after this time at the latest, in ms. */
   readonly checkMs: number;
   readonly log: Logger;

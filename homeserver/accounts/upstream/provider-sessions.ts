@@ -12,7 +12,14 @@ import type { UpstreamSession } from './store.ts';
 
 /** What the provider says about a session that it has let in before. */
 export type Refreshed =
-  | { readonly kind: 'good'; readonly idToken: string; readonly refreshToken: string; readonly identity: Identity }
+  | {
+      readonly kind: 'good';
+      /** Not every provider gives a new one. @see OpenID Connect Core 1.0, section 12.2 */
+      readonly idToken: string | undefined;
+      readonly refreshToken: string;
+      /** Who it is now; undefined when the provider did not say. */
+      readonly identity: Identity | undefined;
+    }
   /**
    * The person is disabled, removed or logged out. Unless it is proven, the provider may as well have lost what it knew:
    * it does not know the session.
@@ -41,6 +48,11 @@ export class ProviderSessions {
     return this.#connection.isThere();
   }
 
+  /** It has answered nothing of what it was asked. */
+  noteAway(): void {
+    this.#connection.noteAnswer(false);
+  }
+
   /**
    * Asks whether a session that was let in before still is, and who it is now. Never throws.
    *
@@ -52,14 +64,22 @@ export class ProviderSessions {
       const tokens = await oidc.refreshTokenGrant(configuration, refreshToken);
       this.#connection.noteAnswer(true);
       const claims = tokens.claims();
-      const idToken = tokens.id_token;
-      if (claims === undefined || idToken === undefined)
-        return { kind: 'odd', error: new Error('There is no ID token.') };
-      if (claims.sub !== subject) return { kind: 'odd', error: new Error('The ID token is of somebody else.') };
-      const identity = await this.#connection.identity(configuration, tokens.access_token, claims);
-      return { kind: 'good', idToken, refreshToken: tokens.refresh_token ?? refreshToken, identity };
+      if (claims !== undefined && claims.sub !== subject) {
+        return { kind: 'odd', error: new Error('The ID token is of somebody else.') };
+      }
+      // The token that we had may be spent: what fails from here on must not lose the new one.
+      const identity = claims && (await this.#identity(configuration, tokens.access_token, claims));
+      return { kind: 'good', idToken: tokens.id_token, refreshToken: tokens.refresh_token ?? refreshToken, identity };
     } catch (error) {
       return this.#failedRefresh(error);
+    }
+  }
+
+  async #identity(...asked: Parameters<ProviderConnection['identity']>): Promise<Identity | undefined> {
+    try {
+      return await this.#connection.identity(...asked);
+    } catch {
+      return undefined;
     }
   }
 

@@ -1,5 +1,5 @@
 /** What the identity provider has entrusted to us is encrypted at rest: whoever has a copy of the database cannot use it. */
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import { secretFile } from '../../base/secret-file.ts';
 
 /** The key file has another form, or what is stored was sealed by another key. No message contains a secret. */
@@ -29,6 +29,11 @@ export class Seal {
     const cipher = createCipheriv(ALGORITHM, this.#key, nonce).setAAD(Buffer.from(owner));
     const sealed = [cipher.update(text, 'utf8'), cipher.final()];
     return Buffer.concat([nonce, cipher.getAuthTag(), ...sealed]);
+  }
+
+  /** A secret that only the holder of the key knows, for another purpose, in base64url (HKDF, RFC 5869). */
+  secretFor(purpose: string): string {
+    return Buffer.from(hkdfSync('sha256', this.#key, '', purpose, KEY_BYTES)).toString('base64url');
   }
 
   /** @throws SealError when it was sealed by another key, for another owner, or was changed */

@@ -1,5 +1,4 @@
 /** Which session at the identity provider each device was logged in by. */
-import { Op } from 'sequelize';
 import type { ModelStatic, Transaction } from 'sequelize';
 import { z } from 'zod';
 import type { Database } from '../../database/database.ts';
@@ -25,6 +24,12 @@ export interface DeviceKey {
   readonly deviceId: string;
 }
 
+/** A device whose session has to be checked again. */
+export interface DueDevice extends DeviceKey {
+  /** The device was logged out, and its session at the provider not yet. */
+  readonly isGone: boolean;
+}
+
 /** A device and its session at the provider. */
 export interface UpstreamSession extends DeviceKey {
   readonly issuer: string;
@@ -39,15 +44,20 @@ export interface UpstreamSession extends DeviceKey {
 /** Sessions of one person, or the one with this id. */
 export type Which = { readonly subject: string } | { readonly sid: string };
 
+/** Until a session is asked about again, in ms. */
+const SHORTEST_PAUSE_MS = 60_000;
+
 const tokensSchema = z.object({ idToken: z.string(), refreshToken: z.string().optional() });
 
 export class UpstreamStore {
+  readonly #db: Database;
   readonly #rows: ModelStatic<UpstreamSessionRow>;
   readonly #seal: Seal;
   readonly #now: () => number;
 
   /** @param now the clock, Unix ms */
   constructor(db: Database, seal: Seal, now: () => number) {
+    this.#db = db;
     this.#rows = upstreamSessionModel(db);
     this.#seal = seal;
     this.#now = now;
@@ -93,13 +103,27 @@ export class UpstreamStore {
   }
 
   /** The devices that have to be checked again, those that wait longest first. */
-  async due(checkedBefore: number, most: number): Promise<DeviceKey[]> {
-    const rows = await this.#rows.findAll({
-      where: { checkable: true, checkedAt: { [Op.lte]: checkedBefore } },
-      order: ['checkedAt'],
-      limit: most,
-    });
-    return rows.map(({ localpart, deviceId }) => ({ localpart, deviceId }));
+  async due(checkedBefore: number, most: number): Promise<DueDevice[]> {
+    const rows = await this.#db.query<{ localpart: string; device_id: string; is_gone: boolean }>(
+      `SELECT u.localpart, u.device_id, d.device_id IS NULL AS is_gone
+       FROM upstream_sessions u LEFT JOIN devices d USING (localpart, device_id)
+       WHERE u.checkable AND u.checked_at <= $1 AND u.retry_at <= $2 ORDER BY u.checked_at LIMIT $3`,
+      [checkedBefore, this.#now(), most],
+    );
+    return rows.map(({ localpart, device_id: deviceId, is_gone: isGone }) => ({ localpart, deviceId, isGone }));
+  }
+
+  /**
+   * Asks about a session later: after as long again as it has waited for an answer already.
+   *
+   * @param checkMs how often it is checked otherwise, in ms; it is not put off for longer
+   */
+  async postpone({ localpart, deviceId }: DeviceKey, checkMs: number): Promise<void> {
+    await this.#db.query(
+      `UPDATE upstream_sessions SET retry_at = $3::bigint + LEAST($4::bigint, GREATEST($5::bigint, $3 - checked_at - $4))
+       WHERE localpart = $1 AND device_id = $2`,
+      [localpart, deviceId, this.#now(), checkMs, SHORTEST_PAUSE_MS],
+    );
   }
 
   /** Notes that the provider was asked, with the tokens that it has given, unless the device was logged in anew meanwhile. */
@@ -111,8 +135,8 @@ export class UpstreamStore {
     );
   }
 
-  async remove({ localpart, deviceId }: DeviceKey): Promise<void> {
-    await this.#rows.destroy({ where: { localpart, deviceId } });
+  async remove({ localpart, deviceId }: DeviceKey, transaction?: Transaction): Promise<void> {
+    await this.#rows.destroy({ where: { localpart, deviceId }, ...(transaction ? { transaction } : {}) });
   }
 
   #sealed(owner: DeviceKey, { idToken, refreshToken }: Pick<UpstreamGrant, 'idToken' | 'refreshToken'>): Buffer {

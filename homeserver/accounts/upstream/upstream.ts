@@ -6,15 +6,15 @@ import type { Transaction } from 'sequelize';
 import type { Logger } from 'pino';
 import { MatrixError } from '../../base/errors.ts';
 import { every } from '../../base/every.ts';
-import { ExpiringMap } from '../../base/expiring-map.ts';
 import type { Accounts, Identity } from '../accounts.ts';
 import { LoginError } from '../login-error.ts';
 import type { Sessions } from '../sessions.ts';
+import type { ShortLived, ShortLivedValues } from '../short-lived.ts';
 import type { Tenants } from '../tenants/tenants.ts';
 import type { ProviderSessions } from './provider-sessions.ts';
 import { LogoutTokenError } from './logout-token.ts';
 import { SealError } from './seal.ts';
-import type { DeviceKey, UpstreamGrant, UpstreamSession, UpstreamStore, Which } from './store.ts';
+import type { DeviceKey, DueDevice, UpstreamGrant, UpstreamSession, UpstreamStore, Which } from './store.ts';
 
 export interface UpstreamOptions {
   readonly accounts: Accounts;
@@ -22,6 +22,7 @@ export interface UpstreamOptions {
   readonly tenants: Pick<Tenants, 'placeOf'>;
   readonly provider: ProviderSessions;
   readonly store: UpstreamStore;
+  readonly shortLived: ShortLived;
   /** Takes over what the provider says about somebody now. */
   readonly onIdentity: (userId: string, identity: Identity) => Promise<void>;
   /** Each session is checked again after this time at the latest, in ms. */
@@ -36,20 +37,31 @@ const ROUNDS = 20;
 const LONGEST_PAUSE_MS = 60_000;
 /** Sessions that are asked about at the same time. */
 const AT_ONCE = 4;
+/** Sessions that are read at a time. */
+const BATCH = 100;
+/** So many sessions in a row about which it does not answer are not their own fault. */
+const MOST_UNANSWERED = 8;
 /**
  * How long somebody may be on the way from there to here, in ms: both steps of the OAuth 2.0 API may take ten minutes, and
  * the code is good for one more. Longer than any logout token is good for.
  */
 const REMEMBERED_MS = 30 * 60 * 1000;
-const MAX_REMEMBERED = 20_000;
+
+/** What a log-in has brought, until the device is known that it is for. */
+interface Held {
+  readonly grant?: UpstreamGrant | undefined;
+}
+
+/** What came of asking about one session. */
+type Asked = 'answered' | 'unanswered' | 'away';
 
 export class Upstream {
   readonly #options: UpstreamOptions;
   readonly #now: () => number;
-  readonly #usedTokens: ExpiringMap<true>;
+  readonly #usedTokens: ShortLivedValues<true>;
   /** What has ended lately, and when: log-ins that were on their way then must not arrive. */
-  readonly #ended: ExpiringMap<number>;
-  readonly #held: ExpiringMap<{ readonly grant: UpstreamGrant | undefined }>;
+  readonly #ended: ShortLivedValues<number>;
+  readonly #held: ShortLivedValues<Held>;
   readonly #stops: (() => void)[] = [];
   #round: Promise<void> | undefined;
   #wasDown = false;
@@ -59,10 +71,9 @@ export class Upstream {
   constructor(options: UpstreamOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
-    const bounds = { lifeMs: REMEMBERED_MS, maxSize: MAX_REMEMBERED, now: this.#now };
-    this.#usedTokens = new ExpiringMap(bounds);
-    this.#ended = new ExpiringMap(bounds);
-    this.#held = new ExpiringMap(bounds);
+    this.#usedTokens = options.shortLived.of('used-logout-token', REMEMBERED_MS);
+    this.#ended = options.shortLived.of('ended-upstream', REMEMBERED_MS);
+    this.#held = options.shortLived.of('held-grant', REMEMBERED_MS);
     this.#stops.push(
       options.sessions.onDeviceChange((userId, deviceId, change) => {
         if (change === 'deleted') this.#inBackground(this.#released(this.#key(userId, deviceId)));
@@ -104,18 +115,18 @@ export class Upstream {
   }
 
   /** Keeps what a log-in has brought until the device is known that it is for, under a name that nobody else knows. */
-  hold(name: string, grant: UpstreamGrant | undefined): void {
-    this.#held.set(name, { grant });
+  async hold(name: string, grant: UpstreamGrant | undefined): Promise<void> {
+    await this.#held.set(name, { grant });
   }
 
   /** What is kept under a name. It stays: whoever sends a form twice has logged in no other way the second time. */
-  held(name: string): { readonly grant: UpstreamGrant | undefined } | undefined {
+  async held(name: string): Promise<Held | undefined> {
     return this.#held.get(name);
   }
 
   /** Notes for a device what is kept under a name, once, if anything is. @throws MatrixError as `admit` */
   async takeHeld(name: string, userId: string, deviceId: string): Promise<void> {
-    const held = this.#held.take(name);
+    const held = await this.#held.take(name);
     if (held === undefined) return;
     await this.note(this.#key(userId, deviceId), held.grant);
     await this.admit(userId, deviceId, held.grant);
@@ -132,16 +143,16 @@ export class Upstream {
    * @throws MatrixError 403 when the session has ended meanwhile at the provider; the device is gone then
    */
   async admit(userId: string, deviceId: string, grant: UpstreamGrant | undefined): Promise<void> {
-    if (grant === undefined || !this.#hasEnded(grant)) return;
+    if (grant === undefined || !(await this.#hasEnded(grant))) return;
     await this.#options.sessions.end(userId, deviceId);
     throw new MatrixError(403, 'M_FORBIDDEN', 'You have been logged out at your organisation meanwhile.');
   }
 
-  /** Who logs out does so at the provider as well, and with that on all devices of the same session there. */
+  /** Logs a device out, at the provider as well, and with that all devices of the same session there. */
   async logOut(userId: string, deviceId: string): Promise<void> {
     const session = await this.#session(this.#key(userId, deviceId));
     if (session === undefined) return;
-    await this.#options.store.remove(session);
+    await this.#end(session);
     this.#inBackground(this.#options.provider.endSession(session));
     if (session.sid !== undefined) await this.#endHere(session.issuer, { sid: session.sid });
   }
@@ -155,10 +166,16 @@ export class Upstream {
   async takeLogoutToken(token: string): Promise<void> {
     const { provider, log } = this.#options;
     const { issuer, id, subject, sid } = await provider.verifyLogoutToken(token);
-    if (this.#usedTokens.get(id) === true) throw new LogoutTokenError('The token was used before.');
-    this.#usedTokens.set(id, true);
+    if (!(await this.#usedTokens.add(id, true))) throw new LogoutTokenError('The token was used before.');
     const which = sid === undefined ? { subject: subject ?? '' } : { sid };
-    const count = await this.#endHere(issuer, which);
+    let count: number;
+    try {
+      count = await this.#endHere(issuer, which);
+    } catch (error) {
+      // It has not done what it is for: it may come again.
+      await this.#usedTokens.take(id);
+      throw error;
+    }
     log.info({ devices: count, by: sid === undefined ? 'subject' : 'session' }, 'logged out by the identity provider');
   }
 
@@ -173,17 +190,24 @@ export class Upstream {
     const { store, provider, checkMs, log } = this.#options;
     // Two rounds early: that is how long one may be delayed.
     const dueBefore = this.#now() - checkMs + 2 * Math.min(checkMs / ROUNDS, LONGEST_PAUSE_MS);
-    let isThere = true;
-    let asked = 0;
+    const count: Record<Asked, number> = { answered: 0, unanswered: 0, away: 0 };
+    const givesUp = (): boolean => count.away > 0 || (count.answered === 0 && count.unanswered >= MOST_UNANSWERED);
     for (;;) {
-      const due = await store.due(dueBefore, AT_ONCE);
+      // Each of these is not due any more when it was asked about, whatever came of it.
+      const due = await store.due(dueBefore, BATCH);
       if (due.length === 0) break;
-      asked += due.length;
-      const answered = await Promise.all(due.map((key) => this.#checkOne(key)));
-      isThere = answered.every(Boolean);
-      if (!isThere) break;
+      const left = due.values();
+      const askInTurn = async (): Promise<void> => {
+        for (const key of left) {
+          if (givesUp()) return;
+          count[await this.#checkOne(key)] += 1;
+        }
+      };
+      await Promise.all(Array.from({ length: AT_ONCE }, askInTurn));
+      if (givesUp()) break;
     }
-    if (asked === 0) isThere = await provider.isThere();
+    if (givesUp()) provider.noteAway();
+    const isThere = !givesUp() && (count.answered + count.unanswered > 0 || (await provider.isThere()));
     if (!isThere && !this.#wasDown) {
       log.warn(
         'the identity provider does not answer: sessions cannot be checked there, and everybody stays logged in',
@@ -193,28 +217,25 @@ export class Upstream {
     if (!isThere) this.#awayAt = this.#now();
   }
 
-  /** @returns whether the provider has answered */
-  async #checkOne(key: DeviceKey): Promise<boolean> {
-    const { store, provider, accounts, onIdentity, log } = this.#options;
+  async #checkOne({ isGone, ...key }: DueDevice): Promise<Asked> {
+    const { store, provider, checkMs, log } = this.#options;
     const session = await this.#session(key);
     if (session?.refreshToken === undefined) {
       await store.remove(key);
-      return true;
+      return 'answered';
+    }
+    // We were ended when the device was gone and its session there not yet.
+    if (isGone) {
+      this.#inBackground(this.#released(key));
+      await store.checked(session);
+      return 'answered';
     }
     const answer = await provider.refresh(session.refreshToken, session.subject);
     switch (answer.kind) {
       case 'good':
-        await store.checked(session, answer);
-        try {
-          const place = this.#options.tenants.placeOf(answer.identity);
-          if (place !== undefined) await accounts.move(accounts.userId(session.localpart), place);
-          await onIdentity(accounts.userId(session.localpart), answer.identity);
-        } catch (error) {
-          if (!(error instanceof LoginError)) throw error;
-          log.warn({ err: error }, 'somebody belongs to no tenant of this instance any more');
-          await this.#options.sessions.end(accounts.userId(session.localpart), session.deviceId);
-        }
-        return true;
+        await store.checked(session, { idToken: answer.idToken ?? session.idToken, refreshToken: answer.refreshToken });
+        if (answer.identity) await this.#follow(session, answer.identity);
+        return 'answered';
       case 'ended':
         // A provider that was away may have lost what it knew. It is asked once more, as late as about any other session.
         if (!answer.proven && session.checkedAt <= this.#awayAt) {
@@ -222,41 +243,62 @@ export class Upstream {
             'the identity provider knows a session no more since it was away: it stays until that is said again';
           log.warn({ reason: answer.reason }, doubt);
           await store.checked(session);
-          return true;
+          return 'answered';
         }
         log.info({ reason: answer.reason }, 'a session has ended at the identity provider');
-        await store.remove(session);
-        await this.#options.sessions.end(accounts.userId(session.localpart), session.deviceId);
-        return true;
+        await this.#end(session);
+        return 'answered';
       case 'odd':
         log.warn({ err: answer.error }, 'the identity provider has answered oddly about a session, which stays');
         await store.checked(session);
-        return true;
+        return 'answered';
       case 'unavailable':
-        return false;
+        if (!(await provider.isThere())) return 'away';
+        // It answers others: this one must not stand in their way.
+        await store.postpone(session, checkMs);
+        return 'unanswered';
+    }
+  }
+
+  /** Takes over who somebody is now. Who belongs to no tenant any more is out. */
+  async #follow({ localpart, deviceId }: DeviceKey, identity: Identity): Promise<void> {
+    const { accounts, sessions, tenants, onIdentity, log } = this.#options;
+    const userId = accounts.userId(localpart);
+    try {
+      const place = tenants.placeOf(identity);
+      if (place !== undefined) await accounts.move(userId, place);
+      await onIdentity(userId, identity);
+    } catch (error) {
+      if (!(error instanceof LoginError)) throw error;
+      log.warn({ err: error }, 'somebody belongs to no tenant of this instance any more');
+      await sessions.end(userId, deviceId);
     }
   }
 
   /** The session of a device. One that cannot be read any more has to log in anew. */
   async #session(key: DeviceKey): Promise<UpstreamSession | undefined> {
-    const { store, sessions, accounts, log } = this.#options;
+    const { store, log } = this.#options;
     try {
       return await store.of(key);
     } catch (error) {
       if (!(error instanceof SealError)) throw error;
       log.error({ err: error }, 'a session cannot be checked, as the key of sessions is another one: it ends');
-      await store.remove(key);
-      await sessions.end(accounts.userId(key.localpart), key.deviceId);
+      await this.#end(key);
       return undefined;
     }
   }
 
+  /** Ends a device and its tie to the provider, both or neither. */
+  async #end(key: DeviceKey): Promise<void> {
+    const { store, sessions, accounts } = this.#options;
+    await sessions.end(accounts.userId(key.localpart), key.deviceId, (transaction) => store.remove(key, transaction));
+  }
+
   async #endHere(issuer: string, which: Which): Promise<number> {
-    const { store, sessions, provider, accounts } = this.#options;
+    const { store, provider } = this.#options;
     for (let count = 0; ;) {
       // First: a device that is made from now on sees it, one that was made before is found.
-      this.#ended.take(nameOf(which));
-      this.#ended.set(nameOf(which), this.#now());
+      await this.#ended.set(nameOf(which), this.#now());
       const devices = await store.devices(issuer, which);
       // Until there is none: one may have let in another.
       if (devices.length === 0) return count;
@@ -264,16 +306,15 @@ export class Upstream {
         const session = await this.#session(device);
         // What has ended there needs no log-out there; Keycloak keeps the token that outlives it.
         if (session) this.#inBackground(provider.revoke(session));
-        await store.remove(device);
-        await sessions.end(accounts.userId(device.localpart), device.deviceId);
+        await this.#end(device);
       }
       count += devices.length;
     }
   }
 
-  #hasEnded({ sid, subject, at }: UpstreamGrant): boolean {
-    if (sid !== undefined && this.#ended.get(nameOf({ sid })) !== undefined) return true;
-    return (this.#ended.get(nameOf({ subject })) ?? 0) >= at;
+  async #hasEnded({ sid, subject, at }: UpstreamGrant): Promise<boolean> {
+    if (sid !== undefined && (await this.#ended.get(nameOf({ sid }))) !== undefined) return true;
+    return ((await this.#ended.get(nameOf({ subject }))) ?? 0) >= at;
   }
 
   /** A device is gone: its session at the provider ends, unless another device has the same. */
