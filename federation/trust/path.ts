@@ -53,6 +53,23 @@ export async function findPath(
   throw failure ?? unknownAuthority(certificates);
 }
 
+/**
+ * Why an anchor can be the end of no path, for whoever configures anchors.
+ *
+ * @param now Unix ms
+ */
+export function anchorFault(anchor: X509Certificate, now: number): TrustError | undefined {
+  try {
+    const read = readCertificate(anchor.raw);
+    checkDates(read, now);
+    checkAuthority(read, [], true);
+    return undefined;
+  } catch (error) {
+    if (error instanceof TrustError) return error;
+    throw error;
+  }
+}
+
 function readAll(chain: readonly Uint8Array[]): [Certificate, ...Certificate[]] {
   if (chain.length > MAX_CHAIN) {
     throw new TrustError('malformed', `The chain has ${chain.length} certificates. At most ${MAX_CHAIN} are allowed.`);

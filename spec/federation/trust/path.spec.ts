@@ -1,9 +1,4 @@
 import 'reflect-metadata';
-import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import type { X509Certificate } from 'node:crypto';
 import { Extension, KeyUsageFlags } from '@peculiar/x509';
 import * as asn1js from 'asn1js';
@@ -15,10 +10,10 @@ import type {
   OrganisationOptions,
 } from '../../../deploy/authority/authority.ts';
 import { makeKeys } from '../../../deploy/authority/keys.ts';
+import { anchorFault } from '../../../federation/trust/path.ts';
 import { DAY_MS, HOUR_MS, makeWorld, outcome, SERVER, textOf } from './kit.ts';
 import type { World } from './kit.ts';
-
-const run = promisify(execFile);
+import { OpenSsl } from './openssl.ts';
 
 interface Case {
   readonly name: string;
@@ -32,56 +27,27 @@ interface Case {
 
 describe('Trust by certificate: paths, judged beside openssl verify', () => {
   let world: World;
-  let folder: string;
+  let openssl: OpenSsl;
 
   beforeAll(async () => {
     world = await makeWorld();
-    folder = await mkdtemp(join(tmpdir(), 'hansetag-paths-'));
+    openssl = await OpenSsl.open();
   });
 
   afterAll(async () => {
     await world.close();
-    await rm(folder, { recursive: true, force: true });
+    await openssl.close();
   });
 
-  /** Whether `openssl verify` accepts the chain, without revocation. */
-  async function opensslAccepts({ issued, anchors }: Pick<Case, 'issued' | 'anchors'>): Promise<boolean> {
-    const [leaf, ...others] = issued.chain;
-    const files = { leaf: [leaf], others, anchors };
-    for (const [name, certificates] of Object.entries(files)) {
-      await writeFile(join(folder, `${name}.pem`), certificates.map(String).join(''));
-    }
-    const at = ['-attime', String(Math.floor(world.clock.time / 1000))];
-    const options = [
-      '-no-CApath',
-      '-no-CAstore',
-      '-partial_chain',
-      '-policy',
-      '2.5.29.32.0',
-      '-auth_level',
-      '2',
-      '-verify_hostname',
-      SERVER,
-    ];
-    const untrusted = others.length > 0 ? ['-untrusted', join(folder, 'others.pem')] : [];
-    const anchorFile = ['-CAfile', join(folder, 'anchors.pem')];
-    try {
-      await run('openssl', ['verify', ...at, ...options, ...anchorFile, ...untrusted, join(folder, 'leaf.pem')]);
-      return true;
-    } catch {
-      return false;
-    }
-  }
-
   async function check(cases: readonly Case[]): Promise<void> {
-    for (const { name, issued, anchors, ours, openssl } of cases) {
+    for (const { name, issued, anchors, ours, openssl: theirs } of cases) {
       const verdict = await world.verdict(issued, { anchors });
-      const accepted = await opensslAccepts({ issued, anchors });
+      const accepted = await openssl.accepts(issued.chain, anchors, world.clock.time);
       expect(outcome(verdict))
         .withContext(`${name}: ${textOf(verdict)}`)
         .toBe(ours);
       // Never more lenient than OpenSSL, and never stricter without a reason that is written down.
-      const expected = openssl === 'agrees' ? ours === 'trusted' : true;
+      const expected = theirs === 'agrees' ? ours === 'trusted' : true;
       expect(accepted).withContext(`${name}: OpenSSL`).toBe(expected);
     }
   }
@@ -393,6 +359,17 @@ describe('Trust by certificate: paths, judged beside openssl verify', () => {
         openssl: 'agrees',
       },
     ]);
+  });
+
+  it('tells an administrator which anchors can be the end of no path', async () => {
+    const fault = async (options: CertificateOptions): Promise<string | undefined> =>
+      anchorFault((await world.makeRoot('CN=Anchor', options)).certificate, world.clock.time)?.reason;
+    expect(await fault({})).toBeUndefined();
+    expect(await fault({ notAfter: at(-1000) })).toBe('expired');
+    expect(await fault({ keyKind: 'RSA-2048' })).toBe('weak-key');
+    expect(await fault({ isAuthority: false, keyUsage: null })).toBe('wrong-use');
+    // Its own signature proves nothing.
+    expect(await fault({ hash: 'SHA-1' })).toBeUndefined();
   });
 
   it('agrees about strength, and demands more', async () => {

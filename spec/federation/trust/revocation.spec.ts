@@ -1,12 +1,13 @@
 import 'reflect-metadata';
 import { Extension } from '@peculiar/x509';
 import * as pkijs from 'pkijs';
-import type { Authority, Issued, Sources } from '../../../deploy/authority/authority.ts';
+import type { Authority, CrlOptions, Issued, Sources } from '../../../deploy/authority/authority.ts';
 import { answerOcsp } from '../../../deploy/authority/ocsp-response.ts';
 import type { OcspOptions } from '../../../deploy/authority/ocsp-response.ts';
 import { MAX_CRL_BYTES } from '../../../federation/trust/crl.ts';
 import { DAY_MS, fetchCrl, HOUR_MS, makeWorld, outcome, SERVER, textOf } from './kit.ts';
 import type { World } from './kit.ts';
+import { OpenSsl } from './openssl.ts';
 
 describe('Trust by certificate: revocation', () => {
   let world: World;
@@ -154,6 +155,60 @@ describe('Trust by certificate: revocation', () => {
     const issued = await issue('both');
     await world.verdict({ ...issued, chain: [...issued.chain].reverse() }).catch(() => undefined);
     expect(world.responder.answered).toEqual({ crl: 0, ocsp: 0 });
+  });
+
+  describe('beside OpenSSL', () => {
+    let openssl: OpenSsl;
+
+    beforeAll(async () => {
+      openssl = await OpenSsl.open();
+    });
+
+    afterAll(() => openssl.close());
+
+    it('by CRLs agrees with openssl verify -crl_check_all', async () => {
+      const { clock, root } = world;
+      const other = await world.makeRoot('CN=Other');
+      const later = (offset: number): Date => new Date(clock.time + offset);
+      const cases: readonly [name: string, who: 'leaf' | 'authority' | 'nobody', options: CrlOptions, ours: string][] =
+        [
+          ['nobody', 'nobody', {}, 'trusted'],
+          ['the organisation', 'leaf', {}, 'revoked'],
+          ['the authority', 'authority', {}, 'revoked'],
+          ['expired', 'nobody', { nextUpdate: later(-25 * HOUR_MS) }, 'revocation-unknown'],
+          ['from the future', 'nobody', { thisUpdate: later(HOUR_MS) }, 'revocation-unknown'],
+          ['signed by another', 'nobody', { keys: other.issued.keys }, 'revocation-unknown'],
+        ];
+      for (const [name, who, options, ours] of cases) {
+        const intermediate = await root.intermediate('CN=Below', { sources: 'crl' });
+        world.responder.serve(intermediate);
+        world.responder.setCrl(intermediate, options);
+        const issued = await intermediate.organisation({ host: SERVER, sources: 'crl' });
+        if (who === 'leaf') intermediate.revoke(issued.certificate);
+        if (who === 'authority') root.revoke(intermediate.certificate);
+        expect(await fresh(issued))
+          .withContext(name)
+          .toBe(ours);
+        const crls = [await root.crl(), await intermediate.crl(options)];
+        const accepted = await openssl.accepts(issued.chain, [root.certificate], clock.time, crls);
+        expect(accepted)
+          .withContext(`${name}: OpenSSL`)
+          .toBe(ours === 'trusted');
+      }
+    });
+
+    it('by OCSP is answered by our responder as openssl ocsp expects it', async () => {
+      world.clock.time = Date.now();
+      const root = await world.makeRoot('CN=Now');
+      const issued = await root.organisation({ host: SERVER });
+      const ask = (): Promise<string> => openssl.askOcsp(root.ocspUrl, issued.certificate, root.certificate);
+      expect(await ask()).toBe('good');
+      root.revoke(issued.certificate);
+      expect(await ask()).toBe('revoked');
+      const delegate = await root.issue({ subject: 'CN=R', purposes: ['1.3.6.1.5.5.7.3.9'], sources: 'none' });
+      world.responder.setOcsp(root, { delegate });
+      expect(await ask()).toBe('revoked');
+    });
   });
 
   describe('by a CRL', () => {
