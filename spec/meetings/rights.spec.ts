@@ -3,15 +3,14 @@ import { readFileSync } from 'node:fs';
 import type { JsonObject } from '../../federation/json.ts';
 import { powerLevels } from '../../federation/power-levels.ts';
 import { type Right, rightSchema, type Role, roleSchema } from '../../protocol/rights.ts';
-import { Standing } from '../../homeserver/accounts/standing.ts';
 import { MatrixError } from '../../homeserver/base/errors.ts';
 import type { NewEvent } from '../../homeserver/engine/rooms/rooms.ts';
-import { Meetings } from '../../homeserver/meetings/meetings.ts';
+import type { Meetings } from '../../homeserver/meetings/meetings.ts';
 import { Rights } from '../../homeserver/meetings/rights.ts';
-import { ServiceUser } from '../../homeserver/meetings/service-user.ts';
-import { startServer } from '../messages/support.ts';
+import type { ServiceUser } from '../../homeserver/meetings/service-user.ts';
 import type { Person, TestServer } from '../messages/support.ts';
 import { EVERYTHING } from '../support/rights.ts';
+import { startMeetings } from './support.ts';
 
 /** The rows of the table in docs/use.md. */
 const ROWS: Readonly<Record<Right, string>> = {
@@ -34,22 +33,7 @@ describe('Roles: who may do what in a meeting', () => {
   let count = 0;
 
   beforeAll(async () => {
-    server = await startServer('hamburg.example');
-    const { accounts, rooms, name: serverName } = server;
-    service = new ServiceUser({ accounts, rooms, organisation: 'Hamburg' });
-    rights = new Rights({ rooms, serverName, standing: new Standing(accounts) });
-    meetings = new Meetings({
-      rooms,
-      rights,
-      service,
-      serverName,
-      modulePowerLevels: {},
-      conferences: { liveCount: () => 0 },
-      organisations: {
-        known: (of) => ({ serverName: of, displayName: of, colour: '#000000' }),
-        info: (of) => Promise.resolve({ serverName: of, displayName: of, colour: '#000000' }),
-      },
-    });
+    ({ server, service, rights, meetings } = await startMeetings());
   });
   afterAll(() => server.close());
 

@@ -1,20 +1,19 @@
 /** The account of the server itself that makes meetings: nobody is it, and nobody sees it where people are shown. */
 import { createHmac } from 'node:crypto';
-import { Standing } from '../../homeserver/accounts/standing.ts';
 import { MeetingTransactions } from '../../homeserver/meetings/meeting-transactions.ts';
-import { Meetings } from '../../homeserver/meetings/meetings.ts';
-import { Rights } from '../../homeserver/meetings/rights.ts';
-import { isHostOnly, isServiceUser, ServiceUser } from '../../homeserver/meetings/service-user.ts';
+import type { Meetings } from '../../homeserver/meetings/meetings.ts';
+import { isHostOnly, isServiceUser } from '../../homeserver/meetings/service-user.ts';
 import { startHome } from '../accounts/support.ts';
 import type { TestHome } from '../accounts/support.ts';
 import { ADMIN_SECRET, MeetingPlace } from '../hostile/kit/meeting.ts';
 import type { Member } from '../hostile/kit/meeting.ts';
-import { startServer } from '../messages/support.ts';
 import type { Person, TestServer } from '../messages/support.ts';
 import { BUILD_TIMEOUT } from '../sfu/support.ts';
+import { holdWrites } from '../support/database.ts';
 import { at, eventually } from '../support/homeservers.ts';
 import type { Answer, TestFederation, TestHomeserver, TestUser } from '../support/homeservers.ts';
 import { hansetag, startMeetingServers } from '../support/meetings.ts';
+import { startMeetings } from './support.ts';
 
 const NAME = '_meetings';
 const PASSWORD = 'a long enough password';
@@ -190,30 +189,14 @@ describe('The service user of meetings, at the identity provider', () => {
 
 describe('The service user of meetings, as a member', () => {
   let server: TestServer;
-  let service: ServiceUser;
   let meetings: Meetings;
   let transactions: MeetingTransactions;
   let anna: Person;
   let bert: Person;
 
   beforeAll(async () => {
-    server = await startServer('hamburg.example');
-    const { accounts, rooms, db, name: serverName } = server;
-    service = new ServiceUser({ accounts, rooms, organisation: 'Hamburg' });
-    const rights = new Rights({ rooms, serverName, standing: new Standing(accounts) });
-    meetings = new Meetings({
-      rooms,
-      rights,
-      service,
-      serverName,
-      modulePowerLevels: {},
-      conferences: { liveCount: () => 0 },
-      organisations: {
-        known: (of) => ({ serverName: of, displayName: of, colour: '#000000' }),
-        info: (of) => Promise.resolve({ serverName: of, displayName: of, colour: '#000000' }),
-      },
-    });
-    transactions = new MeetingTransactions(db);
+    ({ server, meetings } = await startMeetings());
+    transactions = new MeetingTransactions(server.db);
     [anna, bert] = [await server.person('anna'), await server.person('bert')];
   });
   afterAll(() => server.close());
@@ -241,6 +224,32 @@ describe('The service user of meetings, as a member', () => {
     const told = await server.rooms.range(roomId, { newestFirst: false, limit: 100 });
     const memberships = told.filter(({ pdu }) => pdu.type === 'm.room.member' && pdu.state_key === anna.userId);
     expect(memberships.map(({ pdu }) => String(pdu.content['membership']))).toEqual(['invite', 'join']);
+  });
+
+  const membership = (roomId: string): Promise<string | undefined> => server.rooms.membership(roomId, anna.userId);
+
+  it('and whoever else lets somebody in notify nobody of the invite, however late that is looked at', async () => {
+    const older = await bert.createRoom({ preset: 'private_chat' });
+    const common = await bert.createRoom({ preset: 'public_chat' });
+    await anna.join(common);
+    const release = await holdWrites(server.db, 'push_actions');
+    let roomId: string;
+    try {
+      await bert.say(common, 'of which the notification waits');
+      roomId = await meetings.create(anna.userId, { title: 'Deich' });
+      await meetings.enter(anna.userId, roomId);
+      await server.rooms.memberships.admit(older, bert.userId, anna.userId);
+    } finally {
+      await release();
+    }
+    const last = await bert.say(common, 'the last of all');
+    const { body } = await eventually(
+      () => anna.ask('GET', '/v3/notifications'),
+      (found) => at(found.body, 'notifications', 0, 'event', 'event_id') === last,
+    );
+    const rooms = (body['notifications'] as { room_id: string }[]).map((notice) => notice.room_id);
+    expect(rooms).toEqual([common, common]);
+    expect([await membership(roomId), await membership(older)]).toEqual(['join', 'join']);
   });
 
   it('is noted no messages as unread', async () => {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { startPostgres } from '../../deploy/postgres/embedded-postgres.ts';
+import type { Database } from '../../homeserver/database/database.ts';
 
 export interface TestDatabase {
   /** For `openDatabase`. */
@@ -23,6 +24,22 @@ export async function testDatabase(): Promise<TestDatabase> {
   return {
     url: serverUrl.replace('/hansetag?', `/${name}?`),
     close: async () => administer(serverUrl, `DROP DATABASE ${name} WITH (FORCE)`),
+  };
+}
+
+/** Whoever writes into a table waits until the end that this returns is called. Reading goes on. */
+export async function holdWrites(db: Database, table: string): Promise<() => Promise<void>> {
+  const held = Promise.withResolvers<void>();
+  const end = Promise.withResolvers<void>();
+  const lock = db.transaction(async (tx) => {
+    await db.query(`LOCK TABLE ${table} IN EXCLUSIVE MODE`, [], tx);
+    held.resolve();
+    await end.promise;
+  });
+  await Promise.race([held.promise, lock]);
+  return async () => {
+    end.resolve();
+    await lock;
   };
 }
 

@@ -32,7 +32,7 @@ export interface NewEvent {
   /** Idempotency: the same (sender, device, transaction id) sends once. */
   readonly transactionId?: string;
   readonly deviceId?: string;
-  /** An invitation that the invited user has asked for. */
+  /** An invitation that the invited user has asked for, and answers in the same turn: nobody is notified of it. */
   readonly isAsked?: boolean;
 }
 
@@ -203,6 +203,7 @@ export class LocalEvents {
       pdu,
       stateBefore: await this.#resolver.stateBefore(room, pdu.prev_events),
       verdict: { rejected: false, softFailed: false },
+      answered: event.isAsked === true,
       ...(isTold ? { fanOut: 'all' } : {}),
       ...(deviceId === undefined || transactionId === undefined
         ? {}

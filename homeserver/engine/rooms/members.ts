@@ -149,6 +149,16 @@ export class Members {
     return rows.map((row) => row.user_id);
   }
 
+  /** Joined users of one server in a room, with the stream position of the event that says so now. */
+  async positionsOf(roomId: string, server: string): Promise<{ readonly userId: string; readonly position: number }[]> {
+    const rows = await this.#db.query<{ user_id: string; position: number }>(
+      `SELECT user_id, position FROM room_members
+       WHERE room_id = $1 AND server = $2 AND membership = 'join' ORDER BY user_id`,
+      [roomId, server],
+    );
+    return rows.map((row) => ({ userId: row.user_id, position: row.position }));
+  }
+
   /** Users who share a room with a user, without that user. */
   async sharedWith(userId: string): Promise<string[]> {
     const rows = await this.#db.query<{ user_id: string }>(

@@ -88,7 +88,7 @@ export class Memberships {
 
   /**
    * Joins a local user who wants to enter, by an invite of another local user, in one turn of the room, so that no
-   * request sees the invite unanswered. The user's invite permissions do not apply.
+   * request sees the invite unanswered. The user's invite permissions do not apply, and nobody is notified of the invite.
    *
    * @throws MatrixError 403 when the user may not join or the inviter may not invite
    */

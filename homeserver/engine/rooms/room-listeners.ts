@@ -6,10 +6,17 @@ import type { Notifier } from '../stream/notifier.ts';
 import type { StoredEvent } from './event-store.ts';
 import type { Invitation } from './invitations.ts';
 
+export interface EventInfo {
+  /** False for history that was fetched later. */
+  readonly live: boolean;
+  /** An invite that this server answers itself, with a join in the same turn of the room: nobody is to be told of it. */
+  readonly answered?: boolean;
+}
+
 /**
  * Called with every accepted event after it was stored, in order within a room. Its exceptions are logged and ignored.
  */
-export type EventListener = (event: StoredEvent, info: { live: boolean }) => void;
+export type EventListener = (event: StoredEvent, info: EventInfo) => void;
 
 /**
  * Called with servers that turn out to be in a room when its partial state is completed, and that we did not know of.
@@ -47,7 +54,7 @@ export class RoomListeners {
   }
 
   /** Notifies of an accepted event that is stored. Does not throw. */
-  emit(event: StoredEvent, info: { live: boolean }): void {
+  emit(event: StoredEvent, info: EventInfo): void {
     const { pdu } = event;
     this.#notifier.wakeRooms([event.roomId]);
     if (pdu.type === 'm.room.member' && pdu.state_key !== undefined) this.#notifier.wakeUsers([pdu.state_key]);

@@ -36,6 +36,7 @@ import { RemoteAccess } from './remote-access.ts';
 import { Review } from './review.ts';
 import { RoomTable } from './room.ts';
 import { RoomListeners } from './room-listeners.ts';
+import type { EventInfo } from './room-listeners.ts';
 import { RoomTurns } from './room-turns.ts';
 import type { RoomViewsDeps } from './room-views.ts';
 import { RoomWriter } from './room-writer.ts';
@@ -104,7 +105,7 @@ export async function roomParts(options: RoomsOptions): Promise<RoomParts> {
     forks: new ForkBudget(),
     incomplete,
     redactions,
-    emit: (event: StoredEvent, info: { live: boolean }) => listeners.emit(event, info),
+    emit: (event: StoredEvent, info: EventInfo) => listeners.emit(event, info),
   };
   const judged = {
     ...stored,

@@ -200,6 +200,11 @@ export class RoomReader {
     return this.#deps.members.joinedOf(roomId, this.#deps.serverName);
   }
 
+  /** The same, with the stream position of each one's membership event: whoever was joined anew has a new one. */
+  async joinedLocalMembers(roomId: string): Promise<{ readonly userId: string; readonly position: number }[]> {
+    return this.#deps.members.positionsOf(roomId, this.#deps.serverName);
+  }
+
   /** Users of any server who share a room with a user, without that user. */
   async sharedUsers(userId: string): Promise<string[]> {
     return this.#deps.members.sharedWith(userId);

@@ -17,6 +17,7 @@ import type { Judge, Verdict } from './judge.ts';
 import type { Members } from './members.ts';
 import type { Sender } from './ports.ts';
 import type { EarlyRedactions } from './redactions.ts';
+import type { EventInfo } from './room-listeners.ts';
 import type { Room, RoomTable } from './room.ts';
 import type { StateIndex } from './state-index.ts';
 import type { StateResolver } from './state-resolver.ts';
@@ -32,6 +33,8 @@ export interface Addition {
   /** The servers to send it to; none for an event that its own server has sent. */
   readonly fanOut?: 'all' | { except: readonly string[] };
   readonly transaction?: { userId: string; deviceId: string; transactionId: string };
+  /** An invite that is answered in this turn of the room: see `EventInfo`. */
+  readonly answered?: boolean;
   /** The stored event, if it is already an outlier. */
   readonly known?: StoredEvent | undefined;
 }
@@ -49,7 +52,7 @@ export interface TimelineDeps {
   readonly redactions: EarlyRedactions;
   readonly positions: Positions;
   readonly sender: Sender;
-  readonly emit: (event: StoredEvent, info: { live: boolean }) => void;
+  readonly emit: (event: StoredEvent, info: EventInfo) => void;
 }
 
 export class Timeline {
@@ -115,7 +118,7 @@ export class Timeline {
       }
       positions.settle(position);
       sender.flush(destinations);
-      if (accepted) this.#deps.emit(event, { live: true });
+      if (accepted) this.#deps.emit(event, { live: true, answered: addition.answered === true });
       return event;
     } finally {
       positions.settle(position);

@@ -7,7 +7,7 @@ import { isJsonObject, member } from '../../../federation/json.ts';
 import type { JsonObject } from '../../../federation/json.ts';
 import { relationOf } from '../../engine/rooms/relation-of.ts';
 import type { Rooms, StoredEvent } from '../../engine/rooms/rooms.ts';
-import { isServerAccount, MEETINGS_ACCOUNT } from '../../accounts/localpart.ts';
+import { isServerAccount } from '../../accounts/localpart.ts';
 import { evaluate } from './evaluate.ts';
 import type { Outcome, PushSubject } from './evaluate.ts';
 import type { Notice, Notifications, ReadTo } from './notifications.ts';
@@ -40,12 +40,26 @@ const TURN_MS = 10;
 
 type Shared = Omit<PushSubject, 'displayName'>;
 
+/** Somebody who is in a room now. */
+interface Insider {
+  readonly userId: string;
+  /** Stream position of the membership event. */
+  readonly position: number;
+}
+
+/** An event to be evaluated. */
+interface Waiting {
+  readonly event: StoredEvent;
+  /** It is an invite that the server has answered itself. */
+  readonly answered: boolean;
+}
+
 /** The results for a batch of events. */
 interface Findings {
   readonly notices: Notice[];
   readonly read: ReadTo[];
-  /** Local users by room. */
-  readonly users: Map<string, Promise<readonly string[]>>;
+  /** Local users by room, as they are now. */
+  readonly users: Map<string, Promise<readonly Insider[]>>;
   /** Member counts by room. */
   readonly counts: Map<string, Promise<number>>;
 }
@@ -53,7 +67,7 @@ interface Findings {
 export class Evaluator {
   readonly #options: EvaluatorOptions;
   readonly #unsubscribe: () => void;
-  readonly #waiting: StoredEvent[] = [];
+  readonly #waiting: Waiting[] = [];
   #running: Promise<void> | undefined;
   /** Events received, and events evaluated. */
   #told = 0;
@@ -64,10 +78,10 @@ export class Evaluator {
 
   constructor(options: EvaluatorOptions) {
     this.#options = options;
-    this.#unsubscribe = options.rooms.onEvent((event, { live }) => {
+    this.#unsubscribe = options.rooms.onEvent((event, { live, answered = false }) => {
       if (!live) return;
       this.#told += 1;
-      this.#waiting.push(event);
+      this.#waiting.push({ event, answered });
       this.#running ??= this.#run();
     });
   }
@@ -98,21 +112,22 @@ export class Evaluator {
     this.#running = undefined;
   }
 
-  async #take(batch: readonly StoredEvent[]): Promise<void> {
+  async #take(batch: readonly Waiting[]): Promise<void> {
     const findings: Findings = { notices: [], read: [], users: new Map(), counts: new Map() };
-    for (const event of batch) {
+    for (const waiting of batch) {
+      const { event } = waiting;
       try {
         if (event.pdu.type === 'm.room.redaction') {
           // The redacted event may be an earlier one of the batch.
           await this.#store(findings);
           await this.#takeBack(event);
         }
-        await this.#look(event, findings);
+        await this.#look(waiting, findings);
       } catch (error) {
         this.#warn(error, event);
       }
     }
-    await this.#store(findings).catch((error: unknown) => this.#warn(error, batch[0]));
+    await this.#store(findings).catch((error: unknown) => this.#warn(error, batch[0]?.event));
   }
 
   async #store({ notices, read }: Findings): Promise<void> {
@@ -125,7 +140,8 @@ export class Evaluator {
     this.#options.log.warn({ err: error, roomId: event?.roomId }, 'push rules could not be evaluated for some events');
   }
 
-  async #look(event: StoredEvent, { notices, read, users, counts }: Findings): Promise<void> {
+  async #look(waiting: Waiting, { notices, read, users, counts }: Findings): Promise<void> {
+    const { event } = waiting;
     const { serverName } = this.#options;
     const { pdu, roomId } = event;
     const { sender } = pdu;
@@ -140,7 +156,7 @@ export class Evaluator {
       counts.delete(roomId);
     }
     const shared = this.#shared(event, counts);
-    for (const userId of await this.#usersFor(event, users)) {
+    for (const userId of await this.#usersFor(waiting, users)) {
       if (userId === sender) continue;
       if (performance.now() - this.#turnBegan > TURN_MS) {
         await nextTurn();
@@ -162,25 +178,32 @@ export class Evaluator {
     }
   }
 
-  /** Local users who may get a notification for an event. */
+  /**
+   * Local users who may get a notification for an event. Evaluation runs behind: whoever has come in since then is told
+   * nothing of what was before, and is still the one to whom an invite was sent.
+   */
   async #usersFor(
-    { pdu, roomId, outlier }: StoredEvent,
-    known: Map<string, Promise<readonly string[]>>,
+    { event, answered }: Waiting,
+    known: Map<string, Promise<readonly Insider[]>>,
   ): Promise<readonly string[]> {
+    const { pdu, roomId, outlier } = event;
     const { rooms, rules, prepareIgnored, serverName } = this.#options;
-    const read = async (): Promise<readonly string[]> => {
-      const found = (await rooms.joinedLocalUsers(roomId)).filter((userId) => !isServerAccount(userId));
-      await Promise.all([rules.prepare(found), prepareIgnored(found)]);
+    const read = async (): Promise<readonly Insider[]> => {
+      const found = (await rooms.joinedLocalMembers(roomId)).filter(({ userId }) => !isServerAccount(userId));
+      const ids = found.map(({ userId }) => userId);
+      await Promise.all([rules.prepare(ids), prepareIgnored(ids)]);
       return found;
     };
     const inside = known.get(roomId) ?? (outlier ? Promise.resolve([]) : read());
     if (!outlier) known.set(roomId, inside);
-    const users = await inside;
+    const users: string[] = [];
+    for (const { userId, position } of await inside) {
+      const wasInside = position <= event.position || (await rooms.history.membershipAt(event, userId)) === 'join';
+      if (wasInside) users.push(userId);
+    }
     const target = pdu.type === 'm.room.member' ? pdu.state_key : undefined;
-    // Users admitted by the server asked for it and join at once: no invite notification.
-    const isLetIn = pdu.sender === `@${MEETINGS_ACCOUNT}:${serverName}`;
-    const concerned = target !== undefined && serverOf(target) === serverName && !users.includes(target) && !isLetIn;
-    if (!concerned || (await this.#options.inviteRule(target, pdu.sender)) === 'ignore') return users;
+    const concerned = target !== undefined && serverOf(target) === serverName && !users.includes(target);
+    if (!concerned || answered || (await this.#options.inviteRule(target, pdu.sender)) === 'ignore') return users;
     return [...users, target];
   }
 
