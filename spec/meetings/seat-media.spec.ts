@@ -1,7 +1,7 @@
 /** The media of one seat on a fake SFU: what each request of its client does, and what is refused. */
 import { pino } from 'pino';
 import { Conference, type ConferenceDeps } from '../../homeserver/meetings/conference/conference.ts';
-import type { LocalParticipant } from '../../homeserver/meetings/conference/local-participant.ts';
+import { type LocalParticipant, sourceKey } from '../../homeserver/meetings/conference/local-participant.ts';
 import { type Seat, SeatMedia } from '../../homeserver/meetings/conference/seat-media.ts';
 import { SeatError } from '../../homeserver/meetings/conference/seat-turns.ts';
 import type { Source } from '../../protocol/media.ts';
@@ -10,9 +10,11 @@ import { SfuError } from '../../sfu/errors.ts';
 import { CAMERA, MICROPHONE } from '../sfu/support.ts';
 import { FakeClock } from '../support/fakes/clock.ts';
 import { type FakeSession, person, seated } from '../support/fakes/people.ts';
+import { FAKE_CAPABILITIES } from '../support/fakes/sfu-media.ts';
 import { FakeSfu } from '../support/fakes/sfu.ts';
 
 const ROOM = '!room:luebeck.example';
+const OTTO = '@otto:hamburg.example|DESK';
 
 describe('The media of a seat', () => {
   let clock: FakeClock;
@@ -307,6 +309,77 @@ describe('The media of a seat', () => {
       expect(sfu.requests.filter(({ method }) => method === 'consumer.close').map(({ params }) => params)).toEqual([
         { consumerId: 'here' },
       ]);
+    });
+  });
+
+  describe('is kept by a client that comes back while another producer of what it sees takes over', () => {
+    const camera = sourceKey(OTTO, 'camera');
+    let send: string;
+    let first: string;
+    let second: string;
+    const consumersOnSfu = () => [...sfu.conference(ROOM).consumers.values()];
+    const idsOnSfu = (): string[] => consumersOnSfu().map(({ consumerId }) => consumerId);
+    const removed = (): string[] => session.heard('consumer.removed').map(({ consumerId }) => consumerId);
+    /** What is seen of Otto comes from another producer from now on. @returns the consumer of it */
+    const show = async (): Promise<string> => {
+      const { transportId: _other, ...offered } = offer('camera');
+      const created = sfu.request('producer.create', { ...offered, transportId: send });
+      conference.setReceived(camera, (await happens(created, 100)).producerId).catch(fail);
+      await clock.advance(100);
+      return anna.consumers.get(camera)?.consumerId ?? '';
+    };
+    const comesBack = async (has: readonly string[]): Promise<void> => {
+      media.keepConsumers(seat, has);
+      await clock.advance(5_000);
+    };
+
+    beforeEach(async () => {
+      const { receive } = await open();
+      const transport = { conferenceId: ROOM, participantId: OTTO, direction: 'send' as const };
+      send = (await happens(sfu.request('transport.create', transport))).id;
+      const watch = [{ participantId: OTTO, source: 'camera' as const }];
+      media.watch(seat, { transportId: receive.id, rtpCapabilities: FAKE_CAPABILITIES, watch });
+      first = await show();
+      await happens(media.ready(seat, [first]));
+      second = await show();
+      session.take();
+      expect(idsOnSfu()).toEqual([first, second]);
+    });
+
+    it('with both: what the old one brings goes on until the new one is there', async () => {
+      sfu.workerDelay = () => 500;
+      media.keepConsumers(seat, [first, second]);
+      await clock.advance(100);
+      expect([idsOnSfu(), removed()]).toEqual([[first, second], []]);
+      await clock.advance(5_000);
+      expect([idsOnSfu(), removed()]).toEqual([[second], [first]]);
+      expect(consumersOnSfu().map(({ paused }) => paused))
+        .withContext('nobody has to say again that it is ready')
+        .toEqual([false]);
+    });
+
+    it('with the old one: it goes on until the client has another new one', async () => {
+      await comesBack([first]);
+      const third = anna.consumers.get(camera)?.consumerId ?? '';
+      expect(idsOnSfu()).toEqual([first, third]);
+      expect([second, first]).not.toContain(third);
+      expect(session.names).toEqual(['consumer.added']);
+      await happens(media.ready(seat, [third]));
+      expect([idsOnSfu(), removed()]).toEqual([[third], [first]]);
+    });
+
+    it('with the new one: it flows, and nothing of the old one is left', async () => {
+      await comesBack([second]);
+      expect(idsOnSfu()).toEqual([second]);
+      expect(consumersOnSfu().map(({ paused }) => paused)).toEqual([false]);
+    });
+
+    it('with neither: nothing of both is left, and it gets another one', async () => {
+      await comesBack([]);
+      const third = anna.consumers.get(camera)?.consumerId ?? '';
+      expect(idsOnSfu()).toEqual([third]);
+      expect(anna.consumers.get(camera)?.replaces).toBeUndefined();
+      expect(session.names).toEqual(['consumer.added']);
     });
   });
 

@@ -221,6 +221,23 @@ describe('The snapshot of the media server', () => {
       ]);
     });
 
+    it('and of two consumers of one source the newer one, which is to take the place of the other', () => {
+      const received = { participantId: OTTO, transportId: undefined };
+      restore(
+        snapshot({
+          transports,
+          producers: [
+            producer('p1', { ...received, linkId: 'l1', remoteId: 'r' }),
+            producer('p2', { ...received, linkId: 'l2', remoteId: 'r' }),
+          ],
+          consumers: [consumer('c1', 'p1'), consumer('c2', 'p2')],
+        }),
+      );
+      expect([...anna.consumers.values()]).toEqual([
+        jasmine.objectContaining({ consumerId: 'c2', producerId: 'p2', replaces: 'c1' }),
+      ]);
+    });
+
     it('nothing of what others have', () => {
       restore(
         snapshot({

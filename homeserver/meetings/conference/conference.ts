@@ -333,6 +333,11 @@ export class Conference implements LinkConference, ModuleConference {
     return this.#consumers.ready(local, consumerIds);
   }
 
+  /** A client that comes back has these consumers on its side. */
+  keepConsumers(local: LocalParticipant, consumerIds: readonly string[]): void {
+    this.#consumers.keep(local, consumerIds);
+  }
+
   /** The SFU has closed a consumer by itself. */
   consumerClosed(local: LocalParticipant, consumerId: string): void {
     this.#consumers.closed(local, consumerId);

@@ -122,6 +122,36 @@ export class Consumers {
     await Promise.all(begun);
   }
 
+  /**
+   * A client that comes back has these on its side and is ready for them. What only one side has ends, but for what is to
+   * be replaced by one that the client never got: that goes on until there is another one.
+   */
+  keep(local: LocalParticipant, consumerIds: readonly string[]): void {
+    const have = new Set(consumerIds);
+    const known = new Set<string>();
+    for (const [key, consumer] of [...local.consumers]) {
+      const { consumerId, replaces } = consumer;
+      if (!have.has(consumerId)) {
+        local.media.consumers.delete(key);
+        this.#close(consumerId);
+        if (replaces === undefined) continue;
+        if (!have.has(replaces)) {
+          this.#close(replaces);
+          continue;
+        }
+        const kept = { ...consumer, consumerId: replaces, producerId: undefined, replaces: undefined };
+        local.media.consumers.set(key, kept);
+        this.#flowing.add(kept);
+      }
+      for (const id of idsOf(consumer)) known.add(id);
+    }
+    for (const consumerId of have) {
+      if (!known.has(consumerId)) local.notifier?.notify('consumer.removed', { consumerId });
+    }
+    this.ready(local, consumerIds).catch(unexpected(this.#deps.log, 'consumers did not begin to flow'));
+    this.reconcile(local);
+  }
+
   /** Takes as long as the first picture does: nobody else of the client's requests waits for it. Never rejects. */
   async #takeOver(local: LocalParticipant, consumer: LocalConsumer, oldConsumerId: string): Promise<void> {
     const { sfu, log } = this.#deps;
@@ -169,6 +199,12 @@ export class Consumers {
     return this.#deps.sfu.request('consumer.close', { consumerId });
   }
 
+  #close(consumerId: string): void {
+    this.#deps.sfu.request('consumer.close', { consumerId }).catch((error: unknown) => {
+      this.#deps.log.debug({ err: error }, 'a consumer was not closed');
+    });
+  }
+
   /** The SFU has closed a consumer by itself. */
   closed(local: LocalParticipant, consumerId: string): void {
     for (const [key, consumer] of local.consumers) {
@@ -182,9 +218,8 @@ export class Consumers {
       local.media.consumers.delete(key);
       const { replaces } = consumer;
       if (replaces !== undefined) {
-        this.#remove(local, replaces).catch((error: unknown) =>
-          this.#deps.log.debug({ err: error }, 'a consumer was not closed'),
-        );
+        local.notifier?.notify('consumer.removed', { consumerId: replaces });
+        this.#close(replaces);
       }
       this.reconcile(local);
     }

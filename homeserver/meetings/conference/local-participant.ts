@@ -24,7 +24,8 @@ export interface LocalSource {
 
 export interface LocalConsumer {
   consumerId: string;
-  producerId: string;
+  /** Undefined when it is one of before, which is to be replaced in any case. */
+  producerId: string | undefined;
   /** The consumer that brings the source until the client is ready for this one. */
   replaces: string | undefined;
   spatialLayer: number | undefined;

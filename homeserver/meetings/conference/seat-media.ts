@@ -149,17 +149,7 @@ export class SeatMedia {
 
   /** Brings the consumers of a client that comes back together with those that are here. */
   keepConsumers({ conference, local }: Seat, consumers: readonly string[]): void {
-    const have = new Set(consumers);
-    for (const [key, consumer] of local.consumers) {
-      if (have.has(consumer.consumerId)) continue;
-      local.media.consumers.delete(key);
-      this.#sfu.request('consumer.close', { consumerId: consumer.consumerId }).catch(() => undefined);
-    }
-    const known = new Set([...local.consumers.values()].map((consumer) => consumer.consumerId));
-    for (const consumerId of have) {
-      if (!known.has(consumerId)) local.notifier?.notify('consumer.removed', { consumerId });
-    }
-    conference.reconcileAll();
+    conference.keepConsumers(local, consumers);
   }
 
   #forgetTransports(local: LocalParticipant): void {

@@ -79,10 +79,13 @@ export function restoreMedia(media: SeatMedia, seat: Seat, snapshot: SfuSnapshot
   for (const consumer of found.consumers) {
     const producer = producers.get(consumer.producerId);
     if (consumer.transportId !== local.media.receive || !producer) continue;
-    local.media.consumers.set(sourceKey(producer.participantId, producer.source), {
+    const key = sourceKey(producer.participantId, producer.source);
+    // Of two, the newer one was to take the place of the other.
+    const before = local.consumers.get(key);
+    local.media.consumers.set(key, {
       consumerId: consumer.consumerId,
       producerId: consumer.producerId,
-      replaces: undefined,
+      replaces: before?.replaces ?? before?.consumerId,
       spatialLayer: undefined,
       priority: undefined,
     });
