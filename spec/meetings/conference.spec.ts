@@ -301,12 +301,12 @@ describe('A conference', () => {
     const watch = (participantId: string) => [{ participantId, source: 'camera' as const }];
 
     it('and never what somebody sends to themselves', () => {
-      conference.watch(anna, FAKE_CAPABILITIES, [...watch(idOf(ANNA)), ...watch(idOf(JENS))]);
+      conference.reception.watch(anna, FAKE_CAPABILITIES, [...watch(idOf(ANNA)), ...watch(idOf(JENS))]);
       expect([...anna.wants.keys()]).toEqual([sourceKey(idOf(JENS), 'camera')]);
     });
 
     it('the last wish for one source counts', () => {
-      conference.watch(anna, FAKE_CAPABILITIES, [
+      conference.reception.watch(anna, FAKE_CAPABILITIES, [
         { participantId: idOf(JENS), source: 'camera', height: 180 },
         { participantId: idOf(JENS), source: 'camera', height: 720 },
       ]);
@@ -320,12 +320,12 @@ describe('A conference', () => {
       const want = spyOn(link, 'want');
       const unwant = spyOn(link, 'unwant');
       const key = sourceKey(idOf(OTTO), 'camera');
-      conference.watch(anna, FAKE_CAPABILITIES, watch(idOf(OTTO)));
-      conference.watch(anna, FAKE_CAPABILITIES, watch(idOf(OTTO)));
-      conference.watch(jens, FAKE_CAPABILITIES, watch(idOf(OTTO)));
+      conference.reception.watch(anna, FAKE_CAPABILITIES, watch(idOf(OTTO)));
+      conference.reception.watch(anna, FAKE_CAPABILITIES, watch(idOf(OTTO)));
+      conference.reception.watch(jens, FAKE_CAPABILITIES, watch(idOf(OTTO)));
       expect(want.calls.allArgs()).toEqual([[key], [key]]);
       conference.removeLocal(jens, 'left');
-      conference.watch(anna, FAKE_CAPABILITIES, []);
+      conference.reception.watch(anna, FAKE_CAPABILITIES, []);
       expect(unwant.calls.allArgs()).toEqual([[key], [key]]);
     });
 
@@ -335,7 +335,7 @@ describe('A conference', () => {
       spyOn(Link.prototype, 'want').and.callFake(function (this: Link, key) {
         wanted.set(this.server, [...(wanted.get(this.server) ?? []), key]);
       });
-      conference.watch(anna, FAKE_CAPABILITIES, [...watch(idOf(OTTO)), ...watch(idOf(ben)), ...watch(idOf(JENS))]);
+      conference.reception.watch(anna, FAKE_CAPABILITIES, [...watch(idOf(OTTO)), ...watch(idOf(ben)), ...watch(idOf(JENS))]);
       conference.addRemote(membership(OTTO), person('Otto'));
       conference.addRemote(membership(ben), person('Ben'));
       expect([...wanted]).toEqual([
@@ -345,7 +345,7 @@ describe('A conference', () => {
     });
 
     it('and tells the link that a wish has ended when who had it leaves', () => {
-      conference.watch(anna, FAKE_CAPABILITIES, watch(idOf(OTTO)));
+      conference.reception.watch(anna, FAKE_CAPABILITIES, watch(idOf(OTTO)));
       conference.addRemote(membership(OTTO), person('Otto'));
       const link = conference.links.get(HAMBURG);
       if (!link) throw new Error('There is no link.');
@@ -358,8 +358,8 @@ describe('A conference', () => {
       const received = spyOn(sfu, 'request').and.callThrough();
       anna.media.receive = 'transport-1';
       jens.media.receive = 'transport-2';
-      conference.watch(anna, FAKE_CAPABILITIES, watch(idOf(OTTO)));
-      conference.watch(jens, FAKE_CAPABILITIES, []);
+      conference.reception.watch(anna, FAKE_CAPABILITIES, watch(idOf(OTTO)));
+      conference.reception.watch(jens, FAKE_CAPABILITIES, []);
       await conference.setReceived(sourceKey(idOf(OTTO), 'camera'), 'producer-link');
       await clock.settle();
       const created = received.calls.allArgs().filter(([method]) => method === 'consumer.create');

@@ -62,8 +62,7 @@ describe('The snapshot of the media server', () => {
       seats: () => [anna],
       link: () => (isLinkNeeded ? link : undefined),
       localChanged: ({ participantId }: LocalParticipant) => changed.push(participantId),
-      restoreProducer: (participantId: string, source: 'camera', producerId: string) =>
-        producers.set(sourceKey(participantId, source), producerId),
+      reception: { setProducer: (key: string, producerId: string) => producers.set(key, producerId) },
     } as unknown as Conference;
   });
 

@@ -5,18 +5,18 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { serverOf } from '../../../federation/event.ts';
-import { KIND_OF_SOURCE, type RtpCapabilities, type Source } from '../../../protocol/media.ts';
+import { KIND_OF_SOURCE, type Source } from '../../../protocol/media.ts';
 import { type Signals, withoutAbsent } from '../../../protocol/modules/list.ts';
-import type { LinkState, NotificationData, NotificationName, Participant, Watch } from '../../../protocol/session.ts';
-import { Consumers } from './consumers.ts';
+import type { LinkState, NotificationData, NotificationName, Participant } from '../../../protocol/session.ts';
 import { Link } from './link.ts';
 import type { LinkConference, LinkDeps } from './link-ports.ts';
 import { type LocalParticipant, type SourceKey, parseSourceKey, sourceKey } from './local-participant.ts';
-import { type CallMembership, splitParticipantId } from './membership.ts';
+import type { CallMembership } from './membership.ts';
 import type { RemoteSource } from './messages.ts';
 import { notification } from './notification.ts';
 import type { ConferenceModules, ModuleConference } from './module-ports.ts';
 import { describeLocal, describeRemote } from './people-shown.ts';
+import { Reception } from './reception.ts';
 import { type RemoteParticipant, Remotes, type RemoteState, takenFrom } from './remotes.ts';
 import type { Person } from './room-facts.ts';
 
@@ -40,19 +40,19 @@ export class Conference implements LinkConference, ModuleConference {
   /** Those whom the others see. */
   readonly locals = new Map<string, LocalParticipant>();
   readonly #remotes = new Remotes((remote) => this.#deps.modules.shown(this, remote));
-  /** Every source that our SFU has, local or received: its producer there. */
-  readonly #producers = new Map<SourceKey, string>();
-  readonly #consumers: Consumers;
+  /** What our participants watch and hear. */
+  readonly reception: Reception;
   readonly links = new Map<string, Link>();
   readonly #deps: ConferenceDeps;
 
   constructor(roomId: string, deps: ConferenceDeps) {
     this.roomId = roomId;
     this.#deps = deps;
-    this.#consumers = new Consumers({
+    this.reception = new Reception({
       sfu: deps.sfu,
       log: deps.log,
-      producer: (key) => this.#producers.get(key),
+      locals: () => this.locals.values(),
+      link: (server) => this.links.get(server),
     });
   }
 
@@ -116,12 +116,12 @@ export class Conference implements LinkConference, ModuleConference {
     if (this.locals.delete(participantId)) this.notifyAll('participant.left', { participantId, reason });
     for (const source of local.sources.keys()) {
       const key = sourceKey(participantId, source);
-      this.#producers.delete(key);
+      this.reception.setProducer(key, undefined);
       for (const link of this.links.values()) link.localSourceGone(key);
     }
-    this.#want(local, []);
+    this.reception.left(local);
     local.forgetMedia();
-    this.reconcileAll();
+    this.reception.reconcile();
     this.#deps.modules.left(this, participantId);
   }
 
@@ -265,18 +265,18 @@ export class Conference implements LinkConference, ModuleConference {
 
   addSource(local: LocalParticipant, source: Source, producerId: string, paused: boolean): void {
     local.media.sources.set(source, { producerId, paused });
-    this.#producers.set(sourceKey(local.participantId, source), producerId);
+    this.reception.setProducer(sourceKey(local.participantId, source), producerId);
     this.localChanged(local);
-    this.reconcileAll();
+    this.reception.reconcile();
   }
 
   removeSource(local: LocalParticipant, source: Source): void {
     if (!local.media.sources.delete(source)) return;
     const key = sourceKey(local.participantId, source);
-    this.#producers.delete(key);
+    this.reception.setProducer(key, undefined);
     for (const link of this.links.values()) link.localSourceGone(key);
     this.localChanged(local);
-    this.reconcileAll();
+    this.reception.reconcile();
   }
 
   /** A source of our own participants, as links need it. */
@@ -286,61 +286,8 @@ export class Conference implements LinkConference, ModuleConference {
     return found && { ...found, kind: KIND_OF_SOURCE[source] };
   }
 
-  /**
-   * A link has (or no longer has) a source of another organisation.
-   * @returns a promise that resolves when whoever receives it does so from this producer
-   */
-  async setReceived(key: SourceKey, producerId: string | undefined): Promise<void> {
-    if (producerId) this.#producers.set(key, producerId);
-    else this.#producers.delete(key);
-    const watching = [...this.locals.values()].filter(({ wants }) => wants.has(key));
-    for (const local of watching) this.#consumers.reconcile(local);
-    await Promise.all(watching.map((local) => this.#consumers.changedOver(local, key)));
-  }
-
-  /** Declares all that a participant wants to see and hear. */
-  watch(local: LocalParticipant, rtpCapabilities: RtpCapabilities, watch: Watch[]): void {
-    local.media.rtpCapabilities = rtpCapabilities;
-    this.#want(local, watch);
-    this.#consumers.reconcile(local);
-  }
-
-  #want(local: LocalParticipant, watch: Watch[]): void {
-    const next = new Map<SourceKey, Watch>();
-    for (const want of watch) {
-      if (want.participantId !== local.participantId) next.set(sourceKey(want.participantId, want.source), want);
-    }
-    for (const key of local.wants.keys()) if (!next.has(key)) this.#linkOf(key)?.unwant(key);
-    for (const key of next.keys()) if (!local.wants.has(key)) this.#linkOf(key)?.want(key);
-    local.wants.clear();
-    for (const [key, want] of next) local.wants.set(key, want);
-  }
-
-  /**
-   * The link to the organisation that a source belongs to. By name, not by who is here now: a link must be told of
-   * each wish and of its end, also when the participant has left in between.
-   */
-  #linkOf(key: SourceKey): Link | undefined {
-    return this.links.get(splitParticipantId(parseSourceKey(key).participantId).server);
-  }
-
-  reconcileAll(): void {
-    for (const local of this.locals.values()) this.#consumers.reconcile(local);
-  }
-
-  /** A client has made its side of consumers. */
-  consumersReady(local: LocalParticipant, consumerIds: readonly string[]): Promise<void> {
-    return this.#consumers.ready(local, consumerIds);
-  }
-
-  /** A client that comes back has these consumers on its side. */
-  keepConsumers(local: LocalParticipant, consumerIds: readonly string[]): void {
-    this.#consumers.keep(local, consumerIds);
-  }
-
-  /** The SFU has closed a consumer by itself. */
-  consumerClosed(local: LocalParticipant, consumerId: string): void {
-    this.#consumers.closed(local, consumerId);
+  setReceived(key: SourceKey, producerId: string | undefined): Promise<void> {
+    return this.reception.received(key, producerId);
   }
 
   // ---- links ----
@@ -362,9 +309,7 @@ export class Conference implements LinkConference, ModuleConference {
     if (!this.hasParticipantsOf(server) || this.locals.size === 0) return undefined;
     const link = new Link(this, server, this.#deps);
     this.links.set(server, link);
-    for (const local of this.locals.values()) {
-      for (const key of local.wants.keys()) if (this.#linkOf(key) === link) link.want(key);
-    }
+    for (const key of this.reception.wantedOf(server)) link.want(key);
     this.#deps.announce(this, [server], this.locals.values());
     return link;
   }
@@ -387,17 +332,12 @@ export class Conference implements LinkConference, ModuleConference {
 
   /** All media of this conference on our SFU is gone: everybody opens theirs anew. */
   mediaLost(reason: NotificationData<'media.restart'>['reason']): void {
-    this.#producers.clear();
+    this.reception.lost();
     for (const local of this.seats()) {
       local.forgetMedia();
       local.notifier?.notify('media.restart', { reason });
     }
     for (const local of this.locals.values()) this.localChanged(local);
     for (const link of this.links.values()) link.mediaLost();
-  }
-
-  /** After a restart of the homeserver: the SFU still has this producer. */
-  restoreProducer(participantId: string, source: Source, producerId: string): void {
-    this.#producers.set(sourceKey(participantId, source), producerId);
   }
 }

@@ -91,7 +91,7 @@ export class SeatMedia {
    */
   watch({ conference, local }: Seat, { transportId, rtpCapabilities, watch }: Params<'media.watch'>): void {
     if (transportId !== local.media.receive) throw noTransport();
-    conference.watch(local, rtpCapabilities, watch);
+    conference.reception.watch(local, rtpCapabilities, watch);
   }
 
   async restartIce({ local }: Seat, params: Params<'media.restart-ice'>) {
@@ -144,12 +144,12 @@ export class SeatMedia {
 
   /** The client has made its consumers: what they bring begins to flow. */
   async ready({ conference, local }: Seat, consumerIds: readonly string[]): Promise<void> {
-    await conference.consumersReady(local, consumerIds);
+    await conference.reception.ready(local, consumerIds);
   }
 
   /** Brings the consumers of a client that comes back together with those that are here. */
   keepConsumers({ conference, local }: Seat, consumers: readonly string[]): void {
-    conference.keepConsumers(local, consumers);
+    conference.reception.keep(local, consumers);
   }
 
   #forgetTransports(local: LocalParticipant): void {

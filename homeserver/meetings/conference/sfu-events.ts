@@ -55,7 +55,7 @@ export class SfuEvents {
       }),
       sfu.on('consumer.closed', ({ consumerId, transportId }) => {
         const seat = media.seatOfTransport(transportId);
-        seat?.conference.consumerClosed(seat.local, consumerId);
+        seat?.conference.reception.closed(seat.local, consumerId);
       }),
       sfu.on('consumer.layers', ({ consumerId, transportId, layers }) => {
         media.seatOfTransport(transportId)?.local.notifier?.notify('consumer.layers', { consumerId, layers });

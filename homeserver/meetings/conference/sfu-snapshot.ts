@@ -74,7 +74,7 @@ export function restoreMedia(media: SeatMedia, seat: Seat, snapshot: SfuSnapshot
   for (const producer of found.producers) {
     if (producer.transportId !== local.media.send || producer.transportId === undefined) continue;
     local.media.sources.set(producer.source, { producerId: producer.producerId, paused: producer.paused });
-    conference.restoreProducer(local.participantId, producer.source, producer.producerId);
+    conference.reception.setProducer(sourceKey(local.participantId, producer.source), producer.producerId);
   }
   for (const consumer of found.consumers) {
     const producer = producers.get(consumer.producerId);
@@ -108,8 +108,9 @@ export function restoreLinks(sfu: SfuPort, snapshot: SfuSnapshot, conferences: C
       for (const { linkId: from, participantId, source, producerId, remoteId } of found.producers) {
         if (sent.includes(producerId)) sending.set(sourceKey(participantId, source), producerId);
         if (from !== linkId) continue;
-        received.set(sourceKey(participantId, source), { producerId, remoteId: remoteId ?? '' });
-        conference.restoreProducer(participantId, source, producerId);
+        const key = sourceKey(participantId, source);
+        received.set(key, { producerId, remoteId: remoteId ?? '' });
+        conference.reception.setProducer(key, producerId);
       }
       link.restore(linkId, received, sending);
     }
