@@ -24,6 +24,7 @@ import { OrderNumbers } from './conference/order-numbers.ts';
 import { linkPeers } from './conference/peers.ts';
 import { Places } from './conference/places.ts';
 import { Removals } from './conference/removals.ts';
+import { Silences } from './conference/silences.ts';
 import { meetingsFederationRouter } from './federation-router.ts';
 import { GuestLinks } from './guest-links.ts';
 import { Inviting } from './inviting.ts';
@@ -115,6 +116,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     live: livePeers(deps.client, deps.sender),
     places: new Places(db),
     removals,
+    silences: new Silences(db),
     orderNumbers: new OrderNumbers(db),
     modules,
     log,

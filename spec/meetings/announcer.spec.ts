@@ -53,7 +53,7 @@ describe('What is told to other instances', () => {
     const conference = conferenceOf('!room', anna);
     announcer.announce(conference, [HAMBURG], [anna]);
     await clock.advance(1_000);
-    anna.media.sources.set('camera', { producerId: 'p1', paused: true });
+    anna.media.sources.set('camera', { producerId: 'p1', paused: true, resumedAt: 1_000 });
     anna.signals = { hand: { raisedAt: 5 } };
     anna.arrive(false);
     announcer.announce(conference, [HAMBURG], [anna]);
@@ -64,7 +64,7 @@ describe('What is told to other instances', () => {
         {
           user_id: '@anna:luebeck.example',
           device_id: 'DESK',
-          sources: [{ source: 'camera', id: 'p1', paused: true }],
+          sources: [{ source: 'camera', id: 'p1', paused: true, resumed_ts: 1_000 }],
           reconnecting: true,
           signals: { hand: { raisedAt: 5 } },
         },

@@ -55,6 +55,7 @@ describe('A conference', () => {
       announce: (_conference: Conference, servers: Iterable<string>, people: Iterable<LocalParticipant>) =>
         announced.push({ servers: [...servers], people: [...people].map(({ userId }) => userId) }),
       introduce: (_conference: Conference, server: string) => introduced.push(server),
+      silenced: () => undefined,
       modules: {
         shown: (_conference: Conference, { said }: { said: { signals: object } }) => said.signals,
         left: (_conference: Conference, participantId: string) => left.push(participantId),
@@ -145,11 +146,9 @@ describe('A conference', () => {
       conference.addSource(anna, 'camera', 'producer-1', false);
       expect(jenses.heard('participant.changed').at(-1)?.sources).toEqual([{ source: 'camera', paused: false }]);
       expect(announced).toEqual([{ servers: [HAMBURG], people: [ANNA] }]);
-      expect(conference.localSource(sourceKey(idOf(ANNA), 'camera'))).toEqual({
-        producerId: 'producer-1',
-        paused: false,
-        kind: 'video',
-      });
+      expect(conference.localSource(sourceKey(idOf(ANNA), 'camera'))).toEqual(
+        jasmine.objectContaining({ producerId: 'producer-1', paused: false, kind: 'video' }),
+      );
       conference.removeSource(anna, 'camera');
       conference.removeSource(anna, 'camera');
       expect(announced.length).toBe(2);
@@ -212,6 +211,26 @@ describe('A conference', () => {
       ]);
       expect(conference.remoteSource(sourceKey(idOf(OTTO), 'camera'))).toEqual({ ...camera, paused: true });
       expect(conference.remoteSource(sourceKey(idOf(OLGA), 'camera'))).toBeUndefined();
+    });
+
+    it('says of a source since when it is sent, which is another time after each pause', () => {
+      both();
+      const since = (): number | undefined => anna.sources.get('microphone')?.resumedAt;
+      const times: (number | undefined)[] = [];
+      conference.addSource(anna, 'microphone', 'producer-1', false);
+      const source = anna.media.sources.get('microphone');
+      if (!source) throw new Error('There is no source.');
+      times.push(since());
+      conference.setPaused(anna, source, false);
+      expect(since()).withContext('it was not paused').toBe(times[0]);
+      conference.setPaused(anna, source, true);
+      conference.setPaused(anna, source, false);
+      times.push(since());
+      conference.removeSource(anna, 'microphone');
+      conference.addSource(anna, 'microphone', 'producer-1', false);
+      times.push(since());
+      expect(new Set(times).size).withContext('at the same moment').toBe(3);
+      expect(times).not.toContain(undefined);
     });
 
     it('has one link to an organisation, from its first participant to its last', () => {
@@ -335,7 +354,11 @@ describe('A conference', () => {
       spyOn(Link.prototype, 'want').and.callFake(function (this: Link, key) {
         wanted.set(this.server, [...(wanted.get(this.server) ?? []), key]);
       });
-      conference.reception.watch(anna, FAKE_CAPABILITIES, [...watch(idOf(OTTO)), ...watch(idOf(ben)), ...watch(idOf(JENS))]);
+      conference.reception.watch(anna, FAKE_CAPABILITIES, [
+        ...watch(idOf(OTTO)),
+        ...watch(idOf(ben)),
+        ...watch(idOf(JENS)),
+      ]);
       conference.addRemote(membership(OTTO), person('Otto'));
       conference.addRemote(membership(ben), person('Ben'));
       expect([...wanted]).toEqual([

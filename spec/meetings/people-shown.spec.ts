@@ -40,7 +40,7 @@ describe('A participant, as clients are told of it', () => {
   describe('of another organisation', () => {
     let remotes: Remotes;
     beforeEach(() => {
-      remotes = new Remotes(({ said }) => said.signals);
+      remotes = new Remotes({ shown: ({ said }) => said.signals, silenced: () => undefined });
     });
 
     it('belongs to the server of its user id, port included, and is known only by its membership at first', () => {

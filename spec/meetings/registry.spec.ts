@@ -39,6 +39,7 @@ describe('The registry of conferences', () => {
         told: () => undefined,
         closed: () => undefined,
       },
+      silences: { put: () => Promise.resolve(), of: () => Promise.resolve([]) },
       log: pino({ level: 'silent' }),
       read: () => reading(),
       onClosed: (roomId) => closed.push(roomId),

@@ -20,10 +20,16 @@ const says = (sources: readonly RemoteSource[] = [], changes: Partial<RemoteStat
 describe('The participants of other organisations', () => {
   let believed: boolean;
   let remotes: Remotes;
+  /** What is kept of that which is not taken. */
+  let kept: [string, Record<string, number>][];
 
   beforeEach(() => {
     believed = true;
-    remotes = new Remotes(({ said }): Signals => (believed ? said.signals : {}));
+    kept = [];
+    remotes = new Remotes({
+      shown: ({ said }): Signals => (believed ? said.signals : {}),
+      silenced: (participantId, sources) => void kept.push([participantId, Object.fromEntries(sources)]),
+    });
   });
 
   describe('by their memberships', () => {
@@ -181,6 +187,72 @@ describe('The participants of other organisations', () => {
       remotes.setState(idOf(OTTO), says([]));
       remotes.setState(idOf(OTTO), says([microphone('m2', false)]));
       expect(taken()).toEqual([false]);
+    });
+
+    const since = (resumedAt: number, paused = false): RemoteState =>
+      says([{ ...microphone('m1', paused), resumedAt }]);
+
+    it('are believed again by the time since when it is sent, when its pause was not heard', () => {
+      remotes.setState(idOf(OTTO), since(1_000));
+      remotes.silence(idOf(OTTO), 'microphone');
+      remotes.setState(idOf(OTTO), { ...since(1_000), reconnecting: true });
+      expect(taken()).withContext('since the same time as before').toEqual([true]);
+      expect(remotes.setState(idOf(OTTO), { ...since(2_000), reconnecting: true })).toBeDefined();
+      expect(taken()).toEqual([false]);
+    });
+
+    it('are not believed by the loss of that time, which a restart of their instance is', () => {
+      remotes.setState(idOf(OTTO), since(1_000));
+      remotes.silence(idOf(OTTO), 'microphone');
+      remotes.setState(idOf(OTTO), says([microphone('m1')]));
+      expect(taken()).toEqual([true]);
+      remotes.setState(idOf(OTTO), since(2_000));
+      expect(taken()).withContext('it was paused since').toEqual([false]);
+    });
+
+    it('are kept with that time as long as it lasts, and not without it', () => {
+      remotes.silence(idOf(OTTO), 'microphone');
+      expect(kept).toEqual([[idOf(OTTO), {}]]);
+      remotes.setState(idOf(OTTO), since(1_000, true));
+      remotes.setState(idOf(OTTO), since(2_000));
+      kept.length = 0;
+      remotes.silence(idOf(OTTO), 'microphone');
+      expect(kept).toEqual([[idOf(OTTO), { microphone: 2_000 }]]);
+      remotes.setState(idOf(OTTO), { ...since(2_000), reconnecting: true });
+      expect(kept.length).withContext('nothing new').toBe(1);
+      remotes.setState(idOf(OTTO), since(2_000, true));
+      expect(kept.at(-1)).toEqual([idOf(OTTO), {}]);
+    });
+
+    it('are forgotten when they have left', () => {
+      remotes.setState(idOf(OTTO), since(1_000));
+      remotes.silence(idOf(OTTO), 'microphone');
+      remotes.delete(idOf(OTTO));
+      expect(kept.at(-1)).toEqual([idOf(OTTO), {}]);
+      remotes.put(membership(OTTO), person('Otto'));
+      remotes.setState(idOf(OTTO), since(1_000));
+      expect(taken()).toEqual([false]);
+    });
+
+    it('before anything was heard of them have the first that is said not believed', () => {
+      const { remote } = remotes.put(membership(OLGA), person('Olga'));
+      const olga = (): boolean[] => takenFrom(remote).map(({ paused }) => paused);
+      expect(remotes.silence(idOf(OLGA), 'microphone')).toBeDefined();
+      remotes.setState(idOf(OLGA), since(1_000));
+      expect(olga()).toEqual([true]);
+      expect(kept.at(-1)).toEqual([idOf(OLGA), { microphone: 1_000 }]);
+      remotes.setState(idOf(OLGA), since(2_000));
+      expect(olga()).toEqual([false]);
+    });
+
+    it('when it was ordered before a restart are not believed until they show a pause since then', () => {
+      remotes.silencedBefore([{ participantId: idOf(OLGA), sources: new Map([['microphone', 1_000]]) }]);
+      const { remote: olga } = remotes.put(membership(OLGA), person('Olga'));
+      remotes.setState(idOf(OLGA), since(1_000));
+      expect(takenFrom(olga).map(({ paused }) => paused)).toEqual([true]);
+      remotes.setState(idOf(OLGA), since(2_000));
+      expect(takenFrom(olga).map(({ paused }) => paused)).toEqual([false]);
+      expect(kept.at(-1)).toEqual([idOf(OLGA), {}]);
     });
 
     it('are named once, and not for a source that is paused, absent, or of nobody', () => {

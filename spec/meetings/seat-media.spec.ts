@@ -178,7 +178,7 @@ describe('The media of a seat', () => {
 
     it('that everybody is told of, paused or not', async () => {
       const producerId = await publish('camera', true);
-      expect(anna.sources.get('camera')).toEqual({ producerId, paused: true });
+      expect(anna.sources.get('camera')).toEqual(jasmine.objectContaining({ producerId, paused: true }));
       expect(session.heard('participant.changed').at(-1)?.sources).toEqual([{ source: 'camera', paused: true }]);
     });
 
@@ -285,7 +285,9 @@ describe('The media of a seat', () => {
       session.take();
       await happens(pausing);
       expect(session.names).toEqual([]);
-      expect(anna.sources.get('microphone')).toEqual({ producerId: 'producer-new', paused: false });
+      expect(anna.sources.get('microphone')).toEqual(
+        jasmine.objectContaining({ producerId: 'producer-new', paused: false }),
+      );
     });
   });
 

@@ -18,7 +18,7 @@ type Producer = Found['producers'][number];
 /** What a link is told after a restart. */
 interface Restored {
   readonly linkId: string;
-  readonly received: [string, { producerId: string; remoteId: string }][];
+  readonly received: [string, { producerId: string; remoteId: string; paused: boolean }][];
   readonly sending: [string, string][];
 }
 
@@ -61,7 +61,10 @@ describe('The snapshot of the media server', () => {
       seat: (participantId: string) => (participantId === ANNA ? anna : undefined),
       seats: () => [anna],
       link: () => (isLinkNeeded ? link : undefined),
-      localChanged: ({ participantId }: LocalParticipant) => changed.push(participantId),
+      setPaused: ({ participantId }: LocalParticipant, source: { paused: boolean }, paused: boolean) => {
+        source.paused = paused;
+        changed.push(participantId);
+      },
       reception: { setProducer: (key: string, producerId: string) => producers.set(key, producerId) },
     } as unknown as Conference;
   });
@@ -282,7 +285,7 @@ describe('The snapshot of the media server', () => {
       restore({
         producers: [
           producer('p1'),
-          producer('p2', { participantId: OTTO, transportId: undefined, linkId: 'l1', remoteId: 'r1' }),
+          producer('p2', { participantId: OTTO, transportId: undefined, linkId: 'l1', remoteId: 'r1', paused: true }),
           producer('p3', { participantId: OTTO, transportId: undefined, linkId: 'other', remoteId: 'r2' }),
         ],
         links: [link('l1', { sending: ['p1'] })],
@@ -290,7 +293,7 @@ describe('The snapshot of the media server', () => {
       expect(restored).toEqual([
         {
           linkId: 'l1',
-          received: [[sourceKey(OTTO, 'camera'), { producerId: 'p2', remoteId: 'r1' }]],
+          received: [[sourceKey(OTTO, 'camera'), { producerId: 'p2', remoteId: 'r1', paused: true }]],
           sending: [[sourceKey(ANNA, 'camera'), 'p1']],
         },
       ]);

@@ -82,7 +82,12 @@ function stateOf(local: LocalParticipant): JsonObject {
   return {
     user_id: local.userId,
     device_id: local.deviceId,
-    sources: [...local.sources].map(([source, { producerId, paused }]) => ({ source, id: producerId, paused })),
+    sources: [...local.sources].map(([source, { producerId, paused, resumedAt }]) => ({
+      source,
+      id: producerId,
+      paused,
+      ...(resumedAt === undefined ? {} : { resumed_ts: resumedAt }),
+    })),
     ...(local.presence === 'reconnecting' ? { reconnecting: true } : {}),
     ...(Object.keys(local.signals).length > 0 ? { signals: local.signals } : {}),
   };

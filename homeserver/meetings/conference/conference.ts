@@ -4,13 +4,20 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
+import { systemClock } from '../../base/clock.ts';
 import { serverOf } from '../../../federation/event.ts';
 import { KIND_OF_SOURCE, type Source } from '../../../protocol/media.ts';
 import { type Signals, withoutAbsent } from '../../../protocol/modules/list.ts';
 import type { LinkState, NotificationData, NotificationName, Participant } from '../../../protocol/session.ts';
 import { Link } from './link.ts';
 import type { LinkConference, LinkDeps } from './link-ports.ts';
-import { type LocalParticipant, type SourceKey, parseSourceKey, sourceKey } from './local-participant.ts';
+import {
+  type LocalParticipant,
+  type LocalSource,
+  type SourceKey,
+  parseSourceKey,
+  sourceKey,
+} from './local-participant.ts';
 import type { CallMembership } from './membership.ts';
 import type { RemoteSource } from './messages.ts';
 import { notification } from './notification.ts';
@@ -19,6 +26,7 @@ import { describeLocal, describeRemote } from './people-shown.ts';
 import { Reception } from './reception.ts';
 import { type RemoteParticipant, Remotes, type RemoteState, takenFrom } from './remotes.ts';
 import type { Person } from './room-facts.ts';
+import type { Silence, Silenced } from './silences.ts';
 
 /** Why a participant is out, as the others are told. */
 export type LeaveReason = 'left' | 'lost' | 'removed' | 'ended';
@@ -29,6 +37,8 @@ export interface ConferenceDeps extends LinkDeps {
   announce(conference: Conference, servers: Iterable<string>, participants: Iterable<LocalParticipant>): void;
   /** Called when the first participant of an organisation appears, so that it can be introduced to the clients. */
   introduce(conference: Conference, server: string): void;
+  /** Keeps which sources of somebody were ordered to be paused and are not taken; none when it is over. */
+  silenced(conference: Conference, participantId: string, sources: Silenced): void;
   modules: Pick<ConferenceModules, 'shown' | 'left'>;
 }
 
@@ -39,11 +49,16 @@ export class Conference implements LinkConference, ModuleConference {
   readonly #seats = new Map<string, LocalParticipant>();
   /** Those whom the others see. */
   readonly locals = new Map<string, LocalParticipant>();
-  readonly #remotes = new Remotes((remote) => this.#deps.modules.shown(this, remote));
+  readonly #remotes = new Remotes({
+    shown: (remote) => this.#deps.modules.shown(this, remote),
+    silenced: (participantId, sources) => this.#deps.silenced(this, participantId, sources),
+  });
   /** What our participants watch and hear. */
   readonly reception: Reception;
   readonly links = new Map<string, Link>();
   readonly #deps: ConferenceDeps;
+  /** Unix ms. */
+  #lastResume = 0;
 
   constructor(roomId: string, deps: ConferenceDeps) {
     this.roomId = roomId;
@@ -221,6 +236,11 @@ export class Conference implements LinkConference, ModuleConference {
     this.#remoteChanged(remote);
   }
 
+  /** What was ordered before, of people who are not known here yet. */
+  silencedBefore(silences: readonly Silence[]): void {
+    this.#remotes.silencedBefore(silences);
+  }
+
   #remoteChanged(remote: RemoteParticipant): void {
     if (this.#remotes.isShown(remote)) this.notifyAll('participant.changed', describeRemote(remote));
   }
@@ -264,10 +284,22 @@ export class Conference implements LinkConference, ModuleConference {
   // ---- own media ----
 
   addSource(local: LocalParticipant, source: Source, producerId: string, paused: boolean): void {
-    local.media.sources.set(source, { producerId, paused });
+    local.media.sources.set(source, { producerId, paused, resumedAt: this.#resumes() });
     this.reception.setProducer(sourceKey(local.participantId, source), producerId);
     this.localChanged(local);
     this.reception.reconcile();
+  }
+
+  /** A source was paused or resumed on our SFU. */
+  setPaused(local: LocalParticipant, source: LocalSource, paused: boolean): void {
+    if (source.paused && !paused) source.resumedAt = this.#resumes();
+    source.paused = paused;
+    this.localChanged(local);
+  }
+
+  #resumes(): number {
+    this.#lastResume = Math.max((this.#deps.clock ?? systemClock).now(), this.#lastResume + 1);
+    return this.#lastResume;
   }
 
   removeSource(local: LocalParticipant, source: Source): void {

@@ -38,6 +38,7 @@ import { SeatError } from './seat-turns.ts';
 import { type Joiner, type KeptMedia, Seats } from './seats.ts';
 import { SfuEvents } from './sfu-events.ts';
 import { Signals } from './signals.ts';
+import type { Silences } from './silences.ts';
 
 /** How often expired memberships are looked for, and the right of everybody here is checked once more, in ms. */
 const UPKEEP_MS = 60 * 1000;
@@ -57,6 +58,7 @@ export interface ConferencesOptions {
   live: LivePeers;
   places: Pick<Places, 'put' | 'remove' | 'all'>;
   removals: Pick<Removals, 'holds'>;
+  silences: Pick<Silences, 'put' | 'of'>;
   orderNumbers: Pick<OrderNumbers, 'next' | 'take'>;
   modules: ConferenceModules;
   /** Absent, that of the system. */

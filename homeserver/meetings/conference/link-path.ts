@@ -86,14 +86,9 @@ export class LinkPath {
   }
 
   /** After a restart of the homeserver: the SFU still has this link, connected. `sending` has ids of own producers. */
-  restore(
-    received: ReadonlyMap<SourceKey, { producerId: string; remoteId: string }>,
-    sending: ReadonlyMap<SourceKey, string>,
-  ): void {
+  restore(received: ReadonlyMap<SourceKey, Omit<Received, 'flows'>>, sending: ReadonlyMap<SourceKey, string>): void {
     this.#sending.restore(sending);
-    for (const [key, { producerId, remoteId }] of received) {
-      this.#received.set(key, { producerId, remoteId, paused: false, flows: true });
-    }
+    for (const [key, before] of received) this.#received.set(key, { ...before, flows: true });
     this.#restoring = true;
     this.#asks = true;
     this.#restored = this.#host.clock.after(RESTORE_MS, () => {

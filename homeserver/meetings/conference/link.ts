@@ -12,6 +12,7 @@ import type { LinkState } from '../../../protocol/session.ts';
 import { LinkError } from './link-error.ts';
 import { mainNode } from './link-node.ts';
 import type { LinkConference, LinkDeps } from './link-ports.ts';
+import type { Received } from './link-path.ts';
 import { LinkRun } from './link-run.ts';
 import type { SourceKey } from './local-participant.ts';
 import type { LinkHalf, Offer } from './messages.ts';
@@ -131,7 +132,7 @@ export class Link {
   /** After a restart of the homeserver: the SFU still has this link, connected. `sending` has ids of own producers. */
   restore(
     linkId: string,
-    received: ReadonlyMap<SourceKey, { producerId: string; remoteId: string }>,
+    received: ReadonlyMap<SourceKey, Omit<Received, 'flows'>>,
     sending: ReadonlyMap<SourceKey, string>,
   ): void {
     this.#run.media.restore(linkId, received, sending);

@@ -7,7 +7,13 @@ import { signalsSchema } from '../../../protocol/modules/list.ts';
 import { isJsonObject, type JsonObject } from '../../../federation/json.ts';
 import { dictionaryOf, MAX_TIME } from '../../../protocol/values.ts';
 import { MAIN_NODE, nodeNameSchema } from './link-node.ts';
-import { idSchema, rtpParametersSchema, sourceSchema, srtpParametersSchema } from '../../../protocol/media.ts';
+import {
+  idSchema,
+  rtpParametersSchema,
+  type Source,
+  sourceSchema,
+  srtpParametersSchema,
+} from '../../../protocol/media.ts';
 
 const port = z.number().int().min(1024).max(65535);
 const MAX_SIGNATURES = 100;
@@ -31,9 +37,28 @@ export const discoverySchema = z.object({
 });
 export type Discovery = z.infer<typeof discoverySchema>;
 
-/** One source of a participant: `id` changes when the source is published anew. */
-export const remoteSourceSchema = z.object({ source: sourceSchema, id: idSchema, paused: z.boolean() });
-export type RemoteSource = z.infer<typeof remoteSourceSchema>;
+/** One source of a participant, as its instance says. */
+export interface RemoteSource {
+  readonly source: Source;
+  /** Changes when the source is published anew. */
+  readonly id: string;
+  readonly paused: boolean;
+  /**
+   * When it was last published or resumed, Unix ms by the clock of its instance: another time shows that it was paused or
+   * gone in between. Undefined where the instance does not know, as after a restart, or does not say.
+   */
+  readonly resumedAt?: number;
+}
+export const remoteSourceSchema = z
+  .object({
+    source: sourceSchema,
+    id: idSchema,
+    paused: z.boolean(),
+    resumed_ts: z.number().int().min(0).max(MAX_TIME).optional(),
+  })
+  .transform(({ resumed_ts: resumedAt, ...source }): RemoteSource =>
+    resumedAt === undefined ? source : { ...source, resumedAt },
+  );
 
 /** What a live message and its older form, the EDU, both say. */
 const liveContentSchema = z.object({

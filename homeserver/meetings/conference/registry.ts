@@ -4,6 +4,7 @@
  */
 import type { Logger } from 'pino';
 import type { Clock } from '../../base/clock.ts';
+import { unexpected } from '../../base/log.ts';
 import type { Organisations } from '../organisations.ts';
 import type { Announcer } from './announcer.ts';
 import { Conference } from './conference.ts';
@@ -13,6 +14,7 @@ import type { Hold } from './participant-state.ts';
 import type { SfuPort } from './ports.ts';
 import type { Reachability } from './reachability.ts';
 import type { Seat, SeatMedia } from './seat-media.ts';
+import type { Silences } from './silences.ts';
 
 export interface RegistryDeps {
   readonly serverName: string;
@@ -23,6 +25,7 @@ export interface RegistryDeps {
   readonly announcer: Announcer;
   readonly media: Pick<SeatMedia, 'lost'>;
   readonly modules: ConferenceModules;
+  readonly silences: Pick<Silences, 'put' | 'of'>;
   readonly clock?: Clock;
   readonly log: Logger;
   /** Reads what people see of the room, and brings those in who are in the conference at other organisations. */
@@ -88,7 +91,8 @@ export class Registry {
   }
 
   #open(roomId: string): Entry {
-    const { serverName, sfu, peers, clock, log, organisations, reachability, announcer, modules, read } = this.#deps;
+    const { serverName, sfu, peers, clock, log, organisations, reachability, announcer, modules, silences, read } =
+      this.#deps;
     const conference = new Conference(roomId, {
       serverName,
       sfu,
@@ -97,6 +101,11 @@ export class Registry {
       modules,
       clock,
       log: log.child({ roomId }),
+      silenced: (of, participantId, sources) => {
+        silences
+          .put(of.roomId, participantId, sources)
+          .catch(unexpected(log, 'conference: what is not taken was not kept'));
+      },
       announce: (of, servers, participants) => announcer.announce(of, servers, participants),
       introduce: (of, server) => {
         organisations.info(server).then(
@@ -107,6 +116,8 @@ export class Registry {
     });
     const opened = modules
       .refresh(conference)
+      .then(() => silences.of(roomId))
+      .then((silenced) => conference.silencedBefore(silenced))
       .then(() => read(conference))
       .then(() => announcer.ask(conference, conference.servers(), 'resend'));
     const entry = { conference, opened, holders: 0 };

@@ -7,6 +7,7 @@ import type { CallMembership } from './membership.ts';
 import { splitParticipantId } from './membership.ts';
 import type { RemoteSource } from './messages.ts';
 import type { Person } from './room-facts.ts';
+import type { Silence, Silenced } from './silences.ts';
 
 /** States kept for participants whose membership has not come yet, for each server. */
 const MAX_EARLY = 100;
@@ -29,21 +30,32 @@ export interface RemoteParticipant {
   said: { readonly signals: Signals; readonly heardAt: number };
   /** What of it is shown. */
   signals: Signals;
-  /** Sources that were ordered to be paused, until the organisation says that they are: they are not taken before. */
-  readonly silenced: Set<Source>;
+  /**
+   * Sources that were ordered to be paused, until the organisation says that they are or were: they are not taken before.
+   * With what it said by then of when each was resumed.
+   */
+  readonly silenced: Map<Source, { readonly resumedAt: number | undefined } | 'unheard'>;
+}
+
+export interface RemotesDeps {
+  /** What of that which its instance has said of a participant is shown. */
+  shown(remote: RemoteParticipant): Signals;
+  /** Other sources of somebody than before are not taken because they were ordered to be paused. */
+  silenced(participantId: string, sources: Silenced): void;
 }
 
 export class Remotes {
-  readonly #shown: (remote: RemoteParticipant) => Signals;
+  readonly #deps: RemotesDeps;
   readonly #all = new Map<string, RemoteParticipant>();
   /** States that came before the membership they belong to, by server: the two travel apart. */
   readonly #early = new Map<string, Map<string, RemoteState>>();
+  /** What was ordered to be paused before the participant was known. */
+  readonly #silencedBefore = new Map<string, Silenced>();
   /** Organisations that have not answered for so long that their people are not counted as being here. */
   readonly #lost = new Set<string>();
 
-  /** @param shown what of that which its instance has said of a participant is shown */
-  constructor(shown: (remote: RemoteParticipant) => Signals) {
-    this.#shown = shown;
+  constructor(deps: RemotesDeps) {
+    this.#deps = deps;
   }
 
   /** Those who are shown. */
@@ -86,8 +98,11 @@ export class Remotes {
       reconnecting: false,
       said: { signals: {}, heardAt: 0 },
       signals: {},
-      silenced: new Set(),
+      silenced: new Map(
+        [...(this.#silencedBefore.get(participantId) ?? [])].map(([source, resumedAt]) => [source, { resumedAt }]),
+      ),
     };
+    this.#silencedBefore.delete(participantId);
     this.#all.set(participantId, remote);
     return { remote, change: 'new' };
   }
@@ -112,9 +127,9 @@ export class Remotes {
       remote.reconnecting === state.reconnecting &&
       isDeepStrictEqual(remote.said.signals, state.signals) &&
       remote.sources.size === state.sources.length &&
-      state.sources.every(({ source, id, paused }) => {
+      state.sources.every(({ source, id, paused, resumedAt }) => {
         const before = remote.sources.get(source);
-        return before?.id === id && before.paused === paused;
+        return before?.id === id && before.paused === paused && before.resumedAt === resumedAt;
       });
     if (same) return undefined;
     remote.sourcesKnown = true;
@@ -122,30 +137,63 @@ export class Remotes {
     if (!isDeepStrictEqual(remote.said.signals, state.signals)) {
       remote.said = { signals: state.signals, heardAt: Date.now() };
     }
-    remote.signals = this.#shown(remote);
+    remote.signals = this.#deps.shown(remote);
     remote.sources.clear();
     for (const source of state.sources) remote.sources.set(source.source, source);
-    // It complies; what it says from now on counts again.
-    for (const source of remote.silenced)
-      if (remote.sources.get(source)?.paused !== false) remote.silenced.delete(source);
+    this.#liftSilences(participantId, remote);
     return remote;
+  }
+
+  /**
+   * What an instance has paused as ordered, or ended, counts again from then on; also when that was not heard, and only by
+   * the time since when it is sent again it shows that it was. Of what nothing was heard before, the first does not count.
+   */
+  #liftSilences(participantId: string, { sources, silenced }: RemoteParticipant): void {
+    let isNews = false;
+    for (const [source, before] of silenced) {
+      const said = sources.get(source);
+      const wasHeard = before !== 'unheard';
+      const isAnother = wasHeard && said?.resumedAt !== undefined && said.resumedAt !== before.resumedAt;
+      if (said?.paused !== false || isAnother) silenced.delete(source);
+      else if (!wasHeard) silenced.set(source, { resumedAt: said.resumedAt });
+      else continue;
+      isNews = true;
+    }
+    if (isNews) this.#tellSilenced(participantId, silenced);
+  }
+
+  /** Of an instance that does not say since when it sends something, nothing could show later that it was paused. */
+  #tellSilenced(participantId: string, silenced: RemoteParticipant['silenced']): void {
+    const lasting = new Map<Source, number>();
+    for (const [source, before] of silenced) {
+      if (before !== 'unheard' && before.resumedAt !== undefined) lasting.set(source, before.resumedAt);
+    }
+    this.#deps.silenced(participantId, lasting);
   }
 
   /** Reads again what was said. @returns those of whom something else is shown now */
   readAgain(): RemoteParticipant[] {
     return [...this.#all.values()].filter((remote) => {
       const before = remote.signals;
-      remote.signals = this.#shown(remote);
+      remote.signals = this.#deps.shown(remote);
       return !isDeepStrictEqual(before, remote.signals);
     });
   }
 
-  /** A source of somebody was ordered to be paused. @returns the participant when the source was not paused */
+  /** A source of somebody was ordered to be paused. @returns the participant when the source is not known to be paused */
   silence(participantId: string, source: Source): RemoteParticipant | undefined {
     const remote = this.#all.get(participantId);
-    if (remote?.sources.get(source)?.paused !== false || remote.silenced.has(source)) return undefined;
-    remote.silenced.add(source);
+    if (!remote || remote.silenced.has(source)) return undefined;
+    const said = remote.sources.get(source);
+    if (remote.sourcesKnown && said?.paused !== false) return undefined;
+    remote.silenced.set(source, remote.sourcesKnown ? { resumedAt: said?.resumedAt } : 'unheard');
+    this.#tellSilenced(participantId, remote.silenced);
     return remote;
+  }
+
+  /** What was ordered before, of people who are not known here yet. */
+  silencedBefore(silences: readonly Silence[]): void {
+    for (const { participantId, sources } of silences) this.#silencedBefore.set(participantId, sources);
   }
 
   #keepEarly(participantId: string, state: RemoteState): void {
@@ -161,6 +209,7 @@ export class Remotes {
   delete(participantId: string): RemoteParticipant | undefined {
     const remote = this.#all.get(participantId);
     this.#all.delete(participantId);
+    if (remote && remote.silenced.size > 0) this.#deps.silenced(participantId, new Map());
     return remote;
   }
 

@@ -138,8 +138,7 @@ export class SeatMedia {
     await this.#sfu.request(paused ? 'producer.pause' : 'producer.resume', { producerId: held.producerId });
     still();
     if (local.sources.get(source) !== held) return;
-    held.paused = paused;
-    conference.localChanged(local);
+    conference.setPaused(local, held, paused);
   }
 
   /** The client has made its consumers: what they bring begins to flow. */

@@ -4,6 +4,7 @@
  */
 import type { SfuSnapshot } from '../../../sfu/protocol.ts';
 import type { Conference } from './conference.ts';
+import type { Received } from './link-path.ts';
 import { type LocalParticipant, sourceKey, type SourceKey } from './local-participant.ts';
 import type { SfuPort } from './ports.ts';
 import type { Registry } from './registry.ts';
@@ -49,10 +50,7 @@ function agreeOnMedia(sfu: SfuPort, found: Found, conference: Conference, local:
     if (transportId === undefined || transportId !== send) continue;
     const source = known.get(producerId);
     if (!source) sfu.request('producer.close', { producerId }).catch(ignore);
-    else if (source.paused !== paused) {
-      source.paused = paused;
-      conference.localChanged(local);
-    }
+    else if (source.paused !== paused) conference.setPaused(local, source, paused);
   }
   const used = new Set([...consumers.values()].flatMap(({ consumerId, replaces }) => [consumerId, replaces]));
   for (const { consumerId, transportId } of found.consumers) {
@@ -103,13 +101,13 @@ export function restoreLinks(sfu: SfuPort, snapshot: SfuSnapshot, conferences: C
         sfu.request('link.close', { linkId }).catch(ignore);
         continue;
       }
-      const received = new Map<SourceKey, { producerId: string; remoteId: string }>();
+      const received = new Map<SourceKey, Omit<Received, 'flows'>>();
       const sending = new Map<SourceKey, string>();
-      for (const { linkId: from, participantId, source, producerId, remoteId } of found.producers) {
+      for (const { linkId: from, participantId, source, producerId, remoteId, paused } of found.producers) {
         if (sent.includes(producerId)) sending.set(sourceKey(participantId, source), producerId);
         if (from !== linkId) continue;
         const key = sourceKey(participantId, source);
-        received.set(key, { producerId, remoteId: remoteId ?? '' });
+        received.set(key, { producerId, remoteId: remoteId ?? '', paused });
         conference.reception.setProducer(key, producerId);
       }
       link.restore(linkId, received, sending);

@@ -3,6 +3,7 @@
  * media anew when told to, and say again what they send and watch.
  */
 import { pino } from 'pino';
+import { pause } from '../../../homeserver/base/clock.ts';
 import type { Discovery } from '../../../homeserver/meetings/conference/messages.ts';
 import { Conferences } from '../../../homeserver/meetings/conference/conferences.ts';
 import { participantIdOf } from '../../../homeserver/meetings/conference/membership.ts';
@@ -10,6 +11,7 @@ import type { ConferenceModules } from '../../../homeserver/meetings/conference/
 import type { Notification, Notifier } from '../../../homeserver/meetings/conference/notification.ts';
 import type { Place, Places } from '../../../homeserver/meetings/conference/places.ts';
 import { liveMessageSchema } from '../../../homeserver/meetings/conference/messages.ts';
+import type { Silence, Silenced, Silences } from '../../../homeserver/meetings/conference/silences.ts';
 import type { Organisations } from '../../../homeserver/meetings/organisations.ts';
 import { Rights } from '../../../homeserver/meetings/rights.ts';
 import type { Source } from '../../../protocol/media.ts';
@@ -38,6 +40,24 @@ export class FakePlaces implements Pick<Places, 'put' | 'remove' | 'all'> {
   }
 }
 
+/** What an instance does not take, which outlives a restart. */
+export class FakeSilences implements Pick<Silences, 'put' | 'of'> {
+  readonly #silences = new Map<string, Silence & { readonly roomId: string }>();
+
+  async put(roomId: string, participantId: string, sources: Silenced): Promise<void> {
+    const key = `${roomId} ${participantId}`;
+    if (sources.size === 0) this.#silences.delete(key);
+    else this.#silences.set(key, { roomId, participantId, sources });
+  }
+
+  async of(roomId: string): Promise<Silence[]> {
+    return [...this.#silences.values()].filter((each) => each.roomId === roomId);
+  }
+}
+
+/** How long a live message waits for its answer, in ms, as in live-peers.ts. */
+const LIVE_TIMEOUT_MS = 2_500;
+
 /** Each source has SSRCs of its own. */
 let lastSsrc = 0;
 
@@ -62,6 +82,7 @@ export class FakeCity {
   readonly serverName: string;
   readonly sfu: FakeSfu;
   readonly places = new FakePlaces();
+  readonly silences = new FakeSilences();
   conferences: Conferences;
   readonly #land: FakeLand;
   /** The process that runs now. */
@@ -113,12 +134,17 @@ export class FakeCity {
         async say(server, roomId, message) {
           const city = cities.get(server);
           if (!city) throw new Error('nobody is there');
-          await new Promise<void>((resolve) => void clock.after(network.delay(serverName, server), resolve));
+          if (!network.isHeard(serverName, server)) {
+            await pause(clock, LIVE_TIMEOUT_MS);
+            throw new Error('no answer came in time');
+          }
+          await pause(clock, network.delay(serverName, server));
           return city.conferences.signals.onMessage(serverName, roomId, liveMessageSchema.parse(message));
         },
         speaksLive: () => undefined,
       },
       places: whileRunning(this.places, run),
+      silences: whileRunning(this.silences, run),
       // Nobody gives orders here.
       removals: { holds: () => Promise.resolve(false) },
       orderNumbers: { next: () => Promise.resolve(1), take: () => Promise.resolve(false) },

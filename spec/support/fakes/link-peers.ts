@@ -46,6 +46,8 @@ export class FakeNetwork {
   /** How long a message takes one way, in ms. */
   delay: (from: string, to: string) => number = () => 0;
   fate: (from: string, to: string, what: LinkRequest) => Fate = () => 'answered';
+  /** Whether a live message arrives; where it does not, its sender waits for the answer to the end. */
+  isHeard: (from: string, to: string) => boolean = () => true;
 
   constructor(clock: Clock) {
     this.#clock = clock;
