@@ -1,3 +1,5 @@
+import { wireForm } from '../../federation/event.ts';
+import type { Pdu } from '../../federation/event.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import { at, eventually, startHomeservers } from '../support/homeservers.ts';
 import type { TestFederation, TestHomeserver, TestUser } from '../support/homeservers.ts';
@@ -58,5 +60,105 @@ describe('An invitation from another server', () => {
 
     expect(at(await anna.must('GET', 'client/v3/joined_rooms'), 'joined_rooms')).toEqual([room.roomId]);
     expect((await anna.ask('GET', `client/v3/rooms/${inRoom}/state/m.room.create/`)).status).toBe(200);
+  });
+
+  describe('that overtakes the removal which it follows', () => {
+    let room: HostedRoom;
+    let inRoom: string;
+    beforeEach(() => {
+      room = HostedRoom.make(peer);
+      inRoom = encodeURIComponent(room.roomId);
+      peer.answer = (path, body) => {
+        if (path.includes('/send/')) for (const pdu of (body as { pdus: Pdu[] }).pdus) room.add(pdu);
+        return room.answer(path, body);
+      };
+    });
+
+    /** Resolves when who holds the room knows of it, too. */
+    const enter = async (user: TestUser): Promise<void> => {
+      const before = room.current('m.room.member', user.userId);
+      await user.must('POST', `client/v3/join/${inRoom}?via=${peer.serverName}`, {});
+      await eventually(
+        () => Promise.resolve(room.current('m.room.member', user.userId)),
+        (current) => current !== before,
+      );
+    };
+    const member = (user: TestUser, membership: string): Pdu =>
+      room.say({
+        type: 'm.room.member',
+        state_key: user.userId,
+        sender: room.creator,
+        content: { membership },
+      });
+    const invite = async (invitation: Pdu): Promise<boolean> => {
+      const [create] = room.events.values();
+      const { ok } = await peer.ask(
+        ours.serverName,
+        'PUT',
+        `v2/invite/${inRoom}/${encodeURIComponent(room.id(invitation))}`,
+        { room_version: '12', event: invitation, invite_room_state: [create as unknown as JsonObject] },
+      );
+      return ok;
+    };
+    const send = (...events: Pdu[]): Promise<unknown> =>
+      peer.send(
+        ours.serverName,
+        events.map((pdu) => wireForm(pdu, room.version)),
+      );
+    const membership = async (user: TestUser): Promise<string | undefined> => {
+      const rooms = at(await user.must('GET', 'client/v3/sync'), 'rooms');
+      return ['join', 'invite'].find((kind) => at(rooms, kind, room.roomId) !== undefined);
+    };
+    const becomes = (user: TestUser, what: string | undefined): Promise<unknown> =>
+      eventually(
+        () => membership(user),
+        (found) => found === what,
+      );
+
+    it('is there when the removal comes, also after a restart, and can be accepted', async () => {
+      await enter(anna);
+      const [removal, invitation] = [member(anna, 'leave'), member(anna, 'invite')];
+      expect(await invite(invitation)).toBeTrue();
+      expect(await membership(anna))
+        .withContext('as far as is known here')
+        .toBe('join');
+      await ours.stop();
+      await ours.start();
+      await send(removal);
+      await becomes(anna, 'invite');
+      await enter(anna);
+      expect(await membership(anna)).toBe('join');
+      await anna.must('POST', `client/v3/rooms/${inRoom}/leave`, {});
+      expect(await membership(anna))
+        .withContext('it was answered')
+        .toBeUndefined();
+    });
+
+    it('is there when all of ours are removed, in whatever order', async () => {
+      const dora = await ours.register('dora');
+      await enter(anna);
+      await enter(dora);
+      const removals = [member(anna, 'leave'), member(dora, 'leave')];
+      const invitations = [member(anna, 'invite'), member(dora, 'invite')];
+      for (const invitation of invitations) expect(await invite(invitation)).toBeTrue();
+      await send(...removals);
+      await becomes(anna, 'invite');
+      await becomes(dora, 'invite');
+    });
+
+    it('comes with the room while others of ours are in it, and once', async () => {
+      const emil = await ours.register('emil');
+      await enter(anna);
+      await enter(emil);
+      const [removal, invitation] = [member(anna, 'leave'), member(anna, 'invite')];
+      await invite(invitation);
+      await send(removal);
+      await becomes(anna, undefined);
+      await send(invitation);
+      await becomes(anna, 'invite');
+      await anna.must('POST', `client/v3/rooms/${inRoom}/leave`, {});
+      await emil.must('POST', `client/v3/rooms/${inRoom}/leave`, {});
+      expect(await membership(anna)).toBeUndefined();
+    });
   });
 });

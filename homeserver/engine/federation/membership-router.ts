@@ -169,7 +169,9 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
     }
     await memberships.checkWanted(target, pdu.sender);
     const countersigned = addSignature(pdu, version, serverName, key);
-    if (!(await rooms.joinedServers(roomId)).has(serverName)) {
+    // Nobody invites who is in the room: if by our state somebody is, what ends that is still on its way to us.
+    const isInside = (await rooms.joinedServers(roomId)).has(serverName);
+    if (!isInside || (await rooms.membership(roomId, target)) === 'join') {
       const given = await checkedEvents(body.invite_room_state, version, keyring, { outsideRoom: true });
       const state = given.filter((event) => roomIdOf(event, version) === roomId);
       // From version 12 on, the room id is the hash of the create event, which alone proves what the room is.

@@ -40,8 +40,12 @@ export class Invitations {
   }
 
   async put(invitation: Invitation): Promise<void> {
+    await this.#put('invitations', invitation);
+  }
+
+  async #put(table: 'invitations' | 'early_invitations', invitation: Invitation): Promise<void> {
     await this.#db.query(
-      `INSERT INTO invitations (room_id, user_id, sender, version, event_json, state_json, position, since,
+      `INSERT INTO ${table} (room_id, user_id, sender, version, event_json, state_json, position, since,
          membership)
        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
        ON CONFLICT (room_id, user_id) DO UPDATE SET sender = excluded.sender, version = excluded.version,
@@ -88,6 +92,22 @@ export class Invitations {
   /** Removes all of a room when the server joins it: from then on the room's own state applies. */
   async removeAll(roomId: string, tx: Tx): Promise<void> {
     await this.#db.query('DELETE FROM invitations WHERE room_id = $1', [roomId], tx);
+    await this.#db.query('DELETE FROM early_invitations WHERE room_id = $1', [roomId], tx);
+  }
+
+  /** Keeps an invite of somebody who is still joined here: what it follows has not come yet. */
+  async putEarly(invitation: Omit<Invitation, 'position'>): Promise<void> {
+    await this.#put('early_invitations', { ...invitation, position: 0 });
+  }
+
+  /** Those of a room that came early. */
+  async earlyOf(roomId: string): Promise<Invitation[]> {
+    const rows = await this.#db.query<Row>('SELECT * FROM early_invitations WHERE room_id = $1', [roomId]);
+    return rows.map(read);
+  }
+
+  async removeEarly(roomId: string, userId: string): Promise<void> {
+    await this.#db.query('DELETE FROM early_invitations WHERE room_id = $1 AND user_id = $2', [roomId, userId]);
   }
 }
 

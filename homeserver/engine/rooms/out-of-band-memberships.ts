@@ -33,6 +33,14 @@ export class OutOfBandMemberships {
 
   constructor(deps: OutOfBandMembershipsDeps) {
     this.#deps = deps;
+    deps.listeners.onEvent(({ roomId, pdu }) => {
+      const userId = pdu.type === 'm.room.member' ? pdu.state_key : undefined;
+      if (userId === undefined || serverOf(userId) !== deps.serverName) return;
+      const isEnd = pdu.content['membership'] === 'leave' || pdu.content['membership'] === 'ban';
+      (isEnd ? this.#adoptEarly(roomId) : deps.invitations.removeEarly(roomId, userId)).catch((error: unknown) => {
+        deps.log.error({ err: error, roomId }, 'an early invite was not looked at');
+      });
+    });
   }
 
   /** Declines an invite or retracts a knock, even if the other server cannot be reached. */
@@ -99,7 +107,23 @@ export class OutOfBandMemberships {
     });
   }
 
-  /** Stores a local user's invite to a room that this server is not in. */
+  /**
+   * Takes up invites that came before the end of the membership they follow. As long as this server is in the room, an
+   * invite comes with the room's events.
+   */
+  async #adoptEarly(roomId: string): Promise<void> {
+    const { members, invitations, serverName } = this.#deps;
+    if ((await members.servers(roomId)).has(serverName)) return;
+    for (const early of await invitations.earlyOf(roomId)) {
+      await this.adoptInvite(early);
+      await invitations.removeEarly(roomId, early.userId);
+    }
+  }
+
+  /**
+   * Stores a local user's invite to a room that this server is not in. By our own state it may still be: an invite is sent
+   * directly and overtakes the removal that it follows, which comes in a transaction.
+   */
   async adoptInvite(invitation: Omit<Invitation, 'position' | 'since' | 'membership'>): Promise<void> {
     await this.#keep({ ...invitation, membership: 'invite' });
   }
@@ -110,9 +134,13 @@ export class OutOfBandMemberships {
     since = invitation.event.origin_server_ts,
   ): Promise<void> {
     const { serverName, members, turns, positions, invitations, listeners } = this.#deps;
-    const { roomId } = invitation;
+    const { roomId, userId } = invitation;
     await turns.run(roomId, 'own', async () => {
-      if ((await members.servers(roomId)).has(serverName)) return;
+      if ((await members.servers(roomId)).has(serverName)) {
+        const isEarly = invitation.membership === 'invite' && (await members.membership(roomId, userId)) === 'join';
+        if (isEarly) await invitations.putEarly({ ...invitation, since });
+        return;
+      }
       await positions.with((position) => invitations.put({ ...invitation, position, since }));
       listeners.emitInvitation({ ...invitation, position: positions.current });
     });
