@@ -12,6 +12,7 @@ import type { Sessions } from '../accounts/sessions.ts';
 import type { Standing } from '../accounts/standing.ts';
 import type { Database } from '../database/database.ts';
 import type { Edus } from '../engine/federation/edus.ts';
+import { unexpected } from '../base/log.ts';
 import { CALL_MEMBER, CONFERENCE_EDU } from '../base/names.ts';
 import type { Sender } from '../engine/rooms/ports.ts';
 import type { Rooms } from '../engine/rooms/rooms.ts';
@@ -38,6 +39,7 @@ import { Organisations } from './organisations.ts';
 import { Rights } from './rights.ts';
 import { ServiceUser } from './service-user.ts';
 import { SessionServer } from './session/session-server.ts';
+import { UndeliveredInvitations } from './undelivered-invitations.ts';
 
 export interface MeetingsDeps {
   serverName: string;
@@ -138,6 +140,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
   const inviting = new Inviting({
     ...deps,
     organisations,
+    undelivered: new UndeliveredInvitations(db),
     told: (userId, roomId, result) => news.invitationFinished(userId, roomId, result),
   });
   const links = new GuestLinks(db);
@@ -153,6 +156,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
   const toSessions = { conferences, sessions: () => sessionServer.all(), log };
   const news = new ListNews({ ...toSessions, rooms });
 
+  inviting.resume().catch(unexpected(log, 'invitations were not gone on with'));
   const stopListening = rooms.onEvent((event, { live }) => {
     const { pdu, roomId } = event;
     modules.onEvent(event, live);

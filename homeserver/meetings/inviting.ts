@@ -13,6 +13,7 @@ import { MatrixError } from '../base/errors.ts';
 import type { Rooms } from '../engine/rooms/rooms.ts';
 import type { Visibility } from '../engine/visibility.ts';
 import type { Organisations } from './organisations.ts';
+import type { UndeliveredInvitation, UndeliveredInvitations } from './undelivered-invitations.ts';
 import { unexpected } from '../base/log.ts';
 
 /** People are answered after this time at the latest, in ms. */
@@ -34,18 +35,13 @@ export interface InvitingOptions {
   readonly visibility: Visibility;
   readonly organisations: Organisations;
   readonly serverName: string;
+  readonly undelivered: Pick<UndeliveredInvitations, 'put' | 'remove' | 'all'>;
   /** Called with the end of an invitation that was answered as pending. */
   readonly told: (sender: string, roomId: string, result: InvitationResult) => void;
   readonly log: Logger;
 }
 
-interface Job {
-  readonly sender: string;
-  readonly roomId: string;
-  /** As it was typed. */
-  readonly typed: string;
-  readonly target: string;
-  readonly startedAt: number;
+interface Job extends UndeliveredInvitation {
   /** Whether the asker has been told that this takes longer. */
   pending: boolean;
   readonly end: PromiseWithResolvers<InvitationResult>;
@@ -99,12 +95,34 @@ export class Inviting {
         if (!job) return result;
         const end = await Promise.race([job.end.promise, timeout]);
         if (end) return { ...end, userId: text };
-        job.pending = true;
-        const pending = this.#result(text, job.target, { outcome: 'pending' });
-        this.#keep(job, pending);
-        return pending;
+        const pending = this.#wait(job);
+        await this.#options.undelivered.put(job).catch(this.#unexpected);
+        // It may have come to its end meanwhile.
+        return { ...(this.#open.get(keyOf(job)) === job ? pending : await job.end.promise), userId: text };
       }),
     );
+  }
+
+  /** Goes on with what was not delivered when the homeserver ended, once others can fetch our keys. */
+  async resume(): Promise<void> {
+    const byServer = new Map<string, Job[]>();
+    for (const one of await this.#options.undelivered.all()) {
+      if (this.#open.has(keyOf(one))) continue;
+      const job: Job = { ...one, pending: false, end: Promise.withResolvers<InvitationResult>() };
+      this.#open.set(keyOf(job), job);
+      this.#wait(job);
+      const server = serverOf(job.target);
+      byServer.set(server, [...(byServer.get(server) ?? []), job]);
+    }
+    for (const [server, jobs] of byServer) this.#deliverAfter(FIRST_RETRY_MS, server, jobs, FIRST_RETRY_MS);
+  }
+
+  /** From now on the end of an invitation is told. */
+  #wait(job: Job): InvitationResult {
+    job.pending = true;
+    const pending = this.#result(job.typed, job.target, { outcome: 'pending' });
+    this.#keep(job, pending);
+    return pending;
   }
 
   /** A person's own invitations to a room that were answered as pending and are not delivered. */
@@ -178,8 +196,12 @@ export class Inviting {
       else this.#settle(job, left.finding);
     }
     if (retried.length === 0) return;
-    this.#after(retryMs, () => {
-      this.#deliver(server, retried, Math.min(retryMs * 2, LONGEST_RETRY_MS)).catch(this.#unexpected);
+    this.#deliverAfter(retryMs, server, retried, Math.min(retryMs * 2, LONGEST_RETRY_MS));
+  }
+
+  #deliverAfter(ms: number, server: string, jobs: readonly Job[], retryMs: number): void {
+    this.#after(ms, () => {
+      this.#deliver(server, jobs, retryMs).catch(this.#unexpected);
     });
   }
 
@@ -213,6 +235,7 @@ export class Inviting {
     const result = this.#result(job.typed, job.target, finding);
     job.end.resolve(result);
     if (!job.pending) return;
+    this.#options.undelivered.remove(job.roomId, job.target).catch(this.#unexpected);
     this.#keep(job, result);
     this.#options.told(job.sender, job.roomId, result);
   }
@@ -268,7 +291,7 @@ export class Inviting {
   }
 }
 
-function keyOf({ roomId, target }: Pick<Job, 'roomId' | 'target'>): string {
+function keyOf({ roomId, target }: Pick<UndeliveredInvitation, 'roomId' | 'target'>): string {
   return `${roomId} ${target}`;
 }
 

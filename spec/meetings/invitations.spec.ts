@@ -7,6 +7,13 @@ import { at, eventually } from '../support/homeservers.ts';
 import type { TestFederation, TestHomeserver, TestUser } from '../support/homeservers.ts';
 import { hansetag, SessionClient, startMeetingServers } from '../support/meetings.ts';
 
+/** A server that takes connections and answers nothing. */
+interface Hanging {
+  readonly name: string;
+  readonly connections: ReadonlySet<Socket>;
+  close(): Promise<void>;
+}
+
 describe('Invitations to a meeting', () => {
   let federation: TestFederation;
   let hamburg: TestHomeserver;
@@ -15,8 +22,7 @@ describe('Invitations to a meeting', () => {
   let bert: TestUser;
   let clara: TestUser;
   let jens: TestUser;
-  /** A server that takes connections and answers nothing. */
-  let hanging: { name: string; connections: Set<Socket>; close(): void };
+  let hanging: Hanging;
 
   beforeAll(async () => {
     federation = await startMeetingServers(2);
@@ -25,28 +31,30 @@ describe('Invitations to a meeting', () => {
     jens = await hamburg.register('jens');
     bert = await luebeck.register('bert');
     clara = await luebeck.register('clara');
-    const connections = new Set<Socket>();
-    const server = createServer(
-      { cert: readFileSync(federation.tls.certFile), key: readFileSync(federation.tls.keyFile) },
-      (socket) => {
-        connections.add(socket);
-        socket.on('error', () => undefined);
-      },
-    );
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    hanging = {
-      name: `localhost:${String((server.address() as AddressInfo).port)}`,
-      connections,
-      close() {
-        for (const socket of connections) socket.destroy();
-        server.close();
-      },
-    };
+    hanging = await hangingServer(0);
   }, BUILD_TIMEOUT);
   afterAll(async () => {
-    hanging.close();
+    await hanging.close();
     await federation.close();
   });
+
+  async function hangingServer(port: number): Promise<Hanging> {
+    const connections = new Set<Socket>();
+    const { certFile, keyFile } = federation.tls;
+    const server = createServer({ cert: readFileSync(certFile), key: readFileSync(keyFile) }, (socket) => {
+      connections.add(socket);
+      socket.on('error', () => undefined);
+    });
+    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+    return {
+      name: `localhost:${String((server.address() as AddressInfo).port)}`,
+      connections,
+      async close() {
+        for (const socket of connections) socket.destroy();
+        await new Promise((resolve) => server.close(resolve));
+      },
+    };
+  }
 
   async function make(
     plan: Record<string, unknown> = {},
@@ -138,24 +146,43 @@ describe('Invitations to a meeting', () => {
     }
   }, 60_000);
 
+  it('that are pending are delivered also after a restart, and shown until then', async () => {
+    const { roomId } = await make();
+    await luebeck.stop();
+    const silent = await hangingServer(Number(luebeck.serverName.split(':')[1]));
+    try {
+      expect(await invite(roomId, [clara.userId])).toEqual({ [clara.userId]: 'pending' });
+      await hamburg.stop();
+      await hamburg.start();
+    } finally {
+      await silent.close();
+      await luebeck.start();
+    }
+    const { body } = await hansetag(hamburg, anna.token, 'GET', `meetings/${encodeURIComponent(roomId)}`);
+    expect(outcomes(at(body, 'invitations') as InvitationResult[])).toEqual({ [clara.userId]: 'pending' });
+    await eventually(
+      () => hansetag(luebeck, clara.token, 'GET', 'meetings'),
+      (found) => JSON.stringify(found.body).includes(roomId),
+      60_000,
+    );
+    const after = await eventually(
+      () => hansetag(hamburg, anna.token, 'GET', `meetings/${encodeURIComponent(roomId)}`),
+      (found) => (at(found.body, 'invitations') as unknown[]).length === 0,
+    );
+    const members = at(after.body, 'members') as { userId: string; membership: string }[];
+    expect(members.find(({ userId }) => userId === clara.userId)?.membership).toBe('invite');
+  }, 120_000);
+
   it('that were answered as pending end with what became of them (U13)', async () => {
     const session = await SessionClient.open(hamburg, anna);
     const { roomId } = await make();
     await luebeck.stop();
     // Its place is taken by a server that hangs, and then it comes back.
-    const port = Number(luebeck.serverName.split(':')[1]);
-    const sockets = new Set<Socket>();
-    const { certFile, keyFile } = federation.tls;
-    const silent = createServer({ cert: readFileSync(certFile), key: readFileSync(keyFile) }, (socket) => {
-      sockets.add(socket);
-      socket.on('error', () => undefined);
-    });
-    await new Promise<void>((resolve) => silent.listen(port, '127.0.0.1', resolve));
+    const silent = await hangingServer(Number(luebeck.serverName.split(':')[1]));
     try {
       expect(await invite(roomId, [clara.userId])).toEqual({ [clara.userId]: 'pending' });
     } finally {
-      for (const socket of sockets) socket.destroy();
-      await new Promise((resolve) => silent.close(resolve));
+      await silent.close();
       await luebeck.start();
     }
     const finished = await session.hears('invitation.finished', (result) => result.roomId === roomId, 60_000);
