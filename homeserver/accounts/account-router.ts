@@ -7,6 +7,7 @@ import type { LoginTokens } from './login-tokens.ts';
 import { LOGIN_TOKEN_LIFE_MS } from './login-tokens.ts';
 import { MAX_PASSWORD } from './passwords.ts';
 import type { PasswordLogin } from './password-login.ts';
+import type { Tenants } from './tenants/tenants.ts';
 import type { Sessions } from './sessions.ts';
 import type { Uia } from './uia.ts';
 import type { Upstream } from './upstream/upstream.ts';
@@ -16,6 +17,7 @@ import { parameter, parseBody, requesterOf } from '../base/parse.ts';
 
 export interface AccountRouterOptions {
   readonly accounts: Accounts;
+  readonly tenants: Pick<Tenants, 'requireAdministers'>;
   readonly sessions: Sessions;
   readonly passwordLogin: PasswordLogin;
   readonly passwords: PasswordConfig;
@@ -115,16 +117,15 @@ export function loginTokenRouter(options: AccountRouterOptions): Router {
 }
 
 /** Mounted at `/_matrix/client/v3`: for administrators, and for everybody about themselves. */
-export function whoisRouter({ accounts, sessions, requireSession }: AccountRouterOptions): Router {
+export function whoisRouter({ accounts, sessions, tenants, requireSession }: AccountRouterOptions): Router {
   const router = express.Router();
   methods(router, '/admin/whois/:userId', {
     get: [
       requireSession,
       async (request, response) => {
-        const { userId, admin } = requesterOf(response);
+        const requester = requesterOf(response);
         const asked = parameter(request, 'userId');
-        if (asked !== userId && !admin)
-          throw new MatrixError(403, 'M_FORBIDDEN', 'You are not a server administrator.');
+        if (asked !== requester.userId) await tenants.requireAdministers(requester, asked);
         if ((await accounts.find(asked)) === undefined) {
           throw new MatrixError(404, 'M_NOT_FOUND', 'No such user on this server.');
         }

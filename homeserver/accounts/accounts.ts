@@ -290,10 +290,12 @@ export class Accounts {
   }
 
   /** Moves an account to where the identity provider says that it belongs. */
-  async move(userId: string, { tenant, tariff }: Place): Promise<void> {
+  async move(userId: string, place: Place): Promise<void> {
     const row = await this.#find(userId);
-    if (row !== undefined && (row.tenant !== tenant || row.tariff !== tariff))
-      await this.#update(userId, { tenant, tariff });
+    const { tenant, tariff, tenantAdmin } = place;
+    if (row === undefined) return;
+    if (row.tenant === tenant && row.tariff === tariff && row.tenantAdmin === tenantAdmin) return;
+    await this.#update(userId, place);
   }
 
   /** The user id for an identity; undefined without an active account. */

@@ -7,12 +7,14 @@ import express from 'express';
 import type { Request, RequestHandler, Response, Router } from 'express';
 import { z } from 'zod';
 import type { Account, Accounts, Restriction } from './accounts.ts';
+import type { Tenants } from './tenants/tenants.ts';
 import type { Sessions } from './sessions.ts';
 import { methods, MatrixError } from '../base/errors.ts';
 import { parameter, parseBody, requesterOf } from '../base/parse.ts';
 
 export interface RestrictionsRouterOptions {
   readonly accounts: Accounts;
+  readonly tenants: Pick<Tenants, 'requireAdministers'>;
   readonly sessions: Sessions;
   readonly requireSession: RequestHandler;
 }
@@ -24,7 +26,7 @@ const PATHS: readonly { path: string; restriction: Restriction }[] = [
 ];
 
 /** Mounted at `/_matrix`: `/client/v1/admin/lock` and `/client/v1/admin/suspend`. */
-export function restrictionsRouter({ accounts, sessions, requireSession }: RestrictionsRouterOptions): Router {
+export function restrictionsRouter({ accounts, sessions, tenants, requireSession }: RestrictionsRouterOptions): Router {
   const router = express.Router();
   for (const { path, restriction } of PATHS) {
     const schema = z.looseObject({ [restriction]: z.boolean() });
@@ -58,8 +60,8 @@ export function restrictionsRouter({ accounts, sessions, requireSession }: Restr
    * @throws MatrixError 403 for who is no administrator, 400 for people of other servers, 404 for unknown ones
    */
   async function accountFor(request: Request, response: Response): Promise<Account> {
-    if (!requesterOf(response).admin) throw new MatrixError(403, 'M_FORBIDDEN', 'You are not a server administrator.');
     const userId = parameter(request, 'userId');
+    await tenants.requireAdministers(requesterOf(response), userId);
     if (accounts.localpart(userId) === undefined) {
       throw new MatrixError(400, 'M_INVALID_PARAM', 'No such user on this server.');
     }

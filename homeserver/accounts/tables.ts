@@ -25,6 +25,7 @@ export interface UserRow extends Row<UserRow> {
   /** Where the account belongs on an instance with tenants: see `Place`. */
   tenant: CreationOptional<string | null>;
   tariff: CreationOptional<string | null>;
+  tenantAdmin: CreationOptional<boolean>;
 }
 
 export const userModel = defineModel<UserRow>('users', {
@@ -44,6 +45,7 @@ export const userModel = defineModel<UserRow>('users', {
   email: DataTypes.TEXT,
   tenant: DataTypes.TEXT,
   tariff: DataTypes.TEXT,
+  tenantAdmin: DataTypes.BOOLEAN,
 });
 
 /** A profile field other than the display name. */

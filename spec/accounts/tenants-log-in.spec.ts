@@ -127,6 +127,55 @@ describe('Tenants: somebody who logs in', () => {
   });
 });
 
+describe('Tenants: the administrator of one', () => {
+  let home: TestHome;
+  beforeEach(async () => {
+    home = await startHome({ tenants: { file } });
+  });
+  afterEach(() => home.close());
+
+  it('administers the accounts of that tenant, and no other account exists for them', async () => {
+    const logIn = async (name: string, tenant_id: string, roles: string[] = []): Promise<string> => {
+      const token = await home.loginToken({ sub: name, preferred_username: name, name, tenant_id, roles });
+      const { json } = await home.request('POST', `${V3}/login`, { body: { type: 'm.login.token', token } });
+      return String(json['access_token']);
+    };
+    await logIn('arne', 'altona');
+    await logIn('bert', 'bergedorf');
+    const [head, plain, all] = [
+      await logIn('anna', 'altona', ['hansetag-tenant-admin']),
+      await logIn('alma', 'altona'),
+      await logIn('ida', 'altona', ['hansetag-admin']),
+    ];
+    const ask = async (method: string, path: string, name: string, token: string): Promise<unknown[]> => {
+      const userId = encodeURIComponent(`@${name}:hamburg.example`);
+      const body = { locked: true };
+      const { status, json } = await home.request(method, `${path}/${userId}`, {
+        token,
+        ...(method === 'PUT' ? { body } : {}),
+      });
+      return [status, json['errcode']];
+    };
+    const whois = `${V3}/admin/whois`;
+    const lock = '/_matrix/client/v1/admin/lock';
+    for (const [method, path] of [
+      ['GET', whois],
+      ['GET', lock],
+      ['PUT', lock],
+    ] as const) {
+      expect(await ask(method, path, 'arne', plain)).toEqual([403, 'M_FORBIDDEN']);
+      expect(await ask(method, path, 'bert', head)).toEqual([404, 'M_NOT_FOUND']);
+      expect(await ask(method, path, 'nobody', head)).toEqual([404, 'M_NOT_FOUND']);
+      expect(await ask(method, path, 'arne', head)).toEqual([200, undefined]);
+    }
+    expect(await ask('GET', whois, 'bert', all)).toEqual([200, undefined]);
+    expect(await ask('PUT', lock, 'ida', head)).toEqual([403, 'M_FORBIDDEN']);
+    // The role goes with the next log-in that does not name it.
+    const later = await logIn('anna', 'altona');
+    expect(await ask('GET', whois, 'arne', later)).toEqual([403, 'M_FORBIDDEN']);
+  });
+});
+
 describe('Tenants: the file', () => {
   const failure = (content: unknown): string => {
     try {

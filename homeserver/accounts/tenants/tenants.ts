@@ -6,8 +6,11 @@ import type { Legal, OwnOrganisation } from '../../../protocol/client-api.ts';
 import type { Organisation } from '../../../protocol/session.ts';
 import type { Database } from '../../database/database.ts';
 import type { Circle, Visibility } from '../../engine/visibility.ts';
+import { MatrixError } from '../../base/errors.ts';
+import type { Requester } from '../../base/requester.ts';
 import { isServerAccount, SERVER_PREFIX } from '../localpart.ts';
 import { LoginError } from '../login-error.ts';
+import { TENANT_ADMIN_ROLE } from '../upstream/roles.ts';
 import type { Tariff, Tenant, TenantsFile } from './tenants-file.ts';
 
 /** Where an account belongs. */
@@ -16,6 +19,15 @@ export interface Place {
   readonly tenant: string | null;
   /** A tariff of the person's own, where the provider names one. */
   readonly tariff: string | null;
+  /** Whether the person administers the tenant. */
+  readonly tenantAdmin: boolean;
+}
+
+/** What the identity provider says of where somebody belongs; not checked. */
+export interface Claimed {
+  readonly tenant?: string | undefined;
+  readonly tariff?: string | undefined;
+  readonly roles?: readonly string[] | undefined;
 }
 
 export interface TenantsOptions {
@@ -52,7 +64,7 @@ export class Tenants implements Visibility {
    * @returns undefined on an instance without tenants
    * @throws LoginError `no-tenant` when none is named and there is no default, `unknown-tenant`
    */
-  placeOf(said: { readonly tenant?: string | undefined; readonly tariff?: string | undefined }): Place | undefined {
+  placeOf(said: Claimed): Place | undefined {
     if (this.isOpen) return undefined;
     if (said.tenant === undefined && this.#fallback === null) {
       throw new LoginError('no-tenant', 'The identity provider names no tenant for this person.');
@@ -61,7 +73,7 @@ export class Tenants implements Visibility {
       throw new LoginError('unknown-tenant', 'The identity provider names a tenant that this instance does not have.');
     }
     const tariff = said.tariff !== undefined && this.#tariffs.has(said.tariff) ? said.tariff : null;
-    return { tenant: said.tenant ?? null, tariff };
+    return { tenant: said.tenant ?? null, tariff, tenantAdmin: said.roles?.includes(TENANT_ADMIN_ROLE) === true };
   }
 
   /** The organisation of a local user as people see it: the tenant, or the instance where there is none. */
@@ -80,6 +92,24 @@ export class Tenants implements Visibility {
     const { id: _id, ...limits } =
       this.#tariffs.get(tariff ?? this.#tenants.get(tenant ?? '')?.tariff ?? '') ?? NO_LIMITS;
     return limits;
+  }
+
+  /**
+   * Administrators of the instance administer every account, those of a tenant the accounts of it.
+   *
+   * @throws MatrixError 403 for who is no administrator; 404 for one of a tenant who names somebody else, as for nobody
+   */
+  async requireAdministers({ userId, admin }: Pick<Requester, 'userId' | 'admin'>, subject: string): Promise<void> {
+    if (admin) return;
+    const [row] = await this.#options.db.query<{ tenant_admin: boolean; is_own: boolean | null }>(
+      `SELECT a.tenant_admin, coalesce(s.tenant, $3) = coalesce(a.tenant, $3) AS is_own
+       FROM users a LEFT JOIN users s ON s.localpart = $2 WHERE a.localpart = $1`,
+      [this.#localpart(userId) ?? '', this.#localpart(subject) ?? '', this.#fallback],
+    );
+    if (this.isOpen || row?.tenant_admin !== true) {
+      throw new MatrixError(403, 'M_FORBIDDEN', 'You are not a server administrator.');
+    }
+    if (row.is_own !== true) throw new MatrixError(404, 'M_NOT_FOUND', 'No such user on this server.');
   }
 
   async maySee(viewer: string, subject: string): Promise<boolean> {
@@ -138,7 +168,7 @@ export class Tenants implements Visibility {
     return row?.open === true;
   }
 
-  async #placed(userId: string): Promise<Place | undefined> {
+  async #placed(userId: string): Promise<Pick<Place, 'tenant' | 'tariff'> | undefined> {
     if (this.isOpen) return undefined;
     const [row] = await this.#options.db.query<{ tenant: string | null; tariff: string | null }>(
       'SELECT coalesce(tenant, $2) AS tenant, tariff FROM users WHERE localpart = $1',
