@@ -29,6 +29,8 @@ export interface CertificateOptions {
   readonly names?: x509.JsonGeneralNames;
   readonly keyKind?: KeyKind;
   readonly keys?: Keys;
+  /** In hexadecimal. */
+  readonly serialNumber?: string;
   readonly notBefore?: Date;
   readonly notAfter?: Date;
   /** Bits of `x509.KeyUsageFlags`; null for no key usage. */
@@ -214,7 +216,7 @@ async function sign(
   const forAuthority = x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign;
   const { keyUsage = isAuthority ? forAuthority : x509.KeyUsageFlags.digitalSignature } = options;
   const made = await x509.X509CertificateGenerator.create({
-    serialNumber: newSerialNumber(),
+    serialNumber: options.serialNumber ?? newSerialNumber(),
     subject: options.subject ?? '',
     issuer: issuer.subject,
     notBefore: options.notBefore ?? new Date(now - BACKDATE_MS),

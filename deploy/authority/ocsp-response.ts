@@ -68,7 +68,10 @@ export function answerOcsp(authority: Authority, der: Uint8Array, options: OcspO
 function statusOf(authority: Authority, id: pkijs.CertID, { knowsNone = false }: OcspOptions): asn1js.BaseBlock {
   const idBlock = (tagNumber: number): object => ({ tagClass: TAG_CLASS_CONTEXT, tagNumber });
   if (knowsNone) return new asn1js.Primitive({ idBlock: idBlock(2) });
-  const serial = Buffer.from(id.serialNumber.valueBlock.valueHexView).toString('hex');
+  // Node writes serial numbers without the octet that keeps them positive.
+  const serial = Buffer.from(id.serialNumber.valueBlock.valueHexView)
+    .toString('hex')
+    .replace(/^00(?=.)/, '');
   const at = authority.revoked.ocsp.get(serial);
   if (at === undefined) return new asn1js.Primitive({ idBlock: idBlock(0) });
   return new asn1js.Constructed({ idBlock: idBlock(1), value: [new asn1js.GeneralizedTime({ valueDate: at })] });

@@ -12,7 +12,7 @@ export interface Crl {
   readonly thisUpdate: number;
   /** When the next one is due, Unix ms. */
   readonly nextUpdate: number;
-  /** Serial numbers as they are encoded, in hexadecimal. */
+  /** Serial numbers as `serialText` writes them. */
   readonly revoked: ReadonlySet<string>;
   /** Whether it lists certificates of authorities, of others, or both. */
   readonly lists: 'authorities' | 'others' | 'all';
@@ -147,7 +147,7 @@ async function readRevoked(der: Uint8Array, list: Element | undefined): Promise<
     const date = readElement(der, serial.end, entry.end);
     if (entry.tag !== TAG.sequence || serial.tag !== TAG.integer) throw new AnswerError('its list cannot be read');
     if (date.end < entry.end) checkEntryExtensions(der, readElement(der, date.end, entry.end), entry);
-    revoked.add(hex(der.subarray(serial.contents, serial.end)));
+    revoked.add(serialText(der.subarray(serial.contents, serial.end)));
     at = entry.end;
     if (revoked.size % SLICE_ENTRIES === 0 && performance.now() > sliceEnd) {
       await nextTurn();
@@ -177,12 +177,12 @@ export function sizeOf({ revoked }: Crl): number {
 /** Whether a CRL of its issuer lists the certificate; undefined when it is not about certificates of this kind. */
 export function isListed({ revoked, lists }: Crl, certificate: Certificate): boolean | undefined {
   if (lists !== 'all' && (lists === 'authorities') !== authorityOf(certificate).isAuthority) return undefined;
-  return revoked.has(serialOf(certificate));
+  return revoked.has(serialText(certificate.parsed.serialNumber.valueBlock.valueHexView));
 }
 
-/** The serial number as it is encoded, in hexadecimal. */
-function serialOf({ parsed }: Certificate): string {
-  return hex(parsed.serialNumber.valueBlock.valueHexView);
+/** A serial number for comparing: hexadecimal without zeros in front, which an encoding may have or not. */
+export function serialText(contents: Uint8Array): string {
+  return hex(contents).replace(/^(00)+/, '');
 }
 
 function hex(bytes: Uint8Array): string {

@@ -4,7 +4,7 @@ import * as pkijs from 'pkijs';
 import { checkAlgorithm, isSignedBy } from './algorithms.ts';
 import { bytesOf, checkSignatureAlgorithm, purposesOf, readCertificate } from './certificate.ts';
 import type { Certificate } from './certificate.ts';
-import { AnswerError, SKEW_MS } from './crl.ts';
+import { AnswerError, serialText, SKEW_MS } from './crl.ts';
 import { checkDer, DerError } from './der.ts';
 import { TrustError } from './trust-error.ts';
 import { dig } from './untyped.ts';
@@ -181,8 +181,8 @@ function isAbout(id: pkijs.CertID, certificate: Certificate, issuer: Certificate
   return (
     issuerNameHash.equals(id.issuerNameHash.valueBlock.valueHexView) &&
     issuerKeyHash.equals(id.issuerKeyHash.valueBlock.valueHexView) &&
-    Buffer.compare(id.serialNumber.valueBlock.valueHexView, certificate.parsed.serialNumber.valueBlock.valueHexView) ===
-      0
+    serialText(id.serialNumber.valueBlock.valueHexView) ===
+      serialText(certificate.parsed.serialNumber.valueBlock.valueHexView)
   );
 }
 

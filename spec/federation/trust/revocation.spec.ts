@@ -40,6 +40,23 @@ describe('Trust by certificate: revocation', () => {
     }
   });
 
+  it('is found out whatever the serial number is: one octet, twenty, or with its highest bit set', async () => {
+    for (const serialNumber of ['01', '00ff', '7f'.repeat(20), `00${'fe'.repeat(19)}`]) {
+      for (const sources of ['crl', 'ocsp'] as const) {
+        const issued = await world.organisation({ sources, serialNumber });
+        world.intermediate.revoked.crl.clear();
+        world.intermediate.revoked.ocsp.clear();
+        expect(await fresh(issued))
+          .withContext(`${sources} ${serialNumber}`)
+          .toBe('trusted');
+        world.intermediate.revoke(issued.certificate);
+        expect(await fresh(issued))
+          .withContext(`${sources} ${serialNumber}`)
+          .toBe('revoked');
+      }
+    }
+  });
+
   it('counts as soon as one of the sources says so', async () => {
     for (const kind of ['crl', 'ocsp'] as const) {
       const issued = await issue('both');
