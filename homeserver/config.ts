@@ -1,5 +1,5 @@
-/** The settings of one homeserver. The only reader of the environment. */
-import { BlockList, isIP, isIPv4 } from 'node:net';
+/** The settings of one homeserver. The only reader of its environment. */
+import { isIP } from 'node:net';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { isServerName } from '../federation/identifiers.ts';
@@ -13,11 +13,20 @@ import { LOG_LEVELS } from './base/log.ts';
 import type { LogLevel } from './base/log.ts';
 import type { OrganisationFiles } from './engine/trust/own-statement.ts';
 import type { MediaConfig } from './features/media/index.ts';
-
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
+import {
+  address,
+  areRanges,
+  bytes,
+  claim,
+  flag,
+  hosts,
+  isDatabaseUrl,
+  isRange,
+  list,
+  text,
+  webAddress,
+} from './setting-values.ts';
+import type { Address } from './setting-values.ts';
 
 export interface Config {
   readonly serverName: string;
@@ -104,32 +113,6 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly code = 'CONFIG';
 }
-
-const MISSING = { error: 'is missing' };
-const text = z.string(MISSING).max(4096, 'is too long');
-const list = text.transform((value) =>
-  value
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== ''),
-);
-const address = text.transform((value, context): Address => {
-  const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:[\]]+)):([0-9]{1,5})$/.exec(value) ?? [];
-  const host = bracketed ?? plain;
-  const port = Number(digits);
-  if (host === undefined || port > 65_535) {
-    context.addIssue('must be an address and a port, such as 127.0.0.1:8440');
-    return z.NEVER;
-  }
-  return { host, port };
-});
-const webAddress = text.refine(isWebAddress, 'must be an http or https address without credentials, query or fragment');
-const bytes = text.regex(/^[0-9]{1,15}$/, 'must be a number of bytes').transform(Number);
-const claim = text.regex(
-  /^[\x21-\x7e]{1,100}$/,
-  'must be the name of a claim, such as tenant_id or realm_access.roles',
-);
-const flag = z.enum(['0', '1'], 'must be 0 or 1').transform((value) => value === '1');
 
 /** Variables that make sense only together. */
 const OIDC = ['HANSETAG_OIDC_ISSUER', 'HANSETAG_OIDC_CLIENT_ID', 'HANSETAG_OIDC_CLIENT_SECRET'] as const;
@@ -358,52 +341,4 @@ function sfu({ HANSETAG_SFU_CONTROL: control, HANSETAG_SFU_SECRET: secret }: Val
 function organisationFiles(values: Values): OrganisationFiles | undefined {
   const { HANSETAG_ORGANISATION_CERT: certFile, HANSETAG_ORGANISATION_KEY: keyFile } = values;
   return certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile };
-}
-
-function parsedUrl(value: string): URL | undefined {
-  return URL.canParse(value) ? new URL(value) : undefined;
-}
-
-function isWebAddress(value: string): boolean {
-  const url = parsedUrl(value);
-  return (
-    url !== undefined &&
-    (url.protocol === 'https:' || url.protocol === 'http:') &&
-    url.username === '' &&
-    url.password === '' &&
-    !/[?#]/.test(value)
-  );
-}
-
-function isDatabaseUrl(value: string): boolean {
-  const protocol = parsedUrl(value)?.protocol;
-  return protocol === 'postgres:' || protocol === 'postgresql:';
-}
-
-function hosts(items: readonly string[], context: z.RefinementCtx): Map<string, string> {
-  const map = new Map<string, string>();
-  for (const item of items) {
-    const [name, ip, ...rest] = item.split('=');
-    if (name === undefined || name === '' || ip === undefined || isIP(ip) === 0 || rest.length > 0) {
-      context.addIssue('must be a list such as hamburg.example=10.0.0.1,bremen.example=10.0.0.2');
-      return z.NEVER;
-    }
-    map.set(name.toLowerCase(), ip);
-  }
-  return map;
-}
-
-function areRanges(items: readonly string[]): boolean {
-  return items.every(isRange);
-}
-
-function isRange(item: string): boolean {
-  const [ip, bits, ...rest] = item.split('/');
-  if (ip === undefined || bits === undefined || rest.length > 0 || !/^[0-9]{1,3}$/.test(bits)) return false;
-  try {
-    new BlockList().addSubnet(ip, Number(bits), isIPv4(ip) ? 'ipv4' : 'ipv6');
-    return true;
-  } catch {
-    return false;
-  }
 }
