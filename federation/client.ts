@@ -60,8 +60,11 @@ export interface FederationClientOptions {
   readonly ca?: string;
   /** Time limit from the start of a request to the end of its response, in ms; requests may override it. */
   readonly timeoutMs?: number;
-  /** Whether we federate with a server. */
-  readonly isAllowed?: (server: string) => boolean;
+  /**
+   * Whether we federate with a server: undefined when that is known to be so, else a promise that rejects with the error
+   * for the caller when it is not. Without it, we federate with all.
+   */
+  readonly requireTrusted?: (server: string, isExempt: boolean) => Promise<void> | undefined;
   /** Decides on requests that people cause. Rejects with the error for them when the server must not be asked. */
   readonly requireMayAsk?: (server: string, onBehalfOf: Exclude<OnBehalfOf, 'server'>) => Promise<void>;
 }
@@ -86,6 +89,8 @@ export interface FederationRequest {
   readonly live?: boolean;
   /** False for the few requests that need no X-Matrix signature. */
   readonly signed?: boolean;
+  /** For discovery, keys and statements, by which it is found out whether a server is to be trusted. */
+  readonly exempt?: boolean;
   /** Longest response accepted, in bytes. */
   readonly maxBytes?: number;
   /** The response holds several events, each checked on its own: see `parseWithAnyNumbers`. */
@@ -165,13 +170,14 @@ export class FederationClient {
     const { destination, method, path, onBehalfOf = 'person' } = request;
     const { timeoutMs = this.#options.timeoutMs ?? TIMEOUT_MS } = request;
     if (this.#closed) throw new FederationError('CLOSED', destination, 'The client is closed.');
-    const { serverName, isAllowed } = this.#options;
-    if (destination === serverName || isAllowed?.(destination) === false) {
-      throw new FederationError('NOT_ALLOWED', destination, `This server does not federate with ${destination}.`);
+    if (destination === this.#options.serverName) {
+      throw new FederationError('NOT_ALLOWED', destination, 'This server does not federate with itself.');
     }
     if (!isServerName(destination)) {
       throw new FederationError('NOT_FOUND', destination, 'The destination is not a server name.');
     }
+    const decided = this.#options.requireTrusted?.(destination, request.exempt ?? false);
+    if (decided) await decided;
     if (onBehalfOf !== 'server') await this.#options.requireMayAsk?.(destination, onBehalfOf);
     const signal = AbortSignal.timeout(timeoutMs);
     const headers = this.#headers(request);
@@ -221,9 +227,14 @@ export class FederationClient {
       if (error instanceof BodyError) return '';
       throw error;
     });
-    const errcode = errcodeOf(text);
+    const { errcode, error } = errorIn(text);
     const what = errcode === undefined ? String(status) : `${status} ${errcode}`;
-    return new FederationError('REFUSED', destination, `${destination} responded with ${what}.`, { status, errcode });
+    // Why a server does not federate with us is for our administrator, too.
+    const why = status === 403 && error !== undefined ? `: ${error}` : '.';
+    return new FederationError('REFUSED', destination, `${destination} responded with ${what}${why}`, {
+      status,
+      errcode,
+    });
   }
 
   #failure(destination: string, error: unknown, signal: AbortSignal): unknown {
@@ -247,14 +258,22 @@ export class FederationClient {
   }
 }
 
-/** The Matrix error code in the body of an error response, if there is one. */
-function errcodeOf(text: string): string | undefined {
+/** Longest text of another server in one of our errors, in characters. */
+const MAX_ERROR_TEXT = 300;
+
+/** The Matrix error in the body of an error response, if there is one. The text is without control characters. */
+function errorIn(text: string): { readonly errcode?: string; readonly error?: string } {
   try {
     const body: unknown = JSON.parse(text);
-    const errcode = isJsonObject(body) ? member(body, 'errcode') : undefined;
-    return typeof errcode === 'string' && /^[A-Z0-9_.a-z]{1,100}$/.test(errcode) ? errcode : undefined;
+    if (!isJsonObject(body)) return {};
+    const errcode = member(body, 'errcode');
+    const error = member(body, 'error');
+    return {
+      ...(typeof errcode === 'string' && /^[A-Z0-9_.a-z]{1,100}$/.test(errcode) ? { errcode } : {}),
+      ...(typeof error === 'string' ? { error: error.slice(0, MAX_ERROR_TEXT).replace(/[\p{Cc}\p{Cf}]/gu, ' ') } : {}),
+    };
   } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
+    if (error instanceof SyntaxError) return {};
     throw error;
   }
 }

@@ -39,6 +39,11 @@ export interface OutboundQueueOptions {
   readonly send: (destination: string, txnId: string, content: TransactionContent) => Promise<void>;
   /** Whether an error of `send` means that the server will never accept the transaction as it is. */
   readonly isRefusal?: (error: unknown) => boolean;
+  /**
+   * Whether nothing is to be sent to a server, because we do not federate with it. What is stored waits until somebody
+   * calls `wake`; EDUs in memory are dropped.
+   */
+  readonly isHeld?: (destination: string) => boolean;
   /** Called for each item that a server refuses permanently. */
   readonly onDropped?: (destination: string, kind: QueueItem['kind']) => void;
   /** Milliseconds since 1970. */
@@ -97,7 +102,7 @@ export class OutboundQueue {
 
   /** Sends what is stored for a destination, unless it is in back-off. */
   wake(destination: string): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#isHeld(destination)) return;
     this.#start(destination, this.#lane(destination));
   }
 
@@ -108,7 +113,7 @@ export class OutboundQueue {
 
   /** Sends an EDU from memory; it is lost when the server does not accept it soon. */
   edu(destination: string, edu: JsonObject): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#isHeld(destination)) return;
     const lane = this.#lane(destination);
     lane.edus.push({ edu, at: this.#now() });
     if (lane.edus.length > MAX_EDUS) lane.edus.shift();
@@ -132,7 +137,7 @@ export class OutboundQueue {
    * response depends on what we have queued.
    */
   async flush(destination: string): Promise<void> {
-    if (this.#closed) return;
+    if (this.#closed || this.#isHeld(destination)) return;
     const lane = this.#lane(destination);
     clearTimeout(lane.timer);
     lane.timer = undefined;
@@ -230,6 +235,10 @@ export class OutboundQueue {
     }
   }
 
+  #isHeld(destination: string): boolean {
+    return this.#options.isHeld?.(destination) ?? false;
+  }
+
   // The compiler assumes that a field that was false before an await still is.
   #isClosed(): boolean {
     return this.#closed;
@@ -251,6 +260,11 @@ export class OutboundQueue {
   }
 
   #fail(destination: string, lane: Lane, error: unknown): void {
+    if (this.#isHeld(destination)) {
+      // It goes on when somebody wakes it, not after a time.
+      lane.again = false;
+      return;
+    }
     lane.failures++;
     const delay = Math.min(FIRST_DELAY_MS * 2 ** (lane.failures - 1) * (1 + Math.random() / 2), MAX_DELAY_MS);
     const reason = error instanceof Error ? error.message : 'unknown';
@@ -265,7 +279,8 @@ export class OutboundQueue {
 
   #resume(destination: string, lane: Lane): void {
     lane.timer = undefined;
-    this.#start(destination, lane);
+    if (this.#isHeld(destination)) this.#lanes.delete(destination);
+    else this.#start(destination, lane);
   }
 }
 

@@ -12,11 +12,11 @@ export class BodyError extends Error {
 }
 
 /**
- * Reads a body as UTF-8 and gives up, closing the stream, as soon as it is longer than `maxBytes`.
+ * Reads a body and gives up, closing the stream, as soon as it is longer than `maxBytes`.
  *
  * @throws BodyError, or what the stream fails with
  */
-export async function readBounded(body: Readable, maxBytes: number): Promise<string> {
+export async function readBytes(body: Readable, maxBytes: number): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   // Leaving the loop destroys the stream.
@@ -25,8 +25,18 @@ export async function readBounded(body: Readable, maxBytes: number): Promise<str
     if (length > maxBytes) throw new BodyError('TOO_LARGE', `The answer is longer than ${maxBytes} bytes.`);
     chunks.push(chunk);
   }
+  return Buffer.concat(chunks);
+}
+
+/**
+ * The same, as UTF-8.
+ *
+ * @throws BodyError, or what the stream fails with
+ */
+export async function readBounded(body: Readable, maxBytes: number): Promise<string> {
+  const bytes = await readBytes(body, maxBytes);
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks));
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
     throw new BodyError('NOT_UTF8', 'The answer is not UTF-8.');
   }

@@ -11,6 +11,7 @@ import type { TenantsConfig } from './accounts/tenants/index.ts';
 import { tenantIdSchema } from './accounts/tenants/tenants-file.ts';
 import { LOG_LEVELS } from './base/log.ts';
 import type { LogLevel } from './base/log.ts';
+import type { TrustSettings } from './engine/trust/index.ts';
 import type { OrganisationFiles } from './engine/trust/own-statement.ts';
 import type { MediaConfig } from './features/media/index.ts';
 import {
@@ -95,9 +96,8 @@ export interface FederationConfig {
   readonly hosts: ReadonlyMap<string, string>;
   /** CIDR ranges that may be reached although they are not public. */
   readonly allowedRanges: readonly string[];
-  /** Whether other servers may federate unless the list says otherwise, or only those on the list. */
-  readonly trust: 'open' | 'allowlist';
-  readonly trustedServers: ReadonlySet<string>;
+  /** With which other servers we federate. */
+  readonly trust: TrustSettings;
   /** Servers that are believed about the keys of those that can not be reached. */
   readonly notaries: readonly string[];
 }
@@ -134,10 +134,11 @@ const schema = z.object({
   HANSETAG_FEDERATION_CA: text.optional(),
   HANSETAG_FEDERATION_HOSTS: list.transform(hosts).default(new Map()),
   HANSETAG_FEDERATION_ALLOWED_RANGES: list.refine(areRanges, 'must be a list of ranges such as 10.0.0.0/8').default([]),
-  HANSETAG_TRUST: z.enum(['open', 'allowlist'], 'must be open or allowlist').default('open'),
+  HANSETAG_TRUST: z.enum(['open', 'allowlist', 'pki'], 'must be open, allowlist or pki').default('open'),
   HANSETAG_TRUST_SERVERS: list
     .refine((names) => names.every(isServerName), 'must be a list of Matrix server names')
     .default([]),
+  HANSETAG_TRUST_ANCHORS: text.optional(),
   HANSETAG_KEY_NOTARIES: list
     .refine((names) => names.every(isServerName), 'must be a list of Matrix server names')
     .default([]),
@@ -246,8 +247,11 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
       caFile: values.HANSETAG_FEDERATION_CA,
       hosts: values.HANSETAG_FEDERATION_HOSTS,
       allowedRanges: values.HANSETAG_FEDERATION_ALLOWED_RANGES,
-      trust: values.HANSETAG_TRUST,
-      trustedServers: new Set(values.HANSETAG_TRUST_SERVERS),
+      trust: {
+        mode: values.HANSETAG_TRUST,
+        servers: new Set(values.HANSETAG_TRUST_SERVERS),
+        anchorsFile: values.HANSETAG_TRUST_ANCHORS,
+      },
       notaries: values.HANSETAG_KEY_NOTARIES,
     },
     databaseUrl: values.DATABASE_URL,
@@ -304,6 +308,9 @@ function completeGroups(values: Values, context: z.RefinementCtx): void {
       if (values[name] === undefined) continue;
       context.addIssue({ code: 'custom', path: [name], message: 'makes sense only with HANSETAG_TENANTS=claim' });
     }
+  }
+  if (values.HANSETAG_TRUST === 'pki' && values.HANSETAG_TRUST_ANCHORS === undefined) {
+    context.addIssue({ code: 'custom', path: ['HANSETAG_TRUST_ANCHORS'], message: 'is missing: trust is pki' });
   }
 }
 

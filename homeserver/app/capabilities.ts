@@ -5,6 +5,7 @@ import { DEFAULT_ROOM_VERSION, SUPPORTED_ROOM_VERSIONS } from '../../federation/
 import type { Info } from '../../protocol/client-api.ts';
 import type { PasswordConfig } from '../accounts/passwords.ts';
 import type { WellKnownConfig } from '../config.ts';
+import type { Trust } from '../engine/trust/trust.ts';
 import { methods } from '../base/errors.ts';
 import type { CertificateHealth } from '../engine/trust/own-statement.ts';
 import { requesterOf } from '../base/parse.ts';
@@ -22,6 +23,7 @@ export interface CapabilitiesRouterOptions {
   readonly provider?: { readonly isUp: boolean };
   /** Absent when the organisation has no certificate. */
   readonly ownStatement?: { readonly health: CertificateHealth } | undefined;
+  readonly trust: Pick<Trust, 'summary'>;
 }
 
 /** Supported versions of the client-server API. */
@@ -52,7 +54,8 @@ const UNSTABLE = {
 
 /** Mounted at the root of the client server. */
 export function capabilitiesRouter(options: CapabilitiesRouterOptions): Router {
-  const { publicUrl, wellKnown, info, passwords, requireSession, databaseUp, sfuUp, provider, ownStatement } = options;
+  const { publicUrl, wellKnown, info, passwords, requireSession, databaseUp, sfuUp, provider, ownStatement, trust } =
+    options;
   const router = express.Router();
 
   methods(router, '/.well-known/matrix/client', {
@@ -124,6 +127,8 @@ export function capabilitiesRouter(options: CapabilitiesRouterOptions): Router {
         sfu: stateOf(sfu),
         identityProvider: stateOf(identityProvider),
         ...(certificate ? { organisationCertificate: certificate } : {}),
+        // Anybody may ask: which organisations these are is in the log.
+        trust: trust.summary(),
       });
     },
   });

@@ -48,7 +48,7 @@ import type { Features } from './features.ts';
 
 export interface ClientAppOptions
   extends
-    Pick<CapabilitiesRouterOptions, 'info' | 'wellKnown' | 'databaseUp' | 'sfuUp' | 'ownStatement'>,
+    Pick<CapabilitiesRouterOptions, 'info' | 'wellKnown' | 'databaseUp' | 'sfuUp' | 'ownStatement' | 'trust'>,
     Pick<ProfileRouterOptions, 'profiles' | 'remoteProfile' | 'visibility'>,
     Pick<OrganisationRouterOptions, 'tenants'>,
     Pick<AccountRouterOptions, 'leaveRooms'>,

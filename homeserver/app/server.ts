@@ -41,7 +41,7 @@ export async function startHomeserver(config: Config, log: Logger): Promise<Home
 }
 
 async function start(config: Config, log: Logger, running: Running): Promise<void> {
-  const { hosts, allowedRanges, trust, trustedServers } = config.federation;
+  const { hosts, allowedRanges } = config.federation;
   const { version } = packageJson;
   const signing = await openSigningKeys(config.signingKeyFile, log);
   // Wrong settings are reported before anything is started.
@@ -71,7 +71,7 @@ async function start(config: Config, log: Logger, running: Running): Promise<voi
   const engine: Engine = running.add(
     await makeEngine({
       ...common,
-      federation: { ...config.federation, ca, isTrusted: (server) => trust === 'open' || trustedServers.has(server) },
+      federation: { ...config.federation, ca },
       requireMayAsk: (server, onBehalfOf) => askers.require(server, onBehalfOf),
       rights: people.standing,
       indexes: EVENT_INDEXES,

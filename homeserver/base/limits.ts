@@ -142,5 +142,9 @@ export const FORKED_STATE_KEYS = 100_000;
 export const FORKED_STATE_KEYS_A_SECOND = 2_000;
 /** Orders about participants in conferences (to mute, to remove), by server. */
 export const ORDER_RATE: Rate = { points: 100, seconds: 10 };
+/** Servers of which it is in memory whether they are trusted. */
+export const TRUST_PEERS = 5_000;
+/** Servers that were never trusted of which it is kept why. */
+export const REFUSED_STRANGERS = 1_000;
 /** An answer of the identity provider. */
 export const IDENTITY_ANSWER_BYTES = 256 * 1024;

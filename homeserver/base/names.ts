@@ -14,6 +14,8 @@ export const SETTING = 'org.hansetag.setting.';
 export const CONFERENCE_EDU = 'org.hansetag.conference';
 /** Error code for requests about a link that the other side does not have. */
 export const UNKNOWN_LINK = 'ORG.HANSETAG.UNKNOWN_LINK';
+/** Field of an error: why an organisation does not federate with another one (docs/trust.md). */
+export const TRUST_REASON = 'org.hansetag.trust';
 /** Field of a membership, in the room and in a conference: the person entered by a guest link. */
 export const GUEST_FIELD = 'org.hansetag.guest';
 /** Log-in type of services: an access token of the identity provider, by client credentials. */

@@ -6,7 +6,7 @@ import type { SecureContext } from 'node:tls';
 import { Client } from 'undici';
 import { AddressPolicy } from '../../federation/address-policy.ts';
 import { pinnedConnector, trustedRoots } from '../../federation/pinned-connector.ts';
-import { readBounded } from '../../federation/read-bounded.ts';
+import { readBounded, readBytes } from '../../federation/read-bounded.ts';
 import { untilAborted } from '../../federation/until-aborted.ts';
 
 export type FetchErrorCode =
@@ -112,6 +112,29 @@ export class SafeFetch {
    * @throws FetchError; BodyError when the response is longer than `maxBytes`
    */
   async post(address: string, json: string, maxBytes: number): Promise<{ status: number; body: string }> {
+    return this.#post(address, json, { sent: 'application/json' }, (body) => readBounded(body, maxBytes));
+  }
+
+  /**
+   * Posts bytes of a media type; redirects are not followed.
+   *
+   * @throws FetchError; BodyError when the response is longer than `maxBytes`
+   */
+  async postBytes(
+    address: string,
+    bytes: Uint8Array,
+    types: { readonly sent: string; readonly accepted: string },
+    maxBytes: number,
+  ): Promise<{ status: number; body: Uint8Array }> {
+    return this.#post(address, bytes, types, (body) => readBytes(body, maxBytes));
+  }
+
+  async #post<T>(
+    address: string,
+    content: string | Uint8Array,
+    { sent, accepted }: { readonly sent: string; readonly accepted?: string },
+    read: (body: Readable) => Promise<T>,
+  ): Promise<{ status: number; body: T }> {
     const url = webAddress(address, undefined);
     const signal = AbortSignal.timeout(this.#options.timeoutMs);
     const client = await this.#client(url, signal);
@@ -120,15 +143,19 @@ export class SafeFetch {
         .request({
           method: 'POST',
           path: url.pathname + url.search,
-          headers: { 'content-type': 'application/json', 'user-agent': 'Hansetag' },
-          body: json,
+          headers: {
+            'content-type': sent,
+            'user-agent': 'Hansetag',
+            ...(accepted === undefined ? {} : { accept: accepted }),
+          },
+          body: content,
           signal,
         })
         .catch((error: unknown) => {
           throw new FetchError('FAILED', 'The server does not respond.', error);
         });
       body.on('error', () => undefined);
-      return { status: statusCode, body: await readBounded(body, maxBytes) };
+      return { status: statusCode, body: await read(body) };
     } finally {
       await client.destroy();
     }

@@ -16,6 +16,8 @@ import type { EventIndex, InvitePermissions, LocalRights, Sender } from './rooms
 import { Rooms } from './rooms/rooms.ts';
 import { Notifier } from './stream/notifier.ts';
 import { Positions } from './stream/positions.ts';
+import { makeTrust } from './trust/index.ts';
+import type { Trust, TrustSettings } from './trust/index.ts';
 import { makeOwnTrust } from './trust/own.ts';
 import type { OrganisationFiles, OwnStatement } from './trust/own-statement.ts';
 
@@ -35,7 +37,7 @@ export interface EngineDeps {
     /** CIDR ranges that may be connected to although they are not public. */
     readonly allowedRanges: readonly string[];
     readonly notaries: readonly string[];
-    readonly isTrusted: (server: string) => boolean;
+    readonly trust: TrustSettings;
   };
   readonly requireMayAsk: NonNullable<FederationClientOptions['requireMayAsk']>;
   readonly rateLimitFactor: number;
@@ -58,6 +60,7 @@ export interface Engine extends Omit<FederationApi, 'close'> {
   readonly keyring: KeyRing;
   readonly sender: Sender;
   readonly ownStatement: OwnStatement | undefined;
+  readonly trust: Trust;
   /** Resumes what a restart interrupted; our keys must be reachable by then. */
   start(): Promise<void>;
   close(): Promise<void>;
@@ -67,13 +70,20 @@ export async function makeEngine(deps: EngineDeps): Promise<Engine> {
   const { serverName, db, log } = deps;
   const key = deps.signing.keys;
   const own = await makeOwnTrust(deps);
-  const { ca, hosts, allowedRanges, notaries, isTrusted } = deps.federation;
-  const client = new FederationClient({
+  const { ca, hosts, allowedRanges, notaries } = deps.federation;
+  const trust = await makeTrust({
+    ...deps,
+    ...deps.federation,
+    settings: deps.federation.trust,
+    client: () => client,
+    isNeighbour: (server) => rooms.isNeighbour(server),
+  });
+  const client: FederationClient = new FederationClient({
     serverName,
     signingKey: key,
     discovery: { hostOverrides: hosts, allowedRanges },
     ...(ca === undefined ? {} : { ca }),
-    isAllowed: isTrusted,
+    requireTrusted: (server, isExempt) => trust.requireTrusted(server, isExempt),
     requireMayAsk: deps.requireMayAsk,
   });
   const keyring = new KeyRing({
@@ -93,16 +103,22 @@ export async function makeEngine(deps: EngineDeps): Promise<Engine> {
     store: sqlQueueStore(db),
     send: sendTransaction(client, serverName, () => rooms),
     isRefusal,
+    isHeld: (destination) => trust.decision(destination)?.trusted === false,
     onDropped: (_destination, kind) => deps.onDropped(kind),
     log,
   });
   const sender = new QueueSender(db, queue);
   const positions = await Positions.open(db);
   const notifier = new Notifier();
-  const rooms = await Rooms.open({ ...deps, key, sender, positions, notifier });
+  const rooms: Rooms = await Rooms.open({ ...deps, key, sender, positions, notifier, trust });
   const unproven = unprovenLimit(deps.rateLimitFactor);
-  const api = federationApi({ ...deps, key, keyring, client, queue, rooms, isTrusted, unproven });
+  const api = federationApi({ ...deps, key, keyring, client, queue, rooms, trust, unproven });
   api.router.use(own.router);
+  trust.onChanged((server, { trusted }) => {
+    if (!trusted) return;
+    queue.destinationIsUp(server);
+    queue.wake(server);
+  });
   return {
     ...api,
     rooms,
@@ -112,12 +128,15 @@ export async function makeEngine(deps: EngineDeps): Promise<Engine> {
     keyring,
     sender,
     ownStatement: own.statement,
+    trust,
     start: async () => {
+      trust.start();
       await queue.wakeAll();
       rooms.start();
     },
     close: async () => {
       own.close();
+      trust.close();
       await queue.close();
       api.close();
       rooms.close();

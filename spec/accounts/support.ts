@@ -34,6 +34,7 @@ import { MatrixError } from '../../homeserver/base/errors.ts';
 import { accountRouter } from '../../homeserver/accounts/federation-router.ts';
 import { createLog } from '../../homeserver/base/log.ts';
 import { rateLimits } from '../../homeserver/base/rate-limits.ts';
+import { ListTrust } from '../../homeserver/engine/trust/trust.ts';
 import { testDatabase } from '../support/database.ts';
 import { Browser, CLIENT_ID, CLIENT_SECRET, startProvider } from './identity-provider.ts';
 import type { Person, TestProvider } from './identity-provider.ts';
@@ -198,6 +199,7 @@ export async function startHome(options: HomeOptions = {}): Promise<TestHome> {
     limits: rateLimits(rateLimitFactor),
     databaseUp: () => Promise.resolve(true),
     sfuUp: () => false,
+    trust: new ListTrust(SERVER_NAME, undefined),
     profiles,
     openIdTokens,
     remoteProfile: (userId) => Promise.resolve({ displayname: `Remote ${userId}` }),

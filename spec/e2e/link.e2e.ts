@@ -163,7 +163,6 @@ describe('Replacing the healthy link between two organisations', () => {
         allowedRanges: ['127.0.0.0/8'],
       },
       ca: readFileSync(join(pair.dataDir, 'authority', 'authority.pem'), 'utf8'),
-      isAllowed: () => true,
     });
   });
 

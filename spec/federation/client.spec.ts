@@ -155,14 +155,23 @@ describe('the federation client', () => {
   });
 
   it('does not talk to itself, nor to servers that are not allowed, nor to what is no server name', async () => {
-    const one = client({ isAllowed: (server) => server === 'peer.example' });
-    for (const [destination, code] of [
-      ['hs.example', 'NOT_ALLOWED'],
-      ['other.example', 'NOT_ALLOWED'],
-    ] as const) {
-      const error = await rejection(one.request({ destination, method: 'GET', path: '/x' }));
-      expect(error instanceof FederationError && error.code).toBe(code);
-    }
+    const refusal = new Error('We do not federate with it.');
+    const asked: [string, boolean][] = [];
+    const one = client({
+      requireTrusted: (server, isExempt) => {
+        asked.push([server, isExempt]);
+        return server === 'peer.example' ? undefined : Promise.reject(refusal);
+      },
+    });
+    const own = await rejection(one.request({ destination: 'hs.example', method: 'GET', path: '/x' }));
+    expect(own instanceof FederationError && own.code).toBe('NOT_ALLOWED');
+    const other = { destination: 'other.example', method: 'GET', path: '/x' };
+    expect(await rejection(one.request(other))).toBe(refusal);
+    expect(await rejection(one.open({ ...other, exempt: true }))).toBe(refusal);
+    expect(asked).toEqual([
+      ['other.example', false],
+      ['other.example', true],
+    ]);
     const error = await rejection(client().request({ destination: 'a"b', method: 'GET', path: '/x' }));
     expect(error instanceof FederationError && error.code).toBe('NOT_FOUND');
   });
@@ -170,6 +179,9 @@ describe('the federation client', () => {
   it('hands on the status and the Matrix code of a refusal', async () => {
     const error = await failure((_, response) => answer(response, { errcode: 'M_FORBIDDEN', error: 'no' }, 403));
     expect([error.code, error.status, error.errcode]).toEqual(['REFUSED', 403, 'M_FORBIDDEN']);
+    expect(error.message).withContext('why').toMatch(/ responded with 403 M_FORBIDDEN: no$/);
+    const wordy = await failure((_, response) => answer(response, { error: `a\nb\u202e${'c'.repeat(999)}` }, 403));
+    expect(wordy.message).toMatch(/ responded with 403: a b c{296}$/);
     const plain = await failure((_, response) => answer(response, '<html>', 502));
     expect([plain.code, plain.status, plain.errcode]).toEqual(['REFUSED', 502, undefined]);
     const strange = await failure((_, response) => answer(response, { errcode: 'a\nb' }, 400));

@@ -24,6 +24,8 @@ class World {
   readonly waiting = new Map<string, QueueItem[]>();
   readonly warnings: object[] = [];
   storeFails = false;
+  /** We do not federate with the server. */
+  held = false;
   /** What happens to transactions that nobody answers by hand. */
   network: 'by hand' | 'up' | 'down' | 'refuses' = 'by hand';
   /** What the server refuses when it is up. */
@@ -61,6 +63,7 @@ class World {
         }),
       now: () => this.now,
       isRefusal: (error) => error instanceof Refusal,
+      isHeld: () => this.held,
       onDropped: (destination, kind) => this.dropped.push(`${kind} for ${destination}`),
       log: { info: () => undefined, warn: (details) => this.warnings.push(details) },
     });
@@ -122,6 +125,43 @@ describe('the outbound queue', () => {
     expect(world.waiting.get(PEER)).toEqual([]);
     expect(world.dropped).toEqual([`pdu for ${PEER}`]);
     expect(world.warnings.length).toBe(1);
+  });
+
+  it('sends nothing to a server that it is held back from, and goes on in order when it is not any more', async () => {
+    world.held = true;
+    world.put('pdu', ['a', 'b']);
+    await world.queue.wakeAll();
+    world.queue.edu(PEER, { name: 'typing' });
+    await world.queue.flush(PEER);
+    await world.pass(2 * HOUR);
+    expect(world.attempts).toEqual([]);
+    world.held = false;
+    world.network = 'up';
+    world.queue.wake(PEER);
+    await settle();
+    expect(world.attempts.flatMap(({ pdus, edus }) => names([...pdus, ...edus]))).toEqual(['a', 'b']);
+    expect(world.waiting.get(PEER)).toEqual([]);
+    expect(world.warnings).toEqual([]);
+  });
+
+  it('neither retries nor warns when it is held back during an attempt, or during back-off', async () => {
+    world.put('pdu', ['a']);
+    world.queue.wake(PEER);
+    await settle();
+    world.held = true;
+    world.attempt(0).answer(new Error('We do not federate with it.'));
+    await world.pass(2 * HOUR);
+    expect(world.attempts.length).toBe(1);
+    expect(world.warnings).toEqual([]);
+    world.held = false;
+    world.queue.wake(PEER);
+    await settle();
+    world.attempt(1).answer(new Error('down'));
+    await settle();
+    world.held = true;
+    await world.pass(2 * HOUR);
+    expect(world.attempts.length).toBe(2);
+    expect(world.waiting.get(PEER)?.length).toBe(1);
   });
 
   it('drops nothing for a server that refuses everything', async () => {

@@ -22,6 +22,7 @@ import { errorHandler, unknownPath } from '../../homeserver/base/errors.ts';
 import { signedRequest } from '../../homeserver/engine/federation/authenticate.ts';
 import { unprovenLimit } from '../../homeserver/base/rate-limits.ts';
 import { sqlKeyStore } from '../../homeserver/engine/federation/key-store.ts';
+import { ListTrust } from '../../homeserver/engine/trust/trust.ts';
 import { allowAnyOrigin, securityHeaders } from '../../homeserver/base/http.ts';
 import { createLog } from '../../homeserver/base/log.ts';
 import { makeMedia } from '../../homeserver/features/media/index.ts';
@@ -134,7 +135,7 @@ export async function startServer(
     signed: signedRequest({
       serverName: name,
       keyring,
-      isTrusted: () => true,
+      trust: new ListTrust(name, undefined),
       unproven: unprovenLimit(0),
       onSeen: () => undefined,
     }),

@@ -33,6 +33,7 @@ import { Rooms } from '../../homeserver/engine/rooms/rooms.ts';
 import { Notifier } from '../../homeserver/engine/stream/notifier.ts';
 import { EVENT_INDEXES, makeFeatures } from '../../homeserver/app/features.ts';
 import { Positions } from '../../homeserver/engine/stream/positions.ts';
+import { ListTrust } from '../../homeserver/engine/trust/trust.ts';
 import { testDatabase } from '../support/database.ts';
 
 export interface Answer {
@@ -171,7 +172,7 @@ export async function startServer(name: string): Promise<TestServer> {
     rooms,
     userExists: (userId) => accounts.exists(userId),
     db,
-    isTrusted: () => true,
+    trust: new ListTrust(name, undefined),
     unproven: unprovenLimit(0),
     log,
   });

@@ -35,7 +35,7 @@ describe('The settings', () => {
     const config = loadConfig(GOOD);
     expect(config.publicUrl).toBe('https://meet.hamburg.example');
     expect(config.clientListen).toEqual({ host: '127.0.0.1', port: 8440 });
-    expect(config.federation.trust).toBe('open');
+    expect(config.federation.trust.mode).toBe('open');
     expect(config.rateLimitFactor).toBe(1);
     expect(config.exitWithParent).toBeFalse();
     expect(config.metricsListen).toBeUndefined();
@@ -54,7 +54,7 @@ describe('The settings', () => {
     expect(config.federation.hosts.get('bremen.example')).toBe('127.0.0.3');
     expect(config.federation.hosts.get('luebeck.example')).toBe('::1');
     expect(config.federation.allowedRanges).toEqual(['127.0.0.0/8', 'fd00::/8']);
-    expect([...config.federation.trustedServers]).toEqual(['bremen.example', 'luebeck.example:8448']);
+    expect([...config.federation.trust.servers]).toEqual(['bremen.example', 'luebeck.example:8448']);
   });
 
   it('name every variable that is missing, empty ones too', () => {

@@ -38,8 +38,8 @@ export interface TestHomeserver {
   register(localpart: string): Promise<TestUser>;
   registerGuest(): Promise<TestUser>;
   stop(): Promise<void>;
-  /** Starts it again after `stop`, with the same data. */
-  start(): Promise<void>;
+  /** Starts it again after `stop`, with the same data, and perhaps with other settings. */
+  start(changed?: Settings): Promise<void>;
 }
 
 export interface TestFederation {
@@ -59,7 +59,7 @@ export async function startHomeservers(
   count: number,
   settings: Settings | ((index: number, url: string) => Settings | Promise<Settings>) = {},
   hosts: readonly ('localhost' | '127.0.0.1')[] = [],
-  log: Logger = createLog('silent'),
+  log: Logger | ((index: number) => Logger) = createLog('silent'),
 ): Promise<TestFederation> {
   const folder = mkdtempSync(join(tmpdir(), 'hansetag-servers-'));
   const address = '127.0.0.1';
@@ -77,7 +77,7 @@ export async function startHomeservers(
     databases.push(database);
     const serverName = `${hosts[index] ?? 'localhost'}:${String(ports[index * 2])}`;
     const url = `http://${address}:${String(ports[index * 2 + 1])}`;
-    const config = loadConfig({
+    const given = {
       HANSETAG_SERVER_NAME: serverName,
       HANSETAG_PUBLIC_URL: url,
       HANSETAG_CLIENT_LISTEN: `${address}:${String(ports[index * 2 + 1])}`,
@@ -93,8 +93,9 @@ export async function startHomeservers(
       HANSETAG_RATE_LIMITS: 'off',
       DATABASE_URL: database.url,
       ...(typeof settings === 'function' ? await settings(index, url) : settings),
-    });
-    let running: Homeserver | undefined = await startHomeserver(config, log);
+    };
+    const ownLog = typeof log === 'function' ? log(index) : log;
+    let running: Homeserver | undefined = await startHomeserver(loadConfig(given), ownLog);
     servers.push({
       serverName,
       url,
@@ -103,8 +104,9 @@ export async function startHomeservers(
         await running?.close();
         running = undefined;
       },
-      start: async () => {
-        running ??= await startHomeserver(config, log);
+      start: async (changed) => {
+        Object.assign(given, changed);
+        running ??= await startHomeserver(loadConfig(given), ownLog);
       },
     });
   }

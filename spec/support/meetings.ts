@@ -21,6 +21,7 @@ export async function startMeetingServers(
   count: number,
   settings: Readonly<Record<string, string>> | ((index: number) => Readonly<Record<string, string>>) = {},
   clientIps: readonly string[] = [],
+  log?: Parameters<typeof startHomeservers>[3],
 ): Promise<TestFederation> {
   const folder = mkdtempSync(join(tmpdir(), 'hansetag-meetings-'));
   const bin = await workerBin();
@@ -45,11 +46,12 @@ export async function startMeetingServers(
       ),
     ),
   );
-  const federation = await startHomeservers(count, (index) => ({
+  const own = (index: number): Readonly<Record<string, string>> => ({
     HANSETAG_SFU_CONTROL: controls[index] ?? '',
     HANSETAG_SFU_SECRET: SECRET,
     ...(typeof settings === 'function' ? settings(index) : settings),
-  }));
+  });
+  const federation = await startHomeservers(count, own, [], log);
   return {
     ...federation,
     async close() {

@@ -62,7 +62,6 @@ export class Peer {
       signingKey: key,
       discovery: { hostOverrides: new Map([['localhost', '127.0.0.1']]), allowedRanges: ['127.0.0.0/8'] },
       ca: readFileSync(tls.caFile, 'utf8'),
-      isAllowed: () => true,
     });
     const peer = new Peer(serverName, key, client, async () => {
       await client.close();

@@ -9,12 +9,15 @@ import { MatrixError } from '../../base/errors.ts';
 import { bodyLength, readBody } from '../../base/http.ts';
 import type { BodyRules } from '../../base/http.ts';
 import { EVENTS_BODY_BYTES, SERVER_BODY_BYTES } from '../../base/limits.ts';
+import { TRUST_REASON } from '../../base/names.ts';
 import type { UnprovenLimit } from '../../base/rate-limits.ts';
+import { textForPeer } from '../trust/trust.ts';
+import type { Decision, Refusal, Trust } from '../trust/trust.ts';
 
 export interface SignedRequestOptions {
   readonly serverName: string;
   readonly keyring: KeyLookup & { knows(server: string, keyId: string): Promise<boolean> };
-  readonly isTrusted: (server: string) => boolean;
+  readonly trust: Pick<Trust, 'decision' | 'settle' | 'judgeKeys'>;
   /** Rate limit for requests whose sender is not authenticated. */
   readonly unproven: UnprovenLimit;
   /** Called for every authenticated request: the server is up. */
@@ -54,13 +57,13 @@ export function signedRequest(options: SignedRequestOptions): RequestHandler {
 
 /** @returns the name of the server that sent the request @throws XMatrixError, MatrixError */
 async function authenticated(options: SignedRequestOptions, request: Request, response: Response): Promise<string> {
-  const { serverName, keyring, isTrusted, unproven, onSeen } = options;
+  const { serverName, keyring, trust, unproven, onSeen } = options;
   const { authorization } = request.headers;
   if (authorization === undefined) throw new XMatrixError('MISSING', 'The request is not signed.');
   const claim = claimOf(authorization, serverName);
-  if (!isTrusted(claim.origin)) {
-    throw new MatrixError(403, 'M_FORBIDDEN', 'This organisation does not federate with your server.');
-  }
+  const decision = trust.decision(claim.origin) ?? (await judged(options, request, claim.origin));
+  // Whoever was refused for a key may sign with another one by now.
+  if (!decision.trusted && decision.reason !== 'key-not-listed') throw untrusted(decision);
   const known = await Promise.all(claim.signatures.map(({ keyId }) => keyring.knows(claim.origin, keyId)));
   const isKnown = known.every(Boolean);
   if (!isKnown) await unproven.demand(request);
@@ -77,9 +80,22 @@ async function authenticated(options: SignedRequestOptions, request: Request, re
     destination: serverName,
     ...(value === undefined ? {} : { content: value satisfies JsonObject, contentText: text }),
   });
+  const judgement = trust.judgeKeys(claim.origin, withKeys.signatures);
+  const verdict = judgement instanceof Promise ? await judgement : judgement;
+  if (!verdict.trusted) throw untrusted(verdict);
   onSeen(claim.origin);
   request.body = value;
   return claim.origin;
+}
+
+/** Anybody can claim to be any server: what it costs to judge one is limited for an address. */
+async function judged({ trust, unproven }: SignedRequestOptions, request: Request, server: string): Promise<Decision> {
+  await unproven.demand(request);
+  return unproven.lookUp(request, async () => trust.settle(server));
+}
+
+function untrusted(refusal: Refusal): MatrixError {
+  return new MatrixError(403, 'M_FORBIDDEN', textForPeer(refusal), { [TRUST_REASON]: refusal.reason });
 }
 
 function rulesOf(uri: string): BodyRules {

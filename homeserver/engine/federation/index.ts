@@ -15,6 +15,7 @@ import { every } from '../../base/every.ts';
 import type { UnprovenLimit } from '../../base/rate-limits.ts';
 import type { SigningKeyFile } from '../../base/signing-key-file.ts';
 import type { Rooms } from '../rooms/rooms.ts';
+import type { Trust } from '../trust/trust.ts';
 import { signedRequest, signedRouter } from './authenticate.ts';
 import { Edus } from './edus.ts';
 import { keyRouter } from './key-router.ts';
@@ -37,7 +38,7 @@ export interface FederationApiOptions {
   /** Whether a user of this server exists. */
   readonly userExists: (userId: string) => Promise<boolean>;
   readonly db: Database;
-  readonly isTrusted: (server: string) => boolean;
+  readonly trust: Trust;
   readonly unproven: UnprovenLimit;
   readonly log: Logger;
 }
@@ -69,13 +70,13 @@ export function federationApi(options: FederationApiOptions): FederationApi {
   const signed = signedRequest({
     serverName,
     keyring,
-    isTrusted: options.isTrusted,
+    trust: options.trust,
     unproven: options.unproven,
     onSeen: (server) => options.queue.destinationIsUp(server),
   });
   const router = express.Router();
 
-  router.use(keyRouter({ serverName, signing: options.signing, keyring, isTrusted: options.isTrusted }));
+  router.use(keyRouter({ serverName, signing: options.signing, keyring, trust: options.trust }));
   methods(router, '/_matrix/federation/v1/version', {
     get: (_request, response) => {
       response.json({ server: { name: 'Hansetag', version: options.version } });

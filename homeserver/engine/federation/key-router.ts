@@ -17,13 +17,14 @@ import { methods, MatrixError } from '../../base/errors.ts';
 import { readBody } from '../../base/http.ts';
 import { ANONYMOUS_BODY_BYTES } from '../../base/limits.ts';
 import type { SigningKeyFile } from '../../base/signing-key-file.ts';
+import type { Trust } from '../trust/trust.ts';
 
 export interface KeyRouterOptions {
   readonly serverName: string;
   readonly signing: SigningKeyFile;
   readonly keyring: KeyRing;
-  /** Servers that we do not federate with are never queried. */
-  readonly isTrusted: (server: string) => boolean;
+  /** Servers that we do not federate with, as far as we know, are never queried for others. */
+  readonly trust: Pick<Trust, 'decision'>;
 }
 
 /** How long others may cache our key, in ms. */
@@ -41,7 +42,7 @@ const querySchema = z.looseObject({
 });
 
 /** Mounted at the root. */
-export function keyRouter({ serverName, signing, keyring, isTrusted }: KeyRouterOptions): Router {
+export function keyRouter({ serverName, signing, keyring, trust }: KeyRouterOptions): Router {
   const router = express.Router();
   const key = signing.keys;
   const own = async (): Promise<JsonObject> => {
@@ -54,7 +55,7 @@ export function keyRouter({ serverName, signing, keyring, isTrusted }: KeyRouter
     const found = await Promise.all(
       [...asked].map(async ([server, validUntil]) => {
         if (server === serverName) return own();
-        if (!isServerName(server) || !isTrusted(server)) return undefined;
+        if (!isServerName(server) || !trust.decision(server)?.trusted) return undefined;
         const document = await keyring.document(server, validUntil);
         return document && signJson(document, serverName, key);
       }),

@@ -19,6 +19,8 @@ import type { RoomTable } from './room.ts';
 import type { StateResolver } from './state-resolver.ts';
 import { strippedState } from './stripped-state.ts';
 import type { Timeline } from './timeline.ts';
+import { refusedByUs, UntrustedError } from '../trust/trust.ts';
+import type { Trust } from '../trust/trust.ts';
 
 export interface MembershipsDeps {
   readonly serverName: string;
@@ -39,6 +41,7 @@ export interface MembershipsDeps {
   readonly rights: LocalRights;
   /** From whom local users accept invites. */
   readonly permissions: Pick<InvitePermissions, 'check'> | undefined;
+  readonly trust: Pick<Trust, 'requireTrusted'> | undefined;
 }
 
 export class Memberships {
@@ -56,6 +59,8 @@ export class Memberships {
   ): Promise<void> {
     const { serverName, members, invitations } = this.#deps;
     await this.#requireMayEnter(userId, roomId);
+    const invitation = await invitations.find(roomId, userId);
+    await this.#requireTrusted(invitation?.sender ?? (await this.#inviterHere(userId, roomId)));
     const profile = await this.#deps.profile(userId);
     const content = withAccountNames(
       { ...withoutAuthoriser(options.content ?? {}), ...profile, membership: 'join' },
@@ -76,7 +81,6 @@ export class Memberships {
         for (const server of servers) via.add(server);
       }
     }
-    const invitation = await invitations.find(roomId, userId);
     if (invitation) via.add(serverOf(invitation.sender));
     addDomain(via, roomId);
     via.delete(serverName);
@@ -119,6 +123,29 @@ export class Memberships {
     // The guest access of a room that we are not in is unknown here.
     if (guest && !(await this.#letsGuestsIn(roomId))) {
       throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'This room does not allow guests.');
+    }
+  }
+
+  /** Who has invited somebody to a room that we are in. */
+  async #inviterHere(userId: string, roomId: string): Promise<string | undefined> {
+    const { rooms, events } = this.#deps;
+    const room = await rooms.find(roomId);
+    const id = room && currentId(room, 'm.room.member', userId);
+    const event = id === undefined ? undefined : await events.get(id);
+    return member(event?.pdu.content, 'membership') === 'invite' ? event?.pdu.sender : undefined;
+  }
+
+  /**
+   * The invitation of an organisation that is not trusted is not accepted, by whatever server it came.
+   *
+   * @throws MatrixError 403 with the reason
+   */
+  async #requireTrusted(inviter: string | undefined): Promise<void> {
+    if (inviter === undefined || serverOf(inviter) === this.#deps.serverName) return;
+    try {
+      await this.#deps.trust?.requireTrusted(serverOf(inviter));
+    } catch (error) {
+      throw error instanceof UntrustedError ? refusedByUs(error) : error;
     }
   }
 

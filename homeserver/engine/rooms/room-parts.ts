@@ -7,6 +7,7 @@ import type { Notifier } from '../stream/notifier.ts';
 import type { Positions } from '../stream/positions.ts';
 import { ALL_VISIBLE } from '../visibility.ts';
 import type { Visibility } from '../visibility.ts';
+import type { Trust } from '../trust/trust.ts';
 import { Backfill } from './backfill.ts';
 import { Completion } from './completion.ts';
 import { Entering } from './entering.ts';
@@ -53,6 +54,8 @@ export interface RoomsOptions {
   readonly indexes?: readonly EventIndex[];
   /** Without it, everybody may invite everybody. */
   readonly invitePermissions?: Pick<InvitePermissions, 'check'>;
+  /** Without it, invitations from all servers are taken. */
+  readonly trust?: Pick<Trust, 'requireTrusted'>;
   readonly db: Database;
   readonly serverName: string;
   readonly key: SigningKey;
@@ -147,6 +150,7 @@ export async function roomParts(options: RoomsOptions): Promise<RoomParts> {
     ...shared,
     elsewhere,
     permissions: options.invitePermissions,
+    trust: options.trust,
   });
   return {
     ...shared,

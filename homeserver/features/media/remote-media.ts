@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { FederationError } from '../../../federation/client.ts';
 import type { FederationAnswer, FederationClient } from '../../../federation/client.ts';
 import { MatrixError } from '../../base/errors.ts';
+import { refusedByUs, UntrustedError } from '../../engine/trust/trust.ts';
 import { TooLargeError } from './blobs.ts';
 import type { Blobs, Received } from './blobs.ts';
 import { cleanContentType, fileNameOf } from './headers.ts';
@@ -153,6 +154,7 @@ function failure(server: string, error: unknown): unknown {
     return new MatrixError(502, 'M_TOO_LARGE', 'The file is larger than this server accepts.');
   }
   if (error instanceof FederationError) {
+    if (error instanceof UntrustedError) return refusedByUs(error);
     if (error.code === 'NOT_ALLOWED') return new MatrixError(403, 'M_FORBIDDEN', error.message);
     if (error.errcode === 'M_NOT_YET_UPLOADED') {
       return new MatrixError(504, 'M_NOT_YET_UPLOADED', 'Media has not been uploaded yet');
