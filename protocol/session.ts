@@ -80,6 +80,18 @@ export const linkStateSchema = z.object({
 });
 export type LinkState = z.infer<typeof linkStateSchema>;
 
+/** An organisation in the meeting that the own one does not trust: its people are not connected. */
+export const untrustedOrganisationSchema = z.object({
+  organisation: serverName,
+  /** Why: see docs/protocol.md. A client that does not know it says so in general. */
+  reason: z.string().max(64),
+  /** Those of its people who are in the meeting, at most 50. */
+  people: listOf(z.object({ userId, displayName: z.string().max(256) })),
+  /** How many these are altogether. */
+  count: z.number().int().min(0),
+});
+export type UntrustedOrganisation = z.infer<typeof untrustedOrganisationSchema>;
+
 /** What becomes of one invitation. `pending`: the other server has not answered yet, the delivery goes on. */
 export const invitationOutcomeSchema = z.enum([
   'invited',
@@ -91,6 +103,7 @@ export const invitationOutcomeSchema = z.enum([
   'no-such-person',
   'banned',
   'refused',
+  'untrusted',
   'unreachable',
   'failed',
 ]);
@@ -105,6 +118,8 @@ export const invitationResultSchema = z.object({
   /** Matrix error code and English text behind `refused` and `failed`, for the help desk. */
   errcode: z.string().optional(),
   error: z.string().optional(),
+  /** With `untrusted`: why, as in `untrustedOrganisationSchema`. */
+  reason: z.string().max(64).optional(),
   /** The person's organisation, when it is another one: server name, and the name to show. */
   organisation: serverName.optional(),
   organisationName: z.string().max(256).optional(),
@@ -128,6 +143,7 @@ export const conferenceSnapshotSchema = z.object({
   participants: listOf(participantSchema),
   organisations: listOf(organisationSchema),
   links: listOf(linkStateSchema),
+  untrusted: listOf(untrustedOrganisationSchema).default([]),
   /** Absent when `keepMedia` was asked for and the transports are still alive. */
   media: mediaOpenedSchema.optional(),
   modules: modules.snapshotsSchema,
@@ -237,6 +253,8 @@ export const notifications = {
   }),
   'organisation.seen': organisationSchema,
   'link.changed': linkStateSchema,
+  /** All of them, in place of what was told before. */
+  'organisations.untrusted': z.object({ organisations: listOf(untrustedOrganisationSchema) }),
   /** Loudest first; empty when nobody speaks. At most every 300 ms. */
   speaking: z.object({ participantIds: z.array(participantIdSchema).max(8) }),
   'consumer.added': z.object({
@@ -282,6 +300,7 @@ export const errorCodeSchema = z.enum([
   'too-large',
   'sfu-unavailable',
   'organisation-unreachable',
+  'organisation-untrusted',
   'internal',
 ]);
 export type ErrorCode = z.infer<typeof errorCodeSchema>;
@@ -293,6 +312,8 @@ export const protocolErrorSchema = z.object({
   /** Server name of the organisation where it failed, when not the own, and the name to show. */
   organisation: z.string().optional(),
   organisationName: z.string().max(256).optional(),
+  /** With `organisation-untrusted`: why, as in `untrustedOrganisationSchema`. */
+  reason: z.string().max(64).optional(),
   /** With `too-many-requests`: how long to wait before trying again, in ms. */
   retryAfterMs: z.number().int().min(0).optional(),
   /** Short code for the help desk: finds the line in the server's log. */

@@ -17,6 +17,7 @@ import { CALL_MEMBER, CONFERENCE_EDU } from '../base/names.ts';
 import type { Sender } from '../engine/rooms/ports.ts';
 import type { Rooms } from '../engine/rooms/rooms.ts';
 import type { Visibility } from '../engine/visibility.ts';
+import type { Trust } from '../engine/trust/trust.ts';
 import { meetingsClientRouter } from './client-router.ts';
 import { Conferences } from './conference/conferences.ts';
 import { livePeers } from './conference/live-peers.ts';
@@ -60,6 +61,7 @@ export interface MeetingsDeps {
   key: SigningKey;
   keyring: KeyLookup;
   sfu: SfuClient;
+  trust: Trust;
   relations: ModuleDeps['relations'];
   /** Whom a user does not want to hear. */
   ignored(userId: string): Promise<ReadonlySet<string>>;
@@ -114,6 +116,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     rights,
     sfu,
     organisations,
+    trust: deps.trust,
     peers: linkPeers(deps.client, organisations, ({ server }, roomId) => conferences.askToOpen(server, roomId)),
     live: livePeers(deps.client, deps.sender),
     places: new Places(db),

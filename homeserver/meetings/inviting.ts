@@ -48,7 +48,7 @@ interface Job extends UndeliveredInvitation {
 }
 
 /** The part of a result that is found out. */
-type Finding = Pick<InvitationResult, 'outcome' | 'errcode' | 'error'>;
+type Finding = Pick<InvitationResult, 'outcome' | 'errcode' | 'error' | 'reason'>;
 
 export class Inviting {
   readonly #options: InvitingOptions;
@@ -224,6 +224,8 @@ export class Inviting {
       }
       const details = { errcode: error.errcode, error: error.message };
       const isRemote = serverOf(target) !== serverName;
+      const reason = error.extra['untrusted'];
+      if (typeof reason === 'string') return { outcome: 'untrusted', reason, ...details };
       if (error.status === 404) return { outcome: 'no-such-person', ...details };
       if (error.status < 500) return { outcome: 'refused', ...details };
       return { outcome: isRemote ? 'unreachable' : 'failed', ...details };
@@ -254,7 +256,7 @@ export class Inviting {
     }
   }
 
-  #result(userId: string, target: string | undefined, { outcome, errcode, error }: Finding): InvitationResult {
+  #result(userId: string, target: string | undefined, { outcome, errcode, error, reason }: Finding): InvitationResult {
     const { organisations, serverName } = this.#options;
     const server = target === undefined ? undefined : serverOf(target);
     return {
@@ -263,6 +265,7 @@ export class Inviting {
       ok: outcome === 'invited' || outcome === 'already-invited',
       ...(errcode === undefined ? {} : { errcode }),
       ...(error === undefined ? {} : { error }),
+      ...(reason === undefined ? {} : { reason }),
       ...(server === undefined || server === serverName
         ? {}
         : { organisation: server, organisationName: organisations.known(server).displayName }),

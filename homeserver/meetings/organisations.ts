@@ -45,6 +45,7 @@ interface Fetcher {
     onBehalfOf: OnBehalfOf;
     path: string;
     signed?: boolean;
+    exempt?: boolean;
     timeoutMs?: number;
     maxBytes?: number;
   }): Promise<unknown>;
@@ -170,6 +171,7 @@ export class Organisations {
       onBehalfOf: 'server',
       path: '/_hansetag/federation/v1/discovery',
       signed: true,
+      exempt: true,
       timeoutMs: TIMEOUT_MS,
       maxBytes: MAX_BYTES,
     });

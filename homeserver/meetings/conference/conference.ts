@@ -357,8 +357,8 @@ export class Conference implements LinkConference, ModuleConference {
   }
 
   /** Everybody of a server that may not be here any more, and the link to it, are out at once. */
-  shutOut(server: string): void {
-    for (const { membership } of this.#remotes.of(server)) this.removeRemote(membership.participantId, 'removed');
+  shutOut(server: string, reason: LeaveReason = 'removed'): void {
+    for (const { membership } of this.#remotes.of(server)) this.removeRemote(membership.participantId, reason);
     this.#closeLink(server);
   }
 

@@ -12,6 +12,7 @@ import type { ConferenceSnapshot } from '../../../protocol/session.ts';
 import { MatrixError } from '../../base/errors.ts';
 import type { LocalRights } from '../../engine/rooms/ports.ts';
 import type { StoredEvent } from '../../engine/rooms/rooms.ts';
+import type { Trust } from '../../engine/trust/trust.ts';
 import type { Organisations } from '../organisations.ts';
 import type { Rights } from '../rights.ts';
 import { checkAdmission } from './admission.ts';
@@ -54,6 +55,7 @@ export interface ConferencesOptions {
   rights: Pick<Rights, 'roleOf' | 'all' | 'may' | 'require'>;
   sfu: SfuPort;
   organisations: Organisations;
+  trust: Pick<Trust, 'isTrusted' | 'refusal' | 'onChanged'>;
   peers: LinkPeers;
   live: LivePeers;
   places: Pick<Places, 'put' | 'remove' | 'all'>;
@@ -147,9 +149,9 @@ export class Conferences {
 
   /** How many devices are in the conference of a room, here and elsewhere, by the room's state. */
   liveCount(state: ReadonlyMap<string, StoredEvent>): number {
-    const { organisations, serverName } = this.#options;
+    const { organisations, serverName, trust } = this.#options;
     let count = 0;
-    for (const { event, membership } of membershipsIn(state, organisations)) {
+    for (const { event, membership } of membershipsIn(state, organisations, trust)) {
       const server = serverOf(membership.userId);
       if (server !== serverName) this.#reachability.look(server, event.roomId);
       if (!this.#reachability.isLost(server)) count += 1;
@@ -181,14 +183,18 @@ export class Conferences {
     conference.ensureLinks();
     if (!isNew) this.#announcer.announce(conference, conference.servers(), [local]);
     if (isNew && conference.participants().length === 1) this.#options.onLive(roomId);
+    const untrusted = this.#follower.untrusted.of(conference);
     return {
       roomId,
       title: conference.title,
       rights: [...local.rights],
       me: local.participantId,
       participants: conference.participants(),
-      organisations: [serverName, ...conference.servers()].map((server) => organisations.known(server)),
+      organisations: [
+        ...new Set([serverName, ...conference.servers(), ...untrusted.map((one) => one.organisation)]),
+      ].map((server) => organisations.known(server)),
       links: conference.linkStates(),
+      untrusted,
       ...(media ? { media } : {}),
       modules: this.#options.modules.snapshots(conference),
     };

@@ -11,6 +11,8 @@ import { CALL_MEMBER } from '../../base/names.ts';
 import { Serial } from '../../base/serial.ts';
 import type { LocalRights } from '../../engine/rooms/ports.ts';
 import type { StoredEvent } from '../../engine/rooms/rooms.ts';
+import type { Trust } from '../../engine/trust/trust.ts';
+import type { Organisations } from '../organisations.ts';
 import type { Rights } from '../rights.ts';
 import { ADMISSION_RULES, checkAdmission } from './admission.ts';
 import type { Announcer } from './announcer.ts';
@@ -23,6 +25,7 @@ import type { Registry } from './registry.ts';
 import { personIn, titleIn } from './room-facts.ts';
 import { type Clocks, membershipOf, membershipsIn } from './room-memberships.ts';
 import type { Seats } from './seats.ts';
+import { UntrustedShown } from './untrusted.ts';
 
 /** What changes something that people in a conference see of its room. */
 const FOLLOWED = new Set(['m.room.name', 'm.room.member', 'm.room.power_levels', 'm.room.redaction']);
@@ -34,7 +37,9 @@ export interface RoomFollowerDeps {
   readonly standing: LocalRights;
   readonly rights: Pick<Rights, 'roleOf' | 'all'>;
   readonly clocks: Clocks;
-  readonly conferences: Pick<Registry, 'get' | 'seats'>;
+  readonly organisations: Pick<Organisations, 'info'>;
+  readonly trust: Pick<Trust, 'isTrusted' | 'refusal' | 'onChanged'>;
+  readonly conferences: Pick<Registry, 'get' | 'seats' | 'all'>;
   /** Who was removed although the room does not say so yet. */
   readonly removals: Pick<Removals, 'holds'>;
   readonly seats: Seats;
@@ -43,6 +48,8 @@ export interface RoomFollowerDeps {
   readonly log: Logger;
   /** Whether the places that were held when the homeserver ended are taken over. */
   placesKnown(): boolean;
+  /** The number of people in a conference may have changed. */
+  onLive(roomId: string): void;
 }
 
 export class RoomFollower {
@@ -50,27 +57,41 @@ export class RoomFollower {
   /** Memberships of other organisations are applied one after the other for each key, from the state of that moment. */
   readonly #membershipTurns = new Serial();
   readonly #following = new Serial();
+  /** Organisations that are not connected because they are not trusted. */
+  readonly untrusted: UntrustedShown;
 
   constructor(deps: RoomFollowerDeps) {
     this.#deps = deps;
+    this.untrusted = new UntrustedShown(deps);
   }
 
   /** @returns a function that ends the listening */
   start(): () => void {
-    const { rooms, log } = this.#deps;
-    return rooms.onEvent((event) => {
-      this.#onEvent(event).catch((error: unknown) =>
-        log.error({ err: error, eventId: event.eventId }, 'conference: a room event was not applied'),
-      );
-    });
+    const { rooms, trust, log } = this.#deps;
+    const stops = [
+      rooms.onEvent((event) => {
+        this.#onEvent(event).catch((error: unknown) =>
+          log.error({ err: error, eventId: event.eventId }, 'conference: a room event was not applied'),
+        );
+      }),
+      trust.onChanged((server) => {
+        this.#onTrust(server).catch((error: unknown) =>
+          log.error({ err: error, server }, 'conference: a change of trust was not applied'),
+        );
+      }),
+    ];
+    return () => {
+      for (const stop of stops) stop();
+    };
   }
 
   /** Reads what people see of a room, and brings those in who are in the conference at other organisations. */
   async read(conference: Conference): Promise<void> {
-    const { rooms, serverName, clocks } = this.#deps;
+    const { rooms, serverName, clocks, trust } = this.#deps;
     const state = await rooms.state(conference.roomId);
     await this.#follow(conference, undefined);
-    const others = [...membershipsIn(state, clocks)].filter(
+    await this.#showUntrusted(conference);
+    const others = [...membershipsIn(state, clocks, trust)].filter(
       ({ membership }) => serverOf(membership.userId) !== serverName,
     );
     await Promise.all(others.map(({ event }) => this.#onMembership(conference, event.pdu.state_key ?? '')));
@@ -78,7 +99,7 @@ export class RoomFollower {
 
   /** A rule of the room that decides who may be here has changed: who may not is out at once. */
   async checkEverybody(conference: Conference): Promise<void> {
-    const { rooms, seats } = this.#deps;
+    const { rooms, seats, trust } = this.#deps;
     const { roomId } = conference;
     const removals: Promise<void>[] = [];
     const tombstone = await rooms.stateEvent(roomId, 'm.room.tombstone', '');
@@ -92,6 +113,7 @@ export class RoomFollower {
     }
     for (const server of conference.servers()) {
       if (!(await rooms.serverAllowed(roomId, server))) conference.shutOut(server);
+      else if (!trust.isTrusted(server)) conference.shutOut(server, 'lost');
     }
     await Promise.all(removals);
   }
@@ -104,13 +126,31 @@ export class RoomFollower {
     // Who may not be here any more is out before anything else is looked at.
     if (pdu.state_key !== undefined) {
       if (pdu.type === CALL_MEMBER) await this.#onMembership(conference, pdu.state_key);
-      else if (pdu.type === 'm.room.member') await this.#onMember(conference, pdu.state_key, pdu.content['membership']);
-      else if (ADMISSION_RULES.has(pdu.type)) await this.checkEverybody(conference);
+      else if (pdu.type === 'm.room.member') {
+        await this.#onMember(conference, pdu.state_key, pdu.content['membership']);
+        if (this.#deps.trust.refusal(serverOf(pdu.state_key))) await this.#showUntrusted(conference);
+      } else if (ADMISSION_RULES.has(pdu.type)) await this.checkEverybody(conference);
     }
     // What was redacted may have been a title or a name.
     if (FOLLOWED.has(pdu.type)) {
       await this.#follow(conference, pdu.type === 'm.room.member' ? pdu.state_key : undefined);
     }
+  }
+
+  /** A server is trusted now, or is not any more: its people come in, or they and the link to it are out at once. */
+  async #onTrust(server: string): Promise<void> {
+    const { conferences, rooms, trust, onLive } = this.#deps;
+    for (const conference of conferences.all) {
+      if (!trust.isTrusted(server)) conference.shutOut(server, 'lost');
+      if (!(await rooms.joinedServers(conference.roomId)).has(server)) continue;
+      await this.read(conference);
+      onLive(conference.roomId);
+    }
+  }
+
+  /** Tells everybody which organisations in the room are not trusted, and whom of theirs they miss. */
+  #showUntrusted(conference: Conference): Promise<void> {
+    return this.#following.run(conference.roomId, () => this.untrusted.refresh(conference));
   }
 
   /**
@@ -158,7 +198,7 @@ export class RoomFollower {
   }
 
   async #applyMembership(conference: Conference, key: string, ownerId: string): Promise<void> {
-    const { rooms, removals, clocks, reachability } = this.#deps;
+    const { rooms, removals, clocks, reachability, trust } = this.#deps;
     const { roomId } = conference;
     const server = serverOf(ownerId);
     const current = await rooms.stateEvent(roomId, CALL_MEMBER, key);
@@ -172,7 +212,10 @@ export class RoomFollower {
     }
     if (!(await rooms.serverAllowed(roomId, server)) || !(await rooms.isInside(roomId, ownerId))) return;
     if (await removals.holds(roomId, ownerId)) return;
-    conference.addRemote(membership, await personIn(this.#deps, roomId, ownerId, membership.guest));
+    const person = await personIn(this.#deps, roomId, ownerId, membership.guest);
+    // It stands in the room, and counts for nothing as long as its organisation is not trusted.
+    if (!trust.isTrusted(server)) return;
+    conference.addRemote(membership, person);
     if (reachability.isLost(server)) conference.setLost(server, true);
   }
 

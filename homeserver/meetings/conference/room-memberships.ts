@@ -4,6 +4,7 @@ import { serverOf } from '../../../federation/event.ts';
 import { serverAllowed } from '../../../federation/server-acl.ts';
 import { CALL_MEMBER } from '../../base/names.ts';
 import type { StoredEvent } from '../../engine/rooms/rooms.ts';
+import type { Trust } from '../../engine/trust/trust.ts';
 import { type CallMembership, readMembership } from './membership.ts';
 
 /** How far the clocks of other servers are ahead of ours, in ms. */
@@ -11,16 +12,18 @@ export interface Clocks {
   clockAhead(server: string): number;
 }
 
-/** The memberships in a room's state that count: of people in the room, whose server is not shut out. */
+/** The memberships in a room's state that count: of people in the room, whose server is trusted and not shut out. */
 export function* membershipsIn(
   state: ReadonlyMap<string, StoredEvent>,
   clocks: Clocks,
+  trust: Pick<Trust, 'isTrusted'>,
 ): Iterable<{ event: StoredEvent; membership: CallMembership }> {
   const acl = state.get(stateKey('m.room.server_acl', ''))?.pdu.content;
   for (const event of state.values()) {
     const membership = membershipOf(event, clocks);
     if (!membership || !isJoined(state, membership.userId)) continue;
-    if (serverAllowed(acl, serverOf(membership.userId))) yield { event, membership };
+    const server = serverOf(membership.userId);
+    if (serverAllowed(acl, server) && trust.isTrusted(server)) yield { event, membership };
   }
 }
 

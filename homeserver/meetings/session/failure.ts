@@ -25,7 +25,9 @@ function codeOf(error: unknown): ErrorCode {
     if (error.code === 'not-found' || error.code === 'conflict' || error.code === 'bad-request') return error.code;
     return error.code === 'unsupported' ? 'bad-request' : 'internal';
   }
-  const status = asRefusal(error)?.status ?? 500;
+  const refusal = asRefusal(error);
+  if (refusal && 'untrusted' in refusal.extra) return 'organisation-untrusted';
+  const status = refusal?.status ?? 500;
   if (status === 401) return 'unauthorised';
   if (status === 403) return 'forbidden';
   if (status === 404) return 'not-found';
@@ -52,12 +54,13 @@ export function protocolError(
   }
   const message =
     code === 'internal' || !(error instanceof Error) ? 'Internal error.' : (asRefusal(error) ?? error).message;
-  const { organisation, retry_after_ms: retryAfterMs } = detailsOf(error);
+  const { organisation, untrusted: reason, retry_after_ms: retryAfterMs } = detailsOf(error);
   return {
     code,
     message,
     reference,
     ...(typeof organisation === 'string' ? { organisation, organisationName: organisationName(organisation) } : {}),
+    ...(typeof reason === 'string' ? { reason } : {}),
     ...(typeof retryAfterMs === 'number' ? { retryAfterMs: Math.ceil(retryAfterMs) } : {}),
   };
 }

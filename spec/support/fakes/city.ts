@@ -13,6 +13,7 @@ import type { Place, Places } from '../../../homeserver/meetings/conference/plac
 import { liveMessageSchema } from '../../../homeserver/meetings/conference/messages.ts';
 import type { Silence, Silenced, Silences } from '../../../homeserver/meetings/conference/silences.ts';
 import type { Organisations } from '../../../homeserver/meetings/organisations.ts';
+import { ListTrust } from '../../../homeserver/engine/trust/trust.ts';
 import { Rights } from '../../../homeserver/meetings/rights.ts';
 import type { Source } from '../../../protocol/media.ts';
 import type { MediaOpened, NotificationData, NotificationName, Watch } from '../../../protocol/session.ts';
@@ -129,6 +130,7 @@ export class FakeCity {
       rights: new Rights({ serverName, rooms, standing: EVERYTHING }),
       sfu: whileRunning(this.sfu, run),
       organisations,
+      trust: new ListTrust(serverName, undefined),
       peers: network.peersOf(serverName),
       live: {
         async say(server, roomId, message) {

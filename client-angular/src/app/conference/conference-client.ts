@@ -5,7 +5,14 @@
 import { computed, effect, inject, Injectable, signal, untracked } from '@angular/core';
 import { Subject } from 'rxjs';
 import type { Source } from '../../../../protocol/media.ts';
-import type { MediaOpened, Notification, NotificationData, Params, Participant } from '../../../../protocol/session.ts';
+import type {
+  MediaOpened,
+  Notification,
+  NotificationData,
+  Params,
+  Participant,
+  UntrustedOrganisation,
+} from '../../../../protocol/session.ts';
 import { LOCAL_KINDS, type LocalKind, LocalMedia } from '../media/local-media.ts';
 import { MediaEngine } from '../media/media-engine.ts';
 import { MediaLine } from '../media/media-line.ts';
@@ -15,6 +22,7 @@ import { likelyTiles, type VisibleTile, watchPlan } from '../media/watch-plan.ts
 import { Session } from '../session/session.ts';
 import { SessionError } from '../session/session-error.ts';
 import { Announcements } from '../core/announcements.ts';
+import { untrustedNow } from '../core/untrusted-text.ts';
 import { diagnostics } from './diagnostics.ts';
 import { markFirst } from '../core/marks.ts';
 import { Modules } from './modules.ts';
@@ -219,6 +227,7 @@ export class ConferenceClient {
       const person = this.#store.participant(data.participantId);
       if (person) this.#events.next({ kind: 'left', person });
     }
+    if (name === 'organisations.untrusted') this.#tellUntrusted(data.organisations);
     this.#store.apply(name, data);
     this.#modules.apply(notification);
     switch (name) {
@@ -239,6 +248,15 @@ export class ConferenceClient {
         break;
       default:
       // Of the store's concern, a module's, or another screen's.
+    }
+  }
+
+  /** Whoever was here and is gone without having left. */
+  #tellUntrusted(organisations: readonly UntrustedOrganisation[]): void {
+    const before = new Set(this.#store.untrusted().map(({ organisation }) => organisation));
+    for (const { organisation, reason } of organisations) {
+      if (before.has(organisation)) continue;
+      this.#told.tell(untrustedNow(this.#store.organisation(organisation).displayName, reason));
     }
   }
 

@@ -32,6 +32,7 @@ export function snapshotOf(change: Partial<ConferenceSnapshot> = {}): Conference
     participants: [],
     organisations: [LUEBECK, HAMBURG],
     links: [],
+    untrusted: [],
     modules: {},
     ...change,
   };

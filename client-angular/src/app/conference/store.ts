@@ -8,6 +8,7 @@ import type {
   NotificationName,
   Organisation,
   Participant,
+  UntrustedOrganisation,
 } from '../../../../protocol/session.ts';
 import type { RemoteMedia } from '../media/received-media.ts';
 
@@ -36,6 +37,9 @@ export class ConferenceStore {
   readonly #links = signal<ReadonlyMap<string, LinkState>>(new Map());
   /** `since` is of this computer's clock: the server's may differ. */
   readonly links = computed(() => [...this.#links().values()]);
+  readonly #untrusted = signal<readonly UntrustedOrganisation[]>([]);
+  /** Organisations in the meeting that the own one does not trust. */
+  readonly untrusted = this.#untrusted.asReadonly();
   readonly #speaking = signal<ReadonlySet<string>>(new Set());
   readonly speaking = this.#speaking.asReadonly();
   /** What is received, by `mediaKey`. */
@@ -75,6 +79,7 @@ export class ConferenceStore {
       (before) =>
         new Map(snapshot.links.map((link) => [link.organisation, received(link, before.get(link.organisation))])),
     );
+    this.#untrusted.set(snapshot.untrusted);
     this.#speaking.set(new Set());
   }
 
@@ -84,6 +89,7 @@ export class ConferenceStore {
     this.#participants.set(new Map());
     this.#organisations.set(new Map());
     this.#links.set(new Map());
+    this.#untrusted.set([]);
     this.#speaking.set(new Set());
     this.remoteMedia.set(new Map());
     this.mediaService.set(true);
@@ -114,6 +120,7 @@ export class ConferenceStore {
     'link.changed': (link) => {
       this.#links.update((all) => new Map(all).set(link.organisation, received(link, all.get(link.organisation))));
     },
+    'organisations.untrusted': ({ organisations }) => this.#untrusted.set(organisations),
     speaking: ({ participantIds }) => this.#speaking.set(new Set(participantIds)),
     'media.service': ({ available }) => this.mediaService.set(available),
   };

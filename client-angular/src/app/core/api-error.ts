@@ -5,6 +5,8 @@ interface ApiErrorDetails {
   organisationName?: string | undefined;
   /** Short code for the help desk. */
   reference?: string | undefined;
+  /** Why the own organisation is not connected to that one, where that is the reason. */
+  untrusted?: string | undefined;
   /** How long the server asks us to wait, in ms (429). */
   retryAfterMs?: number | undefined;
 }
@@ -16,6 +18,7 @@ export class ApiError extends Error {
   readonly errcode: string;
   readonly organisation: string | undefined;
   readonly organisationName: string | undefined;
+  readonly untrusted: string | undefined;
   readonly reference: string | undefined;
   readonly retryAfterMs: number | undefined;
 
@@ -25,6 +28,7 @@ export class ApiError extends Error {
     this.errcode = errcode;
     this.organisation = details.organisation;
     this.organisationName = details.organisationName;
+    this.untrusted = details.untrusted;
     this.reference = details.reference;
     this.retryAfterMs = details.retryAfterMs;
   }

@@ -1,17 +1,19 @@
 /** A sentence for every failure: what failed, where, and what to do. Server texts are never shown alone. */
 import { ApiError } from './api-error.ts';
 import { isolate } from './isolate.ts';
+import { untrustedText } from './untrusted-text.ts';
 
 /** What an organisation is called, by server name, ready for a sentence. */
 export type NameOf = (serverName: string) => string;
 
 function sentence(error: ApiError, nameOf: NameOf): string {
-  const { status, errcode, organisation, organisationName } = error;
+  const { status, errcode, organisation, organisationName, untrusted } = error;
   if (status === 0) {
     return $localize`:@@error.unreachable:Your organisation’s server does not answer. Check your connection and try again.`;
   }
+  const name = organisationName === undefined ? nameOf(organisation ?? '') : isolate(organisationName);
+  if (organisation !== undefined && untrusted !== undefined) return untrustedText(name, untrusted);
   if (organisation !== undefined && status >= 500) {
-    const name = organisationName === undefined ? nameOf(organisation) : isolate(organisationName);
     return $localize`:@@error.organisation:The server of ${name}:ORGANISATION: could not be reached. Everything in your own organisation works; try again later.`;
   }
   if (errcode === 'M_GUEST_ACCESS_FORBIDDEN') {

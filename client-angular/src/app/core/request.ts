@@ -8,6 +8,7 @@ const errorSchema = z.object({
   error: z.string().max(2_000).optional(),
   organisation: z.string().max(255).optional().catch(undefined),
   organisation_name: z.string().max(256).optional().catch(undefined),
+  untrusted: z.string().max(64).optional().catch(undefined),
   reference: z.string().max(64).optional().catch(undefined),
   retry_after_ms: z.number().min(0).max(86_400_000).optional().catch(undefined),
 });
@@ -95,9 +96,23 @@ function readError(response: Response, json: unknown): ApiError {
   if (!known.success) {
     return new ApiError(status, 'HT_UNKNOWN', `HTTP ${String(status)}`, { retryAfterMs: header });
   }
-  const { errcode, error, organisation, organisation_name: organisationName, reference, retry_after_ms } = known.data;
+  const {
+    errcode,
+    error,
+    organisation,
+    organisation_name: organisationName,
+    reference,
+    retry_after_ms,
+    untrusted,
+  } = known.data;
   const retryAfterMs = retry_after_ms ?? header;
-  return new ApiError(status, errcode, error ?? errcode, { organisation, organisationName, reference, retryAfterMs });
+  return new ApiError(status, errcode, error ?? errcode, {
+    organisation,
+    organisationName,
+    untrusted,
+    reference,
+    retryAfterMs,
+  });
 }
 
 /** @see RFC 9110, section 10.2.3: seconds, or a date */

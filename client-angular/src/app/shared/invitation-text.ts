@@ -1,5 +1,6 @@
 import type { NameOf } from '../core/error-text.ts';
 import { isolate } from '../core/isolate.ts';
+import { untrustedText } from '../core/untrusted-text.ts';
 import type { Invitation } from './invitation.ts';
 
 /** Errors by which a server says that it does not take messages of ours. */
@@ -31,6 +32,8 @@ export function invitationText(invitation: Invitation, nameOf: NameOf): string {
       return $localize`:@@invite.unknown:is not known to ${organisation}:ORGANISATION:. Check the spelling.`;
     case 'banned':
       return $localize`:@@invite.banned:was removed from this meeting for good, and cannot be invited.`;
+    case 'untrusted':
+      return $localize`:@@invite.notConnected:is not invited. ${untrustedText(organisation, invitation.reason)}:WHY:`;
     case 'unreachable':
       return $localize`:@@invite.unreachable:is not invited: the server of ${organisation}:ORGANISATION: could not be reached. Try again later.`;
     case 'offline':

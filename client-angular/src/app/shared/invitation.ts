@@ -20,6 +20,8 @@ export interface Invitation {
   readonly organisation: string;
   readonly organisationName?: string | undefined;
   readonly errcode?: string | undefined;
+  /** With `untrusted`: why the own organisation is not connected to that one. */
+  readonly reason?: string | undefined;
   readonly retryAfterMs?: number | undefined;
 }
 

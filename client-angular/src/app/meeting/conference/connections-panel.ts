@@ -3,6 +3,7 @@ import { ChangeDetectionStrategy, Component, computed, inject, LOCALE_ID } from 
 import type { LinkState } from '../../../../../protocol/session.ts';
 import { ConferenceClient } from '../../conference/conference-client.ts';
 import { ConferenceStore } from '../../conference/store.ts';
+import { untrustedReason } from '../../core/untrusted-text.ts';
 import { type BlockedCause, blockedText } from '../../media/media-line.ts';
 import { Session } from '../../session/session.ts';
 import { OrganisationMark } from '../../shared/organisation-mark.ts';
@@ -59,6 +60,15 @@ interface OwnConnection {
         <p i18n="@@connections.none">Nobody of another organisation is here at the moment.</p>
       </li>
     }
+    @for (one of store.untrusted(); track one.organisation) {
+      <li>
+        <div class="line">
+          <ht-organisation-mark [organisation]="store.organisation(one.organisation)" />
+          <span class="state" data-state="interrupted" i18n="@@untrusted.state">not connected</span>
+        </div>
+        <p>{{ untrustedReason(one.reason) }}</p>
+      </li>
+    }
   </ul>`,
   styleUrl: './connections-panel.scss',
 })
@@ -68,6 +78,7 @@ export class ConnectionsPanel {
   readonly #locale = inject(LOCALE_ID);
   readonly #line = inject(ConferenceClient).line;
   protected readonly linkText = linkText;
+  protected readonly untrustedReason = untrustedReason;
   protected readonly blockedText = blockedText;
   /** The way between this computer and the own organisation: the session, and then sound and pictures. */
   protected readonly own = computed((): OwnConnection => {

@@ -1,4 +1,6 @@
 import type { NotificationData } from '../../../../../protocol/session.ts';
+import { isolate } from '../../core/isolate.ts';
+import { untrustedText } from '../../core/untrusted-text.ts';
 import { SessionError } from '../../session/session-error.ts';
 
 export interface Ending {
@@ -69,6 +71,10 @@ export function failedText(error: unknown): Ending {
           help,
         again: true,
       };
+    }
+    case 'organisation-untrusted': {
+      const { organisation = '', reason } = error as SessionError;
+      return { title, text: untrustedText(isolate(organisation), reason) + help, again: false };
     }
     case 'sfu-unavailable':
       return {

@@ -107,6 +107,7 @@ describe('The module seam of the client', () => {
       participants: [anna],
       organisations: [],
       links: [],
+      untrusted: [],
       modules: {},
     });
   });
@@ -222,6 +223,7 @@ describe('The module seam of the client', () => {
       participants: [],
       organisations: [],
       links: [],
+      untrusted: [],
       modules: {},
     });
     modules.apply({ name: 'media.service', data: { available: false } });

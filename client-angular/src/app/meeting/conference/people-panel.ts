@@ -11,6 +11,7 @@ import { OrganisationMark } from '../../shared/organisation-mark.ts';
 import { groupPeople } from './people-groups.ts';
 import { PersonMarks } from './person-marks.ts';
 import { PersonMenu } from './person-menu.ts';
+import { UntrustedOrganisationSection } from './untrusted-organisation.ts';
 
 /** From this many people on a search is worth its place. */
 const SEARCH_FROM = 8;
@@ -23,7 +24,7 @@ export class PeopleSearch {
 
 @Component({
   selector: 'ht-people-panel',
-  imports: [MatButton, Icon, Loaded, OrganisationMark, PersonMarks, PersonMenu],
+  imports: [MatButton, Icon, Loaded, OrganisationMark, PersonMarks, PersonMenu, UntrustedOrganisationSection],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './people-panel.html',
   styleUrl: './people-panel.scss',
