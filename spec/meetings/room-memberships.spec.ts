@@ -19,10 +19,12 @@ describe('The memberships in the state of a room', () => {
   let state: Map<string, StoredEvent>;
   /** How far the clock of Hamburg is ahead, in ms. */
   let ahead: number;
+  let untrusted: Set<string>;
 
   beforeEach(() => {
     state = new Map();
     ahead = 0;
+    untrusted = new Set();
     for (const userId of [ANNA, OTTO, BEN]) {
       put(userId, 'm.room.member', userId, { membership: 'join' });
       enter(userId);
@@ -40,9 +42,13 @@ describe('The memberships in the state of a room', () => {
     put(userId, CALL_MEMBER, membershipKey(userId, 'DESK'), content, now);
   }
   const found = () =>
-    [...membershipsIn(state, { clockAhead: (server) => (server === 'hamburg.example' ? ahead : 0) })].map(
-      ({ membership }) => membership,
-    );
+    [
+      ...membershipsIn(
+        state,
+        { clockAhead: (server) => (server === 'hamburg.example' ? ahead : 0) },
+        { isTrusted: (server) => !untrusted.has(server) },
+      ),
+    ].map(({ membership }) => membership);
   const people = (): string[] => found().map(({ userId }) => userId);
 
   it('count for people in the room, and not for who is invited, has left or was banned', () => {
@@ -52,6 +58,11 @@ describe('The memberships in the state of a room', () => {
     expect(people()).toEqual([ANNA]);
     put(ANNA, 'm.room.member', OTTO, { membership: 'invite' });
     expect(people()).toEqual([ANNA]);
+  });
+
+  it('do not count for people of a server that is not trusted', () => {
+    untrusted.add('hamburg.example');
+    expect(people()).toEqual([ANNA, BEN]);
   });
 
   it('do not count for people of a server that is shut out', () => {
