@@ -15,9 +15,13 @@ describe('Login: by the identity provider', () => {
   });
   afterAll(() => home.close());
 
-  it('offers the browser log-in and nothing with passwords', async () => {
+  it('offers the browser log-in and that of services, and nothing with passwords', async () => {
     expect((await home.request('GET', LOGIN)).json).toEqual({
-      flows: [{ type: 'm.login.sso' }, { type: 'm.login.token', get_login_token: true }],
+      flows: [
+        { type: 'm.login.sso' },
+        { type: 'm.login.token', get_login_token: true },
+        { type: 'org.hansetag.login.service' },
+      ],
     });
     const answer = await home.request('POST', LOGIN, { body: { type: 'm.login.password', user: 'a', password: 'b' } });
     expect(answer.status).toBe(400);
