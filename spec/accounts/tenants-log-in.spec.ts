@@ -176,6 +176,27 @@ describe('Tenants: the administrator of one', () => {
   });
 });
 
+describe('Tenants: a service', () => {
+  it('is of the tenant that is named, or of none, but not of one that does not exist', async () => {
+    const home = await startHome({ tenants: { file } });
+    const logIn = async (claims: object): Promise<unknown[]> => {
+      const recorder = { events: undefined, sub: 'recorder', client_id: 'recorder', roles: ['hansetag-service'] };
+      const token = await home.provider.logoutToken({ ...recorder, ...claims }, { typ: 'at+jwt' });
+      const body = { type: 'org.hansetag.login.service', token };
+      const { status } = await home.request('POST', `${V3}/login`, { body });
+      const rows = await home.db.query<{ tenant: string | null }>('SELECT tenant FROM users');
+      return [status, rows.map((row) => row.tenant)];
+    };
+    try {
+      expect(await logIn({ tenant_id: 'kiel' })).toEqual([403, []]);
+      expect(await logIn({ tenant_id: 'altona' })).toEqual([200, ['altona']]);
+      expect(await logIn({})).toEqual([200, [null]]);
+    } finally {
+      await home.close();
+    }
+  });
+});
+
 describe('Tenants: the file', () => {
   const failure = (content: unknown): string => {
     try {

@@ -61,12 +61,13 @@ export class Tenants implements Visibility {
   /**
    * Where somebody belongs by what the identity provider says.
    *
+   * @param isPerson a service for the whole instance may be of no tenant: it sees whom it meets in rooms
    * @returns undefined on an instance without tenants
    * @throws LoginError `no-tenant` when none is named and there is no default, `unknown-tenant`
    */
-  placeOf(said: Claimed): Place | undefined {
+  placeOf(said: Claimed, isPerson = true): Place | undefined {
     if (this.isOpen) return undefined;
-    if (said.tenant === undefined && this.#fallback === null) {
+    if (said.tenant === undefined && this.#fallback === null && isPerson) {
       throw new LoginError('no-tenant', 'The identity provider names no tenant for this person.');
     }
     if (said.tenant !== undefined && !this.#tenants.has(said.tenant)) {

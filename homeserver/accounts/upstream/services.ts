@@ -57,9 +57,7 @@ export class Services {
     const { accounts, tenants, provider, onIdentity, log } = this.#options;
     try {
       const identity = await provider.verifyServiceToken(token);
-      // A service for the whole instance is of no tenant: it sees whom it meets in rooms.
-      const place = identity.tenant === undefined ? undefined : tenants.placeOf(identity);
-      const userId = await accounts.logIn(identity, place);
+      const userId = await accounts.logIn(identity, tenants.placeOf(identity, false));
       await onIdentity(userId, identity);
       return userId;
     } catch (error) {
