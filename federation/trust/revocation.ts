@@ -47,7 +47,8 @@ interface Failure {
 
 /** An answer is used this long after it has expired, so that a responder may be down for a day. */
 export const GRACE_MS = 24 * 60 * 60_000;
-const REFRESH_MS = 60 * 60_000;
+/** Shorter than a verdict holds, so that each new one asks again. */
+const REFRESH_MS = 30 * 60_000;
 const RETRY_MS = 60_000;
 const TIMEOUT_MS = 10_000;
 const MAX_ANSWERS = 2000;

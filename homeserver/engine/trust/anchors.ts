@@ -1,8 +1,10 @@
 /** The authorities whose certificates we believe. */
-import { createHash, X509Certificate } from 'node:crypto';
+import { createHash } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-
-const BLOCK = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
+import { readAnchors as readPem } from '../../../federation/trust/certificate.ts';
+import { anchorFault } from '../../../federation/trust/path.ts';
+import { TrustError } from '../../../federation/trust/trust-error.ts';
 
 /** The file named by HANSETAG_TRUST_ANCHORS is of no use. */
 export class AnchorsError extends Error {
@@ -23,18 +25,22 @@ export async function readAnchors(file: string): Promise<Anchors> {
     const why = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
     throw new AnchorsError(`${name} cannot be read (${why}). It has to be a PEM file with the authorities to trust.`);
   });
-  const blocks = pem.match(BLOCK) ?? [];
-  if (blocks.length === 0) {
-    throw new AnchorsError(`${name} has no certificate in PEM form. Put the root certificates to trust into it.`);
-  }
-  const certificates = blocks.map((block, index) => {
-    try {
-      return new X509Certificate(block);
-    } catch {
-      throw new AnchorsError(`${name}: certificate ${String(index + 1)} is malformed.`);
-    }
-  });
+  const certificates = authoritiesIn(pem, name);
   const digest = createHash('sha256');
   for (const fingerprint of certificates.map(({ fingerprint256 }) => fingerprint256).sort()) digest.update(fingerprint);
   return { certificates, digest: digest.digest('base64url') };
+}
+
+function authoritiesIn(pem: string, name: string): X509Certificate[] {
+  try {
+    return readPem(pem);
+  } catch (error) {
+    if (error instanceof TrustError) throw new AnchorsError(`${name}: ${error.message}`);
+    throw error;
+  }
+}
+
+/** What is wrong with authorities by whom nobody will be trusted, such as those that have expired. */
+export function faultsOf({ certificates }: Anchors, now: number): string[] {
+  return certificates.flatMap((certificate) => anchorFault(certificate, now)?.message ?? []);
 }

@@ -4,7 +4,7 @@ import type { FederationClient } from '../../../federation/client.ts';
 import { Revocation } from '../../../federation/trust/revocation.ts';
 import { judgeStatement } from '../../../federation/trust/statement.ts';
 import type { Database } from '../../database/database.ts';
-import { AnchorsError, readAnchors } from './anchors.ts';
+import { AnchorsError, faultsOf, readAnchors } from './anchors.ts';
 import { CertificateTrust } from './certificate-trust.ts';
 import { Decisions } from './decisions.ts';
 import { revocationSource } from './revocation-source.ts';
@@ -40,18 +40,20 @@ export async function makeTrust(deps: TrustDeps): Promise<Trust> {
   if (settings.mode === 'open') return new ListTrust(serverName, undefined);
   if (settings.mode === 'allowlist') return new ListTrust(serverName, settings.servers);
   if (settings.anchorsFile === undefined) throw new AnchorsError('HANSETAG_TRUST_ANCHORS is missing.');
-  const { certificates, digest } = await readAnchors(settings.anchorsFile);
+  const anchors = await readAnchors(settings.anchorsFile);
+  for (const fault of faultsOf(anchors, Date.now()))
+    log.warn({ fault }, 'an authority is of no use: nobody is trusted by it');
   const revocation = new Revocation(revocationSource(deps));
   return CertificateTrust.open({
     serverName,
     decisions: new Decisions(deps.db),
-    anchors: digest,
+    anchors: anchors.digest,
     fetch: (server) => fetchStatement(deps.client(), server),
     judge: (jws, context) =>
       judgeStatement(jws, {
         serverName: context.serverName,
         now: context.now,
-        anchors: [...certificates],
+        anchors: anchors.certificates,
         revocation,
         ...(context.seen ? { seen: context.seen } : {}),
       }),

@@ -1,12 +1,11 @@
 /** Fetches lists of revoked certificates, and asks OCSP responders, by the addresses that certificates name. */
 import { readBytes } from '../../../federation/read-bounded.ts';
+import { MAX_CRL_BYTES } from '../../../federation/trust/crl.ts';
+import { MAX_OCSP_BYTES } from '../../../federation/trust/ocsp.ts';
 import { FetchError, SafeFetch } from '../../base/safe-fetch.ts';
 
 /** Somebody may wait for the judgement, in ms. */
 const TIMEOUT_MS = 8_000;
-/** The lists of large authorities have some MB. */
-const MAX_CRL_BYTES = 10 * 1024 * 1024;
-const MAX_OCSP_BYTES = 64 * 1024;
 
 export interface RevocationWeb {
   /** CIDR ranges that may be connected to although they are not public. */

@@ -2,13 +2,12 @@
 import { FederationError } from '../../../federation/client.ts';
 import type { FederationClient } from '../../../federation/client.ts';
 import { BodyError, readBounded } from '../../../federation/read-bounded.ts';
+import { MAX_STATEMENT_LENGTH } from '../../../federation/trust/statement.ts';
 import type { Reason } from '../../../federation/trust/verdict.ts';
 
 export const STATEMENT_PATH = '/_hansetag/key/v1/statement';
 /** From the first step of discovery to the last byte, in ms. */
 const TIMEOUT_MS = 10_000;
-/** A statement with eight certificates of RSA keys has some 20 KB. */
-const MAX_BYTES = 64 * 1024;
 
 /** A statement as it came, or why there is none; the text is for our administrator. */
 export type Fetched =
@@ -39,7 +38,7 @@ export async function fetchStatement(client: Pick<FederationClient, 'open'>, ser
         text: `${where} responds with status ${status}. The statement has to be there.`,
       };
     }
-    return { jws: (await readBounded(body, MAX_BYTES)).trim() };
+    return { jws: (await readBounded(body, MAX_STATEMENT_LENGTH)).trim() };
   } catch (error) {
     if (error instanceof BodyError) return { reason: 'malformed', text: `${where} is no statement: ${error.message}` };
     if (error instanceof FederationError && error.status !== undefined && error.status < 500) {
