@@ -113,13 +113,8 @@ export async function mark(page: Page, selector: string, name: string): Promise<
   await page.evaluate(`document.querySelectorAll(${found}).forEach((element) => element.setAttribute(${wanted}, ''))`);
 }
 
-/** A new person with a browser profile of its own, logged in at an organisation. */
-export async function logIn(
-  { browser }: Firefox,
-  { url }: Pick<Organisation, 'url'>,
-  user: string,
-  password: string,
-): Promise<Page> {
+/** A new person with a browser profile of its own, on a page. */
+export async function openPage({ browser }: Firefox, url: string): Promise<Page> {
   const context = await browser.createBrowserContext();
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE_MS);
@@ -127,7 +122,18 @@ export async function logIn(
   page.on('dialog', (dialog) => {
     dialog.accept().catch(() => undefined);
   });
-  await page.goto(`${url}/en/`);
+  await page.goto(url);
+  return page;
+}
+
+/** A new person, logged in at an organisation. */
+export async function logIn(
+  fox: Firefox,
+  { url }: Pick<Organisation, 'url'>,
+  user: string,
+  password: string,
+): Promise<Page> {
+  const page = await openPage(fox, `${url}/en/`);
   await press(page, 'login-button');
   await page.locator('[name=login]').fill(user);
   await page.locator('[name=password]').fill(password);

@@ -4,7 +4,6 @@ import { SessionClient } from '../support/meetings.ts';
 import {
   ACCESS_TOKEN_S,
   begin,
-  health,
   house,
   logIn,
   meetingOf,
@@ -84,49 +83,4 @@ describe('Login: sessions follow a real Keycloak', () => {
     await home.realms.change('luebeck', 'frieda', { enabled: false });
     await isOut(frieda);
   });
-
-  it(
-    'end nowhere while Keycloak is down, which health says, and log-in works again when it is back',
-    async () => {
-      const clara = await logIn(home.luebeck, 'clara');
-      const anna = await logIn(home.hamburg, 'anna');
-      const roomId = await meetingOf({ server: home.luebeck, user: clara }, { server: home.hamburg, user: anna });
-      const hers = await SessionClient.open(home.luebeck, clara);
-      const other = await SessionClient.open(home.hamburg, anna);
-      await hers.ask('conference.join', { roomId });
-      await other.ask('conference.join', { roomId });
-      await hers.hears('participant.joined', ({ userId }) => userId === anna.userId, 30_000);
-      await home.realms.kill();
-      await eventually(
-        () => health(home.luebeck),
-        (said) => at(said, 'identityProvider') === 'down' && at(said, 'status') === 'degraded',
-        CHECK_PATIENCE_MS,
-      );
-      // Longer than until the next check of either session.
-      await new Promise((done) => setTimeout(done, ACCESS_TOKEN_S * 1_000));
-      for (const client of [hers, other]) {
-        await client.ask('chat.send', { roomId, transactionId: crypto.randomUUID(), body: 'Moin' });
-      }
-      expect(hers.told.some(({ name }) => name === 'participant.left')).toBeFalse();
-      const next = await refresh(home.luebeck, clara);
-      expect(next.status).toBe(200);
-      const { response } = await begin(home.luebeck, new Browser());
-      expect(response.status).toBe(502);
-
-      await home.realms.start();
-      expect((await logIn(home.luebeck, 'clara')).userId).toBe(clara.userId);
-      await eventually(
-        () => health(home.luebeck),
-        (said) => at(said, 'identityProvider') === 'up',
-        CHECK_PATIENCE_MS,
-      );
-      // The sessions of before are still known there, too.
-      await new Promise((done) => setTimeout(done, ACCESS_TOKEN_S * 1_000));
-      const token = String(at(next.body, 'access_token'));
-      expect(await isIn({ ...clara, token })).toBeTrue();
-      hers.close();
-      other.close();
-    },
-    START_PATIENCE_MS,
-  );
 });

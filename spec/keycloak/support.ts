@@ -22,7 +22,7 @@ export interface LoggedIn extends TestUser {
 }
 
 /** So short that a spec can wait for it, in seconds. */
-export const ACCESS_TOKEN_S = 20;
+export const ACCESS_TOKEN_S = 15;
 /** A first start makes the tables and the realms. */
 export const START_PATIENCE_MS = 300_000;
 
