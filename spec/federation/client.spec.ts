@@ -179,7 +179,9 @@ describe('the federation client', () => {
   it('hands on the status and the Matrix code of a refusal', async () => {
     const error = await failure((_, response) => answer(response, { errcode: 'M_FORBIDDEN', error: 'no' }, 403));
     expect([error.code, error.status, error.errcode]).toEqual(['REFUSED', 403, 'M_FORBIDDEN']);
-    expect(error.message).withContext('why').toMatch(/ responded with 403 M_FORBIDDEN: no$/);
+    expect(error.message)
+      .withContext('why')
+      .toMatch(/ responded with 403 M_FORBIDDEN: no$/);
     const wordy = await failure((_, response) => answer(response, { error: `a\nb\u202e${'c'.repeat(999)}` }, 403));
     expect(wordy.message).toMatch(/ responded with 403: a b c{296}$/);
     const plain = await failure((_, response) => answer(response, '<html>', 502));

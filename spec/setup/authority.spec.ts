@@ -12,17 +12,20 @@ import { rejection } from '../federation/support.ts';
 const SERVER = 'luebeck.localhost:8448';
 
 describe('Trust by certificate: the authority of the demonstration', () => {
+  let parent: string;
   let folder: string;
   let responder: Responder;
 
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'hansetag-pki-'));
+    parent = await mkdtemp(join(tmpdir(), 'hansetag-pki-'));
+    // Its lock is beside it.
+    folder = join(parent, 'authority');
     responder = await Responder.start();
   });
 
   afterEach(async () => {
     await responder.close();
-    await rm(folder, { recursive: true, force: true });
+    await rm(parent, { recursive: true, force: true });
   });
 
   it('is the same after a restart, and remembers what it has revoked', async () => {
