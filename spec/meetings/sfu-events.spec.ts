@@ -1,4 +1,7 @@
 /** What the media server reports, and what comes of it for who is in the conference: one instance on fake parts. */
+import { CALL_MEMBER } from '../../homeserver/base/names.ts';
+import { membershipKey } from '../../homeserver/meetings/conference/membership.ts';
+import type { Watch } from '../../protocol/session.ts';
 import { type FakeCity, FakeClient } from '../support/fakes/city.ts';
 import type { FakeClock } from '../support/fakes/clock.ts';
 import { FakeRooms } from '../support/fakes/rooms.ts';
@@ -217,5 +220,94 @@ describe('What the media server reports', () => {
     await clock.advance(200);
     await joining;
     expect(refusal).toEqual(jasmine.objectContaining({ code: 'worker-lost' }));
+  });
+
+  describe('when its line breaks with answers on the way, about what crosses a link', () => {
+    let otto: FakeClient;
+    beforeEach(async () => {
+      ({ otto } = cities.clients());
+      await happens(otto.join(ROOM));
+      await happens(otto.publish('microphone'));
+      await happens(anna.join(ROOM), 10_000);
+    });
+
+    const received = () =>
+      [...city.sfu.conference(ROOM).producers.values()].filter(({ linkId }) => linkId !== undefined);
+    const sent = (): number =>
+      [...city.sfu.conference(ROOM).links.values()].reduce((sum, { sending }) => sum + sending.size, 0);
+    const ofOtto = (): Watch[] => [{ participantId: otto.participantId, source: 'microphone' }];
+    /** The line breaks as soon as the media server has done something, before the answer is here. */
+    const breakOnce = async (done: () => boolean): Promise<void> => {
+      city.sfu.line.delay = () => 5;
+      for (let ms = 0; !done() && ms < 5_000; ms += 1) await clock.advance(1);
+      expect(done()).toBeTrue();
+      city.sfu.breakLine();
+      city.sfu.line.delay = () => 0;
+    };
+    const mend = async (): Promise<void> => {
+      await clock.advance(1_000);
+      city.sfu.mendLine();
+      await clock.advance(20_000);
+    };
+
+    it('nothing is received that nobody here knows of', async () => {
+      anna.do(() => anna.see(ofOtto()));
+      await breakOnce(() => received().length > 0);
+      await mend();
+      expect(received().length).toBe(1);
+      expect([...(localOf(anna)?.consumers.values() ?? [])].map(({ producerId }) => producerId)).toEqual(
+        received().map(({ producerId }) => producerId),
+      );
+    });
+
+    it('nothing is sent on that nobody wants any more', async () => {
+      await happens(anna.publish('microphone'));
+      otto.do(() => otto.see([{ participantId: anna.participantId, source: 'microphone' }]));
+      await breakOnce(() => sent() > 0);
+      otto.do(() => otto.see([]));
+      await mend();
+      expect(sent()).toBe(0);
+    });
+
+    it('what the other organisation has paused or resumed meanwhile is so here', async () => {
+      await happens(anna.see(ofOtto()), 10_000);
+      for (const paused of [true, false]) {
+        city.sfu.breakLine();
+        otto.do(() => otto.mute('microphone', paused));
+        await mend();
+        expect(received().map((each) => each.paused)).toEqual([paused]);
+      }
+    });
+  });
+
+  describe('when the homeserver starts again: a membership', () => {
+    const standing = async (): Promise<boolean> => {
+      const event = await rooms.stateEvent(ROOM, CALL_MEMBER, membershipKey(JENS, 'DESK'));
+      return event !== undefined && Object.keys(event.pdu.content).length > 0;
+    };
+
+    it('that was written over while nobody here looked stands again', async () => {
+      await happens(jens.join(ROOM));
+      rooms.put(ROOM, JENS, CALL_MEMBER, membershipKey(JENS, 'DESK'), {});
+      // It is told before the seat is found again.
+      rooms.readDelay = () => 20;
+      city.restart();
+      await clock.advance(5_000);
+      rooms.readDelay = () => 0;
+      expect(await standing()).toBeTrue();
+    });
+
+    it('that was never written, as the database was away, stands then', async () => {
+      rooms.failure = () => new Error('the database is away');
+      jens.do(() => jens.join(ROOM));
+      await clock.advance(100);
+      // The place was written before.
+      await city.places.put({ roomId: ROOM, userId: JENS, deviceId: 'DESK', joinedAt: clock.now(), signals: {} });
+      city.restart();
+      await clock.advance(100);
+      rooms.failure = () => undefined;
+      await clock.advance(5_000);
+      expect(await standing()).toBeTrue();
+    });
   });
 });

@@ -28,7 +28,12 @@ describe('The snapshot of the media server', () => {
   let changed: string[];
   let producers: Map<string, string>;
   let restored: Restored[];
-  let links: Map<string, { linkId: string | undefined; has(linkId: string): boolean }>;
+  let links: Map<
+    string,
+    { linkId: string | undefined; has(linkId: string): boolean; agree(...onSfu: unknown[]): void }
+  >;
+  /** What links were told that the media server has of them. */
+  let agreed: unknown[][];
   let isLinkNeeded: boolean;
   let conference: Conference;
   let sfu: SfuPort;
@@ -40,6 +45,7 @@ describe('The snapshot of the media server', () => {
     producers = new Map();
     restored = [];
     links = new Map();
+    agreed = [];
     isLinkNeeded = true;
     sfu = {
       request: (method: string, params: unknown) => {
@@ -69,6 +75,7 @@ describe('The snapshot of the media server', () => {
     } as unknown as Conference;
   });
 
+  const agree = (...onSfu: unknown[]): void => void agreed.push(onSfu);
   const snapshot = (changes: Partial<Found> = {}): SfuSnapshot => ({
     conferences: [{ conferenceId: ROOM, transports: [], producers: [], consumers: [], links: [], ...changes }],
   });
@@ -110,7 +117,7 @@ describe('The snapshot of the media server', () => {
     it('nothing where both agree', () => {
       anna.media.sources.set('camera', { producerId: 'p1', paused: false });
       anna.media.consumers.set('x camera', held('c2', 'c1'));
-      links.set(HAMBURG, { linkId: 'l1', has: (linkId) => linkId === 'l1' });
+      links.set(HAMBURG, { linkId: 'l1', has: (linkId) => linkId === 'l1', agree });
       close({
         transports,
         producers: [producer('p1')],
@@ -168,7 +175,7 @@ describe('The snapshot of the media server', () => {
     });
 
     it('links that are not known here, also where there is another one to the same organisation', () => {
-      links.set(HAMBURG, { linkId: 'l1', has: (linkId) => linkId === 'l1' });
+      links.set(HAMBURG, { linkId: 'l1', has: (linkId) => linkId === 'l1', agree });
       close({
         links: ['l1', 'l2', 'l3'].map((linkId) => ({
           linkId,
@@ -181,6 +188,16 @@ describe('The snapshot of the media server', () => {
         ['link.close', { linkId: 'l2' }],
         ['link.close', { linkId: 'l3' }],
       ]);
+    });
+
+    it('and what it has of a link that is known is compared by that link', () => {
+      links.set(HAMBURG, { linkId: 'l1', has: (linkId) => linkId === 'l1', agree });
+      const received = { participantId: OTTO, transportId: undefined, remoteId: 'r' };
+      close({
+        producers: [producer('p1', { ...received, linkId: 'l1' }), producer('p2', { ...received, linkId: 'l9' })],
+        links: [{ linkId: 'l1', peer: HAMBURG, connected: true, sending: ['p7'] }],
+      });
+      expect(agreed).toEqual([['l1', { received: [jasmine.objectContaining({ producerId: 'p1' })], sending: ['p7'] }]]);
     });
 
     it('and of what is paused it is believed: an answer that was lost is made good', () => {

@@ -121,7 +121,13 @@ export class Conferences {
       check: (roomId, joiner) => checkAdmission(options, roomId, joiner),
       person: (roomId, userId, guest) => personIn(options, roomId, userId, guest),
     });
-    this.#sfuEvents = new SfuEvents({ ...options, ...shared, conferences, seats: this.seats });
+    this.#sfuEvents = new SfuEvents({
+      ...options,
+      ...shared,
+      conferences,
+      seats: this.seats,
+      defend: (seat) => this.#follower.defend(seat),
+    });
     this.#follower = new RoomFollower({
       ...options,
       ...shared,

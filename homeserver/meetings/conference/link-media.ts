@@ -161,6 +161,11 @@ export class LinkMedia {
     await this.#paths.get(linkId)?.release();
   }
 
+  /** What our SFU says it has of a link. */
+  agree(linkId: string, onSfu: Parameters<LinkPath['agree']>[0]): void {
+    this.#paths.get(linkId)?.agree(onSfu);
+  }
+
   // ---- what the other side wants ----
 
   /** Our own participant stopped sending; the SFU has ended it on the links by itself. */

@@ -26,6 +26,12 @@ export interface Received {
   flows: boolean;
 }
 
+/** A source of a link, as our SFU has it. */
+export interface OnSfu {
+  readonly producerId: string;
+  readonly paused: boolean;
+}
+
 /** What all links between the same two nodes share. */
 export interface PathHost {
   readonly conference: LinkConference;
@@ -246,6 +252,25 @@ export class LinkPath {
   /** Settles when the link is connected, or has ended. */
   #settled(): Promise<void> {
     return Promise.race([this.#connected, this.#ended.promise]);
+  }
+
+  /**
+   * What our SFU says it has of this link, after answers may have been lost: what nobody here knows of ends, and what was
+   * paused or resumed meanwhile is so there as well.
+   */
+  agree(onSfu: { readonly received: readonly OnSfu[]; readonly sending: readonly string[] }): void {
+    const { sfu } = this.#host;
+    const known = new Map([...this.#received.values()].map((received) => [received.producerId, received]));
+    for (const { producerId, paused } of onSfu.received) {
+      const received = known.get(producerId);
+      if (received?.paused === paused) continue;
+      const method = received ? (received.paused ? 'producer.pause' : 'producer.resume') : 'producer.close';
+      sfu.request(method, { producerId }).catch((error: unknown) => this.#note(error));
+    }
+    for (const producerId of onSfu.sending) {
+      if (this.#sending.has(producerId)) continue;
+      sfu.request('link.unsend', { linkId: this.linkId, producerId }).catch((error: unknown) => this.#note(error));
+    }
   }
 
   // ---- what the other side wants ----

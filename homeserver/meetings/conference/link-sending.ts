@@ -24,6 +24,11 @@ export class LinkSending {
     for (const [key, producerId] of producers) this.#producers.set(key, producerId);
   }
 
+  /** Whether this is being sent, as far as is known here. */
+  has(producerId: string): boolean {
+    return [...this.#producers.values()].includes(producerId);
+  }
+
   /** A source has ended, and the SFU has ended it on the link. */
   gone(key: SourceKey): void {
     this.#producers.delete(key);

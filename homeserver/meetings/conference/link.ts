@@ -12,7 +12,7 @@ import type { LinkState } from '../../../protocol/session.ts';
 import { LinkError } from './link-error.ts';
 import { mainNode } from './link-node.ts';
 import type { LinkConference, LinkDeps } from './link-ports.ts';
-import type { Received } from './link-path.ts';
+import type { LinkPath, Received } from './link-path.ts';
 import { LinkRun } from './link-run.ts';
 import type { SourceKey } from './local-participant.ts';
 import type { LinkHalf, Offer } from './messages.ts';
@@ -137,6 +137,11 @@ export class Link {
   ): void {
     this.#run.media.restore(linkId, received, sending);
     this.#run.restored(linkId);
+  }
+
+  /** What our SFU says it has of one of these links, after answers may have been lost. */
+  agree(linkId: string, onSfu: Parameters<LinkPath['agree']>[0]): void {
+    this.#run.media.agree(linkId, onSfu);
   }
 
   /** Ends timers without touching the media: the homeserver ends, the link stays for the next one. */

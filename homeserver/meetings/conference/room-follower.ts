@@ -24,6 +24,7 @@ import type { Reachability } from './reachability.ts';
 import type { Registry } from './registry.ts';
 import { personIn, titleIn } from './room-facts.ts';
 import { type Clocks, membershipOf, membershipsIn } from './room-memberships.ts';
+import type { Seat } from './seat-media.ts';
 import type { Seats } from './seats.ts';
 import { UntrustedShown } from './untrusted.ts';
 
@@ -106,6 +107,7 @@ export class RoomFollower {
     for (const local of conference.seats()) {
       try {
         await checkAdmission(this.#deps, roomId, local);
+        this.defend({ conference, local });
       } catch (error) {
         if (!(error instanceof MatrixError)) throw error;
         removals.push(seats.remove({ conference, local }, tombstone ? 'ended' : 'removed'));
@@ -181,24 +183,30 @@ export class RoomFollower {
 
   /** Something was written under a key of memberships: by the device's own user, or by a stranger who may write there. */
   async #onMembership(conference: Conference, key: string): Promise<void> {
-    const { serverName, seats, announcer } = this.#deps;
+    const { serverName } = this.#deps;
     const { roomId } = conference;
     const owner = ownerOfKey(key);
     if (!owner) return;
     const participantId = participantIdOf(owner.userId, owner.deviceId);
     if (serverOf(owner.userId) === serverName) {
       const local = conference.seat(participantId);
-      if (!local?.isWritten) return;
-      await seats.records.defend({ conference, local }, () =>
-        announcer.announce(conference, conference.servers(), [local]),
-      );
+      if (local) this.defend({ conference, local });
       return;
     }
     await this.#membershipTurns.run(`${roomId} ${key}`, () => this.#applyMembership(conference, key, owner.userId));
   }
 
+  /** Sees to it that the membership of a seat stands in the room, as long as its owner may write there. */
+  defend({ conference, local }: Seat): void {
+    const { seats, announcer, log } = this.#deps;
+    if (!local.isWritten) return;
+    seats.records
+      .defend({ conference, local }, () => announcer.announce(conference, conference.servers(), [local]))
+      .catch((error: unknown) => log.warn({ err: error }, 'conference: a membership was not written again'));
+  }
+
   async #applyMembership(conference: Conference, key: string, ownerId: string): Promise<void> {
-    const { rooms, removals, clocks, reachability, trust } = this.#deps;
+    const { rooms, clocks, reachability, trust } = this.#deps;
     const { roomId } = conference;
     const server = serverOf(ownerId);
     const current = await rooms.stateEvent(roomId, CALL_MEMBER, key);
@@ -210,13 +218,21 @@ export class RoomFollower {
       if (owner) conference.removeRemote(participantIdOf(owner.userId, owner.deviceId), 'left');
       return;
     }
-    if (!(await rooms.serverAllowed(roomId, server)) || !(await rooms.isInside(roomId, ownerId))) return;
-    if (await removals.holds(roomId, ownerId)) return;
+    if (!(await this.#mayBeHere(roomId, ownerId))) return;
     const person = await personIn(this.#deps, roomId, ownerId, membership.guest);
     // It stands in the room, and counts for nothing as long as its organisation is not trusted.
     if (!trust.isTrusted(server)) return;
     conference.addRemote(membership, person);
     if (reachability.isLost(server)) conference.setLost(server, true);
+    // What ended that right meanwhile found nobody to take out.
+    if (!(await this.#mayBeHere(roomId, ownerId))) conference.removeRemote(membership.participantId, 'removed');
+  }
+
+  /** Whether somebody of another organisation may be in the conference, by the room and by the orders that came first. */
+  async #mayBeHere(roomId: string, userId: string): Promise<boolean> {
+    const { rooms, removals } = this.#deps;
+    if (!(await rooms.serverAllowed(roomId, serverOf(userId))) || !(await rooms.isInside(roomId, userId))) return false;
+    return !(await removals.holds(roomId, userId));
   }
 
   /** Before the places of the last run are taken over, nobody knows which are without a seat. */

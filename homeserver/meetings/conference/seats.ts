@@ -182,14 +182,18 @@ export class Seats {
   /**
    * A seat that was held when the homeserver ended: kept for a while, until its client comes back.
    * @param found is called before anybody sees the seat
+   * @returns undefined when its client was faster and has another one
    */
-  async restore(place: Place, guest: boolean, found: (seat: Seat) => void): Promise<void> {
-    await this.#turns.run(place, async () => {
+  async restore(place: Place, guest: boolean, found: (seat: Seat) => void): Promise<Seat | undefined> {
+    return this.#turns.run(place, async () => {
       const { conference, release } = await this.#deps.hold(place.roomId);
       const participantId = participantIdOf(place.userId, place.deviceId);
       try {
         // A client that was faster has a seat of its own.
-        if (conference.seat(participantId)) return release();
+        if (conference.seat(participantId)) {
+          release();
+          return undefined;
+        }
         const person = await this.#deps.person(place.roomId, place.userId, guest);
         const endGrace: Cancel = this.#deps.clock.after(RESTART_GRACE_MS, () => {
           this.leave(seat, 'lost').catch(this.#unexpected);
@@ -206,6 +210,7 @@ export class Seats {
         conference.seatTaken(local);
         found(seat);
         conference.addLocal(local, person);
+        return seat;
       } catch (error) {
         release();
         throw error;

@@ -3,16 +3,14 @@
  * of the SFU, and after a mere break of the control line.
  */
 import type { Logger } from 'pino';
-import { stateKey } from '../../../federation/auth-rules.ts';
 import type { SfuSnapshot } from '../../../sfu/protocol.ts';
-import { CALL_MEMBER, GUEST_FIELD } from '../../base/names.ts';
+import type { LocalRights } from '../../engine/rooms/ports.ts';
 import type { Conference } from './conference.ts';
-import { membershipKey } from './membership.ts';
 import type { Place, Places } from './places.ts';
 import type { RoomPort, SfuPort } from './ports.ts';
 import type { Registry } from './registry.ts';
 import { isJoined } from './room-memberships.ts';
-import type { SeatMedia } from './seat-media.ts';
+import type { Seat, SeatMedia } from './seat-media.ts';
 import type { Seats } from './seats.ts';
 import { closeStrays, restoreLinks, restoreMedia } from './sfu-snapshot.ts';
 
@@ -23,7 +21,11 @@ export interface SfuEventsDeps {
   readonly conferences: Registry;
   readonly seats: Seats;
   readonly media: SeatMedia;
+  /** What the accounts of our people allow. */
+  readonly standing: Pick<LocalRights, 'isGuest'>;
   readonly log: Logger;
+  /** Sees to it that the membership of a seat stands in the room. */
+  defend(seat: Seat): void;
 }
 
 export class SfuEvents {
@@ -128,15 +130,17 @@ export class SfuEvents {
   }
 
   async #restorePlace(place: Place, snapshot: SfuSnapshot): Promise<void> {
-    const { places, rooms, media, seats } = this.#deps;
+    const { places, rooms, standing, media, seats, defend } = this.#deps;
     const { roomId, userId, deviceId } = place;
     const state = await rooms.state(roomId).catch(() => undefined);
     if (!state || !isJoined(state, userId)) {
       await places.remove(roomId, userId, deviceId);
       return;
     }
-    const own = state.get(stateKey(CALL_MEMBER, membershipKey(userId, deviceId)));
-    const guest = own?.pdu.content[GUEST_FIELD] === true;
-    await seats.restore(place, guest, (seat) => restoreMedia(media, seat, snapshot));
+    const seat = await seats.restore(place, await standing.isGuest(userId), (restored) =>
+      restoreMedia(media, restored, snapshot),
+    );
+    // Its membership may never have been written, or was written over while nobody here saw it.
+    if (seat) defend(seat);
   }
 }

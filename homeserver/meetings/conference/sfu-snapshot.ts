@@ -21,7 +21,7 @@ const ignore = (): undefined => undefined;
  */
 export function closeStrays(sfu: SfuPort, snapshot: SfuSnapshot, conferences: Conferences): void {
   for (const found of snapshot.conferences) {
-    const { conferenceId, transports, links } = found;
+    const { conferenceId, transports, links, producers } = found;
     const conference = conferences.get(conferenceId);
     if (!conference) {
       sfu.request('conference.close', { conferenceId }).catch(ignore);
@@ -33,8 +33,11 @@ export function closeStrays(sfu: SfuPort, snapshot: SfuSnapshot, conferences: Co
       else if (!local.media.has(transportId)) sfu.request('transport.close', { transportId }).catch(ignore);
     }
     for (const local of conference.seats()) agreeOnMedia(sfu, found, conference, local);
-    for (const { linkId, peer } of links) {
-      if (!conference.links.get(peer)?.has(linkId)) sfu.request('link.close', { linkId }).catch(ignore);
+    for (const { linkId, peer, sending } of links) {
+      const link = conference.links.get(peer);
+      if (link?.has(linkId))
+        link.agree(linkId, { received: producers.filter((each) => each.linkId === linkId), sending });
+      else sfu.request('link.close', { linkId }).catch(ignore);
     }
   }
 }
