@@ -58,6 +58,7 @@ const ORGANISATIONS = {
 const PROVIDER_OFFSET = 5;
 const FEDERATION_OFFSET = 8;
 const PROBE_OFFSET = 9;
+const PKI_OFFSET = 10;
 const WEB_RTC_OFFSET = 20;
 const LINK_OFFSET = 100;
 /** At an address that both organisations use, each has its own ports. */
@@ -90,6 +91,11 @@ export function layout(
 /** Where Keycloak is, which both organisations use. */
 export function keycloakUrl(basePort: number): string {
   return `http://127.0.0.1:${String(basePort + PROVIDER_OFFSET)}`;
+}
+
+/** The port, at 127.0.0.1, at which the authority of the demonstration says what is revoked. */
+export function pkiPort(basePort: number): number {
+  return basePort + PKI_OFFSET;
 }
 
 /**

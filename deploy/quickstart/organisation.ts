@@ -22,6 +22,8 @@ export interface OrganisationOptions {
   readonly certificate: DemoCertificate;
   /** Keycloak and the secret that this organisation's realm knows; without it a light provider is started. */
   readonly keycloak?: { readonly process: ManagedProcess; readonly clientSecret: string } | undefined;
+  /** Settings by which the organisation trusts others; without them it trusts all. */
+  readonly trust?: Readonly<Record<string, string>> | undefined;
   /** Additional environment of homeserver and SFU. */
   readonly env: Readonly<Record<string, string>>;
   readonly log: (message: string) => void;
@@ -123,7 +125,7 @@ export async function startOrganisation(plan: OrganisationLayout, options: Organ
       HANSETAG_FEDERATION_CA: options.caFile,
       HANSETAG_FEDERATION_HOSTS: hostsOf(options.basePort),
       HANSETAG_FEDERATION_ALLOWED_RANGES: '127.0.0.0/8',
-      HANSETAG_TRUST: 'open',
+      ...(options.trust ?? { HANSETAG_TRUST: 'open' }),
       DATABASE_URL: database.url,
       HANSETAG_OIDC_ISSUER: plan.issuer,
       HANSETAG_OIDC_CLIENT_ID: CLIENT_ID,

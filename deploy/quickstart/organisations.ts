@@ -12,12 +12,15 @@ import {
   layout,
   listenAddresses,
   ORGANISATION_KEYS,
+  pkiPort,
 } from './layout.ts';
 import type { OrganisationKey, OrganisationLayout } from './layout.ts';
 import { tryLock } from './lock.mjs';
 import { startOrganisation } from './organisation.ts';
 import type { Organisation } from './organisation.ts';
 import { demoKeycloak } from './demo-keycloak.ts';
+import { demoPki } from './demo-pki.ts';
+import type { DemoPki } from './demo-pki.ts';
 import type { DemoKeycloak } from './demo-keycloak.ts';
 import { SetUpError } from './progress.mjs';
 
@@ -34,6 +37,8 @@ export interface DemoOptions {
   readonly only?: readonly OrganisationKey[];
   /** One real Keycloak with a realm for each organisation, in place of their light identity providers. */
   readonly keycloak?: boolean;
+  /** The organisations trust each other by certificates of an authority that is made for them. */
+  readonly pki?: boolean;
   /** Additional environment of homeserver and SFU of an organisation. */
   readonly env?: Partial<Record<OrganisationKey, Readonly<Record<string, string>>>>;
   /** Gets what happens while it runs, such as the restart of a process. */
@@ -45,6 +50,8 @@ export interface Demo {
   readonly dataDir: string;
   /** Where Keycloak is, if there is one. */
   readonly keycloakUrl?: string;
+  /** Where the authority says what is revoked, if there is one. */
+  readonly pkiUrl?: string;
   /** Ends all processes. May be called more than once. */
   stop(): Promise<void>;
 }
@@ -79,15 +86,17 @@ export async function startOrganisations(options: DemoOptions = {}): Promise<Dem
   const chosen = keys.map((key) => plans[key]);
   const organisations: Organisation[] = [];
   let keycloak: DemoKeycloak | undefined;
+  let pki: DemoPki | undefined;
   let stopping: Promise<void> | undefined;
   const stop = (): Promise<void> =>
     (stopping ??= Promise.all(organisations.map((organisation) => organisation.stop())).then(async () => {
       await keycloak?.process.stop();
+      await pki?.close();
       rmSync(socketDir, { recursive: true, force: true });
       await unlock();
     }));
   try {
-    await portsFree(chosen, basePort);
+    await portsFree(chosen, basePort, options.pki === true);
     const servers = Object.values(plans);
     const { caFile, certificates } = await demoCertificates(join(dataDir, 'authority'), servers);
     const workerBin = await workerBinary({ mediasoupDir: join(ROOT, 'node_modules/mediasoup') });
@@ -95,12 +104,13 @@ export async function startOrganisations(options: DemoOptions = {}): Promise<Dem
       keycloak = await demoKeycloak({ plans: chosen, basePort, dataDir, log });
       await keycloak.process.start();
     }
+    if (options.pki === true) pki = await demoPki({ plans: chosen, basePort, dataDir });
     const results = await Promise.allSettled(
       chosen.map(async (plan) => {
         const certificate = certificates[servers.indexOf(plan)];
         if (certificate === undefined) throw new Error(`there is no certificate for ${plan.host}`);
         const shared = { basePort, dataDir, socketDir, workerBin, caFile, log, keycloak: keycloak?.of(plan.key) };
-        return startOrganisation(plan, { ...shared, certificate, env: env[plan.key] ?? {} });
+        return startOrganisation(plan, { ...shared, certificate, trust: pki?.of(plan.key), env: env[plan.key] ?? {} });
       }),
     );
     for (const result of results) if (result.status === 'fulfilled') organisations.push(result.value);
@@ -109,11 +119,18 @@ export async function startOrganisations(options: DemoOptions = {}): Promise<Dem
     await stop();
     throw error;
   }
-  return { organisations, dataDir, stop, ...(keycloak ? { keycloakUrl: keycloakUrl(basePort) } : {}) };
+  return {
+    organisations,
+    dataDir,
+    stop,
+    ...(keycloak ? { keycloakUrl: keycloakUrl(basePort) } : {}),
+    ...(pki ? { pkiUrl: pki.url } : {}),
+  };
 }
 
-async function portsFree(plans: readonly OrganisationLayout[], basePort: number): Promise<void> {
-  const addresses = plans.flatMap(listenAddresses);
+async function portsFree(plans: readonly OrganisationLayout[], basePort: number, withPki: boolean): Promise<void> {
+  const pki = withPki ? [{ host: '127.0.0.1', port: pkiPort(basePort) }] : [];
+  const addresses = [...plans.flatMap(listenAddresses), ...pki];
   for (const deadline = Date.now() + PORT_PATIENCE_MS; ; await new Promise((done) => setTimeout(done, POLL_MS))) {
     const free = await Promise.all(addresses.map(isFree));
     const taken = addresses.filter((_, index) => free[index] !== true);

@@ -1,7 +1,9 @@
 /**
  * `npm start`: the demonstration, until Ctrl-C. `--one` starts Lübeck only, `--port 9440` takes other ports, `--lan`
- * lets media listen at the machine's own address as well, `--keycloak` starts a real Keycloak.
+ * lets media listen at the machine's own address as well, `--keycloak` starts a real Keycloak, `--pki` lets the
+ * organisations trust each other by certificates only.
  */
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { DEFAULT_BASE_PORT, PASSWORD, PORTS } from './layout.ts';
 import { startOrganisations } from './organisations.ts';
@@ -58,20 +60,21 @@ async function main(): Promise<void> {
   }
 }
 
-function readOptions(): { basePort: number; one: boolean; lan: boolean; keycloak: boolean } {
-  let values: { one?: boolean; lan?: boolean; keycloak?: boolean; port?: string };
+function readOptions(): { basePort: number; one: boolean; lan: boolean; keycloak: boolean; pki: boolean } {
+  let values: { one?: boolean; lan?: boolean; keycloak?: boolean; pki?: boolean; port?: string };
   try {
     ({ values } = parseArgs({
       options: {
         one: { type: 'boolean' },
         lan: { type: 'boolean' },
         keycloak: { type: 'boolean' },
+        pki: { type: 'boolean' },
         port: { type: 'string' },
       },
     }));
   } catch (error) {
     throw new SetUpError(
-      `${error instanceof Error ? error.message : ''}\nThere are --one, --lan, --keycloak and --port <number>.`,
+      `${error instanceof Error ? error.message : ''}\nThere are --one, --lan, --keycloak, --pki and --port <number>.`,
     );
   }
   const given = values.port ?? process.env['HANSETAG_PORT'];
@@ -79,10 +82,11 @@ function readOptions(): { basePort: number; one: boolean; lan: boolean; keycloak
   if (!Number.isInteger(basePort) || basePort < LOWEST_PORT || basePort > HIGHEST_PORT) {
     throw new SetUpError(`The port must be from ${String(LOWEST_PORT)} to ${String(HIGHEST_PORT)}.`);
   }
-  return { basePort, one: values.one ?? false, lan: values.lan ?? false, keycloak: values.keycloak ?? false };
+  const { one = false, lan = false, keycloak = false, pki = false } = values;
+  return { basePort, one, lan, keycloak, pki };
 }
 
-function greeting({ organisations, dataDir, keycloakUrl }: Demo, tookMs: number): string {
+function greeting({ organisations, dataDir, keycloakUrl, pkiUrl }: Demo, tookMs: number): string {
   const lines = organisations.map(({ name, url, people }) => {
     const users = people.map(({ user }) => user).join(', ');
     return `  ${name.padEnd(9)}${url.padEnd(32)}log in as ${users}`;
@@ -95,9 +99,16 @@ ${lines.join('\n')}
 
   Everybody's password is ${PASSWORD}. People of the other organisation are invited by their Matrix id, such as
   ${example}. Data and logs are in ${dataDir}.
-${keycloakUrl === undefined ? '' : `  Keycloak is administered at ${keycloakUrl} by admin with the same password.\n`}${mediaNote(organisations)}
+${keycloakUrl === undefined ? '' : `  Keycloak is administered at ${keycloakUrl} by admin with the same password.\n`}${pkiUrl === undefined ? '' : pkiNote(pkiUrl, dataDir)}${mediaNote(organisations)}
 
 Ctrl-C ends everything; the next start finds the meetings again.`;
+}
+
+/** What is different when organisations have to prove who they are. */
+function pkiNote(url: string, dataDir: string): string {
+  return `  The organisations federate by certificate only: an authority of the demonstration has certified them, and says at
+  ${url} whether a certificate is revoked. Certificates are in ${join(dataDir, 'pki')}.
+`;
 }
 
 /** Who can reach what: what is open to the network is said, and what is not. */

@@ -19,7 +19,7 @@ export interface Pair {
   close(): Promise<void>;
 }
 
-export async function startPair(options: Pick<DemoOptions, 'lan'> = {}): Promise<Pair> {
+export async function startPair(options: Pick<DemoOptions, 'lan' | 'pki' | 'env'> = {}): Promise<Pair> {
   const folder = await mkdtemp('/tmp/hansetag-e2e-');
   await chmod(folder, 0o755);
   const demo = await startOrganisations({
