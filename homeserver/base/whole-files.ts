@@ -1,19 +1,14 @@
 /** Files that are written whole or not at all. */
 import { randomBytes } from 'node:crypto';
-import { link, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { link, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /** Only its owner reads it: for secrets. */
 export const SECRET_MODE = 0o600;
 
 /** The text of a file; undefined when there is no such file. */
-export async function readIfThere(file: string): Promise<string | undefined> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+export function readIfThere(file: string): Promise<string | undefined> {
+  return ifThere(readFile(file, 'utf8'));
 }
 
 /**
@@ -23,9 +18,11 @@ export async function readIfThere(file: string): Promise<string | undefined> {
  * @param mode of a new file
  */
 export async function writeWhole(file: string, text: string, mode: number): Promise<void> {
-  const before = await statIfThere(file);
+  // What a link leads to is replaced, and not the link.
+  const target = (await ifThere(realpath(file))) ?? file;
+  const before = await ifThere(stat(target));
   const owner = before && { uid: before.uid, gid: before.gid };
-  await withDraft(file, text, before ? before.mode & 0o777 : mode, owner, (draft) => rename(draft, file));
+  await withDraft(target, text, before ? before.mode & 0o777 : mode, owner, (draft) => rename(draft, target));
 }
 
 /** Makes a file that is not there yet. @throws the system's error; `EEXIST` when there is one, which is left alone */
@@ -70,15 +67,11 @@ async function flushFolder(folder: string): Promise<void> {
   }
 }
 
-async function statIfThere(file: string) {
+async function ifThere<T>(looked: Promise<T>): Promise<T | undefined> {
   try {
-    return await stat(file);
+    return await looked;
   } catch (error) {
-    if (isMissing(error)) return undefined;
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
     throw error;
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }

@@ -5,6 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import forge from 'node-forge';
 import { readPkcs12 } from '../../homeserver/admin/cert/pkcs12.ts';
+import { readStored, replaceCertificate } from '../../homeserver/admin/cert/store.ts';
+import { writeWhole } from '../../homeserver/base/whole-files.ts';
+import { readOrganisationCertificate } from '../../homeserver/engine/trust/organisation-certificate.ts';
 import { ecKey, openssl, OpensslAuthority, requestFor } from './openssl.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -269,6 +272,33 @@ describe('Trust by certificate: npx hansetag cert', () => {
     const kept = await read('organisation.pem.previous');
     expect(certificatesIn(kept)[0]?.checkPrivateKey(createPrivateKey(kept))).toBeTrue();
     expect((await stat(at('organisation.pem.previous'))).mode & 0o777).toBe(0o600);
+  });
+
+  it('leaves files that fit together wherever an import is interrupted', async () => {
+    await must(['import', await requested()]);
+    const files = { certFile: at('organisation.pem'), keyFile: at('organisation.key') };
+    const [oldCertificate, oldKey] = [await read('organisation.pem'), await read('organisation.key')];
+    await ecKey(at('in/next.key'));
+    const next = await authority.issue(await requestFor(at('in/next.key')));
+    const [own] = certificatesIn(await readFile(next, 'utf8'));
+    const key = createPrivateKey(await readFile(at('in/next.key')));
+    if (!own) throw new Error('There is no certificate.');
+    const serials: string[] = [];
+    for (let allowed = 0; allowed <= 4; allowed++) {
+      await writeFile(files.certFile, oldCertificate);
+      await writeFile(files.keyFile, oldKey);
+      let written = 0;
+      const write: typeof writeWhole = async (...parameters) => {
+        if (++written > allowed) throw new Error('no power');
+        await writeWhole(...parameters);
+      };
+      await replaceCertificate(files, await readStored(files), [own], key, write).catch(() => undefined);
+      const [certificates, keys] = [await read('organisation.pem'), await read('organisation.key')];
+      const used = readOrganisationCertificate({ ...files, serverName: 'hamburg.example', certificates, keys });
+      serials.push(used.chain[0]?.serialNumber ?? '');
+    }
+    const before = certificatesIn(oldCertificate)[0]?.serialNumber ?? '';
+    expect(serials).toEqual([before, before, before, own.serialNumber, own.serialNumber]);
   });
 
   it('checks: good, ends soon, not for this server, without a path, without its key', async () => {

@@ -27,7 +27,7 @@ ${table(Object.entries(COMMANDS).map(([name, { summary }]) => [name, summary]))}
 
 Options of one command: npx hansetag cert <command> --help
 
-The settings are those of the homeserver, from the environment or from --env-file FILE; options go before them.
+The settings are those of the homeserver, from the environment or from --env-file FILE; an option takes precedence.
 Exit codes: 0 done, 1 it failed or something is wrong, 2 it was asked for in a wrong way, 3 all is good but the
 certificate ends within 30 days.`;
 

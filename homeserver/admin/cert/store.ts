@@ -59,6 +59,7 @@ export async function addKey(keyFile: string, keys: readonly KeyObject[], key: K
  * Puts another certificate and its key into use. Whatever interrupts it, the files fit together: the key comes before
  * the certificate, and the key before leaves after it.
  *
+ * @param write writes one file, as a whole
  * @returns the file in which the certificate before is kept together with its key, if there was one
  */
 export async function replaceCertificate(
@@ -66,18 +67,19 @@ export async function replaceCertificate(
   before: Stored,
   chain: readonly X509Certificate[],
   key: KeyObject,
+  write = writeWhole,
 ): Promise<string | undefined> {
   const { certFile, keyFile } = files;
   const previous = before.key && `${certFile}.previous`;
   if (previous !== undefined && before.key) {
-    await writeWhole(previous, pemOf(before.chain) + pemOfKey(before.key), SECRET_MODE);
+    await write(previous, pemOf(before.chain) + pemOfKey(before.key), SECRET_MODE);
   }
   const isNew = !before.keys.some((known) => known.equals(key));
   const keys = isNew ? [...before.keys, key] : before.keys;
-  if (isNew) await addKey(keyFile, before.keys, key);
-  await writeWhole(certFile, pemOf(chain), PUBLIC_MODE);
+  if (isNew) await write(keyFile, keys.map(pemOfKey).join(''), SECRET_MODE);
+  await write(certFile, pemOf(chain), PUBLIC_MODE);
   const kept = keys.filter((known) => known.equals(key) || !before.key?.equals(known));
-  if (kept.length < keys.length) await writeWhole(keyFile, kept.map(pemOfKey).join(''), SECRET_MODE);
+  if (kept.length < keys.length) await write(keyFile, kept.map(pemOfKey).join(''), SECRET_MODE);
   return previous;
 }
 
