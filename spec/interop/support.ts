@@ -51,7 +51,7 @@ export async function create(user: TestUser, options: object): Promise<string> {
 }
 
 /** Asks to join by id or alias. */
-export function join(user: TestUser, name: string, via?: TestHomeserver): Promise<Answer> {
+export function join(user: TestUser, name: string, via?: Pick<TestHomeserver, 'serverName'>): Promise<Answer> {
   const query = via
     ? `?server_name=${encodeURIComponent(via.serverName)}&via=${encodeURIComponent(via.serverName)}`
     : '';

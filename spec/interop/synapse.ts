@@ -13,6 +13,8 @@ export interface SynapseOptions {
   readonly tls: TestFederation['tls'];
   /** Host in the server name, `localhost` if it is not given. Whoever asks it finds it at 127.0.0.1. */
   readonly host?: string;
+  /** Its whole name, when others reach it through a proxy. */
+  readonly name?: string;
   /** A PostgreSQL database; without it, SQLite. */
   readonly database?: { readonly host: string; readonly user: string; readonly name: string };
   /** Settings of Synapse instead of, or beside, those below. */
@@ -21,6 +23,8 @@ export interface SynapseOptions {
 
 export interface Synapse extends TestHomeserver {
   readonly pid: number | undefined;
+  /** Where it listens for other servers, at 127.0.0.1. */
+  readonly federationPort: number;
   readonly logFile: string;
   /** The end of what it logged: the last so many characters. */
   logEnd(characters?: number): string;
@@ -51,7 +55,7 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
   const python = await synapsePython();
   const folder = mkdtempSync(join(tmpdir(), 'hansetag-synapse-'));
   const [federationPort = 0, clientPort = 0] = await freePorts(2);
-  const serverName = `${host}:${String(federationPort)}`;
+  const serverName = options.name ?? `${host}:${String(federationPort)}`;
   const url = `http://127.0.0.1:${String(clientPort)}`;
   const configFile = join(folder, 'homeserver.yaml');
   const logFile = join(folder, 'synapse.log');
@@ -115,6 +119,7 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
   }
   return {
     serverName,
+    federationPort,
     url,
     ...clientOf(url),
     start,
