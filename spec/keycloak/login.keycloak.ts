@@ -50,6 +50,14 @@ describe('Login: by a real Keycloak', () => {
     }
   });
 
+  it('lets nobody in by a login token that was taken out of another browser, and the token is spent then', async () => {
+    const browser = new Browser();
+    const { next } = await submit(browser, await begin(home.luebeck, browser), 'dieter');
+    expect(next?.searchParams.get('loginToken')).toMatch(/^hsl_/);
+    await expectAsync(redeem(home.luebeck, next, new Browser())).toBeRejectedWithError(/M_FORBIDDEN/);
+    await expectAsync(redeem(home.luebeck, next, browser)).toBeRejectedWithError(/M_FORBIDDEN/);
+  });
+
   it('asks who is logged in at Keycloak already no second time', async () => {
     const browser = new Browser();
     const one = await logIn(home.luebeck, 'dieter', browser);
