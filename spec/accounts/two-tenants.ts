@@ -7,7 +7,7 @@ import { at, startHomeservers } from '../support/homeservers.ts';
 import type { Answer, TestHomeserver, TestUser } from '../support/homeservers.ts';
 import { Browser, CLIENT_ID, CLIENT_SECRET, startProvider } from './identity-provider.ts';
 import type { Person, TestProvider } from './identity-provider.ts';
-import { ssoUrl } from './support.ts';
+import { APP_URL, ssoUrl, tokenIn } from './support.ts';
 
 export const FILE = {
   tenants: [
@@ -85,11 +85,9 @@ export async function startTwoTenants(settings: Readonly<Record<string, string>>
   }
   const logInAs = async (person: Person): Promise<TestPerson> => {
     provider.person = person;
-    const { next, response } = await new Browser().follow(ssoUrl(server, `${url}/login`), (to) =>
-      to.searchParams.has('loginToken'),
-    );
-    const token = next?.searchParams.get('loginToken');
-    if (token === null || token === undefined) throw new Error(`Nobody was let in: ${String(response.status)}`);
+    const { response } = await new Browser().follow(ssoUrl(server, APP_URL));
+    const token = tokenIn(await response.text());
+    if (token === '') throw new Error(`Nobody was let in: ${String(response.status)}`);
     const answer = await server.ask('POST', 'client/v3/login', { type: 'm.login.token', token });
     return personOf(answer.body);
   };
