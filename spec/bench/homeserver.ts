@@ -1,11 +1,13 @@
 /**
- * Our homeserver beside Synapse: `npm run bench -- homeserver [rounds] [members] [ours] [--against folder]`.
+ * Our homeserver beside Synapse:
+ * `npm run bench -- homeserver [rounds] [members] [ours] [--against folder] [--trust pki]`.
  *
  * Two servers of each kind run all the time, each a process of its own on the same durable PostgreSQL, with TLS between
  * those that federate and without limits of rates. In each round all loads go first to the one and then to the other
  * kind; the order changes from round to round. The medians of the rounds count (of deliveries: the percentiles of all).
  * The last line is JSON. With the word `ours`, Synapse is left out; with `--against`, another checkout of this repository
- * takes part as `before`, to see what a change does.
+ * takes part as `before`, to see what a change does. With
+ * `--trust pki`, ours trust each other by certificates, and Synapse is left out.
  */
 import { availableParallelism, cpus } from 'node:os';
 import { resolve } from 'node:path';
@@ -16,13 +18,16 @@ import { each } from './homeserver/http.ts';
 import type { User } from './homeserver/http.ts';
 import { deliveriesMs, joinsPerSecond, publicRoom, remoteJoinMs, sendsPerSecond } from './homeserver/loads.ts';
 
-const { positionals, values } = parseArgs({ allowPositionals: true, options: { against: { type: 'string' } } });
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { against: { type: 'string' }, trust: { type: 'string' } },
+});
 const ROUNDS = positive(positionals[0], 3);
 const MEMBERS = positive(positionals[1], 1000);
 const KINDS = [
   'ours' as const,
   ...(values.against === undefined ? [] : ['before' as const]),
-  ...(positionals[2] === 'ours' ? [] : ['synapse' as const]),
+  ...(positionals[2] === 'ours' || values.trust === 'pki' ? [] : ['synapse' as const]),
 ];
 const SENDERS = 20;
 const SEND_MS = 5_000;
@@ -51,7 +56,7 @@ interface People {
 
 async function main(): Promise<void> {
   const against = values.against === undefined ? undefined : resolve(values.against);
-  const { kinds, close } = await startContenders(KINDS, against);
+  const { kinds, close } = await startContenders(KINDS, against, values.trust === 'pki');
   try {
     const figures = new Map<Contender, Figures>();
     const people = new Map<Contender, People>();

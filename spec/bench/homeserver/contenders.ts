@@ -2,11 +2,13 @@
  * Those that are compared: a pair of our homeservers, one of another state of them, and one of Synapse. Each server has a
  * database of its own.
  */
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import pg from 'pg';
+import { Authority } from '../../../deploy/authority/authority.ts';
+import { Responder } from '../../../deploy/authority/responder.ts';
 import { demoCertificates } from '../../../deploy/demo-authority.ts';
 import type { DemoCertificate } from '../../../deploy/demo-authority.ts';
 import { ManagedProcess } from '../../../deploy/quickstart/managed-process.ts';
@@ -38,6 +40,8 @@ interface Files {
   readonly folder: string;
   readonly caFile: string;
   readonly certificate: DemoCertificate;
+  /** Settings of trust by certificate, or none. */
+  readonly trust: Readonly<Record<string, string>>;
 }
 
 interface Running extends Server {
@@ -51,12 +55,17 @@ const CONNECTIONS = 64;
  * Starts two servers of each kind. PostgreSQL is durable: what is acknowledged is on disk.
  *
  * @param against the folder of another checkout of this repository, with its packages, which is `before`
+ * @param pki whether ours judge each other by certificates
  * @throws Error
  */
-export async function startContenders(names: readonly Contender['name'][], against = ROOT): Promise<Contenders> {
+export async function startContenders(
+  names: readonly Contender['name'][],
+  against = ROOT,
+  pki = false,
+): Promise<Contenders> {
   const folder = mkdtempSync(join(tmpdir(), 'hansetag-bench-'));
   chmodSync(folder, 0o755);
-  const undo: (() => Promise<void> | void)[] = [() => rmSync(folder, { recursive: true, force: true })];
+  const undo: (() => Promise<void>)[] = [async () => rmSync(folder, { recursive: true, force: true })];
   const close = async (): Promise<void> => {
     for (let step = undo.pop(); step; step = undo.pop()) await step();
   };
@@ -68,7 +77,7 @@ export async function startContenders(names: readonly Contender['name'][], again
     ]);
     const [certificate] = certificates;
     if (!certificate) throw new Error('There is no certificate.');
-    const files = { folder, caFile, certificate };
+    const files = { folder, caFile, certificate, trust: pki ? await organisation(folder, undo) : {} };
     const start = async (run: (database: string) => Promise<Running>, database: string): Promise<Running> => {
       await createDatabase(postgres.url, database);
       const server = await run(database);
@@ -94,9 +103,27 @@ export async function startContenders(names: readonly Contender['name'][], again
   }
 }
 
+/** A certificate for all of ours, which are on one host, and the settings with which they believe it. */
+async function organisation(folder: string, undo: (() => Promise<void>)[]): Promise<Readonly<Record<string, string>>> {
+  const responder = await Responder.start();
+  undo.push(() => responder.close());
+  const root = await Authority.root({ url: responder.url, now: Date.now, name: 'C=DE, O=Bench, CN=Root' });
+  responder.serve(root);
+  const { chainPem, keyPem } = await root.organisation({ host: 'localhost' });
+  const files = { anchors: root.pem, certificate: chainPem, key: keyPem };
+  const fileOf = (name: string): string => join(folder, `organisation-${name}.pem`);
+  for (const [name, pem] of Object.entries(files)) writeFileSync(fileOf(name), pem, { mode: 0o600 });
+  return {
+    HANSETAG_TRUST: 'pki',
+    HANSETAG_TRUST_ANCHORS: fileOf('anchors'),
+    HANSETAG_ORGANISATION_CERT: fileOf('certificate'),
+    HANSETAG_ORGANISATION_KEY: fileOf('key'),
+  };
+}
+
 /** One of ours, as docs/configuration.md of its checkout says. */
 async function startOurs(
-  { folder, caFile, certificate }: Files,
+  { folder, caFile, certificate, trust }: Files,
   postgresUrl: string,
   name: string,
   root: string,
@@ -128,6 +155,8 @@ async function startOurs(
       HANSETAG_LOG_LEVEL: 'warn',
       HANSETAG_EXIT_WITH_PARENT: '1',
       DATABASE_URL: databaseUrl(postgresUrl, name),
+      // Another state may not know them yet.
+      ...(root === ROOT ? trust : {}),
     },
     logFile: join(folder, `${name}.log`),
     isReady: () =>
