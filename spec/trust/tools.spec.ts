@@ -21,17 +21,27 @@ interface Result {
   readonly text: string;
 }
 
+/** Each step is a process of its own, which takes its time on a busy machine. */
+const LIMIT_MS = 120_000;
+
 describe('Trust by certificate: npx hansetag cert', () => {
+  let limitBefore: number;
+
   let shared: string;
   let authority: OpensslAuthority;
   let folder: string;
   let settings: Record<string, string>;
 
   beforeAll(async () => {
+    limitBefore = jasmine.DEFAULT_TIMEOUT_INTERVAL;
+    jasmine.DEFAULT_TIMEOUT_INTERVAL = LIMIT_MS;
     shared = await mkdtemp(join(tmpdir(), 'hansetag-spec-authority-'));
     authority = await OpensslAuthority.make(shared);
   });
-  afterAll(() => rm(shared, { recursive: true }));
+  afterAll(async () => {
+    jasmine.DEFAULT_TIMEOUT_INTERVAL = limitBefore;
+    await rm(shared, { recursive: true });
+  });
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'hansetag-spec-tools-'));
     await mkdir(at('in'));
