@@ -44,6 +44,18 @@ describe('A conference that follows its room', () => {
       ...changes,
     });
 
+  it('shows who is let in again while their membership in the conference still stands', async () => {
+    const ben = '@ben:bremen.example';
+    await happens(anna.join(ROOM));
+    rooms.setMember(ROOM, ben, 'ban', ANNA);
+    write(ben);
+    await clock.settle();
+    expect(shown()).toEqual([ANNA]);
+    rooms.setMember(ROOM, ben, 'join');
+    await clock.settle();
+    expect(shown()).toEqual([ANNA, ben]);
+  });
+
   describe('shows the meeting', () => {
     beforeEach(async () => {
       await happens(anna.join(ROOM));

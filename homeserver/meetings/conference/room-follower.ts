@@ -242,9 +242,23 @@ export class RoomFollower {
     await seats.records.clear(roomId, pdu.state_key);
   }
 
+  /** Who is in the room again may never have lost a seat: what stands there of somebody not shown counts again. */
+  async #onReturn(conference: Conference, userId: string): Promise<void> {
+    const { rooms, serverName } = this.#deps;
+    const server = serverOf(userId);
+    if (server === serverName || conference.remotesOf(server).some((remote) => remote.membership.userId === userId))
+      return;
+    for (const { pdu } of await rooms.stateOfType(conference.roomId, CALL_MEMBER)) {
+      if (pdu.sender === userId) await this.#onMembership(conference, pdu.state_key ?? '');
+    }
+  }
+
   /** Who is no longer in the room is no longer in its conference, whatever his own instance says. */
   async #onMember(conference: Conference, userId: string, membership: unknown): Promise<void> {
-    if (membership === 'join') return;
+    if (membership === 'join') {
+      await this.#onReturn(conference, userId);
+      return;
+    }
     const { rooms, conferences, seats } = this.#deps;
     const { roomId } = conference;
     const current = await rooms.membership(roomId, userId);
