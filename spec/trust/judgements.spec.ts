@@ -24,6 +24,7 @@ describe('Trust by certificate: the cache of judgements', () => {
   let lines: Record<string, unknown>[];
   let trust: CertificateTrust;
   let neighbours: Set<string>;
+  let isDatabaseAway: boolean;
 
   function good(change: Partial<Extract<Verdict, { trusted: true }>> = {}): Verdict {
     return {
@@ -50,6 +51,7 @@ describe('Trust by certificate: the cache of judgements', () => {
         all: () => Promise.resolve([...kept.values()]),
         find: (server) => Promise.resolve(kept.get(server)),
         put: (decision) => {
+          if (isDatabaseAway) return Promise.reject(new Error('the database is away'));
           kept.set(decision.server, decision);
           return Promise.resolve();
         },
@@ -87,6 +89,7 @@ describe('Trust by certificate: the cache of judgements', () => {
     kept = new Map();
     lines = [];
     neighbours = new Set([PEER]);
+    isDatabaseAway = false;
     verdict = good();
     trust = await start();
   });
@@ -187,6 +190,22 @@ describe('Trust by certificate: the cache of judgements', () => {
       [PEER, 'expired'],
       [PEER, 'trusted'],
     ]);
+  });
+
+  it('tells listeners that trust has ended although that could not be kept', async () => {
+    await trust.settle(PEER);
+    const changes: unknown[] = [];
+    trust.onChanged((server, decision) => changes.push([server, reasonOf(decision) ?? 'trusted']));
+    verdict = bad('revoked');
+    isDatabaseAway = true;
+    now += 11 * HOUR;
+    expect((await trust.settle(PEER)).trusted).toBeFalse();
+    expect(changes).toEqual([[PEER, 'revoked']]);
+    isDatabaseAway = false;
+    now += 11 * HOUR;
+    expect(reasonOf(await trust.settle(PEER))).toBe('revoked');
+    expect(changes).withContext('once').toEqual([[PEER, 'revoked']]);
+    expect(kept.get(PEER)?.reason).toBe('revoked');
   });
 
   it('refuses a server that signs with a key that its statement does not list, until it lists it', async () => {

@@ -259,9 +259,13 @@ export class CertificateTrust implements Trust {
     const holds = decision.trusted ? life : retryMs(peer.failures);
     peer.until = now + holds;
     peer.dueAt = decision.trusted ? now + Math.min(holds * AGAIN_SHARE, AGAIN_MS) : peer.until;
-    // The number counts once it would survive a restart.
-    await this.#keep(server, peer, peer.decision, now);
-    if (!isSame) this.#changed(server, peer.decision);
+    try {
+      // The number counts once it would survive a restart.
+      await this.#keep(server, peer, peer.decision, now);
+    } finally {
+      // Kept or not: the next judgement is no change, and who is refused now must be out of conferences now.
+      if (!isSame) this.#changed(server, peer.decision);
+    }
     return peer.decision;
   }
 
