@@ -68,6 +68,8 @@ describe('Login: claims', () => {
     const both = identityOf(merged(first, second, CLAIM_NAMES));
     expect([both.email, both.name]).toEqual([undefined, 'Anna']);
     expect(identityOf(merged(WHO, second, CLAIM_NAMES)).email).toBe('anna@hamburg.example');
+    const unverified = { ...second, email_verified: false };
+    expect(identityOf(merged({ ...WHO, email_verified: true }, unverified, CLAIM_NAMES)).email).toBeUndefined();
     // Nor do they say who it is.
     expect(identityOf(merged(first, { ...second, sub: 'other' }, CLAIM_NAMES)).subject).toBe(WHO.sub);
   });

@@ -106,9 +106,8 @@ function idOf(claim: unknown): string | undefined {
 
 /** Claims of two sources, the first one decides; a mail address is verified only by whoever says it. */
 export function merged(first: Claims, second: Claims, { email: emailClaim }: ClaimNames): Claims {
-  const { email_verified: verified, ...others } = second;
   const isOfFirst = claimOf(first, emailClaim) !== undefined;
-  return { ...others, ...(isOfFirst ? {} : { email_verified: verified }), ...first };
+  return { ...second, ...first, email_verified: (isOfFirst ? first : second)['email_verified'] };
 }
 
 /** A claim by its name; else along the dots in it. */
