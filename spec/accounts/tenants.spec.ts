@@ -94,7 +94,7 @@ describe('Tenants: people of one, for those of another,', () => {
     expect(JSON.stringify(there)).not.toContain(newer);
   });
 
-  it('have no aliases: to resolve, to join, to knock at, to look at', async () => {
+  it('have no aliases: to resolve, to join, to knock at, to look at, to remove', async () => {
     const localpart = 'rathaus';
     await makeRoom(bert, { preset: 'public_chat', room_alias_name: localpart });
     const alias = `#${localpart}:${place.server.serverName}`;
@@ -104,6 +104,7 @@ describe('Tenants: people of one, for those of another,', () => {
       (by, of) => by.ask('POST', `${V3}/join/${id(of)}`, {}),
       (by, of) => by.ask('POST', `${V3}/knock/${id(of)}`, {}),
       (by, of) => by.ask('GET', `client/v1/room_summary/${id(of)}`),
+      (by, of) => by.ask('DELETE', `${V3}/directory/room/${id(of)}`),
     ];
     for (const ask of asks)
       expect(about(await ask(anna, alias), alias)).toEqual(about(await ask(anna, unknown), unknown));

@@ -110,8 +110,9 @@ export class Directory {
   async remove(alias: string, userId: string, admin = false): Promise<void> {
     const { rooms } = this.#options;
     const found = await this.#find(alias);
-    if (!found) throw new MatrixError(404, 'M_NOT_FOUND', 'No such alias on this server.');
+    if (!found) throw noSuchAlias();
     const allowed = admin || found.creator === userId || (await this.mayList(found.roomId, userId));
+    if (!allowed && !(await this.#isFor(userId, alias))) throw noSuchAlias();
     if (!allowed) throw new MatrixError(403, 'M_FORBIDDEN', 'You may not remove this alias.');
     await this.#aliases.destroy({ where: { alias } });
 
@@ -231,6 +232,10 @@ export class Directory {
   async #find(alias: string): Promise<AliasRow | undefined> {
     return (await this.#aliases.findByPk(alias)) ?? undefined;
   }
+}
+
+function noSuchAlias(): MatrixError {
+  return new MatrixError(404, 'M_NOT_FOUND', 'No such alias on this server.');
 }
 
 function unknownAlias(alias: string): MatrixError {
