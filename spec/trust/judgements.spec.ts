@@ -204,7 +204,9 @@ describe('Trust by certificate: the cache of judgements', () => {
     isDatabaseAway = false;
     now += 11 * HOUR;
     expect(reasonOf(await trust.settle(PEER))).toBe('revoked');
-    expect(changes).withContext('once').toEqual([[PEER, 'revoked']]);
+    expect(changes)
+      .withContext('once')
+      .toEqual([[PEER, 'revoked']]);
     expect(kept.get(PEER)?.reason).toBe('revoked');
   });
 
@@ -237,6 +239,25 @@ describe('Trust by certificate: the cache of judgements', () => {
     expect(reasonOf(await trust.judgeKeys(PEER, [{ ...OTHER, publicKey: 'CCCC' }])))
       .withContext('another key of the same name')
       .toBe('key-not-listed');
+  });
+
+  it('refuses only the request when somebody else signs with a key that the server used before', async () => {
+    await trust.settle(PEER);
+    await trust.judgeKeys(PEER, [KEY]);
+    const changes: unknown[] = [];
+    trust.onChanged((server, decision) => changes.push([server, reasonOf(decision) ?? 'trusted']));
+    for (let turn = 0; turn < 30; turn++) {
+      now += 11 * SECOND;
+      expect(reasonOf(await trust.judgeKeys(PEER, [OTHER]))).toBe('key-not-listed');
+      expect((await trust.judgeKeys(PEER, [KEY])).trusted).toBeTrue();
+    }
+    now += 2 * HOUR;
+    await sweep();
+    expect(changes).toEqual([]);
+    await trust.judgeKeys(PEER, [OTHER]);
+    expect(changes)
+      .withContext('it does not use its own any more')
+      .toEqual([[PEER, 'key-not-listed']]);
   });
 
   it('trusts again who signs with a listed key again', async () => {

@@ -29,6 +29,8 @@ const SWEEP_MS = 5_000;
 const AT_ONCE = { known: 50, stranger: 20 };
 /** A statement is not fetched more often for a key that is in none, in ms. */
 const SAME_KEY_MS = 10_000;
+/** A server that has signed with a key of its statement is not refused for another key for so long, in ms. */
+const IN_USE_MS = 10 * 60 * 1000;
 
 export interface CertificateTrustOptions {
   readonly serverName: string;
@@ -63,6 +65,8 @@ interface Peer {
   failures: number;
   /** A key that has signed a request and is in no statement. */
   unlisted: (UsedKey & { readonly fetchedAt: number }) | undefined;
+  /** When a request was signed with a key of the statement last, Unix ms. */
+  listedAt: number;
   /** We have rooms with the server, or people here want something of it: it is judged without being asked for. */
   matters: boolean;
   loaded: boolean;
@@ -115,7 +119,10 @@ export class CertificateTrust implements Trust {
   judgeKeys(server: string, keys: readonly UsedKey[]): Decision | Promise<Decision> {
     const peer = this.#peers.get(server);
     const decision = this.decision(server);
-    if (decision?.trusted && peer && isListed(peer, keys)) return decision;
+    if (decision?.trusted && peer && isListed(peer, keys)) {
+      peer.listedAt = this.#now();
+      return decision;
+    }
     return this.#judgeUnlisted(server, keys);
   }
 
@@ -182,6 +189,7 @@ export class CertificateTrust implements Trust {
   /** A server that was refused for its key signs with one of its statement again. */
   async #listedAgain(server: string, peer: Peer): Promise<Decision> {
     peer.unlisted = undefined;
+    peer.listedAt = this.#now();
     return peer.decision?.trusted === false && peer.decision.reason === 'key-not-listed'
       ? this.#judge(server, true)
       : (peer.decision ?? this.#judge(server));
@@ -251,7 +259,10 @@ export class CertificateTrust implements Trust {
     }
     if (verdict.trusted && peer.unlisted && isListed(peer, [peer.unlisted])) peer.unlisted = undefined;
     const before = peer.decision;
-    const decision = verdict.trusted && peer.unlisted ? notListed(peer.unlisted, now) : decisionOf(verdict, now);
+    // Whoever has got hold of an earlier key must not end the trust in the server; the request is refused all the same.
+    const { unlisted, listedAt } = peer;
+    const isForKey = unlisted !== undefined && unlisted.fetchedAt >= listedAt + IN_USE_MS;
+    const decision = verdict.trusted && isForKey ? notListed(unlisted, now) : decisionOf(verdict, now);
     const isSame = isAlike(before, decision);
     peer.decision = isSame ? { ...decision, since: before?.since ?? now } : decision;
     peer.failures = decision.trusted ? 0 : peer.failures + 1;
@@ -340,6 +351,7 @@ export class CertificateTrust implements Trust {
       seen: undefined,
       failures: 0,
       unlisted: undefined,
+      listedAt: -Infinity,
       matters: false,
       loaded: false,
       judging: undefined,
