@@ -170,8 +170,10 @@ export function membershipRouter(options: MembershipRouterOptions): Router {
     await memberships.checkWanted(target, pdu.sender);
     const countersigned = addSignature(pdu, version, serverName, key);
     // Nobody invites who is in the room: if by our state somebody is, what ends that is still on its way to us.
-    const isInside = (await rooms.joinedServers(roomId)).has(serverName);
-    if (!isInside || (await rooms.membership(roomId, target)) === 'join') {
+    // Only who is inside, too, can have invited somebody who was: others would put theirs in the place of such an invitation.
+    const inside = await rooms.joinedServers(roomId);
+    const isJoined = (): Promise<boolean> => rooms.membership(roomId, target).then((one) => one === 'join');
+    if (!inside.has(serverName) || (inside.has(origin) && (await isJoined()))) {
       const given = await checkedEvents(body.invite_room_state, version, keyring, { outsideRoom: true });
       const state = given.filter((event) => roomIdOf(event, version) === roomId);
       // From version 12 on, the room id is the hash of the create event, which alone proves what the room is.
