@@ -146,6 +146,35 @@ describe('What the media server reports', () => {
       expect(city.sfu.labels(ROOM)).toContain(anna.participantId);
     });
 
+    it('pauses what a moderator had paused meanwhile, and not what its owner could not pause', async () => {
+      await happens(anna.publish('microphone'));
+      await happens(jens.join(ROOM));
+      await happens(jens.publish('microphone'));
+      const [conference, muted, other] = [city.conferences.get(ROOM), localOf(anna), localOf(jens)];
+      if (!conference || !muted || !other) throw new Error('They are not in the conference.');
+      const { media } = city.conferences;
+      const still = (): undefined => undefined;
+      city.sfu.breakLine();
+      await expectAsync(media.pauseByOrder({ conference, local: muted }, 'microphone', still)).toBeRejected();
+      await expectAsync(media.setPaused({ conference, local: other }, 'microphone', true, still)).toBeRejected();
+      forget();
+      city.sfu.mendLine();
+      await clock.advance(1_000);
+      const paused = (local: typeof muted) => {
+        const source = local.sources.get('microphone');
+        return [source?.paused, city.sfu.conference(ROOM).producers.get(source?.producerId ?? '')?.paused];
+      };
+      expect(paused(muted)).toEqual([true, true]);
+      expect(paused(other)).toEqual([false, false]);
+      expect(names(jens)).withContext('told').toContain('participant.changed');
+      // It was an order of that moment: its owner may speak again, whatever the line does.
+      await happens(media.setPaused({ conference, local: muted }, 'microphone', false, still));
+      city.sfu.breakLine();
+      city.sfu.mendLine();
+      await clock.advance(1_000);
+      expect(paused(muted)).toEqual([false, false]);
+    });
+
     it('ends a conference that everybody left meanwhile', async () => {
       city.sfu.breakLine();
       await happens(anna.leave());

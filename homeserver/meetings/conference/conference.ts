@@ -294,6 +294,7 @@ export class Conference implements LinkConference, ModuleConference {
   setPaused(local: LocalParticipant, source: LocalSource, paused: boolean): void {
     if (source.paused && !paused) source.resumedAt = this.#resumes();
     source.paused = paused;
+    source.pauseDue = false;
     this.localChanged(local);
   }
 

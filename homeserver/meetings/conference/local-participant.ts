@@ -20,6 +20,8 @@ export function parseSourceKey(key: SourceKey): { participantId: string; source:
 export interface LocalSource {
   readonly producerId: string;
   paused: boolean;
+  /** A moderator has it paused, and the SFU has not done so yet. */
+  pauseDue?: boolean;
   /** When it was last published or resumed, Unix ms, each time another one. Unknown after a restart of the homeserver. */
   resumedAt?: number;
 }

@@ -22,7 +22,7 @@ export interface ModerationDeps {
   readonly keyring: KeyLookup;
   readonly orders: Orders;
   readonly seats: Pick<Seats, 'act' | 'remove'>;
-  readonly media: Pick<SeatMedia, 'setPaused'>;
+  readonly media: Pick<SeatMedia, 'pauseByOrder'>;
   readonly removals: Removals;
   readonly log: Logger;
 }
@@ -39,8 +39,12 @@ export class Moderation {
         seats.act({ conference, local }, async (still) => {
           const microphone = local.sources.get('microphone');
           if (!microphone || microphone.paused) return;
-          await media.setPaused({ conference, local }, 'microphone', true, still);
-          local.notifier?.notify('moderation.muted', { by: by.displayName, organisation: by.organisation });
+          try {
+            await media.pauseByOrder({ conference, local }, 'microphone', still);
+          } finally {
+            // Also where the SFU cannot be reached: the client stops by itself.
+            local.notifier?.notify('moderation.muted', { by: by.displayName, organisation: by.organisation });
+          }
         }),
       applyElsewhere: (conference, participantId) => conference.silence(participantId, 'microphone'),
     });

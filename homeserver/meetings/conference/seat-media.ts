@@ -141,6 +141,17 @@ export class SeatMedia {
     conference.setPaused(local, held, paused);
   }
 
+  /**
+   * Pauses a source as somebody else has ordered. Where the SFU cannot be reached now, it is paused when that is there again,
+   * before anybody hears more of it.
+   */
+  async pauseByOrder(seat: Seat, source: Source, still: StillSeated): Promise<void> {
+    const held = seat.local.sources.get(source);
+    if (!held) return;
+    held.pauseDue = true;
+    await this.setPaused(seat, source, true, still);
+  }
+
   /** The client has made its consumers: what they bring begins to flow. */
   async ready({ conference, local }: Seat, consumerIds: readonly string[]): Promise<void> {
     await conference.reception.ready(local, consumerIds);

@@ -5,7 +5,7 @@
 import type { SfuSnapshot } from '../../../sfu/protocol.ts';
 import type { Conference } from './conference.ts';
 import type { Received } from './link-path.ts';
-import { type LocalParticipant, sourceKey, type SourceKey } from './local-participant.ts';
+import { type LocalParticipant, type LocalSource, sourceKey, type SourceKey } from './local-participant.ts';
 import type { SfuPort } from './ports.ts';
 import type { Registry } from './registry.ts';
 import type { Seat, SeatMedia } from './seat-media.ts';
@@ -44,7 +44,8 @@ export function closeStrays(sfu: SfuPort, snapshot: SfuSnapshot, conferences: Co
 
 /**
  * Sources and consumers whose making was not answered are closed: the client was told that there are none, and a source
- * could not be published again beside them. Of what is paused the SFU knows best.
+ * could not be published again beside them. Of what is paused the SFU knows best, but for what moderators have ordered
+ * meanwhile.
  */
 function agreeOnMedia(sfu: SfuPort, found: Found, conference: Conference, local: LocalParticipant): void {
   const { send, receive, sources, consumers } = local.media;
@@ -53,12 +54,22 @@ function agreeOnMedia(sfu: SfuPort, found: Found, conference: Conference, local:
     if (transportId === undefined || transportId !== send) continue;
     const source = known.get(producerId);
     if (!source) sfu.request('producer.close', { producerId }).catch(ignore);
+    else if (source.pauseDue && !paused) pauseNow(sfu, conference, local, source);
     else if (source.paused !== paused) conference.setPaused(local, source, paused);
   }
   const used = new Set([...consumers.values()].flatMap(({ consumerId, replaces }) => [consumerId, replaces]));
   for (const { consumerId, transportId } of found.consumers) {
     if (transportId === receive && !used.has(consumerId)) sfu.request('consumer.close', { consumerId }).catch(ignore);
   }
+}
+
+function pauseNow(sfu: SfuPort, conference: Conference, local: LocalParticipant, source: LocalSource): void {
+  const { producerId } = source;
+  const paused = (): void => {
+    if ([...local.sources.values()].includes(source)) conference.setPaused(local, source, true);
+  };
+  // The line may break again: then it is tried when that is mended.
+  sfu.request('producer.pause', { producerId }).then(paused, ignore);
 }
 
 /** After a restart of the homeserver: the media that a seat still has. */
