@@ -176,10 +176,14 @@ export class FederationClient {
     if (!isServerName(destination)) {
       throw new FederationError('NOT_FOUND', destination, 'The destination is not a server name.');
     }
-    const decided = this.#options.requireTrusted?.(destination, request.exempt ?? false);
-    if (decided) await decided;
-    if (onBehalfOf !== 'server') await this.#options.requireMayAsk?.(destination, onBehalfOf);
     const signal = AbortSignal.timeout(timeoutMs);
+    const decided = this.#options.requireTrusted?.(destination, request.exempt ?? false);
+    if (decided) {
+      await untilAborted(decided, signal).catch((error: unknown) => {
+        throw error === signal.reason ? this.#failure(destination, error, signal) : error;
+      });
+    }
+    if (onBehalfOf !== 'server') await this.#options.requireMayAsk?.(destination, onBehalfOf);
     const headers = this.#headers(request);
     const body = request.body === undefined ? undefined : canonicalJsonWithAnyNumbers(request.body);
     try {

@@ -176,6 +176,14 @@ describe('the federation client', () => {
     expect(error instanceof FederationError && error.code).toBe('NOT_FOUND');
   });
 
+  it('waits no longer than for an answer until it is known whether a server is allowed', async () => {
+    const one = client({ requireTrusted: () => new Promise(() => undefined) });
+    const error = await rejection(
+      one.request({ destination: 'other.example', method: 'GET', path: '/x', timeoutMs: 50 }),
+    );
+    expect(error instanceof FederationError && error.code).toBe('TIMEOUT');
+  });
+
   it('hands on the status and the Matrix code of a refusal', async () => {
     const error = await failure((_, response) => answer(response, { errcode: 'M_FORBIDDEN', error: 'no' }, 403));
     expect([error.code, error.status, error.errcode]).toEqual(['REFUSED', 403, 'M_FORBIDDEN']);
