@@ -78,13 +78,13 @@ export async function prefer(
  */
 export async function replace(conference: ConsumerHost, consumer: Consumer, oldConsumerId: string): Promise<void> {
   if (consumer.id === oldConsumerId) throw new SfuError('bad-request', 'a consumer cannot replace itself');
-  if (consumer.kind === 'audio' || consumer.producerPaused) {
+  const isPicture = (): boolean => consumer.kind === 'video' && !consumer.producerPaused && !consumer.closed;
+  if (isPicture()) await firstOf(consumer, LAYERS_MEASURED_MS);
+  if (!isPicture()) {
     conference.closeConsumer(oldConsumerId);
-    await consumer.resume();
+    if (!consumer.closed) await consumer.resume();
     return;
   }
-  await firstOf(consumer, LAYERS_MEASURED_MS);
-  if (consumer.closed) return;
   await consumer.enableTraceEvent(['keyframe']);
   const begun = firstOf(consumer, KEY_FRAME_WITHIN_MS);
   await consumer.resume();

@@ -203,6 +203,14 @@ describe('a consumer', () => {
     });
 
     const begin = (consumer: Received, oldId = 'old') => replace(conference, consumer as unknown as Consumer, oldId);
+    /** … and the worker has measured the layers of the new source. */
+    const beginAfterFlow = async (consumer: Received): Promise<{ replacing: Promise<void> }> => {
+      const replacing = begin(consumer);
+      await settled();
+      jasmine.clock().tick(400);
+      await settled();
+      return { replacing };
+    };
     const nothingWaits = () => {
       const listeners = made.listenerCount('trace') + made.listenerCount('producerpause');
       expect(listeners + made.observer.listenerCount('close')).toBe(0);
@@ -214,9 +222,31 @@ describe('a consumer', () => {
       expect(done).toEqual(['close old', 'resume new']);
     });
 
-    it('as a picture lets the old one go on until the client has had the time to show its first key frame', async () => {
+    it('as a picture is not resumed before its layers can be known', async () => {
       const replacing = begin(made);
       await settled();
+      jasmine.clock().tick(399);
+      await settled();
+      expect(done).toEqual([]);
+      jasmine.clock().tick(1);
+      await settled();
+      expect(done).toEqual(['trace keyframe', 'resume new']);
+      made.close();
+      await replacing;
+      nothingWaits();
+    });
+
+    it('as a picture that ends before is not resumed, and the old one goes as well', async () => {
+      const replacing = begin(made);
+      await settled();
+      made.close();
+      await replacing;
+      expect(done).toEqual(['close new', 'close old']);
+      nothingWaits();
+    });
+
+    it('as a picture lets the old one go on until the client has had the time to show its first key frame', async () => {
+      const { replacing } = await beginAfterFlow(made);
       expect(done).toEqual(['trace keyframe', 'resume new']);
       made.emit('trace', { type: 'keyframe' });
       await settled();
@@ -231,8 +261,7 @@ describe('a consumer', () => {
     });
 
     it('as a picture that has begun and ends is not waited for any longer', async () => {
-      const replacing = begin(made);
-      await settled();
+      const { replacing } = await beginAfterFlow(made);
       made.emit('trace', { type: 'keyframe' });
       await settled();
       made.close();
@@ -242,8 +271,7 @@ describe('a consumer', () => {
     });
 
     it('as a picture waits for three seconds at most for its first key frame', async () => {
-      const replacing = begin(made);
-      await settled();
+      const { replacing } = await beginAfterFlow(made);
       jasmine.clock().tick(2_999);
       await settled();
       expect(done).toEqual(['trace keyframe', 'resume new']);
@@ -255,9 +283,18 @@ describe('a consumer', () => {
       nothingWaits();
     });
 
-    it('waits for no picture of a source that is paused, before or meanwhile', async () => {
+    it('waits for no picture of a source that is paused before its layers are known', async () => {
       const replacing = begin(made);
       await settled();
+      made.producerPaused = true;
+      made.emit('producerpause');
+      await replacing;
+      expect(done).toEqual(['close old', 'resume new']);
+      nothingWaits();
+    });
+
+    it('waits for no picture of a source that is paused, before or meanwhile', async () => {
+      const { replacing } = await beginAfterFlow(made);
       made.producerPaused = true;
       made.emit('producerpause');
       await replacing;
@@ -269,8 +306,7 @@ describe('a consumer', () => {
     });
 
     it('asks nothing more of one that has ended meanwhile', async () => {
-      const replacing = begin(made);
-      await settled();
+      const { replacing } = await beginAfterFlow(made);
       made.close();
       await replacing;
       expect(done).toEqual(['trace keyframe', 'resume new', 'close new', 'close old']);
