@@ -159,7 +159,10 @@ export class ManagedProcess {
       this.#spawn();
       this.#ready.then(
         () => this.#plan.log(`The ${this.name} runs again.`),
-        (error: unknown) => this.#plan.log(String(error)),
+        (error: unknown) => {
+          // Who was stopped meanwhile has not failed.
+          if (this.#wanted) this.#plan.log(String(error));
+        },
       );
     }, waitMs);
   }
