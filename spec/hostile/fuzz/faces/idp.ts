@@ -38,6 +38,18 @@ const CLAIMS = {
   preferred_username: 'somebody.{{number}}',
   name: 'Some Body',
 };
+/** What may stand in the ID token or be asked for apart. */
+const MORE_CLAIMS = {
+  email: 'somebody@example.org',
+  email_verified: true,
+  picture: 'https://example.org/somebody.png',
+  locale: 'de',
+  x_grp: ['council'],
+  phone_number: '+49 40 123456',
+  tenant_id: 'altona',
+  tariff_id: 'small',
+  roles: ['hansetag-admin'],
+};
 const TOKENS = { access_token: 'x', token_type: 'Bearer', expires_in: 300, scope: 'openid profile' };
 /** So often the provider can not be found first: what was found is kept. */
 const FAILED_DISCOVERIES = 40;
@@ -48,6 +60,8 @@ class Provider {
   readonly #inputs = new Map<string, { input: LogInInput; nonce: string }>();
   #discoveriesToFail = FAILED_DISCOVERIES;
   #current: LogInInput | undefined;
+  /** The code of the log-in that got a token last. */
+  #code = '';
   readonly close: () => Promise<void>;
 
   private constructor(issuer: string, close: () => Promise<void>) {
@@ -88,7 +102,7 @@ class Provider {
       if (path.startsWith('/.well-known')) this.#discovery(response);
       else if (path.startsWith('/token')) this.#token(new URLSearchParams(body).get('code') ?? '', response);
       else if (path.startsWith('/jwks')) this.#give('jwks', JSON.stringify({ keys: [this.#jwk()] }), response);
-      else this.#give('userinfo', this.#current?.userInfo ?? '{}', response);
+      else this.#give('userinfo', (this.#current?.userInfo ?? '{}').replaceAll('{{number}}', this.#code), response);
     });
   }
 
@@ -132,6 +146,7 @@ class Provider {
     const signature = sign('sha256', Buffer.from(signed), this.#keys.privateKey).toString('base64url');
     const tokens = input.tokens.replace(/^\{/, `{"id_token":"${signed}.${signature}",`);
     this.#current = input;
+    this.#code = code;
     this.#give('token', tokens, response);
   }
 
@@ -156,10 +171,19 @@ function logInInput(random: Random): LogInInput {
   const names = ['token', 'jwks', 'userinfo', 'discovery'] as const;
   return {
     // Names may stand elsewhere.
-    claims: sometimes(random.chance(0.3) ? { ...CLAIMS, name: undefined, preferred_username: undefined } : CLAIMS),
+    claims: sometimes({
+      ...CLAIMS,
+      ...(random.chance(0.3) ? { name: undefined, preferred_username: undefined } : {}),
+      ...(random.chance(0.5) ? MORE_CLAIMS : {}),
+    }),
     header: random.chance(0.9) ? '{"alg":"RS256","typ":"JWT"}' : sometimes({ alg: 'none', kid: 'x' }),
     tokens: sometimes(TOKENS),
-    userInfo: sometimes({ sub: 'somebody', preferred_username: 'somebody', name: 'Some Body' }),
+    userInfo: sometimes({
+      sub: CLAIMS.sub,
+      preferred_username: 'somebody',
+      name: 'Some Body',
+      ...(random.chance(0.5) ? MORE_CLAIMS : {}),
+    }),
     query: random.chance(0.8) ? '' : mutateText(random, '&iss=x&error=access_denied'),
     broken: names.filter(() => random.chance(0.06)),
     redirectUrl: random.chance(0.9) ? 'https://app.example/' : mutateText(random, 'https://app.example/'),
