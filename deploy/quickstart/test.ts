@@ -1,6 +1,6 @@
 /**
- * Every check there is, one after the other; a failed one does not keep the others from running. The last line is
- * `N passed, N failed`. `npm test -- --only=types,jasmine` runs some of them; what follows `--` once more is given to
+ * Every check there is, one after the other but for those that only read; a failed one does not keep the others from
+ * running. The last line is `N passed, N failed`. `npm test -- --only=types,jasmine` runs some of them; what follows `--` once more is given to
  * Jasmine: `npm test -- --only=jasmine -- --filter=power`.
  */
 import { spawn, spawnSync } from 'node:child_process';
@@ -21,6 +21,8 @@ interface Counts {
 interface Check {
   readonly name: string;
   readonly title: string;
+  /** It only reads, and has one core busy: it may go beside another one that does. */
+  readonly readsOnly?: true;
   run(): Promise<Counts>;
 }
 
@@ -33,6 +35,8 @@ const ROOT = join(import.meta.dirname, '../..');
 const NODE = join(ROOT, 'node_modules/.bin/node');
 const LAYERED = ['protocol', 'federation', 'sfu', 'homeserver', 'client-angular/src'];
 const KEPT_OUTPUT = 200_000;
+/** So many checks that only read go side by side. */
+const CORES = 2;
 /**
  * Commands that make a network of its own usable: loopback, and an address with a default route, without which Firefox
  * gathers no ICE candidates. Nothing is at the other end: what goes out of this network is lost.
@@ -57,11 +61,13 @@ const CHECKS: readonly Check[] = [
   {
     name: 'lint',
     title: 'Lint rules',
+    readsOnly: true,
     run: async () => one(await tool('eslint/bin/eslint.js', ['.', '--max-warnings=0'])),
   },
   {
     name: 'layers',
     title: 'Layers',
+    readsOnly: true,
     run: async () =>
       one(
         await tool('dependency-cruiser/bin/dependency-cruiser.mjs', [
@@ -74,9 +80,10 @@ const CHECKS: readonly Check[] = [
   {
     name: 'format',
     title: 'Format',
+    readsOnly: true,
     run: async () => one(await tool('prettier/bin/prettier.cjs', ['--check', '.', '--log-level=warn'])),
   },
-  { name: 'types', title: 'Types', run: types },
+  { name: 'types', title: 'Types', readsOnly: true, run: types },
   { name: 'jasmine', title: 'Specs', run: () => specs('spec/support/jasmine.json') },
   { name: 'interop', title: 'Specs with a stock Synapse', run: () => specs('spec/support/jasmine-interop.json') },
   { name: 'keycloak', title: 'Specs with a real Keycloak', run: withKeycloak },
@@ -84,7 +91,7 @@ const CHECKS: readonly Check[] = [
   { name: 'set-up', title: 'First start', run: () => specs('spec/support/jasmine-set-up.json') },
   { name: 'e2e', title: 'End-to-end specs', run: endToEnd },
 ];
-let current: ChildProcess | undefined;
+const running = new Set<ChildProcess>();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, interrupt);
 process.on('disconnect', interrupt);
 
@@ -99,17 +106,9 @@ if (unknown.length > 0) {
 const started = Date.now();
 const total = { passed: 0, failed: 0 };
 const lines: string[] = [];
-for (const check of chosen) {
-  console.log(`\n▶ ${check.title}`);
-  const begun = Date.now();
-  const { passed, failed } = await check.run();
-  total.passed += passed;
-  total.failed += failed;
-  const mark = failed === 0 ? '✓' : '✗';
-  const line = `${mark} ${check.title}: ${String(passed)} passed, ${String(failed)} failed (${duration(Date.now() - begun)})`;
-  lines.push(line);
-  console.log(line);
-}
+const reading = chosen.filter(({ readsOnly }) => readsOnly);
+await Promise.all(Array.from({ length: CORES }, () => runAll(reading)));
+await runAll(chosen.filter(({ readsOnly }) => !readsOnly));
 console.log(`\nAll checks (${duration(Date.now() - started)}):\n${lines.join('\n')}\n`);
 console.log(`${String(total.passed)} passed, ${String(total.failed)} failed`);
 process.exit(total.failed === 0 ? 0 : 1);
@@ -176,6 +175,21 @@ async function inOwnNetwork(config: string): Promise<Counts> {
   return specs(config, inside, { HANSETAG_SPEC_NETWORK: 'own' });
 }
 
+/** Takes one check after the other from a list. */
+async function runAll(checks: Check[]): Promise<void> {
+  for (let check = checks.shift(); check; check = checks.shift()) {
+    console.log(`\n▶ ${check.title}`);
+    const begun = Date.now();
+    const { passed, failed } = await check.run();
+    total.passed += passed;
+    total.failed += failed;
+    const mark = failed === 0 ? '✓' : '✗';
+    const line = `${mark} ${check.title}: ${String(passed)} passed, ${String(failed)} failed (${duration(Date.now() - begun)})`;
+    lines.push(line);
+    console.log(line);
+  }
+}
+
 function one({ ok }: { readonly ok: boolean }): Counts {
   return ok ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
 }
@@ -195,7 +209,7 @@ function tool(
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });
-    current = child;
+    running.add(child);
     let output = '';
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
@@ -205,7 +219,7 @@ function tool(
     }
     child.on('error', reject);
     child.on('close', (code) => {
-      current = undefined;
+      running.delete(child);
       resolve({ ok: code === 0, output });
     });
   });
@@ -219,8 +233,8 @@ function readJson(file: string): unknown {
   }
 }
 
-/** Ends the running check with everything it has started. */
+/** Ends the running checks with everything it has started. */
 function interrupt(): void {
-  if (current?.pid !== undefined) process.kill(-current.pid, 'SIGTERM');
+  for (const { pid } of running) if (pid !== undefined) process.kill(-pid, 'SIGTERM');
   process.exit(130);
 }
