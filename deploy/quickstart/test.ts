@@ -1,7 +1,7 @@
 /**
- * Every check there is, one after the other but for those that only read; a failed one does not keep the others from
- * running. The last line is `N passed, N failed`. `npm test -- --only=types,jasmine` runs some of them; what follows `--` once more is given to
- * Jasmine: `npm test -- --only=jasmine -- --filter=power`.
+ * Every check there is, one after the other but for some that go side by side; a failed one does not keep the others from
+ * running. The last line is `N passed, N failed`. `npm test -- --only=types,jasmine` runs some of them; what follows `--`
+ * once more is given to Jasmine: `npm test -- --only=jasmine -- --filter=power`.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -37,6 +37,8 @@ const LAYERED = ['protocol', 'federation', 'sfu', 'homeserver', 'client-angular/
 const KEPT_OUTPUT = 200_000;
 /** So many checks that only read go side by side. */
 const CORES = 2;
+/** Checks that go beside the specs. */
+const BESIDE_SPECS = ['karma', 'set-up'];
 /**
  * Commands that make a network of its own usable: loopback, and an address with a default route, without which Firefox
  * gathers no ICE candidates. Nothing is at the other end: what goes out of this network is lost.
@@ -108,7 +110,11 @@ const total = { passed: 0, failed: 0 };
 const lines: string[] = [];
 const reading = chosen.filter(({ readsOnly }) => readsOnly);
 await Promise.all(Array.from({ length: CORES }, () => runAll(reading)));
-await runAll(chosen.filter(({ readsOnly }) => !readsOnly));
+const acting = chosen.filter(({ readsOnly }) => !readsOnly);
+const isOf = (names: readonly string[]) => (check: Check) => names.includes(check.name);
+// The specs wait more than they work, and take the longest.
+await Promise.all([runAll(acting.filter(isOf(['jasmine']))), runAll(acting.filter(isOf(BESIDE_SPECS)))]);
+await runAll(acting.filter((check) => !isOf(['jasmine', ...BESIDE_SPECS])(check)));
 console.log(`\nAll checks (${duration(Date.now() - started)}):\n${lines.join('\n')}\n`);
 console.log(`${String(total.passed)} passed, ${String(total.failed)} failed`);
 process.exit(total.failed === 0 ? 0 : 1);
