@@ -93,10 +93,21 @@ export class RoomReader {
     return id === undefined ? undefined : this.#deps.events.get(id);
   }
 
-  /** The current state events of one type. @throws MatrixError 404 */
-  async stateOfType(roomId: string, type: string): Promise<StoredEvent[]> {
+  /**
+   * The current state events of one type.
+   *
+   * @param isWanted by their state key: others are not even read
+   * @throws MatrixError 404
+   */
+  async stateOfType(
+    roomId: string,
+    type: string,
+    isWanted: (stateKey: string) => boolean = () => true,
+  ): Promise<StoredEvent[]> {
     const { map } = (await this.#deps.rooms.require(roomId)).state;
-    const ids = [...map].filter(([key]) => key.startsWith(`${type}\0`)).map(([, id]) => id);
+    const prefix = `${type}\0`;
+    const ids: string[] = [];
+    for (const [key, id] of map) if (key.startsWith(prefix) && isWanted(key.slice(prefix.length))) ids.push(id);
     return [...(await this.#deps.events.getMany(ids)).values()];
   }
 

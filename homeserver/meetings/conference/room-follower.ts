@@ -248,7 +248,8 @@ export class RoomFollower {
     const server = serverOf(userId);
     if (server === serverName || conference.remotesOf(server).some((remote) => remote.membership.userId === userId))
       return;
-    for (const { pdu } of await rooms.stateOfType(conference.roomId, CALL_MEMBER)) {
+    const isTheirs = (key: string): boolean => ownerOfKey(key)?.userId === userId;
+    for (const { pdu } of await rooms.stateOfType(conference.roomId, CALL_MEMBER, isTheirs)) {
       if (pdu.sender === userId) await this.#onMembership(conference, pdu.state_key ?? '');
     }
   }

@@ -142,8 +142,8 @@ export class SeatMedia {
   }
 
   /**
-   * Pauses a source as somebody else has ordered. Where the SFU cannot be reached now, it is paused when that is there again,
-   * before anybody hears more of it.
+   * Pauses a source as somebody else has ordered. Where the SFU cannot be reached now, it is paused as soon as that is there
+   * again.
    */
   async pauseByOrder(seat: Seat, source: Source, still: StillSeated): Promise<void> {
     const held = seat.local.sources.get(source);

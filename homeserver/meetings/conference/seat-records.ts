@@ -142,9 +142,10 @@ export class SeatRecords {
    * free, and would be shown in the conference again when let in later, without being there.
    */
   async clear(roomId: string, userId: string): Promise<void> {
-    for (const { pdu } of await this.#deps.rooms.stateOfType(roomId, CALL_MEMBER)) {
+    const isOfUser = (key: string): boolean => ownerOfKey(key)?.userId === userId;
+    for (const { pdu } of await this.#deps.rooms.stateOfType(roomId, CALL_MEMBER, isOfUser)) {
       const owner = ownerOfKey(pdu.state_key ?? '');
-      if (owner?.userId !== userId || pdu.sender !== userId || !isOwnMembership(pdu.content)) continue;
+      if (!owner || pdu.sender !== userId || !isOwnMembership(pdu.content)) continue;
       await this.#endUnlessSeated({ roomId, userId, deviceId: owner.deviceId });
     }
   }

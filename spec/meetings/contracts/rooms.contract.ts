@@ -53,6 +53,8 @@ export function describeRooms(what: string, open: () => Promise<RoomsUnderContra
         expect((await rooms.stateOfType(roomId, SEAT)).map(({ pdu }) => Number(pdu.content['n'])).sort()).toEqual([
           2, 3,
         ]);
+        const ofOne = await rooms.stateOfType(roomId, SEAT, (key) => key === '_one');
+        expect(ofOne.map(({ pdu }) => pdu.content)).toEqual([{ n: 3 }]);
         const state = await rooms.state(roomId);
         expect([...state.values()].filter(({ pdu }) => pdu.type === SEAT).length).toBe(2);
         expect(await rooms.stateEvent(roomId, SEAT, '_none')).toBeUndefined();

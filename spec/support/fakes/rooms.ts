@@ -53,9 +53,13 @@ export class FakeRooms implements RoomPort, Pick<Rooms, 'authority'> {
     return this.#current(roomId, type, key);
   }
 
-  async stateOfType(roomId: string, type: string): Promise<StoredEvent[]> {
+  async stateOfType(
+    roomId: string,
+    type: string,
+    isWanted: (stateKey: string) => boolean = () => true,
+  ): Promise<StoredEvent[]> {
     await this.#read();
-    return [...this.#require(roomId).values()].filter(({ pdu }) => pdu.type === type);
+    return [...this.#require(roomId).values()].filter(({ pdu }) => pdu.type === type && isWanted(pdu.state_key ?? ''));
   }
 
   async membership(roomId: string, userId: string): Promise<string | undefined> {
