@@ -1,9 +1,9 @@
 import { ChangeDetectionStrategy, Component, computed, signal } from '@angular/core';
 import { TestBed } from '@angular/core/testing';
-import type { Participant } from '../../../../../protocol/session.ts';
 import { ConferenceClient } from '../../conference/conference-client.ts';
 import { MEETING_MODULES, type MeetingModule } from '../../conference/meeting-module.ts';
 import { Modules } from '../../conference/modules.ts';
+import { HAMBURG, person } from '../../conference/snapshot-for-specs.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { ControlBar } from './control-bar.ts';
 import { Panels } from './panels.ts';
@@ -19,19 +19,7 @@ const DOT = 'M12 12v.1';
 })
 class SamplePanel {}
 
-const anna: Participant = {
-  participantId: '@anna:hamburg.example|D',
-  userId: '@anna:hamburg.example',
-  deviceId: 'D',
-  displayName: 'Anna',
-  organisation: 'hamburg.example',
-  role: 'participant',
-  guest: false,
-  joinedAt: 1,
-  sources: [],
-  presence: 'here',
-  signals: {},
-};
+const anna = person('Anna', HAMBURG.serverName);
 
 describe('The module seam of the client', () => {
   const on = signal(true);
