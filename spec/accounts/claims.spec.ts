@@ -54,6 +54,12 @@ describe('Login: claims', () => {
     expect(identityOf(WHO, { ...CLAIM_NAMES, roles: 'constructor.name' }).roles).toBeUndefined();
   });
 
+  it('identify by every character: what differs by spaces only is another one', () => {
+    const identity = identityOf({ ...OPENTALK, sub: ' 7f1c', tenant_id: 'hamburg ', tariff_id: ' ', name: ' Anna ' });
+    expect([identity.subject, identity.tenant, identity.tariff]).toEqual([' 7f1c', 'hamburg ', '']);
+    expect(identity.name).withContext('which identifies nobody').toBe('Anna');
+  });
+
   it('bring a mail address only when the provider has verified it, by true and nothing like it', () => {
     for (const email_verified of [undefined, false, 'true', 1, null, [true]]) {
       expect(identityOf({ ...OPENTALK, email_verified }).email).toBeUndefined();

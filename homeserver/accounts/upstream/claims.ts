@@ -46,13 +46,10 @@ const MAX_LANGUAGE = 35;
 const MAX_ITEMS = 1_000;
 
 /** Without control characters, among them NUL, which PostgreSQL does not store. */
-const plain = z
-  .string()
-  .trim()
-  .min(1)
-  .refine((value) => value.isWellFormed() && !/\p{Cc}/u.test(value));
+const plain = z.string().refine((value) => value.trim() !== '' && value.isWellFormed() && !/\p{Cc}/u.test(value));
+/** As it is: two that differ by a space are two. */
 const id = plain.max(MAX_ID);
-const name = plain.transform((value) => value.slice(0, MAX_NAME).toWellFormed());
+const name = plain.transform((value) => value.trim().slice(0, MAX_NAME).toWellFormed());
 const email = z.email().max(MAX_EMAIL);
 const picture = z.url({ protocol: /^https?$/ }).max(MAX_URL);
 /** RFC 5646; Keycloak also has an underscore in it. */
