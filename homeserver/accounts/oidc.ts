@@ -8,10 +8,11 @@ import * as oidc from 'openid-client';
 import type { Logger } from 'pino';
 import type { Identity } from './accounts.ts';
 import { LoginError } from './login-error.ts';
-import { ProviderConnection, textOf } from './provider-connection.ts';
+import { ProviderConnection } from './provider-connection.ts';
 import type { OidcConfig } from './provider-connection.ts';
 import { hashSecret, newSecret } from './secrets.ts';
 import type { ShortLived, ShortLivedValues } from './short-lived.ts';
+import { CLOCK_TOLERANCE_S, sessionIdSchema } from './upstream/jwt.ts';
 import type { UpstreamGrant } from './upstream/store.ts';
 
 export interface OidcOptions extends OidcConfig {
@@ -63,8 +64,6 @@ interface Pending {
 
 /** Time limit for a log-in, in ms. */
 export const LOGIN_LIFE_MS = 10 * 60 * 1000;
-/** How far the clocks of the provider and of this machine may be apart, in s. */
-const CLOCK_TOLERANCE_S = 30;
 
 export class IdentityProvider {
   readonly #options: OidcOptions;
@@ -210,7 +209,7 @@ export class IdentityProvider {
       grant: {
         issuer: claims.iss,
         subject: claims.sub,
-        sid: textOf(claims['sid']),
+        sid: sessionIdSchema.safeParse(claims['sid']).data,
         idToken: tokens.id_token ?? '',
         refreshToken: tokens.refresh_token,
         at,

@@ -115,11 +115,6 @@ export class ProviderConnection {
   }
 }
 
-/** A claim that is text. */
-export function textOf(value: unknown): string | undefined {
-  return typeof value === 'string' && value.trim() !== '' ? value.slice(0, 500) : undefined;
-}
-
 /** `fetch`, but an answer that is too long is an error. */
 export async function boundedFetch(url: string, options: RequestInit): Promise<Response> {
   const { body, status, headers } = await fetch(url, options);

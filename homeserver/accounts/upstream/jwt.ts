@@ -1,6 +1,7 @@
 /** What all tokens of the identity provider that we check have in common. */
 import { errors } from 'jose';
 import type { JWTVerifyGetKey } from 'jose';
+import { z } from 'zod';
 
 export interface JwtRules {
   readonly issuer: string;
@@ -12,7 +13,11 @@ export interface JwtRules {
   readonly now: () => number;
 }
 
+/** How far the clocks of the provider and of this machine may be apart, in s. */
 export const CLOCK_TOLERANCE_S = 30;
+
+/** The session at the provider that a token is about (`sid`): never cut, for a logout token names it whole. */
+export const sessionIdSchema = z.string().min(1).max(255);
 
 /** Signatures that only the provider can make: nobody who knows the client's secret. */
 export const SIGNATURE_ALGORITHMS = [

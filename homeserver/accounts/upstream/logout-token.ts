@@ -5,7 +5,7 @@
  */
 import { jwtVerify } from 'jose';
 import { z } from 'zod';
-import { CLOCK_TOLERANCE_S, isOfToken, SIGNATURE_ALGORITHMS } from './jwt.ts';
+import { CLOCK_TOLERANCE_S, isOfToken, sessionIdSchema, SIGNATURE_ALGORITHMS } from './jwt.ts';
 import type { JwtRules } from './jwt.ts';
 
 export interface LogoutClaims {
@@ -35,7 +35,7 @@ const claimsSchema = z
   .looseObject({
     jti: name,
     sub: name.optional(),
-    sid: name.optional(),
+    sid: sessionIdSchema.optional(),
     events: z.looseObject({ [EVENT]: z.looseObject({}) }),
   })
   .refine((claims) => !('nonce' in claims), 'has a nonce, as ID tokens have')
