@@ -230,6 +230,47 @@ describe('Login: sessions follow any OpenID provider', () => {
     await round;
   });
 
+  it('are checked although the end of one that is due before them fails, which is tried again', async () => {
+    const [first, person] = [await logIn(stranger()), stranger()];
+    home.clock.advance(1_000);
+    const users = [];
+    for (let count = 0; count < 6; count += 1) users.push(await logIn(person));
+    refreshes(async () => json(400, { error: 'invalid_grant', error_description: 'User disabled' }));
+    const end = home.sessions.end.bind(home.sessions);
+    let failures = 0;
+    spyOn(home.sessions, 'end').and.callFake(async (userId, deviceId, within) => {
+      if (deviceId !== first.deviceId || failures > 0) return end(userId, deviceId, within);
+      failures += 1;
+      throw new Error('the database is away');
+    });
+    home.clock.advance(CHECK_MS);
+    await home.upstream.check();
+    expect(await Promise.all(users.map(goesOn))).not.toContain(true);
+    expect(await goesOn(first)).toBeTrue();
+    home.clock.advance(CHECK_MS);
+    await home.upstream.check();
+    expect(await goesOn(first)).toBeFalse();
+  });
+
+  it('stay when their device was logged in anew while the one before was found to have ended', async () => {
+    const person = stranger();
+    const { deviceId } = await logIn(person);
+    let again: LoggedIn | undefined;
+    refreshes(async () => {
+      const body = { type: 'm.login.token', token: await home.loginToken(person), device_id: deviceId };
+      const { json: answer } = await home.request('POST', `${V3}/login`, { body: { ...body, refresh_token: true } });
+      again = { token: String(answer['access_token']), refreshToken: '', userId: '', deviceId };
+      return json(400, { error: 'invalid_grant', error_description: 'User disabled' });
+    });
+    home.clock.advance(CHECK_MS);
+    await home.upstream.check();
+    if (!again) throw new Error('Nobody was asked about.');
+    expect(await isIn(again)).toBeTrue();
+    expect(await sidOf(again))
+      .withContext('it is tied')
+      .not.toBe('');
+  });
+
   it('stay, and are said to be unchecked, when the provider fails at everybody’s', async () => {
     const users = [];
     for (let count = 0; count < 10; count += 1) users.push(await logIn(stranger()));

@@ -39,6 +39,8 @@ export interface UpstreamSession extends DeviceKey {
   readonly refreshToken: string | undefined;
   /** When the provider was asked about it last, or has let it in, Unix ms. */
   readonly checkedAt: number;
+  /** The tokens as they are stored, which no other log-in has. */
+  readonly sealed: Buffer;
 }
 
 /** Sessions of one person, or the one with this id. */
@@ -128,10 +130,10 @@ export class UpstreamStore {
 
   /** Notes that the provider was asked, with the tokens that it has given, unless the device was logged in anew meanwhile. */
   async checked(session: UpstreamSession, tokens?: { idToken: string; refreshToken: string }): Promise<void> {
-    const { localpart, deviceId, sid, subject } = session;
+    const { localpart, deviceId, sealed } = session;
     await this.#rows.update(
       { checkedAt: this.#now(), ...(tokens ? { sealedTokens: this.#sealed(session, tokens) } : {}) },
-      { where: { localpart, deviceId, subject, sid: sid ?? null } },
+      { where: { localpart, deviceId, sealedTokens: sealed } },
     );
   }
 
@@ -139,15 +141,20 @@ export class UpstreamStore {
     await this.#rows.destroy({ where: { localpart, deviceId }, ...(transaction ? { transaction } : {}) });
   }
 
+  /** @returns false when the device was logged in anew since the session was read */
+  async removeSame({ localpart, deviceId, sealed }: UpstreamSession, transaction: Transaction): Promise<boolean> {
+    return (await this.#rows.destroy({ where: { localpart, deviceId, sealedTokens: sealed }, transaction })) > 0;
+  }
+
   #sealed(owner: DeviceKey, { idToken, refreshToken }: Pick<UpstreamGrant, 'idToken' | 'refreshToken'>): Buffer {
     return this.#seal.close(JSON.stringify({ idToken, refreshToken }), nameOf(owner));
   }
 
   #opened(row: UpstreamSessionRow): UpstreamSession {
-    const { localpart, deviceId, issuer, subject, sid, sealedTokens, checkedAt } = row;
-    const tokens = tokensSchema.parse(JSON.parse(this.#seal.open(sealedTokens, nameOf(row))));
+    const { localpart, deviceId, issuer, subject, sid, sealedTokens: sealed, checkedAt } = row;
+    const tokens = tokensSchema.parse(JSON.parse(this.#seal.open(sealed, nameOf(row))));
     const { idToken, refreshToken } = tokens;
-    return { localpart, deviceId, issuer, subject, sid: sid ?? undefined, idToken, refreshToken, checkedAt };
+    return { localpart, deviceId, issuer, subject, sid: sid ?? undefined, idToken, refreshToken, checkedAt, sealed };
   }
 }
 

@@ -55,6 +55,11 @@ interface Held {
 /** What came of asking about one session. */
 type Asked = 'answered' | 'unanswered' | 'away';
 
+/** The device was logged in anew meanwhile. */
+class AnotherSession extends Error {
+  override readonly name = 'AnotherSession';
+}
+
 export class Upstream {
   readonly #options: UpstreamOptions;
   readonly #now: () => number;
@@ -200,7 +205,7 @@ export class Upstream {
       const askInTurn = async (): Promise<void> => {
         for (const key of left) {
           if (givesUp()) return;
-          count[await this.#checkOne(key)] += 1;
+          count[await this.#checkSafely(key)] += 1;
         }
       };
       await Promise.all(Array.from({ length: AT_ONCE }, askInTurn));
@@ -215,6 +220,18 @@ export class Upstream {
     } else if (isThere && this.#wasDown) log.info('the identity provider answers again');
     this.#wasDown = !isThere;
     if (!isThere) this.#awayAt = this.#now();
+  }
+
+  /** What fails here is no matter of the other sessions, and no reason to ask about them twice at once. */
+  async #checkSafely(key: DueDevice): Promise<Asked> {
+    const { store, checkMs, log } = this.#options;
+    try {
+      return await this.#checkOne(key);
+    } catch (error) {
+      log.error({ err: error }, 'a session could not be checked, and stays');
+      await store.postpone(key, checkMs);
+      return 'answered';
+    }
   }
 
   async #checkOne({ isGone, ...key }: DueDevice): Promise<Asked> {
@@ -245,8 +262,9 @@ export class Upstream {
           await store.checked(session);
           return 'answered';
         }
-        log.info({ reason: answer.reason }, 'a session has ended at the identity provider');
-        await this.#end(session);
+        if (await this.#endSame(session)) {
+          log.info({ reason: answer.reason }, 'a session has ended at the identity provider');
+        }
         return 'answered';
       case 'odd':
         log.warn({ err: answer.error }, 'the identity provider has answered oddly about a session, which stays');
@@ -292,6 +310,21 @@ export class Upstream {
   async #end(key: DeviceKey): Promise<void> {
     const { store, sessions, accounts } = this.#options;
     await sessions.end(accounts.userId(key.localpart), key.deviceId, (transaction) => store.remove(key, transaction));
+  }
+
+  /** Ends a device as long as it has the session that was asked about. @returns whether it had */
+  async #endSame(session: UpstreamSession): Promise<boolean> {
+    const { store, sessions, accounts } = this.#options;
+    const { localpart, deviceId } = session;
+    try {
+      await sessions.end(accounts.userId(localpart), deviceId, async (transaction) => {
+        if (!(await store.removeSame(session, transaction))) throw new AnotherSession();
+      });
+      return true;
+    } catch (error) {
+      if (error instanceof AnotherSession) return false;
+      throw error;
+    }
   }
 
   async #endHere(issuer: string, which: Which): Promise<number> {
