@@ -13,7 +13,7 @@ export class FollowedFiles {
 
   /**
    * @param take gets the texts in the order of the files, at the first look and after each change. What it throws the
-   *   look rejects with, once for each change
+   *   look rejects with, once for each change; a file that cannot be read is an error at each look
    */
   constructor(files: readonly string[], take: (texts: readonly string[]) => void) {
     this.#files = files;
@@ -33,16 +33,18 @@ export class FollowedFiles {
     // Taken before reading: what is written in between is seen by the next look.
     const stamp = (await Promise.all(this.#files.map(stampOf))).join();
     if (stamp === this.#seen) return;
+    const texts = await Promise.all(this.#files.map((file) => readFile(file, 'utf8')));
+    // What could not be read is tried again.
     this.#seen = stamp;
-    this.#take(await Promise.all(this.#files.map((file) => readFile(file, 'utf8'))));
+    this.#take(texts);
   }
 }
 
 /** What changes with a file; of one that cannot be reached, why. */
 async function stampOf(file: string): Promise<string> {
   try {
-    const { ino, size, mtimeMs } = await stat(file);
-    return `${String(ino)} ${String(size)} ${String(mtimeMs)}`;
+    const { ino, size, mtimeMs, ctimeMs } = await stat(file);
+    return [ino, size, mtimeMs, ctimeMs].join(' ');
   } catch (error) {
     return error instanceof Error && 'code' in error ? String(error.code) : 'unreachable';
   }

@@ -13,7 +13,7 @@ export function readIfThere(file: string): Promise<string | undefined> {
 
 /**
  * Gives a file its text, in place of what it had: whoever reads it finds the old text or the new one. A file that is
- * there keeps its owner and its mode.
+ * there keeps its owner and its mode, but a secret is never for others.
  *
  * @param mode of a new file
  */
@@ -22,7 +22,8 @@ export async function writeWhole(file: string, text: string, mode: number): Prom
   const target = (await ifThere(realpath(file))) ?? file;
   const before = await ifThere(stat(target));
   const owner = before && { uid: before.uid, gid: before.gid };
-  await withDraft(target, text, before ? before.mode & 0o777 : mode, owner, (draft) => rename(draft, target));
+  const allowed = mode === SECRET_MODE ? 0o770 : 0o777;
+  await withDraft(target, text, before ? before.mode & allowed : mode, owner, (draft) => rename(draft, target));
 }
 
 /** Makes a file that is not there yet. @throws the system's error; `EEXIST` when there is one, which is left alone */
