@@ -33,15 +33,13 @@ export async function fetchStatement(client: Pick<FederationClient, 'open'>, ser
     });
     if (status !== 200) {
       body.destroy();
-      return {
-        reason: 'no-statement',
-        text: `${where} responds with status ${status}. The statement has to be there.`,
-      };
+      return { reason: 'unreachable', text: `${where} responds with status ${String(status)}. It is tried again.` };
     }
     return { jws: (await readBounded(body, MAX_STATEMENT_LENGTH)).trim() };
   } catch (error) {
     if (error instanceof BodyError) return { reason: 'malformed', text: `${where} is no statement: ${error.message}` };
-    if (error instanceof FederationError && error.status !== undefined && error.status < 500) {
+    // Anything else, such as "too many requests" of a proxy, says nothing of the statement.
+    if (error instanceof FederationError && (error.status === 404 || error.status === 410)) {
       const text = `There is no statement at ${where} (${String(error.status)}). Its administrators have to install the certificate of their organisation.`;
       return { reason: 'no-statement', text };
     }
