@@ -25,6 +25,8 @@ describe('Trust by certificate: the cache of judgements', () => {
   let trust: CertificateTrust;
   let neighbours: Set<string>;
   let isDatabaseAway: boolean;
+  /** Keeping a decision takes as long. */
+  let held: Promise<void> | undefined;
 
   function good(change: Partial<Extract<Verdict, { trusted: true }>> = {}): Verdict {
     return {
@@ -50,10 +52,10 @@ describe('Trust by certificate: the cache of judgements', () => {
       decisions: {
         all: () => Promise.resolve([...kept.values()]),
         find: (server) => Promise.resolve(kept.get(server)),
-        put: (decision) => {
-          if (isDatabaseAway) return Promise.reject(new Error('the database is away'));
+        put: async (decision) => {
+          await held;
+          if (isDatabaseAway) throw new Error('the database is away');
           kept.set(decision.server, decision);
-          return Promise.resolve();
         },
       },
       fetch: async () => {
@@ -90,6 +92,7 @@ describe('Trust by certificate: the cache of judgements', () => {
     lines = [];
     neighbours = new Set([PEER]);
     isDatabaseAway = false;
+    held = undefined;
     verdict = good();
     trust = await start();
   });
@@ -208,6 +211,22 @@ describe('Trust by certificate: the cache of judgements', () => {
       .withContext('once')
       .toEqual([[PEER, 'revoked']]);
     expect(kept.get(PEER)?.reason).toBe('revoked');
+  });
+
+  it('tells listeners that trust has ended before that is kept', async () => {
+    await trust.settle(PEER);
+    const changes: unknown[] = [];
+    trust.onChanged((server, decision) => changes.push([server, reasonOf(decision) ?? 'trusted']));
+    const { promise, resolve: release } = Promise.withResolvers<void>();
+    held = promise;
+    verdict = bad('revoked');
+    now += 11 * HOUR;
+    const settled = trust.settle(PEER);
+    await settle();
+    expect(changes).toEqual([[PEER, 'revoked']]);
+    release();
+    await settled;
+    expect(changes.length).withContext('once').toBe(1);
   });
 
   it('refuses a server that signs with a key that its statement does not list, until it lists it', async () => {

@@ -16,9 +16,7 @@ import type { Accepted, Decision, Refusal, Trust, TrustListener, TrustSummary, U
 const AGAIN_MS = 60 * 60 * 1000;
 /** … and when three quarters of its life are over. */
 const AGAIN_SHARE = 0.75;
-/** A good judgement holds no longer, whatever the statement says, in ms. */
-const LONGEST_MS = 24 * 60 * 60 * 1000;
-/** … and no shorter. */
+/** A good judgement holds at least so long, in ms. */
 const SHORTEST_MS = 1_000;
 /** After a bad one the server is judged again after this time, in ms; after each further one twice as long. */
 const FIRST_RETRY_MS = 5_000;
@@ -266,16 +264,18 @@ export class CertificateTrust implements Trust {
     const isSame = isAlike(before, decision);
     peer.decision = isSame ? { ...decision, since: before?.since ?? now } : decision;
     peer.failures = decision.trusted ? 0 : peer.failures + 1;
-    const life = Math.max(Math.min(verdict.until - now, LONGEST_MS), SHORTEST_MS);
+    const life = Math.max(verdict.until - now, SHORTEST_MS);
     const holds = decision.trusted ? life : retryMs(peer.failures);
     peer.until = now + holds;
     peer.dueAt = decision.trusted ? now + Math.min(holds * AGAIN_SHARE, AGAIN_MS) : peer.until;
+    // Who is refused must be out of conferences now, also where the database is slow.
+    if (!isSame && !decision.trusted) this.#changed(server, peer.decision);
     try {
       // The number counts once it would survive a restart.
       await this.#keep(server, peer, peer.decision, now);
     } finally {
-      // Kept or not: the next judgement is no change, and who is refused now must be out of conferences now.
-      if (!isSame) this.#changed(server, peer.decision);
+      // Kept or not: the next judgement is no change.
+      if (!isSame && decision.trusted) this.#changed(server, peer.decision);
     }
     return peer.decision;
   }

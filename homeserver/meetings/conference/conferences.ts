@@ -290,21 +290,25 @@ export class Conferences {
   }
 
   async #upkeep(): Promise<void> {
+    // One that fails does not keep the others from theirs.
+    const failed = unexpected(this.#options.log, 'conference: the upkeep failed');
+    for (const conference of this.#registry.all) await this.#keepUp(conference).catch(failed);
+  }
+
+  async #keepUp(conference: Conference): Promise<void> {
     const now = this.#clock.now();
     const { log, modules } = this.#options;
-    for (const conference of this.#registry.all) {
-      for (const participantId of conference.expired(now)) conference.removeRemote(participantId, 'lost');
-      // State can also change by the resolution of forks, which no event tells of.
-      await this.#follower.checkEverybody(conference);
-      await modules.refresh(conference);
-      for (const local of conference.locals.values()) {
-        if (now - local.renewedAt < MEMBERSHIP_EXPIRES_MS / 2) continue;
-        local.renewedAt = now;
-        await this.seats.records.renew({ conference, local }).catch((error: unknown) => {
-          local.renewedAt = 0;
-          log.warn({ err: error }, 'conference: a membership was not renewed');
-        });
-      }
+    for (const participantId of conference.expired(now)) conference.removeRemote(participantId, 'lost');
+    // State can also change by the resolution of forks, which no event tells of.
+    await this.#follower.checkEverybody(conference);
+    await modules.refresh(conference);
+    for (const local of conference.locals.values()) {
+      if (now - local.renewedAt < MEMBERSHIP_EXPIRES_MS / 2) continue;
+      local.renewedAt = now;
+      await this.seats.records.renew({ conference, local }).catch((error: unknown) => {
+        local.renewedAt = 0;
+        log.warn({ err: error }, 'conference: a membership was not renewed');
+      });
     }
   }
 

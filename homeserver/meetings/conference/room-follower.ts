@@ -102,6 +102,7 @@ export class RoomFollower {
   async checkEverybody(conference: Conference): Promise<void> {
     const { rooms, seats, trust } = this.#deps;
     const { roomId } = conference;
+    for (const server of conference.servers()) if (!trust.isTrusted(server)) conference.shutOut(server, 'lost');
     const removals: Promise<void>[] = [];
     const tombstone = await rooms.stateEvent(roomId, 'm.room.tombstone', '');
     for (const local of conference.seats()) {
@@ -115,7 +116,6 @@ export class RoomFollower {
     }
     for (const server of conference.servers()) {
       if (!(await rooms.serverAllowed(roomId, server))) conference.shutOut(server);
-      else if (!trust.isTrusted(server)) conference.shutOut(server, 'lost');
     }
     await Promise.all(removals);
   }
@@ -141,12 +141,18 @@ export class RoomFollower {
 
   /** A server is trusted now, or is not any more: its people come in, or they and the link to it are out at once. */
   async #onTrust(server: string): Promise<void> {
-    const { conferences, rooms, trust, onLive } = this.#deps;
-    for (const conference of conferences.all) {
-      if (!trust.isTrusted(server)) conference.shutOut(server, 'lost');
-      if (!(await rooms.joinedServers(conference.roomId)).has(server)) continue;
-      await this.read(conference);
-      onLive(conference.roomId);
+    const { conferences, rooms, trust, onLive, log } = this.#deps;
+    const all = [...conferences.all];
+    // Out of all of them before anything is waited for.
+    if (!trust.isTrusted(server)) for (const conference of all) conference.shutOut(server, 'lost');
+    for (const conference of all) {
+      try {
+        if (!(await rooms.joinedServers(conference.roomId)).has(server)) continue;
+        await this.read(conference);
+        onLive(conference.roomId);
+      } catch (error) {
+        log.error({ err: error, server }, 'conference: a change of trust was not shown');
+      }
     }
   }
 
