@@ -1,7 +1,10 @@
 /** The settings of the command line: those of the homeserver that it needs, from the same variables. */
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
+import { z } from 'zod';
 import { isServerName } from '../../federation/identifiers.ts';
+import type { RevocationWeb } from '../engine/trust/revocation-source.ts';
+import { areRanges, hosts, list } from '../setting-values.ts';
 import { CommandError, UsageError } from './command.ts';
 import type { Arguments, Option } from './command.ts';
 
@@ -25,6 +28,8 @@ const VARIABLES: Readonly<Record<Exclude<keyof typeof SETTINGS, 'env-file'>, str
 
 export type Setting = keyof typeof VARIABLES;
 
+const ranges = list.refine(areRanges, 'must be a list of ranges such as 10.0.0.0/8');
+
 export interface Settings {
   /** @throws UsageError when it is not given */
   require(setting: Setting): string;
@@ -33,6 +38,12 @@ export interface Settings {
   readonly organisation: string | undefined;
   /** Password of a PKCS#12 file. */
   readonly password: string | undefined;
+  /**
+   * How addresses of authorities are reached: as by the homeserver.
+   *
+   * @throws UsageError when a setting is wrong, CommandError when the file of CAs cannot be read
+   */
+  web(): RevocationWeb;
 }
 
 /** Picks the options that a command has. */
@@ -61,13 +72,33 @@ export function readSettings(args: Arguments): Settings {
     },
     organisation: variable('HANSETAG_ORGANISATION'),
     password: variable('HANSETAG_CERT_PASSWORD'),
+    web: () => {
+      const caFile = variable('HANSETAG_FEDERATION_CA');
+      return {
+        allowedRanges: valueOf('HANSETAG_FEDERATION_ALLOWED_RANGES', ranges, variable) ?? [],
+        hosts: valueOf('HANSETAG_FEDERATION_HOSTS', list.transform(hosts), variable) ?? new Map(),
+        ca: caFile === undefined ? undefined : readText(caFile, 'The CAs'),
+      };
+    },
   };
 }
 
+function valueOf<T>(name: string, schema: z.ZodType<T>, variable: (name: string) => string | undefined): T | undefined {
+  const given = variable(name);
+  if (given === undefined) return undefined;
+  const { data, error } = schema.safeParse(given);
+  if (error) throw new UsageError(`${name} ${error.issues[0]?.message ?? 'is wrong'}.`);
+  return data;
+}
+
 function readEnvFile(file: string): NodeJS.Dict<string> {
+  return parseEnv(readText(file, 'The settings'));
+}
+
+function readText(file: string, what: string): string {
   try {
-    return parseEnv(readFileSync(file, 'utf8'));
+    return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new CommandError(`The settings cannot be read: ${error instanceof Error ? error.message : file}`);
+    throw new CommandError(`${what} cannot be read: ${error instanceof Error ? error.message : file}`);
   }
 }

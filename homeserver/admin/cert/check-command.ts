@@ -2,11 +2,12 @@
 import { readFile } from 'node:fs/promises';
 import type { X509Certificate } from 'node:crypto';
 import { readAnchors } from '../../../federation/trust/certificate.ts';
-import { MAX_CRL_BYTES } from '../../../federation/trust/crl.ts';
 import { checkProfile } from '../../../federation/trust/profile.ts';
 import { Revocation } from '../../../federation/trust/revocation.ts';
 import { checkChain } from '../../../federation/trust/statement.ts';
 import { TrustError } from '../../../federation/trust/trust-error.ts';
+import { revocationSource } from '../../engine/trust/revocation-source.ts';
+import type { RevocationWeb } from '../../engine/trust/revocation-source.ts';
 import { CommandError, EXIT } from '../command.ts';
 import type { Command } from '../command.ts';
 import { readSettings, settingOptions } from '../config.ts';
@@ -16,7 +17,6 @@ import { readStored } from './store.ts';
 
 const DAY_MS = 24 * 60 * 60_000;
 const WARN_DAYS = 30;
-const PATIENCE_MS = 10_000;
 
 /** One thing that was looked at. */
 interface Finding {
@@ -58,7 +58,7 @@ export const check: Command = {
         : { state: 'good', text: 'its key is there' },
       profileOf(own, serverName),
       endOf(own),
-      await pathOf(chain, serverName, settings.get('anchors'), args.isSet('offline')),
+      await pathOf(chain, serverName, settings.get('anchors'), args.isSet('offline') ? undefined : settings.web()),
     ];
     console.log(`${nameOf(own)}\nissued by ${issuerOf(own)}\n`);
     for (const { state, text } of findings) console.log(`  ${MARKS[state].padEnd(7)}${text}`);
@@ -92,19 +92,19 @@ async function pathOf(
   chain: readonly X509Certificate[],
   serverName: string,
   anchorsFile: string | undefined,
-  isOffline: boolean,
+  web: RevocationWeb | undefined,
 ): Promise<Finding> {
   if (anchorsFile === undefined) {
     return { state: 'not checked', text: 'the path to an authority: give them by --anchors or HANSETAG_TRUST_ANCHORS' };
   }
   try {
     const anchors = readAnchors(await readFile(anchorsFile, 'utf8'));
-    const revocation = isOffline
-      ? { check: () => Promise.resolve({ status: 'good' as const, until: Infinity }) }
-      : new Revocation({ fetchCrl: (url) => ask(url), askOcsp: (url, body) => ask(url, body) });
+    const revocation = web
+      ? new Revocation(revocationSource(web))
+      : { check: () => Promise.resolve({ status: 'good' as const, until: Infinity }) };
     await checkChain(chain, { serverName, anchors, now: Date.now(), revocation });
     const text = 'the path leads to an authority that you trust';
-    return { state: 'good', text: isOffline ? text : `${text}, and nothing on it is revoked` };
+    return { state: 'good', text: web ? `${text}, and nothing on it is revoked` : text };
   } catch (error) {
     return wrong(error);
   }
@@ -114,20 +114,4 @@ function wrong(error: unknown): Finding {
   const isKnown = error instanceof TrustError || (error instanceof Error && 'code' in error);
   if (!isKnown) throw error;
   return { state: 'wrong', text: error.message };
-}
-
-/** What an authority answers about revocation. The administrator's own certificate says where it is. */
-async function ask(url: string, body?: Uint8Array): Promise<Uint8Array> {
-  const signal = AbortSignal.timeout(PATIENCE_MS);
-  const headers = { 'Content-Type': 'application/ocsp-request' };
-  const response = await fetch(url, body === undefined ? { signal } : { method: 'POST', headers, body, signal });
-  if (!response.ok || response.body === null) throw new Error(`${url} answers with ${String(response.status)}`);
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
-    length += chunk.length;
-    if (length > MAX_CRL_BYTES) throw new Error(`the answer of ${url} is too long`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }
