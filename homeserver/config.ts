@@ -26,8 +26,8 @@ import {
   list,
   text,
   webAddress,
-} from './setting-values.ts';
-import type { Address } from './setting-values.ts';
+} from './base/setting-values.ts';
+import type { Address } from './base/setting-values.ts';
 
 export interface Config {
   readonly serverName: string;

@@ -4,7 +4,7 @@ import { parseEnv } from 'node:util';
 import { z } from 'zod';
 import { isServerName } from '../../federation/identifiers.ts';
 import type { RevocationWeb } from '../engine/trust/revocation-source.ts';
-import { areRanges, hosts, list } from '../setting-values.ts';
+import { areRanges, hosts, list } from '../base/setting-values.ts';
 import { CommandError, UsageError } from './command.ts';
 import type { Arguments, Option } from './command.ts';
 
