@@ -1,7 +1,7 @@
 /** The settings of the command line: those of the homeserver that it needs, from the same variables. */
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { isServerName } from '../../federation/identifiers.ts';
 import type { RevocationWeb } from '../engine/trust/revocation-source.ts';
 import { areRanges, hosts, list } from '../base/setting-values.ts';
