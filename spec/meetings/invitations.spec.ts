@@ -45,13 +45,17 @@ describe('Invitations to a meeting', () => {
       connections.add(socket);
       socket.on('error', () => undefined);
     });
+    // Those as well that have not spoken TLS yet: the end of the server waits for them.
+    const sockets = new Set<Socket>();
+    server.on('connection', (socket: Socket) => sockets.add(socket));
     await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
     return {
       name: `localhost:${String((server.address() as AddressInfo).port)}`,
       connections,
       async close() {
-        for (const socket of connections) socket.destroy();
-        await new Promise((resolve) => server.close(resolve));
+        const closed = new Promise((resolve) => server.close(resolve));
+        for (const socket of sockets) socket.destroy();
+        await closed;
       },
     };
   }
