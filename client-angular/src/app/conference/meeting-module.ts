@@ -73,7 +73,38 @@ export interface Action {
   readonly text: string;
   /** A character drawn before the text, by the system's font. */
   readonly glyph?: string;
+  /** Drawn before the text. */
+  readonly icon?: IconPath;
   run(): void;
+}
+
+/** The parts of a person's menu, in their order: what somebody sends, what somebody is here, and that somebody goes. */
+export const PERSON_ACTION_PARTS = ['sends', 'is', 'goes'] as const;
+
+/** Something that can be done about people. */
+export interface PersonAction extends Action {
+  readonly part: (typeof PERSON_ACTION_PARTS)[number];
+}
+
+/** Something that can be done about the whole meeting, at the head of the people panel. */
+export interface MeetingAction extends Action {
+  /** `head`: a button of its own; `more`: behind the one button to everything else. */
+  readonly place: 'head' | 'more';
+  /** Of something that is on or off: whether it is on. */
+  readonly pressed?: boolean;
+  /** Why it does nothing now: what stands at the head keeps its place, and does not vanish under the finger. */
+  readonly off?: string | undefined;
+}
+
+/** Another order of the list of people than by organisation. */
+export interface Grouping {
+  readonly name: string;
+  /** Of the choice. */
+  readonly text: string;
+  /** Titles of the two groups: who has a place, and the others. */
+  readonly titles: { readonly placed: string; readonly others: string };
+  /** The place in the first group, from 1; undefined: in the second one. Reactive. */
+  place(participant: Participant): number | undefined;
 }
 
 /** A mark at a person, on the tile and in the list. */
@@ -100,9 +131,14 @@ export interface MeetingModule {
   readonly people?: LoadComponent;
   /** Reactive. */
   mark?(participant: Participant): PersonMark | undefined;
-  /** What this person may do about a participant, or about all: empty when nothing. Reactive. */
-  actionsOn?(participant: Participant): readonly Action[];
-  actionsOnAll?(): readonly Action[];
+  readonly grouping?: Grouping;
+  /**
+   * What this person may do now about people: about one, for the menu at that person, or about several that were
+   * chosen. Only what changes something about at least one of them, so that no entry is without effect. Reactive.
+   */
+  actionsOn?(people: readonly Participant[]): readonly PersonAction[];
+  /** What this person may do about the whole meeting. Reactive. */
+  actionsOnAll?(): readonly MeetingAction[];
   /** The store knows the news already. */
   readonly notifications?: NotificationHandlers;
   /** The conference was entered, or entered again after notifications were missed. */

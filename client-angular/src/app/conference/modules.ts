@@ -1,7 +1,14 @@
 /** The modules of the running conference, and what they show together. */
 import { computed, inject, Injectable } from '@angular/core';
 import type { ConferenceSnapshot, Notification, Participant } from '../../../../protocol/session.ts';
-import { type Action, type BarButton, MEETING_MODULES, type PersonMark } from './meeting-module.ts';
+import {
+  type BarButton,
+  MEETING_MODULES,
+  type MeetingAction,
+  PERSON_ACTION_PARTS,
+  type PersonAction,
+  type PersonMark,
+} from './meeting-module.ts';
 
 @Injectable()
 export class Modules {
@@ -15,18 +22,21 @@ export class Modules {
   readonly stage = computed(() => this.on().flatMap(({ name, stage: load }) => (load ? { name, load } : [])));
   readonly people = computed(() => this.on().flatMap(({ name, people: load }) => (load ? { name, load } : [])));
 
+  readonly groupings = computed(() => this.on().flatMap(({ grouping }) => grouping ?? []));
+
   /** Reactive. */
   marks(participant: Participant): readonly PersonMark[] {
     return this.on().flatMap((module) => module.mark?.(participant) ?? []);
   }
 
-  /** Reactive. */
-  actionsOn(participant: Participant): readonly Action[] {
-    return this.on().flatMap((module) => module.actionsOn?.(participant) ?? []);
+  /** In the order of the parts of the menu. Reactive. */
+  actionsOn(people: readonly Participant[]): readonly PersonAction[] {
+    const actions = this.on().flatMap((module) => module.actionsOn?.(people) ?? []);
+    return PERSON_ACTION_PARTS.flatMap((part) => actions.filter((action) => action.part === part));
   }
 
   /** Reactive. */
-  actionsOnAll(): readonly Action[] {
+  actionsOnAll(): readonly MeetingAction[] {
     return this.on().flatMap((module) => module.actionsOnAll?.() ?? []);
   }
 

@@ -65,8 +65,18 @@ describe('The module seam of the client', () => {
       },
     ],
     mark: ({ displayName }) => ({ name: 'sample', icon: DOT, text: displayName.slice(0, 1), label: 'Sample mark' }),
-    actionsOn: ({ displayName }) => [{ name: 'act', text: 'Act', run: () => void done.push(`on ${displayName}`) }],
-    actionsOnAll: () => [{ name: 'act-all', text: 'Act on all', run: () => void done.push('on all') }],
+    actionsOn: (people) => [
+      {
+        name: 'act',
+        part: 'is',
+        text: 'Act',
+        run: () => void done.push(`on ${people.map(({ displayName }) => displayName).join(', ')}`),
+      },
+    ],
+    actionsOnAll: () => [
+      { name: 'act-all', place: 'head', text: 'Act on all', run: () => void done.push('on all') },
+      { name: 'act-more', place: 'more', text: 'Act more', run: () => void done.push('more') },
+    ],
     notifications: { 'media.service': ({ available }) => void done.push(`service ${String(available)}`) },
     joined: ({ roomId }) => void done.push(`joined ${roomId}`),
     left: () => void done.push('left'),

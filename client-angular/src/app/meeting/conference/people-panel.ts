@@ -1,6 +1,5 @@
 /** Who is here, by organisation. */
 import { ChangeDetectionStrategy, Component, computed, inject, Injectable, signal } from '@angular/core';
-import { MatButton } from '@angular/material/button';
 import type { Participant } from '../../../../../protocol/session.ts';
 import { Modules } from '../../conference/modules.ts';
 import { ConferenceStore } from '../../conference/store.ts';
@@ -8,6 +7,7 @@ import { LocalMedia } from '../../media/local-media.ts';
 import { Icon } from '../../shared/icon.ts';
 import { Loaded } from '../../shared/loaded.ts';
 import { OrganisationMark } from '../../shared/organisation-mark.ts';
+import { PeopleHead } from './people-head.ts';
 import { groupPeople } from './people-groups.ts';
 import { PersonMarks } from './person-marks.ts';
 import { PersonMenu } from './person-menu.ts';
@@ -24,7 +24,7 @@ export class PeopleSearch {
 
 @Component({
   selector: 'ht-people-panel',
-  imports: [MatButton, Icon, Loaded, OrganisationMark, PersonMarks, PersonMenu, UntrustedOrganisationSection],
+  imports: [Icon, Loaded, OrganisationMark, PeopleHead, PersonMarks, PersonMenu, UntrustedOrganisationSection],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './people-panel.html',
   styleUrl: './people-panel.scss',

@@ -40,7 +40,7 @@ import { personName } from '../../shared/person-text.ts';
 export class PersonMenu {
   readonly participant = input.required<Participant>();
   readonly #modules = inject(Modules);
-  protected readonly actions = computed(() => this.#modules.actionsOn(this.participant()));
+  protected readonly actions = computed(() => this.#modules.actionsOn([this.participant()]));
   protected readonly label = computed(() => {
     const name = personName(this.participant());
     return $localize`:@@person.actions:What you can do about ${name}:NAME:`;

@@ -38,16 +38,26 @@ export function handsModule(): MeetingModule {
       const label = $localize`:@@hands.mark:Hand raised, number ${place}:PLACE:`;
       return { name: 'hand', icon: HAND, text: String(place), label };
     },
-    actionsOn: ({ participantId }) =>
-      rights.may('lower-hands') && hands.place(participantId) !== undefined
-        ? [
-            {
-              name: 'lower-hand',
-              text: $localize`:@@hands.lower:Lower the hand`,
-              run: () => void hands.lower(participantId),
-            },
-          ]
-        : [],
+    grouping: {
+      name: 'hands',
+      text: $localize`:@@hands.grouping:Hands`,
+      titles: { placed: $localize`:@@hands.title:Raised hands`, others: $localize`:@@hands.others:Everybody else` },
+      place: ({ participantId }) => hands.place(participantId),
+    },
+    actionsOn: (people) => {
+      const raised = people.filter(({ participantId }) => hands.place(participantId) !== undefined);
+      if (!rights.may('lower-hands') || raised.length === 0) return [];
+      const text =
+        people.length === 1
+          ? $localize`:@@hands.lower:Lower the hand`
+          : $localize`:@@hands.lowerSome:Lower hands (${raised.length}:COUNT:)`;
+      return [{ name: 'lower-hand', part: 'is', icon: HAND, text, run: () => void hands.lower(raised) }];
+    },
+    actionsOnAll: () => {
+      if (!rights.may('lower-hands') || hands.raised().length === 0) return [];
+      const text = $localize`:@@hands.lowerAllHands:Lower all hands`;
+      return [{ name: 'lower-hands', place: 'more', icon: HAND, text, run: () => void hands.lowerAll() }];
+    },
     notifications: {
       'hands.changed': ({ enabled }) => hands.changed(enabled),
       'hands.lowered': ({ by }) => hands.lowered(by),

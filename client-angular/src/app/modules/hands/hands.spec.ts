@@ -124,14 +124,16 @@ describe('Raise hand / reactions: raised hands in the client', () => {
   it('are lowered by those who have the right, one or all, and by nobody else', () => {
     enter([bert, up(anna, 10)]);
     expect(list().querySelector('button')).toBeNull();
-    expect(module().actionsOn?.(up(anna, 10))).toEqual([]);
+    expect(module().actionsOn?.([up(anna, 10)])).toEqual([]);
     store.apply('conference.changed', { roomId: '!r', title: '', rights: ['lower-hands'] });
     const root = list();
     root.querySelector<HTMLElement>('[data-testid=lower]')?.click();
     expect(request.calls.mostRecent().args).toEqual(['hands.lower', { participantId: anna.participantId }]);
     root.querySelector<HTMLElement>('[data-testid=lower-all]')?.click();
     expect(request.calls.mostRecent().args).toEqual(['hands.lower-all', {}]);
-    module().actionsOn?.(up(anna, 10))[0]?.run();
+    module()
+      .actionsOn?.([up(anna, 10)])[0]
+      ?.run();
     expect(request.calls.mostRecent().args).toEqual(['hands.lower', { participantId: anna.participantId }]);
     expect(root.querySelector('[data-testid=switch-hands]')).toBeNull();
   });

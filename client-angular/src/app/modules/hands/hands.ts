@@ -93,8 +93,10 @@ export class Hands {
     }
   }
 
-  async lower(participantId: string): Promise<void> {
-    await this.#acting.ask('hands.lower', { participantId });
+  async lower(people: readonly Participant[]): Promise<void> {
+    for (const { participantId } of people) {
+      if (!(await this.#acting.ask('hands.lower', { participantId }))) return;
+    }
   }
 
   async lowerAll(): Promise<void> {

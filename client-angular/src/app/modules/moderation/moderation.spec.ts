@@ -39,10 +39,10 @@ describe('Moderation in the client', () => {
     store.load(snapshotOf({ rights, participants }));
   }
 
-  const names = (of: Participant): string[] => (module.actionsOn?.(of) ?? []).map(({ name }) => name);
+  const names = (of: Participant): string[] => (module.actionsOn?.([of]) ?? []).map(({ name }) => name);
   const press = async (of: Participant, name: string): Promise<void> => {
     module
-      .actionsOn?.(of)
+      .actionsOn?.([of])
       .find((action) => action.name === name)
       ?.run();
     await settled();
