@@ -42,8 +42,8 @@ export interface InvitingOptions {
 }
 
 interface Job extends UndeliveredInvitation {
-  /** Whether the asker has been told that this takes longer. */
-  pending: boolean;
+  /** Who has been told that this takes longer, each with the id as they typed it. */
+  readonly waiting: Map<string, string>;
   readonly end: PromiseWithResolvers<InvitationResult>;
 }
 
@@ -95,7 +95,7 @@ export class Inviting {
         if (!job) return result;
         const end = await Promise.race([job.end.promise, timeout]);
         if (end) return { ...end, userId: text };
-        const pending = this.#wait(job);
+        const pending = this.#wait(job, sender, text);
         await this.#options.undelivered.put(job).catch(this.#unexpected);
         // It may have come to its end meanwhile.
         return { ...(this.#open.get(keyOf(job)) === job ? pending : await job.end.promise), userId: text };
@@ -108,20 +108,20 @@ export class Inviting {
     const byServer = new Map<string, Job[]>();
     for (const one of await this.#options.undelivered.all()) {
       if (this.#open.has(keyOf(one))) continue;
-      const job: Job = { ...one, pending: false, end: Promise.withResolvers<InvitationResult>() };
+      const job: Job = { ...one, waiting: new Map(), end: Promise.withResolvers<InvitationResult>() };
       this.#open.set(keyOf(job), job);
-      this.#wait(job);
+      this.#wait(job, one.sender, one.typed);
       const server = serverOf(job.target);
       byServer.set(server, [...(byServer.get(server) ?? []), job]);
     }
     for (const [server, jobs] of byServer) this.#deliverAfter(FIRST_RETRY_MS, server, jobs, FIRST_RETRY_MS);
   }
 
-  /** From now on the end of an invitation is told. */
-  #wait(job: Job): InvitationResult {
-    job.pending = true;
-    const pending = this.#result(job.typed, job.target, { outcome: 'pending' });
-    this.#keep(job, pending);
+  /** From now on the end of an invitation is told to somebody who asked for it. */
+  #wait(job: Job, sender: string, typed: string): InvitationResult {
+    job.waiting.set(sender, typed);
+    const pending = this.#result(typed, job.target, { outcome: 'pending' });
+    this.#keep(sender, job, pending);
     return pending;
   }
 
@@ -149,7 +149,7 @@ export class Inviting {
     const present = outcomeOfMembership(await rooms.membership(roomId, target));
     if (present) return { outcome: present, target };
     const end = Promise.withResolvers<InvitationResult>();
-    return { sender, roomId, typed, target, startedAt: Date.now(), pending: false, end };
+    return { sender, roomId, typed, target, startedAt: Date.now(), waiting: new Map(), end };
   }
 
   /** Our own people as they are registered: their local parts have no capitals, what people type may. */
@@ -192,7 +192,7 @@ export class Inviting {
     const retried: Job[] = [];
     for (const job of left.jobs) {
       // Who still waits for the answer is told now; who was told that it takes longer is not given up so soon.
-      if (job.pending && Date.now() - job.startedAt + retryMs < KEPT_MS) retried.push(job);
+      if (job.waiting.size > 0 && Date.now() - job.startedAt + retryMs < KEPT_MS) retried.push(job);
       else this.#settle(job, left.finding);
     }
     if (retried.length === 0) return;
@@ -234,15 +234,17 @@ export class Inviting {
 
   #settle(job: Job, finding: Finding): void {
     this.#open.delete(keyOf(job));
-    const result = this.#result(job.typed, job.target, finding);
-    job.end.resolve(result);
-    if (!job.pending) return;
+    job.end.resolve(this.#result(job.typed, job.target, finding));
+    if (job.waiting.size === 0) return;
     this.#options.undelivered.remove(job.roomId, job.target).catch(this.#unexpected);
-    this.#keep(job, result);
-    this.#options.told(job.sender, job.roomId, result);
+    for (const [sender, typed] of job.waiting) {
+      const result = this.#result(typed, job.target, finding);
+      this.#keep(sender, job, result);
+      this.#options.told(sender, job.roomId, result);
+    }
   }
 
-  #keep({ sender, roomId, target }: Job, result: InvitationResult): void {
+  #keep(sender: string, { roomId, target }: Job, result: InvitationResult): void {
     const key = `${sender} ${roomId}`;
     const kept = this.#late.get(key) ?? new Map<string, { result: InvitationResult; at: number }>();
     if (result.ok) kept.delete(target);

@@ -69,9 +69,9 @@ describe('Invitations to a meeting', () => {
   }
   const outcomes = (results: InvitationResult[]): Record<string, string> =>
     Object.fromEntries(results.map(({ userId, outcome }) => [userId, outcome]));
-  async function invite(roomId: string, userIds: string[]): Promise<Record<string, string>> {
+  async function invite(roomId: string, userIds: string[], by = anna): Promise<Record<string, string>> {
     const path = `meetings/${encodeURIComponent(roomId)}/invitations`;
-    const { body } = await hansetag(hamburg, anna.token, 'POST', path, { userIds });
+    const { body } = await hansetag(hamburg, by.token, 'POST', path, { userIds });
     return outcomes((body as { results: InvitationResult[] }).results);
   }
 
@@ -177,24 +177,31 @@ describe('Invitations to a meeting', () => {
     expect(members.find(({ userId }) => userId === clara.userId)?.membership).toBe('invite');
   }, 120_000);
 
-  it('that were answered as pending end with what became of them (U13)', async () => {
-    const session = await SessionClient.open(hamburg, anna);
-    const { roomId } = await make();
+  it('that were answered as pending end with what became of them, for everybody who has asked (U13)', async () => {
+    const sessions = [await SessionClient.open(hamburg, anna), await SessionClient.open(hamburg, jens)];
+    const { roomId } = await make({ invite: [jens.userId] });
+    await hansetag(hamburg, jens.token, 'POST', `meetings/${encodeURIComponent(roomId)}/answer`, { answer: 'accept' });
+    const levels = `client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.power_levels`;
+    const before = (await anna.must('GET', levels)) as { users: Record<string, number> };
+    await anna.must('PUT', levels, { ...before, users: { ...before.users, [jens.userId]: 50 } });
     await luebeck.stop();
     // Its place is taken by a server that hangs, and then it comes back.
     const silent = await hangingServer(Number(luebeck.serverName.split(':')[1]));
     try {
-      expect(await invite(roomId, [clara.userId])).toEqual({ [clara.userId]: 'pending' });
+      const asked = [anna, jens].map((by) => invite(roomId, [clara.userId], by));
+      for (const answer of await Promise.all(asked)) expect(answer).toEqual({ [clara.userId]: 'pending' });
     } finally {
       await silent.close();
       await luebeck.start();
     }
-    const finished = await session.hears('invitation.finished', (result) => result.roomId === roomId, 60_000);
-    expect(finished.outcome).toBe('invited');
+    const ends = sessions.map((session) =>
+      session.hears('invitation.finished', (result) => result.roomId === roomId, 60_000),
+    );
+    for (const { outcome } of await Promise.all(ends)) expect(outcome).toBe('invited');
     await eventually(
       () => hansetag(luebeck, clara.token, 'GET', 'meetings'),
       ({ body }) => JSON.stringify(body).includes(roomId),
     );
-    session.close();
+    for (const session of sessions) session.close();
   }, 120_000);
 });
