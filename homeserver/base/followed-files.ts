@@ -1,5 +1,6 @@
 /** Files that are read again when somebody has changed them, while the server runs. */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
+import { readText } from './whole-files.ts';
 
 /** Whoever asks more often than this gets what was read before. */
 const LOOK_AGAIN_MS = 1_000;
@@ -33,7 +34,7 @@ export class FollowedFiles {
     // Taken before reading: what is written in between is seen by the next look.
     const stamp = (await Promise.all(this.#files.map(stampOf))).join();
     if (stamp === this.#seen) return;
-    const texts = await Promise.all(this.#files.map((file) => readFile(file, 'utf8')));
+    const texts = await Promise.all(this.#files.map(readText));
     // What could not be read is tried again.
     this.#seen = stamp;
     this.#take(texts);

@@ -1,4 +1,4 @@
-/** Files that are written whole or not at all. */
+/** Files that are read and written whole or not at all. */
 import { randomBytes } from 'node:crypto';
 import { link, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -6,9 +6,36 @@ import { dirname } from 'node:path';
 /** Only its owner reads it: for secrets. */
 export const SECRET_MODE = 0o600;
 
-/** The text of a file; undefined when there is no such file. */
+/** Keys, certificates and settings of one organisation are much shorter, in bytes. */
+const MAX_BYTES = 1024 * 1024;
+
+/** What somebody has named as a file is none of those that are read here. */
+export class UnfitFileError extends Error {
+  override readonly name = 'UnfitFileError';
+  readonly code = 'UNFIT_FILE';
+}
+
+/**
+ * What is in a file. Somebody may have named a device, a folder or a disk image: none is read without end.
+ *
+ * @throws the system's error; UnfitFileError for what is no file or larger than 1 MiB
+ */
+export async function readWhole(file: string): Promise<Buffer> {
+  const found = await stat(file);
+  // Even to open a pipe would wait for somebody to write into it.
+  if (!found.isFile()) throw new UnfitFileError(`${file} is not a file.`);
+  if (found.size > MAX_BYTES) throw new UnfitFileError(`${file} is larger than 1 MiB.`);
+  return readFile(file);
+}
+
+/** The text of a file, with the same bound. @throws as `readWhole` */
+export async function readText(file: string): Promise<string> {
+  return (await readWhole(file)).toString('utf8');
+}
+
+/** The text of a file; undefined when there is no such file. @throws as `readWhole` */
 export function readIfThere(file: string): Promise<string | undefined> {
-  return ifThere(readFile(file, 'utf8'));
+  return ifThere(readText(file));
 }
 
 /**

@@ -49,6 +49,14 @@ describe('A permanent attacker: files of certificates', () => {
       expect(refused).toBeGreaterThan(0);
     }, 60_000);
   }
+
+  it('with nothing but beginnings are refused, and not looked through once for each', async () => {
+    const file = join(folder, 'beginnings.pem');
+    const line = '-----BEGIN PRIVATE KEY-----\n';
+    await writeFile(file, line.repeat(Math.floor((1024 * 1024) / line.length)));
+    // Looking ahead to the end for each of 37,000 would take longer than the spec's own limit.
+    await expectAsync(readCertificateFile(file, () => Promise.resolve(PASSWORD))).toBeRejectedWithError(CommandError);
+  });
 });
 
 /** Changes some bytes, cuts off the end, or repeats a part. */

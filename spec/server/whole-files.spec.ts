@@ -2,7 +2,7 @@ import { chmod, mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/p
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FollowedFiles } from '../../homeserver/base/followed-files.ts';
-import { SECRET_MODE, writeWhole } from '../../homeserver/base/whole-files.ts';
+import { readIfThere, SECRET_MODE, UnfitFileError, writeWhole } from '../../homeserver/base/whole-files.ts';
 
 describe('Files of an administrator', () => {
   let folder: string;
@@ -25,6 +25,15 @@ describe('Files of an administrator', () => {
       await writeWhole(file, 'after', mode);
       expect([await readFile(file, 'utf8'), (await stat(file)).mode & 0o777]).toEqual(['after', after]);
     }
+  });
+
+  it('are read only where they are files of their size, whatever else is named', async () => {
+    await writeFile(file, 'x'.repeat(1024 * 1024));
+    expect((await readIfThere(file))?.length).toBe(1024 * 1024);
+    await writeFile(file, 'x'.repeat(1024 * 1024 + 1));
+    for (const unfit of [file, folder, '/dev/zero'])
+      await expectAsync(readIfThere(unfit)).toBeRejectedWithError(UnfitFileError);
+    expect(await readIfThere(join(folder, 'none'))).toBeUndefined();
   });
 
   it('are read again whatever a copy keeps of size and times, and after a look that failed', async () => {

@@ -1,21 +1,20 @@
 /** Certificates and keys in whatever form an authority sends them. */
 import 'reflect-metadata';
-import { readFile } from 'node:fs/promises';
 import type { KeyObject } from 'node:crypto';
 import { X509Certificate } from 'node:crypto';
 import { X509Certificates } from '@peculiar/x509';
 import { MAX_CHAIN } from '../../../federation/trust/certificate.ts';
-import { readPrivateKeys } from '../../engine/trust/organisation-certificate.ts';
+
+import { readWhole } from '../../base/whole-files.ts';
 import { CommandError } from '../command.ts';
 import { readPkcs12 } from './pkcs12.ts';
+import { readKeys } from './store.ts';
 
 export interface Found {
   readonly certificates: readonly X509Certificate[];
   readonly keys: readonly KeyObject[];
 }
 
-/** A file from an authority is a few kilobytes long. */
-const MAX_BYTES = 1024 * 1024;
 const MAX_CERTIFICATES = 50;
 const BLOCK = /-----BEGIN ([A-Z0-9 ]{1,40})-----([A-Za-z0-9+/=\s]*)-----END \1-----/g;
 const CERTIFICATE_LABELS = ['CERTIFICATE', 'X509 CERTIFICATE', 'TRUSTED CERTIFICATE'];
@@ -28,10 +27,9 @@ const CMS_LABELS = ['PKCS7', 'CMS'];
  * @throws CommandError
  */
 export async function readCertificateFile(file: string, password: () => Promise<string>): Promise<Found> {
-  const bytes = await readFile(file).catch((error: unknown) => {
+  const bytes = await readWhole(file).catch((error: unknown) => {
     throw new CommandError(`${file} cannot be read: ${error instanceof Error ? error.message : 'unknown error'}`);
   });
-  if (bytes.length > MAX_BYTES) throw new CommandError(`${file} is larger than 1 MiB, so it is no certificate.`);
   const text = bytes.toString('latin1');
   const found = text.includes('-----BEGIN ') ? readPem(text, file) : await readBinary(bytes, file, password);
   if (found.certificates.length > MAX_CERTIFICATES) {
@@ -51,7 +49,7 @@ function readPem(text: string, file: string): Found {
     else if (CMS_LABELS.includes(label)) certificates.push(...readCms(der, file));
     if (certificates.length > MAX_CERTIFICATES) break;
   }
-  const keys = text.includes('PRIVATE KEY-----') ? readPrivateKeys(text, file) : [];
+  const keys = text.includes('PRIVATE KEY-----') ? readKeys(text, file) : [];
   const begun = text.split('-----BEGIN ').length;
   if (certificates.length + keys.length === 0) {
     throw new CommandError(

@@ -1,11 +1,11 @@
 /** `cert check`. */
-import { readFile } from 'node:fs/promises';
 import type { X509Certificate } from 'node:crypto';
 import { readAnchors } from '../../../federation/trust/certificate.ts';
 import { checkProfile } from '../../../federation/trust/profile.ts';
 import { Revocation } from '../../../federation/trust/revocation.ts';
 import { checkChain } from '../../../federation/trust/statement.ts';
 import { TrustError } from '../../../federation/trust/trust-error.ts';
+import { readText } from '../../base/whole-files.ts';
 import { revocationSource } from '../../engine/trust/revocation-source.ts';
 import type { RevocationWeb } from '../../engine/trust/revocation-source.ts';
 import { CommandError, EXIT } from '../command.ts';
@@ -98,7 +98,7 @@ async function pathOf(
     return { state: 'not checked', text: 'the path to an authority: give them by --anchors or HANSETAG_TRUST_ANCHORS' };
   }
   try {
-    const anchors = readAnchors(await readFile(anchorsFile, 'utf8'));
+    const anchors = readAnchors(await readText(anchorsFile));
     const revocation = web
       ? new Revocation(revocationSource(web))
       : { check: () => Promise.resolve({ status: 'good' as const, until: Infinity }) };

@@ -1,7 +1,7 @@
 /** The password of a file: from the environment, from another file, or typed, but never an argument that others see. */
-import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
+import { readText } from '../../base/whole-files.ts';
 import { CommandError } from '../command.ts';
 
 /** @throws CommandError when nobody can be asked */
@@ -12,7 +12,7 @@ export async function readPassword(options: {
 }): Promise<string> {
   const { file, given, prompt } = options;
   if (file !== undefined) {
-    const text = await readFile(file, 'utf8').catch(() => {
+    const text = await readText(file).catch(() => {
       throw new CommandError(`The password file ${file} cannot be read.`);
     });
     return text.replace(/\r?\n$/, '');

@@ -1,8 +1,7 @@
 /** `cert statement`: for servers of other makes. */
-import { readFile } from 'node:fs/promises';
 import { makeStatement, MAX_STATEMENT_LIFE_MS } from '../../../federation/trust/statement.ts';
 import { readSigningKeys } from '../../base/signing-key-file.ts';
-import { writeWhole } from '../../base/whole-files.ts';
+import { readText, writeWhole } from '../../base/whole-files.ts';
 import {
   OrganisationCertificateError,
   readOrganisationCertificate,
@@ -35,7 +34,7 @@ export const statement: Command = {
     const { chain, key, notAfter } = await readCertificate(serverName, files);
     const now = Date.now();
     if (notAfter <= now) throw new CommandError('The certificate has expired. Renew it: npx hansetag cert renew');
-    const keys = readSigningKeys(signingKeyFile, await readFile(signingKeyFile, 'utf8'));
+    const keys = readSigningKeys(signingKeyFile, await readText(signingKeyFile));
     const made = await makeStatement({
       serverName,
       keys: new Map(keys.published(now).map(({ keyId, publicKey }) => [keyId, publicKey])),
@@ -59,7 +58,7 @@ function daysOf(args: Arguments): number {
 }
 
 async function readCertificate(serverName: string, files: { readonly certFile: string; readonly keyFile: string }) {
-  const [certificates, keys] = await Promise.all([readFile(files.certFile, 'utf8'), readFile(files.keyFile, 'utf8')]);
+  const [certificates, keys] = await Promise.all([readText(files.certFile), readText(files.keyFile)]);
   try {
     return readOrganisationCertificate({ serverName, certificates, keys, ...files });
   } catch (error) {

@@ -1,10 +1,10 @@
 /** The authorities whose certificates we believe. */
 import { createHash } from 'node:crypto';
 import type { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { readAnchors as readPem } from '../../../federation/trust/certificate.ts';
 import { anchorFault } from '../../../federation/trust/path.ts';
 import { TrustError } from '../../../federation/trust/trust-error.ts';
+import { readText } from '../../base/whole-files.ts';
 
 /** The file named by HANSETAG_TRUST_ANCHORS is of no use. */
 export class AnchorsError extends Error {
@@ -21,7 +21,7 @@ export interface Anchors {
 /** @throws AnchorsError with what is wrong with the file and what to do */
 export async function readAnchors(file: string): Promise<Anchors> {
   const name = `HANSETAG_TRUST_ANCHORS: ${file}`;
-  const pem = await readFile(file, 'utf8').catch((error: unknown) => {
+  const pem = await readText(file).catch((error: unknown) => {
     const why = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
     throw new AnchorsError(`${name} cannot be read (${why}). It has to be a PEM file with the authorities to trust.`);
   });

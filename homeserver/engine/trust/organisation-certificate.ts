@@ -20,7 +20,8 @@ export class OrganisationCertificateError extends Error {
   readonly code = 'ORGANISATION_CERTIFICATE';
 }
 
-const KEY_BLOCK = /-----BEGIN ([A-Z ]*)PRIVATE KEY-----[\s\S]*?-----END \1PRIVATE KEY-----/g;
+/** Nothing in a block begins another one, so that a text of many beginnings is read once. */
+const KEY_BLOCK = /-----BEGIN ([A-Z ]*)PRIVATE KEY-----(?:(?!-----)[\s\S])*-----END \1PRIVATE KEY-----/g;
 /** In one file there are a few: the one in use and the next one. */
 const MAX_KEYS = 20;
 
