@@ -19,6 +19,7 @@ import {
   areRanges,
   bytes,
   claim,
+  days,
   flag,
   hosts,
   isDatabaseUrl,
@@ -50,6 +51,8 @@ export interface Config {
   readonly media: MediaConfig;
   /** Bodies that share this instance and do not see each other; undefined for one organisation. */
   readonly tenancy: TenantsConfig | undefined;
+  /** How long is known what happened in meetings, in days; 0: nothing of it is kept. */
+  readonly meetingLogDays: number;
   /** Whether people see who is there. */
   readonly presence: 'off' | 'local' | 'federated';
   /** Whether other servers are told what people call their devices. */
@@ -168,10 +171,8 @@ const schema = z.object({
   HANSETAG_MEDIA_MAX_BYTES: bytes.refine((value) => value > 0, 'must not be 0').default(50 * 1024 ** 2),
   HANSETAG_MEDIA_QUOTA_BYTES: bytes.default(0),
   HANSETAG_MEDIA_CACHE_BYTES: bytes.default(10 * 1024 ** 3),
-  HANSETAG_MEDIA_RETENTION_DAYS: text
-    .regex(/^[0-9]{1,5}$/, 'must be a number of days')
-    .transform(Number)
-    .default(0),
+  HANSETAG_MEDIA_RETENTION_DAYS: days.default(0),
+  HANSETAG_MEETING_LOG_DAYS: days.default(90),
   HANSETAG_TENANTS: z.enum(['single', 'claim'], 'must be single or claim').default('single'),
   HANSETAG_TENANTS_FILE: text.optional(),
   HANSETAG_TENANTS_DEFAULT: tenantIdSchema.optional(),
@@ -273,6 +274,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
       urlPreviews: values.HANSETAG_URL_PREVIEWS,
     },
     tenancy: tenancy(values),
+    meetingLogDays: values.HANSETAG_MEETING_LOG_DAYS,
     presence: values.HANSETAG_PRESENCE,
     federatedDeviceNames: values.HANSETAG_FEDERATED_DEVICE_NAMES,
     pushAllowedRanges: values.HANSETAG_PUSH_ALLOWED_RANGES,

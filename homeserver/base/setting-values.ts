@@ -30,6 +30,7 @@ export const webAddress = text.refine(
   'must be an http or https address without credentials, query or fragment',
 );
 export const bytes = text.regex(/^[0-9]{1,15}$/, 'must be a number of bytes').transform(Number);
+export const days = text.regex(/^[0-9]{1,5}$/, 'must be a number of days').transform(Number);
 export const claim = text.regex(
   /^[\x21-\x7e]{1,100}$/,
   'must be the name of a claim, such as tenant_id or realm_access.roles',

@@ -12,6 +12,7 @@ import type { Sessions } from '../accounts/sessions.ts';
 import type { Standing } from '../accounts/standing.ts';
 import type { Database } from '../database/database.ts';
 import type { Edus } from '../engine/federation/edus.ts';
+import { systemClock } from '../base/clock.ts';
 import { unexpected } from '../base/log.ts';
 import { CALL_MEMBER, CONFERENCE_EDU } from '../base/names.ts';
 import type { Sender } from '../engine/rooms/ports.ts';
@@ -32,6 +33,7 @@ import { GuestLinks } from './guest-links.ts';
 import { Inviting } from './inviting.ts';
 import { LinkEntry } from './link-entry.ts';
 import { ListNews } from './list-news.ts';
+import { MeetingLog } from './log/meeting-log.ts';
 import { MeetingTransactions } from './meeting-transactions.ts';
 import { Meetings } from './meetings.ts';
 import { ModuleHost, modulePowerLevels } from './modules/host.ts';
@@ -70,6 +72,8 @@ export interface MeetingsDeps {
   /** Counts one message of a user. @throws MatrixError 429 */
   limitSending(userId: string): Promise<void>;
   signed: RequestHandler;
+  /** How long is known what happened in meetings, in days; 0: nothing of it is kept. */
+  meetingLogDays: number;
   log: Logger;
 }
 
@@ -91,6 +95,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
   const organisations = new Organisations({ ...deps, displayName: deps.organisation });
   const rights = new Rights(deps);
   const removals = new Removals(db, rooms);
+  const meetingLog = new MeetingLog({ serverName, db, rooms, keptDays: deps.meetingLogDays, clock: systemClock, log });
   const installed = meetingModules({
     ...deps,
     moderation: {
@@ -175,6 +180,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     inviting.close();
     conferences.close();
     await sessionServer.close();
+    await meetingLog.close();
   }
 
   return {
