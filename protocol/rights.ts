@@ -5,5 +5,13 @@ export const roleSchema = z.enum(['owner', 'moderator', 'participant', 'guest'])
 export type Role = z.infer<typeof roleSchema>;
 
 /** What not everybody may do in a meeting. docs/use.md says which role may do what. */
-export const rightSchema = z.enum(['invite', 'mute', 'remove', 'lower-hands', 'switch-hands', 'switch-reactions']);
+export const rightSchema = z.enum([
+  'invite',
+  'admit',
+  'mute',
+  'remove',
+  'lower-hands',
+  'switch-hands',
+  'switch-reactions',
+]);
 export type Right = z.infer<typeof rightSchema>;

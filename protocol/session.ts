@@ -26,6 +26,7 @@ import * as modules from './modules/list.ts';
 import { rightSchema, roleSchema } from './rights.ts';
 import type { NotificationOf } from './rpc.ts';
 import { colourSchema, listOf, timeSchema } from './values.ts';
+import * as waiting from './waiting.ts';
 
 /** Version of this protocol. A server refuses another major version with `unsupported-version`. */
 export const SESSION_VERSION = 1;
@@ -201,6 +202,7 @@ export const requests = {
     result: conferenceSnapshotSchema,
   },
   'conference.leave': { params: empty, result: empty },
+  ...waiting.requests,
   /** New transports, after `media.restart` or when the client's own failed. Old ones of this participant are closed. */
   'media.open': { params: empty, result: mediaOpenedSchema },
   'media.connect': {
@@ -273,6 +275,7 @@ export const notifications = {
   'media.restart': z.object({ reason: z.enum(['worker-died', 'sfu-lost', 'moved']) }),
   /** The own SFU can not be reached by the homeserver right now, or can again. */
   'media.service': z.object({ available: z.boolean() }),
+  ...waiting.notifications,
   ...modules.notifications,
   /** Title of the running meeting and what this participant may do in it. Sent whole when either changes. */
   'conference.changed': z.object({ roomId, title: z.string().max(512), rights: listOf(rightSchema) }),
@@ -295,6 +298,8 @@ export const errorCodeSchema = z.enum([
   'forbidden',
   'not-found',
   'not-in-conference',
+  /** The person has no place in the conference before a moderator admits them, or before there is room: wait. */
+  'must-wait',
   'conflict',
   'too-many-requests',
   'too-large',

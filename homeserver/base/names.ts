@@ -10,6 +10,8 @@ export const DUMMY_EVENT = 'org.matrix.dummy_event';
 export const MEETING = 'org.hansetag.meeting';
 /** Prefix of the types of state events with one setting of a meeting each: `org.hansetag.setting.hands`. */
 export const SETTING = 'org.hansetag.setting.';
+/** State event that says whether one person is admitted to the conference; its key is `_<user id>`. */
+export const ADMISSION = 'org.hansetag.admission';
 /** EDU with transient facts of a conference: sources, mute states, requests to repeat them. */
 export const CONFERENCE_EDU = 'org.hansetag.conference';
 /** Error code for requests about a link that the other side does not have. */

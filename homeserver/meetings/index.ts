@@ -102,6 +102,12 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
       mute: (roomId, ...order) => moderation.mute(conferences.require(roomId), ...order),
       remove: (roomId, ...order) => moderation.remove(conferences.require(roomId), ...order),
     },
+    waiting: {
+      admit: (_roomId, _by, userIds) => Promise.resolve({ failed: [...userIds] }),
+      admitAll: () => Promise.resolve({ failed: [] }),
+      refuse: (_roomId, _by, userIds) => Promise.resolve({ failed: [...userIds] }),
+      list: () => ({ people: [], count: 0 }),
+    },
   });
   const modules: ModuleHost = new ModuleHost({
     modules: installed,

@@ -10,7 +10,7 @@ import type { JsonObject } from '../../federation/json.ts';
 import type { PowerLevels } from '../../federation/power-levels.ts';
 import { type Right, type Role, rightSchema } from '../../protocol/rights.ts';
 import { MatrixError } from '../base/errors.ts';
-import { CALL_MEMBER, SETTING } from '../base/names.ts';
+import { ADMISSION, CALL_MEMBER, SETTING } from '../base/names.ts';
 import type { LocalRights, RoomAct } from '../engine/rooms/ports.ts';
 import type { Rooms } from '../engine/rooms/rooms.ts';
 import { isGuest } from './people.ts';
@@ -33,6 +33,13 @@ interface Need {
 /** What each right takes. With the power levels of a new meeting it says which role may do what. */
 const NEEDS: Readonly<Record<Right, Need>> = {
   invite: { level: ({ invite }) => invite, act: 'invite', deed: 'invite others to this meeting' },
+  /** What it takes to say whose admission it is, to invite whoever is admitted, and to remove whoever is refused. */
+  admit: {
+    level: ({ invite, kick, events, state_default: fallback }) =>
+      Math.max(invite, kick, events.get(ADMISSION) ?? fallback),
+    act: 'write',
+    deed: 'admit others to this meeting',
+  },
   mute: { level: ({ kick }) => kick, act: 'write', deed: 'mute others in this meeting' },
   remove: { level: ({ kick }) => kick, act: 'write', deed: 'remove others from this meeting', over: true },
   'lower-hands': { level: ({ kick }) => kick, act: 'write', deed: 'lower the hands of others in this meeting' },

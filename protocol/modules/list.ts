@@ -4,6 +4,7 @@ import * as chat from './chat.ts';
 import * as hands from './hands.ts';
 import * as moderation from './moderation.ts';
 import * as reactions from './reactions.ts';
+import * as waiting from './waiting.ts';
 
 /** Each module by its name. */
 export interface Modules {
@@ -11,6 +12,7 @@ export interface Modules {
   readonly hands: typeof hands;
   readonly moderation: typeof moderation;
   readonly reactions: typeof reactions;
+  readonly waiting: typeof waiting;
 }
 export type ModuleName = keyof Modules;
 /** Their names, as an enumeration for schemas. */
@@ -19,6 +21,7 @@ export const moduleNames = {
   hands: 'hands',
   moderation: 'moderation',
   reactions: 'reactions',
+  waiting: 'waiting',
 } as const satisfies { readonly [Name in ModuleName]: Name };
 
 export const requests = {
@@ -26,6 +29,7 @@ export const requests = {
   ...hands.requests,
   ...moderation.requests,
   ...reactions.requests,
+  ...waiting.requests,
 } as const;
 
 export const notifications = {
@@ -33,6 +37,7 @@ export const notifications = {
   ...hands.notifications,
   ...moderation.notifications,
   ...reactions.notifications,
+  ...waiting.notifications,
 } as const;
 
 /**
@@ -51,5 +56,6 @@ export function withoutAbsent(signals: Signals): Signals {
 export const snapshotsSchema = z.object({
   hands: hands.snapshot.optional(),
   reactions: reactions.snapshot.optional(),
+  waiting: waiting.snapshot.optional(),
 });
 export type Snapshots = z.infer<typeof snapshotsSchema>;

@@ -15,6 +15,7 @@ import { startMeetings } from './support.ts';
 /** The rows of the table in docs/use.md. */
 const ROWS: Readonly<Record<Right, string>> = {
   invite: 'Invite people, make and end guest links',
+  admit: 'Admit or refuse people who wait',
   mute: 'Mute others',
   remove: 'Remove others',
   'lower-hands': 'Lower the hands of others',

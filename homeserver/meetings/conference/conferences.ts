@@ -202,7 +202,7 @@ export class Conferences {
       links: conference.linkStates(),
       untrusted,
       ...(media ? { media } : {}),
-      modules: this.#options.modules.snapshots(conference),
+      modules: this.#options.modules.snapshots(conference, local),
     };
   }
 

@@ -27,8 +27,8 @@ export interface ConferenceModules {
   refresh(conference: ModuleConference): Promise<void>;
   /** What of that which its instance has said of a participant is shown. */
   shown(conference: ModuleConference, remote: RemoteParticipant): Signals;
-  /** What a joining client gets of the modules that are on. */
-  snapshots(conference: ModuleConference): Snapshots;
+  /** What the client of one of our participants gets of the modules that are on, when it joins. */
+  snapshots(conference: ModuleConference, viewer: Pick<LocalParticipant, 'userId' | 'rights'>): Snapshots;
   /** Somebody, here or elsewhere, is no longer in the conference. */
   left(conference: ModuleConference, participantId: string): void;
   /** Another instance in the conference has told something, by the module's name. */

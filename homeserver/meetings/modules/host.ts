@@ -13,7 +13,7 @@ import type { RemoteParticipant } from '../conference/remotes.ts';
 import type { Rights } from '../rights.ts';
 import { ModuleContext, type ModuleContextDeps } from './context.ts';
 import type { MeetingModules } from './list.ts';
-import type { MeetingModule } from './module.ts';
+import type { MeetingModule, Viewer } from './module.ts';
 
 /** Content of `org.hansetag.setting.<name>`; what is not readable switches nothing off. */
 const settingSchema = z.object({ enabled: z.boolean().catch(true) }).catch({ enabled: true });
@@ -125,8 +125,10 @@ export class ModuleHost implements ConferenceModules {
     return Object.assign({}, ...read) as Signals;
   }
 
-  snapshots(conference: ModuleConference): Snapshots {
-    const parts = this.#on(conference).map(([name, module, context]) => [name, module.snapshot?.(context)] as const);
+  snapshots(conference: ModuleConference, viewer: Viewer): Snapshots {
+    const parts = this.#on(conference).map(
+      ([name, module, context]) => [name, module.snapshot?.(context, viewer)] as const,
+    );
     return Object.fromEntries(parts.filter(([, part]) => part !== undefined));
   }
 

@@ -4,9 +4,10 @@ import { chatModule, type ChatModuleDeps } from './chat/index.ts';
 import { handsModule } from './hands/index.ts';
 import { type ModerationModuleDeps, moderationModule } from './moderation/index.ts';
 import { reactionsModule } from './reactions/index.ts';
+import { type WaitingModuleDeps, waitingModule } from './waiting/index.ts';
 import type { MeetingModule } from './module.ts';
 
-export type ModuleDeps = ChatModuleDeps & ModerationModuleDeps;
+export type ModuleDeps = ChatModuleDeps & ModerationModuleDeps & WaitingModuleDeps;
 
 /** A module, or one of its handlers, that is missing does not compile. */
 export type MeetingModules = { readonly [N in ModuleName]: MeetingModule<N> };
@@ -17,5 +18,6 @@ export function meetingModules(deps: ModuleDeps): MeetingModules {
     hands: handsModule(),
     moderation: moderationModule(deps),
     reactions: reactionsModule(deps),
+    waiting: waitingModule(deps),
   };
 }

@@ -40,6 +40,12 @@ export interface OrderGiver {
   readonly displayName: string;
 }
 
+/** Who gets a snapshot. */
+export interface Viewer {
+  readonly userId: string;
+  readonly rights: readonly Right[];
+}
+
 /** What an order does to one of our participants. */
 export interface ModuleOrder {
   /** What its giver needs. */
@@ -67,7 +73,7 @@ export interface MeetingModule<N extends ModuleName = ModuleName> {
   /** Orders by action: each is applied at the instance of the participant whom it means. */
   readonly orders?: Readonly<Record<string, ModuleOrder>>;
   /** What a joining client gets. */
-  snapshot?(context: MeetingContext): N extends keyof Snapshots ? Snapshots[N] : never;
+  snapshot?(context: MeetingContext, viewer: Viewer): N extends keyof Snapshots ? Snapshots[N] : never;
   /** Short-lived data that the same module of another instance has told; to be parsed. */
   onTold?(context: MeetingContext, server: string, data: unknown): void;
   /** Somebody, here or elsewhere, is no longer in the conference. */

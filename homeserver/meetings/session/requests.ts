@@ -4,6 +4,7 @@ import type { Method } from '../../../protocol/session.ts';
 import type { Source } from '../../../protocol/media.ts';
 import type { Conferences } from '../conference/conferences.ts';
 import type { ModuleHost } from '../modules/host.ts';
+import { ProtocolFailure } from './failure.ts';
 import type { Handlers } from './handlers.ts';
 import { moduleHandlers } from './module-requests.ts';
 import type { Session } from './session.ts';
@@ -35,6 +36,11 @@ export function requestHandlers({ conferences, modules }: RequestDeps): Handlers
       await seats.leaveAs(session, 'left');
       return {};
     },
+
+    'conference.wait': () => {
+      throw new ProtocolFailure('not-found', 'Nobody waits in this meeting.');
+    },
+    'conference.stop-waiting': () => ({}),
 
     'media.open': (session) => seats.change(session, (seat, still) => media.open(seat, still)),
 

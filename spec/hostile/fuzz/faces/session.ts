@@ -24,6 +24,8 @@ const GOOD: { readonly [M in Method]: Params<M> } = {
     keepMedia: { send: '{{send}}', receive: '{{receive}}', consumers: ['{{consumer}}'] },
   },
   'conference.leave': {},
+  'conference.wait': { roomId: '{{room}}' },
+  'conference.stop-waiting': {},
   'media.open': {},
   'media.connect': {
     transportId: '{{send}}',
@@ -50,6 +52,9 @@ const GOOD: { readonly [M in Method]: Params<M> } = {
   'reactions.switch': { enabled: true },
   'moderation.mute': { participantIds: ['{{participant}}'] },
   'moderation.remove': { participantId: '{{participant}}' },
+  'waiting.admit': { userIds: ['{{user}}'] },
+  'waiting.admit-all': {},
+  'waiting.refuse': { userIds: ['{{user}}'] },
 };
 /** The same, so that sound and picture are both there. */
 const SOUND = { transportId: '{{send}}', source: 'microphone', rtpParameters: MICROPHONE, paused: true };
