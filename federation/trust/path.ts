@@ -17,7 +17,8 @@ import { TrustError } from './trust-error.ts';
 export type Path = readonly [Certificate, ...Certificate[]];
 
 /** Anchors that a chain may lead to, and are tried. */
-const MAX_PATHS = 8; /** Constraints that an authority makes for those below it. pkijs ignores them where nobody is below. */
+const MAX_PATHS = 8;
+/** Constraints that an authority makes for those below it. pkijs ignores them where nobody is below. */
 const FOR_AUTHORITIES = [OID.nameConstraints, OID.policyConstraints, OID.policyMappings, OID.inhibitAnyPolicy];
 
 /**

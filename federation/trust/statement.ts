@@ -6,6 +6,7 @@ import { decodeBase64, encodeBase64 } from '../base64.ts';
 import { JsonParseError, parseStrict } from '../json.ts';
 import { MAX_CERTIFICATE_BYTES, MAX_CHAIN } from './certificate.ts';
 import type { Certificate } from './certificate.ts';
+import { SKEW_MS } from './crl.ts';
 import { checkServerName } from './names.ts';
 import { findPath } from './path.ts';
 import type { Path } from './path.ts';
@@ -63,8 +64,6 @@ export const STATEMENT_TYPE = 'hansetag-statement+jwt';
 const MAX_KEYS = 20;
 const KEY_ID = /^ed25519:[a-zA-Z0-9_]{1,100}$/;
 const KEY_BYTES = 32;
-/** Clocks may differ a little. */
-const SKEW_MS = 5 * 60_000;
 /** A verdict is given anew after this, so that a statement with other keys and a revocation are noticed. */
 const TRUSTED_MS = 60 * 60_000;
 const REFUSED_MS = 5 * 60_000;

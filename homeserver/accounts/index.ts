@@ -31,7 +31,7 @@ import type { TenantsConfig } from './tenants/index.ts';
 import type { Tenants } from './tenants/tenants.ts';
 import { Uia } from './uia.ts';
 import { makeUpstream } from './upstream/index.ts';
-import { loadSeal } from './upstream/seal.ts';
+import { loadSeal } from './seal.ts';
 import type { Services } from './upstream/services.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import type { UiaRequest } from './uia.ts';

@@ -2,10 +2,11 @@
  * What lives for minutes: log-ins under way, login tokens and the like. It is in the database, so that a restart loses
  * none of it, under the hash of its key and encrypted: whoever has a copy of the database cannot go on with a log-in.
  */
+import { SHORT_LIVED_OF_A_KIND } from '../base/limits.ts';
 import type { Database } from '../database/database.ts';
 import { hashSecret } from './secrets.ts';
-import { SealError } from './upstream/seal.ts';
-import type { Seal } from './upstream/seal.ts';
+import { SealError } from './seal.ts';
+import type { Seal } from './seal.ts';
 
 export interface ShortLivedDeps {
   readonly db: Database;
@@ -13,9 +14,6 @@ export interface ShortLivedDeps {
   /** The clock, Unix ms. */
   readonly now?: () => number;
 }
-
-/** Anybody can begin log-ins: of each kind the newest are kept. */
-const MOST_OF_A_KIND = 50_000;
 
 export class ShortLived {
   readonly #deps: Required<ShortLivedDeps>;
@@ -41,7 +39,7 @@ export class ShortLived {
          SELECT kind, key FROM (
            SELECT kind, key, row_number() OVER (PARTITION BY kind ORDER BY expires_at DESC) AS place FROM short_lived
          ) AS ordered WHERE place > $2)`,
-      [now(), MOST_OF_A_KIND],
+      [now(), SHORT_LIVED_OF_A_KIND],
     );
   }
 }

@@ -148,3 +148,5 @@ export const TRUST_PEERS = 5_000;
 export const REFUSED_STRANGERS = 1_000;
 /** An answer of the identity provider. */
 export const IDENTITY_ANSWER_BYTES = 256 * 1024;
+/** Log-ins under way, login tokens and the like, of each kind. Anybody can begin them: the newest are kept. */
+export const SHORT_LIVED_OF_A_KIND = 50_000;

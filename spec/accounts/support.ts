@@ -20,7 +20,7 @@ import { Tenants } from '../../homeserver/accounts/tenants/tenants.ts';
 import type { TenantsFile } from '../../homeserver/accounts/tenants/tenants-file.ts';
 import { Uia } from '../../homeserver/accounts/uia.ts';
 import { makeUpstream } from '../../homeserver/accounts/upstream/index.ts';
-import { Seal } from '../../homeserver/accounts/upstream/seal.ts';
+import { Seal } from '../../homeserver/accounts/seal.ts';
 import type { Upstream } from '../../homeserver/accounts/upstream/upstream.ts';
 import { clientApp } from '../../homeserver/app/client-app.ts';
 import { ACCOUNT_PATH } from '../../homeserver/accounts/oauth/account-page-router.ts';

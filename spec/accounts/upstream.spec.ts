@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Seal } from '../../homeserver/accounts/upstream/seal.ts';
+import { Seal } from '../../homeserver/accounts/seal.ts';
 import { startProvider } from './identity-provider.ts';
 import type { Person } from './identity-provider.ts';
 import { eventually } from '../support/homeservers.ts';

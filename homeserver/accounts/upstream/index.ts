@@ -9,7 +9,7 @@ import type { ShortLived } from '../short-lived.ts';
 import type { Tenants } from '../tenants/tenants.ts';
 import { followIdentity } from './identity.ts';
 import { ProviderSessions } from './provider-sessions.ts';
-import type { Seal } from './seal.ts';
+import type { Seal } from '../seal.ts';
 import { Services } from './services.ts';
 import { UpstreamStore } from './store.ts';
 import { Upstream } from './upstream.ts';

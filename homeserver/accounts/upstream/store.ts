@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Database } from '../../database/database.ts';
 import { upstreamSessionModel } from '../tables.ts';
 import type { UpstreamSessionRow } from '../tables.ts';
-import type { Seal } from './seal.ts';
+import type { Seal } from '../seal.ts';
 
 /** What a log-in at the identity provider has brought. */
 export interface UpstreamGrant {

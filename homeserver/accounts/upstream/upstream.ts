@@ -13,7 +13,7 @@ import type { ShortLived, ShortLivedValues } from '../short-lived.ts';
 import type { Tenants } from '../tenants/tenants.ts';
 import type { ProviderSessions } from './provider-sessions.ts';
 import { LogoutTokenError } from './logout-token.ts';
-import { SealError } from './seal.ts';
+import { SealError } from '../seal.ts';
 import type { DeviceKey, DueDevice, UpstreamGrant, UpstreamSession, UpstreamStore, Which } from './store.ts';
 
 export interface UpstreamOptions {

@@ -4,7 +4,6 @@ import type { KeyObject } from 'node:crypto';
 import { X509Certificate } from 'node:crypto';
 import { X509Certificates } from '@peculiar/x509';
 import { MAX_CHAIN } from '../../../federation/trust/certificate.ts';
-
 import { readWhole } from '../../base/whole-files.ts';
 import { CommandError } from '../command.ts';
 import { readPkcs12 } from './pkcs12.ts';

@@ -8,9 +8,8 @@ import { readSettings, settingOptions } from '../config.ts';
 import type { Settings } from '../config.ts';
 import { KEY_TYPES, makeRequest, nameOfKey, newPrivateKey, pemOfKey } from './request.ts';
 import type { KeyType, Subject } from './request.ts';
-import { readKeys } from './store.ts';
+import { PUBLIC_MODE, readKeys } from './store.ts';
 
-const REQUEST_MODE = 0o644;
 export const TYPE: Option = { value: 'TYPE', help: `${KEY_TYPES.join(' or ')}; default p256` };
 export const SUBJECT: Record<string, Option> = {
   organisation: { value: 'NAME', help: 'official name of the organisation; default HANSETAG_ORGANISATION' },
@@ -74,7 +73,7 @@ export async function writeRequest(
   const serverName = settings.require('server-name');
   const pem = await makeRequest(made, serverName, subject);
   const file = args.get('out') ?? requestFile(keyFile);
-  await makeFile(file, pem, REQUEST_MODE, 'Move it away, or give another name: --out FILE');
+  await makeFile(file, pem, PUBLIC_MODE, 'Move it away, or give another name: --out FILE');
   console.log(
     `The request of ${organisation} for ${serverName} is in ${file}.\n` +
       'Send it to your authority. When the certificate has come: npx hansetag cert import FILE',

@@ -9,11 +9,11 @@ import {
 import { CommandError, EXIT, UsageError } from '../command.ts';
 import type { Arguments, Command } from '../command.ts';
 import { readSettings, settingOptions } from '../config.ts';
+import { PUBLIC_MODE } from './store.ts';
 
 const DAY_MS = 24 * 60 * 60_000;
 const DEFAULT_DAYS = 7;
 const MAX_DAYS = MAX_STATEMENT_LIFE_MS / DAY_MS;
-const PUBLIC_MODE = 0o644;
 
 export const statement: Command = {
   summary: 'Writes the statement to a file, for a server of another make such as Synapse',
@@ -53,7 +53,7 @@ export const statement: Command = {
 
 function daysOf(args: Arguments): number {
   const days = Number(args.get('days') ?? DEFAULT_DAYS);
-  if (!(days > 0 && days <= MAX_DAYS)) throw new UsageError(`--days must be from 1 to ${String(MAX_DAYS)}.`);
+  if (!(days >= 1 && days <= MAX_DAYS)) throw new UsageError(`--days must be from 1 to ${String(MAX_DAYS)}.`);
   return days;
 }
 

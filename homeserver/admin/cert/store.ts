@@ -8,7 +8,8 @@ import type { OrganisationFiles } from '../../engine/trust/own-statement.ts';
 import { CommandError, UsageError } from '../command.ts';
 import { pemOfKey } from './request.ts';
 
-const PUBLIC_MODE = 0o644;
+/** Of what anybody may read. */
+export const PUBLIC_MODE = 0o644;
 
 export interface Stored {
   /** The certificate and those above it; none when there is no file yet, or nothing that can be read. */

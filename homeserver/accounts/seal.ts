@@ -1,6 +1,6 @@
 /** What the identity provider has entrusted to us is encrypted at rest: whoever has a copy of the database cannot use it. */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
-import { secretFile } from '../../base/secret-file.ts';
+import { secretFile } from '../base/secret-file.ts';
 
 /** The key file has another form, or what is stored was sealed by another key. No message contains a secret. */
 export class SealError extends Error {
