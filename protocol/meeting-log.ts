@@ -19,13 +19,17 @@ export const logKindSchema = z.enum([
   'invited',
   'knocked',
   'declined',
+  'withdrawn',
+  'quit',
   'removed',
   'banned',
   'unbanned',
+  'named',
   'role',
   'rule',
   'title',
-  'organisations',
+  'shut-out',
+  'let-in',
   // The waiting room.
   'waits',
   'admitted',
@@ -62,7 +66,10 @@ export const logEntrySchema = z.object({
   /** Those whom it concerned, at most 20 of `count`. */
   whom: listOf(logPersonSchema),
   count: z.number().int().min(0),
-  /** The new role, the rule, the new name or title, whom an end was for; of a gap why. */
+  /**
+   * Of `role` the new one; of `rule` its name, a colon, and how it is now; of `title` the new one; of `named` the name of
+   * before; of `shut-out` and `let-in` the servers; of `end` for whom; of `gap` why: `down` or `absent`.
+   */
   detail: z.string().max(512).optional().catch(undefined),
   /** Of a gap, the organisation of which nothing is known; absent: of nobody. */
   organisation: serverNameSchema.optional().catch(undefined),

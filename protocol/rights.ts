@@ -10,6 +10,7 @@ export const rightSchema = z.enum([
   'admit',
   'mute',
   'remove',
+  'read-log',
   'lower-hands',
   'switch-hands',
   'switch-reactions',

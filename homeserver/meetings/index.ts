@@ -12,7 +12,6 @@ import type { Sessions } from '../accounts/sessions.ts';
 import type { Standing } from '../accounts/standing.ts';
 import type { Database } from '../database/database.ts';
 import type { Edus } from '../engine/federation/edus.ts';
-import { systemClock } from '../base/clock.ts';
 import { unexpected } from '../base/log.ts';
 import { CALL_MEMBER, CONFERENCE_EDU } from '../base/names.ts';
 import type { Sender } from '../engine/rooms/ports.ts';
@@ -33,7 +32,7 @@ import { GuestLinks } from './guest-links.ts';
 import { Inviting } from './inviting.ts';
 import { LinkEntry } from './link-entry.ts';
 import { ListNews } from './list-news.ts';
-import { MeetingLog } from './log/meeting-log.ts';
+import { makeMeetingLog } from './log/index.ts';
 import { MeetingTransactions } from './meeting-transactions.ts';
 import { Meetings } from './meetings.ts';
 import { ModuleHost, modulePowerLevels } from './modules/host.ts';
@@ -95,7 +94,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
   const organisations = new Organisations({ ...deps, displayName: deps.organisation });
   const rights = new Rights(deps);
   const removals = new Removals(db, rooms);
-  const meetingLog = new MeetingLog({ serverName, db, rooms, keptDays: deps.meetingLogDays, clock: systemClock, log });
+  const meetingLog = makeMeetingLog({ ...deps, rights, clocks: organisations });
   const installed = meetingModules({
     ...deps,
     moderation: {
@@ -134,6 +133,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     removals,
     silences: new Silences(db),
     orderNumbers: new OrderNumbers(db),
+    watch: meetingLog.watch,
     modules,
     log,
     onLive: (roomId) => news.meetingChanged(roomId),
@@ -199,7 +199,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
       links,
       entry: new LinkEntry({ ...deps, links, rights, service }),
       organisations,
-    }),
+    }).use(meetingLog.client),
     federation: meetingsFederationRouter({
       conferences,
       sfu,

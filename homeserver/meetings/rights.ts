@@ -42,6 +42,7 @@ const NEEDS: Readonly<Record<Right, Need>> = {
   },
   mute: { level: ({ kick }) => kick, act: 'write', deed: 'mute others in this meeting' },
   remove: { level: ({ kick }) => kick, act: 'write', deed: 'remove others from this meeting', over: true },
+  'read-log': { level: ({ kick }) => kick, act: 'write', deed: 'read the log of this meeting' },
   'lower-hands': { level: ({ kick }) => kick, act: 'write', deed: 'lower the hands of others in this meeting' },
   'switch-hands': { level: levelOfSetting('hands'), act: 'write', deed: 'switch raising hands on or off' },
   'switch-reactions': { level: levelOfSetting('reactions'), act: 'write', deed: 'switch reactions on or off' },

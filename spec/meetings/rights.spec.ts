@@ -18,6 +18,7 @@ const ROWS: Readonly<Record<Right, string>> = {
   admit: 'Admit or refuse people who wait',
   mute: 'Mute others',
   remove: 'Remove others',
+  'read-log': 'Read the log of the meeting',
   'lower-hands': 'Lower the hands of others',
   'switch-hands': 'Switch raising hands on and off',
   'switch-reactions': 'Switch reactions on and off',

@@ -26,7 +26,7 @@ import { MEMBERSHIP_EXPIRES_MS, participantIdOf } from './membership.ts';
 import type { OrderNumbers } from './order-numbers.ts';
 import { Orders } from './orders.ts';
 import type { Places } from './places.ts';
-import type { RoomPort, SfuPort } from './ports.ts';
+import type { ConferenceWatch, RoomPort, SfuPort } from './ports.ts';
 import type { ConferenceModules } from './module-ports.ts';
 import { Reachability } from './reachability.ts';
 import { Registry } from './registry.ts';
@@ -63,6 +63,8 @@ export interface ConferencesOptions {
   silences: Pick<Silences, 'put' | 'of'>;
   orderNumbers: Pick<OrderNumbers, 'next' | 'take'>;
   modules: ConferenceModules;
+  /** Is told what is seen from here, and what is not. */
+  watch?: ConferenceWatch;
   /** Absent, that of the system. */
   clock?: Clock;
   log: Logger;
@@ -269,11 +271,12 @@ export class Conferences {
       lost ? 'an organisation does not answer' : 'an organisation answers again',
     );
     const rooms = new Set(shownIn);
-    for (const conference of this.#registry.all) {
-      if (!conference.hasParticipantsOf(server)) continue;
+    const conferences = this.#registry.all.filter((conference) => conference.hasParticipantsOf(server));
+    for (const conference of conferences) {
       conference.setLost(server, lost);
       rooms.add(conference.roomId);
     }
+    this.#options.watch?.lost(server, lost, new Set(conferences.map(({ roomId }) => roomId)));
     for (const roomId of rooms) this.#options.onLive(roomId);
   }
 

@@ -11,7 +11,7 @@ import { Conference } from './conference.ts';
 import type { LinkPeers } from './link-ports.ts';
 import type { ConferenceModules } from './module-ports.ts';
 import type { Hold } from './participant-state.ts';
-import type { SfuPort } from './ports.ts';
+import type { ConferenceWatch, SfuPort } from './ports.ts';
 import type { Reachability } from './reachability.ts';
 import type { Seat, SeatMedia } from './seat-media.ts';
 import type { Silences } from './silences.ts';
@@ -26,6 +26,7 @@ export interface RegistryDeps {
   readonly media: Pick<SeatMedia, 'lost'>;
   readonly modules: ConferenceModules;
   readonly silences: Pick<Silences, 'put' | 'of'>;
+  readonly watch?: ConferenceWatch;
   readonly clock?: Clock;
   readonly log: Logger;
   /** Reads what people see of the room, and brings those in who are in the conference at other organisations. */
@@ -119,6 +120,7 @@ export class Registry {
       .then(() => silences.of(roomId))
       .then((silenced) => conference.silencedBefore(silenced))
       .then(() => read(conference))
+      .then(() => this.#deps.watch?.opened(conference))
       .then(() => announcer.ask(conference, conference.servers(), 'resend'));
     const entry = { conference, opened, holders: 0 };
     this.#entries.set(roomId, entry);
@@ -128,6 +130,7 @@ export class Registry {
   /** The media server is told first, on a line that keeps the order: who opens the conference again gets another. */
   #close({ conference }: Entry): void {
     const { roomId } = conference;
+    this.#deps.watch?.closed(conference);
     this.#entries.delete(roomId);
     this.#deps.media.lost(conference);
     this.#deps.sfu.request('conference.close', { conferenceId: roomId }).catch(() => undefined);

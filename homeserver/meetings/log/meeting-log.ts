@@ -150,6 +150,16 @@ export class MeetingLog implements MeetingLogPort {
     return { entries, ...(last ? { next: `${String(last.at)}.${String(last.id)}` } : {}) };
   }
 
+  /** When somebody entered the conference of a room first after a time, Unix ms; Infinity where nobody did. */
+  async firstEntry(roomId: string, after: number): Promise<number> {
+    const [first] = await this.#rows.findAll({
+      where: { roomId, kind: 'entered', at: { [Op.gt]: after } },
+      order: [['at', 'ASC']],
+      limit: 1,
+    });
+    return first?.at ?? Infinity;
+  }
+
   /** Waits until all is written that was noted. */
   async close(): Promise<void> {
     await Promise.all(this.#underWay);
