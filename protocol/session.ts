@@ -23,6 +23,7 @@ import {
   userIdSchema as userId,
 } from './ids.ts';
 import * as modules from './modules/list.ts';
+import { endForSchema } from './modules/moderation.ts';
 import { rightSchema, roleSchema } from './rights.ts';
 import type { NotificationOf } from './rpc.ts';
 import { colourSchema, listOf, timeSchema } from './values.ts';
@@ -282,7 +283,16 @@ export const notifications = {
   /** The end of an invitation of this user that was `pending`. */
   'invitation.finished': invitationResultSchema.extend({ roomId }),
   /** The client's own place in the conference has ended. */
-  'conference.ended': z.object({ reason: z.enum(['left', 'removed', 'ended', 'signed-out', 'joined-elsewhere']) }),
+  'conference.ended': z.object({
+    /** `waiting`: sent back to wait. `time-limit`: the meeting's time is over. */
+    reason: z.enum(['left', 'removed', 'banned', 'waiting', 'ended', 'time-limit', 'signed-out', 'joined-elsewhere']),
+    /** Who has done it, where somebody did it by an order: a name that is safe to show. */
+    by: z.string().max(256).optional(),
+    /** That person's organisation. */
+    organisation: serverName.optional(),
+    /** For whom the meeting was ended, with the reason `ended`. */
+    for: endForSchema.optional(),
+  }),
   /** Meetings or invitations changed: fetch `GET /_hansetag/client/v1/meetings` again. */
   'meetings.changed': empty,
 } as const;

@@ -9,6 +9,7 @@ import type { SfuClient } from '../../sfu/client.ts';
 import type { Accounts } from '../accounts/accounts.ts';
 import type { Tenants } from '../accounts/tenants/tenants.ts';
 import type { Sessions } from '../accounts/sessions.ts';
+import type { Profiles } from '../accounts/profiles.ts';
 import type { Standing } from '../accounts/standing.ts';
 import type { Database } from '../database/database.ts';
 import type { Edus } from '../engine/federation/edus.ts';
@@ -39,6 +40,7 @@ import { ModuleHost, modulePowerLevels } from './modules/host.ts';
 import { meetingModules, type ModuleDeps } from './modules/list.ts';
 import { Organisations } from './organisations.ts';
 import { Rights } from './rights.ts';
+import { Roles } from './roles.ts';
 import { ServiceUser } from './service-user.ts';
 import { SessionServer } from './session/session-server.ts';
 import { UndeliveredInvitations } from './undelivered-invitations.ts';
@@ -52,6 +54,7 @@ export interface MeetingsDeps {
   db: Database;
   rooms: Rooms;
   accounts: Accounts;
+  profiles: Pick<Profiles, 'set'>;
   visibility: Visibility;
   tenants: Pick<Tenants, 'organisationOf'>;
   sessions: Sessions;
@@ -98,8 +101,10 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
   const installed = meetingModules({
     ...deps,
     moderation: {
-      mute: (roomId, ...order) => moderation.mute(conferences.require(roomId), ...order),
+      act: (roomId, ...order) => moderation.act(conferences.require(roomId), ...order),
       remove: (roomId, ...order) => moderation.remove(conferences.require(roomId), ...order),
+      rename: (roomId, ...order) => moderation.rename(conferences.require(roomId), ...order),
+      end: (roomId, ...order) => moderation.end(conferences.require(roomId), ...order),
     },
     waiting: {
       admit: (_roomId, _by, userIds) => Promise.resolve({ failed: [...userIds] }),
@@ -107,6 +112,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
       refuse: (_roomId, _by, userIds) => Promise.resolve({ failed: [...userIds] }),
       list: () => ({ people: [], count: 0 }),
     },
+    roles: new Roles({ rooms, rights }),
   });
   const modules: ModuleHost = new ModuleHost({
     modules: installed,
@@ -140,7 +146,15 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
   });
   const { orders, seats, media } = conferences;
   modules.takeOrders(orders);
-  const moderation = new Moderation({ ...deps, rights, orders, seats, media, removals });
+  const moderation = new Moderation({
+    ...deps,
+    rights,
+    orders,
+    seats,
+    media,
+    removals,
+    rename: (userId, name) => deps.profiles.set(userId, 'displayname', name),
+  });
   const service = new ServiceUser(deps);
   const meetings = new Meetings({
     rooms,

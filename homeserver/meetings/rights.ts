@@ -41,7 +41,15 @@ const NEEDS: Readonly<Record<Right, Need>> = {
     deed: 'admit others to this meeting',
   },
   mute: { level: ({ kick }) => kick, act: 'write', deed: 'mute others in this meeting' },
+  'camera-off': { level: ({ kick }) => kick, act: 'write', deed: 'switch off the cameras of others in this meeting' },
+  'stop-share': { level: ({ kick }) => kick, act: 'write', deed: 'end what others share in this meeting' },
+  'ask-unmute': { level: ({ kick }) => kick, act: 'write', deed: 'ask others to turn on their microphones' },
+  'rename-others': { level: ({ kick }) => kick, act: 'write', deed: 'rename guests in this meeting', over: true },
   remove: { level: ({ kick }) => kick, act: 'write', deed: 'remove others from this meeting', over: true },
+  ban: { level: ({ ban }) => ban, act: 'write', deed: 'ban others from this meeting', over: true },
+  end: { level: ({ kick }) => kick, act: 'write', deed: 'end this meeting for others' },
+  appoint: { level: levelOfState('m.room.power_levels'), act: 'write', deed: 'give or take roles in this meeting' },
+  'set-rules': { level: levelOfSetting('lock'), act: 'write', deed: 'change the rules of this meeting' },
   'read-log': { level: ({ kick }) => kick, act: 'write', deed: 'read the log of this meeting' },
   'lower-hands': { level: ({ kick }) => kick, act: 'write', deed: 'lower the hands of others in this meeting' },
   'switch-hands': { level: levelOfSetting('hands'), act: 'write', deed: 'switch raising hands on or off' },
@@ -147,7 +155,12 @@ export class Rights {
   }
 }
 
+/** The power level for a state event of a type. */
+function levelOfState(type: string): Need['level'] {
+  return ({ events, state_default: fallback }) => events.get(type) ?? fallback;
+}
+
 /** The power level for a state event that switches something on or off. */
 function levelOfSetting(name: string): Need['level'] {
-  return ({ events, state_default: fallback }) => events.get(`${SETTING}${name}`) ?? fallback;
+  return levelOfState(`${SETTING}${name}`);
 }

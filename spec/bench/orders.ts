@@ -52,7 +52,7 @@ async function main(): Promise<void> {
 
     let number = 0;
     const give = async (person: Person, action: string, event?: JsonObject): Promise<number> => {
-      const name = action === 'mute' ? 'moderation.muted' : 'conference.ended';
+      const name = action === 'mute' ? 'moderation.done' : 'conference.ended';
       const before = person.session.heard(name).length;
       const { userId } = person.member.user;
       number += 1;

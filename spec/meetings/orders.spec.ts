@@ -85,10 +85,10 @@ describe('Moderation without trust: an order of a moderator', () => {
   it('mutes somebody of another organisation, who is told by whom and may speak again', async () => {
     expect(await bert.must('moderation.mute', { participantIds: [annaId()] })).toEqual({ unreached: [] });
     const [told] = await eventually(
-      async () => anna.heard('moderation.muted'),
+      async () => anna.heard('moderation.done'),
       (all) => all.length > 0,
     );
-    expect(told).toEqual({ by: 'bert', organisation: federation.servers[0]?.serverName });
+    expect(told).toEqual({ action: 'mute', by: 'bert', organisation: federation.servers[0]?.serverName });
     await seen(true);
     await anna.must('media.resume', { source: 'microphone' });
     await seen(false);
@@ -105,12 +105,12 @@ describe('Moderation without trust: an order of a moderator', () => {
       );
       await seen(true);
       // It says nothing but that it goes on to send, now under another name: nothing of it is taken.
-      expect(anna.heard('moderation.muted')).toEqual([]);
+      expect(anna.heard('moderation.done')).toEqual([]);
     } finally {
       media[1]?.line.release();
     }
     await eventually(
-      async () => anna.heard('moderation.muted').length,
+      async () => anna.heard('moderation.done').length,
       (count) => count === 1,
     );
     await anna.must('media.resume', { source: 'microphone' });
@@ -122,12 +122,12 @@ describe('Moderation without trust: an order of a moderator', () => {
   }, 60_000);
 
   it('removes somebody of another organisation at once, who comes back when invited again and not before', async () => {
-    await bert.must('moderation.remove', { participantId: annaId() });
+    await bert.must('moderation.remove', { participantIds: [annaId()] });
     const ended = await eventually(
       async () => anna.heard('conference.ended'),
       (all) => all.length > 0,
     );
-    expect(ended).toEqual([{ reason: 'removed' }]);
+    expect(ended).toEqual([{ reason: 'removed', by: 'bert', organisation: federation.servers[0]?.serverName }]);
     await eventually(
       async () => bert.heard('participant.left'),
       (all) => all.some((data) => at(data, 'participantId') === annaId() && at(data, 'reason') === 'removed'),
@@ -146,11 +146,11 @@ describe('Moderation without trust: an order of a moderator', () => {
     const bertId = bert.snapshot?.me ?? '';
     for (const [method, params] of [
       ['moderation.mute', { participantIds: [bertId] }],
-      ['moderation.remove', { participantId: bertId }],
+      ['moderation.remove', { participantIds: [bertId] }],
     ] as const) {
       const outcome = await anna.ask(method, params);
       expect('error' in outcome ? outcome.error.code : outcome).toBe('forbidden');
     }
-    expect(bert.heard('moderation.muted')).toEqual([]);
+    expect(bert.heard('moderation.done')).toEqual([]);
   }, 60_000);
 });

@@ -67,8 +67,8 @@ describe('The participants of other organisations', () => {
       for (const userId of [OTTO, OLGA, BEN]) remotes.put(membership(userId), person(userId));
       expect(remotes.of('hamburg.example').map(({ membership: { userId } }) => userId)).toEqual([OTTO, OLGA]);
       expect([...remotes.servers()]).toEqual(['hamburg.example', 'bremen.example']);
-      expect(remotes.delete(idOf(BEN))?.membership.userId).toBe(BEN);
-      expect(remotes.delete(idOf(BEN))).toBeUndefined();
+      expect(remotes.delete(idOf(BEN), true)?.membership.userId).toBe(BEN);
+      expect(remotes.delete(idOf(BEN), true)).toBeUndefined();
       expect([...remotes.servers()]).toEqual(['hamburg.example']);
     });
   });
@@ -224,10 +224,36 @@ describe('The participants of other organisations', () => {
       expect(kept.at(-1)).toEqual([idOf(OTTO), {}]);
     });
 
+    it('outlive a loss of their organisation, of which it says nothing when it is back', () => {
+      remotes.setState(idOf(OTTO), since(1_000));
+      remotes.silence(idOf(OTTO), 'microphone');
+      const before = kept.length;
+      remotes.delete(idOf(OTTO), false);
+      expect(kept.length).withContext('what is kept stays').toBe(before);
+      remotes.put(membership(OTTO), person('Otto'));
+      remotes.setState(idOf(OTTO), since(1_000));
+      expect(taken()).toEqual([true]);
+      remotes.setState(idOf(OTTO), since(2_000));
+      expect(taken()).toEqual([false]);
+    });
+
+    it('are those of before also for whom the room told of while they were read', () => {
+      remotes.setState(idOf(OTTO), since(1_000));
+      const known = remotes.silencedBefore([
+        { participantId: idOf(OTTO), sources: new Map([['microphone', 1_000]]) },
+        { participantId: idOf(BEN), sources: new Map([['microphone', 1_000]]) },
+      ]);
+      expect(known.map(({ membership: { userId } }) => userId)).toEqual([OTTO]);
+      expect(taken()).toEqual([true]);
+      remotes.setState(idOf(OTTO), since(2_000));
+      remotes.silencedBefore([{ participantId: idOf(OTTO), sources: new Map([['microphone', 1_000]]) }]);
+      expect(taken()).withContext('resumed since').toEqual([false]);
+    });
+
     it('are forgotten when they have left', () => {
       remotes.setState(idOf(OTTO), since(1_000));
       remotes.silence(idOf(OTTO), 'microphone');
-      remotes.delete(idOf(OTTO));
+      remotes.delete(idOf(OTTO), true);
       expect(kept.at(-1)).toEqual([idOf(OTTO), {}]);
       remotes.put(membership(OTTO), person('Otto'));
       remotes.setState(idOf(OTTO), since(1_000));

@@ -17,7 +17,15 @@ const ROWS: Readonly<Record<Right, string>> = {
   invite: 'Invite people, make and end guest links',
   admit: 'Admit or refuse people who wait',
   mute: 'Mute others',
-  remove: 'Remove others',
+  'camera-off': 'Switch off the cameras of others',
+  'stop-share': 'End what others share',
+  'ask-unmute': 'Ask others to turn on their microphones',
+  'rename-others': 'Rename guests',
+  remove: 'Remove others, send them back to the waiting room',
+  ban: 'Ban others from the meeting',
+  end: 'End the meeting for guests, for all but those who lead it, for everybody',
+  appoint: 'Give roles',
+  'set-rules': 'Change the rules of the meeting',
   'read-log': 'Read the log of the meeting',
   'lower-hands': 'Lower the hands of others',
   'switch-hands': 'Switch raising hands on and off',
@@ -169,7 +177,13 @@ describe('Roles: who may do what in a meeting', () => {
     const levels = await levelsOf(roomId);
     const events = { ...(levels['events'] as JsonObject), 'org.hansetag.setting.hands': 100 };
     await setLevels(roomId, ids.owner, { ...levels, kick: 100, invite: 0, events });
-    expect(await rights.all(roomId, ids.moderator)).toEqual(['invite', 'switch-reactions']);
+    expect(await rights.all(roomId, ids.moderator)).toEqual([
+      'invite',
+      'ban',
+      'appoint',
+      'set-rules',
+      'switch-reactions',
+    ]);
     expect(await rights.all(roomId, ids.participant)).toEqual(['invite']);
     // Guests open no doors to others, whatever the room says.
     expect(await rights.all(roomId, ids.guest)).toEqual([]);

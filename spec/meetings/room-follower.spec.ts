@@ -6,6 +6,9 @@ import type { FakeClock } from '../support/fakes/clock.ts';
 import type { FakeRooms } from '../support/fakes/rooms.ts';
 import { ANNA, JENS, OLGA, OTTO, ROOM, TwoFakeCities } from '../support/fakes/two-fake-cities.ts';
 
+/** Who has done it, as clients are told. */
+const BY_ANNA = { by: 'anna', organisation: 'luebeck.example' };
+
 describe('A conference that follows its room', () => {
   let cities: TwoFakeCities;
   let clock: FakeClock;
@@ -237,7 +240,7 @@ describe('A conference that follows its room', () => {
     it('of ours who leave the room or are removed from it: they are told, and the others, too', async () => {
       rooms.setMember(ROOM, JENS, 'leave', ANNA);
       await clock.advance(2_000);
-      expect(jens.heard('conference.ended')).toEqual([{ reason: 'removed' }]);
+      expect(jens.heard('conference.ended')).toEqual([{ reason: 'removed', ...BY_ANNA }]);
       for (const client of [anna, otto]) {
         expect(client.heard('participant.left').length).withContext(client.userId).toBe(1);
       }
@@ -253,8 +256,8 @@ describe('A conference that follows its room', () => {
       rooms.setMember(ROOM, JENS, 'ban', ANNA);
       await clock.advance(2_000);
       expect([jens, tablet].map((client) => client.heard('conference.ended'))).toEqual([
-        [{ reason: 'removed' }],
-        [{ reason: 'removed' }],
+        [{ reason: 'banned', ...BY_ANNA }],
+        [{ reason: 'banned', ...BY_ANNA }],
       ]);
       expect(shown()).toEqual([ANNA, OTTO]);
     });
@@ -301,7 +304,7 @@ describe('A conference that follows its room', () => {
       for (const client of [anna, jens, otto]) {
         expect(client.heard('conference.ended'))
           .withContext(client.userId)
-          .toEqual([{ reason: 'ended' }]);
+          .toEqual([{ reason: 'ended', ...(client === anna ? {} : BY_ANNA) }]);
       }
       expect([home, away].map((city) => city.conferences.get(ROOM))).toEqual([undefined, undefined]);
     });
@@ -327,7 +330,7 @@ describe('A conference that follows its room', () => {
     await happens(joining);
     rooms.put(ROOM, ANNA, 'm.room.guest_access', '', { guest_access: 'forbidden' });
     await clock.advance(2_000);
-    expect(visitor.heard('conference.ended')).toEqual([{ reason: 'removed' }]);
+    expect(visitor.heard('conference.ended')).toEqual([{ reason: 'ended', for: 'guests', ...BY_ANNA }]);
     expect(shown()).toEqual([ANNA]);
   });
 

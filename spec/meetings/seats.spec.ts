@@ -158,16 +158,16 @@ describe('Seats in conferences', () => {
       expect(await home.places.all()).toEqual([]);
     });
 
-    for (const [what, membership] of [
-      ['a removal', 'leave'],
-      ['a ban', 'ban'],
+    for (const [what, membership, reason] of [
+      ['a removal', 'leave', 'removed'],
+      ['a ban', 'ban', 'banned'],
     ] as const) {
       it(`with ${what}, which the client and the others are told`, async () => {
         await happens(anna.join(ROOM));
         await happens(jens.join(ROOM));
         rooms.setMember(ROOM, JENS, membership, ANNA);
         await clock.advance(1_000);
-        expect(jens.heard('conference.ended')).toEqual([{ reason: 'removed' }]);
+        expect(jens.heard('conference.ended')).toEqual([{ reason, by: 'anna', organisation: 'luebeck.example' }]);
         expect(anna.heard('participant.left')).toEqual([{ participantId: jens.participantId, reason: 'removed' }]);
         expect(home.sfu.labels(ROOM)).toEqual([anna.participantId, anna.participantId]);
       });

@@ -143,6 +143,7 @@ export class Conference implements LinkConference, ModuleConference {
   /** A membership of another organisation's participant was written or renewed. */
   addRemote(membership: CallMembership, person: Person): void {
     const server = serverOf(membership.userId);
+    if (this.#remotes.isEnded(membership)) return;
     const first = !this.servers().has(server);
     const { remote, change } = this.#remotes.put(membership, person);
     if (change === 'same') return;
@@ -172,7 +173,7 @@ export class Conference implements LinkConference, ModuleConference {
   }
 
   removeRemote(participantId: string, reason: LeaveReason): void {
-    const remote = this.#remotes.delete(participantId);
+    const remote = this.#remotes.delete(participantId, reason !== 'lost');
     if (!remote) return;
     const server = serverOf(remote.membership.userId);
     if (this.#remotes.isShown(remote)) this.notifyAll('participant.left', { participantId, reason });
@@ -180,6 +181,12 @@ export class Conference implements LinkConference, ModuleConference {
     for (const source of remote.sources.keys()) link?.sourceGone(sourceKey(participantId, source));
     if (!this.servers().has(server)) this.#closeLink(server);
     this.#deps.modules.left(this, participantId);
+  }
+
+  /** The meeting was ended for somebody of another organisation, who comes back only by joining anew. */
+  endRemote(participantId: string): void {
+    this.#remotes.end(participantId);
+    this.removeRemote(participantId, 'ended');
   }
 
   /** The participants of a user or server of another organisation. */
@@ -219,26 +226,29 @@ export class Conference implements LinkConference, ModuleConference {
     for (const source of sent) {
       if (!remote.sources.has(source)) link?.sourceGone(sourceKey(participantId, source));
     }
-    this.#remoteChanged(remote);
-    for (const { source, id, paused } of takenFrom(remote)) {
-      link?.sourceSeen(sourceKey(participantId, source), id, paused);
-    }
+    this.#takeAgain(remote);
     return true;
   }
 
   /** A source of another organisation's participant is not taken any more, until that organisation has paused it. */
   silence(participantId: string, source: Source): void {
     const remote = this.#remotes.silence(participantId, source);
-    if (!remote) return;
-    const id = remote.sources.get(source)?.id;
-    const link = this.links.get(serverOf(remote.membership.userId));
-    if (id !== undefined) link?.sourceSeen(sourceKey(participantId, source), id, true);
-    this.#remoteChanged(remote);
+    if (remote) this.#takeAgain(remote);
   }
 
-  /** What was ordered before, of people who are not known here yet. */
+  /** What was ordered before. */
   silencedBefore(silences: readonly Silence[]): void {
-    this.#remotes.silencedBefore(silences);
+    for (const remote of this.#remotes.silencedBefore(silences)) this.#takeAgain(remote);
+  }
+
+  /** What is taken of somebody may be less or more than before. */
+  #takeAgain(remote: RemoteParticipant): void {
+    const { participantId, userId } = remote.membership;
+    const link = this.links.get(serverOf(userId));
+    this.#remoteChanged(remote);
+    for (const { source, id, paused } of takenFrom(remote)) {
+      link?.sourceSeen(sourceKey(participantId, source), id, paused);
+    }
   }
 
   #remoteChanged(remote: RemoteParticipant): void {

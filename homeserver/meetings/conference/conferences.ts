@@ -230,7 +230,7 @@ export class Conferences {
   async endDevice(userId: string, deviceId: string): Promise<void> {
     const participantId = participantIdOf(userId, deviceId);
     const seats = this.#registry.seats().filter(({ local }) => local.participantId === participantId);
-    await Promise.all(seats.map((seat) => this.seats.remove(seat, 'signed-out')));
+    await Promise.all(seats.map((seat) => this.seats.remove(seat, { reason: 'signed-out' })));
   }
 
   // ---- other instances ----

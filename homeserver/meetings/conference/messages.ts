@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { signalsSchema } from '../../../protocol/modules/list.ts';
+import { endForSchema } from '../../../protocol/modules/moderation.ts';
 import { isJsonObject, type JsonObject } from '../../../federation/json.ts';
 import { dictionaryOf, MAX_TIME } from '../../../protocol/values.ts';
 import { MAIN_NODE, nodeNameSchema } from './link-node.ts';
@@ -99,6 +100,10 @@ export const orderSchema = z.object({
     .array(z.object({ user_id: userId, device_id: deviceId }))
     .min(1)
     .max(500),
+  /** Of `end`: for whom, which each instance knows of its own people; `participants` names the first of them. */
+  for: endForSchema.optional(),
+  /** Of `rename`: the new name. */
+  display_name: z.string().min(1).max(256).optional(),
   /** The signed event of an order that lasts. Its depth and form are checked where it is read. */
   event: z.custom<JsonObject>(isJsonObject).optional(),
 });

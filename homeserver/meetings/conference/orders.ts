@@ -7,9 +7,16 @@ import type { Logger } from 'pino';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import { serverOf } from '../../../federation/event.ts';
 import type { JsonObject } from '../../../federation/json.ts';
+import {
+  type EndFor,
+  type ModerationAction,
+  MOST_NAMES,
+  MOST_PARTICIPANTS,
+} from '../../../protocol/modules/moderation.ts';
 import type { Right } from '../../../protocol/rights.ts';
 import { ORDER_RATE } from '../../base/limits.ts';
 import { unexpected } from '../../base/log.ts';
+import { displayName as safeName } from '../../../protocol/display-text.ts';
 import { nameIn } from '../people.ts';
 import type { Rights } from '../rights.ts';
 import type { Announcer } from './announcer.ts';
@@ -17,11 +24,9 @@ import type { Conference } from './conference.ts';
 import type { LocalParticipant } from './local-participant.ts';
 import { participantIdOf, splitParticipantId } from './membership.ts';
 import type { LiveAnswer, Order } from './messages.ts';
+import { notification } from './notification.ts';
 import type { OrderNumbers } from './order-numbers.ts';
 import type { RoomPort } from './ports.ts';
-
-/** Participants of one order. */
-const MAX_PARTICIPANTS = 500;
 
 /** Who gives an order. */
 export interface Giver {
@@ -31,19 +36,40 @@ export interface Giver {
   readonly organisation: string;
 }
 
+/** What belongs to single actions. */
+export interface OrderDetails {
+  readonly for?: EndFor;
+  /** Safe to show. */
+  readonly displayName?: string;
+}
+
 /** What an order is. */
 export interface OrderKind {
   /** What its giver needs. */
   readonly right: Right;
+  /** Whether it takes more power than each of those has to whom it is done. */
+  readonly over?: true;
+  /** What others than those whom it means are told; absent, nothing. */
+  readonly told?: ModerationAction;
+  /** Whom it means, where that is not who is named. */
+  whom?(conference: Conference, details: OrderDetails): string[];
   /** Does it to a participant of ours. */
-  apply(conference: Conference, local: LocalParticipant, by: Giver): void | Promise<void>;
+  apply(conference: Conference, local: LocalParticipant, by: Giver, details: OrderDetails): void | Promise<void>;
   /** Does at our side what makes it hold although the participant's own instance may not comply. */
   applyElsewhere?(conference: Conference, participantId: string): void;
   /** Whether an order of another instance is to be taken, apart from the right. It is on the way to be applied then. */
   admit?(roomId: string, order: Order, origin: string): Promise<boolean>;
 }
 
-/** What became of an order. */
+/** What became of an order that was given. */
+export interface Given {
+  /** Server names of organisations that were not reached. */
+  unreached: string[];
+  /** Participants to whom it was not done. */
+  refused?: string[];
+}
+
+/** What became of an order of another instance. */
 type Outcome = NonNullable<LiveAnswer['orders']>[string];
 
 export interface OrdersDeps {
@@ -74,43 +100,63 @@ export class Orders {
    *
    * @param by the user id of somebody of ours
    * @param participantIds whoever is not in the conference is left out
-   * @param lasting of an order that lasts: its signed event, and whom to tell although that has taken effect already
-   * @returns the server names of those that have not taken it within a few seconds
-   * @throws MatrixError 403 when the giver may not
+   * @param more with `lasting`, the signed event of an order that lasts, and whom to tell although it has taken effect
+   * @returns the server names of those that have not taken it within a few seconds, and to whom it was not done because
+   *   they have as much power
+   * @throws MatrixError 403 when the giver may not, or may to nobody of those who are named
    */
   async give(
     conference: Conference,
     by: string,
     action: string,
     participantIds: readonly string[],
-    lasting?: { readonly event: JsonObject; readonly servers: Iterable<string> },
-  ): Promise<{ unreached: string[] }> {
+    more: OrderDetails & {
+      readonly lasting?: { readonly event: JsonObject; readonly servers: Iterable<string> };
+    } = {},
+  ): Promise<Given> {
     const { rights, numbers, announcer } = this.#deps;
+    const { lasting, ...details } = more;
     const kind = this.#kinds.get(action);
     if (!kind) throw new Error(`There is no order ${action}.`);
-    await rights.require(conference.roomId, by, kind.right);
-    const giver = await this.#giver(conference.roomId, by);
+    const { roomId } = conference;
+    await rights.require(roomId, by, kind.right);
+    const giver = await this.#giver(roomId, by);
     // A client may name anything, and others refuse a message that is malformed or too long with all that is in it. Who is
     // removed for good may be out already.
-    const named = [...new Set(participantIds)].filter((one) => lasting !== undefined || conference.has(one));
-    const targets = named.slice(0, MAX_PARTICIPANTS);
-    if (targets.length === 0) return { unreached: [] };
+    const named = [...new Set(participantIds)]
+      .filter((one) => lasting !== undefined || conference.has(one))
+      .slice(0, MOST_PARTICIPANTS);
+    const refused: string[] = [];
+    if (kind.over && !lasting) {
+      for (const one of named) {
+        if (!(await rights.may(roomId, by, kind.right, splitParticipantId(one).userId))) refused.push(one);
+      }
+      const [first] = refused;
+      if (first !== undefined && refused.length === named.length) {
+        await rights.require(roomId, by, kind.right, splitParticipantId(first).userId);
+      }
+    }
+    const answer = refused.length > 0 ? { refused } : {};
     // The last wait: orders go out in the turn of their numbers, for a lower one does not count after a higher one.
     const number = await numbers.next();
-    this.#act(kind, conference, targets, giver);
+    const targets = kind.whom?.(conference, details) ?? named.filter((one) => !refused.includes(one));
+    if (targets.length === 0) return { unreached: [], ...answer };
+    const servers = [...new Set([...conference.servers(), ...(lasting?.servers ?? [])])];
     const order = {
       number,
       action,
       by,
-      participants: targets.map((participantId) => {
+      participants: targets.slice(0, MOST_PARTICIPANTS).map((participantId) => {
         const { userId, deviceId } = splitParticipantId(participantId);
         return { user_id: userId, device_id: deviceId };
       }),
+      ...(details.for === undefined ? {} : { for: details.for }),
+      ...(details.displayName === undefined ? {} : { display_name: details.displayName }),
       ...(lasting ? { event: lasting.event } : {}),
     };
-    const servers = [...new Set([...conference.servers(), ...(lasting?.servers ?? [])])];
+    this.#act({ kind, conference, targets, by: giver, details });
     const taken = await Promise.all(servers.map((server) => announcer.order(conference, server, order)));
-    return { unreached: servers.filter((_server, index) => !taken[index]) };
+    return { unreached: servers.filter((_server, index) => !taken[index]), ...answer };
   }
 
   /**
@@ -143,12 +189,27 @@ export class Orders {
     // An instance speaks for its own people only.
     if (serverOf(by) !== origin) return refused('of somebody else');
     if (!(await rights.may(roomId, by, kind.right))) return refused('no right');
+    if (kind.over && !(await this.#mayOverAll(roomId, by, kind.right, order))) return refused('no power over them');
     if (kind.admit && !(await kind.admit(roomId, order, origin))) return refused('not shown to be so');
     if (!(await numbers.take(origin, roomId, number))) return 'repeated';
     if (!conference) return 'taken';
-    const targets = order.participants.map((one) => participantIdOf(one.user_id, one.device_id));
-    this.#act(kind, conference, targets, await this.#giver(roomId, by));
+    const giver = await this.#giver(roomId, by);
+    const displayName = safeName(order.display_name);
+    const details: OrderDetails = {
+      ...(order.for === undefined ? {} : { for: order.for }),
+      ...(displayName === undefined ? {} : { displayName }),
+    };
+    const targets =
+      kind.whom?.(conference, details) ?? order.participants.map((one) => participantIdOf(one.user_id, one.device_id));
+    this.#act({ kind, conference, targets, by: giver, details });
     return 'taken';
+  }
+
+  async #mayOverAll(roomId: string, by: string, right: Right, { participants }: Order): Promise<boolean> {
+    for (const target of new Set(participants.map(({ user_id: userId }) => userId))) {
+      if (!(await this.#deps.rights.may(roomId, by, right, target))) return false;
+    }
+    return true;
   }
 
   async #mayTake(origin: string): Promise<boolean> {
@@ -164,15 +225,49 @@ export class Orders {
   }
 
   /** Does not wait: of many, none is done later because of another. */
-  #act(kind: OrderKind, conference: Conference, participantIds: readonly string[], by: Giver): void {
+  #act({ kind, conference, targets, by, details }: Act): void {
     const { serverName, log } = this.#deps;
     const failed = unexpected(log, 'an order was not carried out');
-    const apply = async (local: LocalParticipant): Promise<void> => kind.apply(conference, local, by);
-    for (const participantId of participantIds) {
+    const apply = async (local: LocalParticipant): Promise<void> => kind.apply(conference, local, by, details);
+    if (kind.told) tellOthers(conference, kind.told, { targets, by, details });
+    for (const participantId of targets) {
       const local = conference.seat(participantId);
       if (local) apply(local).catch(failed);
       else if (splitParticipantId(participantId).server !== serverName)
         kind.applyElsewhere?.(conference, participantId);
     }
+  }
+}
+
+interface Act {
+  readonly kind: OrderKind;
+  readonly conference: Conference;
+  readonly targets: readonly string[];
+  readonly by: Giver;
+  readonly details: OrderDetails;
+}
+
+/** Tells those who have neither given an order nor are meant by it who has done what to whom. */
+function tellOthers(
+  conference: Conference,
+  action: ModerationAction,
+  { targets, by, details }: Pick<Act, 'targets' | 'by' | 'details'>,
+): void {
+  const meant = new Set(targets);
+  const names = new Map<string, string>();
+  for (const { participantId, userId, displayName } of conference.participants()) {
+    if (meant.has(participantId) && userId !== by.userId) names.set(userId, displayName);
+  }
+  if (names.size === 0) return;
+  const told = notification('moderation.told', {
+    action,
+    by: by.displayName,
+    organisation: by.organisation,
+    ...details,
+    whom: [...names.values()].slice(0, MOST_NAMES),
+    count: names.size,
+  });
+  for (const local of conference.locals.values()) {
+    if (!meant.has(local.participantId) && local.userId !== by.userId) local.notifier?.tell(told);
   }
 }

@@ -34,8 +34,11 @@ export interface RemoteParticipant {
    * Sources that were ordered to be paused, until the organisation says that they are or were: they are not taken before.
    * With what it said by then of when each was resumed.
    */
-  readonly silenced: Map<Source, { readonly resumedAt: number | undefined } | 'unheard'>;
+  readonly silenced: Map<Source, SilencedSince>;
 }
+
+/** When the source was resumed last as its organisation had said by then; or nothing was heard of it. */
+type SilencedSince = { readonly resumedAt: number | undefined } | 'unheard';
 
 export interface RemotesDeps {
   /** What of that which its instance has said of a participant is shown. */
@@ -49,8 +52,10 @@ export class Remotes {
   readonly #all = new Map<string, RemoteParticipant>();
   /** States that came before the membership they belong to, by server: the two travel apart. */
   readonly #early = new Map<string, Map<string, RemoteState>>();
-  /** What was ordered to be paused before the participant was known. */
-  readonly #silencedBefore = new Map<string, Silenced>();
+  /** What was ordered to be paused before the participant was known, or known again. */
+  readonly #silencedBefore = new Map<string, ReadonlyMap<Source, SilencedSince>>();
+  /** For whom the meeting was ended, with the time of joining: only who joins anew is here again. */
+  readonly #ended = new Map<string, number>();
   /** Organisations that have not answered for so long that their people are not counted as being here. */
   readonly #lost = new Set<string>();
 
@@ -98,11 +103,10 @@ export class Remotes {
       reconnecting: false,
       said: { signals: {}, heardAt: 0 },
       signals: {},
-      silenced: new Map(
-        [...(this.#silencedBefore.get(participantId) ?? [])].map(([source, resumedAt]) => [source, { resumedAt }]),
-      ),
+      silenced: new Map(this.#silencedBefore.get(participantId)),
     };
     this.#silencedBefore.delete(participantId);
+    this.#ended.delete(participantId);
     this.#all.set(participantId, remote);
     return { remote, change: 'new' };
   }
@@ -191,9 +195,36 @@ export class Remotes {
     return remote;
   }
 
-  /** What was ordered before, of people who are not known here yet. */
-  silencedBefore(silences: readonly Silence[]): void {
-    for (const { participantId, sources } of silences) this.#silencedBefore.set(participantId, sources);
+  /**
+   * What was ordered before, also of people whom the room told of meanwhile.
+   * @returns those who are known already, of whom less is taken now
+   */
+  silencedBefore(silences: readonly Silence[]): RemoteParticipant[] {
+    const known: RemoteParticipant[] = [];
+    for (const { participantId, sources } of silences) {
+      const before = new Map([...sources].map(([source, resumedAt]) => [source, { resumedAt }]));
+      const remote = this.#all.get(participantId);
+      if (!remote) {
+        this.#silencedBefore.set(participantId, before);
+        continue;
+      }
+      for (const [source, since] of before) if (!remote.silenced.has(source)) remote.silenced.set(source, since);
+      if (remote.sourcesKnown) this.#liftSilences(participantId, remote);
+      known.push(remote);
+    }
+    return known;
+  }
+
+  /** Whether a membership is one for which the meeting was ended. */
+  isEnded({ participantId, joinedAt }: Pick<CallMembership, 'participantId' | 'joinedAt'>): boolean {
+    const endedAt = this.#ended.get(participantId);
+    return endedAt !== undefined && joinedAt <= endedAt;
+  }
+
+  /** The meeting was ended for somebody, whose membership may go on to stand in the room. */
+  end(participantId: string): void {
+    const remote = this.#all.get(participantId);
+    if (remote) this.#ended.set(participantId, remote.membership.joinedAt);
   }
 
   #keepEarly(participantId: string, state: RemoteState): void {
@@ -206,10 +237,13 @@ export class Remotes {
     if (early.size > MAX_EARLY && oldest !== undefined) early.delete(oldest);
   }
 
-  delete(participantId: string): RemoteParticipant | undefined {
+  /** @param forGood whether the participant has left, or was taken out: what was ordered before does not count any more then */
+  delete(participantId: string, forGood: boolean): RemoteParticipant | undefined {
     const remote = this.#all.get(participantId);
     this.#all.delete(participantId);
-    if (remote && remote.silenced.size > 0) this.#deps.silenced(participantId, new Map());
+    if (!remote || remote.silenced.size === 0) return remote;
+    if (forGood) this.#deps.silenced(participantId, new Map());
+    else this.#silencedBefore.set(participantId, remote.silenced);
     return remote;
   }
 

@@ -22,6 +22,7 @@ import type { RoomPort } from './ports.ts';
 import type { Removals } from './removals.ts';
 import type { Reachability } from './reachability.ts';
 import type { Registry } from './registry.ts';
+import { endingOf } from './endings.ts';
 import { personIn, titleIn } from './room-facts.ts';
 import { type Clocks, membershipOf, membershipsIn } from './room-memberships.ts';
 import type { Seat } from './seat-media.ts';
@@ -104,14 +105,13 @@ export class RoomFollower {
     const { roomId } = conference;
     for (const server of conference.servers()) if (!trust.isTrusted(server)) conference.shutOut(server, 'lost');
     const removals: Promise<void>[] = [];
-    const tombstone = await rooms.stateEvent(roomId, 'm.room.tombstone', '');
     for (const local of conference.seats()) {
       try {
         await checkAdmission(this.#deps, roomId, local);
         this.defend({ conference, local });
       } catch (error) {
         if (!(error instanceof MatrixError)) throw error;
-        removals.push(seats.remove({ conference, local }, tombstone ? 'ended' : 'removed'));
+        removals.push(seats.remove({ conference, local }, await endingOf(this.#deps, roomId, local.userId)));
       }
     }
     for (const server of conference.servers()) {
@@ -270,11 +270,12 @@ export class RoomFollower {
     const { roomId } = conference;
     const current = await rooms.membership(roomId, userId);
     if (current === 'join') return;
+    const ending = await endingOf(this.#deps, roomId, userId);
     // All are out at once; then it is written.
     const ended = conferences
       .seats()
       .filter((seat) => seat.conference.roomId === roomId && seat.local.userId === userId)
-      .map((seat) => seats.remove(seat, 'removed'));
+      .map((seat) => seats.remove(seat, ending));
     for (const { membership: remote } of conference.remotesOf(serverOf(userId))) {
       if (remote.userId === userId) conference.removeRemote(remote.participantId, 'removed');
     }

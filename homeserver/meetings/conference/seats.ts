@@ -7,6 +7,7 @@
  * right to it is checked, so no event that ends the right falls between the check and the seat.
  */
 import type { Logger } from 'pino';
+import type { EndFor } from '../../../protocol/modules/moderation.ts';
 import type { MediaOpened } from '../../../protocol/session.ts';
 import type { Cancel, Clock } from '../../base/clock.ts';
 import { MatrixError } from '../../base/errors.ts';
@@ -40,6 +41,25 @@ export interface KeptMedia {
   readonly receive: string;
   readonly consumers: readonly string[];
 }
+
+/** Why a seat is taken away. */
+export interface Ending {
+  readonly reason: keyof typeof LEFT_BY;
+  /** Who has done it. */
+  readonly by?: { readonly displayName: string; readonly organisation: string };
+  /** For whom the meeting was ended. */
+  readonly for?: EndFor;
+}
+
+/** How the others are told of each. */
+const LEFT_BY = {
+  removed: 'removed',
+  banned: 'removed',
+  waiting: 'removed',
+  ended: 'ended',
+  'time-limit': 'ended',
+  'signed-out': 'left',
+} as const satisfies Readonly<Record<string, LeaveReason>>;
 
 export interface SeatsDeps {
   readonly serverName: string;
@@ -276,9 +296,13 @@ export class Seats {
   }
 
   /** Takes a seat away and says why. Never rejects. */
-  async remove(seat: Seat, ended: 'removed' | 'ended' | 'signed-out'): Promise<void> {
-    seat.local.notifier?.notify('conference.ended', { reason: ended });
-    await this.leave(seat, ended === 'signed-out' ? 'left' : ended);
+  async remove(seat: Seat, { reason, by, for: whom }: Ending): Promise<void> {
+    seat.local.notifier?.notify('conference.ended', {
+      reason,
+      ...(by ? { by: by.displayName, organisation: by.organisation } : {}),
+      ...(whom === undefined ? {} : { for: whom }),
+    });
+    await this.leave(seat, LEFT_BY[reason]);
   }
 
   /** Media and memberships stay: a restart takes them over. */

@@ -49,9 +49,9 @@ export class ModuleHost implements ConferenceModules {
   /** Says what the orders of modules do. */
   takeOrders(orders: Pick<Orders, 'on'>): void {
     for (const [name, module] of this.#all) {
-      for (const [action, { right, apply }] of Object.entries(module.orders ?? {})) {
+      for (const [action, { apply, ...kind }] of Object.entries(module.orders ?? {})) {
         orders.on(action, {
-          right,
+          ...kind,
           apply: (conference, { participantId }, by) => apply(this.context(conference, name), participantId, by),
         });
       }

@@ -3,6 +3,7 @@
  * HTTP: all that it does goes through its context and through what list.ts hands it.
  */
 import type { JsonObject } from '../../../federation/json.ts';
+import type { ModerationAction } from '../../../protocol/modules/moderation.ts';
 import type { ModuleName, Modules, Signals, Snapshots } from '../../../protocol/modules/list.ts';
 import type { Right } from '../../../protocol/rights.ts';
 import type {
@@ -50,6 +51,8 @@ export interface Viewer {
 export interface ModuleOrder {
   /** What its giver needs. */
   readonly right: Right;
+  /** What others than those whom it means are told. */
+  readonly told?: ModerationAction;
   apply(context: MeetingContext, participantId: string, by: OrderGiver): Promise<void>;
 }
 

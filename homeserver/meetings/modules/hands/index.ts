@@ -48,6 +48,7 @@ export function handsModule(): MeetingModule<'hands'> {
     orders: {
       [LOWER]: {
         right: 'lower-hands',
+        told: 'lower-hand',
         async apply(context, participantId, by) {
           const own = context.own().find((one) => one.participantId === participantId);
           if (!own?.signals.hand) return;

@@ -13,12 +13,15 @@ export interface Ending {
 export function endedText(reason: NotificationData<'conference.ended'>['reason']): Ending {
   switch (reason) {
     case 'removed':
+    case 'banned':
+    case 'waiting':
       return {
         title: $localize`:@@ended.removedTitle:You are no longer in this meeting`,
         text: $localize`:@@ended.removed:Somebody who leads the meeting has removed you, or your invitation was withdrawn.`,
         again: false,
       };
     case 'ended':
+    case 'time-limit':
       return {
         title: $localize`:@@ended.endedTitle:The meeting has ended`,
         text: $localize`:@@ended.ended:It was ended for everybody.`,

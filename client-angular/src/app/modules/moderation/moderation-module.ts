@@ -30,7 +30,7 @@ export function moderationModule(): MeetingModule {
       const text = $localize`:@@moderation.muteAll:Mute all others`;
       return [{ name: 'mute-all', place: 'head', text, run: () => void moderation.mute(moderation.audible()) }];
     },
-    notifications: { 'moderation.muted': (told) => moderation.muted(told) },
+    notifications: { 'moderation.done': (done) => moderation.done(done) },
     left: () => moderation.left(),
   };
 }

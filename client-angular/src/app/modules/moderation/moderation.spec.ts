@@ -113,7 +113,7 @@ describe('Moderation in the client', () => {
     expect(request).not.toHaveBeenCalled();
     answer = true;
     await press(anna, 'remove-person');
-    expect(request).toHaveBeenCalledOnceWith('moderation.remove', { participantId: anna.participantId });
+    expect(request).toHaveBeenCalledOnceWith('moderation.remove', { participantIds: [anna.participantId] });
     expect(texts()).toEqual(['Anna was removed from the meeting.']);
   });
 
@@ -122,7 +122,7 @@ describe('Moderation in the client', () => {
     const local = TestBed.inject(LocalMedia);
     await local.turn('microphone', true);
     const { track } = local.microphone();
-    module.notifications?.['moderation.muted']?.({ by: 'Anna', organisation: 'hamburg.example' });
+    module.notifications?.['moderation.done']?.({ action: 'mute', by: 'Anna', organisation: 'hamburg.example' });
     expect(local.microphone().on).toBeFalse();
     expect(track?.readyState).toBe('ended');
     expect(told()).toEqual(['Anna (Hamburg) has muted you. You can turn your microphone on again.']);
@@ -132,7 +132,7 @@ describe('Moderation in the client', () => {
 
   it('tells nobody of being muted who was silent anyway', () => {
     enter([]);
-    module.notifications?.['moderation.muted']?.({ by: 'Anna', organisation: 'hamburg.example' });
+    module.notifications?.['moderation.done']?.({ action: 'mute', by: 'Anna', organisation: 'hamburg.example' });
     expect(told()).toEqual([]);
   });
 });

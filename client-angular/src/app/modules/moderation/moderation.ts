@@ -70,7 +70,7 @@ export class Moderation {
       data: { name: person.displayName, organisation },
     });
     if (!yes) return;
-    const result = await this.#acting.ask('moderation.remove', { participantId: person.participantId });
+    const result = await this.#acting.ask('moderation.remove', { participantIds: [person.participantId] });
     if (!result) return;
     const name = personName(person);
     if (result.unreached.length > 0) {
@@ -84,8 +84,8 @@ export class Moderation {
   }
 
   /** Somebody has muted this person: the button says so at once, and can be pressed again. */
-  muted({ by, organisation }: NotificationData<'moderation.muted'>): void {
-    if (!this.#local.microphone().on) return;
+  done({ action, by, organisation }: NotificationData<'moderation.done'>): void {
+    if (action !== 'mute' || !this.#local.microphone().on) return;
     void this.#local.turn('microphone', false);
     const name = isolate(by);
     const from = isolate(this.#store.organisation(organisation).displayName);
