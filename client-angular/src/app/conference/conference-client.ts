@@ -25,6 +25,7 @@ import { Announcements } from '../core/announcements.ts';
 import { untrustedNow } from '../core/untrusted-text.ts';
 import { diagnostics } from './diagnostics.ts';
 import { markFirst } from '../core/marks.ts';
+import { Sounds } from '../core/sounds.ts';
 import { Modules } from './modules.ts';
 import { ConferenceStore } from './store.ts';
 import { Told } from './told.ts';
@@ -42,7 +43,15 @@ export type Phase =
   | { name: 'joining' }
   | { name: 'in' }
   | { name: 'failed'; error: unknown }
-  | { name: 'ended'; reason: NotificationData<'conference.ended'>['reason'] };
+  /** Before the conference: somebody has to let the person in, or a place to become free. Nothing is sent. */
+  | { name: 'waiting'; state: NotificationData<'waiting.changed'> }
+  | { name: 'ended'; reason: EndReason };
+
+/** `refused`, `over`: while the person waited. */
+export type EndReason = NotificationData<'conference.ended'>['reason'] | 'refused' | 'over';
+
+/** Where this tab waits: a reload waits on. */
+const WAITS_IN = 'hansetag-waits-in';
 
 /** What is worth a sentence to somebody who does not see the screen. */
 export interface ConferenceEvent {
@@ -65,6 +74,7 @@ export class ConferenceClient {
   readonly #modules = inject(Modules);
   readonly #told = inject(Told);
   readonly #announcements = inject(Announcements);
+  readonly #sounds = inject(Sounds);
   readonly #phase = signal<Phase>({ name: 'out' });
   readonly phase = this.#phase.asReadonly();
   readonly #screen = inject(ScreenShare);
@@ -93,7 +103,10 @@ export class ConferenceClient {
   #media = new AbortController();
 
   constructor() {
-    this.#session.newSessions.subscribe(() => void this.#rejoin());
+    this.#session.newSessions.subscribe(() => {
+      if (this.#phase().name === 'waiting') void this.#enter(this.#store.roomId());
+      else void this.#rejoin();
+    });
     this.#session.notifications.subscribe((notification) => this.#onNotification(notification));
     this.#engine.remoteMedia.subscribe((media) => {
       this.#store.remoteMedia.set(media);
@@ -102,10 +115,18 @@ export class ConferenceClient {
     this.#engine.broken.subscribe(() => void this.#openMedia());
     this.#engine.progress.subscribe((transports) => this.#line.report(transports));
     effect(() => {
-      if (this.#session.state() === 'refused' && untracked(this.#phase).name === 'in') this.#end('signed-out');
+      const { name } = untracked(this.#phase);
+      if (this.#session.state() === 'refused' && (name === 'in' || name === 'waiting')) this.#end('signed-out');
     });
-    // A closed tab leaves at once; the others need not wait until its session runs out.
-    addEventListener('pagehide', () => this.leave());
+    // A closed tab leaves at once; the others need not wait until its session runs out. Who waits keeps the place for
+    // so long, because the page may only be loaded again.
+    addEventListener('pagehide', () => {
+      if (this.#phase().name !== 'waiting') this.leave();
+    });
+    effect(() => {
+      if (this.#phase().name === 'waiting') sessionStorage.setItem(WAITS_IN, untracked(this.#store.roomId));
+      else if (this.#phase().name !== 'out' && this.#phase().name !== 'joining') sessionStorage.removeItem(WAITS_IN);
+    });
     for (const source of LOCAL_KINDS) {
       effect(() => {
         const { track } = this.#local.source(source)();
@@ -132,11 +153,24 @@ export class ConferenceClient {
   /** Enters. Call it at the click, before the conference's screen is there: the two load side by side. */
   async join(roomId: string): Promise<void> {
     const { name } = this.#phase();
-    if ((name === 'in' || name === 'joining') && this.#store.roomId() === roomId) return;
+    if ((name === 'in' || name === 'joining' || name === 'waiting') && this.#store.roomId() === roomId) return;
+    this.#phase.set({ name: 'joining' });
+    await this.#enter(roomId);
+  }
+
+  /** Waits on where this tab waited before the page was loaded again. @returns whether it did */
+  waitOn(roomId: string): boolean {
+    if (this.#phase().name !== 'out' || sessionStorage.getItem(WAITS_IN) !== roomId) return false;
+    void this.#local.open();
+    void this.join(roomId);
+    return true;
+  }
+
+  /** Enters, or waits to be let in. */
+  async #enter(roomId: string): Promise<void> {
     const stay = this.#begin();
     this.#forget();
     this.#store.roomId.set(roomId);
-    this.#phase.set({ name: 'joining' });
     this.#session.start();
     try {
       const snapshot = await this.#session.request('conference.join', { roomId });
@@ -154,11 +188,42 @@ export class ConferenceClient {
       await this.#openMedia(snapshot.media);
     } catch (error) {
       if (stay.aborted) return;
-      const lost = error instanceof SessionError && error.code === 'connection-lost';
-      this.#phase.set(lost ? { name: 'out' } : { name: 'failed', error });
-      // The session ended under our feet, before the answer: once more with the next one.
-      if (lost && this.#session.state() !== 'refused') await this.join(roomId);
+      if (error instanceof SessionError && error.code === 'must-wait') await this.#wait(roomId, stay);
+      else await this.#notEntered(roomId, error);
     }
+  }
+
+  async #wait(roomId: string, stay: AbortSignal): Promise<void> {
+    try {
+      const { title, ...state } = await this.#session.request('conference.wait', { roomId });
+      if (stay.aborted) return;
+      this.#store.title.set(title);
+      this.#phase.set({ name: 'waiting', state });
+    } catch (error) {
+      if (!stay.aborted) await this.#notEntered(roomId, error);
+    }
+  }
+
+  async #notEntered(roomId: string, error: unknown): Promise<void> {
+    const lost = error instanceof SessionError && error.code === 'connection-lost';
+    // Who waits goes on with the next session by itself.
+    if (lost && this.#phase().name === 'waiting') return;
+    this.#phase.set(lost ? { name: 'out' } : { name: 'failed', error });
+    // The session ended under our feet, before the answer: once more with the next one.
+    if (lost && this.#session.state() !== 'refused') await this.join(roomId);
+  }
+
+  #onWaiting({ name, data }: Notification): void {
+    if (name === 'waiting.changed') this.#phase.set({ name: 'waiting', state: data });
+    if (name !== 'waiting.ended') return;
+    if (data.outcome !== 'admitted') {
+      this.#end(data.outcome === 'refused' ? 'refused' : 'over');
+      return;
+    }
+    this.#sounds.play('admitted');
+    this.#announcements.now($localize`:@@waiting.admitted:You were let in. You are entering the meeting.`);
+    this.#phase.set({ name: 'joining' });
+    void this.#enter(this.#store.roomId());
   }
 
   readonly canShare = this.#screen.supported;
@@ -167,6 +232,10 @@ export class ConferenceClient {
     if (this.#phase().name === 'in' || this.#phase().name === 'joining') {
       this.#session.request('conference.leave', {}).catch(() => undefined);
     }
+    if (this.#phase().name === 'waiting') {
+      this.#session.request('conference.stop-waiting', {}).catch(() => undefined);
+    }
+    sessionStorage.removeItem(WAITS_IN);
     this.#closeMedia();
     this.#forget();
     this.#phase.set({ name: 'out' });
@@ -219,6 +288,7 @@ export class ConferenceClient {
   }
 
   #onNotification(notification: Notification): void {
+    if (this.#phase().name === 'waiting') this.#onWaiting(notification);
     if (this.#phase().name !== 'in') return;
     const { name, data } = notification;
     // Before the store forgets who has left.
@@ -344,7 +414,7 @@ export class ConferenceClient {
     this.#engine.watch(watchPlan(untracked(this.#store.participants), this.#tiles, untracked(this.#store.me)));
   }
 
-  #end(reason: NotificationData<'conference.ended'>['reason']): void {
+  #end(reason: EndReason): void {
     this.#closeMedia();
     this.#forget();
     this.#phase.set({ name: 'ended', reason });

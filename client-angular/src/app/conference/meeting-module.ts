@@ -129,6 +129,8 @@ export interface MeetingModule {
   readonly stage?: LoadComponent;
   /** Stands in the people panel, above the list. */
   readonly people?: LoadComponent;
+  /** In place of the number of people, at the button of their panel: something there asks for attention. */
+  readonly peopleBadge?: Signal<Badge | undefined>;
   /** Reactive. */
   mark?(participant: Participant): PersonMark | undefined;
   readonly grouping?: Grouping;

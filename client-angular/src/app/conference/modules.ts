@@ -22,6 +22,14 @@ export class Modules {
   readonly stage = computed(() => this.on().flatMap(({ name, stage: load }) => (load ? { name, load } : [])));
   readonly people = computed(() => this.on().flatMap(({ name, people: load }) => (load ? { name, load } : [])));
 
+  /** What asks for attention among the people. */
+  readonly peopleBadge = computed(() => {
+    for (const { peopleBadge } of this.on()) {
+      const badge = peopleBadge?.();
+      if (badge) return badge;
+    }
+    return undefined;
+  });
   readonly groupings = computed(() => this.on().flatMap(({ grouping }) => grouping ?? []));
 
   /** Reactive. */

@@ -5,8 +5,15 @@ import { chatModule } from './chat/chat-module.ts';
 import { handsModule } from './hands/hands-module.ts';
 import { moderationModule } from './moderation/moderation-module.ts';
 import { reactionsModule } from './reactions/reactions-module.ts';
+import { waitingModule } from './waiting/waiting-module.ts';
 
-const ALL: readonly (() => MeetingModule)[] = [handsModule, reactionsModule, chatModule, moderationModule];
+const ALL: readonly (() => MeetingModule)[] = [
+  waitingModule,
+  handsModule,
+  reactionsModule,
+  chatModule,
+  moderationModule,
+];
 
 export const MODULES: readonly Provider[] = ALL.map((useFactory) => ({
   provide: MEETING_MODULES,

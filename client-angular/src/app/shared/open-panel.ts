@@ -4,4 +4,6 @@ import { Injectable, signal } from '@angular/core';
 @Injectable({ providedIn: 'root' })
 export class OpenPanel {
   readonly name = signal<string | undefined>(undefined);
+  /** One that somebody wants to see, from elsewhere on the screen. */
+  readonly wanted = signal<string | undefined>(undefined);
 }

@@ -45,6 +45,7 @@ import { PeopleSearch } from './people-panel.ts';
 import { RemoteSound } from './remote-sound.ts';
 import type { LeaveDialogData } from './leave-dialog.ts';
 import { SidePanel } from './side-panel.ts';
+import { WaitingScreen } from './waiting-screen.ts';
 import { Stage } from './stage.ts';
 
 /** Sound and pictures come first: panels are loaded so many ms after the entry. */
@@ -53,7 +54,19 @@ const PRELOAD_MS = 3_000;
 @Component({
   host: { '(keydown.escape)': 'closePanel()', '(window:beforeunload)': 'beforeUnload($event)' },
   selector: 'ht-conference',
-  imports: [MatButton, ControlBar, Icon, Loaded, MediaNotices, Notice, OrganisationMark, RemoteSound, SidePanel, Stage],
+  imports: [
+    MatButton,
+    ControlBar,
+    Icon,
+    Loaded,
+    MediaNotices,
+    Notice,
+    OrganisationMark,
+    RemoteSound,
+    SidePanel,
+    Stage,
+    WaitingScreen,
+  ],
   providers: [Clock, OwnDialogs, Panels, PeopleAnnouncements, PeopleSearch],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './conference.html',
@@ -110,6 +123,7 @@ export class Conference {
     const destroyed = inject(DestroyRef);
     effect(() => {
       if (this.phase().name !== 'out' || untracked(this.leftByOneself)) return;
+      if (untracked(() => this.#client.waitOn(this.roomId()))) return;
       void this.#router.navigate(['/meeting', this.roomId(), 'lobby'], { replaceUrl: true });
     });
     // What a dialog asks about is over then, and it would stand above the page that says so.
@@ -119,6 +133,15 @@ export class Conference {
     inject(PeopleAnnouncements);
     const open = inject(OpenPanel);
     effect(() => open.name.set(this.panel()?.name));
+    effect(() => {
+      const wanted = open.wanted();
+      if (wanted === undefined) return;
+      open.wanted.set(undefined);
+      untracked(() => {
+        this.panelFocus.set('head');
+        this.panels.show(wanted);
+      });
+    });
     effect((onCleanup) => {
       if (this.phase().name === 'in') onCleanup(this.#preload());
     });
@@ -132,7 +155,7 @@ export class Conference {
       silence();
       open.name.set(undefined);
       // Going back in the browser is leaving, too.
-      if (this.phase().name === 'in' || this.phase().name === 'joining') this.#client.leave();
+      if (this.#inside() || this.phase().name === 'waiting') this.#client.leave();
     });
   }
 

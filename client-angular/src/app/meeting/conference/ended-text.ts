@@ -1,4 +1,4 @@
-import type { NotificationData } from '../../../../../protocol/session.ts';
+import type { EndReason } from '../../conference/conference-client.ts';
 import { isolate } from '../../core/isolate.ts';
 import { untrustedText } from '../../core/untrusted-text.ts';
 import { SessionError } from '../../session/session-error.ts';
@@ -10,8 +10,20 @@ export interface Ending {
   again: boolean;
 }
 
-export function endedText(reason: NotificationData<'conference.ended'>['reason']): Ending {
+export function endedText(reason: EndReason): Ending {
   switch (reason) {
+    case 'refused':
+      return {
+        title: $localize`:@@ended.refusedTitle:You were not let in`,
+        text: $localize`:@@ended.refused:Those who lead the meeting did not let you in this time. If you think that this is a mistake, ask the person who invited you.`,
+        again: false,
+      };
+    case 'over':
+      return {
+        title: $localize`:@@ended.overTitle:Waiting has ended`,
+        text: $localize`:@@ended.over:The meeting has ended, or your invitation is no longer valid. Ask the person who invited you.`,
+        again: false,
+      };
     case 'removed':
     case 'banned':
     case 'waiting':

@@ -19,7 +19,9 @@ export class Panels {
       title: $localize`:@@bar.people:People`,
       icon: PATHS.people,
       key: 'p',
-      badge: computed((): Badge => ({ count: this.#store.participants().length, quiet: true })),
+      badge: computed(
+        (): Badge => this.#modules.peopleBadge() ?? { count: this.#store.participants().length, quiet: true },
+      ),
       load: () => Promise.resolve(PeoplePanel),
     },
     {

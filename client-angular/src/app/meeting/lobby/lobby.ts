@@ -35,6 +35,10 @@ import { VideoTrack } from '../../shared/video-track.ts';
 import { When } from '../../shared/when.ts';
 import { LevelMeter } from './level-meter.ts';
 
+/** What is known of the meeting. Who has to wait to be let in learns no more than the invitation says. */
+type Announced = Pick<MeetingDetails, 'title' | 'startsAt' | 'endsAt' | 'timeZone' | 'organisations'> &
+  Partial<Pick<MeetingDetails, 'liveCount'>>;
+
 const DEVICE_KIND = { camera: 'videoinput', microphone: 'audioinput' } as const;
 
 @Component({
@@ -65,10 +69,11 @@ export class Lobby implements OnInit {
   readonly #local = inject(LocalMedia);
   readonly #names = inject(OrganisationNames);
   readonly roomId = input.required<string>();
-  protected readonly meeting = signal<MeetingDetails | undefined>(undefined);
+  protected readonly meeting = signal<Announced | undefined>(undefined);
   /** `again`: trying again makes sense. */
   protected readonly failure = signal<{ text: string; again: boolean } | undefined>(undefined);
-  protected readonly guest = inject(Auth).guest;
+  readonly #auth = inject(Auth);
+  protected readonly guest = this.#auth.guest;
   protected readonly camera = this.#local.camera;
   protected readonly microphone = this.#local.microphone;
   protected readonly name = computed(() => this.#session.hello()?.displayName);
@@ -101,7 +106,7 @@ export class Lobby implements OnInit {
     this.failure.set(undefined);
     void this.#local.open();
     try {
-      this.meeting.set(await this.#api.meeting(this.roomId()));
+      this.meeting.set(await this.#announced());
     } catch (error) {
       this.#fail(error, isGone(error));
     }
@@ -112,11 +117,38 @@ export class Lobby implements OnInit {
     // The first answer is under way, or somebody is to try again.
     if (!this.meeting() || this.failure()) return;
     try {
-      this.meeting.set(await this.#api.meeting(this.roomId()));
+      this.meeting.set(await this.#announced());
     } catch (error) {
       // What is shown stays, unless the meeting is there no more.
       if (isGone(error)) this.#fail(error, true);
     }
+  }
+
+  /** @throws ApiError */
+  async #announced(): Promise<Announced> {
+    try {
+      return await this.#api.meeting(this.roomId());
+    } catch (error) {
+      // Who has to be let in first is no member of the meeting.
+      const before = isGone(error) ? await this.#beforeAdmission() : undefined;
+      if (before) return before;
+      throw error;
+    }
+  }
+
+  /** What the link or the invitation says. */
+  async #beforeAdmission(): Promise<Announced | undefined> {
+    const roomId = this.roomId();
+    const link = this.#auth.guestLink();
+    if (link?.roomId === roomId) {
+      const { title, startsAt, organisation } = await this.#api.linkPreview(link.token);
+      return { title, startsAt, organisations: [organisation] };
+    }
+    if (this.guest()) return undefined;
+    const invitation = (await this.#api.meetings()).find((meeting) => meeting.roomId === roomId);
+    if (!invitation) return undefined;
+    const { liveCount: _unknown, ...announced } = invitation;
+    return announced;
   }
 
   #fail(error: unknown, gone: boolean): void {
