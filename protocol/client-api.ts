@@ -5,6 +5,7 @@
  */
 import * as z from 'zod';
 import { displayName, displayTitle } from './display-text.ts';
+import { rulesSchema } from './modules/rules.ts';
 import { rightSchema, roleSchema } from './rights.ts';
 import { invitationResultSchema, organisationSchema } from './session.ts';
 import { listOf, shownTimeSchema, timeSchema, timeZoneSchema } from './values.ts';
@@ -113,6 +114,7 @@ export const meetingDetailsSchema = meetingSchema.extend({
   invitations: listOf(invitationResultSchema),
   /** What the asker may do beyond taking part. */
   rights: listOf(rightSchema),
+  rules: rulesSchema,
 });
 export type MeetingDetails = z.infer<typeof meetingDetailsSchema>;
 
@@ -123,6 +125,11 @@ export type MeetingDetails = z.infer<typeof meetingDetailsSchema>;
 export const inviteSchema = z.object({ userIds: z.array(z.string().max(1000)).min(1).max(100) });
 export const inviteResultSchema = z.object({ results: listOf(invitationResultSchema) });
 export type InviteResult = z.infer<typeof inviteResultSchema>;
+
+/**
+ * `PUT /meetings/:roomId/rules/:name`, with the value of that rule (`ruleSchemas` of protocol/modules/rules.ts) -> `{}`;
+ * needs the right `set-rules`.
+ */
 
 /** `POST /meetings/:roomId/answer`: accept joins the room, decline leaves it. */
 export const answerSchema = z.object({ answer: z.enum(['accept', 'decline']) });

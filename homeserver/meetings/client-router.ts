@@ -8,6 +8,7 @@ import {
   newLinkSchema,
   newMeetingSchema,
 } from '../../protocol/client-api.ts';
+import { ruleNameSchema, ruleSchemas } from '../../protocol/modules/rules.ts';
 import type { LinkList, Meeting, MeetingDetails } from '../../protocol/client-api.ts';
 import type { Accounts } from '../accounts/accounts.ts';
 import { cookie } from '../base/cookies.ts';
@@ -24,6 +25,7 @@ import type { MeetingTransactions } from './meeting-transactions.ts';
 import type { Meetings } from './meetings.ts';
 import type { Organisations } from './organisations.ts';
 import type { Rights } from './rights.ts';
+import type { MeetingRules } from './rules/meeting-rules.ts';
 
 export interface MeetingsRouterOptions {
   meetings: Meetings;
@@ -33,6 +35,7 @@ export interface MeetingsRouterOptions {
   entry: LinkEntry;
   rooms: Rooms;
   rights: Rights;
+  rules: Pick<MeetingRules, 'set'>;
   accounts: Accounts;
   sessions: Sessions;
   organisations: Organisations;
@@ -55,6 +58,7 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
     entry,
     rooms,
     rights,
+    rules,
     accounts,
     sessions,
     organisations,
@@ -86,6 +90,14 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
     const invitations = inviting.late(userId, roomId);
     const details: MeetingDetails = { ...(await meetings.details(userId, roomId)), invitations };
     response.json(details);
+  });
+
+  router.put('/meetings/:roomId/rules/:name', requireSession, async (request, response) => {
+    const name = ruleNameSchema.safeParse(parameter(request, 'name'));
+    if (!name.success) throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such rule.');
+    const value = parseBody(ruleSchemas[name.data], request.body);
+    await rules.set(parameter(request, 'roomId'), requesterOf(response).userId, name.data, value);
+    response.json({});
   });
 
   router.post('/meetings/:roomId/invitations', requireSession, async (request, response) => {

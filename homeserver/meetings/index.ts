@@ -41,6 +41,7 @@ import { meetingModules, type ModuleDeps } from './modules/list.ts';
 import { Organisations } from './organisations.ts';
 import { Rights } from './rights.ts';
 import { Roles } from './roles.ts';
+import { MeetingRules } from './rules/meeting-rules.ts';
 import { ServiceUser } from './service-user.ts';
 import { SessionServer } from './session/session-server.ts';
 import { UndeliveredInvitations } from './undelivered-invitations.ts';
@@ -96,10 +97,12 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
   const { serverName, rooms, sfu, sessions, log, db } = deps;
   const organisations = new Organisations({ ...deps, displayName: deps.organisation });
   const rights = new Rights(deps);
+  const rules = new MeetingRules({ rooms, rights, failed: unexpected(log, 'a rule of a meeting was not told') });
   const removals = new Removals(db, rooms);
   const meetingLog = makeMeetingLog({ ...deps, rights, clocks: organisations });
   const installed = meetingModules({
     ...deps,
+    rules,
     moderation: {
       act: (roomId, ...order) => moderation.act(conferences.require(roomId), ...order),
       remove: (roomId, ...order) => moderation.remove(conferences.require(roomId), ...order),
@@ -118,6 +121,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     modules: installed,
     rooms,
     rights,
+    rules,
     clockAhead: (server) => organisations.clockAhead(server),
     conference: (roomId) => conferences.get(roomId),
     order: (roomId, ...order) => conferences.orders.give(conferences.require(roomId), ...order),
@@ -130,6 +134,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     rooms,
     standing: deps.standing,
     rights,
+    rules,
     sfu,
     organisations,
     trust: deps.trust,
@@ -162,6 +167,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     service,
     conferences,
     organisations,
+    rules,
     serverName,
     modulePowerLevels: modulePowerLevels(installed),
   });
@@ -185,6 +191,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
   const news = new ListNews({ ...toSessions, rooms });
 
   inviting.resume().catch(unexpected(log, 'invitations were not gone on with'));
+  const stopRules = rules.start();
   const stopListening = rooms.onEvent((event, { live }) => {
     const { pdu, roomId } = event;
     modules.onEvent(event, live);
@@ -197,6 +204,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
   let closing: Promise<void> | undefined;
   async function close(): Promise<void> {
     stopListening();
+    stopRules();
     inviting.close();
     conferences.close();
     await sessionServer.close();
@@ -207,6 +215,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     client: meetingsClientRouter({
       ...deps,
       rights,
+      rules,
       meetings,
       inviting,
       transactions: new MeetingTransactions(db),

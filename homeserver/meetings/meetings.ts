@@ -13,6 +13,7 @@ import { titleOf } from './conference/room-facts.ts';
 import type { Organisations } from './organisations.ts';
 import { isGuest, nameIn } from './people.ts';
 import { meetingLevels, type Rights } from './rights.ts';
+import type { MeetingRules } from './rules/meeting-rules.ts';
 import { isHostOnly, isServiceUser, type ServiceUser } from './service-user.ts';
 
 type State = ReadonlyMap<string, StoredEvent>;
@@ -33,6 +34,7 @@ export class Meetings {
   readonly #service: ServiceUser;
   readonly #conferences: Pick<Conferences, 'liveCount'>;
   readonly #organisations: Pick<Organisations, 'known' | 'info'>;
+  readonly #rules: Pick<MeetingRules, 'of'>;
   readonly #serverName: string;
   readonly #modulePowerLevels: Readonly<Record<string, number>>;
 
@@ -42,6 +44,7 @@ export class Meetings {
     service: ServiceUser;
     conferences: Pick<Conferences, 'liveCount'>;
     organisations: Pick<Organisations, 'known' | 'info'>;
+    rules: Pick<MeetingRules, 'of'>;
     serverName: string;
     /** What modules write into a meeting, by event type. */
     modulePowerLevels: Readonly<Record<string, number>>;
@@ -51,6 +54,7 @@ export class Meetings {
     this.#service = options.service;
     this.#conferences = options.conferences;
     this.#organisations = options.organisations;
+    this.#rules = options.rules;
     this.#serverName = options.serverName;
     this.#modulePowerLevels = options.modulePowerLevels;
   }
@@ -114,7 +118,8 @@ export class Meetings {
         role: await this.#rights.roleOf(roomId, member),
       });
     }
-    return { ...meeting, members, rights: await this.#rights.all(roomId, userId) };
+    const rights = await this.#rights.all(roomId, userId);
+    return { ...meeting, members, rights, rules: await this.#rules.of(roomId) };
   }
 
   async title(roomId: string): Promise<{ title: string; startsAt?: number }> {

@@ -4,6 +4,7 @@ import * as chat from './chat.ts';
 import * as hands from './hands.ts';
 import * as moderation from './moderation.ts';
 import * as reactions from './reactions.ts';
+import * as rules from './rules.ts';
 import * as waiting from './waiting.ts';
 
 /** Each module by its name. */
@@ -12,6 +13,7 @@ export interface Modules {
   readonly hands: typeof hands;
   readonly moderation: typeof moderation;
   readonly reactions: typeof reactions;
+  readonly rules: typeof rules;
   readonly waiting: typeof waiting;
 }
 export type ModuleName = keyof Modules;
@@ -21,6 +23,7 @@ export const moduleNames = {
   hands: 'hands',
   moderation: 'moderation',
   reactions: 'reactions',
+  rules: 'rules',
   waiting: 'waiting',
 } as const satisfies { readonly [Name in ModuleName]: Name };
 
@@ -29,6 +32,7 @@ export const requests = {
   ...hands.requests,
   ...moderation.requests,
   ...reactions.requests,
+  ...rules.requests,
   ...waiting.requests,
 } as const;
 
@@ -37,6 +41,7 @@ export const notifications = {
   ...hands.notifications,
   ...moderation.notifications,
   ...reactions.notifications,
+  ...rules.notifications,
   ...waiting.notifications,
 } as const;
 
@@ -56,6 +61,7 @@ export function withoutAbsent(signals: Signals): Signals {
 export const snapshotsSchema = z.object({
   hands: hands.snapshot.optional(),
   reactions: reactions.snapshot.optional(),
+  rules: rules.snapshot.optional(),
   waiting: waiting.snapshot.optional(),
 });
 export type Snapshots = z.infer<typeof snapshotsSchema>;

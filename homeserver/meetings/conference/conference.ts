@@ -8,6 +8,7 @@ import { systemClock } from '../../base/clock.ts';
 import { serverOf } from '../../../federation/event.ts';
 import { KIND_OF_SOURCE, type Source } from '../../../protocol/media.ts';
 import { type Signals, withoutAbsent } from '../../../protocol/modules/list.ts';
+import { NO_RULES, type Rules } from '../../../protocol/modules/rules.ts';
 import type { LinkState, NotificationData, NotificationName, Participant } from '../../../protocol/session.ts';
 import { Link } from './link.ts';
 import type { LinkConference, LinkDeps } from './link-ports.ts';
@@ -45,6 +46,8 @@ export interface ConferenceDeps extends LinkDeps {
 export class Conference implements LinkConference, ModuleConference {
   readonly roomId: string;
   title = '';
+  /** The rules of the meeting, as they were last read. */
+  rules: Rules = NO_RULES;
   /** All seats of our participants, also of those on the way in. */
   readonly #seats = new Map<string, LocalParticipant>();
   /** Those whom the others see. */

@@ -15,6 +15,7 @@ import type { StoredEvent } from '../../engine/rooms/rooms.ts';
 import type { Trust } from '../../engine/trust/trust.ts';
 import type { Organisations } from '../organisations.ts';
 import type { Rights } from '../rights.ts';
+import type { MeetingRules } from '../rules/meeting-rules.ts';
 import { checkAdmission } from './admission.ts';
 import { Announcer } from './announcer.ts';
 import type { Conference } from './conference.ts';
@@ -53,6 +54,7 @@ export interface ConferencesOptions {
   /** What the accounts of our people allow. */
   standing: LocalRights;
   rights: Pick<Rights, 'roleOf' | 'all' | 'may' | 'require'>;
+  rules: Pick<MeetingRules, 'of' | 'onChanged'>;
   sfu: SfuPort;
   organisations: Organisations;
   trust: Pick<Trust, 'isTrusted' | 'refusal' | 'onChanged'>;
@@ -305,6 +307,7 @@ export class Conferences {
     // State can also change by the resolution of forks, which no event tells of.
     await this.#follower.checkEverybody(conference);
     await modules.refresh(conference);
+    await this.#follower.refresh(conference);
     for (const local of conference.locals.values()) {
       if (now - local.renewedAt < MEMBERSHIP_EXPIRES_MS / 2) continue;
       local.renewedAt = now;

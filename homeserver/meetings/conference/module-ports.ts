@@ -1,5 +1,6 @@
 /** What a conference and the modules of meetings know of each other. */
 import type { Signals, Snapshots } from '../../../protocol/modules/list.ts';
+import type { Rules } from '../../../protocol/modules/rules.ts';
 import type { NotificationData, NotificationName, Participant } from '../../../protocol/session.ts';
 import type { LocalParticipant } from './local-participant.ts';
 import type { RemoteParticipant } from './remotes.ts';
@@ -7,6 +8,8 @@ import type { RemoteParticipant } from './remotes.ts';
 /** A conference, as far as modules need it. */
 export interface ModuleConference {
   readonly roomId: string;
+  /** The rules of the meeting, as they were last read. */
+  readonly rules: Rules;
   /** Our participants whom the others see. */
   readonly locals: ReadonlyMap<string, LocalParticipant>;
   participants(): Participant[];

@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { serverOf } from '../../../federation/event.ts';
 import { MatrixError } from '../../base/errors.ts';
+import { unexpected } from '../../base/log.ts';
 import { CALL_MEMBER } from '../../base/names.ts';
 import { Serial } from '../../base/serial.ts';
 import type { LocalRights } from '../../engine/rooms/ports.ts';
@@ -14,6 +15,7 @@ import type { StoredEvent } from '../../engine/rooms/rooms.ts';
 import type { Trust } from '../../engine/trust/trust.ts';
 import type { Organisations } from '../organisations.ts';
 import type { Rights } from '../rights.ts';
+import type { MeetingRules } from '../rules/meeting-rules.ts';
 import { ADMISSION_RULES, checkAdmission } from './admission.ts';
 import type { Announcer } from './announcer.ts';
 import type { Conference } from './conference.ts';
@@ -38,6 +40,7 @@ export interface RoomFollowerDeps {
   /** What the accounts of our people allow. */
   readonly standing: LocalRights;
   readonly rights: Pick<Rights, 'roleOf' | 'all'>;
+  readonly rules: Pick<MeetingRules, 'of' | 'onChanged'>;
   readonly clocks: Clocks;
   readonly organisations: Pick<Organisations, 'info'>;
   readonly trust: Pick<Trust, 'isTrusted' | 'refusal' | 'onChanged'>;
@@ -69,8 +72,12 @@ export class RoomFollower {
 
   /** @returns a function that ends the listening */
   start(): () => void {
-    const { rooms, trust, log } = this.#deps;
+    const { rooms, trust, rules, conferences, log } = this.#deps;
     const stops = [
+      rules.onChanged((roomId) => {
+        const conference = conferences.get(roomId);
+        if (conference) this.refresh(conference).catch(unexpected(log, 'conference: a rule was not applied'));
+      }),
       rooms.onEvent((event) => {
         this.#onEvent(event).catch((error: unknown) =>
           log.error({ err: error, eventId: event.eventId }, 'conference: a room event was not applied'),
@@ -97,6 +104,11 @@ export class RoomFollower {
       ({ membership }) => serverOf(membership.userId) !== serverName,
     );
     await Promise.all(others.map(({ event }) => this.#onMembership(conference, event.pdu.state_key ?? '')));
+  }
+
+  /** Reads again what people see of a room; state can also change by the resolution of forks, which no event tells of. */
+  refresh(conference: Conference): Promise<void> {
+    return this.#follow(conference, undefined);
   }
 
   /** A rule of the room that decides who may be here has changed: who may not is out at once. */
@@ -173,6 +185,7 @@ export class RoomFollower {
       const title = titleIn(await rooms.stateEvent(roomId, 'm.room.name', ''));
       const isRenamed = title !== conference.title;
       conference.title = title;
+      await this.#readRules(conference);
       for (const { participantId, userId, guest } of conference.participants()) {
         if (only !== undefined && userId !== only) continue;
         conference.setPerson(participantId, await personIn(this.#deps, roomId, userId, guest));
@@ -185,6 +198,14 @@ export class RoomFollower {
         local.notifier?.notify('conference.changed', { roomId, title, rights: current });
       }
     });
+  }
+
+  /** Everybody is shown the rules that hold. */
+  async #readRules(conference: Conference): Promise<void> {
+    const rules = await this.#deps.rules.of(conference.roomId);
+    if (isDeepStrictEqual(rules, conference.rules)) return;
+    conference.rules = rules;
+    conference.notifyAll('rules.changed', rules);
   }
 
   /** Something was written under a key of memberships: by the device's own user, or by a stranger who may write there. */

@@ -1,6 +1,7 @@
 /** One conference as one module sees it. */
 import type { JsonObject } from '../../../federation/json.ts';
 import type { ModuleName, Signals } from '../../../protocol/modules/list.ts';
+import type { Rules } from '../../../protocol/modules/rules.ts';
 import type { NotificationData, NotificationName, Participant } from '../../../protocol/session.ts';
 import type { ModuleConference } from '../conference/module-ports.ts';
 import type { MeetingContext } from './module.ts';
@@ -36,6 +37,10 @@ export class ModuleContext implements MeetingContext {
 
   get roomId(): string {
     return this.#conference.roomId;
+  }
+
+  get rules(): Rules {
+    return this.#conference.rules;
   }
 
   participants(): Participant[] {

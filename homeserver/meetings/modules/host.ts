@@ -11,6 +11,7 @@ import type { ConferenceModules, ModuleConference } from '../conference/module-p
 import type { Orders } from '../conference/orders.ts';
 import type { RemoteParticipant } from '../conference/remotes.ts';
 import type { Rights } from '../rights.ts';
+import type { MeetingRules } from '../rules/meeting-rules.ts';
 import { ModuleContext, type ModuleContextDeps } from './context.ts';
 import type { MeetingModules } from './list.ts';
 import type { MeetingModule, Viewer } from './module.ts';
@@ -20,8 +21,9 @@ const settingSchema = z.object({ enabled: z.boolean().catch(true) }).catch({ ena
 
 export interface ModuleHostDeps extends ModuleContextDeps {
   readonly modules: MeetingModules;
-  readonly rooms: Pick<Rooms, 'stateEvent' | 'send'>;
+  readonly rooms: Pick<Rooms, 'stateEvent'>;
   readonly rights: Pick<Rights, 'require'>;
+  readonly rules: Pick<MeetingRules, 'turnSwitch'>;
   /** How far the clock of a server is ahead of ours, in ms. */
   clockAhead(server: string): number;
   /** The live conference of a room, if there is one. */
@@ -75,12 +77,12 @@ export class ModuleHost implements ConferenceModules {
 
   /** Turns the switch of a module. @throws MatrixError 403 without the right, 404 for one that has no switch */
   async turnSwitch(conference: ModuleConference, name: ModuleName, userId: string, enabled: boolean): Promise<void> {
-    const { modules, rights, rooms } = this.#deps;
+    const { modules, rights, rules } = this.#deps;
     const { roomId } = conference;
     const { switchedBy } = modules[name];
     if (!switchedBy) throw new MatrixError(404, 'M_NOT_FOUND', 'This cannot be switched off.');
     await rights.require(roomId, userId, switchedBy);
-    await rooms.send(roomId, userId, { type: SETTING + name, stateKey: '', content: { enabled } });
+    await rules.turnSwitch(roomId, userId, name, enabled);
     await this.refresh(conference);
   }
 

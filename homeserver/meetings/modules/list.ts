@@ -4,10 +4,11 @@ import { chatModule, type ChatModuleDeps } from './chat/index.ts';
 import { handsModule } from './hands/index.ts';
 import { type ModerationModuleDeps, moderationModule } from './moderation/index.ts';
 import { reactionsModule } from './reactions/index.ts';
+import { type RulesModuleDeps, rulesModule } from './rules/index.ts';
 import { type WaitingModuleDeps, waitingModule } from './waiting/index.ts';
 import type { MeetingModule } from './module.ts';
 
-export type ModuleDeps = ChatModuleDeps & ModerationModuleDeps & WaitingModuleDeps;
+export type ModuleDeps = ChatModuleDeps & ModerationModuleDeps & RulesModuleDeps & WaitingModuleDeps;
 
 /** A module, or one of its handlers, that is missing does not compile. */
 export type MeetingModules = { readonly [N in ModuleName]: MeetingModule<N> };
@@ -18,6 +19,7 @@ export function meetingModules(deps: ModuleDeps): MeetingModules {
     hands: handsModule(),
     moderation: moderationModule(deps),
     reactions: reactionsModule(deps),
+    rules: rulesModule(deps),
     waiting: waitingModule(deps),
   };
 }

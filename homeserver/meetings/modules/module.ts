@@ -5,6 +5,7 @@
 import type { JsonObject } from '../../../federation/json.ts';
 import type { ModerationAction } from '../../../protocol/modules/moderation.ts';
 import type { ModuleName, Modules, Signals, Snapshots } from '../../../protocol/modules/list.ts';
+import type { Rules } from '../../../protocol/modules/rules.ts';
 import type { Right } from '../../../protocol/rights.ts';
 import type {
   Method,
@@ -96,6 +97,8 @@ export interface Asker {
 /** One conference, as one module sees it. */
 export interface MeetingContext {
   readonly roomId: string;
+  /** The rules of the meeting. */
+  readonly rules: Rules;
   /** Everybody who is shown. */
   participants(): Participant[];
   /** Our own participants. */

@@ -15,6 +15,7 @@ import type { Silence, Silenced, Silences } from '../../../homeserver/meetings/c
 import type { Organisations } from '../../../homeserver/meetings/organisations.ts';
 import { ListTrust } from '../../../homeserver/engine/trust/trust.ts';
 import { Rights } from '../../../homeserver/meetings/rights.ts';
+import { MeetingRules } from '../../../homeserver/meetings/rules/meeting-rules.ts';
 import type { Source } from '../../../protocol/media.ts';
 import type { MediaOpened, NotificationData, NotificationName, Watch } from '../../../protocol/session.ts';
 import { CAMERA, MICROPHONE } from '../../sfu/support.ts';
@@ -88,6 +89,7 @@ export class FakeCity {
   readonly #land: FakeLand;
   /** The process that runs now. */
   #run = { ended: false };
+  #stopRules: () => void = () => undefined;
 
   constructor(serverName: string, address: string, land: FakeLand) {
     this.serverName = serverName;
@@ -104,6 +106,7 @@ export class FakeCity {
   /** The homeserver ends and starts again; its SFU goes on, and has a new line to it. */
   restart(): void {
     this.conferences.close();
+    this.#stopRules();
     this.#run.ended = true;
     this.sfu.breakLine();
     this.conferences = this.#start();
@@ -123,11 +126,21 @@ export class FakeCity {
       info: (server: string) => Promise.resolve(known(server)),
       clockAhead: () => 0,
     } as unknown as Organisations;
+    const rights = new Rights({ serverName, rooms, standing: EVERYTHING });
+    const rules = new MeetingRules({
+      rooms,
+      rights,
+      failed(error) {
+        throw error;
+      },
+    });
+    this.#stopRules = rules.start();
     return new Conferences({
       serverName,
       rooms,
       standing: EVERYTHING,
-      rights: new Rights({ serverName, rooms, standing: EVERYTHING }),
+      rights,
+      rules,
       sfu: whileRunning(this.sfu, run),
       organisations,
       trust: new ListTrust(serverName, undefined),

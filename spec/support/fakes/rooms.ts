@@ -23,7 +23,7 @@ type Membership = 'join' | 'leave' | 'invite' | 'ban';
 const VERSION: RoomVersion = known(roomVersion('12'));
 let count = 0;
 
-export class FakeRooms implements RoomPort, Pick<Rooms, 'authority'> {
+export class FakeRooms implements RoomPort, Pick<Rooms, 'authority' | 'redactedBy'> {
   readonly clock: FakeClock;
   readonly #rooms = new Map<string, Map<StateKey, StoredEvent>>();
   readonly #listeners = new Set<EventListener>();
@@ -89,6 +89,11 @@ export class FakeRooms implements RoomPort, Pick<Rooms, 'authority'> {
     this.#require(roomId);
     const view = this.#view(roomId);
     return { level: powerLevelOf(userId, VERSION, view), levels: powerLevels(view) };
+  }
+
+  /** Nothing is redacted here. */
+  redactedBy(): Promise<undefined> {
+    return Promise.resolve(undefined);
   }
 
   async whole(roomId: string): Promise<void> {

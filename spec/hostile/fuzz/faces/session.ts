@@ -50,6 +50,7 @@ const GOOD: { readonly [M in Method]: Params<M> } = {
   'hands.switch': { enabled: true },
   'reactions.send': { reaction: 'clap' },
   'reactions.switch': { enabled: true },
+  'rules.set': { rule: 'microphone', value: { restricted: false, allow: ['{{user}}'] } },
   'moderation.mute': { participantIds: ['{{participant}}'] },
   'moderation.camera-off': { participantIds: ['{{participant}}'] },
   'moderation.stop-share': { participantIds: ['{{participant}}'] },

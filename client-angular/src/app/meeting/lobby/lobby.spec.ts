@@ -2,6 +2,7 @@ import { type ComponentFixture, TestBed } from '@angular/core/testing';
 import { NEVER, type Observable, Subject } from 'rxjs';
 import { provideRouter } from '@angular/router';
 import type { MeetingDetails } from '../../../../../protocol/client-api.ts';
+import { NO_RULES } from '../../../../../protocol/modules/rules.ts';
 import { ApiError } from '../../core/api-error.ts';
 import { Api } from '../../core/api.ts';
 import { LocalMedia } from '../../media/local-media.ts';
@@ -25,6 +26,7 @@ describe('The lobby', () => {
     members: [],
     invitations: [],
     rights: [],
+    rules: NO_RULES,
   };
 
   async function open(answer: ApiError | MeetingDetails): Promise<HTMLElement> {
