@@ -180,8 +180,8 @@ export function isFree({ host, port }: { host: string; port: number }): Promise<
 /** A base port all of whose addresses are free, for tests that run beside others. */
 export async function freeBasePort(): Promise<number> {
   for (;;) {
-    // Below the ports that the kernel gives to whoever does not care (32768 and above).
-    const base = 10_000 + PORTS * Math.floor(Math.random() * 100);
+    // Below those of spec/support/ports.ts, and of the kernel, which gives some to whoever does not care.
+    const base = 10_000 + PORTS * Math.floor(Math.random() * 50);
     const addresses = Object.values(layout(base)).flatMap(listenAddresses);
     if ((await Promise.all(addresses.map(isFree))).every(Boolean)) return base;
   }

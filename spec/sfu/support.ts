@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PlainTransport } from 'mediasoup/types';
 import { pino } from 'pino';
-import { isFree } from '../../deploy/quickstart/layout.ts';
 import { workerBinary } from '../../deploy/worker/build.mjs';
 import type { RtpParameters, Source } from '../../protocol/media.ts';
 import type { ClientTransport } from '../../sfu/transports.ts';
@@ -14,29 +13,18 @@ import type { SfuConfig } from '../../sfu/config.ts';
 import { produce } from '../../sfu/producers.ts';
 import type { SfuNotificationData, SfuNotificationName } from '../../sfu/protocol.ts';
 import { startSfu, type RunningSfu } from '../../sfu/server.ts';
+import { BLOCK_PORTS, portBlock } from '../support/ports.ts';
 import { vp8Payload, writeRtp, type RtpEndpoint } from '../worker/rtp.ts';
 
 /** Building the worker takes some minutes, in milliseconds. */
 export const BUILD_TIMEOUT = 1_200_000;
 export const SECRET = 'a secret of the specs of the SFU';
-/** Every SFU of the specs has this many ports from its base port on. */
-const PORTS = 100;
-const ADDRESSES = ['127.0.0.2', '127.0.0.3', '127.0.0.4'];
 
 let base: Promise<number> | undefined;
 
 /** The first of a hundred ports that nobody uses, the same for all specs of this process. */
 export function basePort(): Promise<number> {
-  return (base ??= findBasePort());
-}
-
-async function findBasePort(): Promise<number> {
-  for (;;) {
-    // Below the ports that the system gives out. Where another run has its SFUs, it listens by TCP at the first port.
-    const candidate = 30_000 + PORTS * Math.floor(Math.random() * 27);
-    const free = await Promise.all(ADDRESSES.map((host) => isFree({ host, port: candidate })));
-    if (free.every(Boolean)) return candidate;
-  }
+  return (base ??= portBlock());
 }
 
 export async function workerBin(): Promise<string> {
@@ -88,7 +76,7 @@ export class Instance {
       clientIps: [],
       webRtcPort: first,
       probePort: first + 10,
-      linkPorts: { min: first + 20, max: first + PORTS - 1 },
+      linkPorts: { min: first + 20, max: first + BLOCK_PORTS - 1 },
       workers,
       workerBin: await workerBin(),
       logLevel: 'silent',

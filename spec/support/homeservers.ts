@@ -1,7 +1,5 @@
 /** Whole homeservers for specs: plain Matrix servers with a real database and real TLS between them. */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
@@ -11,6 +9,9 @@ import { createLog } from '../../homeserver/base/log.ts';
 import { startHomeserver } from '../../homeserver/app/server.ts';
 import type { Homeserver } from '../../homeserver/app/server.ts';
 import { testDatabase } from './database.ts';
+import { freePorts } from './ports.ts';
+
+export { freePorts } from './ports.ts';
 
 type Settings = Readonly<Record<string, string>>;
 
@@ -195,18 +196,4 @@ async function request(url: string, method: string, body: unknown, token?: strin
     // What is no JSON is looked at as text.
   }
   return { status: response.status, body: parsed };
-}
-
-/** Ports that nobody listens on now. */
-export async function freePorts(count: number): Promise<number[]> {
-  const probes = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const probe = createServer();
-      await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-      return probe;
-    }),
-  );
-  const ports = probes.map((probe) => (probe.address() as AddressInfo).port);
-  await Promise.all(probes.map((probe) => new Promise((resolve) => probe.close(resolve))));
-  return ports;
 }

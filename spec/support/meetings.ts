@@ -9,8 +9,9 @@ import { startSfu } from '../../sfu/server.ts';
 import { SECRET, silent, workerBin } from '../sfu/support.ts';
 import { startHomeservers } from './homeservers.ts';
 import type { Answer, TestFederation, TestHomeserver, TestUser } from './homeservers.ts';
+import { BLOCK_PORTS, portBlock } from './ports.ts';
 
-const BASE_PORT = 10_000 + (process.pid % 90) * 100;
+let block: Promise<number> | undefined;
 
 /**
  * Starts homeservers as `startHomeservers` does, each with an SFU on a loopback address of its own.
@@ -25,6 +26,7 @@ export async function startMeetingServers(
 ): Promise<TestFederation> {
   const folder = mkdtempSync(join(tmpdir(), 'hansetag-meetings-'));
   const bin = await workerBin();
+  const basePort = await (block ??= portBlock());
   const controls = Array.from({ length: count }, (_, index) => join(folder, `sfu-${String(index)}.sock`));
   const sfus = await Promise.all(
     controls.map((path, index) =>
@@ -35,9 +37,9 @@ export async function startMeetingServers(
           listenIp: `127.0.0.${String(20 + index)}`,
           announcedAddress: undefined,
           clientIps,
-          webRtcPort: BASE_PORT + index,
-          probePort: BASE_PORT + 10,
-          linkPorts: { min: BASE_PORT + 20, max: BASE_PORT + 99 },
+          webRtcPort: basePort + index,
+          probePort: basePort + 10,
+          linkPorts: { min: basePort + 20, max: basePort + BLOCK_PORTS - 1 },
           workers: 1,
           workerBin: bin,
           logLevel: 'silent',

@@ -9,12 +9,9 @@ import type { SfuConfig } from '../../../sfu/config.ts';
 import type { SfuSnapshot } from '../../../sfu/protocol.ts';
 import { startSfu, type RunningSfu } from '../../../sfu/server.ts';
 import { SECRET, silent, workerBin } from '../../sfu/support.ts';
+import { BLOCK_PORTS, portBlock } from '../../support/ports.ts';
 
-/** Blocks of a hundred ports, below those that the system gives out. */
-const FIRST_PORT = 12_000;
-const BLOCKS = 70;
-/** Another process may have the block that one tries first. */
-const TRIES = 3;
+let block: Promise<number> | undefined;
 
 export class MediaServer {
   readonly running: RunningSfu;
@@ -33,17 +30,7 @@ export class MediaServer {
 
   /** @param address on loopback, one for each media server of a spec */
   static async start(address = '127.0.0.2', log: Logger = silent): Promise<MediaServer> {
-    for (let tries = 1; ; tries += 1) {
-      const block = (process.pid + tries * 17) % BLOCKS;
-      try {
-        return await MediaServer.#startAt(FIRST_PORT + block * 100, address, log);
-      } catch (error) {
-        if (tries === TRIES) throw error;
-      }
-    }
-  }
-
-  static async #startAt(basePort: number, address: string, log: Logger): Promise<MediaServer> {
+    const basePort = await (block ??= portBlock());
     const folder = mkdtempSync(join(tmpdir(), 'hansetag-media-'));
     const path = join(folder, 'sfu.sock');
     const config: SfuConfig = {
@@ -54,7 +41,7 @@ export class MediaServer {
       clientIps: [],
       webRtcPort: basePort,
       probePort: basePort + 1,
-      linkPorts: { min: basePort + 10, max: basePort + 99 },
+      linkPorts: { min: basePort + 10, max: basePort + BLOCK_PORTS - 1 },
       workers: 1,
       workerBin: await workerBin(),
       logLevel: 'silent',
