@@ -14,7 +14,7 @@ import { defineModel } from '../../homeserver/database/models.ts';
 import type { Row } from '../../homeserver/database/models.ts';
 import { Edus } from '../../homeserver/engine/federation/edus.ts';
 import { DatabaseWay } from '../support/database-way.ts';
-import { testDatabase } from '../support/database.ts';
+import { emptyDatabase } from '../support/database.ts';
 import { eventually } from '../support/homeservers.ts';
 
 interface Thing extends Row<Thing> {
@@ -38,12 +38,12 @@ async function failureOf(what: Promise<unknown>, name = 'It'): Promise<unknown> 
 }
 
 describe('What fails in the database', () => {
-  let database: Awaited<ReturnType<typeof testDatabase>>;
+  let database: Awaited<ReturnType<typeof emptyDatabase>>;
   let way: DatabaseWay;
   let db: Database;
 
   beforeAll(async () => {
-    database = await testDatabase();
+    database = await emptyDatabase();
     way = new DatabaseWay(database.url);
     db = await openDatabase(way.url, { patienceMs: 500 });
     await db.query('CREATE TABLE things (name text PRIMARY KEY, of_name text REFERENCES things)');

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { createLog } from '../../homeserver/base/log.ts';
 import { openDatabase } from '../../homeserver/database/database.ts';
 import { migrate } from '../../homeserver/database/migrate.ts';
-import { testDatabase } from '../support/database.ts';
+import { emptyDatabase } from '../support/database.ts';
 
 const FOLDER = new URL('../../homeserver/database/migrations/', import.meta.url);
 /** From when several people took the same number. Names are recorded in databases, so these stay. */
@@ -16,10 +16,10 @@ const SAME_NUMBER: readonly string[] = [
 ];
 
 describe('Migrations', () => {
-  let database: Awaited<ReturnType<typeof testDatabase>>;
+  let database: Awaited<ReturnType<typeof emptyDatabase>>;
 
   beforeEach(async () => {
-    database = await testDatabase();
+    database = await emptyDatabase();
   });
   afterEach(() => database.close());
 

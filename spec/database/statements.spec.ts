@@ -1,14 +1,14 @@
 import { openDatabase } from '../../homeserver/database/database.ts';
 import type { Database, Tx } from '../../homeserver/database/database.ts';
 import { isTransient, isUniqueViolation } from '../../homeserver/database/errors.ts';
-import { testDatabase } from '../support/database.ts';
+import { emptyDatabase } from '../support/database.ts';
 
 describe('Statements that come again', () => {
-  let database: Awaited<ReturnType<typeof testDatabase>>;
+  let database: Awaited<ReturnType<typeof emptyDatabase>>;
   let db: Database;
 
   beforeAll(async () => {
-    database = await testDatabase();
+    database = await emptyDatabase();
     db = await openDatabase(database.url);
     await db.query('CREATE TABLE things (name text PRIMARY KEY, size bigint)');
   });

@@ -10,7 +10,7 @@ import { loadConfig } from '../../homeserver/config.ts';
 import { createLog } from '../../homeserver/base/log.ts';
 import { startHomeserver } from '../../homeserver/app/server.ts';
 import type { Homeserver } from '../../homeserver/app/server.ts';
-import { testDatabase } from '../support/database.ts';
+import { emptyDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 
 const V3 = '/_matrix/client/v3';
@@ -210,7 +210,7 @@ async function request(
 }
 
 async function start(folder: string): Promise<Server> {
-  const database = await testDatabase();
+  const database = await emptyDatabase();
   const [clientPort, federationPort] = [await freePort(), await freePort()];
   const name = `localhost:${String(federationPort)}`;
   const url = `http://127.0.0.1:${String(clientPort)}`;

@@ -10,7 +10,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
-import { testDatabase } from '../support/database.ts';
+import { emptyDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 
 const MAIN = join(import.meta.dirname, '../../homeserver/main.ts');
@@ -27,7 +27,7 @@ describe('The homeserver process', () => {
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'hansetag-spec-process-'));
-    database = await testDatabase();
+    database = await emptyDatabase();
     await writeCertificate();
     federationPort = await freePort();
     metricsPort = await freePort();
@@ -145,7 +145,7 @@ describe('The homeserver process', () => {
   it('runs as a plain homeserver with the required settings alone, several side by side', async () => {
     const servers = [];
     for (const name of ['bremen.example', 'kiel.example']) {
-      const own = await testDatabase();
+      const own = await emptyDatabase();
       const url = `http://127.0.0.1:${String(await freePort())}`;
       const { child, output } = run({
         HANSETAG_SERVER_NAME: name,

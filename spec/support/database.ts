@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { startPostgres } from '../../deploy/postgres/embedded-postgres.ts';
+import { openDatabase } from '../../homeserver/database/database.ts';
 import type { Database } from '../../homeserver/database/database.ts';
+import { migrate } from '../../homeserver/database/migrate.ts';
 
 export interface TestDatabase {
   /** For `openDatabase`. */
@@ -13,18 +15,21 @@ export interface TestDatabase {
   close(): Promise<void>;
 }
 
-let server: Promise<string> | undefined;
+/** Migrated once, and copied for each spec. */
+const TEMPLATE = 'migrated';
 
-/** An empty database that nobody else uses. */
+let server: Promise<string> | undefined;
+let template: Promise<void> | undefined;
+
+/** A database without any table that nobody else uses. */
+export async function emptyDatabase(): Promise<TestDatabase> {
+  return createDatabase();
+}
+
+/** A database with the tables of a homeserver, and nothing in them, that nobody else uses. */
 export async function testDatabase(): Promise<TestDatabase> {
-  server ??= startServer();
-  const serverUrl = await server;
-  const name = `spec_${randomBytes(6).toString('hex')}`;
-  await administer(serverUrl, `CREATE DATABASE ${name}`);
-  return {
-    url: serverUrl.replace('/hansetag?', `/${name}?`),
-    close: async () => administer(serverUrl, `DROP DATABASE ${name} WITH (FORCE)`),
-  };
+  await (template ??= makeTemplate());
+  return createDatabase(`TEMPLATE ${TEMPLATE}`);
 }
 
 /** Whoever writes into a table waits until the end that this returns is called. Reading goes on. */
@@ -41,6 +46,31 @@ export async function holdWrites(db: Database, table: string): Promise<() => Pro
     end.resolve();
     await lock;
   };
+}
+
+async function createDatabase(how = ''): Promise<TestDatabase> {
+  const serverUrl = await (server ??= startServer());
+  const name = `spec_${randomBytes(6).toString('hex')}`;
+  await administer(serverUrl, `CREATE DATABASE ${name} ${how}`);
+  return {
+    url: databaseUrl(serverUrl, name),
+    close: async () => administer(serverUrl, `DROP DATABASE ${name} WITH (FORCE)`),
+  };
+}
+
+async function makeTemplate(): Promise<void> {
+  const serverUrl = await (server ??= startServer());
+  await administer(serverUrl, `CREATE DATABASE ${TEMPLATE}`);
+  const db = await openDatabase(databaseUrl(serverUrl, TEMPLATE));
+  try {
+    await migrate(db);
+  } finally {
+    await db.close();
+  }
+}
+
+function databaseUrl(serverUrl: string, name: string): string {
+  return serverUrl.replace('/hansetag?', `/${name}?`);
 }
 
 async function administer(connectionString: string, statement: string): Promise<void> {
