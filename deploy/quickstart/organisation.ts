@@ -48,7 +48,7 @@ const HEALTH_PATH = '/_hansetag/health';
 const ANSWER_PATIENCE_MS = 3_000;
 const END_WITH_PARENT = new URL('end-with-parent.mjs', import.meta.url).href;
 /** Of our own environment, what processes get. */
-const INHERITED = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ'];
+const INHERITED = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'NODE_COMPILE_CACHE'];
 
 /**
  * Starts all processes of an organisation and resolves when its homeserver is healthy.
@@ -74,7 +74,7 @@ export async function startOrganisation(plan: OrganisationLayout, options: Organ
       name: `${title} of ${plan.name}`,
       cwd: ROOT,
       args: [...(more.nodeOptions ?? QUIET), ...more.args],
-      env: { ...inherited(), NODE_COMPILE_CACHE: join(options.dataDir, 'compile-cache'), ...more.env },
+      env: { NODE_COMPILE_CACHE: join(options.dataDir, 'compile-cache'), ...inherited(), ...more.env },
       logFile: join(logDir, `${file}.log`),
       isReady: more.isReady,
       log,

@@ -1,17 +1,18 @@
 /**
- * Every check there is, one after the other but for some that go side by side; a failed one does not keep the others from
+ * Every check there is, side by side as far as they do not disturb each other; a failed one does not keep the others from
  * running. The last line is `N passed, N failed`. `npm test -- --only=types,jasmine` runs some of them; what follows `--`
  * once more is given to Jasmine: `npm test -- --only=jasmine -- --filter=power`.
  */
-import { spawn, spawnSync } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { keycloakInstallation } from '../keycloak/installation.ts';
 import { duration, SetUpError } from './progress.mjs';
+import { endTools, tool } from './tool.ts';
+import type { Print, ToolOptions } from './tool.ts';
 
 interface Counts {
   readonly passed: number;
@@ -19,26 +20,41 @@ interface Counts {
 }
 
 interface Check {
+  /** For `--only`. Several checks that have one share a line at the end. */
   readonly name: string;
   readonly title: string;
-  /** It only reads, and has one core busy: it may go beside another one that does. */
-  readonly readsOnly?: true;
-  run(): Promise<Counts>;
+  /** Which of several with this name. */
+  readonly part?: number;
+  readonly kind: Kind;
+  run(print: Print): Promise<Counts>;
 }
 
-interface Ended {
-  readonly ok: boolean;
-  readonly output: string;
+/** What all checks of a name had together. */
+interface Result extends Counts {
+  readonly title: string;
+  readonly beganAt: number;
+  readonly endedAt: number;
 }
+
+/** What a check does with the machine: `reads` keeps one core busy, `waits` waits a good deal, `alone` measures times. */
+type Kind = 'reads' | 'waits' | 'alone';
 
 const ROOT = join(import.meta.dirname, '../..');
-const NODE = join(ROOT, 'node_modules/.bin/node');
+const SPEC_DIR = join(ROOT, 'spec');
 const LAYERED = ['protocol', 'federation', 'sfu', 'homeserver', 'client-angular/src'];
-const KEPT_OUTPUT = 200_000;
-/** So many checks that only read go side by side. */
-const CORES = 2;
-/** Checks that go beside the specs. */
-const BESIDE_SPECS = ['karma', 'set-up'];
+/** One kind goes after the other, and of each so many checks at the same time: they are to fill two cores. */
+const SIDE_BY_SIDE: readonly (readonly [Kind, number])[] = [
+  ['reads', 2],
+  ['waits', 3],
+  ['alone', 1],
+];
+/**
+ * Jasmine's specs run in so many processes, each with a database and ports of its own: more even out better, and each has
+ * to load the homeserver once more. Jasmine's own parallel mode would not do: it forks by Node's cluster, in which
+ * several may listen at one port, and it knows no seed.
+ */
+const SPEC_PARTS = 6;
+const HIGHEST_SEED = 100_000;
 /**
  * Commands that make a network of its own usable: loopback, and an address with a default route, without which Firefox
  * gathers no ICE candidates. Nothing is at the other end: what goes out of this network is lost.
@@ -53,88 +69,123 @@ const OWN_NETWORK = [
 ].join(' && ');
 
 const countsSchema = z.object({ passed: z.int().min(0), failed: z.int().min(0) });
+const specFilesSchema = z.object({ spec_files: z.array(z.string()) });
 
 const { values, positionals } = parseArgs({
   options: { only: { type: 'string' } },
   allowPositionals: true,
 });
 
+/** Of a kind, those that take longest come first, so that none is left when all others have ended. */
 const CHECKS: readonly Check[] = [
   {
     name: 'lint',
     title: 'Lint rules',
-    readsOnly: true,
-    run: async () => one(await tool('eslint/bin/eslint.js', ['.', '--max-warnings=0'])),
+    kind: 'reads',
+    run: async (print) => one(await tool(print, 'eslint/bin/eslint.js', ['.', '--max-warnings=0'])),
   },
-  {
-    name: 'layers',
-    title: 'Layers',
-    readsOnly: true,
-    run: async () =>
-      one(
-        await tool('dependency-cruiser/bin/dependency-cruiser.mjs', [
-          '--config',
-          '.dependency-cruiser.mjs',
-          ...LAYERED,
-        ]),
-      ),
-  },
+  { name: 'types', title: 'Types', kind: 'reads', run: types },
   {
     name: 'format',
     title: 'Format',
-    readsOnly: true,
-    run: async () => one(await tool('prettier/bin/prettier.cjs', ['--check', '.', '--log-level=warn'])),
+    kind: 'reads',
+    run: async (print) => one(await tool(print, 'prettier/bin/prettier.cjs', ['--check', '.', '--log-level=warn'])),
   },
-  { name: 'types', title: 'Types', readsOnly: true, run: types },
-  { name: 'jasmine', title: 'Specs', run: () => specs('spec/support/jasmine.json') },
-  { name: 'interop', title: 'Specs with a stock Synapse', run: () => specs('spec/support/jasmine-interop.json') },
-  { name: 'keycloak', title: 'Specs with a real Keycloak', run: withKeycloak },
-  { name: 'karma', title: "Specs of the client's components", run: componentSpecs },
-  { name: 'set-up', title: 'First start', run: () => specs('spec/support/jasmine-set-up.json') },
-  { name: 'e2e', title: 'End-to-end specs', run: endToEnd },
+  { name: 'layers', title: 'Layers', kind: 'reads', run: layers },
+  { name: 'set-up', title: 'First start', kind: 'waits', run: (print) => specs(print, 'jasmine-set-up.json') },
+  {
+    name: 'interop',
+    title: 'Specs with a stock Synapse',
+    kind: 'waits',
+    run: (print) => specs(print, 'jasmine-interop.json'),
+  },
+  { name: 'keycloak', title: 'Specs with a real Keycloak', kind: 'waits', run: withKeycloak },
+  ...specParts(),
+  { name: 'karma', title: "Specs of the client's components", kind: 'waits', run: componentSpecs },
+  { name: 'e2e', title: 'End-to-end specs', kind: 'alone', run: (print) => inOwnNetwork(print, 'jasmine-e2e.json') },
 ];
-const running = new Set<ChildProcess>();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, interrupt);
 process.on('disconnect', interrupt);
 
 const wanted = values.only?.split(',');
 const chosen = CHECKS.filter(({ name }) => wanted === undefined || wanted.includes(name));
-const unknown = wanted?.filter((name) => !CHECKS.some((check) => check.name === name)) ?? [];
+const names = [...new Set(CHECKS.map(({ name }) => name))];
+const unknown = wanted?.filter((name) => !names.includes(name)) ?? [];
 if (unknown.length > 0) {
-  console.error(`There is no check ${unknown.join(', ')}; there are ${CHECKS.map(({ name }) => name).join(', ')}.`);
+  console.error(`There is no check ${unknown.join(', ')}; there are ${names.join(', ')}.`);
   process.exit(2);
 }
 
 const started = Date.now();
+const results = new Map<string, Result>();
+for (const [kind, lanes] of SIDE_BY_SIDE) {
+  const left = chosen.filter((check) => check.kind === kind);
+  await Promise.all(Array.from({ length: Math.min(lanes, left.length) }, () => runAll(left)));
+}
+console.log(`\nAll checks (${duration(Date.now() - started)}):`);
 const total = { passed: 0, failed: 0 };
-const lines: string[] = [];
-const reading = chosen.filter(({ readsOnly }) => readsOnly);
-await Promise.all(Array.from({ length: CORES }, () => runAll(reading)));
-const acting = chosen.filter(({ readsOnly }) => !readsOnly);
-const isOf = (names: readonly string[]) => (check: Check) => names.includes(check.name);
-// The specs wait more than they work, and take the longest.
-await Promise.all([runAll(acting.filter(isOf(['jasmine']))), runAll(acting.filter(isOf(BESIDE_SPECS)))]);
-await runAll(acting.filter((check) => !isOf(['jasmine', ...BESIDE_SPECS])(check)));
-console.log(`\nAll checks (${duration(Date.now() - started)}):\n${lines.join('\n')}\n`);
-console.log(`${String(total.passed)} passed, ${String(total.failed)} failed`);
+for (const result of results.values()) {
+  total.passed += result.passed;
+  total.failed += result.failed;
+  console.log(said(result));
+}
+console.log(`\n${String(total.passed)} passed, ${String(total.failed)} failed`);
 process.exit(total.failed === 0 ? 0 : 1);
 
-async function types(): Promise<Counts> {
+async function types(print: Print): Promise<Counts> {
   const projects = ['tsconfig.json', 'client-angular/tsconfig.app.json', 'client-angular/tsconfig.spec.json'];
   let ok = true;
   for (const project of projects) {
-    const result = await tool('typescript/bin/tsc', ['-p', project, '--noEmit']);
+    const result = await tool(print, 'typescript/bin/tsc', ['-p', project, '--noEmit']);
     ok &&= result.ok;
   }
   return one({ ok });
 }
 
-async function specs(config: string, inside: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Promise<Counts> {
+async function layers(print: Print): Promise<Counts> {
+  const args = ['--config', '.dependency-cruiser.mjs', ...LAYERED];
+  return one(await tool(print, 'dependency-cruiser/bin/dependency-cruiser.mjs', args));
+}
+
+/** Jasmine's specs, shared out; but few files, or what has some name, in one process. */
+function specParts(): Check[] {
+  const config = 'jasmine.json';
+  const part = { name: 'jasmine', title: 'Specs', kind: 'waits' } as const;
+  if (positionals.some((word) => !word.startsWith('--seed='))) {
+    return [{ ...part, run: (print) => specs(print, config) }];
+  }
+  const patterns = specFilesSchema.parse(readJson(join(SPEC_DIR, 'support', config))).spec_files;
+  const files = globSync(
+    patterns.filter((pattern) => !pattern.startsWith('!')),
+    { cwd: SPEC_DIR, exclude: patterns.flatMap((pattern) => (pattern.startsWith('!') ? [pattern.slice(1)] : [])) },
+  ).sort();
+  const seed = `--seed=${String(Math.floor(Math.random() * HIGHEST_SEED))}`;
+  return Array.from({ length: SPEC_PARTS }, (_, index) => ({
+    ...part,
+    part: index + 1,
+    // Neighbours do the same work, so each part gets one of them.
+    run: (print) => {
+      const own = files.filter((_file, place) => place % SPEC_PARTS === index);
+      return specs(print, config, { args: [seed, ...own.map((file) => join('spec', file))] });
+    },
+  }));
+}
+
+/** Runs Jasmine with a configuration of spec/support. What was given to us for it comes after `args` and is stronger. */
+async function specs(
+  print: Print,
+  config: string,
+  { args = [], env = {}, ...options }: ToolOptions & { readonly args?: readonly string[] } = {},
+): Promise<Counts> {
   const folder = mkdtempSync(join(tmpdir(), 'hansetag-test-'));
   const file = join(folder, 'result.json');
+  const support = join(SPEC_DIR, 'support');
+  const how = [`--config=${join(support, config)}`, `--reporter=${join(support, 'reporter.ts')}`];
   try {
-    const args = [`--config=${config}`, `--reporter=${join(ROOT, 'spec/support/reporter.ts')}`, ...positionals];
-    const { ok } = await tool('jasmine/bin/jasmine.js', args, { HANSETAG_SPEC_RESULT: file, ...env }, inside);
+    const { ok } = await tool(print, 'jasmine/bin/jasmine.js', [...how, ...args, ...positionals], {
+      ...options,
+      env: { HANSETAG_SPEC_RESULT: file, ...env },
+    });
     const counts = countsSchema.safeParse(readJson(file));
     if (!counts.success) return { passed: 0, failed: 1 };
     // An exit code that the numbers do not explain is a failure as well.
@@ -144,10 +195,9 @@ async function specs(config: string, inside: readonly string[] = [], env: NodeJS
   }
 }
 
-async function componentSpecs(): Promise<Counts> {
-  const { ok, output } = await tool('@angular/cli/bin/ng.js', ['test', 'client', '--watch=false'], {
-    NG_CLI_ANALYTICS: 'false',
-    CI: '1',
+async function componentSpecs(print: Print): Promise<Counts> {
+  const { ok, output } = await tool(print, '@angular/cli/bin/ng.js', ['test', 'client', '--watch=false'], {
+    env: { NG_CLI_ANALYTICS: 'false', CI: '1' },
   });
   const last = [...output.matchAll(/Executed (\d+) of \d+ (?:.*?\((\d+) FAILED\))?/g)].at(-1);
   const executed = Number(last?.[1] ?? 0);
@@ -156,79 +206,52 @@ async function componentSpecs(): Promise<Counts> {
   return { passed: executed - failed, failed };
 }
 
-function endToEnd(): Promise<Counts> {
-  return inOwnNetwork('spec/support/jasmine-e2e.json');
-}
-
-async function withKeycloak(): Promise<Counts> {
+async function withKeycloak(print: Print): Promise<Counts> {
   try {
     // There is no registry in a network of its own.
-    await keycloakInstallation('postgres', (words) => console.log(`  ${words}`));
+    await keycloakInstallation('postgres', (words) => print(`  ${words}`));
   } catch (error) {
-    console.log(error instanceof SetUpError ? error.message : error);
+    print(error instanceof SetUpError ? error.message : String(error));
     return { passed: 0, failed: 1 };
   }
-  return inOwnNetwork('spec/support/jasmine-keycloak.json');
+  return inOwnNetwork(print, 'jasmine-keycloak.json');
 }
 
 /** In a network of their own, where specs may count and lose packets; without the rights for that those are pending. */
-async function inOwnNetwork(config: string): Promise<Counts> {
+async function inOwnNetwork(print: Print, config: string): Promise<Counts> {
   const canHaveOwn = [`unshare --net sh -c '${OWN_NETWORK}'`, 'nft -v'].every(
     (command) => spawnSync('sh', ['-c', command], { stdio: 'ignore' }).status === 0,
   );
-  if (!canHaveOwn) return specs(config);
+  if (!canHaveOwn) return specs(print, config);
   const inside = ['unshare', '--net', 'sh', '-c', `${OWN_NETWORK} && exec "$@"`, 'sh'];
-  return specs(config, inside, { HANSETAG_SPEC_NETWORK: 'own' });
+  return specs(print, config, { inside, env: { HANSETAG_SPEC_NETWORK: 'own' } });
 }
 
 /** Takes one check after the other from a list. */
 async function runAll(checks: Check[]): Promise<void> {
   for (let check = checks.shift(); check; check = checks.shift()) {
-    console.log(`\n▶ ${check.title}`);
-    const begun = Date.now();
-    const { passed, failed } = await check.run();
-    total.passed += passed;
-    total.failed += failed;
-    const mark = failed === 0 ? '✓' : '✗';
-    const line = `${mark} ${check.title}: ${String(passed)} passed, ${String(failed)} failed (${duration(Date.now() - begun)})`;
-    lines.push(line);
-    console.log(line);
+    const { name, part } = check;
+    const title = part === undefined ? check.title : `${check.title}, part ${String(part)}`;
+    const label = part === undefined ? name : `${name} ${String(part)}`;
+    console.log(`\n▶ ${title}`);
+    const beganAt = Date.now();
+    // Several print at the same time: each line says whose it is.
+    const counts = await check.run((line) => console.log(line === '' ? '' : `${label}│ ${line}`));
+    const endedAt = Date.now();
+    console.log(`\n${said({ ...counts, title, beganAt, endedAt })}`);
+    const before = results.get(name) ?? { title: check.title, beganAt, passed: 0, failed: 0 };
+    const [passed, failed] = [before.passed + counts.passed, before.failed + counts.failed];
+    results.set(name, { ...before, passed, failed, endedAt });
   }
+}
+
+function said({ title, passed, failed, beganAt, endedAt }: Result): string {
+  const mark = failed === 0 ? '✓' : '✗';
+  return `${mark} ${title}: ${String(passed)} passed, ${String(failed)} failed (${duration(endedAt - beganAt)})`;
 }
 
 function one({ ok }: { readonly ok: boolean }): Counts {
   return ok ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
-}
-
-/** Runs a program of a package by Node 24, inside another command if one is given, and shows what it prints. */
-function tool(
-  script: string,
-  args: readonly string[],
-  env: NodeJS.ProcessEnv = {},
-  inside: readonly string[] = [],
-): Promise<Ended> {
-  const [command = NODE, ...rest] = [...inside, NODE, join(ROOT, 'node_modules', script), ...args];
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, rest, {
-      cwd: ROOT,
-      env: { ...process.env, NODE_OPTIONS: '--disable-warning=ExperimentalWarning', ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true,
-    });
-    running.add(child);
-    let output = '';
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding('utf8').on('data', (text: string) => {
-        output = (output + text).slice(-KEPT_OUTPUT);
-        process.stdout.write(text);
-      });
-    }
-    child.on('error', reject);
-    child.on('close', (code) => {
-      running.delete(child);
-      resolve({ ok: code === 0, output });
-    });
-  });
 }
 
 function readJson(file: string): unknown {
@@ -239,8 +262,8 @@ function readJson(file: string): unknown {
   }
 }
 
-/** Ends the running checks with everything it has started. */
+/** Ends the running checks. */
 function interrupt(): void {
-  for (const { pid } of running) if (pid !== undefined) process.kill(-pid, 'SIGTERM');
+  endTools();
   process.exit(130);
 }
