@@ -159,14 +159,17 @@ function specParts(): Check[] {
     patterns.filter((pattern) => !pattern.startsWith('!')),
     { cwd: SPEC_DIR, exclude: patterns.flatMap((pattern) => (pattern.startsWith('!') ? [pattern.slice(1)] : [])) },
   ).sort();
-  const seed = `--seed=${String(Math.floor(Math.random() * HIGHEST_SEED))}`;
+  const how = [
+    `--seed=${String(Math.floor(Math.random() * HIGHEST_SEED))}`,
+    `--helper=${join(SPEC_DIR, 'support/database-first.ts')}`,
+  ];
   return Array.from({ length: SPEC_PARTS }, (_, index) => ({
     ...part,
     part: index + 1,
     // Neighbours do the same work, so each part gets one of them.
     run: (print) => {
       const own = files.filter((_file, place) => place % SPEC_PARTS === index);
-      return specs(print, config, { args: [seed, ...own.map((file) => join('spec', file))] });
+      return specs(print, config, { args: [...how, ...own.map((file) => join('spec', file))] });
     },
   }));
 }

@@ -10,11 +10,15 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
+import { COMPILED } from '../support/compiled.ts';
 import { emptyDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 
 const MAIN = join(import.meta.dirname, '../../homeserver/main.ts');
 const SECRET = 'a secret of the spec and of nobody else';
+
+/** For two processes to start and end on a busy machine, in ms. */
+const TWO_PROCESSES_MS = 120_000;
 
 describe('The homeserver process', () => {
   let folder: string;
@@ -78,7 +82,10 @@ describe('The homeserver process', () => {
   }
 
   function run(settings: Record<string, string>): { child: ChildProcess; output: () => string } {
-    const child = spawn(process.execPath, [MAIN], { env: settings, stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [MAIN], {
+      env: { ...COMPILED, ...settings },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
     started.push(child);
     let output = '';
     for (const stream of [child.stdout, child.stderr]) {
@@ -142,46 +149,54 @@ describe('The homeserver process', () => {
     expect(await ended(child)).toBe(0);
   });
 
-  it('runs as a plain homeserver with the required settings alone, several side by side', async () => {
-    const servers = [];
-    for (const name of ['bremen.example', 'kiel.example']) {
-      const own = await emptyDatabase();
-      const url = `http://127.0.0.1:${String(await freePort())}`;
-      const { child, output } = run({
-        HANSETAG_SERVER_NAME: name,
-        HANSETAG_PUBLIC_URL: url,
-        HANSETAG_CLIENT_LISTEN: new URL(url).host,
-        HANSETAG_FEDERATION_LISTEN: `127.0.0.1:${String(await freePort())}`,
-        HANSETAG_FEDERATION_CERT: join(folder, 'cert.pem'),
-        HANSETAG_FEDERATION_KEY: join(folder, 'key.pem'),
-        HANSETAG_SIGNING_KEY_FILE: join(folder, `${name}.key`),
-        DATABASE_URL: own.url,
-      });
-      servers.push({ own, url, child, output });
-    }
-    for (const { own, url, child, output } of servers) {
-      await ready(child, output);
-      expect(await (await fetch(`${url}/_hansetag/health`)).json()).toEqual({
-        status: 'ok',
-        database: 'up',
-        sfu: 'off',
-        identityProvider: 'off',
-      });
-      expect(await (await fetch(`${url}/_matrix/client/v3/login`)).json()).toEqual({ flows: [] });
-      expect((await fetch(`${url}/_hansetag/client/v1/meetings`)).status).toBe(404);
-      child.kill('SIGTERM');
-      expect(await ended(child)).toBe(0);
-      await own.close();
-    }
-  });
+  it(
+    'runs as a plain homeserver with the required settings alone, several side by side',
+    async () => {
+      const servers = [];
+      for (const name of ['bremen.example', 'kiel.example']) {
+        const own = await emptyDatabase();
+        const url = `http://127.0.0.1:${String(await freePort())}`;
+        const { child, output } = run({
+          HANSETAG_SERVER_NAME: name,
+          HANSETAG_PUBLIC_URL: url,
+          HANSETAG_CLIENT_LISTEN: new URL(url).host,
+          HANSETAG_FEDERATION_LISTEN: `127.0.0.1:${String(await freePort())}`,
+          HANSETAG_FEDERATION_CERT: join(folder, 'cert.pem'),
+          HANSETAG_FEDERATION_KEY: join(folder, 'key.pem'),
+          HANSETAG_SIGNING_KEY_FILE: join(folder, `${name}.key`),
+          DATABASE_URL: own.url,
+        });
+        servers.push({ own, url, child, output });
+      }
+      for (const { own, url, child, output } of servers) {
+        await ready(child, output);
+        expect(await (await fetch(`${url}/_hansetag/health`)).json()).toEqual({
+          status: 'ok',
+          database: 'up',
+          sfu: 'off',
+          identityProvider: 'off',
+        });
+        expect(await (await fetch(`${url}/_matrix/client/v3/login`)).json()).toEqual({ flows: [] });
+        expect((await fetch(`${url}/_hansetag/client/v1/meetings`)).status).toBe(404);
+        child.kill('SIGTERM');
+        expect(await ended(child)).toBe(0);
+        await own.close();
+      }
+    },
+    TWO_PROCESSES_MS,
+  );
 
-  it('ends when it can not listen', async () => {
-    const first = run(env);
-    await ready(first.child, first.output);
-    const second = run(env);
-    expect(await ended(second.child)).toBe(1);
-    expect(second.output()).toContain('EADDRINUSE');
-  });
+  it(
+    'ends when it can not listen',
+    async () => {
+      const first = run(env);
+      await ready(first.child, first.output);
+      const second = run(env);
+      expect(await ended(second.child)).toBe(1);
+      expect(second.output()).toContain('EADDRINUSE');
+    },
+    TWO_PROCESSES_MS,
+  );
 
   async function federationGet(path: string): Promise<Record<string, unknown>> {
     const options = { host: '127.0.0.1', port: federationPort, path, rejectUnauthorized: false };

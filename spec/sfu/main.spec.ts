@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { SfuClient } from '../../sfu/client.ts';
 import { isRunning } from '../../deploy/quickstart/process-state.mjs';
+import { COMPILED } from '../support/compiled.ts';
 import { BUILD_TIMEOUT, SECRET, basePort, connect, eventually, workerBin } from './support.ts';
 
 type Process = ChildProcessByStdio<null, Readable, Readable>;
@@ -24,6 +25,7 @@ describe('the SFU process', () => {
     folder = mkdtempSync(join(tmpdir(), 'hansetag-sfu-'));
     const base = await basePort();
     environment = {
+      ...COMPILED,
       HANSETAG_SFU_CONTROL: join(folder, 'control.sock'),
       HANSETAG_SFU_SECRET: SECRET,
       HANSETAG_SFU_LISTEN_IP: '127.0.0.4',

@@ -5,12 +5,23 @@
 import { writeFileSync } from 'node:fs';
 
 const SLOW_MS = 5_000;
+/** So many files are named of those that took longest. */
+const SLOW_FILES = 5;
 const STACK_LINES = 12;
+const SPEC_DIR = new URL('..', import.meta.url).href;
 
 export default class Reporter implements jasmine.CustomReporter {
   #passed = 0;
   #failed = 0;
   #pending = 0;
+  /** How many suites are around what runs now. */
+  #depth = 0;
+  /** By file, with what is done before and after its specs, in ms. */
+  readonly #took = new Map<string, number>();
+
+  suiteStarted(): void {
+    this.#depth += 1;
+  }
 
   specDone(result: jasmine.SpecResult): void {
     if (result.status === 'passed') {
@@ -26,6 +37,11 @@ export default class Reporter implements jasmine.CustomReporter {
   }
 
   suiteDone(result: jasmine.SuiteResult): void {
+    this.#depth -= 1;
+    if (this.#depth === 0) {
+      const file = result.filename.replace(SPEC_DIR, '');
+      this.#took.set(file, (this.#took.get(file) ?? 0) + (result.duration ?? 0));
+    }
     if (result.failedExpectations.length > 0) this.#fail(result.fullName, result.failedExpectations);
   }
 
@@ -35,6 +51,8 @@ export default class Reporter implements jasmine.CustomReporter {
     const counts = { passed: this.#passed, failed: this.#failed, pending: this.#pending };
     const file = process.env['HANSETAG_SPEC_RESULT'];
     if (file !== undefined) writeFileSync(file, JSON.stringify(counts));
+    const slow = [...this.#took].toSorted(([, a], [, b]) => b - a).slice(0, SLOW_FILES);
+    console.log(`  longest: ${slow.map(([name, ms]) => `${name} ${(ms / 1000).toFixed(0)} s`).join(', ')}`);
     console.log(`  ${String(counts.passed)} passed, ${String(counts.failed)} failed, seed ${result.order.seed}`);
   }
 

@@ -30,7 +30,16 @@ export class MediaServer {
 
   /** @param address on loopback, one for each media server of a spec */
   static async start(address = '127.0.0.2', log: Logger = silent): Promise<MediaServer> {
-    const basePort = await (block ??= portBlock());
+    try {
+      return await MediaServer.#startAt(await (block ??= portBlock()), address, log);
+    } catch {
+      // What a spec that failed has left is still at these ports.
+      block = portBlock();
+      return MediaServer.#startAt(await block, address, log);
+    }
+  }
+
+  static async #startAt(basePort: number, address: string, log: Logger): Promise<MediaServer> {
     const folder = mkdtempSync(join(tmpdir(), 'hansetag-media-'));
     const path = join(folder, 'sfu.sock');
     const config: SfuConfig = {
