@@ -1,8 +1,6 @@
 import 'reflect-metadata';
 import { createHmac, webcrypto } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
@@ -12,6 +10,7 @@ import { startHomeserver } from '../../homeserver/app/server.ts';
 import type { Homeserver } from '../../homeserver/app/server.ts';
 import { emptyDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
+import { freePort } from '../support/ports.ts';
 
 const V3 = '/_matrix/client/v3';
 const SECRET = 'complement';
@@ -247,12 +246,4 @@ async function writeCertificate(folder: string): Promise<void> {
   const der = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
   await writeFile(join(folder, 'cert.pem'), certificate.toString('pem'));
   await writeFile(join(folder, 'key.pem'), x509.PemConverter.encode(der, 'PRIVATE KEY'));
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -1,6 +1,4 @@
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as oidc from 'openid-client';
@@ -8,6 +6,7 @@ import { loadProviderConfig } from '../../deploy/identity-provider/config.ts';
 import { chooseLanguage } from '../../deploy/identity-provider/page.ts';
 import { startIdentityProvider } from '../../deploy/identity-provider/server.ts';
 import type { RunningProvider } from '../../deploy/identity-provider/server.ts';
+import { freePort } from '../support/ports.ts';
 
 const REDIRECT = 'http://luebeck.localhost:8440/_hansetag/client/v1/login/callback';
 const SECRET = 'the secret of this spec and no other';
@@ -223,11 +222,3 @@ describe("The demo's identity provider", () => {
     );
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((closed) => server.close(closed));
-  return port;
-}

@@ -24,15 +24,19 @@ export async function portBlock(): Promise<number> {
   throw new Error('Other specs have all ports.');
 }
 
-/** Ports of 127.0.0.1 that nobody listens on now. */
-export async function freePorts(count: number): Promise<number[]> {
+/** A port of 127.0.0.1 that nobody listens on now. */
+export async function freePort(): Promise<number> {
   const first = await (own ??= portBlock());
-  const ports: number[] = [];
-  for (let tries = 0; ports.length < count; tries += 1) {
-    if (tries === 2 * BLOCK_PORTS) throw new Error('This process has no free ports any more.');
+  for (let tries = 0; tries < BLOCK_PORTS; tries += 1) {
     const port = first + (taken++ % BLOCK_PORTS);
-    if (await isFree({ host: '127.0.0.1', port })) ports.push(port);
+    if (await isFree({ host: '127.0.0.1', port })) return port;
   }
+  throw new Error('This process has no free port any more.');
+}
+
+export async function freePorts(count: number): Promise<number[]> {
+  const ports: number[] = [];
+  while (ports.length < count) ports.push(await freePort());
   return ports;
 }
 
