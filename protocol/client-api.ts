@@ -4,7 +4,7 @@
  * (server name and name to show) where another organisation failed, and `retry_after_ms` with `M_LIMIT_EXCEEDED`.
  */
 import * as z from 'zod';
-import { displayName, displayTitle } from './display-text.ts';
+import { displayTitle } from './display-text.ts';
 import { rulesSchema } from './modules/rules.ts';
 import { rightSchema, roleSchema } from './rights.ts';
 import { invitationResultSchema, organisationSchema } from './session.ts';
@@ -133,62 +133,3 @@ export type InviteResult = z.infer<typeof inviteResultSchema>;
 
 /** `POST /meetings/:roomId/answer`: accept joins the room, decline leaves it. */
 export const answerSchema = z.object({ answer: z.enum(['accept', 'decline']) });
-
-/** `POST /meetings/:roomId/links` -> a guest link. `DELETE /meetings/:roomId/links/:linkId` revokes it at once. */
-export const newLinkSchema = z.object({ expiresAt: timeSchema.optional() });
-export const linkSchema = z.object({
-  linkId: z.string(),
-  url: z.url({ protocol: /^https?$/ }),
-  expiresAt: shownTimeSchema,
-});
-export type Link = z.infer<typeof linkSchema>;
-
-/** `GET /meetings/:roomId/links`: the links that let people in, for those who may make links. Their secrets are not kept. */
-export const linkListSchema = z.object({
-  links: listOf(
-    z.object({
-      linkId: z.string(),
-      /** User id of who made it. */
-      createdBy: z.string(),
-      createdAt: timeSchema.catch(0),
-      expiresAt: shownTimeSchema,
-      /** Guests who came in by it. */
-      guests: z.number().int().min(0).catch(0),
-    }),
-  ),
-});
-export type LinkList = z.infer<typeof linkListSchema>;
-
-/** `GET /links/:token`, no authentication: what the guest sees before entering. */
-export const linkPreviewSchema = z.object({
-  roomId: z.string(),
-  title: z.string(),
-  organisation: organisationSchema,
-  legal: legalSchema.default({}).catch({}),
-  startsAt: shownTimeSchema,
-});
-export type LinkPreview = z.infer<typeof linkPreviewSchema>;
-
-/** `POST /links/:token/join`: as a guest (no authentication, `displayName`) or as the logged-in user. */
-export const joinLinkSchema = z.object({
-  displayName: z
-    .string()
-    .trim()
-    .min(1)
-    .max(100)
-    .refine((name) => displayName(name) !== undefined, 'has no visible character')
-    .optional(),
-});
-export const joinLinkResultSchema = z.object({
-  roomId: z.string(),
-  /** Only for guests: their new session. */
-  session: z
-    .object({
-      userId: z.string(),
-      deviceId: z.string(),
-      accessToken: z.string(),
-      expiresInMs: z.number().int().optional(),
-    })
-    .optional(),
-});
-export type JoinLinkResult = z.infer<typeof joinLinkResultSchema>;

@@ -32,6 +32,7 @@ import type { Tenants } from './tenants/tenants.ts';
 import { Uia } from './uia.ts';
 import { makeUpstream } from './upstream/index.ts';
 import { loadSeal } from './seal.ts';
+import type { Seal } from './seal.ts';
 import type { Services } from './upstream/services.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import type { UiaRequest } from './uia.ts';
@@ -70,6 +71,8 @@ export interface AccountsFeature {
   readonly uia: Uia;
   readonly loginTokens: LoginTokens;
   readonly shortLived: ShortLived;
+  /** Encrypts what is kept of secrets. */
+  readonly seal: Seal;
   readonly openIdTokens: OpenIdTokens;
   /** Requires an access token. */
   readonly requireSession: RequestHandler;
@@ -163,6 +166,7 @@ export async function makeAccounts(deps: AccountsDeps): Promise<AccountsFeature>
     confirm: (userId, request) => uia.confirm(userId, request),
     loginTokens: new LoginTokens(shortLived, publicUrl),
     shortLived,
+    seal,
     openIdTokens: new OpenIdTokens(db, accounts),
     requireSession: requireSession(sessions),
     ...(oauth

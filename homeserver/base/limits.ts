@@ -34,6 +34,16 @@ export const UPLOADED_BYTES_RATE: Rate = { points: 2 * 1024 ** 3, seconds: 3_600
 export const UNPROVEN_RATE: Rate = { points: 30, seconds: 60 };
 /** Look-ups of servers that only a request names: so many at a time for one address. */
 export const LOOK_UPS_AT_ONCE = 10;
+/** Wrong passwords of guest links, by address. */
+export const LINK_PASSWORD_RATE_OF_ADDRESS: Rate = { points: 30, seconds: 600 };
+/** Wrong passwords of one guest link, from all addresses. */
+export const LINK_PASSWORD_RATE: Rate = { points: 200, seconds: 3_600 };
+/** Codes by which people of other organisations go on with their own account, by address. */
+export const LINK_CODE_RATE: Rate = { points: 30, seconds: 60 };
+/** Such codes of one guest link. */
+export const LINK_CODE_RATE_OF_LINK: Rate = { points: 300, seconds: 60 };
+/** Such codes that one server redeems. */
+export const LINK_REDEEM_RATE: Rate = { points: 600, seconds: 60 };
 /** Reactions of one participant. */
 export const REACTION_RATE: Rate = { points: 10, seconds: 5 };
 /** Requests of one device over its session; more at once wait. */

@@ -99,10 +99,11 @@ export function rateLimits(factor: number): RateLimits {
   };
 }
 
-/** Counts for a key; undefined without a limit. @throws MatrixError 429 @throws MatrixError 429 */
-type Take = ((key: string, count?: number) => Promise<void>) | undefined;
+/** Counts for a key; undefined without a limit. @throws MatrixError 429 */
+export type Take = ((key: string, count?: number) => Promise<void>) | undefined;
 
-function limiter({ points, seconds }: Rate, factor: number): Take {
+/** @param factor as for `rateLimits` */
+export function limiter({ points, seconds }: Rate, factor: number): Take {
   if (factor === 0) return undefined;
   const memory = new RateLimiterMemory({ points: Math.max(1, Math.floor(points * factor)), duration: seconds });
   return async (key, count = 1) => {

@@ -1,26 +1,13 @@
-/** `/_hansetag/client/v1/meetings` and `/links`: parse, call, answer. The rules are in meetings.ts and guest-links.ts. */
+/** `/_hansetag/client/v1/meetings`: parse, call, answer. The rules are in meetings.ts; links have a router of their own. */
 import express from 'express';
 import type { ErrorRequestHandler, RequestHandler, Router } from 'express';
-import {
-  answerSchema,
-  inviteSchema,
-  joinLinkSchema,
-  newLinkSchema,
-  newMeetingSchema,
-} from '../../protocol/client-api.ts';
+import { answerSchema, inviteSchema, newMeetingSchema } from '../../protocol/client-api.ts';
 import { ruleNameSchema, ruleSchemas } from '../../protocol/modules/rules.ts';
-import type { LinkList, Meeting, MeetingDetails } from '../../protocol/client-api.ts';
-import type { Accounts } from '../accounts/accounts.ts';
-import { cookie } from '../base/cookies.ts';
-import { newSecret } from '../accounts/secrets.ts';
-import type { Tenants } from '../accounts/tenants/tenants.ts';
-import type { Sessions } from '../accounts/sessions.ts';
+import type { Meeting, MeetingDetails } from '../../protocol/client-api.ts';
 import { parameter, parseBody, requesterOf } from '../base/parse.ts';
 import { MatrixError } from '../base/errors.ts';
 import type { Rooms } from '../engine/rooms/rooms.ts';
-import type { GuestLink, GuestLinks } from './guest-links.ts';
 import type { Inviting } from './inviting.ts';
-import type { LinkEntry } from './link-entry.ts';
 import type { MeetingTransactions } from './meeting-transactions.ts';
 import type { Meetings } from './meetings.ts';
 import type { Organisations } from './organisations.ts';
@@ -31,42 +18,17 @@ export interface MeetingsRouterOptions {
   meetings: Meetings;
   inviting: Inviting;
   transactions: MeetingTransactions;
-  links: GuestLinks;
-  entry: LinkEntry;
+  /** Guest links. */
+  links: readonly Router[];
   rooms: Rooms;
   rights: Rights;
   rules: Pick<MeetingRules, 'set'>;
-  accounts: Accounts;
-  sessions: Sessions;
   organisations: Organisations;
-  tenants: Pick<Tenants, 'organisationOf'>;
-  publicUrl: string;
   requireSession: RequestHandler;
-  /** Rate limit for requests without log-in, by address. */
-  limitAnonymous: RequestHandler;
 }
 
-/** By what a browser is known again whose guest was banned. */
-const BROWSER_COOKIE = 'hansetag_guest';
-
 export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
-  const {
-    meetings,
-    inviting,
-    transactions,
-    links,
-    entry,
-    rooms,
-    rights,
-    rules,
-    accounts,
-    sessions,
-    organisations,
-    tenants,
-    publicUrl,
-    requireSession,
-    limitAnonymous,
-  } = options;
+  const { meetings, inviting, transactions, links, rooms, rights, rules, organisations, requireSession } = options;
   const router = express.Router();
 
   router.get('/meetings', requireSession, async (_request, response) => {
@@ -122,93 +84,7 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
     response.json({});
   });
 
-  router.post('/meetings/:roomId/links', requireSession, async (request, response) => {
-    const { userId } = requesterOf(response);
-    const roomId = parameter(request, 'roomId');
-    const { expiresAt } = parseBody(newLinkSchema, request.body);
-    await rights.require(roomId, userId, 'invite');
-    const link = await links.create(roomId, userId, expiresAt);
-    response.json({
-      linkId: link.linkId,
-      url: `${publicUrl}/join/${link.token}`,
-      ...(link.expiresAt === undefined ? {} : { expiresAt: link.expiresAt }),
-    });
-  });
-
-  router.get('/meetings/:roomId/links', requireSession, async (request, response) => {
-    const roomId = parameter(request, 'roomId');
-    await rights.require(roomId, requesterOf(response).userId, 'invite');
-    const list: LinkList = {
-      links: (await links.list(roomId)).map(({ linkId, createdBy, createdAt, expiresAt, guests }) => ({
-        linkId,
-        createdBy,
-        createdAt,
-        guests,
-        ...(expiresAt === undefined ? {} : { expiresAt }),
-      })),
-    };
-    response.json(list);
-  });
-
-  router.delete('/meetings/:roomId/links/:linkId', requireSession, async (request, response) => {
-    const roomId = parameter(request, 'roomId');
-    await rights.require(roomId, requesterOf(response).userId, 'invite');
-    const linkId = parameter(request, 'linkId');
-    if (!(await links.revoke(roomId, linkId))) {
-      throw new MatrixError(404, 'M_NOT_FOUND', 'There is no such link.');
-    }
-    // Nobody vouches any more for those who came by it.
-    await Promise.allSettled((await links.entries(linkId)).map((userId) => rooms.leave(roomId, userId)));
-    response.json({});
-  });
-
-  router.get('/links/:token', limitAnonymous, async (request, response) => {
-    const link = await entry.find(parameter(request, 'token'));
-    // Guests come to the organisation of whoever has made the link.
-    const host = await tenants.organisationOf(link.createdBy);
-    response.json({ roomId: link.roomId, ...(await meetings.title(link.roomId)), ...host });
-  });
-
-  router.post('/links/:token/join', limitAnonymous, async (request, response, next) => {
-    const link = await entry.find(parameter(request, 'token'));
-    const { displayName } = parseBody(joinLinkSchema, request.body);
-    if (request.headers.authorization !== undefined) {
-      response.locals['link'] = link;
-      next();
-      return;
-    }
-    if (!displayName) throw new MatrixError(400, 'M_MISSING_PARAM', 'Please say your name.');
-    // No account is made for somebody whom the meeting does not let in.
-    await entry.requireGuestsIn(link.roomId);
-    const known = cookie(request, BROWSER_COOKIE);
-    const browser = known !== undefined && /^[A-Za-z0-9_-]{22,64}$/.test(known) ? known : newSecret('');
-    await entry.requireNoBan(link.roomId, browser);
-    // For as long as the browser is open, and for links only.
-    response.cookie(BROWSER_COOKIE, browser, {
-      httpOnly: true,
-      sameSite: 'strict',
-      secure: publicUrl.startsWith('https:'),
-      path: '/_hansetag/client/v1/links',
-    });
-    const userId = await accounts.createGuest(displayName, link.createdBy);
-    await entry.enter(link, userId, browser);
-    const session = await sessions.create(userId, { displayName: 'Guest' });
-    response.json({
-      roomId: link.roomId,
-      session: {
-        userId,
-        deviceId: session.deviceId,
-        accessToken: session.accessToken,
-        ...(session.expiresInMs === undefined ? {} : { expiresInMs: session.expiresInMs }),
-      },
-    });
-  });
-  router.post('/links/:token/join', requireSession, async (_request, response) => {
-    const link = response.locals['link'] as GuestLink;
-    await entry.enter(link, requesterOf(response).userId);
-    response.json({ roomId: link.roomId });
-  });
-
+  router.use(...links);
   router.use(withOrganisationName(organisations));
   return router;
 }

@@ -25,11 +25,13 @@ export interface FederationRouterOptions {
   conferences: Conferences;
   sfu: SfuClient;
   organisations: Organisations;
+  /** Codes of guest links. */
+  links: Router;
   signed: RequestHandler;
 }
 
 export function meetingsFederationRouter(options: FederationRouterOptions): Router {
-  const { conferences, sfu, organisations, signed } = options;
+  const { conferences, sfu, organisations, links, signed } = options;
   const router = express.Router();
 
   /** The link of the asking instance in a conference that it takes part in, or the right refusal. */
@@ -51,6 +53,8 @@ export function meetingsFederationRouter(options: FederationRouterOptions): Rout
   router.get('/discovery', (_request, response) => {
     response.json(organisations.document(sfu.hello?.link));
   });
+
+  router.use(links);
 
   router.put('/conference/:roomId/link/:linkId', signed, async (request, response) => {
     const half = linkHalfSchema.safeParse(request.body);

@@ -7,6 +7,9 @@ import type { KeyLookup } from '../../federation/keyring.ts';
 import type { FederationClient } from '../../federation/client.ts';
 import type { SfuClient } from '../../sfu/client.ts';
 import type { Accounts } from '../accounts/accounts.ts';
+import type { PasswordConfig } from '../accounts/passwords.ts';
+import type { ShortLived } from '../accounts/short-lived.ts';
+import type { Seal } from '../accounts/seal.ts';
 import type { Tenants } from '../accounts/tenants/tenants.ts';
 import type { Sessions } from '../accounts/sessions.ts';
 import type { Profiles } from '../accounts/profiles.ts';
@@ -29,9 +32,8 @@ import { Places } from './conference/places.ts';
 import { Removals } from './conference/removals.ts';
 import { Silences } from './conference/silences.ts';
 import { meetingsFederationRouter } from './federation-router.ts';
-import { GuestLinks } from './guest-links.ts';
 import { Inviting } from './inviting.ts';
-import { LinkEntry } from './link-entry.ts';
+import { makeLinks } from './links.ts';
 import { ListNews } from './list-news.ts';
 import { makeMeetingLog } from './log/index.ts';
 import { MeetingTransactions } from './meeting-transactions.ts';
@@ -58,6 +60,10 @@ export interface MeetingsDeps {
   profiles: Pick<Profiles, 'set'>;
   visibility: Visibility;
   tenants: Pick<Tenants, 'organisationOf'>;
+  seal: Seal;
+  shortLived: ShortLived;
+  passwords: PasswordConfig;
+  rateLimitFactor: number;
   sessions: Sessions;
   standing: Standing;
   sender: Sender;
@@ -177,7 +183,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     undelivered: new UndeliveredInvitations(db),
     told: (userId, roomId, result) => news.invitationFinished(userId, roomId, result),
   });
-  const links = new GuestLinks(db);
+  const guestLinks = makeLinks({ ...deps, rights, service, meetings, organisations, rules });
   const sessionServer = new SessionServer({
     sessions,
     conferences,
@@ -219,14 +225,14 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
       meetings,
       inviting,
       transactions: new MeetingTransactions(db),
-      links,
-      entry: new LinkEntry({ ...deps, links, rights, service }),
+      links: guestLinks.client,
       organisations,
     }).use(meetingLog.client),
     federation: meetingsFederationRouter({
       conferences,
       sfu,
       organisations,
+      links: guestLinks.federation,
       signed: deps.signed,
     }),
     attach: (server) => sessionServer.attach(server),

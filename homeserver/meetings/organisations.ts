@@ -1,9 +1,9 @@
 /**
- * What other instances say of themselves in their signed discovery document: name, colour, and the addresses of
- * their SFU. Media is sent to no other address than one in such a document (see docs/federation.md).
+ * What other instances say of themselves in their signed discovery document: name, colour, the address of their client,
+ * and the addresses of their SFU. Media is sent to no other address than one in such a document (see docs/federation.md).
  */
 import type { Logger } from 'pino';
-import type { OnBehalfOf } from '../../federation/client.ts';
+import { FederationError, type OnBehalfOf } from '../../federation/client.ts';
 import type { JsonObject } from '../../federation/json.ts';
 import { type SigningKey, signJson, verifySignature } from '../../federation/signing.ts';
 import type { KeyLookup } from '../../federation/keyring.ts';
@@ -60,10 +60,18 @@ export interface OrganisationsOptions {
   serverName: string;
   displayName: string;
   colour: string;
+  /** Address of the web client, without a slash at the end. */
+  publicUrl: string;
   key: SigningKey;
   keyring: KeyLookup;
   client: Fetcher;
   log: Logger;
+}
+
+/** What a discovery document said of an organisation. */
+interface Known {
+  readonly organisation: Organisation;
+  readonly client: string | undefined;
 }
 
 /** The clock of another server, as it was when its document came. */
@@ -75,7 +83,7 @@ interface Clock {
 export class Organisations {
   readonly #options: OrganisationsOptions;
   readonly #cache = new Map<string, Cached>();
-  readonly #names = new Map<string, Organisation>();
+  readonly #names = new Map<string, Known>();
   readonly #clocks = new Map<string, Clock>();
 
   constructor(options: OrganisationsOptions) {
@@ -89,10 +97,11 @@ export class Organisations {
 
   /** The own document, signed. `sfu` undefined while the SFU has not been reached yet. */
   document(sfu: { address: string; minPort: number; maxPort: number; probePort: number } | undefined): JsonObject {
-    const { serverName, displayName, colour, key } = this.#options;
+    const { serverName, displayName, colour, publicUrl, key } = this.#options;
     const document: JsonObject = {
       server_name: serverName,
       organisation: { display_name: displayName, colour },
+      client: publicUrl,
       issued_ts: Date.now(),
       valid_until_ts: Date.now() + VALID_MS,
     };
@@ -153,7 +162,7 @@ export class Organisations {
   known(server: string): Organisation {
     if (server === this.#options.serverName) return this.own;
     const known = this.#names.get(server);
-    if (known) return known;
+    if (known) return known.organisation;
     void this.discovery(server).catch(() => undefined);
     return { serverName: server, displayName: nameOfServer(server), colour: NEUTRAL_COLOUR };
   }
@@ -162,6 +171,25 @@ export class Organisations {
   async info(server: string): Promise<Organisation> {
     if (server !== this.#options.serverName) await this.discovery(server).catch(() => undefined);
     return this.known(server);
+  }
+
+  /** Where the people of another organisation take part, without a slash at the end; undefined where that is not known. */
+  async clientOf(server: string): Promise<string | undefined> {
+    try {
+      await this.discovery(server);
+      return this.#names.get(server)?.client;
+    } catch (error) {
+      if (error instanceof DiscoveryError || error instanceof FederationError) return undefined;
+      throw error;
+    }
+  }
+
+  /** The organisation whose client is at a host, among those that are known; a server name stands for itself. */
+  ofClient(host: string): string | undefined {
+    if (this.#names.has(host) || host === this.#options.serverName) return host;
+    if (hostOf(this.#options.publicUrl) === host) return this.#options.serverName;
+    for (const [server, { client }] of this.#names) if (client !== undefined && hostOf(client) === host) return server;
+    return undefined;
   }
 
   async #fetch(server: string): Promise<Discovery> {
@@ -185,9 +213,12 @@ export class Organisations {
     this.#compareClocks(server, document);
     if (this.#names.size >= MAX_CACHED) this.#names.clear();
     this.#names.set(server, {
-      serverName: server,
-      displayName: displayName(document.organisation.display_name) ?? nameOfServer(server),
-      colour: document.organisation.colour,
+      organisation: {
+        serverName: server,
+        displayName: displayName(document.organisation.display_name) ?? nameOfServer(server),
+        colour: document.organisation.colour,
+      },
+      client: plainClient(document.client, this.#options.publicUrl),
     });
     return document;
   }
@@ -215,6 +246,19 @@ export class Organisations {
     }
     throw new DiscoveryError(server, 'the discovery document bears no valid signature of its server');
   }
+}
+
+function hostOf(url: string): string {
+  return new URL(url).host;
+}
+
+/** The address of a client, if people may be sent there: over TLS, unless we do without it ourselves. */
+function plainClient(client: string | undefined, publicUrl: string): string | undefined {
+  if (client === undefined) return undefined;
+  const { protocol, username, password, origin, pathname } = new URL(client);
+  if (username !== '' || password !== '') return undefined;
+  if (protocol !== 'https:' && protocol !== new URL(publicUrl).protocol) return undefined;
+  return (origin + pathname).replace(/\/+$/, '');
 }
 
 /** Stands in for the name of an organisation. */

@@ -249,6 +249,7 @@ describe('The document of an organisation', () => {
         serverName: 'luebeck.example',
         displayName: 'Lübeck',
         colour: '#0b5563',
+        publicUrl: 'https://meet.luebeck.example',
         key,
         keyring: { key: () => Promise.resolve(key.publicKey) },
         client: { request: () => Promise.resolve(document) },

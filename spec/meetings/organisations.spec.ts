@@ -30,6 +30,7 @@ describe('The discovery document', () => {
       serverName: 'luebeck.example',
       displayName: 'Lübeck',
       colour: '#0b5563',
+      publicUrl: 'https://meet.luebeck.example',
       key: ownKey,
       keyring: { key: (server, keyId) => Promise.resolve(keyOf(server, keyId)) },
       client: {

@@ -27,6 +27,12 @@ const deviceId = z.string().min(1).max(255);
 export const discoverySchema = z.object({
   server_name: z.string().min(1).max(255),
   organisation: z.object({ display_name: z.string().min(1).max(256), colour: z.string().regex(/^#[0-9a-fA-F]{6}$/) }),
+  /** Where its people take part: the address of its client. What is no such address is left out. */
+  client: z
+    .url({ protocol: /^https?$/ })
+    .max(1000)
+    .optional()
+    .catch(undefined),
   /** Absent while the instance has no SFU. */
   sfu: z
     .object({ address: z.union([z.ipv4(), z.ipv6()]), min_port: port, max_port: port, probe_port: port })

@@ -63,6 +63,7 @@ describe('Between homeservers,', () => {
       serverName,
       displayName: 'Peer',
       colour: '#102030',
+      publicUrl: 'https://meet.luebeck.example',
       key,
       client,
       keyring: {

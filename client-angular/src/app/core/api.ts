@@ -6,14 +6,6 @@ import {
   infoSchema,
   type InviteResult,
   inviteResultSchema,
-  type JoinLinkResult,
-  joinLinkResultSchema,
-  type Link,
-  type LinkList,
-  linkListSchema,
-  type LinkPreview,
-  linkPreviewSchema,
-  linkSchema,
   type Meeting,
   type MeetingDetails,
   meetingDetailsSchema,
@@ -23,6 +15,20 @@ import {
   type OwnOrganisation,
   ownOrganisationSchema,
 } from '../../../../protocol/client-api.ts';
+import {
+  type ElsewhereResult,
+  elsewhereResultSchema,
+  joinFromPreviewSchema,
+  type JoinLinkResult,
+  joinLinkResultSchema,
+  type Link,
+  type LinkList,
+  linkListSchema,
+  type LinkPreview,
+  linkPreviewSchema,
+  linkSchema,
+  type NewLink,
+} from '../../../../protocol/guest-links.ts';
 import type { Organisation } from '../../../../protocol/session.ts';
 import { Auth } from './auth.ts';
 import { OrganisationNames } from './organisation-names.ts';
@@ -98,22 +104,24 @@ export class Api {
     });
   }
 
-  createLink(roomId: string): Promise<Link> {
-    return this.#auth.request(linkSchema, `${BASE}/meetings/${encodeURIComponent(roomId)}/links`, {
-      method: 'POST',
-      body: {},
-    });
+  createLink(roomId: string, settings: NewLink = {}): Promise<Link> {
+    return this.#auth.request(linkSchema, linksPath(roomId), { method: 'POST', body: settings });
   }
 
-  /** Links that let guests in, the newest first. */
-  async links(roomId: string): Promise<LinkList['links']> {
-    const path = `${BASE}/meetings/${encodeURIComponent(roomId)}/links`;
-    return (await this.#auth.request(linkListSchema, path)).links;
+  /** Links that were not ended and are not over, the newest first, and what becomes of guests in this meeting. */
+  links(roomId: string): Promise<LinkList> {
+    return this.#auth.request(linkListSchema, linksPath(roomId));
   }
 
-  /** Ends a link; guests who came by it leave. */
-  async endLink(roomId: string, linkId: string): Promise<void> {
-    const path = `${BASE}/meetings/${encodeURIComponent(roomId)}/links/${encodeURIComponent(linkId)}`;
+  /** Gives a link another secret. */
+  replaceLink(roomId: string, linkId: string): Promise<Link> {
+    const path = `${linksPath(roomId)}/${encodeURIComponent(linkId)}/replace`;
+    return this.#auth.request(linkSchema, path, { method: 'POST', body: {} });
+  }
+
+  /** Ends a link. @param guests what becomes of those who came by it */
+  async endLink(roomId: string, linkId: string, guests: 'keep' | 'remove'): Promise<void> {
+    const path = `${linksPath(roomId)}/${encodeURIComponent(linkId)}?guests=${guests}`;
     await this.#auth.request(z.unknown(), path, { method: 'DELETE' });
   }
 
@@ -124,20 +132,45 @@ export class Api {
   }
 
   /** Enters by link in the name of who is logged in here, be it a guest. */
-  joinLink(token: string): Promise<JoinLinkResult> {
+  joinLink(token: string, password?: string): Promise<JoinLinkResult> {
     return this.#auth.request(joinLinkResultSchema, `${BASE}/links/${encodeURIComponent(token)}/join`, {
       method: 'POST',
-      body: {},
+      body: password === undefined ? {} : { password },
     });
   }
 
   /** Enters by link as a new guest. */
-  joinLinkAsGuest(token: string, displayName: string): Promise<JoinLinkResult> {
+  joinLinkAsGuest(token: string, displayName: string, password?: string): Promise<JoinLinkResult> {
     const path = `${BASE}/links/${encodeURIComponent(token)}/join`;
-    return requestJson(joinLinkResultSchema, path, { method: 'POST', body: { displayName } });
+    const body = { displayName, ...(password === undefined ? {} : { password }) };
+    return requestJson(joinLinkResultSchema, path, { method: 'POST', body });
+  }
+
+  /** The way to another organisation, where somebody with this link has an account. */
+  goElsewhere(token: string, organisation: string, password?: string): Promise<ElsewhereResult> {
+    const path = `${BASE}/links/${encodeURIComponent(token)}/elsewhere`;
+    const body = { organisation, ...(password === undefined ? {} : { password }) };
+    return requestJson(elsewhereResultSchema, path, { method: 'POST', body });
+  }
+
+  /** What the organisation is called that gave a code to join a meeting of its own. */
+  async joinFromPreview(server: string): Promise<Organisation> {
+    const path = `${BASE}/join-from?server=${encodeURIComponent(server)}`;
+    const { organisation } = await this.#auth.request(joinFromPreviewSchema, path);
+    this.#names.learn([organisation]);
+    return organisation;
+  }
+
+  /** Uses such a code, once. */
+  joinFrom(server: string, code: string): Promise<JoinLinkResult> {
+    return this.#auth.request(joinLinkResultSchema, `${BASE}/join-from`, { method: 'POST', body: { server, code } });
   }
 
   #learn(meetings: readonly { organisations: readonly Organisation[] }[]): void {
     this.#names.learn(meetings.flatMap(({ organisations }) => organisations));
   }
+}
+
+function linksPath(roomId: string): string {
+  return `${BASE}/meetings/${encodeURIComponent(roomId)}/links`;
 }

@@ -15,7 +15,7 @@ import { MatButton } from '@angular/material/button';
 import { MatFormField, MatHint, MatLabel } from '@angular/material/form-field';
 import { MatInput } from '@angular/material/input';
 import { Router, RouterLink } from '@angular/router';
-import type { JoinLinkResult, LinkPreview } from '../../../../protocol/client-api.ts';
+import type { JoinLinkResult, LinkPreview } from '../../../../protocol/guest-links.ts';
 import { displayName } from '../../../../protocol/display-text.ts';
 import { Api } from '../core/api.ts';
 import { ApiError } from '../core/api-error.ts';

@@ -12,7 +12,7 @@ describe('The links of a meeting', () => {
     ];
     ended = [];
     const api = {
-      links: () => Promise.resolve(links),
+      links: () => Promise.resolve({ links, guests: 'enter' }),
       endLink: (_roomId: string, linkId: string) => {
         ended.push(linkId);
         return Promise.resolve();

@@ -14,15 +14,13 @@ import {
   signal,
 } from '@angular/core';
 import { MatButton } from '@angular/material/button';
-import type { LinkList } from '../../../../protocol/client-api.ts';
+import type { Link } from '../../../../protocol/guest-links.ts';
 import { Api } from '../core/api.ts';
 import { errorText } from '../core/error-text.ts';
 import { OrganisationNames } from '../core/organisation-names.ts';
 import { WallClock } from '../core/wall-clock.ts';
 import { Notice } from './notice.ts';
 import { formatWhen } from './when.ts';
-
-type ListedLink = LinkList['links'][number];
 
 @Component({
   selector: 'ht-guest-links',
@@ -41,7 +39,7 @@ export class GuestLinks implements OnInit {
   readonly #injector = inject(Injector);
   readonly #element = inject<ElementRef<HTMLElement>>(ElementRef);
   readonly roomId = input.required<string>();
-  protected readonly links = signal<readonly ListedLink[]>([]);
+  protected readonly links = signal<readonly Link[]>([]);
   /** The link that is about to be ended, until that is confirmed. */
   protected readonly asked = signal<string | undefined>(undefined);
   protected readonly busy = signal(false);
@@ -54,34 +52,34 @@ export class GuestLinks implements OnInit {
   /** Looks anew, as after a link was made. */
   async load(): Promise<void> {
     try {
-      const links = await this.#api.links(this.roomId());
+      const { links } = await this.#api.links(this.roomId());
       if (!this.#destroyed.destroyed) this.links.set(links);
     } catch (error) {
       this.failure.set(errorText(error, this.#names.of));
     }
   }
 
-  protected made({ createdAt }: ListedLink): string {
+  protected made({ createdAt }: Link): string {
     return formatWhen(createdAt, undefined, this.#locale, this.#clock.now());
   }
 
-  protected guests({ guests }: ListedLink): string {
+  protected guests({ guests }: Link): string {
     if (guests === 0) return $localize`:@@links.guestsNone:not used yet`;
     if (guests === 1) return $localize`:@@links.guestsOne:1 guest came by it`;
     return $localize`:@@links.guests:${guests}:COUNT: guests came by it`;
   }
 
   /** Several buttons say the same: each is told apart by its link. */
-  protected endLabel(link: ListedLink): string {
+  protected endLabel(link: Link): string {
     return $localize`:@@links.endLabel:End link, made: ${this.made(link)}:WHEN:`;
   }
 
-  protected ask({ linkId }: ListedLink): void {
+  protected ask({ linkId }: Link): void {
     this.asked.set(linkId);
     this.#focus(`[data-link="${linkId}"] button`);
   }
 
-  protected keep({ linkId }: ListedLink): void {
+  protected keep({ linkId }: Link): void {
     this.asked.set(undefined);
     this.#focus(`[data-link="${linkId}"] button`);
   }
@@ -94,12 +92,12 @@ export class GuestLinks implements OnInit {
     );
   }
 
-  protected async end({ linkId }: ListedLink): Promise<void> {
+  protected async end({ linkId }: Link): Promise<void> {
     if (this.busy()) return;
     this.busy.set(true);
     this.failure.set(undefined);
     try {
-      await this.#api.endLink(this.roomId(), linkId);
+      await this.#api.endLink(this.roomId(), linkId, 'remove');
       this.asked.set(undefined);
       this.links.update((links) => links.filter((link) => link.linkId !== linkId));
       this.#focus('h4');

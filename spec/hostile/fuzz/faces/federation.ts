@@ -104,6 +104,7 @@ const EXAMPLES: Examples = {
         relink: true,
       },
     },
+    'POST /links/redeem': { body: { code: 'abcdefghijklmnopqrstuv', user_id: '{{mallory}}' } },
     'PUT /wants': { body: { wants: [{ user_id: '{{user}}', device_id: '{{device}}', source: 'camera' }] } },
     'PUT /v2/invite/:roomId/:eventId': {
       body: {
