@@ -37,8 +37,10 @@ describe('Coming into a meeting and out of it', () => {
   beforeAll(async () => {
     pair = await startPair();
     browser = await launchBrowser();
-    bert = await logIn(browser, pair.luebeck.url, 'bert', 'demo');
-    clara = await logIn(browser, pair.luebeck.url, 'clara', 'demo');
+    [bert, clara] = await Promise.all([
+      logIn(browser, pair.luebeck.url, 'bert', 'demo'),
+      logIn(browser, pair.luebeck.url, 'clara', 'demo'),
+    ]);
   });
 
   afterAll(async () => {

@@ -38,10 +38,11 @@ describe('One stream per link: the link between two organisations', () => {
     const other = pair.luebeck.people.find((person) => person.user !== 'bert');
     if (!other) throw new Error('There is nobody else in Lübeck.');
     const guests = pair.hamburg.people;
-    hamburg = [];
-    for (const person of guests) hamburg.push(await logIn(browser, pair.hamburg.url, person.user, 'demo'));
-    colleague = await logIn(browser, pair.luebeck.url, other.user, 'demo');
-    bert = await logIn(browser, pair.luebeck.url, 'bert', 'demo');
+    [bert, colleague, ...hamburg] = await Promise.all([
+      logIn(browser, pair.luebeck.url, 'bert', 'demo'),
+      logIn(browser, pair.luebeck.url, other.user, 'demo'),
+      ...guests.map((person) => logIn(browser, pair.hamburg.url, person.user, 'demo')),
+    ]);
     await createMeeting(bert, 'Measured', [other.matrixId, ...guests.map((person) => person.matrixId)]);
     await enter(bert);
   });
@@ -145,8 +146,10 @@ describe('Replacing the healthy link between two organisations', () => {
   beforeAll(async () => {
     pair = await startPair();
     browser = await launchBrowser();
-    anna = await logIn(browser, pair.hamburg.url, 'anna', 'demo');
-    bert = await logIn(browser, pair.luebeck.url, 'bert', 'demo');
+    [anna, bert] = await Promise.all([
+      logIn(browser, pair.hamburg.url, 'anna', 'demo'),
+      logIn(browser, pair.luebeck.url, 'bert', 'demo'),
+    ]);
     for (const page of [anna, bert]) {
       await page.addInitScript({ path: MEDIA_IN_PAGE });
       await page.reload();

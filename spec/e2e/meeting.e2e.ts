@@ -34,8 +34,10 @@ describe('Federated meeting: two organisations', () => {
   });
 
   it('is found on the dashboard of somebody whom another organisation invited', async () => {
-    bert = await logIn(browser, organisation('luebeck').url, 'bert', 'demo');
-    anna = await logIn(browser, organisation('hamburg').url, 'anna', 'demo');
+    [bert, anna] = await Promise.all([
+      logIn(browser, organisation('luebeck').url, 'bert', 'demo'),
+      logIn(browser, organisation('hamburg').url, 'anna', 'demo'),
+    ]);
     await bert.getByTestId('new-meeting').click();
     await bert.locator('[data-testid=meeting-title]:focus').waitFor();
     await bert.getByTestId('meeting-title').fill('Harbour round');

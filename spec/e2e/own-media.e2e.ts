@@ -41,8 +41,10 @@ describe('The own camera, microphone and screen', () => {
     browser = await launchBrowser();
     bertId = matrixId(luebeck, 'bert');
     claraId = matrixId(luebeck, 'clara');
-    clara = await logIn(browser, luebeck.url, 'clara', 'demo');
-    bert = await logIn(browser, luebeck.url, 'bert', 'demo');
+    [clara, bert] = await Promise.all([
+      logIn(browser, luebeck.url, 'clara', 'demo'),
+      logIn(browser, luebeck.url, 'bert', 'demo'),
+    ]);
     // A screen that is chosen when the spec says so: a drawn picture, and a tone.
     await bert.evaluate(`{
       globalThis.captured = [];

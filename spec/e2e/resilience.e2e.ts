@@ -33,9 +33,12 @@ describe('Split and heal: a meeting in which something dies', () => {
     const third = pair.hamburg.people.find((person) => person.user !== 'anna');
     if (!third) throw new Error('There is nobody else in Hamburg.');
     doomedId = third.matrixId;
-    doomed = await logIn(await chromium.connect(server.wsEndpoint()), pair.hamburg.url, third.user, 'demo');
-    anna = await logIn(browser, pair.hamburg.url, 'anna', 'demo');
-    bert = await logIn(browser, pair.luebeck.url, 'bert', 'demo');
+    const other = await chromium.connect(server.wsEndpoint());
+    [doomed, anna, bert] = await Promise.all([
+      logIn(other, pair.hamburg.url, third.user, 'demo'),
+      logIn(browser, pair.hamburg.url, 'anna', 'demo'),
+      logIn(browser, pair.luebeck.url, 'bert', 'demo'),
+    ]);
     await createMeeting(bert, 'Storm tide', [annaId, doomedId]);
     await enter(bert);
     await accept(anna);

@@ -66,8 +66,10 @@ describe('Two browsers, one plain truth', () => {
 
   describe('Only the own address: Firefox and Chromium', () => {
     it('lets each see and hear the other, through the own instance only', async () => {
-      anna = await firefox.logIn(fox, pair.hamburg, 'anna', 'demo');
-      bert = await logIn(chromium, pair.luebeck.url, 'bert', 'demo');
+      [anna, bert] = await Promise.all([
+        firefox.logIn(fox, pair.hamburg, 'anna', 'demo'),
+        logIn(chromium, pair.luebeck.url, 'bert', 'demo'),
+      ]);
       await createMeeting(bert, 'Two browsers', [annaId]);
       await enter(bert);
       await firefox.accept(anna);
