@@ -20,10 +20,22 @@ export function serverAllowed(content: JsonObject | undefined, server: string): 
     throw error;
   }
   if (parts.isIp && member(content, 'allow_ip_literals') === false) return false;
-  // ACLs match hosts without port; as in server names, IPv6 addresses are in brackets.
-  const hosts = namesOf((parts.host.includes(':') ? `[${parts.host}]` : parts.host).toLowerCase());
+  const hosts = namesOf(hostIn(parts));
   const isIn = (list: readonly string[]): boolean => list.some((glob) => hosts.some((host) => matches(glob, host)));
   return !isIn(globs(content, 'deny')) && isIn(globs(content, 'allow'));
+}
+
+/**
+ * How an access list names a server: by its host without port.
+ * @throws IdentifierError for what is no server name
+ */
+export function accessListName(server: string): string {
+  return hostIn(parseServerName(server));
+}
+
+/** As in server names, IPv6 addresses are in brackets. */
+function hostIn({ host }: ServerNameParts): string {
+  return (host.includes(':') ? `[${host}]` : host).toLowerCase();
 }
 
 /** A host as it is written and, where that differs, as the URL standard writes it. */

@@ -17,6 +17,7 @@ export const rightSchema = z.enum([
   'ban',
   'end',
   'appoint',
+  'shut-out',
   'set-rules',
   'read-log',
   'lower-hands',

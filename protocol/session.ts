@@ -37,7 +37,12 @@ export const SESSION_MAX_FRAME = 256 * 1024;
 export const SESSION_GRACE_MS = 6_000;
 
 /** One source of a participant as others see it. */
-export const sourceStateSchema = z.object({ source: sourceSchema, paused: z.boolean() });
+export const sourceStateSchema = z.object({
+  source: sourceSchema,
+  paused: z.boolean(),
+  /** The meeting's rules do not let the person send it, and it is not taken from the person's organisation. */
+  refused: z.boolean().optional(),
+});
 
 export const participantSchema = z.object({
   participantId: participantIdSchema,

@@ -30,6 +30,8 @@ import { OrderNumbers } from './conference/order-numbers.ts';
 import { linkPeers } from './conference/peers.ts';
 import { Places } from './conference/places.ts';
 import { Removals } from './conference/removals.ts';
+import { ServerAccess } from './conference/server-access.ts';
+import { ShuttingOut } from './conference/shutting-out.ts';
 import { Silences } from './conference/silences.ts';
 import { meetingsFederationRouter } from './federation-router.ts';
 import { Inviting } from './inviting.ts';
@@ -106,6 +108,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
   const rules = new MeetingRules({ rooms, rights, failed: unexpected(log, 'a rule of a meeting was not told') });
   const removals = new Removals(db, rooms);
   const meetingLog = makeMeetingLog({ ...deps, rights, clocks: organisations });
+  const access = new ServerAccess(db, rooms);
   const installed = meetingModules({
     ...deps,
     rules,
@@ -122,6 +125,11 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
       list: () => ({ people: [], count: 0 }),
     },
     roles: new Roles({ rooms, rights }),
+    shuttingOut: {
+      shutOut: (roomId, ...order) => shuttingOut.shutOut(conferences.require(roomId), ...order),
+      letIn: (roomId, ...order) => shuttingOut.letIn(conferences.require(roomId), ...order),
+      shutOutOf: (roomId) => shuttingOut.shutOutOf(roomId),
+    },
   });
   const modules: ModuleHost = new ModuleHost({
     modules: installed,
@@ -148,6 +156,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     live: livePeers(deps.client, deps.sender),
     places: new Places(db),
     removals,
+    access,
     silences: new Silences(db),
     orderNumbers: new OrderNumbers(db),
     watch: meetingLog.watch,
@@ -166,6 +175,8 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     removals,
     rename: (userId, name) => deps.profiles.set(userId, 'displayname', name),
   });
+  const changed = (roomId: string): Promise<void> => conferences.checkEverybody(roomId);
+  const shuttingOut = new ShuttingOut({ ...deps, rights, orders, access, changed });
   const service = new ServiceUser(deps);
   const meetings = new Meetings({
     rooms,

@@ -49,6 +49,11 @@ const NEEDS: Readonly<Record<Right, Need>> = {
   ban: { level: ({ ban }) => ban, act: 'write', deed: 'ban others from this meeting', over: true },
   end: { level: ({ kick }) => kick, act: 'write', deed: 'end this meeting for others' },
   appoint: { level: levelOfState('m.room.power_levels'), act: 'write', deed: 'give or take roles in this meeting' },
+  'shut-out': {
+    level: levelOfState('m.room.server_acl'),
+    act: 'write',
+    deed: 'shut organisations out of this meeting',
+  },
   'set-rules': { level: levelOfSetting('lock'), act: 'write', deed: 'change the rules of this meeting' },
   'read-log': { level: ({ kick }) => kick, act: 'write', deed: 'read the log of this meeting' },
   'lower-hands': { level: ({ kick }) => kick, act: 'write', deed: 'lower the hands of others in this meeting' },

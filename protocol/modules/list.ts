@@ -3,6 +3,7 @@ import * as z from 'zod';
 import * as chat from './chat.ts';
 import * as hands from './hands.ts';
 import * as moderation from './moderation.ts';
+import * as organisations from './organisations.ts';
 import * as reactions from './reactions.ts';
 import * as rules from './rules.ts';
 import * as waiting from './waiting.ts';
@@ -12,6 +13,7 @@ export interface Modules {
   readonly chat: typeof chat;
   readonly hands: typeof hands;
   readonly moderation: typeof moderation;
+  readonly organisations: typeof organisations;
   readonly reactions: typeof reactions;
   readonly rules: typeof rules;
   readonly waiting: typeof waiting;
@@ -22,6 +24,7 @@ export const moduleNames = {
   chat: 'chat',
   hands: 'hands',
   moderation: 'moderation',
+  organisations: 'organisations',
   reactions: 'reactions',
   rules: 'rules',
   waiting: 'waiting',
@@ -31,6 +34,7 @@ export const requests = {
   ...chat.requests,
   ...hands.requests,
   ...moderation.requests,
+  ...organisations.requests,
   ...reactions.requests,
   ...rules.requests,
   ...waiting.requests,
@@ -40,6 +44,7 @@ export const notifications = {
   ...chat.notifications,
   ...hands.notifications,
   ...moderation.notifications,
+  ...organisations.notifications,
   ...reactions.notifications,
   ...rules.notifications,
   ...waiting.notifications,

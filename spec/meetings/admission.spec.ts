@@ -30,6 +30,7 @@ describe('The conference of a room', () => {
       rooms,
       serverName: 'luebeck.example',
       standing: EVERYTHING,
+      access: { allowed: (roomId, server) => rooms.serverAllowed(roomId, server) },
       removals: { holds: (roomId, userId) => Promise.resolve(removed.has(`${roomId} ${userId}`)) },
     };
   });

@@ -45,10 +45,8 @@ describe('What another instance says live', () => {
     hasPeople = true;
     conference = conferenceOf();
     signals = new Signals({
-      rooms: {
-        joinedServers: () => Promise.resolve(inRoom),
-        serverAllowed: (_roomId: string, server: string) => Promise.resolve(!shutOut.has(server)),
-      },
+      rooms: { joinedServers: () => Promise.resolve(inRoom) },
+      access: { allowed: (_roomId: string, server: string) => Promise.resolve(!shutOut.has(server)) },
       conferences: { get: () => conference },
       reachability: { heard: (server: string) => heard.push(server) },
       announcer: {

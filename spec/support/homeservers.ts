@@ -43,10 +43,21 @@ export interface TestHomeserver {
   start(changed?: Settings): Promise<void>;
 }
 
+/** Names of hosts that every one of these servers reaches at 127.0.0.1, for specs in which access lists tell them apart. */
+export const CITIES = ['luebeck', 'hamburg', 'bremen', 'kiel'].map((city) => `${city}.localhost`);
+
+export interface TlsFiles {
+  readonly caFile: string;
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
 export interface TestFederation {
   readonly servers: readonly TestHomeserver[];
   /** Files for further servers on localhost that these trust. */
-  readonly tls: { readonly caFile: string; readonly certFile: string; readonly keyFile: string };
+  readonly tls: TlsFiles;
+  /** The same for servers at one of `CITIES`. */
+  tlsOf(host: string): Promise<TlsFiles>;
   close(): Promise<void>;
 }
 
@@ -54,26 +65,29 @@ export interface TestFederation {
  * Starts homeservers that can reach each other and nothing else.
  *
  * @param settings of each of them, or of the one at an index, with its address for clients
- * @param hosts of their names in their order: `localhost`, or `127.0.0.1` for servers that are named by an address
+ * @param hosts of their names in their order: `localhost` where there is none, one of `CITIES`, or `127.0.0.1` for servers
+ *   that are named by an address
  */
 export async function startHomeservers(
   count: number,
   settings: Settings | ((index: number, url: string) => Settings | Promise<Settings>) = {},
-  hosts: readonly ('localhost' | '127.0.0.1')[] = [],
+  hosts: readonly string[] = [],
   log: Logger | ((index: number) => Logger) = createLog('silent'),
 ): Promise<TestFederation> {
   const folder = mkdtempSync(join(tmpdir(), 'hansetag-servers-'));
   const address = '127.0.0.1';
   const ports = await freePorts(count * 2);
-  const { caFile, certificates } = await demoCertificates(
-    join(folder, 'authority'),
-    Array.from({ length: count }, () => ({ host: 'localhost', address })),
-  );
+  const tlsOf = async (host: string): Promise<TlsFiles> => {
+    const { caFile, certificates } = await demoCertificates(join(folder, 'authority'), [{ host, address }]);
+    const [certificate] = certificates;
+    if (!certificate) throw new Error('A certificate is missing.');
+    return { caFile, ...certificate };
+  };
+  const tls = await tlsOf('localhost');
   const servers: TestHomeserver[] = [];
   const databases: { close(): Promise<void> }[] = [];
   for (let index = 0; index < count; index++) {
-    const certificate = certificates[index];
-    if (!certificate) throw new Error('A certificate is missing.');
+    const certificate = CITIES.includes(hosts[index] ?? '') ? await tlsOf(hosts[index] ?? '') : tls;
     const database = await testDatabase();
     databases.push(database);
     const serverName = `${hosts[index] ?? 'localhost'}:${String(ports[index * 2])}`;
@@ -85,8 +99,8 @@ export async function startHomeservers(
       HANSETAG_FEDERATION_LISTEN: `${address}:${String(ports[index * 2])}`,
       HANSETAG_FEDERATION_CERT: certificate.certFile,
       HANSETAG_FEDERATION_KEY: certificate.keyFile,
-      HANSETAG_FEDERATION_CA: caFile,
-      HANSETAG_FEDERATION_HOSTS: `localhost=${address}`,
+      HANSETAG_FEDERATION_CA: certificate.caFile,
+      HANSETAG_FEDERATION_HOSTS: ['localhost', ...CITIES].map((host) => `${host}=${address}`).join(','),
       HANSETAG_FEDERATION_ALLOWED_RANGES: '127.0.0.0/8',
       HANSETAG_SIGNING_KEY_FILE: join(folder, `signing-${String(index)}.key`),
       HANSETAG_MEDIA_DIR: join(folder, `media-${String(index)}`),
@@ -111,11 +125,10 @@ export async function startHomeservers(
       },
     });
   }
-  const [first] = certificates;
-  if (!first) throw new Error('A certificate is missing.');
   return {
     servers,
-    tls: { caFile, ...first },
+    tls,
+    tlsOf,
     close: async () => {
       await Promise.all(servers.map((server) => server.stop()));
       await Promise.all(databases.map((database) => database.close()));

@@ -12,8 +12,7 @@ import { roomVersion } from '../../federation/room-versions.ts';
 import type { RoomVersion } from '../../federation/room-versions.ts';
 import { createSigningKey, generateSeed } from '../../federation/signing.ts';
 import type { SigningKey } from '../../federation/signing.ts';
-import { at } from './homeservers.ts';
-import type { TestFederation } from './homeservers.ts';
+import { at, CITIES, type TestFederation } from './homeservers.ts';
 
 /** A room as the peer knows it after its join. */
 export interface PeerRoom {
@@ -52,15 +51,23 @@ export class Peer {
     this.#close = close;
   }
 
-  static async start({ tls }: Pick<TestFederation, 'tls'>): Promise<Peer> {
+  /** @param host of its name: one of `CITIES`, where access lists are to tell it from other servers */
+  static async start(
+    { tls: own, tlsOf }: Pick<TestFederation, 'tls'> & Partial<Pick<TestFederation, 'tlsOf'>>,
+    host = 'localhost',
+  ): Promise<Peer> {
+    const tls = host === 'localhost' || !tlsOf ? own : await tlsOf(host);
     const server = createServer({ cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const serverName = `localhost:${String((server.address() as AddressInfo).port)}`;
+    const serverName = `${host}:${String((server.address() as AddressInfo).port)}`;
     const key = createSigningKey(generateSeed(), 'peer');
     const client = new FederationClient({
       serverName,
       signingKey: key,
-      discovery: { hostOverrides: new Map([['localhost', '127.0.0.1']]), allowedRanges: ['127.0.0.0/8'] },
+      discovery: {
+        hostOverrides: new Map(['localhost', ...CITIES].map((name) => [name, '127.0.0.1'])),
+        allowedRanges: ['127.0.0.0/8'],
+      },
       ca: readFileSync(tls.caFile, 'utf8'),
     });
     const peer = new Peer(serverName, key, client, async () => {

@@ -6,11 +6,13 @@ import { MatrixError } from '../../base/errors.ts';
 import type { LocalRights } from '../../engine/rooms/ports.ts';
 import type { Rooms } from '../../engine/rooms/rooms.ts';
 import type { Removals } from './removals.ts';
+import type { ServerAccess } from './server-access.ts';
 
-type RoomFacts = Pick<Rooms, 'membership' | 'stateEvent' | 'serverAllowed'>;
+type RoomFacts = Pick<Rooms, 'membership' | 'stateEvent'>;
 
 export interface AdmissionDeps {
   readonly rooms: RoomFacts;
+  readonly access: Pick<ServerAccess, 'allowed'>;
   /** Who was removed although the room does not say so yet. */
   readonly removals: Pick<Removals, 'holds'>;
   /** What the account of a person still allows. */
@@ -38,7 +40,7 @@ export async function letsGuestsIn(rooms: Pick<Rooms, 'stateEvent'>, roomId: str
 
 /** @throws MatrixError 403 when this person of the server may not be in the conference now */
 export async function checkAdmission(
-  { rooms, removals, standing, serverName }: AdmissionDeps,
+  { rooms, access, removals, standing, serverName }: AdmissionDeps,
   roomId: string,
   { userId, guest }: Admitted,
 ): Promise<void> {
@@ -46,7 +48,7 @@ export async function checkAdmission(
   const [membership, removed, serverAllowed, tombstone, guestsAllowed] = await Promise.all([
     rooms.membership(roomId, userId),
     removals.holds(roomId, userId),
-    rooms.serverAllowed(roomId, serverName),
+    access.allowed(roomId, serverName),
     rooms.stateEvent(roomId, 'm.room.tombstone', ''),
     guest ? letsGuestsIn(rooms, roomId) : true,
   ]);

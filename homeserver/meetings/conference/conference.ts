@@ -151,7 +151,7 @@ export class Conference implements LinkConference, ModuleConference {
     const { remote, change } = this.#remotes.put(membership, person);
     if (change === 'same') return;
     if (change === 'changed') {
-      this.#remoteChanged(remote);
+      this.#takeAgain(remote);
       return;
     }
     if (first) this.#deps.introduce(this, server);
@@ -249,8 +249,10 @@ export class Conference implements LinkConference, ModuleConference {
     const { participantId, userId } = remote.membership;
     const link = this.links.get(serverOf(userId));
     this.#remoteChanged(remote);
-    for (const { source, id, paused } of takenFrom(remote)) {
-      link?.sourceSeen(sourceKey(participantId, source), id, paused);
+    for (const { source, id, paused, refused } of takenFrom(remote)) {
+      const key = sourceKey(participantId, source);
+      if (refused) link?.sourceGone(key);
+      else link?.sourceSeen(key, id, paused);
     }
   }
 
@@ -261,7 +263,12 @@ export class Conference implements LinkConference, ModuleConference {
   remoteSource(key: SourceKey): RemoteSource | undefined {
     const { participantId, source } = parseSourceKey(key);
     const remote = this.#remotes.get(participantId);
-    return remote && takenFrom(remote).find((one) => one.source === source);
+    return remote && takenFrom(remote).find((one) => one.source === source && !one.refused);
+  }
+
+  refuses(key: SourceKey): boolean {
+    const { participantId, source } = parseSourceKey(key);
+    return this.#remotes.get(participantId)?.refused.includes(source) === true;
   }
 
   // ---- notifications ----

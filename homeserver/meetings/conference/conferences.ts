@@ -38,6 +38,7 @@ import { membershipsIn } from './room-memberships.ts';
 import { SeatMedia } from './seat-media.ts';
 import { SeatError } from './seat-turns.ts';
 import { type Joiner, type KeptMedia, Seats } from './seats.ts';
+import type { ServerAccess } from './server-access.ts';
 import { SfuEvents } from './sfu-events.ts';
 import { Signals } from './signals.ts';
 import type { Silences } from './silences.ts';
@@ -62,6 +63,7 @@ export interface ConferencesOptions {
   live: LivePeers;
   places: Pick<Places, 'put' | 'remove' | 'all'>;
   removals: Pick<Removals, 'holds'>;
+  access: Pick<ServerAccess, 'allowed'>;
   silences: Pick<Silences, 'put' | 'of'>;
   orderNumbers: Pick<OrderNumbers, 'next' | 'take'>;
   modules: ConferenceModules;
@@ -250,15 +252,23 @@ export class Conferences {
 
   /** @throws MatrixError 403 for a server that is not in the room, or shut out of it */
   async #checkServer(roomId: string, server: string): Promise<void> {
-    const { rooms } = this.#options;
+    const { rooms, access } = this.#options;
     const servers = await rooms.joinedServers(roomId).catch(() => new Set<string>());
-    if (servers.has(server) && (await rooms.serverAllowed(roomId, server))) return;
+    if (servers.has(server) && (await access.allowed(roomId, server))) return;
     throw new MatrixError(403, 'M_FORBIDDEN', 'Your server is not in this room.');
   }
 
   /** What other instances say live of their participants. */
   get signals(): Pick<Signals, 'onMessage' | 'onEdu'> {
     return this.#signals;
+  }
+
+  /** Who may be in the conference of a room may be others now: who may not is out, and who may is in. */
+  async checkEverybody(roomId: string): Promise<void> {
+    const conference = this.#registry.get(roomId);
+    if (!conference) return;
+    await this.#follower.checkEverybody(conference);
+    await this.#follower.read(conference);
   }
 
   /** Asks the side that opens links to do so. */

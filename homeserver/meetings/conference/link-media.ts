@@ -46,7 +46,7 @@ export class LinkMedia {
     const path = this.add(linkId, Promise.resolve());
     this.#using = path;
     path.restore(...media);
-    for (const [key, { producerId }] of media[0]) this.#shown.set(key, producerId);
+    for (const [key, { producerId }] of media[0]) if (path.received(key)) this.#shown.set(key, producerId);
   }
 
   /**

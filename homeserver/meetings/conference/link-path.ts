@@ -97,6 +97,8 @@ export class LinkPath {
     for (const [key, before] of received) this.#received.set(key, { ...before, flows: true });
     this.#restoring = true;
     this.#asks = true;
+    // What the rules did not allow meanwhile is not kept until clients are back.
+    for (const key of this.keys()) if (this.#host.conference.refuses(key)) this.drop(key);
     this.#restored = this.#host.clock.after(RESTORE_MS, () => {
       this.#restoring = false;
       this.flush();

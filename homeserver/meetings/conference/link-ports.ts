@@ -33,8 +33,10 @@ export interface LinkConference {
   notifyAll(name: 'link.changed', data: LinkState): void;
   /** A source of our own participants. */
   localSource(key: SourceKey): { readonly producerId: string; readonly paused: boolean } | undefined;
-  /** A source of another organisation, as that organisation describes it. */
+  /** A source of another organisation, as that organisation describes it; undefined for one that is refused. */
   remoteSource(key: SourceKey): RemoteSource | undefined;
+  /** Whether a source is not taken from the other organisation, whatever that says of it. */
+  refuses(key: SourceKey): boolean;
   /**
    * A link has (or no longer has) a source of another organisation.
    * @returns a promise that resolves when whoever receives it does so from this producer, and never rejects

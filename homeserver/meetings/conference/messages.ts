@@ -95,17 +95,13 @@ export type LiveContent = z.infer<typeof liveContentSchema>;
 /** Content of the EDU `org.hansetag.conference`, by which older builds say the same. */
 export const conferenceEduSchema = liveContentSchema.extend({ room_id: z.string().max(255).startsWith('!') });
 
-/** What somebody does to participants, who may be of any instance: see orders.ts. */
-export const orderSchema = z.object({
+const orderFields = z.object({
   /** Higher than that of every order before, over restarts. */
   number: z.number().int().min(1),
   action: z.string().min(1).max(64),
   /** The giver, of the sender's server. */
   by: userId,
-  participants: z
-    .array(z.object({ user_id: userId, device_id: deviceId }))
-    .min(1)
-    .max(500),
+  participants: z.array(z.object({ user_id: userId, device_id: deviceId })).max(500),
   /** Of `end`: for whom, which each instance knows of its own people; `participants` names the first of them. */
   for: endForSchema.optional(),
   /** Of `rename`: the new name. */
@@ -113,6 +109,12 @@ export const orderSchema = z.object({
   /** The signed event of an order that lasts. Its depth and form are checked where it is read. */
   event: z.custom<JsonObject>(isJsonObject).optional(),
 });
+/**
+ * What somebody does to participants, who may be of any instance: see orders.ts. Only what lasts may be about nobody who is there now.
+ */
+export const orderSchema = orderFields.refine(
+  ({ participants, event }) => participants.length > 0 || event !== undefined,
+);
 export type Order = z.infer<typeof orderSchema>;
 
 /** Body of `PUT .../conference/{roomId}/live`. */

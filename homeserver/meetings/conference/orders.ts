@@ -140,7 +140,7 @@ export class Orders {
     // The last wait: orders go out in the turn of their numbers, for a lower one does not count after a higher one.
     const number = await numbers.next();
     const targets = kind.whom?.(conference, details) ?? named.filter((one) => !refused.includes(one));
-    if (targets.length === 0) return { unreached: [], ...answer };
+    if (targets.length === 0 && !lasting) return { unreached: [], ...answer };
     const servers = [...new Set([...conference.servers(), ...(lasting?.servers ?? [])])];
     const order = {
       number,

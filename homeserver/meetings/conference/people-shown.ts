@@ -21,7 +21,8 @@ export function describeLocal(local: LocalParticipant, organisation: string): Pa
   };
 }
 
-export function describeRemote({ membership, person, ...remote }: RemoteParticipant): Participant {
+export function describeRemote(remote: RemoteParticipant): Participant {
+  const { membership, person } = remote;
   return {
     participantId: membership.participantId,
     userId: membership.userId,
@@ -31,7 +32,11 @@ export function describeRemote({ membership, person, ...remote }: RemoteParticip
     role: person.role,
     guest: person.guest,
     joinedAt: membership.joinedAt,
-    sources: takenFrom(remote).map(({ source, paused }) => ({ source, paused })),
+    sources: takenFrom(remote).map(({ source, paused, refused }) => ({
+      source,
+      paused,
+      ...(refused ? { refused } : {}),
+    })),
     ...(remote.sourcesKnown ? {} : { sourcesKnown: false }),
     presence: remote.reconnecting ? 'reconnecting' : 'here',
     signals: remote.signals,

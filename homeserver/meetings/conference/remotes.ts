@@ -22,6 +22,8 @@ export interface RemoteState {
 export interface RemoteParticipant {
   membership: CallMembership;
   person: Person;
+  /** What the meeting's rules do not let this person send. */
+  refused: readonly Source[];
   readonly sources: Map<Source, RemoteSource>;
   /** Whether the organisation has said what is sent. */
   sourcesKnown: boolean;
@@ -81,8 +83,16 @@ export class Remotes {
     return new Set([...this.#all.values()].map(({ membership }) => serverOf(membership.userId)));
   }
 
-  /** A membership was written or renewed. @returns whether that changed anything that is shown */
-  put(membership: CallMembership, person: Person): { remote: RemoteParticipant; change: 'new' | 'changed' | 'same' } {
+  /**
+   * A membership was written or renewed.
+   * @param refused sources that are not taken from this person now
+   * @returns whether that changed anything that is shown
+   */
+  put(
+    membership: CallMembership,
+    person: Person,
+    refused: readonly Source[] = [],
+  ): { remote: RemoteParticipant; change: 'new' | 'changed' | 'same' } {
     const { participantId } = membership;
     const known = this.#all.get(participantId);
     if (known) {
@@ -90,14 +100,17 @@ export class Remotes {
         known.person.displayName === person.displayName &&
         known.person.role === person.role &&
         known.person.guest === person.guest &&
+        isDeepStrictEqual(known.refused, refused) &&
         known.membership.joinedAt === membership.joinedAt;
       known.membership = membership;
       known.person = person;
+      known.refused = refused;
       return { remote: known, change: same ? 'same' : 'changed' };
     }
     const remote: RemoteParticipant = {
       membership,
       person,
+      refused,
       sources: new Map(),
       sourcesKnown: false,
       reconnecting: false,
@@ -270,7 +283,21 @@ export class Remotes {
   }
 }
 
-/** What somebody sends, as it is taken here: what was ordered to be paused is paused. */
-export function takenFrom({ sources, silenced }: Pick<RemoteParticipant, 'sources' | 'silenced'>): RemoteSource[] {
-  return [...sources.values()].map((said) => ({ ...said, paused: said.paused || silenced.has(said.source) }));
+/** A source of another organisation's participant, as it is taken here. */
+export interface TakenSource extends RemoteSource {
+  /** The meeting's rules do not let this person send it: it is not taken at all. */
+  readonly refused?: true;
+}
+
+/** What somebody sends, as it is taken here: what was ordered to be paused is paused, and so is what is refused. */
+export function takenFrom({
+  sources,
+  silenced,
+  refused,
+}: Pick<RemoteParticipant, 'sources' | 'silenced' | 'refused'>): TakenSource[] {
+  return [...sources.values()].map((said) =>
+    refused.includes(said.source)
+      ? { ...said, paused: true, refused: true }
+      : { ...said, paused: said.paused || silenced.has(said.source) },
+  );
 }

@@ -29,6 +29,7 @@ import { personIn, titleIn } from './room-facts.ts';
 import { type Clocks, membershipOf, membershipsIn } from './room-memberships.ts';
 import type { Seat } from './seat-media.ts';
 import type { Seats } from './seats.ts';
+import type { ServerAccess } from './server-access.ts';
 import { UntrustedShown } from './untrusted.ts';
 
 /** What changes something that people in a conference see of its room. */
@@ -47,6 +48,7 @@ export interface RoomFollowerDeps {
   readonly conferences: Pick<Registry, 'get' | 'seats' | 'all'>;
   /** Who was removed although the room does not say so yet. */
   readonly removals: Pick<Removals, 'holds'>;
+  readonly access: Pick<ServerAccess, 'allowed'>;
   readonly seats: Seats;
   readonly announcer: Announcer;
   readonly reachability: Reachability;
@@ -113,7 +115,7 @@ export class RoomFollower {
 
   /** A rule of the room that decides who may be here has changed: who may not is out at once. */
   async checkEverybody(conference: Conference): Promise<void> {
-    const { rooms, seats, trust } = this.#deps;
+    const { access, seats, trust } = this.#deps;
     const { roomId } = conference;
     for (const server of conference.servers()) if (!trust.isTrusted(server)) conference.shutOut(server, 'lost');
     const removals: Promise<void>[] = [];
@@ -127,7 +129,7 @@ export class RoomFollower {
       }
     }
     for (const server of conference.servers()) {
-      if (!(await rooms.serverAllowed(roomId, server))) conference.shutOut(server);
+      if (!(await access.allowed(roomId, server))) conference.shutOut(server);
     }
     await Promise.all(removals);
   }
@@ -143,7 +145,11 @@ export class RoomFollower {
       else if (pdu.type === 'm.room.member') {
         await this.#onMember(conference, pdu.state_key, pdu.content['membership']);
         if (this.#deps.trust.refusal(serverOf(pdu.state_key))) await this.#showUntrusted(conference);
-      } else if (ADMISSION_RULES.has(pdu.type)) await this.checkEverybody(conference);
+      } else if (ADMISSION_RULES.has(pdu.type)) {
+        await this.checkEverybody(conference);
+        // Whose organisation is let in again may be in the conference.
+        if (pdu.type === 'm.room.server_acl') await this.read(conference);
+      }
     }
     // What was redacted may have been a title or a name.
     if (FOLLOWED.has(pdu.type)) {
@@ -257,8 +263,8 @@ export class RoomFollower {
 
   /** Whether somebody of another organisation may be in the conference, by the room and by the orders that came first. */
   async #mayBeHere(roomId: string, userId: string): Promise<boolean> {
-    const { rooms, removals } = this.#deps;
-    if (!(await rooms.serverAllowed(roomId, serverOf(userId))) || !(await rooms.isInside(roomId, userId))) return false;
+    const { rooms, access, removals } = this.#deps;
+    if (!(await access.allowed(roomId, serverOf(userId))) || !(await rooms.isInside(roomId, userId))) return false;
     return !(await removals.holds(roomId, userId));
   }
 

@@ -14,9 +14,11 @@ import type { ConferenceModules } from './module-ports.ts';
 import type { Orders } from './orders.ts';
 import type { Reachability } from './reachability.ts';
 import type { Registry } from './registry.ts';
+import type { ServerAccess } from './server-access.ts';
 
 export interface SignalsDeps {
-  readonly rooms: Pick<Rooms, 'joinedServers' | 'serverAllowed'>;
+  readonly rooms: Pick<Rooms, 'joinedServers'>;
+  readonly access: Pick<ServerAccess, 'allowed'>;
   readonly conferences: Pick<Registry, 'get'>;
   readonly reachability: Reachability;
   readonly announcer: Announcer;
@@ -72,8 +74,8 @@ export class Signals {
   }
 
   async #isInRoom(origin: string, roomId: string): Promise<boolean> {
-    const { rooms } = this.#deps;
-    return (await rooms.joinedServers(roomId)).has(origin) && (await rooms.serverAllowed(roomId, origin));
+    const { rooms, access } = this.#deps;
+    return (await rooms.joinedServers(roomId)).has(origin) && (await access.allowed(roomId, origin));
   }
 
   /** @returns false when the server has told too much lately: nothing of this was handled */

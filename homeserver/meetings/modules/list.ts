@@ -3,12 +3,17 @@ import type { ModuleName } from '../../../protocol/modules/list.ts';
 import { chatModule, type ChatModuleDeps } from './chat/index.ts';
 import { handsModule } from './hands/index.ts';
 import { type ModerationModuleDeps, moderationModule } from './moderation/index.ts';
+import { organisationsModule, type OrganisationsModuleDeps } from './organisations/index.ts';
 import { reactionsModule } from './reactions/index.ts';
 import { type RulesModuleDeps, rulesModule } from './rules/index.ts';
 import { type WaitingModuleDeps, waitingModule } from './waiting/index.ts';
 import type { MeetingModule } from './module.ts';
 
-export type ModuleDeps = ChatModuleDeps & ModerationModuleDeps & RulesModuleDeps & WaitingModuleDeps;
+export type ModuleDeps = ChatModuleDeps &
+  ModerationModuleDeps &
+  OrganisationsModuleDeps &
+  RulesModuleDeps &
+  WaitingModuleDeps;
 
 /** A module, or one of its handlers, that is missing does not compile. */
 export type MeetingModules = { readonly [N in ModuleName]: MeetingModule<N> };
@@ -18,6 +23,7 @@ export function meetingModules(deps: ModuleDeps): MeetingModules {
     chat: chatModule(deps),
     hands: handsModule(),
     moderation: moderationModule(deps),
+    organisations: organisationsModule(deps),
     reactions: reactionsModule(deps),
     rules: rulesModule(deps),
     waiting: waitingModule(deps),

@@ -40,8 +40,12 @@ export class ConferencePeer {
     peer.answer = (path, body, method) => this.#answer(path, body, method);
   }
 
-  static async start(federation: Pick<TestFederation, 'tls'>): Promise<ConferencePeer> {
-    return new ConferencePeer(await Peer.start(federation));
+  /** @param host of its name, as in `Peer.start` */
+  static async start(
+    federation: Pick<TestFederation, 'tls'> & Partial<Pick<TestFederation, 'tlsOf'>>,
+    host?: string,
+  ): Promise<ConferencePeer> {
+    return new ConferencePeer(await Peer.start(federation, host));
   }
 
   get serverName(): string {

@@ -33,10 +33,7 @@ export class MeetingPlace {
   }
 
   /** @param host of the server's name; an address keeps it apart from peers where access lists name hosts */
-  static async start(
-    settings: Readonly<Record<string, string>> = {},
-    host: 'localhost' | '127.0.0.1' = 'localhost',
-  ): Promise<MeetingPlace> {
+  static async start(settings: Readonly<Record<string, string>> = {}, host = 'localhost'): Promise<MeetingPlace> {
     const media = await MediaServer.start();
     try {
       const federation = await startHomeservers(
@@ -117,9 +114,11 @@ export class MeetingPlace {
   async withPeer(
     host: Member,
     localpart = 'mallory',
+    options: object = {},
+    peerHost?: string,
   ): Promise<{ roomId: string; peer: ConferencePeer; room: PeerRoom }> {
-    const roomId = await this.meeting(host, [], { preset: 'public_chat' });
-    const peer = await ConferencePeer.start(this.federation);
+    const roomId = await this.meeting(host, [], { preset: 'public_chat', ...options });
+    const peer = await ConferencePeer.start(this.federation, peerHost);
     const room = await peer.peer.join(this.server.serverName, roomId, peer.peer.userId(localpart));
     await peer.enter(this.server.serverName, room, localpart);
     return { roomId, peer, room };

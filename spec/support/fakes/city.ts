@@ -162,6 +162,7 @@ export class FakeCity {
       silences: whileRunning(this.silences, run),
       // Nobody gives orders here.
       removals: { holds: () => Promise.resolve(false) },
+      access: { allowed: (roomId, server) => rooms.serverAllowed(roomId, server) },
       orderNumbers: { next: () => Promise.resolve(1), take: () => Promise.resolve(false) },
       modules: NO_MODULES,
       clock,

@@ -42,6 +42,10 @@ export class FakeLinkConference implements LinkConference {
     return this.said.get(key);
   }
 
+  refuses(): boolean {
+    return false;
+  }
+
   setReceived(key: SourceKey, producerId: string | undefined): Promise<void> {
     if (producerId === undefined) this.received.delete(key);
     else this.received.set(key, producerId);

@@ -65,6 +65,9 @@ const GOOD: { readonly [M in Method]: Params<M> } = {
   'waiting.admit': { userIds: ['{{user}}'] },
   'waiting.admit-all': {},
   'waiting.refuse': { userIds: ['{{user}}'] },
+  'organisations.shut-out': { serverName: 'kiel.example' },
+  'organisations.let-in': { serverName: 'kiel.example' },
+  'organisations.list-shut-out': {},
 };
 /** The same, so that sound and picture are both there. */
 const SOUND = { transportId: '{{send}}', source: 'microphone', rtpParameters: MICROPHONE, paused: true };
