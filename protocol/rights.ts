@@ -23,6 +23,5 @@ export const rightSchema = z.enum([
   'lower-hands',
   'switch-hands',
   'switch-reactions',
-  'shut-out',
 ]);
 export type Right = z.infer<typeof rightSchema>;

@@ -59,11 +59,6 @@ const NEEDS: Readonly<Record<Right, Need>> = {
   'lower-hands': { level: ({ kick }) => kick, act: 'write', deed: 'lower the hands of others in this meeting' },
   'switch-hands': { level: levelOfSetting('hands'), act: 'write', deed: 'switch raising hands on or off' },
   'switch-reactions': { level: levelOfSetting('reactions'), act: 'write', deed: 'switch reactions on or off' },
-  'shut-out': {
-    level: levelOfState('m.room.server_acl'),
-    act: 'write',
-    deed: 'shut organisations out of this meeting',
-  },
 };
 
 /**

@@ -31,10 +31,7 @@ const ROWS: Readonly<Record<Right, string>> = {
   'lower-hands': 'Lower the hands of others',
   'switch-hands': 'Switch raising hands on and off',
   'switch-reactions': 'Switch reactions on and off',
-  'shut-out': 'Shut an organisation out',
 };
-/** What only owners may. */
-const OF_MODERATORS = rightSchema.options.filter((right) => right !== 'shut-out');
 const STEPS = 150;
 
 /** The tables in docs/use.md: the cells of each row by the first one. */

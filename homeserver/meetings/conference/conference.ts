@@ -9,8 +9,9 @@ import { serverOf } from '../../../federation/event.ts';
 import { KIND_OF_SOURCE, type Source } from '../../../protocol/media.ts';
 import { type Signals, withoutAbsent } from '../../../protocol/modules/list.ts';
 import { NO_RULES, type Rules } from '../../../protocol/modules/rules.ts';
-import type { LinkState, NotificationData, NotificationName, Participant } from '../../../protocol/session.ts';
-import { Link } from './link.ts';
+import type { NotificationData, NotificationName, Participant } from '../../../protocol/session.ts';
+import { ConferenceLinks } from './conference-links.ts';
+import type { Link } from './link.ts';
 import type { LinkConference, LinkDeps } from './link-ports.ts';
 import {
   type LocalParticipant,
@@ -21,6 +22,7 @@ import {
 } from './local-participant.ts';
 import type { CallMembership } from './membership.ts';
 import type { RemoteSource } from './messages.ts';
+import { refusedBy } from '../rules/reading.ts';
 import { notification } from './notification.ts';
 import type { ConferenceModules, ModuleConference } from './module-ports.ts';
 import { describeLocal, describeRemote } from './people-shown.ts';
@@ -58,7 +60,7 @@ export class Conference implements LinkConference, ModuleConference {
   });
   /** What our participants watch and hear. */
   readonly reception: Reception;
-  readonly links = new Map<string, Link>();
+  readonly #links: ConferenceLinks;
   readonly #deps: ConferenceDeps;
   /** Unix ms. */
   #lastResume = 0;
@@ -71,6 +73,13 @@ export class Conference implements LinkConference, ModuleConference {
       log: deps.log,
       locals: () => this.locals.values(),
       link: (server) => this.links.get(server),
+    });
+    this.#links = new ConferenceLinks({
+      conference: this,
+      link: deps,
+      isNeeded: (server) => this.locals.size > 0 && this.hasParticipantsOf(server),
+      wantedOf: (server) => this.reception.wantedOf(server),
+      made: (server) => deps.announce(this, [server], this.locals.values()),
     });
   }
 
@@ -135,7 +144,7 @@ export class Conference implements LinkConference, ModuleConference {
     for (const source of local.sources.keys()) {
       const key = sourceKey(participantId, source);
       this.reception.setProducer(key, undefined);
-      for (const link of this.links.values()) link.localSourceGone(key);
+      this.#links.localSourceGone(key);
     }
     this.reception.left(local);
     local.forgetMedia();
@@ -148,7 +157,11 @@ export class Conference implements LinkConference, ModuleConference {
     const server = serverOf(membership.userId);
     if (this.#remotes.isEnded(membership)) return;
     const first = !this.servers().has(server);
-    const { remote, change } = this.#remotes.put(membership, person);
+    const { remote, change } = this.#remotes.put(
+      membership,
+      person,
+      refusedBy(this.rules, membership.userId, person.role),
+    );
     if (change === 'same') return;
     if (change === 'changed') {
       this.#takeAgain(remote);
@@ -175,6 +188,14 @@ export class Conference implements LinkConference, ModuleConference {
     this.notifyAll('participant.changed', this.describeLocal(local));
   }
 
+  /** The rules of the meeting are others: what they do not allow is not taken from the links any more, at once. */
+  setRules(rules: Rules): void {
+    if (isDeepStrictEqual(rules, this.rules)) return;
+    this.rules = rules;
+    for (const { membership, person } of [...this.#remotes.all()]) this.addRemote(membership, person);
+    this.notifyAll('rules.changed', rules);
+  }
+
   removeRemote(participantId: string, reason: LeaveReason): void {
     const remote = this.#remotes.delete(participantId, reason !== 'lost');
     if (!remote) return;
@@ -182,7 +203,7 @@ export class Conference implements LinkConference, ModuleConference {
     if (this.#remotes.isShown(remote)) this.notifyAll('participant.left', { participantId, reason });
     const link = this.links.get(server);
     for (const source of remote.sources.keys()) link?.sourceGone(sourceKey(participantId, source));
-    if (!this.servers().has(server)) this.#closeLink(server);
+    if (!this.servers().has(server)) this.#links.close(server);
     this.#deps.modules.left(this, participantId);
   }
 
@@ -327,7 +348,7 @@ export class Conference implements LinkConference, ModuleConference {
     if (!local.media.sources.delete(source)) return;
     const key = sourceKey(local.participantId, source);
     this.reception.setProducer(key, undefined);
-    for (const link of this.links.values()) link.localSourceGone(key);
+    this.#links.localSourceGone(key);
     this.localChanged(local);
     this.reception.reconcile();
   }
@@ -345,42 +366,27 @@ export class Conference implements LinkConference, ModuleConference {
 
   // ---- links ----
 
-  linkStates(): LinkState[] {
-    return [...this.links.values()].map((link) => link.state);
+  get links(): ReadonlyMap<string, Link> {
+    return this.#links.all;
   }
 
-  /** One link to each organisation with participants, while we have some. */
   ensureLinks(): void {
     if (this.locals.size === 0) return;
     for (const server of this.servers()) this.link(server)?.ensure();
   }
 
-  /** The link to an organisation that has participants here; made when there is none yet. */
   link(server: string): Link | undefined {
-    const existing = this.links.get(server);
-    if (existing) return existing;
-    if (!this.hasParticipantsOf(server) || this.locals.size === 0) return undefined;
-    const link = new Link(this, server, this.#deps);
-    this.links.set(server, link);
-    for (const key of this.reception.wantedOf(server)) link.want(key);
-    this.#deps.announce(this, [server], this.locals.values());
-    return link;
-  }
-
-  #closeLink(server: string): void {
-    const link = this.links.get(server);
-    this.links.delete(server);
-    link?.close();
+    return this.#links.to(server);
   }
 
   closeLinks(): void {
-    for (const server of [...this.links.keys()]) this.#closeLink(server);
+    this.#links.closeAll();
   }
 
   /** Everybody of a server that may not be here any more, and the link to it, are out at once. */
   shutOut(server: string, reason: LeaveReason = 'removed'): void {
     for (const { membership } of this.#remotes.of(server)) this.removeRemote(membership.participantId, reason);
-    this.#closeLink(server);
+    this.#links.close(server);
   }
 
   /** All media of this conference on our SFU is gone: everybody opens theirs anew. */

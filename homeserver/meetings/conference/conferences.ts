@@ -205,7 +205,7 @@ export class Conferences {
       organisations: [
         ...new Set([serverName, ...conference.servers(), ...untrusted.map((one) => one.organisation)]),
       ].map((server) => organisations.known(server)),
-      links: conference.linkStates(),
+      links: [...conference.links.values()].map(({ state }) => state),
       untrusted,
       ...(media ? { media } : {}),
       modules: this.#options.modules.snapshots(conference, local),

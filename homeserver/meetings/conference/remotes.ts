@@ -65,6 +65,11 @@ export class Remotes {
     this.#deps = deps;
   }
 
+  /** All, also those who are not shown. */
+  all(): Iterable<RemoteParticipant> {
+    return this.#all.values();
+  }
+
   /** Those who are shown. */
   *shown(): Iterable<RemoteParticipant> {
     for (const remote of this.#all.values()) if (this.isShown(remote)) yield remote;

@@ -208,10 +208,7 @@ export class RoomFollower {
 
   /** Everybody is shown the rules that hold. */
   async #readRules(conference: Conference): Promise<void> {
-    const rules = await this.#deps.rules.of(conference.roomId);
-    if (isDeepStrictEqual(rules, conference.rules)) return;
-    conference.rules = rules;
-    conference.notifyAll('rules.changed', rules);
+    conference.setRules(await this.#deps.rules.of(conference.roomId));
   }
 
   /** Something was written under a key of memberships: by the device's own user, or by a stranger who may write there. */

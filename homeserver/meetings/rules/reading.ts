@@ -4,8 +4,10 @@
  */
 import { isUserId } from '../../../federation/event.ts';
 import type { JsonObject } from '../../../federation/json.ts';
+import { type Source, sourceSchema } from '../../../protocol/media.ts';
 import {
   MAX_ALLOWED,
+  RULE_OF_SOURCE,
   type Restriction,
   type RestrictionName,
   type RuleName,
@@ -67,6 +69,11 @@ export function allows(
 ): boolean {
   const { restricted, allow } = rules[rule];
   return !restricted || isExempt(role) || allow.includes(userId);
+}
+
+/** The sources that rules do not let somebody send. */
+export function refusedBy(rules: Pick<Rules, RestrictionName>, userId: string, role: Role): Source[] {
+  return sourceSchema.options.filter((source) => !allows(rules, RULE_OF_SOURCE[source], userId, role));
 }
 
 /** Owners and moderators are under no rule. */

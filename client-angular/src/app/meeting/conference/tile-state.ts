@@ -10,6 +10,8 @@ export const FIRST_PICTURE_MS = 10_000;
 export type TileState =
   | { kind: 'picture' }
   | { kind: 'camera-off' }
+  /** It is sent, and the meeting's rules do not allow it: it is taken from nobody's organisation. */
+  | { kind: 'refused' }
   | { kind: 'connecting' }
   | { kind: 'reconnecting' }
   | { kind: 'weak' }
@@ -40,6 +42,7 @@ export interface TileFacts {
 export function tileState(facts: TileFacts): TileState {
   const { participant, source, link, line, media, lastFrameAt, awaitedSince, now } = facts;
   const sent = participant.sources.find((candidate) => candidate.source === source);
+  if (sent?.refused) return { kind: 'refused' };
   if (!sent || sent.paused) {
     // Whoever does not answer, or never said anything, can not have said that the camera is off.
     const unknown = participant.sourcesKnown === false;
@@ -78,6 +81,8 @@ export function tileText(state: TileState, organisation: string, now: number): s
       return '';
     case 'camera-off':
       return $localize`:@@tile.cameraOff:Camera off`;
+    case 'refused':
+      return $localize`:@@tile.refused:Not admitted by the meeting’s rules`;
     case 'connecting':
       return $localize`:@@tile.connecting:Connecting to ${organisation}:ORGANISATION:`;
     case 'reconnecting':
