@@ -125,6 +125,14 @@ export const KEPT_NOTIFICATIONS = 500;
 export const KEPT_NOTIFICATION_BYTES = 256 * 1024;
 /** What a client may be behind in reading before it is cut off. */
 export const UNREAD_BYTES = 1024 * 1024;
+/** People who wait for a conference of whom an instance tells another one, or its moderators, by organisation. */
+export const WAITING_TOLD = 50;
+/** People who wait whom a moderator is shown. */
+export const WAITING_SHOWN = 500;
+/** Lists of other instances of who waits, in all rooms. */
+export const WAITING_LISTS = 5_000;
+/** Such lists of one instance. */
+export const WAITING_RATE: Rate = { points: 100, seconds: 10 };
 /** Links to one meeting that let people in. */
 export const LINKS_OF_MEETING = 100;
 

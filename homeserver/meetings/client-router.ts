@@ -4,6 +4,7 @@ import type { ErrorRequestHandler, RequestHandler, Router } from 'express';
 import { answerSchema, inviteSchema, newMeetingSchema } from '../../protocol/client-api.ts';
 import { ruleNameSchema, ruleSchemas } from '../../protocol/modules/rules.ts';
 import type { Meeting, MeetingDetails } from '../../protocol/client-api.ts';
+import type { WaitingReason } from '../../protocol/waiting.ts';
 import { parameter, parseBody, requesterOf } from '../base/parse.ts';
 import { MatrixError } from '../base/errors.ts';
 import type { Rooms } from '../engine/rooms/rooms.ts';
@@ -13,10 +14,15 @@ import type { Meetings } from './meetings.ts';
 import type { Organisations } from './organisations.ts';
 import type { Rights } from './rights.ts';
 import type { MeetingRules } from './rules/meeting-rules.ts';
+import type { WaitingFeature } from './waiting/index.ts';
 
 export interface MeetingsRouterOptions {
   meetings: Meetings;
   inviting: Inviting;
+  waiting: Pick<WaitingFeature, 'accept'> & {
+    /** Why somebody has to wait. */
+    reason(roomId: string, userId: string): Promise<WaitingReason | undefined>;
+  };
   transactions: MeetingTransactions;
   /** Guest links. */
   links: readonly Router[];
@@ -28,7 +34,8 @@ export interface MeetingsRouterOptions {
 }
 
 export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
-  const { meetings, inviting, transactions, links, rooms, rights, rules, organisations, requireSession } = options;
+  const { meetings, inviting, waiting, transactions, links, rooms, rights, rules, organisations, requireSession } =
+    options;
   const router = express.Router();
 
   router.get('/meetings', requireSession, async (_request, response) => {
@@ -76,6 +83,12 @@ export function meetingsClientRouter(options: MeetingsRouterOptions): Router {
     const { answer } = parseBody(answerSchema, request.body);
     if ((await rooms.membership(roomId, userId)) !== 'invite') {
       throw new MatrixError(404, 'M_NOT_FOUND', 'There is no invitation to answer.');
+    }
+    // In a meeting where everybody waits the join comes when a moderator admits them.
+    if (answer === 'accept' && (await waiting.reason(roomId, userId))) {
+      await waiting.accept(roomId, userId);
+      response.json({ waiting: true });
+      return;
     }
     if (answer === 'accept') {
       await rooms.join(userId, roomId);

@@ -16,6 +16,8 @@ import { sourceKey } from './conference/local-participant.ts';
 import { participantIdOf } from './conference/membership.ts';
 import { linkHalfSchema, liveMessageSchema, wantsSchema } from './conference/messages.ts';
 import { DiscoveryError, type Organisations } from './organisations.ts';
+import type { WaitingFeature } from './waiting/index.ts';
+import { waitingMessageSchema } from './waiting/messages.ts';
 
 /** A link request may overtake the membership event that justifies it: it waits this long for it, in ms. */
 const PATIENCE_MS = 3_000;
@@ -23,6 +25,7 @@ const POLL_MS = 50;
 
 export interface FederationRouterOptions {
   conferences: Conferences;
+  waiting: Pick<WaitingFeature, 'take'>;
   sfu: SfuClient;
   organisations: Organisations;
   /** Codes of guest links. */
@@ -31,7 +34,7 @@ export interface FederationRouterOptions {
 }
 
 export function meetingsFederationRouter(options: FederationRouterOptions): Router {
-  const { conferences, sfu, organisations, links, signed } = options;
+  const { conferences, waiting, sfu, organisations, links, signed } = options;
   const router = express.Router();
 
   /** The link of the asking instance in a conference that it takes part in, or the right refusal. */
@@ -84,6 +87,14 @@ export function meetingsFederationRouter(options: FederationRouterOptions): Rout
     if (!message.success) throw new MatrixError(400, 'M_BAD_JSON', 'The live message is malformed.');
     const origin = response.locals['origin'] as string;
     response.json(await conferences.signals.onMessage(origin, roomIdOf(request), message.data));
+  });
+
+  /** Which of its people wait for a place in the conference. */
+  router.put('/conference/:roomId/waiting', signed, async (request, response) => {
+    const message = waitingMessageSchema.safeParse(request.body);
+    if (!message.success) throw new MatrixError(400, 'M_BAD_JSON', 'The list of who waits is malformed.');
+    const origin = response.locals['origin'] as string;
+    response.json(await waiting.take(origin, roomIdOf(request), message.data));
   });
 
   router.delete('/conference/:roomId/link/:linkId', signed, async (request, response) => {

@@ -24,6 +24,7 @@ import type { Visibility } from '../engine/visibility.ts';
 import type { Trust } from '../engine/trust/trust.ts';
 import { meetingsClientRouter } from './client-router.ts';
 import { Conferences } from './conference/conferences.ts';
+import { EntryRule } from './conference/entry-rule.ts';
 import { livePeers } from './conference/live-peers.ts';
 import { Moderation } from './conference/moderation.ts';
 import { OrderNumbers } from './conference/order-numbers.ts';
@@ -49,6 +50,7 @@ import { MeetingRules } from './rules/meeting-rules.ts';
 import { ServiceUser } from './service-user.ts';
 import { SessionServer } from './session/session-server.ts';
 import { UndeliveredInvitations } from './undelivered-invitations.ts';
+import { makeWaiting } from './waiting/index.ts';
 
 export interface MeetingsDeps {
   serverName: string;
@@ -109,6 +111,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
   const removals = new Removals(db, rooms);
   const meetingLog = makeMeetingLog({ ...deps, rights, clocks: organisations });
   const access = new ServerAccess(db, rooms);
+  const entry = new EntryRule({ serverName, rooms, cameBy: (...of) => guestLinks.links.cameBy(...of) });
   const installed = meetingModules({
     ...deps,
     rules,
@@ -119,10 +122,10 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
       end: (roomId, ...order) => moderation.end(conferences.require(roomId), ...order),
     },
     waiting: {
-      admit: (_roomId, _by, userIds) => Promise.resolve({ failed: [...userIds] }),
-      admitAll: () => Promise.resolve({ failed: [] }),
-      refuse: (_roomId, _by, userIds) => Promise.resolve({ failed: [...userIds] }),
-      list: () => ({ people: [], count: 0 }),
+      admit: (...admitted) => waiting.admit(...admitted),
+      admitAll: (...admitted) => waiting.admitAll(...admitted),
+      refuse: (...refused) => waiting.refuse(...refused),
+      list: (roomId) => waiting.list(roomId),
     },
     roles: new Roles({ rooms, rights }),
     shuttingOut: {
@@ -161,8 +164,10 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     orderNumbers: new OrderNumbers(db),
     watch: meetingLog.watch,
     modules,
+    entry,
     log,
     onLive: (roomId) => news.meetingChanged(roomId),
+    onRights: (roomId) => waiting.moderatorsChanged(roomId),
   });
   const { orders, seats, media } = conferences;
   modules.takeOrders(orders);
@@ -178,6 +183,16 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
   const changed = (roomId: string): Promise<void> => conferences.checkEverybody(roomId);
   const shuttingOut = new ShuttingOut({ ...deps, rights, orders, access, changed });
   const service = new ServiceUser(deps);
+  const waiting = makeWaiting({
+    ...deps,
+    rights,
+    entry,
+    links: { cameBy: (...of) => guestLinks.links.cameBy(...of) },
+    service,
+    clocks: organisations,
+    meetingLog: meetingLog.port,
+    conference: (roomId) => conferences.get(roomId),
+  });
   const meetings = new Meetings({
     rooms,
     rights,
@@ -194,11 +209,20 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     undelivered: new UndeliveredInvitations(db),
     told: (userId, roomId, result) => news.invitationFinished(userId, roomId, result),
   });
-  const guestLinks = makeLinks({ ...deps, rights, service, meetings, organisations, rules });
+  const guestLinks = makeLinks({
+    ...deps,
+    rights,
+    service,
+    meetings,
+    organisations,
+    rules,
+    ended: (roomId) => waiting.review(roomId),
+  });
   const sessionServer = new SessionServer({
     sessions,
     conferences,
     modules,
+    waiting,
     organisation: organisations.own,
     organisationName: (server) => organisations.known(server).displayName,
     allowedOrigins: [new URL(deps.publicUrl).origin],
@@ -212,6 +236,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
   const stopListening = rooms.onEvent((event, { live }) => {
     const { pdu, roomId } = event;
     modules.onEvent(event, live);
+    waiting.onEvent(event, live);
     if (!live) return;
     if (pdu.type === 'm.room.member') news.membershipChanged(pdu.state_key ?? '');
     else if (pdu.type === CALL_MEMBER || pdu.type === 'm.room.name') news.meetingChanged(roomId);
@@ -223,6 +248,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     stopListening();
     stopRules();
     inviting.close();
+    waiting.close();
     conferences.close();
     await sessionServer.close();
     await meetingLog.close();
@@ -235,12 +261,14 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
       rules,
       meetings,
       inviting,
+      waiting: { reason: (roomId, userId) => entry.reason(roomId, { userId, guest: false }), ...waiting },
       transactions: new MeetingTransactions(db),
       links: guestLinks.client,
       organisations,
     }).use(meetingLog.client),
     federation: meetingsFederationRouter({
       conferences,
+      waiting,
       sfu,
       organisations,
       links: guestLinks.federation,

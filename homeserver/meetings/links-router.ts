@@ -29,6 +29,8 @@ export interface LinksRouterOptions {
   readonly requireSession: RequestHandler;
   /** Rate limit for requests without log-in, by address. */
   readonly limitAnonymous: RequestHandler;
+  /** A link of a room was ended: who came by it may wait no more. */
+  ended(roomId: string): void;
 }
 
 /** By what a browser is known again whose guest was banned. */
@@ -83,6 +85,7 @@ export function linksRouter(options: LinksRouterOptions): Router {
     if (guests === 'remove') {
       await Promise.allSettled((await links.entries(linkId)).map((userId) => rooms.leave(roomId, userId)));
     }
+    options.ended(roomId);
     response.json({});
   });
 

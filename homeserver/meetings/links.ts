@@ -47,6 +47,8 @@ export interface LinksDeps {
   readonly requireSession: RequestHandler;
   readonly limitAnonymous: RequestHandler;
   readonly signed: RequestHandler;
+  /** A link of a room was ended: who came by it may wait no more. */
+  ended(roomId: string): void;
 }
 
 export interface LinksFeature {

@@ -60,7 +60,8 @@ export class Meetings {
   }
 
   /**
-   * A new meeting: a private room of version 12 in which every member may enter the conference. Its maker owns it, and is
+   * A new meeting: a private room of version 12, on which others may knock, and in which every member may enter the
+   * conference. Its maker owns it, and is
    * not in it before `enter`.
    *
    * @returns the room id
@@ -75,7 +76,11 @@ export class Meetings {
     return this.#service.create({
       name: plan.title,
       preset: 'private_chat',
-      initialState: [{ type: MEETING, stateKey: '', content }],
+      initialState: [
+        { type: MEETING, stateKey: '', content },
+        // Whoever knows of the meeting may ask to be let in, with any Matrix client.
+        { type: 'm.room.join_rules', stateKey: '', content: { join_rule: 'knock' } },
+      ],
       powerLevelContentOverride: meetingLevels(userId, this.#modulePowerLevels),
     });
   }

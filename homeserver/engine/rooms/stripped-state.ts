@@ -1,7 +1,7 @@
 /** Stripped state: what somebody outside may know of a room. @see Matrix specification, "Stripped state" */
 import { wireForm } from '../../../federation/event.ts';
 import type { JsonObject } from '../../../federation/json.ts';
-import { MEETING } from '../../base/names.ts';
+import { MEETING, SETTING } from '../../base/names.ts';
 import type { EventStore } from './event-store.ts';
 import { currentId } from './room.ts';
 import type { Room } from './room.ts';
@@ -16,6 +16,8 @@ export const STRIPPED_STATE: readonly string[] = [
   'm.room.canonical_alias',
   'm.room.encryption',
   MEETING,
+  // Whoever accepts learns so whether they join now or when they are admitted.
+  `${SETTING}waiting`,
 ];
 
 /**

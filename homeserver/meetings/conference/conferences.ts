@@ -19,6 +19,7 @@ import type { MeetingRules } from '../rules/meeting-rules.ts';
 import { checkAdmission } from './admission.ts';
 import { Announcer } from './announcer.ts';
 import type { Conference } from './conference.ts';
+import type { EntryRule } from './entry-rule.ts';
 import type { Link } from './link.ts';
 import type { LinkPeers } from './link-ports.ts';
 import type { LivePeers } from './live-peers.ts';
@@ -69,11 +70,15 @@ export interface ConferencesOptions {
   modules: ConferenceModules;
   /** Is told what is seen from here, and what is not. */
   watch?: ConferenceWatch;
+  /** Who has to wait before they may take a place. */
+  entry: Pick<EntryRule, 'require' | 'reason' | 'isSentBack' | 'isBefore'>;
   /** Absent, that of the system. */
   clock?: Clock;
   log: Logger;
   /** The number of people in a conference changed between none and some. */
   onLive(roomId: string): void;
+  /** What some of our participants may do has changed, or there is another one. */
+  onRights(roomId: string): void;
 }
 
 export class Conferences {
@@ -124,7 +129,10 @@ export class Conferences {
       media: this.media,
       current: (roomId) => conferences.get(roomId),
       hold: (roomId) => conferences.hold(roomId),
-      check: (roomId, joiner) => checkAdmission(options, roomId, joiner),
+      async check(roomId, joiner, isNew) {
+        await checkAdmission(options, roomId, joiner);
+        if (isNew) await options.entry.require(roomId, joiner);
+      },
       person: (roomId, userId, guest) => personIn(options, roomId, userId, guest),
     });
     this.#sfuEvents = new SfuEvents({
@@ -176,13 +184,17 @@ export class Conferences {
   /**
    * Enters a device into the conference.
    * @param keep transports and consumers that the client still has, when it comes back
-   * @throws MatrixError 403 when the user may not be there; SeatError when the seat was taken away meanwhile; SfuError
-   *   when there is no SFU
+   * @throws MatrixError 403 when the user may not be there; SeatError when the user has to wait (`must-wait`), or the seat
+   *   was taken away meanwhile; SfuError when there is no SFU
    */
   async join(roomId: string, joiner: Joiner, keep?: KeptMedia): Promise<ConferenceSnapshot> {
     const { rooms, rights, organisations, serverName } = this.#options;
     // Whoever comes back takes over the place of before, with the hand that was up.
     await within(this.#clock, RESTORE_MS, this.#sfuEvents.restored);
+    // Who has to wait does not come into the room before.
+    if (!this.get(roomId)?.seat(participantIdOf(joiner.userId, joiner.deviceId))) {
+      await this.#options.entry.require(roomId, joiner);
+    }
     if ((await rooms.membership(roomId, joiner.userId)) === 'invite') await rooms.join(joiner.userId, roomId);
     await checkAdmission(this.#options, roomId, joiner);
     await rooms.whole(roomId);
@@ -192,6 +204,7 @@ export class Conferences {
     if (this.seats.of(joiner.holder)?.local !== local) {
       throw new SeatError('not-in-conference', 'You were taken out of the conference.');
     }
+    this.#options.onRights(roomId);
     conference.ensureLinks();
     if (!isNew) this.#announcer.announce(conference, conference.servers(), [local]);
     if (isNew && conference.participants().length === 1) this.#options.onLive(roomId);

@@ -27,7 +27,9 @@ export async function endingOf({ rooms, serverName }: Deps, roomId: string, user
   const membership = member?.pdu.content['membership'];
   const isBack = admission?.pdu.content['admitted'] === false;
   if (membership === 'ban') return { reason: 'banned', ...(await byWhom(member)) };
-  if (membership === 'leave' && isBack && admission.pdu.sender === member?.pdu.sender) {
+  // The word comes first, and the end of the membership after it.
+  const isSentBack = membership === 'join' || (membership === 'leave' && admission?.pdu.sender === member?.pdu.sender);
+  if (isBack && isSentBack) {
     return { reason: 'waiting', ...(await byWhom(admission)) };
   }
   if (membership !== 'join') return { reason: 'removed', ...(await byWhom(member)) };

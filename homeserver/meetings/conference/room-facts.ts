@@ -19,7 +19,7 @@ export function titleOf(state: ReadonlyMap<string, StoredEvent>): string {
 }
 
 /** The same, from the event that holds the name. */
-export function titleIn(name: StoredEvent | undefined): string {
+export function titleIn(name: Pick<StoredEvent, 'pdu'> | undefined): string {
   return displayTitle(name?.pdu.content['name']) ?? '';
 }
 

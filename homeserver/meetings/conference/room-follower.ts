@@ -8,7 +8,7 @@ import type { Logger } from 'pino';
 import { serverOf } from '../../../federation/event.ts';
 import { MatrixError } from '../../base/errors.ts';
 import { unexpected } from '../../base/log.ts';
-import { CALL_MEMBER } from '../../base/names.ts';
+import { ADMISSION, CALL_MEMBER } from '../../base/names.ts';
 import { Serial } from '../../base/serial.ts';
 import type { LocalRights } from '../../engine/rooms/ports.ts';
 import type { StoredEvent } from '../../engine/rooms/rooms.ts';
@@ -19,6 +19,7 @@ import type { MeetingRules } from '../rules/meeting-rules.ts';
 import { ADMISSION_RULES, checkAdmission } from './admission.ts';
 import type { Announcer } from './announcer.ts';
 import type { Conference } from './conference.ts';
+import type { EntryRule } from './entry-rule.ts';
 import { ownerOfKey, participantIdOf } from './membership.ts';
 import type { RoomPort } from './ports.ts';
 import type { Removals } from './removals.ts';
@@ -49,6 +50,8 @@ export interface RoomFollowerDeps {
   /** Who was removed although the room does not say so yet. */
   readonly removals: Pick<Removals, 'holds'>;
   readonly access: Pick<ServerAccess, 'allowed'>;
+  /** Who has to wait before they may take a place. */
+  readonly entry: Pick<EntryRule, 'reason' | 'isSentBack' | 'isBefore'>;
   readonly seats: Seats;
   readonly announcer: Announcer;
   readonly reachability: Reachability;
@@ -57,6 +60,8 @@ export interface RoomFollowerDeps {
   placesKnown(): boolean;
   /** The number of people in a conference may have changed. */
   onLive(roomId: string): void;
+  /** What some of our participants may do has changed. */
+  onRights(roomId: string): void;
 }
 
 export class RoomFollower {
@@ -145,7 +150,8 @@ export class RoomFollower {
       else if (pdu.type === 'm.room.member') {
         await this.#onMember(conference, pdu.state_key, pdu.content['membership']);
         if (this.#deps.trust.refusal(serverOf(pdu.state_key))) await this.#showUntrusted(conference);
-      } else if (ADMISSION_RULES.has(pdu.type)) {
+      } else if (pdu.type === ADMISSION) await this.#onAdmission(conference, pdu.state_key.slice(1));
+      else if (ADMISSION_RULES.has(pdu.type)) {
         await this.checkEverybody(conference);
         // Whose organisation is let in again may be in the conference.
         if (pdu.type === 'm.room.server_acl') await this.read(conference);
@@ -201,6 +207,7 @@ export class RoomFollower {
         const current = await rights.all(roomId, local.userId);
         if (!isRenamed && isDeepStrictEqual(current, local.rights)) continue;
         local.rights = current;
+        this.#deps.onRights(roomId);
         local.notifier?.notify('conference.changed', { roomId, title, rights: current });
       }
     });
@@ -236,7 +243,7 @@ export class RoomFollower {
   }
 
   async #applyMembership(conference: Conference, key: string, ownerId: string): Promise<void> {
-    const { rooms, clocks, reachability, trust } = this.#deps;
+    const { rooms, clocks, reachability, trust, entry } = this.#deps;
     const { roomId } = conference;
     const server = serverOf(ownerId);
     const current = await rooms.stateEvent(roomId, CALL_MEMBER, key);
@@ -249,6 +256,12 @@ export class RoomFollower {
       return;
     }
     if (!(await this.#mayBeHere(roomId, ownerId))) return;
+    // Who has to wait has no place, whatever their instance has written.
+    if (!conference.has(membership.participantId)) {
+      const { guest } = await personIn(this.#deps, roomId, ownerId, membership.guest);
+      const reason = await entry.reason(roomId, { userId: ownerId, guest });
+      if (reason && !(await entry.isBefore(roomId, current))) return;
+    }
     const person = await personIn(this.#deps, roomId, ownerId, membership.guest);
     // It stands in the room, and counts for nothing as long as its organisation is not trusted.
     if (!trust.isTrusted(server)) return;
@@ -263,6 +276,23 @@ export class RoomFollower {
     const { rooms, access, removals } = this.#deps;
     if (!(await access.allowed(roomId, serverOf(userId))) || !(await rooms.isInside(roomId, userId))) return false;
     return !(await removals.holds(roomId, userId));
+  }
+
+  /** Who was sent back to wait has no place any more; whom a moderator has admitted may be there already. */
+  async #onAdmission(conference: Conference, userId: string): Promise<void> {
+    const { seats, conferences, entry } = this.#deps;
+    const { roomId } = conference;
+    if (!(await entry.isSentBack(roomId, userId))) {
+      await this.#onReturn(conference, userId);
+      return;
+    }
+    for (const { membership } of conference.remotesOf(serverOf(userId))) {
+      if (membership.userId === userId) conference.removeRemote(membership.participantId, 'removed');
+    }
+    const theirs = conferences.seats().filter((seat) => seat.conference === conference && seat.local.userId === userId);
+    if (theirs.length === 0) return;
+    const ending = await endingOf(this.#deps, roomId, userId);
+    await Promise.all(theirs.map((seat) => seats.remove(seat, ending)));
   }
 
   /** Before the places of the last run are taken over, nobody knows which are without a seat. */

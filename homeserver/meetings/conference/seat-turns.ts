@@ -6,9 +6,9 @@ import type { Place } from './places.ts';
 /** Changes of one seat that may wait for their turn; a client that asks for more is refused. */
 const MAX_WAITING = 40;
 
-/** A request needs a seat that the asker does not have (any more), or asks too much of it. */
+/** A request needs a seat that the asker does not have (any more, or yet), or asks too much of it. */
 export class SeatError extends Error {
-  readonly code: 'not-in-conference' | 'too-many-requests';
+  readonly code: 'not-in-conference' | 'must-wait' | 'too-many-requests';
   constructor(code: SeatError['code'], message: string) {
     super(message);
     this.code = code;

@@ -72,8 +72,11 @@ export interface SeatsDeps {
   current(roomId: string): Conference | undefined;
   /** Keeps the conference of a room open; opened where there is none. */
   hold(roomId: string): Promise<Held>;
-  /** @throws MatrixError 403 when this person may not be in the conference now */
-  check(roomId: string, joiner: Pick<Joiner, 'userId' | 'guest'>): Promise<void>;
+  /**
+   * @param isNew whether it is for a place that the person does not have yet
+   * @throws MatrixError 403 when this person may not be in the conference now, SeatError when they have to wait
+   */
+  check(roomId: string, joiner: Pick<Joiner, 'userId' | 'guest'>, isNew: boolean): Promise<void>;
   person(roomId: string, userId: string, guest: boolean): Promise<Person>;
 }
 
@@ -176,7 +179,8 @@ export class Seats {
     const { check, person, media } = this.#deps;
     const { conference, local } = seat;
     const still = (): void => checkSeated(seat);
-    await check(conference.roomId, joiner);
+    const isNew = local.state.kind === 'entering';
+    await check(conference.roomId, joiner, isNew);
     still();
     const who = await person(conference.roomId, joiner.userId, joiner.guest);
     still();
@@ -192,7 +196,7 @@ export class Seats {
     if (opened.status === 'rejected') throw opened.reason;
     if (written.status === 'rejected') throw written.reason;
     // The right may have ended meanwhile, and the event that says so not have come here yet.
-    await check(conference.roomId, joiner);
+    await check(conference.roomId, joiner, isNew);
     still();
     local.arrive(joiner.holder.attached);
     conference.addLocal(local, who);

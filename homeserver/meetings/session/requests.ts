@@ -4,6 +4,7 @@ import type { Method } from '../../../protocol/session.ts';
 import type { Source } from '../../../protocol/media.ts';
 import type { Conferences } from '../conference/conferences.ts';
 import type { ModuleHost } from '../modules/host.ts';
+import type { WaitingFeature } from '../waiting/index.ts';
 import { ProtocolFailure } from './failure.ts';
 import type { Handlers } from './handlers.ts';
 import { moduleHandlers } from './module-requests.ts';
@@ -12,11 +13,12 @@ import type { Session } from './session.ts';
 export interface RequestDeps {
   conferences: Conferences;
   modules: ModuleHost;
+  waiting: Pick<WaitingFeature, 'wait' | 'stop'>;
   log: Logger;
 }
 
 /** Every method but `hello`, which makes the session and is handled by the session server. */
-export function requestHandlers({ conferences, modules }: RequestDeps): Handlers<Exclude<Method, 'hello'>> {
+export function requestHandlers({ conferences, modules, waiting }: RequestDeps): Handlers<Exclude<Method, 'hello'>> {
   const { seats, media } = conferences;
 
   const setPaused = (session: Session, source: Source, paused: boolean): Promise<Record<string, never>> =>
@@ -29,18 +31,26 @@ export function requestHandlers({ conferences, modules }: RequestDeps): Handlers
     ...moduleHandlers(modules, conferences),
     ping: () => ({}),
 
-    'conference.join': (session, { roomId, keepMedia }) =>
-      conferences.join(roomId, { ...session.owner, holder: session }, keepMedia),
+    async 'conference.join'(session, { roomId, keepMedia }) {
+      const snapshot = await conferences.join(roomId, { ...session.owner, holder: session }, keepMedia);
+      waiting.stop(session);
+      return snapshot;
+    },
 
     async 'conference.leave'(session) {
       await seats.leaveAs(session, 'left');
       return {};
     },
 
-    'conference.wait': () => {
-      throw new ProtocolFailure('not-found', 'Nobody waits in this meeting.');
+    'conference.wait'(session, { roomId }) {
+      if (seats.of(session)) throw new ProtocolFailure('conflict', 'You have a place in a conference.');
+      return waiting.wait(roomId, { ...session.owner, holder: session });
     },
-    'conference.stop-waiting': () => ({}),
+
+    'conference.stop-waiting'(session) {
+      waiting.stop(session);
+      return {};
+    },
 
     'media.open': (session) => seats.change(session, (seat, still) => media.open(seat, still)),
 

@@ -256,6 +256,7 @@ export class SessionServer {
   /** Never rejects. */
   async #expired(session: Session): Promise<void> {
     this.#forget(session);
+    this.#options.waiting.stop(session);
     await this.#options.conferences.seats.leaveAs(session, 'lost');
   }
 
@@ -268,6 +269,7 @@ export class SessionServer {
       if (deviceKey(session.owner) !== key) continue;
       this.#forget(session);
       session.close(4003, 'signed out');
+      this.#options.waiting.stop(session);
       // A place on the way in may not have been found by its device yet.
       this.#options.conferences.seats.leaveAs(session, 'left').catch(this.#unexpected);
     }

@@ -7,6 +7,7 @@ import { pause } from '../../../homeserver/base/clock.ts';
 import type { Discovery } from '../../../homeserver/meetings/conference/messages.ts';
 import { Conferences } from '../../../homeserver/meetings/conference/conferences.ts';
 import { participantIdOf } from '../../../homeserver/meetings/conference/membership.ts';
+import { EntryRule } from '../../../homeserver/meetings/conference/entry-rule.ts';
 import type { ConferenceModules } from '../../../homeserver/meetings/conference/module-ports.ts';
 import type { Notification, Notifier } from '../../../homeserver/meetings/conference/notification.ts';
 import type { Place, Places } from '../../../homeserver/meetings/conference/places.ts';
@@ -165,9 +166,11 @@ export class FakeCity {
       access: { allowed: (roomId, server) => rooms.serverAllowed(roomId, server) },
       orderNumbers: { next: () => Promise.resolve(1), take: () => Promise.resolve(false) },
       modules: NO_MODULES,
+      entry: new EntryRule({ serverName, rooms, cameBy: () => Promise.resolve(undefined) }),
       clock,
       log: pino({ level: 'silent' }),
       onLive: () => undefined,
+      onRights: () => undefined,
     });
   }
 

@@ -18,12 +18,12 @@ import type { RoomPort } from '../../../homeserver/meetings/conference/ports.ts'
 import { FakeClock } from './clock.ts';
 
 type NewEvent = Parameters<RoomPort['send']>[2];
-type Membership = 'join' | 'leave' | 'invite' | 'ban';
+type Membership = 'join' | 'leave' | 'invite' | 'ban' | 'knock';
 
 const VERSION: RoomVersion = known(roomVersion('12'));
 let count = 0;
 
-export class FakeRooms implements RoomPort, Pick<Rooms, 'authority' | 'redactedBy'> {
+export class FakeRooms implements RoomPort, Pick<Rooms, 'authority' | 'invitation' | 'redactedBy'> {
   readonly clock: FakeClock;
   readonly #rooms = new Map<string, Map<StateKey, StoredEvent>>();
   readonly #listeners = new Set<EventListener>();
@@ -123,6 +123,24 @@ export class FakeRooms implements RoomPort, Pick<Rooms, 'authority' | 'redactedB
       return this.put(roomId, sender, event.type, event.stateKey, event.content);
     });
   }
+
+  /** Of rooms that an instance is not in: here all are in all rooms. */
+  async invitation(): ReturnType<Rooms['invitation']> {
+    await this.#read();
+    return undefined;
+  }
+
+  /** Lets somebody in, by an invitation of who may invite. */
+  readonly memberships = {
+    admit: (roomId: string, inviter: string, userId: string): Promise<void> =>
+      this.#turns.run(roomId, async () => {
+        await pause(this.clock, this.writeDelay());
+        if (this.#membership(roomId, userId) === 'join') return;
+        if (this.#membership(roomId, userId) === 'ban') throw forbidden('You are banned from this room.');
+        if (this.#membership(roomId, inviter) !== 'join') throw forbidden('You are not in this room.');
+        this.put(roomId, userId, 'm.room.member', userId, { membership: 'join' });
+      }),
+  };
 
   onEvent(listener: EventListener): () => void {
     this.#listeners.add(listener);
