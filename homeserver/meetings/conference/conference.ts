@@ -77,7 +77,7 @@ export class Conference implements LinkConference, ModuleConference {
     this.#links = new ConferenceLinks({
       conference: this,
       link: deps,
-      isNeeded: (server) => this.locals.size > 0 && this.hasParticipantsOf(server),
+      isNeeded: (server) => this.locals.size > 0 && this.servers().has(server),
       wantedOf: (server) => this.reception.wantedOf(server),
       made: (server) => deps.announce(this, [server], this.locals.values()),
     });
@@ -230,10 +230,6 @@ export class Conference implements LinkConference, ModuleConference {
     }
     const link = this.links.get(server);
     if (!lost && link) this.notifyAll('link.changed', link.state);
-  }
-
-  hasParticipantsOf(server: string): boolean {
-    return this.servers().has(server);
   }
 
   expired(now: number): string[] {

@@ -296,7 +296,7 @@ export class Conferences {
       lost ? 'an organisation does not answer' : 'an organisation answers again',
     );
     const rooms = new Set(shownIn);
-    const conferences = this.#registry.all.filter((conference) => conference.hasParticipantsOf(server));
+    const conferences = this.#registry.all.filter((conference) => conference.servers().has(server));
     for (const conference of conferences) {
       conference.setLost(server, lost);
       rooms.add(conference.roomId);

@@ -96,7 +96,7 @@ export class Signals {
       if (conference.setRemoteState(participantId, state)) changes += 1;
     }
     this.#budget.spend(origin, changes);
-    if (said.modules && conference.hasParticipantsOf(origin)) modules.told(conference, origin, said.modules);
+    if (said.modules && conference.servers().has(origin)) modules.told(conference, origin, said.modules);
     if (said.resend) announcer.announce(conference, [origin], conference.locals.values());
     if (said.relink) conference.link(origin)?.reopen();
     return true;
