@@ -72,6 +72,20 @@ describe('Accessibility: the focus', () => {
     expect(focused()).toBe('All');
   });
 
+  it('goes to the heading nearest to what had opened a menu, when both vanish', async () => {
+    root().querySelector('button')?.focus();
+    const overlays = document.createElement('div');
+    overlays.className = 'cdk-overlay-container';
+    overlays.innerHTML = '<section><button type="button">One</button><button type="button">Two</button></section>';
+    document.body.appendChild(overlays);
+    for (const item of overlays.querySelectorAll('button')) item.focus();
+    overlays.firstElementChild?.remove();
+    fixture.componentInstance.card.set(false);
+    await fixture.whenStable();
+    overlays.remove();
+    expect(focused()).toBe('Cards');
+  });
+
   it('is not brought back to somebody who has left it', async () => {
     const button = root().querySelector('button');
     button?.focus();

@@ -1,18 +1,23 @@
 /**
  * The keyboard always has a place on the page. When a new screen comes, the focus goes to its heading; when the element
  * that had the focus vanishes, it goes to the heading nearest to where that element was, and not to the start of the page.
+ * A menu or dialog is where it was opened: when both vanish, the heading nearest to what had opened it is meant.
  */
 import { DOCUMENT } from '@angular/common';
 import { afterEveryRender, DestroyRef, inject, Injectable } from '@angular/core';
 import { NavigationEnd, Router } from '@angular/router';
 
 const HEADINGS = 'h1, h2, h3';
+/** Where menus and dialogs stand in the document, whatever has opened them. */
+const OVERLAYS = '.cdk-overlay-container';
 
 @Injectable({ providedIn: 'root' })
 export class FocusKeeper {
   readonly #document = inject(DOCUMENT);
   /** The element that has the focus and everything around it, from inside to outside. */
   #path: readonly Element[] = [];
+  /** The path of what had the focus before a menu or dialog got it. */
+  #opener: readonly Element[] = [];
   #newScreen = false;
 
   constructor() {
@@ -20,7 +25,11 @@ export class FocusKeeper {
     inject(DestroyRef).onDestroy(() => listening.abort());
     const { signal } = listening;
     const onFocusIn = ({ target }: FocusEvent): void => {
-      this.#path = target instanceof Element ? pathOf(target) : [];
+      if (!(target instanceof Element)) return;
+      const overlay = target.closest(OVERLAYS);
+      if (overlay && this.#path[0]?.closest(OVERLAYS) !== overlay) this.#opener = this.#path;
+      const path = pathOf(target);
+      this.#path = overlay ? [...path.slice(0, path.indexOf(overlay)), ...this.#opener] : path;
     };
     const onFocusOut = ({ target, relatedTarget }: FocusEvent): void => {
       // Somebody who clicks beside everything leaves the element by intention, and it still stands.
