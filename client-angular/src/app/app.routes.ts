@@ -15,6 +15,12 @@ export const routes: Routes = [
     loadComponent: () => import('./guest/guest.ts').then((module) => module.Guest),
   },
   {
+    path: 'join-from',
+    canActivate: [requireLogin],
+    title: title($localize`:@@title.joinFrom:Join a meeting`),
+    loadComponent: () => import('./guest/join-from.ts').then((module) => module.JoinFrom),
+  },
+  {
     path: 'meeting/:roomId',
     canActivate: [requireLogin],
     loadChildren: () => import('./meeting/meeting-routes.ts').then((module) => module.meetingRoutes),

@@ -15,12 +15,12 @@ import { MatButton } from '@angular/material/button';
 import { MatFormField, MatHint, MatLabel } from '@angular/material/form-field';
 import { MatInput } from '@angular/material/input';
 import { Router, RouterLink } from '@angular/router';
-import type { JoinLinkResult, LinkPreview } from '../../../../protocol/guest-links.ts';
+import { type JoinLinkResult, LINK_ERRORS, type LinkPreview } from '../../../../protocol/guest-links.ts';
 import { displayName } from '../../../../protocol/display-text.ts';
 import { Api } from '../core/api.ts';
 import { ApiError } from '../core/api-error.ts';
 import { Auth } from '../core/auth.ts';
-import { errorText } from '../core/error-text.ts';
+import { isOver, linkErrorText } from '../core/link-error-text.ts';
 import { OrganisationNames } from '../core/organisation-names.ts';
 import { readToken } from '../core/read-link.ts';
 import { Icon } from '../shared/icon.ts';
@@ -29,6 +29,7 @@ import { LegalLinks } from '../shared/legal-links.ts';
 import { Notice } from '../shared/notice.ts';
 import { OrganisationMark } from '../shared/organisation-mark.ts';
 import { When } from '../shared/when.ts';
+import { OwnOrganisation } from './own-organisation.ts';
 
 @Component({
   selector: 'ht-guest',
@@ -44,6 +45,7 @@ import { When } from '../shared/when.ts';
     LegalLinks,
     Notice,
     OrganisationMark,
+    OwnOrganisation,
     When,
   ],
   changeDetection: ChangeDetectionStrategy.OnPush,
@@ -68,6 +70,13 @@ export class Guest implements OnInit {
   protected readonly busy = signal(false);
   /** `again`: the same link may work later. */
   protected readonly failure = signal<{ text: string; again: boolean } | undefined>(undefined);
+  /** What was typed as the password of the link. */
+  protected readonly password = signal('');
+  /** `missing`: none was typed; `wrong`: it was another one; `later`: too many were. */
+  protected readonly passwordProblem = signal<'missing' | 'wrong' | 'later' | undefined>(undefined);
+  /** Guests stay out at present. */
+  protected readonly noGuests = computed(() => this.preview()?.guests === 'no' && !this.member());
+  protected readonly passwordField = viewChild<ElementRef<HTMLInputElement>>('passwordField');
   protected readonly nameField = viewChild<ElementRef<HTMLInputElement>>('field');
 
   ngOnInit(): void {
@@ -97,9 +106,12 @@ export class Guest implements OnInit {
     if (this.nameMissing()) this.nameField()?.nativeElement.focus();
     if (this.busy() || this.nameMissing()) return;
     this.busy.set(true);
+    this.passwordProblem.set(undefined);
     this.failure.set(undefined);
     try {
-      const { roomId } = this.member() ? await this.#api.joinLink(this.#token()) : await this.#enterAsGuest(name);
+      const { roomId } = this.member()
+        ? await this.#api.joinLink(this.#token(), this.given())
+        : await this.#enterAsGuest(name);
       if (this.#destroyed.destroyed) return;
       await this.#router.navigate(['/meeting', roomId, 'lobby']);
     } catch (error) {
@@ -115,12 +127,12 @@ export class Guest implements OnInit {
     const before = this.#auth.guestLink();
     if (this.#auth.guest() && before?.token === token && before.name === name) {
       try {
-        return await this.#api.joinLink(token);
+        return await this.#api.joinLink(token, this.given());
       } catch (error) {
         if (!(error instanceof ApiError) || error.status !== 401) throw error;
       }
     }
-    const result = await this.#api.joinLinkAsGuest(token, name);
+    const result = await this.#api.joinLinkAsGuest(token, name, this.given());
     if (result.session && !this.#destroyed.destroyed)
       this.#auth.enterAsGuest(result.session, { token, roomId: result.roomId, name });
     return result;
@@ -130,15 +142,25 @@ export class Guest implements OnInit {
     this.#auth.startLogin(`/join/${this.#token()}`);
   }
 
+  /** The password, where the link asks for one. */
+  protected given(): string | undefined {
+    return this.preview()?.password === true && this.password() !== '' ? this.password() : undefined;
+  }
+
+  protected wrongPassword(): void {
+    this.passwordProblem.set(this.password() === '' ? 'missing' : 'wrong');
+    this.passwordField()?.nativeElement.focus();
+  }
+
   #token(): string {
     return readToken(this.token()) ?? this.token();
   }
 
   #fail(error: unknown): void {
-    const gone = error instanceof ApiError && error.status === 404;
-    const text = gone
-      ? $localize`:@@guest.invalid:This link is not valid (any more). Ask the person who invited you for a new one.`
-      : errorText(error, this.#names.of);
-    this.failure.set({ text, again: !gone });
+    if (error instanceof ApiError && this.preview()?.password === true) {
+      if (error.errcode === LINK_ERRORS.password) return this.wrongPassword();
+      if (error.status === 429) return this.passwordProblem.set('later');
+    }
+    this.failure.set({ text: linkErrorText(error, this.#names.of), again: !isOver(error) });
   }
 }
