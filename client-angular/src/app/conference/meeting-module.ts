@@ -86,10 +86,15 @@ export interface PersonAction extends Action {
   readonly part: (typeof PERSON_ACTION_PARTS)[number];
 }
 
+/** The parts of what stands behind the button to more: for this moment, for the time to come, and that it ends. */
+export const MEETING_ACTION_PARTS = ['now', 'rules', 'end'] as const;
+
 /** Something that can be done about the whole meeting, at the head of the people panel. */
 export interface MeetingAction extends Action {
   /** `head`: a button of its own; `more`: behind the one button to everything else. */
   readonly place: 'head' | 'more';
+  /** `rules` without it. */
+  readonly part?: (typeof MEETING_ACTION_PARTS)[number];
   /** Of something that is on or off: whether it is on. */
   readonly pressed?: boolean;
   /** Why it does nothing now: what stands at the head keeps its place, and does not vanish under the finger. */

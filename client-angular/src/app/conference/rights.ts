@@ -1,5 +1,5 @@
 /** What the own person may do in the running conference: every button that not everybody has asks here. */
-import { inject, Injectable } from '@angular/core';
+import { computed, inject, Injectable } from '@angular/core';
 import type { Right, Role } from '../../../../protocol/rights.ts';
 import type { Participant } from '../../../../protocol/session.ts';
 import { ConferenceStore } from './store.ts';
@@ -11,6 +11,9 @@ const POWER: Readonly<Record<Role, number>> = { owner: 2, moderator: 1, particip
 export class Rights {
   readonly #store = inject(ConferenceStore);
 
+  /** The own role; undefined while in no conference. */
+  readonly role = computed(() => this.#store.participant(this.#store.me())?.role);
+
   /** Reactive. The homeserver judges anew whatever is asked of it. */
   may(right: Right): boolean {
     return this.#store.rights().includes(right);
@@ -18,7 +21,7 @@ export class Rights {
 
   /** Reactive. As `may`, for what takes more power than the one has to whom it is done. */
   mayOver(right: Right, { role }: Pick<Participant, 'role'>): boolean {
-    const own = this.#store.participant(this.#store.me())?.role;
+    const own = this.role();
     return own !== undefined && this.may(right) && POWER[own] > POWER[role];
   }
 }

@@ -1,5 +1,4 @@
 import { TestBed } from '@angular/core/testing';
-import { groupPeople } from '../meeting/conference/people-groups.ts';
 import { LUEBECK, person, snapshotOf } from './snapshot-for-specs.ts';
 import { ConferenceStore } from './store.ts';
 
@@ -98,36 +97,5 @@ describe('The state of the conference', () => {
     store.load({ ...snapshot, participants: [bert], links: [] });
     expect(names()).toEqual(['bert']);
     expect(store.links()).toEqual([]);
-  });
-});
-
-describe('The people list', () => {
-  const hamburg = { serverName: 'hamburg.example', displayName: 'Hamburg', colour: '#1c4f9c' };
-  const aachen = { serverName: 'aachen.example', displayName: 'Aachen', colour: '#1c4f9c' };
-  const organisations = [LUEBECK, hamburg, aachen];
-  const of = (serverName: string) => organisations.find((one) => one.serverName === serverName) ?? LUEBECK;
-  const people = [
-    anna,
-    bert,
-    person('carl', 'aachen.example', { joinedAt: 5 }),
-    person('Änne', 'hamburg.example', { joinedAt: 6 }),
-  ];
-
-  it('is grouped by organisation, the own one first, the others by name', () => {
-    const groups = groupPeople(people, of, 'luebeck.example', '');
-    expect(groups.map(({ organisation, people: members }) => [organisation.displayName, members.length])).toEqual([
-      ['Lübeck', 1],
-      ['Aachen', 1],
-      ['Hamburg', 2],
-    ]);
-  });
-
-  it('is searched by name, id and organisation', () => {
-    const found = (search: string) =>
-      groupPeople(people, of, undefined, search).flatMap((group) => group.people.map(({ displayName }) => displayName));
-    expect(found('änn')).toEqual(['Änne']);
-    expect(found('@carl:')).toEqual(['carl']);
-    expect(found('hamburg')).toEqual(['anna', 'Änne']);
-    expect(found('nobody')).toEqual([]);
   });
 });

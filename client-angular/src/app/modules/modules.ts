@@ -1,4 +1,4 @@
-/** All modules of meetings, in the order of their buttons in the control bar. */
+/** All modules of meetings, in the order of their buttons: in the control bar, and at the head of the people panel. */
 import type { Provider } from '@angular/core';
 import { MEETING_MODULES, type MeetingModule } from '../conference/meeting-module.ts';
 import { chatModule } from './chat/chat-module.ts';
@@ -8,11 +8,11 @@ import { reactionsModule } from './reactions/reactions-module.ts';
 import { waitingModule } from './waiting/waiting-module.ts';
 
 const ALL: readonly (() => MeetingModule)[] = [
+  moderationModule,
   waitingModule,
   handsModule,
   reactionsModule,
   chatModule,
-  moderationModule,
 ];
 
 export const MODULES: readonly Provider[] = ALL.map((useFactory) => ({

@@ -1,17 +1,28 @@
-/** What can be done, as a menu: arrows go up and down, letters jump, Escape closes and brings the focus back. */
+/**
+ * What can be done, as a menu: arrows go up and down, letters jump, Escape closes and brings the focus back. On a phone it
+ * is a sheet.
+ */
 import { CdkMenu, CdkMenuItem } from '@angular/cdk/menu';
-import { ChangeDetectionStrategy, Component, input } from '@angular/core';
+import { ChangeDetectionStrategy, Component, computed, input, untracked } from '@angular/core';
 import type { Action } from '../conference/meeting-module.ts';
+import { Icon } from './icon.ts';
+
+/** An action that may stand in a part of the menu of its own. */
+type MenuAction = Action & { readonly part?: string };
 
 /** Stands in the template of a `cdkMenuTriggerFor`. */
 @Component({
   selector: 'ht-action-menu',
-  imports: [CdkMenu, CdkMenuItem],
+  imports: [CdkMenu, CdkMenuItem, Icon],
   changeDetection: ChangeDetectionStrategy.OnPush,
   // A named part of the page: what is opened here stands outside of all others.
   template: `<section [attr.aria-label]="label()">
     <div cdkMenu class="menu" [attr.aria-label]="label()">
-      @for (action of actions(); track action.name) {
+      <p class="title" aria-hidden="true">{{ label() }}</p>
+      @for (action of shown(); track action.name; let index = $index) {
+        @if (begins(index)) {
+          <hr />
+        }
         <button
           cdkMenuItem
           type="button"
@@ -22,56 +33,25 @@ import type { Action } from '../conference/meeting-module.ts';
           @if (action.glyph) {
             <span class="glyph" aria-hidden="true">{{ action.glyph }}</span>
           }
+          @if (action.icon; as icon) {
+            <ht-icon [drawing]="icon" />
+          }
           <span>{{ action.text }}</span>
         </button>
       }
     </div>
   </section>`,
-  styles: `
-    .menu {
-      display: flex;
-      flex-direction: column;
-      max-width: min(360px, 96vw);
-      max-height: 80dvh;
-      padding: 8px;
-      border: 1px solid var(--mat-sys-outline);
-      border-radius: var(--ht-radius);
-      background: var(--mat-sys-surface-container-high);
-      color: var(--mat-sys-on-surface);
-      box-shadow: 0 8px 32px rgb(0 0 0 / 0.25);
-      overflow: auto;
-    }
-    button {
-      display: flex;
-      align-items: center;
-      gap: 12px;
-      min-height: 44px;
-      padding: 4px 16px 4px 12px;
-      border: 0;
-      border-radius: 8px;
-      background: none;
-      color: inherit;
-      font: inherit;
-      text-align: start;
-      cursor: pointer;
-    }
-    button:hover,
-    button:focus-visible {
-      background: var(--mat-sys-surface-container-highest);
-    }
-    button:focus-visible {
-      outline-offset: -2px;
-    }
-    .glyph {
-      min-width: 1.4em;
-      font-family: 'Noto Color Emoji', 'Apple Color Emoji', 'Segoe UI Emoji', sans-serif;
-      font-size: 1.375rem;
-      line-height: 1;
-      text-align: center;
-    }
-  `,
+  styleUrl: './action-menu.scss',
 })
 export class ActionMenu {
-  readonly actions = input.required<readonly Action[]>();
+  readonly actions = input.required<readonly MenuAction[]>();
   readonly label = input.required<string>();
+  /** Those of the moment in which the menu was opened: nothing moves away under the pointer. */
+  protected readonly shown = computed(() => untracked(this.actions));
+
+  /** Whether a part of the menu begins here that is not the first. */
+  protected begins(index: number): boolean {
+    const [before, action] = [this.shown()[index - 1], this.shown()[index]];
+    return before !== undefined && before.part !== action?.part;
+  }
 }

@@ -18,6 +18,7 @@ import { Router } from '@angular/router';
 import { ConferenceClient } from '../../conference/conference-client.ts';
 import type { ToggleButton } from '../../conference/meeting-module.ts';
 import { Modules } from '../../conference/modules.ts';
+import { PeopleView } from '../../conference/people-view.ts';
 import { Rights } from '../../conference/rights.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { Told } from '../../conference/told.ts';
@@ -41,7 +42,6 @@ import { linkText } from './link-text.ts';
 import { MediaNotices } from './media-notices.ts';
 import { Panels } from './panels.ts';
 import { PeopleAnnouncements } from './people-announcements.ts';
-import { PeopleSearch } from './people-panel.ts';
 import { RemoteSound } from './remote-sound.ts';
 import type { LeaveDialogData } from './leave-dialog.ts';
 import { SidePanel } from './side-panel.ts';
@@ -67,7 +67,7 @@ const PRELOAD_MS = 3_000;
     Stage,
     WaitingScreen,
   ],
-  providers: [Clock, OwnDialogs, Panels, PeopleAnnouncements, PeopleSearch],
+  providers: [Clock, OwnDialogs, Panels, PeopleAnnouncements, PeopleView],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './conference.html',
   styleUrl: './conference.scss',

@@ -4,10 +4,11 @@ import { ConferenceClient } from '../../conference/conference-client.ts';
 import { MEETING_MODULES, type MeetingModule } from '../../conference/meeting-module.ts';
 import { Modules } from '../../conference/modules.ts';
 import { HAMBURG, person } from '../../conference/snapshot-for-specs.ts';
+import { PeopleView } from '../../conference/people-view.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { ControlBar } from './control-bar.ts';
 import { Panels } from './panels.ts';
-import { PeoplePanel, PeopleSearch } from './people-panel.ts';
+import { PeoplePanel } from './people-panel.ts';
 import { SidePanel } from './side-panel.ts';
 
 const DOT = 'M12 12v.1';
@@ -93,7 +94,7 @@ describe('The module seam of the client', () => {
         { provide: MEETING_MODULES, useFactory: sample, multi: true },
         Modules,
         Panels,
-        PeopleSearch,
+        PeopleView,
         ConferenceClient,
       ],
     });

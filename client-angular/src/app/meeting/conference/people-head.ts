@@ -1,7 +1,7 @@
 /** The head of the people panel: what whoever leads can do about the whole meeting. Nothing where that is nothing. */
 import { CdkMenuTrigger } from '@angular/cdk/menu';
 import { ChangeDetectionStrategy, Component, computed, inject } from '@angular/core';
-import type { MeetingAction } from '../../conference/meeting-module.ts';
+import { MEETING_ACTION_PARTS, type MeetingAction } from '../../conference/meeting-module.ts';
 import { Modules } from '../../conference/modules.ts';
 import { Announcements } from '../../core/announcements.ts';
 import { ActionMenu } from '../../shared/action-menu.ts';
@@ -51,7 +51,12 @@ export class PeopleHead {
   readonly #announcements = inject(Announcements);
   protected readonly actions = computed(() => this.#modules.actionsOnAll());
   protected readonly head = computed(() => this.actions().filter(({ place }) => place === 'head'));
-  protected readonly more = computed(() => this.actions().filter(({ place }) => place === 'more'));
+  protected readonly more = computed(() => {
+    const more = this.actions().flatMap((action) =>
+      action.place === 'more' ? { ...action, part: action.part ?? 'rules' } : [],
+    );
+    return MEETING_ACTION_PARTS.flatMap((name) => more.filter(({ part }) => part === name));
+  });
   protected readonly label = $localize`:@@people.forAll:For everybody in the meeting`;
   protected readonly moreLabel = $localize`:@@people.forAllMore:More for the whole meeting`;
 

@@ -1,7 +1,6 @@
 /** What the own person may do about somebody, on the tile and in the list; nothing where that is nothing. */
 import { CdkMenuTrigger } from '@angular/cdk/menu';
 import { ChangeDetectionStrategy, Component, computed, inject, input } from '@angular/core';
-import { MatIconButton } from '@angular/material/button';
 import type { Participant } from '../../../../../protocol/session.ts';
 import { Modules } from '../../conference/modules.ts';
 import { ActionMenu } from '../../shared/action-menu.ts';
@@ -10,12 +9,11 @@ import { personName } from '../../shared/person-text.ts';
 
 @Component({
   selector: 'ht-person-menu',
-  imports: [ActionMenu, CdkMenuTrigger, Icon, MatIconButton],
+  imports: [ActionMenu, CdkMenuTrigger, Icon],
   changeDetection: ChangeDetectionStrategy.OnPush,
-  host: { '[hidden]': 'actions().length === 0' },
-  template: `@if (actions().length > 0) {
+  host: { '[hidden]': '!any()' },
+  template: `@if (any()) {
     <button
-      matIconButton
       type="button"
       data-testid="person-menu"
       [attr.aria-label]="label()"
@@ -30,10 +28,19 @@ import { personName } from '../../shared/person-text.ts';
   }`,
   styles: `
     button {
+      display: grid;
+      place-items: center;
       width: 44px;
       height: 44px;
-      padding: 10px;
+      padding: 0;
+      border: 0;
+      border-radius: 50%;
+      background: none;
       color: inherit;
+      cursor: pointer;
+    }
+    button:hover {
+      background: color-mix(in srgb, currentcolor 12%, transparent);
     }
   `,
 })
@@ -41,6 +48,7 @@ export class PersonMenu {
   readonly participant = input.required<Participant>();
   readonly #modules = inject(Modules);
   protected readonly actions = computed(() => this.#modules.actionsOn([this.participant()]));
+  protected readonly any = computed(() => this.actions().length > 0);
   protected readonly label = computed(() => {
     const name = personName(this.participant());
     return $localize`:@@person.actions:What you can do about ${name}:NAME:`;

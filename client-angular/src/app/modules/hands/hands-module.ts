@@ -56,7 +56,7 @@ export function handsModule(): MeetingModule {
     actionsOnAll: () => {
       if (!rights.may('lower-hands') || hands.raised().length === 0) return [];
       const text = $localize`:@@hands.lowerAllHands:Lower all hands`;
-      return [{ name: 'lower-hands', place: 'more', icon: HAND, text, run: () => void hands.lowerAll() }];
+      return [{ name: 'lower-hands', place: 'more', part: 'now', icon: HAND, text, run: () => void hands.lowerAll() }];
     },
     notifications: {
       'hands.changed': ({ enabled }) => hands.changed(enabled),

@@ -2,6 +2,9 @@ import { LiveAnnouncer } from '@angular/cdk/a11y';
 import { type ComponentFixture, TestBed } from '@angular/core/testing';
 import type { Right } from '../../../../../protocol/rights.ts';
 import type { Participant } from '../../../../../protocol/session.ts';
+import { MEETING_MODULES } from '../../conference/meeting-module.ts';
+import { Modules } from '../../conference/modules.ts';
+import { PeopleView } from '../../conference/people-view.ts';
 import { person, snapshotOf } from '../../conference/snapshot-for-specs.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { Told } from '../../conference/told.ts';
@@ -22,10 +25,13 @@ describe('Raise hand / reactions: raised hands in the client', () => {
   let fixture: ComponentFixture<HandsList>;
 
   beforeEach(() => {
+    TestBed.configureTestingModule({
+      providers: [{ provide: MEETING_MODULES, useFactory: handsModule, multi: true }, Modules, PeopleView],
+    });
     jasmine.clock().install().mockDate();
     spyOn(performance, 'now').and.callFake(() => Date.now());
     said = spyOn(TestBed.inject(LiveAnnouncer), 'announce').and.resolveTo();
-    request = spyOn(TestBed.inject(Session), 'request').and.resolveTo({});
+    request = spyOn(TestBed.inject(Session), 'request').and.resolveTo({ unreached: [] } as never);
     store = TestBed.inject(ConferenceStore);
   });
   afterEach(() => jasmine.clock().uninstall());
@@ -65,6 +71,19 @@ describe('Raise hand / reactions: raised hands in the client', () => {
       jasmine.objectContaining({ text: '2', label: 'Hand raised, number 2' }),
     );
     expect(module().mark?.(bert)).toBeUndefined();
+  });
+
+  it('are a list once where people are grouped by them', () => {
+    enter([bert, up(anna, 10)], ['lower-hands']);
+    const view = TestBed.inject(PeopleView);
+    view.groupBy('hands');
+    const root = list();
+    expect(root.querySelectorAll('li').length).toBe(0);
+    expect(root.querySelector('[data-testid=lower-all]')).not.toBeNull();
+    expect([up(anna, 10), bert].map((one) => view.grouping()?.place(one))).toEqual([1, undefined]);
+    view.groupBy(undefined);
+    fixture.detectChanges();
+    expect(root.querySelectorAll('li').length).toBe(1);
   });
 
   it('are seen by who comes later, and announced when they go up afterwards, all in one sentence', () => {
@@ -121,20 +140,31 @@ describe('Raise hand / reactions: raised hands in the client', () => {
     expect(told?.text).toContain('Not done: the connection to your organisation’s server is interrupted.');
   });
 
-  it('are lowered by those who have the right, one or all, and by nobody else', () => {
+  it('are lowered by those who have the right, one, several or all, and by nobody else', async () => {
     enter([bert, up(anna, 10)]);
     expect(list().querySelector('button')).toBeNull();
     expect(module().actionsOn?.([up(anna, 10)])).toEqual([]);
     store.apply('conference.changed', { roomId: '!r', title: '', rights: ['lower-hands'] });
     const root = list();
     root.querySelector<HTMLElement>('[data-testid=lower]')?.click();
-    expect(request.calls.mostRecent().args).toEqual(['hands.lower', { participantId: anna.participantId }]);
+    expect(request.calls.mostRecent().args).toEqual([
+      'moderation.lower-hands',
+      { participantIds: [anna.participantId] },
+    ]);
     root.querySelector<HTMLElement>('[data-testid=lower-all]')?.click();
     expect(request.calls.mostRecent().args).toEqual(['hands.lower-all', {}]);
-    module()
-      .actionsOn?.([up(anna, 10)])[0]
-      ?.run();
-    expect(request.calls.mostRecent().args).toEqual(['hands.lower', { participantId: anna.participantId }]);
+    module().actionsOnAll?.()[0]?.run();
+    expect(request.calls.mostRecent().args).toEqual(['hands.lower-all', {}]);
+    store.apply('participant.changed', up(olaf, 20));
+    const several = module().actionsOn?.([bert, up(anna, 10), up(olaf, 20)]);
+    expect(several?.map(({ text }) => text)).toEqual(['Lower hands (2)']);
+    several?.[0]?.run();
+    expect(request.calls.mostRecent().args).toEqual([
+      'moderation.lower-hands',
+      { participantIds: [anna.participantId, olaf.participantId] },
+    ]);
+    for (let turns = 0; turns < 10; turns += 1) await Promise.resolve();
+    expect(texts()).toEqual(['The hand of Anna is down.', '2 hands are down.']);
     expect(root.querySelector('[data-testid=switch-hands]')).toBeNull();
   });
 

@@ -2,6 +2,7 @@
 import { computed, effect, inject, Injectable, signal } from '@angular/core';
 import type { ConferenceSnapshot, Participant } from '../../../../../protocol/session.ts';
 import { Acting } from '../../conference/acting.ts';
+import { Orders } from '../../conference/orders.ts';
 import { Rights } from '../../conference/rights.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { Told } from '../../conference/told.ts';
@@ -17,6 +18,7 @@ export class Hands {
   readonly #store = inject(ConferenceStore);
   readonly #rights = inject(Rights);
   readonly #acting = inject(Acting);
+  readonly #orders = inject(Orders);
   readonly #announcements = inject(Announcements);
   readonly #told = inject(Told);
   readonly #state = signal<ConferenceSnapshot['modules']['hands']>(undefined);
@@ -94,9 +96,12 @@ export class Hands {
   }
 
   async lower(people: readonly Participant[]): Promise<void> {
-    for (const { participantId } of people) {
-      if (!(await this.#acting.ask('hands.lower', { participantId }))) return;
-    }
+    await this.#orders.give('moderation.lower-hands', people, {
+      one: (name) => $localize`:@@hands.loweredOne:The hand of ${name}:NAME: is down.`,
+      many: (count) => $localize`:@@hands.loweredMany:${count}:COUNT: hands are down.`,
+      unreached: (organisations) =>
+        $localize`:@@hands.unreached:${organisations}:ORGANISATIONS: could not be reached: hands there may still be up.`,
+    });
   }
 
   async lowerAll(): Promise<void> {

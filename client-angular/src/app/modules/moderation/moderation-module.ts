@@ -1,36 +1,71 @@
 import { inject } from '@angular/core';
-import type { MeetingModule, PersonAction } from '../../conference/meeting-module.ts';
+import type { EndFor } from '../../../../../protocol/modules/moderation.ts';
+import type { MeetingAction, MeetingModule } from '../../conference/meeting-module.ts';
 import { Rights } from '../../conference/rights.ts';
-import { isAudible, Moderation } from './moderation.ts';
+import { ConferenceStore } from '../../conference/store.ts';
+import { PATHS } from '../../shared/icon.ts';
+import { Acts } from './acts.ts';
+import { Moderation } from './moderation.ts';
+import { personActions, sends } from './person-actions.ts';
+import { ToldOrders } from './told-orders.ts';
 
 /** What those who lead a meeting do about others, of whichever organisation. */
 export function moderationModule(): MeetingModule {
   const moderation = new Moderation();
+  const acts = new Acts();
+  const toldOrders = new ToldOrders();
   const rights = inject(Rights);
+  const store = inject(ConferenceStore);
+  const isOther = ({ participantId }: { participantId: string }): boolean => participantId !== store.me();
+
+  function muteAll(): MeetingAction[] {
+    if (!rights.may('mute')) return [];
+    const audible = store.participants().filter((person) => isOther(person) && sends(person, 'microphone'));
+    return [
+      {
+        name: 'mute-all',
+        place: 'head',
+        icon: PATHS['mic-off'],
+        text: $localize`:@@moderation.muteAll:Mute all`,
+        off:
+          audible.length === 0 ? $localize`:@@moderation.nobodyAudible:Nobody else has the microphone on.` : undefined,
+        run: () => void acts.mute(audible),
+      },
+    ];
+  }
+
+  function ends(): MeetingAction[] {
+    if (!rights.may('end')) return [];
+    const led = store.participants().filter(({ role }) => role === 'participant' || role === 'guest');
+    const texts: Readonly<Record<EndFor, string>> = {
+      guests: $localize`:@@moderation.endGuests:End for guests …`,
+      participants: $localize`:@@moderation.endParticipants:End for all but those who lead …`,
+      everybody: $localize`:@@moderation.endEverybody:End for everybody …`,
+    };
+    const wanted: EndFor[] = ['everybody'];
+    if (led.length > 0) wanted.unshift('participants');
+    if (led.some(({ role }) => role === 'guest')) wanted.unshift('guests');
+    return wanted.map((whom) => ({
+      name: `end-${whom}`,
+      place: 'more',
+      part: 'end',
+      icon: PATHS.leave,
+      text: texts[whom],
+      run: () => void acts.end(whom),
+    }));
+  }
+
   return {
     name: 'moderation',
-    actionsOn: (people) => {
-      const others = people.filter((person) => moderation.isOther(person));
-      const [first] = others;
-      if (!first) return [];
-      const actions: PersonAction[] = [];
-      const audible = others.filter((person) => isAudible(person));
-      if (rights.may('mute') && audible.length > 0) {
-        const text = $localize`:@@moderation.mute:Mute`;
-        actions.push({ name: 'mute-person', part: 'sends', text, run: () => void moderation.mute(audible) });
-      }
-      if (people.length === 1 && rights.mayOver('remove', first)) {
-        const text = $localize`:@@moderation.remove:Remove from the meeting …`;
-        actions.push({ name: 'remove-person', part: 'goes', text, run: () => void moderation.remove(first) });
-      }
-      return actions;
+    actionsOn: (people) => personActions(people.filter(isOther), rights, acts),
+    actionsOnAll: () => [...muteAll(), ...ends()],
+    notifications: {
+      'moderation.done': (done) => moderation.done(done),
+      'moderation.told': (order) => toldOrders.told(order),
     },
-    actionsOnAll: () => {
-      if (!rights.may('mute') || moderation.audible().length === 0) return [];
-      const text = $localize`:@@moderation.muteAll:Mute all others`;
-      return [{ name: 'mute-all', place: 'head', text, run: () => void moderation.mute(moderation.audible()) }];
+    left: () => {
+      acts.left();
+      toldOrders.forget();
     },
-    notifications: { 'moderation.done': (done) => moderation.done(done) },
-    left: () => moderation.left(),
   };
 }

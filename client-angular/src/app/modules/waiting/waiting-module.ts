@@ -24,7 +24,10 @@ export function waitingModule(): MeetingModule {
           name: 'admit-all',
           place: 'head',
           icon: PATHS.check,
-          text: $localize`:@@waiting.admitAll:Admit all`,
+          text:
+            count > 0
+              ? $localize`:@@waiting.admitAllCount:Admit all (${count}:COUNT:)`
+              : $localize`:@@waiting.admitAll:Admit all`,
           off: count > 0 ? undefined : $localize`:@@waiting.nobody:Nobody is waiting`,
           run: () => void waiting.admitAll(),
         },
