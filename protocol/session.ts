@@ -321,6 +321,7 @@ export const errorCodeSchema = z.enum([
   'sfu-unavailable',
   'organisation-unreachable',
   'organisation-untrusted',
+  'time-limit',
   'internal',
 ]);
 export type ErrorCode = z.infer<typeof errorCodeSchema>;

@@ -14,6 +14,8 @@ export const SETTING = 'org.hansetag.setting.';
 export const ADMISSION = 'org.hansetag.admission';
 /** EDU with transient facts of a conference: sources, mute states, requests to repeat them. */
 export const CONFERENCE_EDU = 'org.hansetag.conference';
+/** Error code of the end of a meeting's time. */
+export const TIME_LIMIT = 'ORG.HANSETAG.TIME_LIMIT';
 /** Error code for requests about a link that the other side does not have. */
 export const UNKNOWN_LINK = 'ORG.HANSETAG.UNKNOWN_LINK';
 /** Field of an error: why an organisation does not federate with another one (docs/trust.md). */

@@ -46,6 +46,7 @@ import { meetingModules, type ModuleDeps } from './modules/list.ts';
 import { Organisations } from './organisations.ts';
 import { Rights } from './rights.ts';
 import { Roles } from './roles.ts';
+import { rolesRouter } from './roles-router.ts';
 import { MeetingRules } from './rules/meeting-rules.ts';
 import { ServiceUser } from './service-user.ts';
 import { SessionServer } from './session/session-server.ts';
@@ -112,6 +113,18 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
   const meetingLog = makeMeetingLog({ ...deps, rights, clocks: organisations });
   const access = new ServerAccess(db, rooms);
   const entry = new EntryRule({ serverName, rooms, cameBy: (...of) => guestLinks.links.cameBy(...of) });
+  const service = new ServiceUser(deps);
+  const roles = new Roles({
+    rooms,
+    rights,
+    service,
+    isAdmin: async (userId) => (await deps.accounts.find(userId))?.admin === true,
+    present: (roomId) =>
+      conferences
+        .get(roomId)
+        ?.participants()
+        .map(({ userId }) => userId) ?? [],
+  });
   const installed = meetingModules({
     ...deps,
     rules,
@@ -127,7 +140,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
       refuse: (...refused) => waiting.refuse(...refused),
       list: (roomId) => waiting.list(roomId),
     },
-    roles: new Roles({ rooms, rights }),
+    roles,
     shuttingOut: {
       shutOut: (roomId, ...order) => shuttingOut.shutOut(conferences.require(roomId), ...order),
       letIn: (roomId, ...order) => shuttingOut.letIn(conferences.require(roomId), ...order),
@@ -163,6 +176,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
     silences: new Silences(db),
     orderNumbers: new OrderNumbers(db),
     watch: meetingLog.watch,
+    noted: meetingLog.port,
     modules,
     entry,
     log,
@@ -182,7 +196,6 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
   });
   const changed = (roomId: string): Promise<void> => conferences.checkEverybody(roomId);
   const shuttingOut = new ShuttingOut({ ...deps, rights, orders, access, changed });
-  const service = new ServiceUser(deps);
   const waiting = makeWaiting({
     ...deps,
     rights,
@@ -265,7 +278,9 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
       transactions: new MeetingTransactions(db),
       links: guestLinks.client,
       organisations,
-    }).use(meetingLog.client),
+    })
+      .use(meetingLog.client)
+      .use(rolesRouter({ ...deps, roles })),
     federation: meetingsFederationRouter({
       conferences,
       waiting,

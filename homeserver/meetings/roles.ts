@@ -3,17 +3,24 @@ import { isUserId } from '../../federation/event.ts';
 import { isJsonObject, type JsonObject } from '../../federation/json.ts';
 import type { GivenRole } from '../../protocol/modules/moderation.ts';
 import { MatrixError } from '../base/errors.ts';
+import { MEETING } from '../base/names.ts';
 import { Serial } from '../base/serial.ts';
 import type { Rooms } from '../engine/rooms/rooms.ts';
 import { MODERATOR_LEVEL, OWNER_LEVEL, type Rights } from './rights.ts';
+import type { ServiceUser } from './service-user.ts';
 
 const LEVELS: Readonly<Record<GivenRole, number>> = { owner: OWNER_LEVEL, moderator: MODERATOR_LEVEL, participant: 0 };
 /** People with a level of their own in one meeting. */
 const MAX_WITH_LEVEL = 500;
 
 export interface RolesDeps {
-  readonly rooms: Pick<Rooms, 'membership' | 'stateEvent' | 'send' | 'authority'>;
-  readonly rights: Pick<Rights, 'require' | 'roleOf'>;
+  readonly rooms: Pick<Rooms, 'membership' | 'stateEvent' | 'send' | 'authority' | 'joinedUsers'>;
+  readonly rights: Pick<Rights, 'may' | 'require' | 'roleOf'>;
+  readonly service: Pick<ServiceUser, 'userId' | 'hosts'>;
+  /** Whether somebody of ours administers this instance. */
+  isAdmin(userId: string): Promise<boolean>;
+  /** User ids of those who are in the conference of a room now, here and elsewhere. */
+  present(roomId: string): string[];
 }
 
 export class Roles {
@@ -36,6 +43,44 @@ export class Roles {
       await this.#deps.rights.require(roomId, by, 'appoint');
       await this.#write(roomId, by, userId, role);
     });
+  }
+
+  /**
+   * As `set`, also where nobody leads the meeting any more: then its host, or an administrator of the host's organisation,
+   * appoints somebody.
+   *
+   * @param by the user id of somebody of ours
+   * @throws MatrixError as `set`
+   */
+  async appoint(roomId: string, by: string, userId: string, role: GivenRole): Promise<void> {
+    const { rights, service, isAdmin } = this.#deps;
+    if (await rights.may(roomId, by, 'appoint')) {
+      await this.set(roomId, by, userId, role);
+      return;
+    }
+    await this.#turns.run(roomId, async () => {
+      const mayHost = (await service.hosts(roomId)) && ((await this.#isHost(roomId, by)) || (await isAdmin(by)));
+      if (!mayHost || (await this.#isLed(roomId))) await rights.require(roomId, by, 'appoint');
+      await this.#write(roomId, service.userId, userId, role);
+    });
+  }
+
+  async #isHost(roomId: string, userId: string): Promise<boolean> {
+    const meeting = await this.#deps.rooms.stateEvent(roomId, MEETING, '');
+    return meeting?.pdu.content['host'] === userId;
+  }
+
+  /** Whether somebody leads the meeting now: in its conference, or in the room while there is no conference. */
+  async #isLed(roomId: string): Promise<boolean> {
+    const { rooms, rights, service, present } = this.#deps;
+    const inside = present(roomId);
+    const people = inside.length > 0 ? inside : await rooms.joinedUsers(roomId);
+    for (const userId of people) {
+      if (userId === service.userId) continue;
+      const role = await rights.roleOf(roomId, userId);
+      if (role === 'owner' || role === 'moderator') return true;
+    }
+    return false;
   }
 
   async #write(roomId: string, sender: string, userId: string, role: GivenRole): Promise<void> {

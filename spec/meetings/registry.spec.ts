@@ -42,7 +42,7 @@ describe('The registry of conferences', () => {
       silences: { put: () => Promise.resolve(), of: () => Promise.resolve([]) },
       log: pino({ level: 'silent' }),
       read: () => reading(),
-      onClosed: (roomId) => closed.push(roomId),
+      onClosed: ({ roomId }) => closed.push(roomId),
     });
   });
 

@@ -197,6 +197,8 @@ export class Conference implements LinkConference, ModuleConference {
   }
 
   removeRemote(participantId: string, reason: LeaveReason): void {
+    // Who comes back does so by joining anew, whatever membership stands in the room until then.
+    if (reason === 'ended') this.#remotes.end(participantId);
     const remote = this.#remotes.delete(participantId, reason !== 'lost');
     if (!remote) return;
     const server = serverOf(remote.membership.userId);
@@ -205,12 +207,6 @@ export class Conference implements LinkConference, ModuleConference {
     for (const source of remote.sources.keys()) link?.sourceGone(sourceKey(participantId, source));
     if (!this.servers().has(server)) this.#links.close(server);
     this.#deps.modules.left(this, participantId);
-  }
-
-  /** The meeting was ended for somebody of another organisation, who comes back only by joining anew. */
-  endRemote(participantId: string): void {
-    this.#remotes.end(participantId);
-    this.removeRemote(participantId, 'ended');
   }
 
   /** The participants of a user or server of another organisation. */

@@ -13,6 +13,7 @@ import { MatrixError } from '../../base/errors.ts';
 import type { LocalRights } from '../../engine/rooms/ports.ts';
 import type { StoredEvent } from '../../engine/rooms/rooms.ts';
 import type { Trust } from '../../engine/trust/trust.ts';
+import type { MeetingLogPort } from '../log/meeting-log.ts';
 import type { Organisations } from '../organisations.ts';
 import type { Rights } from '../rights.ts';
 import type { MeetingRules } from '../rules/meeting-rules.ts';
@@ -43,6 +44,7 @@ import type { ServerAccess } from './server-access.ts';
 import { SfuEvents } from './sfu-events.ts';
 import { Signals } from './signals.ts';
 import type { Silences } from './silences.ts';
+import { TimeLimits } from './time-limits.ts';
 
 /** How often expired memberships are looked for, and the right of everybody here is checked once more, in ms. */
 const UPKEEP_MS = 60 * 1000;
@@ -72,6 +74,8 @@ export interface ConferencesOptions {
   watch?: ConferenceWatch;
   /** Who has to wait before they may take a place. */
   entry: Pick<EntryRule, 'require' | 'reason' | 'isSentBack' | 'isBefore'>;
+  /** The log of meetings. */
+  noted?: MeetingLogPort;
   /** Absent, that of the system. */
   clock?: Clock;
   log: Logger;
@@ -93,6 +97,7 @@ export class Conferences {
   readonly orders: Orders;
   readonly #announcer: Announcer;
   readonly #reachability: Reachability;
+  readonly #limits: TimeLimits;
   readonly #follower: RoomFollower;
   readonly #signals: Signals;
   readonly #sfuEvents: SfuEvents;
@@ -116,11 +121,15 @@ export class Conferences {
       heard: (server) => this.#reachability.heard(server),
     });
     const shared = { media: this.media, announcer: this.#announcer, reachability: this.#reachability };
+    this.#limits = new TimeLimits({ ...options, clock, clocks: organisations, seats: () => this.seats });
     this.#registry = new Registry({
       ...options,
       ...shared,
       read: (conference) => this.#follower.read(conference),
-      onClosed: (roomId) => options.onLive(roomId),
+      onClosed: (conference) => {
+        this.#limits.closed(conference);
+        options.onLive(conference.roomId);
+      },
     });
     const conferences = this.#registry;
     this.seats = new Seats({
@@ -129,8 +138,8 @@ export class Conferences {
       media: this.media,
       current: (roomId) => conferences.get(roomId),
       hold: (roomId) => conferences.hold(roomId),
-      async check(roomId, joiner, isNew) {
-        await checkAdmission(options, roomId, joiner);
+      check: async (roomId, joiner, isNew) => {
+        await this.#check(roomId, joiner);
         if (isNew) await options.entry.require(roomId, joiner);
       },
       person: (roomId, userId, guest) => personIn(options, roomId, userId, guest),
@@ -148,6 +157,7 @@ export class Conferences {
       conferences,
       seats: this.seats,
       clocks: organisations,
+      limits: this.#limits,
       placesKnown: () => this.#sfuEvents.wasConnected,
     });
     this.orders = new Orders({ ...options, announcer: this.#announcer, numbers: options.orderNumbers });
@@ -196,7 +206,7 @@ export class Conferences {
       await this.#options.entry.require(roomId, joiner);
     }
     if ((await rooms.membership(roomId, joiner.userId)) === 'invite') await rooms.join(joiner.userId, roomId);
-    await checkAdmission(this.#options, roomId, joiner);
+    await this.#check(roomId, joiner);
     await rooms.whole(roomId);
     const { conference, local, isNew, media } = await this.seats.join(roomId, joiner, keep);
     local.rights = await rights.all(roomId, joiner.userId);
@@ -223,6 +233,12 @@ export class Conferences {
       ...(media ? { media } : {}),
       modules: this.#options.modules.snapshots(conference, local),
     };
+  }
+
+  /** @throws MatrixError 403 when this person of ours may not be in the conference now */
+  async #check(roomId: string, joiner: Pick<Joiner, 'userId' | 'guest'>): Promise<void> {
+    await checkAdmission(this.#options, roomId, joiner);
+    await this.#limits.check(roomId, joiner.userId);
   }
 
   /** Tells a module of the other instances in a conference something that nobody needs later. */
@@ -329,6 +345,7 @@ export class Conferences {
     for (const participantId of conference.expired(now)) conference.removeRemote(participantId, 'lost');
     // State can also change by the resolution of forks, which no event tells of.
     await this.#follower.checkEverybody(conference);
+    await this.#limits.refresh(conference);
     await modules.refresh(conference);
     await this.#follower.refresh(conference);
     for (const local of conference.locals.values()) {
@@ -346,6 +363,7 @@ export class Conferences {
     this.#closed = true;
     this.#nextUpkeep();
     for (const stop of this.#stop) stop();
+    this.#limits.close();
     this.seats.close();
     this.#announcer.close();
     this.#signals.close();

@@ -22,7 +22,7 @@ export async function endingOf({ rooms, serverName }: Deps, roomId: string, user
     const sender = event?.pdu.sender;
     if (sender === undefined || sender === userId) return {};
     const own = await rooms.stateEvent(roomId, 'm.room.member', sender);
-    return { by: { displayName: nameIn(own?.pdu, sender), organisation: serverOf(sender) } };
+    return { by: { userId: sender, displayName: nameIn(own?.pdu, sender), organisation: serverOf(sender) } };
   };
   const membership = member?.pdu.content['membership'];
   const isBack = admission?.pdu.content['admitted'] === false;

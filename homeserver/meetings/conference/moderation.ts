@@ -9,7 +9,8 @@ import type { Rights } from '../rights.ts';
 import type { Conference } from './conference.ts';
 import type { LocalParticipant } from './local-participant.ts';
 import { splitParticipantId } from './membership.ts';
-import type { Given, Giver, OrderDetails, Orders } from './orders.ts';
+import type { Giver, OrderDetails } from './order-details.ts';
+import type { Given, Orders } from './orders.ts';
 import { RemovalOrders, type RemovalOrdersDeps, type RemovedTo } from './removal-orders.ts';
 import type { Seat, SeatMedia } from './seat-media.ts';
 import type { Seats } from './seats.ts';
@@ -50,18 +51,21 @@ export class Moderation {
     orders.on('mute', {
       right: 'mute',
       told: 'mute',
+      noted: 'mute',
       apply: (conference, local, by) => this.#pause('mute', { conference, local }, by),
       applyElsewhere: (conference, participantId) => conference.silence(participantId, 'microphone'),
     });
     orders.on('camera-off', {
       right: 'camera-off',
       told: 'camera-off',
+      noted: 'camera-off',
       apply: (conference, local, by) => this.#pause('camera-off', { conference, local }, by),
       applyElsewhere: (conference, participantId) => conference.silence(participantId, 'camera'),
     });
     orders.on('stop-share', {
       right: 'stop-share',
       told: 'stop-share',
+      noted: 'stop-share',
       apply: (conference, local, by) => this.#stopShare({ conference, local }, by),
       applyElsewhere(conference, participantId) {
         conference.silence(participantId, 'screen');
@@ -70,6 +74,7 @@ export class Moderation {
     });
     orders.on('ask-unmute', {
       right: 'ask-unmute',
+      noted: 'ask-unmute',
       apply(_conference, local, by) {
         if (local.sources.get('microphone')?.paused !== false) tellDone(local, 'ask-unmute', by);
       },
@@ -78,6 +83,7 @@ export class Moderation {
       right: 'rename-others',
       over: true,
       told: 'rename',
+      noted: 'rename',
       async apply(_conference, local, by, { displayName }) {
         if (!local.guest || displayName === undefined) return;
         await deps.rename(local.userId, displayName);
@@ -87,10 +93,11 @@ export class Moderation {
     orders.on('end', {
       right: 'end',
       told: 'end',
+      noted: 'end',
       whom: (conference, details) => idsOf(conference, details.for),
       apply: (conference, local, by, details) =>
         seats.remove({ conference, local }, { reason: 'ended', by, ...details }),
-      applyElsewhere: (conference, participantId) => conference.endRemote(participantId),
+      applyElsewhere: (conference, participantId) => conference.removeRemote(participantId, 'ended'),
     });
     const removals = new RemovalOrders(deps);
     for (const [action, { right, to, ended }] of Object.entries(REMOVALS) as [RemovalAction, Removal][]) {

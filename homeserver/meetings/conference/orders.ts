@@ -7,16 +7,13 @@ import type { Logger } from 'pino';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import { serverOf } from '../../../federation/event.ts';
 import type { JsonObject } from '../../../federation/json.ts';
-import {
-  type EndFor,
-  type ModerationAction,
-  MOST_NAMES,
-  MOST_PARTICIPANTS,
-} from '../../../protocol/modules/moderation.ts';
+import { type ModerationAction, MOST_PARTICIPANTS } from '../../../protocol/modules/moderation.ts';
+import type { LogKind } from '../../../protocol/meeting-log.ts';
 import type { Right } from '../../../protocol/rights.ts';
 import { ORDER_RATE } from '../../base/limits.ts';
 import { unexpected } from '../../base/log.ts';
 import { displayName as safeName } from '../../../protocol/display-text.ts';
+import type { MeetingLogPort } from '../log/meeting-log.ts';
 import { nameIn } from '../people.ts';
 import type { Rights } from '../rights.ts';
 import type { Announcer } from './announcer.ts';
@@ -24,24 +21,10 @@ import type { Conference } from './conference.ts';
 import type { LocalParticipant } from './local-participant.ts';
 import { participantIdOf, splitParticipantId } from './membership.ts';
 import type { LiveAnswer, Order } from './messages.ts';
-import { notification } from './notification.ts';
+import type { Giver, OrderDetails } from './order-details.ts';
 import type { OrderNumbers } from './order-numbers.ts';
 import type { RoomPort } from './ports.ts';
-
-/** Who gives an order. */
-export interface Giver {
-  readonly userId: string;
-  readonly displayName: string;
-  /** Server name. */
-  readonly organisation: string;
-}
-
-/** What belongs to single actions. */
-export interface OrderDetails {
-  readonly for?: EndFor;
-  /** Safe to show. */
-  readonly displayName?: string;
-}
+import { tellOthers } from './tell-others.ts';
 
 /** What an order is. */
 export interface OrderKind {
@@ -51,6 +34,8 @@ export interface OrderKind {
   readonly over?: true;
   /** What others than those whom it means are told; absent, nothing. */
   readonly told?: ModerationAction;
+  /** As what it stands in the log of the meeting; absent where events of the room tell of it. */
+  readonly noted?: LogKind;
   /** Whom it means, where that is not who is named. */
   whom?(conference: Conference, details: OrderDetails): string[];
   /** Does it to a participant of ours. */
@@ -78,6 +63,8 @@ export interface OrdersDeps {
   readonly rights: Pick<Rights, 'may' | 'require'>;
   readonly numbers: Pick<OrderNumbers, 'next' | 'take'>;
   readonly announcer: Pick<Announcer, 'order'>;
+  /** Notes what has happened, of orders that no event of the room tells of. */
+  readonly noted?: MeetingLogPort;
   readonly log: Logger;
 }
 
@@ -230,6 +217,11 @@ export class Orders {
     const failed = unexpected(log, 'an order was not carried out');
     const apply = async (local: LocalParticipant): Promise<void> => kind.apply(conference, local, by, details);
     if (kind.told) tellOthers(conference, kind.told, { targets, by, details });
+    if (kind.noted) {
+      const whom = [...new Set(targets.map((participantId) => splitParticipantId(participantId).userId))];
+      const detail = details.displayName ?? details.for;
+      this.#deps.noted?.note({ roomId: conference.roomId, kind: kind.noted, by: by.userId, whom, detail });
+    }
     for (const participantId of targets) {
       const local = conference.seat(participantId);
       if (local) apply(local).catch(failed);
@@ -245,29 +237,4 @@ interface Act {
   readonly targets: readonly string[];
   readonly by: Giver;
   readonly details: OrderDetails;
-}
-
-/** Tells those who have neither given an order nor are meant by it who has done what to whom. */
-function tellOthers(
-  conference: Conference,
-  action: ModerationAction,
-  { targets, by, details }: Pick<Act, 'targets' | 'by' | 'details'>,
-): void {
-  const meant = new Set(targets);
-  const names = new Map<string, string>();
-  for (const { participantId, userId, displayName } of conference.participants()) {
-    if (meant.has(participantId) && userId !== by.userId) names.set(userId, displayName);
-  }
-  if (names.size === 0) return;
-  const told = notification('moderation.told', {
-    action,
-    by: by.displayName,
-    organisation: by.organisation,
-    ...details,
-    whom: [...names.values()].slice(0, MOST_NAMES),
-    count: names.size,
-  });
-  for (const local of conference.locals.values()) {
-    if (!meant.has(local.participantId) && local.userId !== by.userId) local.notifier?.tell(told);
-  }
 }

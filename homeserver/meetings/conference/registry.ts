@@ -32,7 +32,7 @@ export interface RegistryDeps {
   /** Reads what people see of the room, and brings those in who are in the conference at other organisations. */
   read(conference: Conference): Promise<void>;
   /** The last of our participants has left a conference. */
-  onClosed(roomId: string): void;
+  onClosed(conference: Conference): void;
 }
 
 /** A conference that somebody holds. */
@@ -136,6 +136,6 @@ export class Registry {
     this.#deps.sfu.request('conference.close', { conferenceId: roomId }).catch(() => undefined);
     conference.closeLinks();
     this.#deps.modules.closed(conference);
-    this.#deps.onClosed(roomId);
+    this.#deps.onClosed(conference);
   }
 }

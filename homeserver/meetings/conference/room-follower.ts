@@ -6,6 +6,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { serverOf } from '../../../federation/event.ts';
+import type { ModerationAction } from '../../../protocol/modules/moderation.ts';
 import { MatrixError } from '../../base/errors.ts';
 import { unexpected } from '../../base/log.ts';
 import { ADMISSION, CALL_MEMBER } from '../../base/names.ts';
@@ -26,15 +27,25 @@ import type { Removals } from './removals.ts';
 import type { Reachability } from './reachability.ts';
 import type { Registry } from './registry.ts';
 import { endingOf } from './endings.ts';
+import { type RoleChange, tellRoles } from './role-news.ts';
 import { personIn, titleIn } from './room-facts.ts';
 import { type Clocks, membershipOf, membershipsIn } from './room-memberships.ts';
 import type { Seat } from './seat-media.ts';
-import type { Seats } from './seats.ts';
+import type { Ending, Seats } from './seats.ts';
 import type { ServerAccess } from './server-access.ts';
+import { tellOthers } from './tell-others.ts';
+import { LIMIT_SETTING, type TimeLimits } from './time-limits.ts';
 import { UntrustedShown } from './untrusted.ts';
 
 /** What changes something that people in a conference see of its room. */
 const FOLLOWED = new Set(['m.room.name', 'm.room.member', 'm.room.power_levels', 'm.room.redaction']);
+
+/** As what the others are told why somebody is out. */
+const TOLD_AS: ReadonlyMap<Ending['reason'], ModerationAction> = new Map([
+  ['removed', 'remove'],
+  ['banned', 'ban'],
+  ['waiting', 'wait'],
+]);
 
 export interface RoomFollowerDeps {
   readonly serverName: string;
@@ -55,6 +66,7 @@ export interface RoomFollowerDeps {
   readonly seats: Seats;
   readonly announcer: Announcer;
   readonly reachability: Reachability;
+  readonly limits: Pick<TimeLimits, 'refresh'>;
   readonly log: Logger;
   /** Whether the places that were held when the homeserver ended are taken over. */
   placesKnown(): boolean;
@@ -107,6 +119,7 @@ export class RoomFollower {
     const state = await rooms.state(conference.roomId);
     await this.#follow(conference, undefined);
     await this.#showUntrusted(conference);
+    await this.#deps.limits.refresh(conference);
     const others = [...membershipsIn(state, clocks, trust)].filter(
       ({ membership }) => serverOf(membership.userId) !== serverName,
     );
@@ -155,7 +168,7 @@ export class RoomFollower {
         await this.checkEverybody(conference);
         // Whose organisation is let in again may be in the conference.
         if (pdu.type === 'm.room.server_acl') await this.read(conference);
-      }
+      } else if (pdu.type === LIMIT_SETTING) await this.#deps.limits.refresh(conference);
     }
     // What was redacted may have been a title or a name.
     if (FOLLOWED.has(pdu.type)) {
@@ -198,10 +211,14 @@ export class RoomFollower {
       const isRenamed = title !== conference.title;
       conference.title = title;
       await this.#readRules(conference);
-      for (const { participantId, userId, guest } of conference.participants()) {
+      const changes: RoleChange[] = [];
+      for (const { participantId, userId, guest, role } of conference.participants()) {
         if (only !== undefined && userId !== only) continue;
-        conference.setPerson(participantId, await personIn(this.#deps, roomId, userId, guest));
+        const person = await personIn(this.#deps, roomId, userId, guest);
+        if (person.role !== role) changes.push({ ...person, participantId, userId });
+        conference.setPerson(participantId, person);
       }
+      if (only === undefined) await tellRoles(rooms, conference, changes);
       for (const local of [...conference.locals.values()]) {
         if (only !== undefined && local.userId !== only) continue;
         const current = await rights.all(roomId, local.userId);
@@ -325,6 +342,12 @@ export class RoomFollower {
     const current = await rooms.membership(roomId, userId);
     if (current === 'join') return;
     const ending = await endingOf(this.#deps, roomId, userId);
+    const action = ending.by && TOLD_AS.get(ending.reason);
+    if (action && ending.by) {
+      const theirs = conference.participants().filter((one) => one.userId === userId);
+      const targets = theirs.map(({ participantId }) => participantId);
+      tellOthers(conference, action, { targets, by: ending.by });
+    }
     // All are out at once; then it is written.
     const ended = conferences
       .seats()

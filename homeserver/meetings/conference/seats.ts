@@ -16,6 +16,7 @@ import type { Conference, LeaveReason } from './conference.ts';
 import { LocalParticipant } from './local-participant.ts';
 import { participantIdOf } from './membership.ts';
 import type { Notifier } from './notification.ts';
+import type { Giver } from './order-details.ts';
 import type { Place, Places } from './places.ts';
 import type { RoomPort } from './ports.ts';
 import type { Held } from './registry.ts';
@@ -46,7 +47,7 @@ export interface KeptMedia {
 export interface Ending {
   readonly reason: keyof typeof LEFT_BY;
   /** Who has done it. */
-  readonly by?: { readonly displayName: string; readonly organisation: string };
+  readonly by?: Giver;
   /** For whom the meeting was ended. */
   readonly for?: EndFor;
 }

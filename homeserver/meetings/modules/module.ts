@@ -5,6 +5,7 @@
 import type { JsonObject } from '../../../federation/json.ts';
 import type { ModerationAction } from '../../../protocol/modules/moderation.ts';
 import type { ModuleName, Modules, Signals, Snapshots } from '../../../protocol/modules/list.ts';
+import type { LogKind } from '../../../protocol/meeting-log.ts';
 import type { Rules } from '../../../protocol/modules/rules.ts';
 import type { Right } from '../../../protocol/rights.ts';
 import type {
@@ -54,6 +55,8 @@ export interface ModuleOrder {
   readonly right: Right;
   /** What others than those whom it means are told. */
   readonly told?: ModerationAction;
+  /** As what it stands in the log of the meeting. */
+  readonly noted?: LogKind;
   apply(context: MeetingContext, participantId: string, by: OrderGiver): Promise<void>;
 }
 

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { ErrorCode, ProtocolError } from '../../../protocol/session.ts';
 import { SfuError } from '../../../sfu/client.ts';
 import { asRefusal } from '../../base/errors.ts';
+import { TIME_LIMIT } from '../../base/names.ts';
 import { SeatError } from '../conference/seat-turns.ts';
 
 /** A request that was refused for a reason that the client can tell a person. */
@@ -27,6 +28,7 @@ function codeOf(error: unknown): ErrorCode {
   }
   const refusal = asRefusal(error);
   if (refusal && 'untrusted' in refusal.extra) return 'organisation-untrusted';
+  if (refusal?.errcode === TIME_LIMIT) return 'time-limit';
   const status = refusal?.status ?? 500;
   if (status === 401) return 'unauthorised';
   if (status === 403) return 'forbidden';

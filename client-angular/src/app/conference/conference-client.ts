@@ -45,10 +45,14 @@ export type Phase =
   | { name: 'failed'; error: unknown }
   /** Before the conference: somebody has to let the person in, or a place to become free. Nothing is sent. */
   | { name: 'waiting'; state: NotificationData<'waiting.changed'> }
-  | { name: 'ended'; reason: EndReason };
+  | { name: 'ended'; how: Ended };
 
 /** `refused`, `over`: while the person waited. */
 export type EndReason = NotificationData<'conference.ended'>['reason'] | 'refused' | 'over';
+
+export interface Ended extends Omit<NotificationData<'conference.ended'>, 'reason'> {
+  readonly reason: EndReason;
+}
 
 /** Where this tab waits: a reload waits on. */
 const WAITS_IN = 'hansetag-waits-in';
@@ -116,7 +120,8 @@ export class ConferenceClient {
     this.#engine.progress.subscribe((transports) => this.#line.report(transports));
     effect(() => {
       const { name } = untracked(this.#phase);
-      if (this.#session.state() === 'refused' && (name === 'in' || name === 'waiting')) this.#end('signed-out');
+      if (this.#session.state() === 'refused' && (name === 'in' || name === 'waiting'))
+        this.#end({ reason: 'signed-out' });
     });
     // A closed tab leaves at once; the others need not wait until its session runs out. Who waits keeps the place for
     // so long, because the page may only be loaded again.
@@ -217,7 +222,7 @@ export class ConferenceClient {
     if (name === 'waiting.changed') this.#phase.set({ name: 'waiting', state: data });
     if (name !== 'waiting.ended') return;
     if (data.outcome !== 'admitted') {
-      this.#end(data.outcome === 'refused' ? 'refused' : 'over');
+      this.#end({ reason: data.outcome === 'refused' ? 'refused' : 'over' });
       return;
     }
     this.#sounds.play('admitted');
@@ -314,7 +319,7 @@ export class ConferenceClient {
         void this.#openMedia();
         break;
       case 'conference.ended':
-        this.#end(data.reason);
+        this.#end(data);
         break;
       default:
       // Of the store's concern, a module's, or another screen's.
@@ -354,7 +359,7 @@ export class ConferenceClient {
       // With yet another session this runs anew by itself.
       if (error instanceof SessionError && error.code === 'connection-lost') return;
       if (error instanceof SessionError && (error.code === 'forbidden' || error.code === 'not-found')) {
-        this.#end('removed');
+        this.#end({ reason: 'removed' });
         return;
       }
       setTimeout(() => {
@@ -414,10 +419,10 @@ export class ConferenceClient {
     this.#engine.watch(watchPlan(untracked(this.#store.participants), this.#tiles, untracked(this.#store.me)));
   }
 
-  #end(reason: EndReason): void {
+  #end(how: Ended): void {
     this.#closeMedia();
     this.#forget();
-    this.#phase.set({ name: 'ended', reason });
+    this.#phase.set({ name: 'ended', how });
   }
 
   /** Nothing of a meeting remains on the screen after it. */

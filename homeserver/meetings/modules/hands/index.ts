@@ -49,6 +49,7 @@ export function handsModule(): MeetingModule<'hands'> {
       [LOWER]: {
         right: 'lower-hands',
         told: 'lower-hand',
+        noted: 'lower-hand',
         async apply(context, participantId, by) {
           const own = context.own().find((one) => one.participantId === participantId);
           if (!own?.signals.hand) return;

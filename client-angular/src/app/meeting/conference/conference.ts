@@ -109,7 +109,7 @@ export class Conference {
   protected readonly shownProblem = linkedSignal(this.deviceProblem);
   protected readonly ending = computed(() => {
     const phase = this.phase();
-    if (phase.name === 'ended') return endedText(phase.reason);
+    if (phase.name === 'ended') return endedText(phase.how, (server) => this.store.organisation(server).displayName);
     return phase.name === 'failed' ? failedText(phase.error) : undefined;
   });
   readonly #keys = inject(Keys);

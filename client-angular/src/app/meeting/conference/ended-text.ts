@@ -1,4 +1,5 @@
-import type { EndReason } from '../../conference/conference-client.ts';
+import type { EndFor } from '../../../../../protocol/modules/moderation.ts';
+import type { Ended } from '../../conference/conference-client.ts';
 import { isolate } from '../../core/isolate.ts';
 import { untrustedText } from '../../core/untrusted-text.ts';
 import { SessionError } from '../../session/session-error.ts';
@@ -10,7 +11,13 @@ export interface Ending {
   again: boolean;
 }
 
-export function endedText(reason: EndReason): Ending {
+/** @param nameOf the name of an organisation, by its server name */
+export function endedText(
+  { reason, by, organisation, for: whom }: Ended,
+  nameOf: (serverName: string) => string,
+): Ending {
+  const from = organisation === undefined ? '' : ` (${isolate(nameOf(organisation))})`;
+  const name = by === undefined ? undefined : isolate(by) + from;
   switch (reason) {
     case 'refused':
       return {
@@ -25,18 +32,45 @@ export function endedText(reason: EndReason): Ending {
         again: false,
       };
     case 'removed':
-    case 'banned':
-    case 'waiting':
       return {
         title: $localize`:@@ended.removedTitle:You are no longer in this meeting`,
-        text: $localize`:@@ended.removed:Somebody who leads the meeting has removed you, or your invitation was withdrawn.`,
+        text:
+          name === undefined
+            ? $localize`:@@ended.removed:Somebody who leads the meeting has removed you, or your invitation was withdrawn.`
+            : $localize`:@@ended.removedBy:${name}:NAME: has removed you from the meeting. You can come back when you are invited again.`,
         again: false,
       };
+    case 'banned':
+      return {
+        title: $localize`:@@ended.removedTitle:You are no longer in this meeting`,
+        text:
+          name === undefined
+            ? $localize`:@@ended.banned:Somebody who leads the meeting has removed you for good.`
+            : $localize`:@@ended.bannedBy:${name}:NAME: has removed you from the meeting for good. You cannot come back.`,
+        again: false,
+      };
+    case 'waiting':
+      return {
+        title: $localize`:@@ended.waitingTitle:You are in the waiting room again`,
+        text:
+          name === undefined
+            ? $localize`:@@ended.waiting:Somebody who leads the meeting has sent you back to wait.`
+            : $localize`:@@ended.waitingBy:${name}:NAME: has sent you back to wait. You come in when you are admitted again.`,
+        again: true,
+      };
     case 'ended':
+      return {
+        title:
+          whom === undefined || whom === 'everybody'
+            ? $localize`:@@ended.endedTitle:The meeting has ended`
+            : $localize`:@@ended.endedForYouTitle:The meeting has ended for you`,
+        text: endedBy(name, whom),
+        again: false,
+      };
     case 'time-limit':
       return {
         title: $localize`:@@ended.endedTitle:The meeting has ended`,
-        text: $localize`:@@ended.ended:It was ended for everybody.`,
+        text: $localize`:@@ended.timeLimit:Its time is over. Whoever leads the meeting can extend it.`,
         again: false,
       };
     case 'signed-out':
@@ -57,6 +91,18 @@ export function endedText(reason: EndReason): Ending {
         text: $localize`:@@ended.left:Camera and microphone are off.`,
         again: true,
       };
+  }
+}
+
+function endedBy(name: string | undefined, whom: EndFor | undefined): string {
+  if (name === undefined) return $localize`:@@ended.ended:It was ended for everybody.`;
+  switch (whom) {
+    case 'guests':
+      return $localize`:@@ended.byForGuests:${name}:NAME: has ended the meeting for guests. The others go on.`;
+    case 'participants':
+      return $localize`:@@ended.byForParticipants:${name}:NAME: has ended the meeting for all but those who lead it.`;
+    default:
+      return $localize`:@@ended.byForEverybody:${name}:NAME: has ended the meeting for everybody.`;
   }
 }
 
@@ -91,6 +137,12 @@ export function failedText(error: unknown): Ending {
       const { organisation = '', reason } = error as SessionError;
       return { title, text: untrustedText(isolate(organisation), reason) + help, again: false };
     }
+    case 'time-limit':
+      return {
+        title,
+        text: $localize`:@@failed.timeLimit:The time of this meeting is over. Whoever leads it can extend it.`,
+        again: true,
+      };
     case 'sfu-unavailable':
       return {
         title,

@@ -5,13 +5,13 @@ import { Rights } from '../../conference/rights.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { PATHS } from '../../shared/icon.ts';
 import { Acts } from './acts.ts';
-import { Moderation } from './moderation.ts';
+import { ModerationNotices } from './notices.ts';
 import { personActions, sends } from './person-actions.ts';
 import { ToldOrders } from './told-orders.ts';
 
 /** What those who lead a meeting do about others, of whichever organisation. */
 export function moderationModule(): MeetingModule {
-  const moderation = new Moderation();
+  const notices = new ModerationNotices();
   const acts = new Acts();
   const toldOrders = new ToldOrders();
   const rights = inject(Rights);
@@ -60,7 +60,8 @@ export function moderationModule(): MeetingModule {
     actionsOn: (people) => personActions(people.filter(isOther), rights, acts),
     actionsOnAll: () => [...muteAll(), ...ends()],
     notifications: {
-      'moderation.done': (done) => moderation.done(done),
+      'moderation.done': (done) => notices.done(done),
+      'moderation.time-limit': (limit) => notices.timeLimit(limit),
       'moderation.told': (order) => toldOrders.told(order),
     },
     left: () => {

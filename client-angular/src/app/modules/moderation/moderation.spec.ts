@@ -239,6 +239,49 @@ describe('Moderation in the client', () => {
     expect(local.microphone().on).toBeTrue();
   });
 
+  it('asks whoever is to speak, and turns nothing on without an answer', async () => {
+    enter([]);
+    const local = TestBed.inject(LocalMedia);
+    const asked = { action: 'ask-unmute', by: 'Anna', organisation: 'hamburg.example' } as const;
+    answer = false;
+    module.notifications?.['moderation.done']?.(asked);
+    await settled();
+    expect(local.microphone().on).toBeFalse();
+    answer = true;
+    module.notifications?.['moderation.done']?.(asked);
+    await settled();
+    expect(local.microphone().on).toBeTrue();
+  });
+
+  it('says who has switched off the camera, ended a share and changed the name', async () => {
+    enter([]);
+    await TestBed.inject(LocalMedia).turn('camera', true);
+    const by = { by: '\u202eAnna', organisation: 'hamburg.example' };
+    for (const action of ['camera-off', 'stop-share', 'rename'] as const) {
+      module.notifications?.['moderation.done']?.({ action, ...by, displayName: 'Jens' });
+    }
+    expect(TestBed.inject(LocalMedia).camera().on).toBeFalse();
+    expect(told()).toEqual([
+      '\u202eAnna (Hamburg) has switched off your camera. You can turn it on again.',
+      '\u202eAnna (Hamburg) has ended what you shared. You can share again.',
+      '\u202eAnna (Hamburg) has changed your name: you are Jens here now.',
+    ]);
+    const [first] = TestBed.inject(Told).sentences();
+    expect(first?.text)
+      .withContext('a name turns nothing around it')
+      .toMatch(/^\u2068\u202eAnna\u2069 /);
+  });
+
+  it('says how long the meeting still lasts', () => {
+    enter([]);
+    module.notifications?.['moderation.time-limit']?.({ minutes: 5 });
+    module.notifications?.['moderation.time-limit']?.({ minutes: 1 });
+    expect(told()).toEqual([
+      'The meeting ends in 5 minutes, for everybody. Whoever leads it can extend it.',
+      'The meeting ends in one minute, for everybody. Whoever leads it can extend it.',
+    ]);
+  });
+
   it('tells nobody of being muted who was silent anyway', () => {
     enter([]);
     module.notifications?.['moderation.done']?.({ action: 'mute', by: 'Anna', organisation: 'hamburg.example' });
