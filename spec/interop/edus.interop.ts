@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { at, eventually } from '../support/homeservers.ts';
+import { at } from '../support/homeservers.ts';
 import type { TestHomeserver, TestUser } from '../support/homeservers.ts';
-import { create, DIRECTIONS, eventsIn, hears, join, room, say, sees, servers, Syncing } from './support.ts';
+import { create, DIRECTIONS, eventsIn, eventually, hears, join, room, say, sees, servers, Syncing } from './support.ts';
 
 const NUMBERS = [1.5, 0.00002, -2.5e-7, 1e21, 1e300];
 

@@ -1,7 +1,7 @@
-import { at, eventually } from '../support/homeservers.ts';
+import { at } from '../support/homeservers.ts';
 import type { TestHomeserver, TestUser } from '../support/homeservers.ts';
 import { hansetag } from '../support/meetings.ts';
-import { hears, join, room, sameState, say, sees, servers, setState, stateOf } from './support.ts';
+import { eventually, hears, join, room, sameState, say, sees, servers, setState, stateOf } from './support.ts';
 
 describe('Real Matrix: a meeting that the service user has made, entered from Synapse,', () => {
   let ours: TestHomeserver;

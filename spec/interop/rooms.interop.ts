@@ -1,9 +1,10 @@
-import { at, eventually } from '../support/homeservers.ts';
+import { at } from '../support/homeservers.ts';
 import type { TestHomeserver, TestUser } from '../support/homeservers.ts';
 import {
   bodies,
   create,
   DIRECTIONS,
+  eventually,
   hears,
   history,
   join,

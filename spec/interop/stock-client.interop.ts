@@ -1,9 +1,9 @@
 /** matrix-js-sdk with its own encryption: one of our people and one of Synapse's. */
 import { ClientEvent, createClient, EventType, MatrixEventEvent, RoomEvent } from 'matrix-js-sdk';
 import type { MatrixClient, MatrixEvent } from 'matrix-js-sdk';
-import { at, eventually } from '../support/homeservers.ts';
+import { at } from '../support/homeservers.ts';
 import type { TestHomeserver } from '../support/homeservers.ts';
-import { servers, stateOf } from './support.ts';
+import { eventually, servers, stateOf } from './support.ts';
 
 const DELAY_MS = 2_000;
 

@@ -1,5 +1,5 @@
 /** One of our homeservers and a stock Synapse, shared by all interop specs, and what people do on them. */
-import { at, eventually, startHomeservers } from '../support/homeservers.ts';
+import { at, eventually as eventuallyWithin, startHomeservers } from '../support/homeservers.ts';
 import type { Answer, TestFederation, TestHomeserver, TestUser } from '../support/homeservers.ts';
 import { startSynapse } from './synapse.ts';
 import type { Synapse } from './synapse.ts';
@@ -15,6 +15,9 @@ export const DIRECTIONS = [
   { name: 'of ours, entered from Synapse', home: 'ours', away: 'synapse' },
   { name: 'of Synapse, entered from ours', home: 'synapse', away: 'ours' },
 ] as const;
+
+/** For what two servers tell each other, one of them in Python, on a machine that does much else, in ms. */
+const PATIENCE_MS = 60_000;
 
 let started: Promise<Servers> | undefined;
 
@@ -44,6 +47,11 @@ afterAll(async () => {
 });
 
 export const room = (roomId: string, rest: string): string => `client/v3/rooms/${encodeURIComponent(roomId)}/${rest}`;
+
+/** Asks again until the answer is as wanted. @throws Error after a minute */
+export function eventually<T>(ask: () => Promise<T>, wanted: (value: T) => boolean): Promise<T> {
+  return eventuallyWithin(ask, wanted, PATIENCE_MS);
+}
 
 /** Creates a room. @returns its id */
 export async function create(user: TestUser, options: object): Promise<string> {
@@ -159,9 +167,9 @@ export class Syncing {
     return answer;
   }
 
-  /** Syncs on until something is found in an answer. @throws Error after some seconds */
+  /** Syncs on until something is found in an answer. @throws Error after a minute */
   async until<T>(find: (answer: unknown) => T | undefined): Promise<T> {
-    for (const deadline = Date.now() + 15_000; Date.now() < deadline;) {
+    for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline;) {
       const found = find(await this.next());
       if (found !== undefined) return found;
     }

@@ -53,7 +53,8 @@ export default class Reporter implements jasmine.CustomReporter {
     if (file !== undefined) writeFileSync(file, JSON.stringify(counts));
     const slow = [...this.#took].toSorted(([, a], [, b]) => b - a).slice(0, SLOW_FILES);
     console.log(`  longest: ${slow.map(([name, ms]) => `${name} ${(ms / 1000).toFixed(0)} s`).join(', ')}`);
-    console.log(`  ${String(counts.passed)} passed, ${String(counts.failed)} failed, seed ${result.order.seed}`);
+    const order = result.order.random ? `seed ${result.order.seed}` : 'in the order of the files';
+    console.log(`  ${String(counts.passed)} passed, ${String(counts.failed)} failed, ${order}`);
   }
 
   #fail(name: string, expectations: readonly jasmine.FailedExpectation[]): void {
