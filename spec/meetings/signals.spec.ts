@@ -78,7 +78,7 @@ describe('What another instance says live', () => {
         states.push([participantId, state]);
         return isNews;
       },
-      hasParticipantsOf: () => hasPeople,
+      servers: () => new Set(hasPeople ? [HAMBURG] : []),
       link: (server: string) => ({ reopen: () => reopened.push(server) }),
     } as unknown as Conference;
   }

@@ -99,6 +99,11 @@ export class ConferencePeer {
     return this.#ask(destination, 'PUT', `${encodeURIComponent(roomId)}/live`, body);
   }
 
+  /** Tells who of its people waits for a place. */
+  async wait(destination: string, roomId: string, message: JsonObject): Promise<unknown> {
+    return this.#ask(destination, 'PUT', `${encodeURIComponent(roomId)}/waiting`, message);
+  }
+
   /** What its user sends, as it tells others. */
   state(roomId: string, localpart: string, sources: readonly JsonObject[]): JsonObject {
     return {
