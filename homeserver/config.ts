@@ -25,6 +25,7 @@ import {
   isDatabaseUrl,
   isRange,
   list,
+  minutes,
   text,
   webAddress,
 } from './base/setting-values.ts';
@@ -53,6 +54,8 @@ export interface Config {
   readonly tenancy: TenantsConfig | undefined;
   /** How long is known what happened in meetings, in days; 0: nothing of it is kept. */
   readonly meetingLogDays: number;
+  /** What becomes of who is alone in a meeting, and after how many ms; 0: it does not. */
+  readonly alone: { readonly mediaOffMs: number; readonly askMs: number; readonly leaveMs: number };
   /** Whether people see who is there. */
   readonly presence: 'off' | 'local' | 'federated';
   /** Whether other servers are told what people call their devices. */
@@ -173,6 +176,9 @@ const schema = z.object({
   HANSETAG_MEDIA_CACHE_BYTES: bytes.default(10 * 1024 ** 3),
   HANSETAG_MEDIA_RETENTION_DAYS: days.default(0),
   HANSETAG_MEETING_LOG_DAYS: days.default(90),
+  HANSETAG_ALONE_MEDIA_OFF_MIN: minutes.default(2 * 60_000),
+  HANSETAG_ALONE_ASK_MIN: minutes.default(15 * 60_000),
+  HANSETAG_ALONE_LEAVE_MIN: minutes.default(60 * 60_000),
   HANSETAG_TENANTS: z.enum(['single', 'claim'], 'must be single or claim').default('single'),
   HANSETAG_TENANTS_FILE: text.optional(),
   HANSETAG_TENANTS_DEFAULT: tenantIdSchema.optional(),
@@ -275,6 +281,11 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     },
     tenancy: tenancy(values),
     meetingLogDays: values.HANSETAG_MEETING_LOG_DAYS,
+    alone: {
+      mediaOffMs: values.HANSETAG_ALONE_MEDIA_OFF_MIN,
+      askMs: values.HANSETAG_ALONE_ASK_MIN,
+      leaveMs: values.HANSETAG_ALONE_LEAVE_MIN,
+    },
     presence: values.HANSETAG_PRESENCE,
     federatedDeviceNames: values.HANSETAG_FEDERATED_DEVICE_NAMES,
     pushAllowedRanges: values.HANSETAG_PUSH_ALLOWED_RANGES,

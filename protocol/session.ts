@@ -71,6 +71,11 @@ export const organisationSchema = z.object({
   displayName: z.string().max(256),
   /** Colour of the organisation's mark. */
   colour: colourSchema.catch('#5f6b6d'),
+  /**
+   * Why the own organisation talks with it: it is the own one; everybody is trusted (`open`); it stands on the own list
+   * (`listed`); a certificate vouches for it (`certificate`). Absent where it is not trusted, or nobody asked.
+   */
+  trust: z.enum(['own', 'open', 'listed', 'certificate']).optional().catch(undefined),
 });
 export type Organisation = z.infer<typeof organisationSchema>;
 
@@ -290,7 +295,17 @@ export const notifications = {
   /** The client's own place in the conference has ended. */
   'conference.ended': z.object({
     /** `waiting`: sent back to wait. `time-limit`: the meeting's time is over. */
-    reason: z.enum(['left', 'removed', 'banned', 'waiting', 'ended', 'time-limit', 'signed-out', 'joined-elsewhere']),
+    reason: z.enum([
+      'left',
+      'removed',
+      'banned',
+      'waiting',
+      'ended',
+      'time-limit',
+      'alone',
+      'signed-out',
+      'joined-elsewhere',
+    ]),
     /** Who has done it, where somebody did it by an order: a name that is safe to show. */
     by: z.string().max(256).optional(),
     /** That person's organisation. */

@@ -31,6 +31,10 @@ export const webAddress = text.refine(
 );
 export const bytes = text.regex(/^[0-9]{1,15}$/, 'must be a number of bytes').transform(Number);
 export const days = text.regex(/^[0-9]{1,5}$/, 'must be a number of days').transform(Number);
+/** Given in minutes, in milliseconds. */
+export const minutes = text
+  .regex(/^[0-9]{1,4}(\.[0-9]{1,3})?$/, 'must be a number of minutes, such as 2 or 0.5')
+  .transform((value) => Math.round(Number(value) * 60_000));
 export const claim = text.regex(
   /^[\x21-\x7e]{1,100}$/,
   'must be the name of a claim, such as tenant_id or realm_access.roles',

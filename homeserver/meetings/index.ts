@@ -88,6 +88,8 @@ export interface MeetingsDeps {
   signed: RequestHandler;
   /** How long is known what happened in meetings, in days; 0: nothing of it is kept. */
   meetingLogDays: number;
+  /** What becomes of who is alone in a meeting. */
+  alone: ModuleDeps['alone']['times'];
   log: Logger;
 }
 
@@ -133,6 +135,11 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
       remove: (roomId, ...order) => moderation.remove(conferences.require(roomId), ...order),
       rename: (roomId, ...order) => moderation.rename(conferences.require(roomId), ...order),
       end: (roomId, ...order) => moderation.end(conferences.require(roomId), ...order),
+    },
+    alone: {
+      times: deps.alone,
+      mediaOff: (roomId, participantId) => conferences.mediaOff(roomId, participantId),
+      leave: (roomId, participantId) => conferences.leaveAlone(roomId, participantId),
     },
     waiting: {
       admit: (...admitted) => waiting.admit(...admitted),

@@ -9,6 +9,7 @@ import { type SigningKey, signJson, verifySignature } from '../../federation/sig
 import type { KeyLookup } from '../../federation/keyring.ts';
 import { displayName } from '../../protocol/display-text.ts';
 import type { Organisation } from '../../protocol/session.ts';
+import type { Trust } from '../engine/trust/trust.ts';
 import { type Discovery, discoverySchema } from './conference/messages.ts';
 
 /** Validity of the own document, and of a foreign one that does not say when it was issued, in ms. */
@@ -65,6 +66,8 @@ export interface OrganisationsOptions {
   key: SigningKey;
   keyring: KeyLookup;
   client: Fetcher;
+  /** Absent: nothing is said of how organisations are trusted. */
+  trust?: Pick<Trust, 'isTrusted' | 'summary'>;
   log: Logger;
 }
 
@@ -160,11 +163,24 @@ export class Organisations {
 
   /** What is known of an organisation now; asks in the background when nothing is. */
   known(server: string): Organisation {
-    if (server === this.#options.serverName) return this.own;
+    if (server === this.#options.serverName) return { ...this.own, trust: 'own' };
     const known = this.#names.get(server);
-    if (known) return known.organisation;
-    void this.discovery(server).catch(() => undefined);
-    return { serverName: server, displayName: nameOfServer(server), colour: NEUTRAL_COLOUR };
+    if (!known) void this.discovery(server).catch(() => undefined);
+    const shown = known?.organisation ?? {
+      serverName: server,
+      displayName: nameOfServer(server),
+      colour: NEUTRAL_COLOUR,
+    };
+    const trust = this.#trustIn(server);
+    return trust ? { ...shown, trust } : shown;
+  }
+
+  #trustIn(server: string): Organisation['trust'] {
+    const { trust } = this.#options;
+    if (!trust?.isTrusted(server)) return undefined;
+    const mode = trust.summary()?.mode;
+    if (mode === undefined) return 'open';
+    return mode === 'allowlist' ? 'listed' : 'certificate';
   }
 
   /** Name and colour of an organisation; the server name stands in where it does not answer. */

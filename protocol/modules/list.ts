@@ -1,5 +1,6 @@
 /** The modules of a meeting. session.ts spreads them into the session protocol. */
 import * as z from 'zod';
+import * as alone from './alone.ts';
 import * as chat from './chat.ts';
 import * as hands from './hands.ts';
 import * as moderation from './moderation.ts';
@@ -10,6 +11,7 @@ import * as waiting from './waiting.ts';
 
 /** Each module by its name. */
 export interface Modules {
+  readonly alone: typeof alone;
   readonly chat: typeof chat;
   readonly hands: typeof hands;
   readonly moderation: typeof moderation;
@@ -21,6 +23,7 @@ export interface Modules {
 export type ModuleName = keyof Modules;
 /** Their names, as an enumeration for schemas. */
 export const moduleNames = {
+  alone: 'alone',
   chat: 'chat',
   hands: 'hands',
   moderation: 'moderation',
@@ -31,6 +34,7 @@ export const moduleNames = {
 } as const satisfies { readonly [Name in ModuleName]: Name };
 
 export const requests = {
+  ...alone.requests,
   ...chat.requests,
   ...hands.requests,
   ...moderation.requests,
@@ -41,6 +45,7 @@ export const requests = {
 } as const;
 
 export const notifications = {
+  ...alone.notifications,
   ...chat.notifications,
   ...hands.notifications,
   ...moderation.notifications,
@@ -64,6 +69,7 @@ export function withoutAbsent(signals: Signals): Signals {
 
 /** What a joining client gets of each module that is on; absent is off. */
 export const snapshotsSchema = z.object({
+  alone: alone.snapshot.optional(),
   hands: hands.snapshot.optional(),
   reactions: reactions.snapshot.optional(),
   rules: rules.snapshot.optional(),

@@ -59,6 +59,7 @@ describe('A conference', () => {
       modules: {
         shown: (_conference: Conference, { said }: { said: { signals: object } }) => said.signals,
         left: (_conference: Conference, participantId: string) => left.push(participantId),
+        peopleChanged: () => undefined,
       },
     } as unknown as ConferenceDeps);
     ({ local: anna, session: annas } = seated(ANNA));

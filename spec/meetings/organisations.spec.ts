@@ -14,6 +14,7 @@ const ownKey = createSigningKey(generateSeed(), '1');
 const otherKey = createSigningKey(generateSeed(), '1');
 
 describe('The discovery document', () => {
+  let mode: 'allowlist' | 'pki' | undefined;
   let organisations: Organisations;
   /** What servers were asked, in order. */
   let asked: { destination: string; path: string; signed?: boolean; timeoutMs?: number; maxBytes?: number }[];
@@ -26,7 +27,12 @@ describe('The discovery document', () => {
     asked = [];
     answer = () => Promise.resolve(signed());
     keyOf = (server) => (server === HAMBURG ? key.publicKey : undefined);
+    mode = undefined;
     organisations = new Organisations({
+      trust: {
+        isTrusted: (server) => server === HAMBURG,
+        summary: () => mode && { mode, refused: 0, reasons: {} },
+      },
       serverName: 'luebeck.example',
       displayName: 'Lübeck',
       colour: '#0b5563',
@@ -237,6 +243,7 @@ describe('The discovery document', () => {
         serverName: HAMBURG,
         displayName: 'Hamburg',
         colour: '#c1121c',
+        trust: 'open',
       });
     });
 
@@ -256,10 +263,21 @@ describe('The discovery document', () => {
       expect((await organisations.info(HAMBURG)).displayName).toBe(HAMBURG);
     });
 
+    it('and says how it is trusted, and nothing of one that is not', () => {
+      const trustOf = (server: string) => organisations.known(server).trust;
+      expect(trustOf(HAMBURG)).toBe('open');
+      mode = 'allowlist';
+      expect(trustOf(HAMBURG)).toBe('listed');
+      mode = 'pki';
+      expect(trustOf(HAMBURG)).toBe('certificate');
+      expect(trustOf('bremen.example')).toBeUndefined();
+    });
+
     it('which is ours for our own server, without asking anybody', async () => {
       const own = { serverName: 'luebeck.example', displayName: 'Lübeck', colour: '#0b5563' };
-      expect(organisations.known('luebeck.example')).toEqual(own);
-      expect(await organisations.info('luebeck.example')).toEqual(own);
+      expect(organisations.own).toEqual(own);
+      expect(organisations.known('luebeck.example')).toEqual({ ...own, trust: 'own' });
+      expect(await organisations.info('luebeck.example')).toEqual({ ...own, trust: 'own' });
       expect(asked).toEqual([]);
     });
   });

@@ -36,6 +36,7 @@ describe('The registry of conferences', () => {
         shown: () => ({}),
         snapshots: () => ({}),
         left: () => undefined,
+        peopleChanged: () => undefined,
         told: () => undefined,
         closed: () => undefined,
       },

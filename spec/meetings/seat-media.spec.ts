@@ -37,7 +37,7 @@ describe('The media of a seat', () => {
       log: pino({ level: 'silent' }),
       announce: () => undefined,
       introduce: () => undefined,
-      modules: { shown: () => ({}), left: () => undefined },
+      modules: { shown: () => ({}), left: () => undefined, peopleChanged: () => undefined },
     } as unknown as ConferenceDeps);
     ({ local: anna, session } = seated('@anna:luebeck.example'));
     conference.seatTaken(anna);

@@ -42,7 +42,7 @@ export interface ConferenceDeps extends LinkDeps {
   introduce(conference: Conference, server: string): void;
   /** Keeps which sources of somebody were ordered to be paused and are not taken; none when it is over. */
   silenced(conference: Conference, participantId: string, sources: Silenced): void;
-  modules: Pick<ConferenceModules, 'shown' | 'left'>;
+  modules: Pick<ConferenceModules, 'shown' | 'peopleChanged' | 'left'>;
 }
 
 export class Conference implements LinkConference, ModuleConference {
@@ -133,6 +133,7 @@ export class Conference implements LinkConference, ModuleConference {
     local.displayName = person.displayName;
     local.role = person.role;
     this.notifyOthers(local, isKnown ? 'participant.changed' : 'participant.joined', this.describeLocal(local));
+    this.#deps.modules.peopleChanged(this);
   }
 
   /** A seat was given up: at once nothing of it is left here. Its media on the SFU is closed by whoever calls this. */
@@ -157,18 +158,13 @@ export class Conference implements LinkConference, ModuleConference {
     const server = serverOf(membership.userId);
     if (this.#remotes.isEnded(membership)) return;
     const first = !this.servers().has(server);
-    const { remote, change } = this.#remotes.put(
-      membership,
-      person,
-      refusedBy(this.rules, membership.userId, person.role),
-    );
+    const refused = refusedBy(this.rules, membership.userId, person.role);
+    const { remote, change } = this.#remotes.put(membership, person, refused);
     if (change === 'same') return;
-    if (change === 'changed') {
-      this.#takeAgain(remote);
-      return;
-    }
+    if (change === 'changed') return this.#takeAgain(remote);
     if (first) this.#deps.introduce(this, server);
     if (this.#remotes.isShown(remote)) this.notifyAll('participant.joined', describeRemote(remote));
+    this.#deps.modules.peopleChanged(this);
     this.ensureLinks();
     const early = this.#remotes.takeEarly(membership.participantId);
     if (early) this.setRemoteState(membership.participantId, early);
@@ -224,6 +220,7 @@ export class Conference implements LinkConference, ModuleConference {
       if (lost) this.notifyAll('participant.left', { participantId, reason: 'lost' });
       else this.notifyAll('participant.joined', describeRemote(remote));
     }
+    this.#deps.modules.peopleChanged(this);
     const link = this.links.get(server);
     if (!lost && link) this.notifyAll('link.changed', link.state);
   }

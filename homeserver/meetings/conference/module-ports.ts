@@ -32,6 +32,8 @@ export interface ConferenceModules {
   shown(conference: ModuleConference, remote: RemoteParticipant): Signals;
   /** What the client of one of our participants gets of the modules that are on, when it joins. */
   snapshots(conference: ModuleConference, viewer: Pick<LocalParticipant, 'userId' | 'rights'>): Snapshots;
+  /** Somebody, here or elsewhere, is in the conference now, or an organisation does not answer any more, or again. */
+  peopleChanged(conference: ModuleConference): void;
   /** Somebody, here or elsewhere, is no longer in the conference. */
   left(conference: ModuleConference, participantId: string): void;
   /** Another instance in the conference has told something, by the module's name. */

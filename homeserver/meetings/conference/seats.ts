@@ -60,6 +60,7 @@ const LEFT_BY = {
   ended: 'ended',
   'time-limit': 'ended',
   'signed-out': 'left',
+  alone: 'left',
 } as const satisfies Readonly<Record<string, LeaveReason>>;
 
 export interface SeatsDeps {

@@ -76,11 +76,13 @@ export class LogEvents {
       const whom = key.slice(1);
       if (!isUserId(whom) || pdu.content['admitted'] === before?.['admitted']) return;
       const isMember = (await rooms.stateEvent(roomId, 'm.room.member', whom))?.pdu.content['membership'] === 'join';
-      const kind = pdu.content['admitted'] === true ? 'admitted' : isMember ? 'wait' : 'refused';
-      log.note({ ...common, kind, whom });
+      // Somebody who is sent back to wait is taken out of the room next, which says both.
+      if (pdu.content['admitted'] !== true && isMember) return;
+      log.note({ ...common, kind: pdu.content['admitted'] === true ? 'admitted' : 'refused', whom });
     } else if (pdu.type === 'm.room.member') {
       if (isServiceUser(key, creator) || (common.by === undefined && pdu.content['membership'] === 'invite')) return;
-      const kind = kindOfMember(pdu.content, before, pdu.sender === key);
+      const change = kindOfMember(pdu.content, before, pdu.sender === key);
+      const kind = change && (await this.#asAdmission(roomId, key, change));
       if (!kind) return;
       const old = kind === 'named' ? displayName(before?.['displayname']) : undefined;
       log.note({ ...common, by: pdu.sender === key ? undefined : common.by, kind, whom: key, detail: old });
@@ -92,6 +94,14 @@ export class LogEvents {
       const noted = plainNote(event, before);
       if (noted) log.note({ ...common, ...noted });
     }
+  }
+
+  /** Who is not admitted is taken out to wait, or was refused, which the admission itself has said. */
+  async #asAdmission(roomId: string, userId: string, kind: LogKind): Promise<LogKind | undefined> {
+    if (kind !== 'removed' && kind !== 'refused' && kind !== 'withdrawn') return kind;
+    const admission = await this.#deps.rooms.stateEvent(roomId, ADMISSION, `_${userId}`);
+    if (admission?.pdu.content['admitted'] !== false) return kind;
+    return kind === 'removed' ? 'wait' : undefined;
   }
 
   /** Somebody has come into the conference or gone, as their own homeserver signs it. */

@@ -134,6 +134,10 @@ export class ModuleHost implements ConferenceModules {
     return Object.fromEntries(parts.filter(([, part]) => part !== undefined));
   }
 
+  peopleChanged(conference: ModuleConference): void {
+    for (const [name, module] of this.#all) module.peopleChanged?.(this.context(conference, name));
+  }
+
   left(conference: ModuleConference, participantId: string): void {
     for (const [name, module] of this.#all) module.left?.(this.context(conference, name), participantId);
   }

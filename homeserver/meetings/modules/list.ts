@@ -1,5 +1,6 @@
 /** The modules of meetings. */
 import type { ModuleName } from '../../../protocol/modules/list.ts';
+import { type AloneModuleDeps, aloneModule } from './alone/index.ts';
 import { chatModule, type ChatModuleDeps } from './chat/index.ts';
 import { handsModule } from './hands/index.ts';
 import { type ModerationModuleDeps, moderationModule } from './moderation/index.ts';
@@ -9,7 +10,8 @@ import { type RulesModuleDeps, rulesModule } from './rules/index.ts';
 import { type WaitingModuleDeps, waitingModule } from './waiting/index.ts';
 import type { MeetingModule } from './module.ts';
 
-export type ModuleDeps = ChatModuleDeps &
+export type ModuleDeps = AloneModuleDeps &
+  ChatModuleDeps &
   ModerationModuleDeps &
   OrganisationsModuleDeps &
   RulesModuleDeps &
@@ -20,6 +22,7 @@ export type MeetingModules = { readonly [N in ModuleName]: MeetingModule<N> };
 
 export function meetingModules(deps: ModuleDeps): MeetingModules {
   return {
+    alone: aloneModule(deps),
     chat: chatModule(deps),
     hands: handsModule(),
     moderation: moderationModule(deps),

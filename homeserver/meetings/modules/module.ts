@@ -83,6 +83,8 @@ export interface MeetingModule<N extends ModuleName = ModuleName> {
   snapshot?(context: MeetingContext, viewer: Viewer): N extends keyof Snapshots ? Snapshots[N] : never;
   /** Short-lived data that the same module of another instance has told; to be parsed. */
   onTold?(context: MeetingContext, server: string, data: unknown): void;
+  /** Somebody, here or elsewhere, is in the conference now, or an organisation does not answer any more, or again. */
+  peopleChanged?(context: MeetingContext): void;
   /** Somebody, here or elsewhere, is no longer in the conference. */
   left?(context: MeetingContext, participantId: string): void;
 }

@@ -69,6 +69,7 @@ const NO_MODULES: ConferenceModules = {
   shown: () => ({}),
   snapshots: () => ({}),
   left: () => undefined,
+  peopleChanged: () => undefined,
   told: () => undefined,
   closed: () => undefined,
 };

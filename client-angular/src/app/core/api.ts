@@ -29,6 +29,7 @@ import {
   linkSchema,
   type NewLink,
 } from '../../../../protocol/guest-links.ts';
+import { type LogPage, logPageSchema } from '../../../../protocol/meeting-log.ts';
 import type { Organisation } from '../../../../protocol/session.ts';
 import { Auth } from './auth.ts';
 import { OrganisationNames } from './organisation-names.ts';
@@ -123,6 +124,12 @@ export class Api {
   async endLink(roomId: string, linkId: string, guests: 'keep' | 'remove'): Promise<void> {
     const path = `${linksPath(roomId)}/${encodeURIComponent(linkId)}?guests=${guests}`;
     await this.#auth.request(z.unknown(), path, { method: 'DELETE' });
+  }
+
+  /** A page of the log of a meeting. @param before what the page before gave as `next` */
+  meetingLog(roomId: string, before?: string): Promise<LogPage> {
+    const query = before === undefined ? '' : `?before=${encodeURIComponent(before)}`;
+    return this.#auth.request(logPageSchema, `${BASE}/meetings/${encodeURIComponent(roomId)}/log${query}`);
   }
 
   async linkPreview(token: string): Promise<LinkPreview> {

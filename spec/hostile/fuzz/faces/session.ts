@@ -26,6 +26,7 @@ const GOOD: { readonly [M in Method]: Params<M> } = {
   'conference.leave': {},
   'conference.wait': { roomId: '{{room}}' },
   'conference.stop-waiting': {},
+  'alone.stay': {},
   'media.open': {},
   'media.connect': {
     transportId: '{{send}}',

@@ -44,6 +44,7 @@ import { Panels } from './panels.ts';
 import { PeopleAnnouncements } from './people-announcements.ts';
 import { RemoteSound } from './remote-sound.ts';
 import type { LeaveDialogData } from './leave-dialog.ts';
+import { SecurityBadge } from './security-badge.ts';
 import { SidePanel } from './side-panel.ts';
 import { WaitingScreen } from './waiting-screen.ts';
 import { Stage } from './stage.ts';
@@ -63,6 +64,7 @@ const PRELOAD_MS = 3_000;
     Notice,
     OrganisationMark,
     RemoteSound,
+    SecurityBadge,
     SidePanel,
     Stage,
     WaitingScreen,

@@ -79,6 +79,12 @@ export function endedText(
         text: $localize`:@@ended.signedOut:Log in again to go on.`,
         again: false,
       };
+    case 'alone':
+      return {
+        title: $localize`:@@ended.aloneTitle:You have left the meeting`,
+        text: $localize`:@@ended.alone:You were alone in it for a long time. Camera and microphone are off; you can come back at any time.`,
+        again: true,
+      };
     case 'joined-elsewhere':
       return {
         title: $localize`:@@ended.elsewhereTitle:You are in the meeting in another window`,
