@@ -86,6 +86,8 @@ export async function hansetag(
 /** A client of the session protocol. */
 export class SessionClient {
   readonly told: { name: string; data: unknown }[] = [];
+  /** All that came over the connection, as it came. */
+  readonly frames: string[] = [];
   readonly #socket: WebSocket;
   readonly #waiting = new Map<number, { resolve(result: unknown): void; reject(error: unknown): void }>();
   readonly #listeners = new Set<() => void>();
@@ -93,7 +95,11 @@ export class SessionClient {
 
   private constructor(socket: WebSocket) {
     this.#socket = socket;
-    socket.on('message', (data) => this.#take(JSON.parse((data as Buffer).toString()) as Record<string, unknown>));
+    socket.on('message', (data) => {
+      const frame = (data as Buffer).toString();
+      this.frames.push(frame);
+      this.#take(JSON.parse(frame) as Record<string, unknown>);
+    });
   }
 
   static async open(server: TestHomeserver, { token }: Pick<TestUser, 'token'>): Promise<SessionClient> {

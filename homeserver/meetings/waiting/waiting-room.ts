@@ -55,7 +55,8 @@ export interface WaitingHere {
 }
 
 export interface WaitingRoomDeps extends VerdictDeps {
-  readonly rooms: VerdictDeps['rooms'] & Pick<Rooms, 'join' | 'whole' | 'memberships'>;
+  readonly rooms: VerdictDeps['rooms'] &
+    Pick<Rooms, 'join' | 'whole'> & { readonly memberships: Pick<Rooms['memberships'], 'admit'> };
   readonly records: Pick<WaitingRecords, 'put' | 'find' | 'accepted' | 'stopped' | 'remove'>;
   readonly clock: Clock;
   readonly log: Logger;
