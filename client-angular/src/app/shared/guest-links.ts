@@ -103,6 +103,7 @@ export class GuestLinks implements OnInit {
   }
 
   protected copyLabel(link: Link): string {
+    if (this.copied() === link.linkId) return $localize`:@@links.copiedLabel:Copied: ${nameOfLink(link)}:LINK:`;
     return $localize`:@@links.copyLabel:Copy link: ${nameOfLink(link)}:LINK:`;
   }
 
