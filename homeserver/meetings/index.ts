@@ -25,6 +25,7 @@ import type { Trust } from '../engine/trust/trust.ts';
 import { meetingsClientRouter } from './client-router.ts';
 import { Conferences } from './conference/conferences.ts';
 import { EntryRule } from './conference/entry-rule.ts';
+import { leavingAlone } from './conference/leaving-alone.ts';
 import { livePeers } from './conference/live-peers.ts';
 import { Moderation } from './conference/moderation.ts';
 import { OrderNumbers } from './conference/order-numbers.ts';
@@ -136,11 +137,7 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
       rename: (roomId, ...order) => moderation.rename(conferences.require(roomId), ...order),
       end: (roomId, ...order) => moderation.end(conferences.require(roomId), ...order),
     },
-    alone: {
-      times: deps.alone,
-      mediaOff: (roomId, participantId) => conferences.mediaOff(roomId, participantId),
-      leave: (roomId, participantId) => conferences.leaveAlone(roomId, participantId),
-    },
+    alone: { times: deps.alone, ...leavingAlone(() => conferences, log) },
     waiting: {
       admit: (...admitted) => waiting.admit(...admitted),
       admitAll: (...admitted) => waiting.admitAll(...admitted),

@@ -37,7 +37,7 @@ import type { Removals } from './removals.ts';
 import { personIn } from './room-facts.ts';
 import { RoomFollower } from './room-follower.ts';
 import { membershipsIn } from './room-memberships.ts';
-import { type Seat, SeatMedia } from './seat-media.ts';
+import { SeatMedia } from './seat-media.ts';
 import { SeatError } from './seat-turns.ts';
 import { type Joiner, type KeptMedia, Seats } from './seats.ts';
 import type { ServerAccess } from './server-access.ts';
@@ -264,37 +264,6 @@ export class Conferences {
     const participantId = participantIdOf(userId, deviceId);
     const seats = this.#registry.seats().filter(({ local }) => local.participantId === participantId);
     await Promise.all(seats.map((seat) => this.seats.remove(seat, { reason: 'signed-out' })));
-  }
-
-  /** Switches off what one of our participants sends, as nobody is there to see or hear it. */
-  mediaOff(roomId: string, participantId: string): void {
-    const failed = unexpected(this.#options.log, 'conference: media was not switched off');
-    this.#withSeat(roomId, participantId, (seat) => {
-      this.seats
-        .act(seat, async (still) => {
-          for (const source of ['microphone', 'camera'] as const) {
-            if (seat.local.sources.get(source)?.paused !== false) continue;
-            await this.media.pauseByOrder(seat, source, still);
-            still();
-          }
-        })
-        .catch(failed);
-    });
-  }
-
-  /** Takes one of our participants out who was alone for too long. */
-  leaveAlone(roomId: string, participantId: string): void {
-    this.#withSeat(roomId, participantId, (seat) => {
-      this.seats
-        .remove(seat, { reason: 'alone' })
-        .catch(unexpected(this.#options.log, 'conference: a seat was not ended'));
-    });
-  }
-
-  #withSeat(roomId: string, participantId: string, task: (seat: Seat) => void): void {
-    const conference = this.get(roomId);
-    const local = conference?.seat(participantId);
-    if (conference && local) task({ conference, local });
   }
 
   // ---- other instances ----
