@@ -95,6 +95,8 @@ export interface MeetingAction extends Action {
   readonly place: 'head' | 'more';
   /** `rules` without it. */
   readonly part?: (typeof MEETING_ACTION_PARTS)[number];
+  /** What it means, in more words. */
+  readonly hint?: string;
   /** Of something that is on or off: whether it is on. */
   readonly pressed?: boolean;
   /** Why it does nothing now: what stands at the head keeps its place, and does not vanish under the finger. */

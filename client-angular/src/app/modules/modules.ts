@@ -7,11 +7,13 @@ import { handsModule } from './hands/hands-module.ts';
 import { logModule } from './log/log-module.ts';
 import { moderationModule } from './moderation/moderation-module.ts';
 import { reactionsModule } from './reactions/reactions-module.ts';
+import { rulesModule } from './rules/rules-module.ts';
 import { waitingModule } from './waiting/waiting-module.ts';
 
 const ALL: readonly (() => MeetingModule)[] = [
   moderationModule,
   waitingModule,
+  rulesModule,
   handsModule,
   reactionsModule,
   chatModule,

@@ -20,7 +20,7 @@ import { Icon } from '../../shared/icon.ts';
         [class.on]="action.pressed"
         [attr.aria-pressed]="action.pressed"
         [attr.aria-disabled]="action.off ? true : null"
-        [attr.title]="action.off"
+        [attr.title]="action.off ?? action.hint"
         (click)="press(action)"
       >
         @if (action.icon; as icon) {
