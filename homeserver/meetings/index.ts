@@ -48,6 +48,7 @@ import { Organisations } from './organisations.ts';
 import { Rights } from './rights.ts';
 import { Roles } from './roles.ts';
 import { rolesRouter } from './roles-router.ts';
+import { ChatRule } from './rules/chat-rule.ts';
 import { MeetingRules } from './rules/meeting-rules.ts';
 import { ServiceUser } from './service-user.ts';
 import { SessionServer } from './session/session-server.ts';
@@ -128,8 +129,11 @@ export function makeMeetings(deps: MeetingsDeps): MeetingsFeature {
         ?.participants()
         .map(({ userId }) => userId) ?? [],
   });
+  const chatRule = new ChatRule({ rooms, rules });
+  rooms.useSendRule((roomId, sender, event) => chatRule.check(roomId, sender, event));
   const installed = meetingModules({
     ...deps,
+    shows: (event) => chatRule.shows(event),
     rules,
     moderation: {
       act: (roomId, ...order) => moderation.act(conferences.require(roomId), ...order),

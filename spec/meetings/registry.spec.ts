@@ -33,6 +33,7 @@ describe('The registry of conferences', () => {
       media: { lost: () => undefined },
       modules: {
         refresh: () => Promise.resolve(),
+        rulesChanged: () => undefined,
         shown: () => ({}),
         snapshots: () => ({}),
         left: () => undefined,

@@ -15,6 +15,7 @@ import type { EventStore, StoredEvent } from './event-store.ts';
 import type { Judge } from './judge.ts';
 import { checkOwner, withAccountFields } from './owned-state.ts';
 import type { LocalRights, RoomAct } from './ports.ts';
+import type { SendRules } from './send-rules.ts';
 import type { Room } from './room.ts';
 import type { StateResolver } from './state-resolver.ts';
 import { STICKY } from './sticky.ts';
@@ -46,6 +47,7 @@ export interface LocalEventsDeps {
   readonly key: SigningKey;
   readonly rights: LocalRights;
   readonly visibility: Visibility;
+  readonly sendRules: SendRules;
   /** Display name, avatar and guest flag of a local user, as in a membership event. */
   readonly profile: (userId: string) => Promise<JsonObject>;
 }
@@ -69,12 +71,14 @@ export class LocalEvents {
   readonly #key: SigningKey;
   readonly #rights: LocalRights;
   readonly #visibility: Visibility;
+  readonly #sendRules: SendRules;
   readonly #profile: (userId: string) => Promise<JsonObject>;
 
   constructor(deps: LocalEventsDeps) {
     this.#db = deps.db;
     this.#rights = deps.rights;
     this.#visibility = deps.visibility;
+    this.#sendRules = deps.sendRules;
     this.#profile = deps.profile;
     this.#judge = deps.judge;
     this.#resolver = deps.resolver;
@@ -94,6 +98,7 @@ export class LocalEvents {
    */
   async draft(room: Room, sender: string, wanted: NewEvent, end?: RoomEnd): Promise<UnsignedPdu> {
     await this.#requireRight(sender, wanted);
+    await this.#sendRules.check(room.roomId, sender, wanted);
     const { type, stateKey: target = '', content: said } = wanted;
     if (type === 'm.room.member' && member(said, 'membership') === 'invite' && wanted.isAsked !== true) {
       await this.requireKnown(sender, target);

@@ -34,6 +34,7 @@ import type { EventIndex, InvitePermissions, LocalRights, Sender } from './ports
 import { Receiver } from './receive.ts';
 import { EarlyRedactions } from './redactions.ts';
 import { RemoteAccess } from './remote-access.ts';
+import { SendRules } from './send-rules.ts';
 import { Review } from './review.ts';
 import { RoomTable } from './room.ts';
 import { RoomListeners } from './room-listeners.ts';
@@ -81,6 +82,7 @@ export interface RoomParts extends RoomViewsDeps {
   readonly completion: Completion;
   readonly listeners: RoomListeners;
   readonly remote: RemoteAccess;
+  readonly sendRules: SendRules;
 }
 
 /** Reads the lowest position of the history, and makes the parts. */
@@ -94,6 +96,7 @@ export async function roomParts(options: RoomsOptions): Promise<RoomParts> {
   const members = new Members(db);
   const listeners = new RoomListeners(notifier, log);
   const remote = new RemoteAccess();
+  const sendRules = new SendRules();
   const stored = {
     ...options,
     visibility: options.visibility ?? ALL_VISIBLE,
@@ -117,7 +120,7 @@ export async function roomParts(options: RoomsOptions): Promise<RoomParts> {
     stateIndex: new StateIndex(stored),
   };
   const timeline = new Timeline(judged);
-  const local = new LocalEvents({ ...judged, timeline });
+  const local = new LocalEvents({ ...judged, timeline, sendRules });
   const turns = new RoomTurns();
   const inTurn = inTurnOf({ turns, rooms: stored.rooms, ends: new ExtremityMerger({ ...stored, local }) });
   const shared = {
@@ -164,5 +167,6 @@ export async function roomParts(options: RoomsOptions): Promise<RoomParts> {
     completion,
     listeners,
     remote,
+    sendRules,
   };
 }

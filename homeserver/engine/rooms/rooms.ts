@@ -14,6 +14,7 @@ import type { Memberships } from './memberships.ts';
 import type { OutOfBandMemberships } from './out-of-band-memberships.ts';
 import type { RemoteRooms } from './ports.ts';
 import type { Urgency } from './receive.ts';
+import type { SendRule } from './send-rules.ts';
 import type { EventListener, MembersListener, ServersListener } from './room-listeners.ts';
 import { roomParts } from './room-parts.ts';
 import type { RoomParts, RoomsOptions } from './room-parts.ts';
@@ -23,6 +24,7 @@ import type { UpgradeOptions } from './upgrade.ts';
 
 export type { CreateRoomOptions } from './create-room.ts';
 export type { StoredEvent } from './event-store.ts';
+export type { SendRule } from './send-rules.ts';
 export type { NewEvent } from './local-events.ts';
 export type { EventListener } from './room-listeners.ts';
 export type { RoomsOptions } from './room-parts.ts';
@@ -63,6 +65,11 @@ export class Rooms extends RoomViews {
   /** Sets the engine's access to other servers. */
   useRemote(remote: RemoteRooms): void {
     this.#parts.remote.use(remote);
+  }
+
+  /** Sets what users of this server may send beyond what Matrix and their accounts say. */
+  useSendRule(rule: SendRule): void {
+    this.#parts.sendRules.use(rule);
   }
 
   /** @returns a function that removes the listener */

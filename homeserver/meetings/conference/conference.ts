@@ -184,12 +184,13 @@ export class Conference implements LinkConference, ModuleConference {
     this.notifyAll('participant.changed', this.describeLocal(local));
   }
 
-  /** The rules of the meeting are others: what they do not allow is not taken from the links any more, at once. */
-  setRules(rules: Rules): void {
-    if (isDeepStrictEqual(rules, this.rules)) return;
+  /** The rules were read: what they do not allow is not taken any more, at once. @returns whether they are others now */
+  setRules(rules: Rules): boolean {
+    if (isDeepStrictEqual(rules, this.rules)) return false;
     this.rules = rules;
     for (const { membership, person } of [...this.#remotes.all()]) this.addRemote(membership, person);
     this.notifyAll('rules.changed', rules);
+    return true;
   }
 
   removeRemote(participantId: string, reason: LeaveReason): void {

@@ -36,6 +36,7 @@ import { Registry } from './registry.ts';
 import type { Removals } from './removals.ts';
 import { personIn } from './room-facts.ts';
 import { RoomFollower } from './room-follower.ts';
+import { RuleEnforcement } from './rule-enforcement.ts';
 import { membershipsIn } from './room-memberships.ts';
 import { SeatMedia } from './seat-media.ts';
 import { SeatError } from './seat-turns.ts';
@@ -144,18 +145,23 @@ export class Conferences {
       },
       person: (roomId, userId, guest) => personIn(options, roomId, userId, guest),
     });
+    const enforcement = new RuleEnforcement({ ...options, ...shared, seats: this.seats });
     this.#sfuEvents = new SfuEvents({
       ...options,
       ...shared,
       conferences,
       seats: this.seats,
-      defend: (seat) => this.#follower.defend(seat),
+      restored: (seat) => {
+        this.#follower.defend(seat);
+        enforcement.apply(seat.conference, false);
+      },
     });
     this.#follower = new RoomFollower({
       ...options,
       ...shared,
       conferences,
       seats: this.seats,
+      enforcement,
       clocks: organisations,
       limits: this.#limits,
       placesKnown: () => this.#sfuEvents.wasConnected,

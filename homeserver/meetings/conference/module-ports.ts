@@ -28,6 +28,8 @@ export interface ModuleConference {
 export interface ConferenceModules {
   /** Reads again which modules are on, from the room's current state. */
   refresh(conference: ModuleConference): Promise<void>;
+  /** The rules of the meeting are others, or somebody has another role. */
+  rulesChanged(conference: ModuleConference): void;
   /** What of that which its instance has said of a participant is shown. */
   shown(conference: ModuleConference, remote: RemoteParticipant): Signals;
   /** What the client of one of our participants gets of the modules that are on, when it joins. */

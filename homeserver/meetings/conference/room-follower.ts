@@ -29,6 +29,7 @@ import type { Registry } from './registry.ts';
 import { endingOf } from './endings.ts';
 import { type RoleChange, tellRoles } from './role-news.ts';
 import { personIn, titleIn } from './room-facts.ts';
+import type { RuleEnforcement } from './rule-enforcement.ts';
 import { type Clocks, membershipOf, membershipsIn } from './room-memberships.ts';
 import type { Seat } from './seat-media.ts';
 import type { Ending, Seats } from './seats.ts';
@@ -64,6 +65,7 @@ export interface RoomFollowerDeps {
   /** Who has to wait before they may take a place. */
   readonly entry: Pick<EntryRule, 'reason' | 'isSentBack' | 'isBefore'>;
   readonly seats: Seats;
+  readonly enforcement: RuleEnforcement;
   readonly announcer: Announcer;
   readonly reachability: Reachability;
   readonly limits: Pick<TimeLimits, 'refresh'>;
@@ -210,7 +212,7 @@ export class RoomFollower {
       const title = titleIn(await rooms.stateEvent(roomId, 'm.room.name', ''));
       const isRenamed = title !== conference.title;
       conference.title = title;
-      await this.#readRules(conference);
+      const rulesChanged = await this.#readRules(conference);
       const changes: RoleChange[] = [];
       for (const { participantId, userId, guest, role } of conference.participants()) {
         if (only !== undefined && userId !== only) continue;
@@ -218,6 +220,7 @@ export class RoomFollower {
         if (person.role !== role) changes.push({ ...person, participantId, userId });
         conference.setPerson(participantId, person);
       }
+      this.#deps.enforcement.apply(conference, rulesChanged);
       if (only === undefined) await tellRoles(rooms, conference, changes);
       for (const local of [...conference.locals.values()]) {
         if (only !== undefined && local.userId !== only) continue;
@@ -230,9 +233,9 @@ export class RoomFollower {
     });
   }
 
-  /** Everybody is shown the rules that hold. */
-  async #readRules(conference: Conference): Promise<void> {
-    conference.setRules(await this.#deps.rules.of(conference.roomId));
+  /** Everybody is shown the rules that hold. @returns whether these are others than before */
+  async #readRules(conference: Conference): Promise<boolean> {
+    return conference.setRules(await this.#deps.rules.of(conference.roomId));
   }
 
   /** Something was written under a key of memberships: by the device's own user, or by a stranger who may write there. */

@@ -5,6 +5,9 @@
 import { KIND_OF_SOURCE, type RtpParameters, type Source } from '../../../protocol/media.ts';
 import type { MediaOpened, Params } from '../../../protocol/session.ts';
 import { SfuError } from '../../../sfu/client.ts';
+import { RULE_OF_SOURCE } from '../../../protocol/modules/rules.ts';
+import { MatrixError } from '../../base/errors.ts';
+import { allows } from '../rules/reading.ts';
 import type { Conference } from './conference.ts';
 import type { LocalParticipant } from './local-participant.ts';
 import type { SfuPort } from './ports.ts';
@@ -99,13 +102,18 @@ export class SeatMedia {
     return this.#sfu.request('transport.restartIce', params);
   }
 
-  /** Starts a source, or replaces it. @returns the id of the producer */
+  /**
+   * Starts a source, or replaces it. @returns the id of the producer
+   * @throws MatrixError 403 when the rules of the meeting do not allow it
+   */
   async publish(
-    { conference, local }: Seat,
+    seat: Seat,
     params: { transportId: string; source: Source; rtpParameters: RtpParameters; paused: boolean },
     still: StillSeated,
   ): Promise<string> {
+    const { conference, local } = seat;
     const { transportId, source, rtpParameters, paused } = params;
+    requireMaySend(seat, source);
     const { media } = local;
     if (transportId !== media.send) throw noTransport();
     if (!rtpParameters.codecs.every((codec) => codec.mimeType.startsWith(`${KIND_OF_SOURCE[source]}/`))) {
@@ -121,6 +129,10 @@ export class SeatMedia {
     still();
     // The SFU may have lost all media meanwhile, and this source with it.
     if (local.media !== media) throw new SfuError('conflict', 'The transport is not there any more.');
+    if (!maySend(seat, source)) {
+      await this.#sfu.request('producer.close', { producerId }).catch(() => undefined);
+      throw refusedByRules();
+    }
     conference.addSource(local, source, producerId, paused);
     return producerId;
   }
@@ -132,12 +144,19 @@ export class SeatMedia {
     await this.#sfu.request('producer.close', { producerId: held.producerId });
   }
 
-  async setPaused({ conference, local }: Seat, source: Source, paused: boolean, still: StillSeated): Promise<void> {
+  /** @throws MatrixError 403 when it is to be resumed and the rules of the meeting do not allow it */
+  async setPaused(seat: Seat, source: Source, paused: boolean, still: StillSeated): Promise<void> {
+    const { conference, local } = seat;
     const held = local.sources.get(source);
     if (!held) throw new SfuError('not-found', 'This source is not published.');
+    if (!paused) requireMaySend(seat, source);
     await this.#sfu.request(paused ? 'producer.pause' : 'producer.resume', { producerId: held.producerId });
     still();
     if (local.sources.get(source) !== held) return;
+    if (!paused && !maySend(seat, source)) {
+      await this.pauseByOrder(seat, source, still);
+      throw refusedByRules();
+    }
     conference.setPaused(local, held, paused);
   }
 
@@ -165,6 +184,20 @@ export class SeatMedia {
   #forgetTransports(local: LocalParticipant): void {
     for (const transportId of local.media.transports) this.#byTransport.delete(transportId);
   }
+}
+
+/** Whether the rules of the meeting let one of our participants send a source. */
+export function maySend({ conference, local }: Seat, source: Source): boolean {
+  return allows(conference.rules, RULE_OF_SOURCE[source], local.userId, local.role);
+}
+
+/** @throws MatrixError 403 when the rules of the meeting do not let a participant send a source now */
+function requireMaySend(seat: Seat, source: Source): void {
+  if (!maySend(seat, source)) throw refusedByRules();
+}
+
+function refusedByRules(): MatrixError {
+  return new MatrixError(403, 'M_FORBIDDEN', 'The rules of this meeting do not let you send that.');
 }
 
 /** A client may name its own transports only. */

@@ -25,7 +25,7 @@ export interface SfuEventsDeps {
   readonly standing: Pick<LocalRights, 'isGuest'>;
   readonly log: Logger;
   /** Sees to it that the membership of a seat stands in the room. */
-  defend(seat: Seat): void;
+  restored(seat: Seat): void;
 }
 
 export class SfuEvents {
@@ -130,7 +130,7 @@ export class SfuEvents {
   }
 
   async #restorePlace(place: Place, snapshot: SfuSnapshot): Promise<void> {
-    const { places, rooms, standing, media, seats, defend } = this.#deps;
+    const { places, rooms, standing, media, seats, restored: takenOver } = this.#deps;
     const { roomId, userId, deviceId } = place;
     const state = await rooms.state(roomId).catch(() => undefined);
     if (!state || !isJoined(state, userId)) {
@@ -141,6 +141,6 @@ export class SfuEvents {
       restoreMedia(media, restored, snapshot),
     );
     // Its membership may never have been written, or was written over while nobody here saw it.
-    if (seat) defend(seat);
+    if (seat) takenOver(seat);
   }
 }

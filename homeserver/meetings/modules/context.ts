@@ -1,9 +1,10 @@
 /** One conference as one module sees it. */
 import type { JsonObject } from '../../../federation/json.ts';
 import type { ModuleName, Signals } from '../../../protocol/modules/list.ts';
-import type { Rules } from '../../../protocol/modules/rules.ts';
+import type { RestrictionName, Rules } from '../../../protocol/modules/rules.ts';
 import type { NotificationData, NotificationName, Participant } from '../../../protocol/session.ts';
 import type { ModuleConference } from '../conference/module-ports.ts';
+import { allows } from '../rules/reading.ts';
 import type { MeetingContext } from './module.ts';
 
 export interface ModuleContextDeps {
@@ -41,6 +42,10 @@ export class ModuleContext implements MeetingContext {
 
   get rules(): Rules {
     return this.#conference.rules;
+  }
+
+  allows(rule: RestrictionName, { userId, role }: Pick<Participant, 'userId' | 'role'>): boolean {
+    return allows(this.rules, rule, userId, role);
   }
 
   participants(): Participant[] {

@@ -3,6 +3,8 @@ import type { Logger } from 'pino';
 import * as z from 'zod';
 import { serverOf } from '../../../federation/event.ts';
 import type { ModuleName, Signals, Snapshots } from '../../../protocol/modules/list.ts';
+import { restrictionNameSchema } from '../../../protocol/modules/rules.ts';
+import type { Participant } from '../../../protocol/session.ts';
 import { MatrixError } from '../../base/errors.ts';
 import { SETTING } from '../../base/names.ts';
 import { Serial } from '../../base/serial.ts';
@@ -12,6 +14,7 @@ import type { Orders } from '../conference/orders.ts';
 import type { RemoteParticipant } from '../conference/remotes.ts';
 import type { Rights } from '../rights.ts';
 import type { MeetingRules } from '../rules/meeting-rules.ts';
+import { allows } from '../rules/reading.ts';
 import { ModuleContext, type ModuleContextDeps } from './context.ts';
 import type { MeetingModules } from './list.ts';
 import type { MeetingModule, Viewer } from './module.ts';
@@ -75,6 +78,24 @@ export class ModuleHost implements ConferenceModules {
     return context;
   }
 
+  /** @throws MatrixError 403 when the rule of the meeting with the module's name does not let somebody use it */
+  requirePermitted(conference: ModuleConference, name: ModuleName, who: Pick<Participant, 'userId' | 'role'>): void {
+    if (this.#mayUse(conference, name, who)) return;
+    throw new MatrixError(403, 'M_FORBIDDEN', 'The rules of this meeting do not let you do that.');
+  }
+
+  #mayUse({ rules }: ModuleConference, name: ModuleName, who: Pick<Participant, 'userId' | 'role'>): boolean {
+    const rule = restrictionNameSchema.safeParse(name).data;
+    return rule === undefined || allows(rules, rule, who.userId, who.role);
+  }
+
+  rulesChanged(conference: ModuleConference): void {
+    conference.remoteSignalsChanged();
+    for (const [, module, context] of this.#on(conference)) {
+      this.#inBackground(conference.roomId, async () => module.ruled?.(context));
+    }
+  }
+
   /** Turns the switch of a module. @throws MatrixError 403 without the right, 404 for one that has no switch */
   async turnSwitch(conference: ModuleConference, name: ModuleName, userId: string, enabled: boolean): Promise<void> {
     const { modules, rights, rules } = this.#deps;
@@ -119,11 +140,14 @@ export class ModuleHost implements ConferenceModules {
     });
   }
 
-  shown(conference: ModuleConference, { membership, said }: RemoteParticipant): Signals {
+  shown(conference: ModuleConference, { membership, person, said }: RemoteParticipant): Signals {
     const { signals, heardAt } = said;
     const { joinedAt, userId } = membership;
     const clockAhead = this.#deps.clockAhead(serverOf(userId));
-    const read = this.#on(conference).map(([, module]) => module.signals?.({ signals, heardAt, clockAhead, joinedAt }));
+    const { role } = person;
+    const read = this.#on(conference)
+      .filter(([name]) => this.#mayUse(conference, name, { userId, role }))
+      .map(([, module]) => module.signals?.({ signals, heardAt, clockAhead, joinedAt }));
     return Object.assign({}, ...read) as Signals;
   }
 

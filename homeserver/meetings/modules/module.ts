@@ -6,7 +6,7 @@ import type { JsonObject } from '../../../federation/json.ts';
 import type { ModerationAction } from '../../../protocol/modules/moderation.ts';
 import type { ModuleName, Modules, Signals, Snapshots } from '../../../protocol/modules/list.ts';
 import type { LogKind } from '../../../protocol/meeting-log.ts';
-import type { Rules } from '../../../protocol/modules/rules.ts';
+import type { RestrictionName, Rules } from '../../../protocol/modules/rules.ts';
 import type { Right } from '../../../protocol/rights.ts';
 import type {
   Method,
@@ -68,6 +68,11 @@ export interface MeetingModule<N extends ModuleName = ModuleName> {
    * `<name>.switch` are refused, it is absent from the snapshot, and nothing of it is taken from other instances.
    */
   readonly switchedBy?: Right;
+  /**
+   * The rule of the meeting that has the module's name is another one, or somebody has another role: what its own people do
+   * although they may not ends.
+   */
+  ruled?(context: MeetingContext): Promise<void>;
   /** The switch was turned. */
   switched?(context: MeetingContext, enabled: boolean): Promise<void>;
   /** Types of the state events that it writes, and the power level that each takes in a new meeting. */
@@ -95,6 +100,8 @@ export interface Asker {
   readonly deviceId: string;
   /** The asker's place. @throws SeatError for who is in no conference; MatrixError 403 while the module is off */
   place(): { readonly context: MeetingContext; readonly participantId: string };
+  /** The asker's place, for what the rule of the meeting with the module's name restricts. @throws as `place`; MatrixError 403 */
+  permitted(): ReturnType<Asker['place']>;
   /** Turns the switch of the module. @throws SeatError for who is in no conference; MatrixError 403 without the right */
   turnSwitch(enabled: boolean): Promise<void>;
 }
@@ -104,6 +111,8 @@ export interface MeetingContext {
   readonly roomId: string;
   /** The rules of the meeting. */
   readonly rules: Rules;
+  /** Whether a rule of the meeting lets somebody do what it restricts. */
+  allows(rule: RestrictionName, who: Pick<Participant, 'userId' | 'role'>): boolean;
   /** Everybody who is shown. */
   participants(): Participant[];
   /** Our own participants. */

@@ -27,6 +27,11 @@ export function moduleHandlers(modules: ModuleHost, { seats }: Pick<Conferences,
         const { conference, local } = seat();
         return { context: modules.requireOn(conference, name), participantId: local.participantId };
       },
+      permitted() {
+        const { conference, local } = seat();
+        modules.requirePermitted(conference, name, local);
+        return this.place();
+      },
       turnSwitch: (enabled) => modules.turnSwitch(seat().conference, name, userId, enabled),
     };
   };

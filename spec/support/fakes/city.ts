@@ -66,6 +66,7 @@ let lastSsrc = 0;
 
 const NO_MODULES: ConferenceModules = {
   refresh: () => Promise.resolve(),
+  rulesChanged: () => undefined,
   shown: () => ({}),
   snapshots: () => ({}),
   left: () => undefined,

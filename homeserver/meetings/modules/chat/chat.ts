@@ -32,6 +32,8 @@ export interface ChatOptions {
   readonly rooms: Rooms;
   readonly relations: Edits;
   readonly serverName: string;
+  /** Whether the rules of the meeting let the sender write what an event says. */
+  readonly shows: (event: StoredEvent) => Promise<boolean>;
   /** Whom a user does not want to hear. */
   readonly ignored: (userId: string) => Promise<ReadonlySet<string>>;
 }
@@ -73,14 +75,20 @@ export class Chat {
     });
     const edits = await relations.edits(roomId, userId, idsOf(page.events));
     const messages: ChatMessage[] = [];
-    for (const event of page.events) messages.unshift(await this.#describe(event, edits.get(event.eventId)));
+    for (const event of page.events) {
+      if (!(await this.#options.shows(event))) continue;
+      messages.unshift(await this.#describe(event, await this.#shownEdit(edits.get(event.eventId))));
+    }
     return { messages, ...(page.end ? { next: page.end } : {}) };
   }
 
   /** What a new event makes of the chat; undefined for what does not touch it. */
   async change(event: StoredEvent): Promise<ChatChange | undefined> {
     if (event.pdu.type === 'm.room.redaction') return this.#afterRedaction(event);
-    if (isMessage(event)) return { kind: 'message', event, message: await this.#describe(event, undefined) };
+    if (isMessage(event)) {
+      if (!(await this.#options.shows(event))) return undefined;
+      return { kind: 'message', event, message: await this.#describe(event, undefined) };
+    }
     const relation = relationOf(event.pdu);
     if (event.pdu.type !== 'm.room.message' || relation?.type !== 'm.replace') return undefined;
     return this.#changed(event.roomId, relation.parentId, event.pdu.sender);
@@ -113,8 +121,13 @@ export class Chat {
     const { rooms, relations } = this.#options;
     const event = await rooms.event(eventId);
     if (event?.roomId !== roomId || event.pdu.sender !== editor || !isMessage(event)) return undefined;
-    const edit = (await relations.edits(roomId, editor, [eventId])).get(eventId);
+    if (!(await this.#options.shows(event))) return undefined;
+    const edit = await this.#shownEdit((await relations.edits(roomId, editor, [eventId])).get(eventId));
     return { kind: 'changed', event, message: await this.#describe(event, edit) };
+  }
+
+  async #shownEdit(edit: StoredEvent | undefined): Promise<StoredEvent | undefined> {
+    return edit && (await this.#options.shows(edit)) ? edit : undefined;
   }
 
   async #describe(event: StoredEvent, edit: StoredEvent | undefined): Promise<ChatMessage> {

@@ -1,4 +1,5 @@
 /** Raised hands: a signal of each participant, in the order of the times at which they were raised. */
+import type { Participant } from '../../../../protocol/session.ts';
 import { MatrixError } from '../../../base/errors.ts';
 import { SETTING } from '../../../base/names.ts';
 import { MODERATOR_LEVEL } from '../../rights.ts';
@@ -11,7 +12,7 @@ export function handsModule(): MeetingModule<'hands'> {
   return {
     requests: {
       async 'hands.raise'(asker) {
-        const { context, participantId } = asker.place();
+        const { context, participantId } = asker.permitted();
         const raised = context.own().some((own) => own.participantId === participantId && own.signals.hand);
         if (!raised) await context.setSignals(participantId, { hand: { raisedAt: Date.now() } });
         return {};
@@ -61,8 +62,13 @@ export function handsModule(): MeetingModule<'hands'> {
 
     async switched(context, enabled) {
       context.notifyAll('hands.changed', { enabled });
-      if (!enabled) await lowerOwn(context);
+      if (!enabled) await lower(context, context.own());
     },
+    ruled: (context) =>
+      lower(
+        context,
+        context.own().filter((own) => own.signals.hand && !context.allows('hands', own)),
+      ),
 
     /** A time of another clock: nobody comes to the front of the queue by one that cannot be. */
     signals: ({ signals: { hand }, heardAt, clockAhead, joinedAt }) =>
@@ -73,6 +79,6 @@ export function handsModule(): MeetingModule<'hands'> {
 }
 
 /** Each instance lowers the hands of its own people. */
-async function lowerOwn(context: MeetingContext): Promise<void> {
-  await Promise.all(context.own().map(({ participantId }) => context.setSignals(participantId, { hand: undefined })));
+async function lower(context: MeetingContext, own: readonly Participant[]): Promise<void> {
+  await Promise.all(own.map(({ participantId }) => context.setSignals(participantId, { hand: undefined })));
 }

@@ -2,6 +2,7 @@
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import * as z from 'zod';
 import { type Counts, countsSchema } from '../../../../protocol/modules/reactions.ts';
+import type { Participant } from '../../../../protocol/session.ts';
 import { MatrixError } from '../../../base/errors.ts';
 import { REACTION_RATE } from '../../../base/limits.ts';
 import { SETTING } from '../../../base/names.ts';
@@ -38,8 +39,8 @@ export function reactionsModule({ serverName }: { readonly serverName: string })
   return {
     requests: {
       async 'reactions.send'(asker, { reaction }) {
-        await take(rate, asker.place().participantId);
-        tallyOf(asker.place().context, serverName).add(reaction, 1);
+        await take(rate, asker.permitted().participantId);
+        tallyOf(asker.permitted().context, serverName).add(reaction, 1);
         return {};
       },
 
@@ -61,6 +62,7 @@ export function reactionsModule({ serverName }: { readonly serverName: string })
     onTold(context, server, data) {
       const told = toldSchema.safeParse(data);
       if (!told.success) return;
+      if (context.rules.reactions.restricted && peopleOf(context, server).length === 0) return;
       for (const { reaction, count } of told.data.counts) tallyOf(context, server).add(reaction, count);
     },
 
@@ -74,9 +76,13 @@ export function reactionsModule({ serverName }: { readonly serverName: string })
 
 /** Another instance tells what it likes: not more counts than its people could have sent. */
 function believable(context: MeetingContext, server: string, sums: Counts): Counts {
-  const people = context.participants().filter(({ organisation }) => organisation === server).length;
-  const most = Math.max(1, people) * REACTION_RATE.points;
+  const most = Math.max(1, peopleOf(context, server).length) * REACTION_RATE.points;
   return sums.map(({ reaction, count }) => ({ reaction, count: Math.min(count, most) }));
+}
+
+/** Those of an organisation whose reactions the rules of the meeting allow. */
+function peopleOf(context: MeetingContext, server: string): Participant[] {
+  return context.participants().filter((one) => one.organisation === server && context.allows('reactions', one));
 }
 
 /** @throws MatrixError 429 when somebody has sent too much lately */
