@@ -34,10 +34,18 @@ describe('The lobby', () => {
     meeting = spyOn(TestBed.inject(Api), 'meeting');
     if (answer instanceof ApiError) meeting.and.rejectWith(answer);
     else meeting.and.resolveTo(answer);
+    // Nobody has invited either.
+    spyOn(TestBed.inject(Api), 'meetings').and.resolveTo([]);
     fixture = TestBed.createComponent(Lobby);
     fixture.componentRef.setInput('roomId', '!r');
+    const root = fixture.nativeElement as HTMLElement;
     await fixture.whenStable();
-    return fixture.nativeElement as HTMLElement;
+    // The answer comes by several promises, which nobody who waits for what is drawn knows of.
+    for (let looks = 0; looks < 100 && root.textContent.includes('Before the meeting: …'); looks += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      await fixture.whenStable();
+    }
+    return root;
   }
 
   afterEach(() => fixture.destroy());
