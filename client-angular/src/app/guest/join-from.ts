@@ -20,14 +20,11 @@ import { OrganisationMark } from '../shared/organisation-mark.ts';
       <p class="soft" i18n="@@joinFrom.invitation">You are invited to a meeting of</p>
       <h1>
         @if (organisation(); as organisation) {
-          <bdi>{{ organisation.displayName }}</bdi>
+          <ht-organisation-mark [organisation]="organisation" />
         } @else {
           <bdi>{{ server() }}</bdi>
         }
       </h1>
-      @if (organisation(); as organisation) {
-        <p class="organisation"><ht-organisation-mark [organisation]="organisation" /></p>
-      }
       @if (guest()) {
         <ht-notice kind="hint" i18n="@@joinFrom.guest"
           >You are here as a guest. Log in to enter with your account.</ht-notice
