@@ -6,12 +6,14 @@ import { chatModule } from './chat/chat-module.ts';
 import { handsModule } from './hands/hands-module.ts';
 import { logModule } from './log/log-module.ts';
 import { moderationModule } from './moderation/moderation-module.ts';
+import { organisationsModule } from './organisations/organisations-module.ts';
 import { reactionsModule } from './reactions/reactions-module.ts';
 import { rulesModule } from './rules/rules-module.ts';
 import { waitingModule } from './waiting/waiting-module.ts';
 
 const ALL: readonly (() => MeetingModule)[] = [
   moderationModule,
+  organisationsModule,
   waitingModule,
   rulesModule,
   handsModule,

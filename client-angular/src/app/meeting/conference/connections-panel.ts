@@ -1,12 +1,16 @@
 /** "Connections": how each other organisation is reached, and how well. */
 import { ChangeDetectionStrategy, Component, computed, inject, LOCALE_ID } from '@angular/core';
+import { MatButton } from '@angular/material/button';
 import type { LinkState } from '../../../../../protocol/session.ts';
 import { ConferenceClient } from '../../conference/conference-client.ts';
+import { Rights } from '../../conference/rights.ts';
+import { ShutOuts } from '../../conference/shut-outs.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { untrustedReason } from '../../core/untrusted-text.ts';
 import { type BlockedCause, blockedText } from '../../media/media-line.ts';
 import { Session } from '../../session/session.ts';
 import { OrganisationMark } from '../../shared/organisation-mark.ts';
+import { OwnDialogs } from '../../shared/own-dialogs.ts';
 import { linkAdvice, linkText } from './link-text.ts';
 
 interface OwnConnection {
@@ -18,7 +22,8 @@ interface OwnConnection {
 
 @Component({
   selector: 'ht-connections-panel',
-  imports: [OrganisationMark],
+  imports: [MatButton, OrganisationMark],
+  providers: [OwnDialogs],
   changeDetection: ChangeDetectionStrategy.OnPush,
   template: `<ul>
     <li data-testid="own-connection">
@@ -54,6 +59,17 @@ interface OwnConnection {
             <span i18n="@@connections.loss">loss {{ percent(link.loss) }}</span>
           }
         </p>
+        @if (rights.may('shut-out')) {
+          <button
+            matButton
+            type="button"
+            data-testid="shut-out"
+            (click)="shutOut(link.organisation)"
+            i18n="@@shutOut.button"
+          >
+            Shut out of this meeting …
+          </button>
+        }
       </li>
     } @empty {
       <li>
@@ -69,12 +85,28 @@ interface OwnConnection {
         <p>{{ untrustedReason(one.reason) }}</p>
       </li>
     }
+    @for (name of shutOuts.names(); track name) {
+      <li data-testid="shut-out-organisation">
+        <div class="line">
+          <bdi>{{ name }}</bdi>
+          <span class="state" data-state="interrupted" i18n="@@shutOut.state">shut out of this meeting</span>
+        </div>
+        @if (rights.may('shut-out')) {
+          <button matButton type="button" data-testid="let-in" (click)="shutOuts.letIn(name)" i18n="@@shutOut.letIn">
+            Let in again
+          </button>
+        }
+      </li>
+    }
   </ul>`,
   styleUrl: './connections-panel.scss',
 })
 export class ConnectionsPanel {
   protected readonly store = inject(ConferenceStore);
   protected readonly session = inject(Session);
+  protected readonly rights = inject(Rights);
+  protected readonly shutOuts = inject(ShutOuts);
+  readonly #dialogs = inject(OwnDialogs);
   readonly #locale = inject(LOCALE_ID);
   readonly #line = inject(ConferenceClient).line;
   protected readonly linkText = linkText;
@@ -98,6 +130,22 @@ export class ConnectionsPanel {
         return { state: 'connected' };
     }
   });
+
+  constructor() {
+    void this.shutOuts.load();
+  }
+
+  /** Asks before. */
+  protected async shutOut(serverName: string): Promise<void> {
+    const yes = await this.#dialogs.ask<boolean>(async () => (await import('./shut-out-dialog.ts')).ShutOutDialog, {
+      width: '440px',
+      maxWidth: '96vw',
+      // Enter, pressed once too often, shuts nobody out.
+      autoFocus: '[data-testid=shut-out-no]',
+      data: { organisation: this.store.organisation(serverName).displayName },
+    });
+    if (yes) await this.shutOuts.shutOut(serverName);
+  }
 
   protected advice(link: LinkState): string {
     return linkAdvice(link, this.store.organisation(link.organisation).displayName);
