@@ -41,6 +41,7 @@ const BASE = '/_hansetag/client/v1';
 const createdMeetingSchema = meetingSchema.extend({
   invitations: inviteResultSchema.shape.results.optional(),
 });
+const answeredSchema = z.object({ waiting: z.boolean().default(false) });
 export type CreatedMeeting = z.infer<typeof createdMeetingSchema>;
 
 @Injectable({ providedIn: 'root' })
@@ -98,11 +99,11 @@ export class Api {
     });
   }
 
-  async answer(roomId: string, answer: 'accept' | 'decline'): Promise<void> {
-    await this.#auth.request(z.unknown(), `${BASE}/meetings/${encodeURIComponent(roomId)}/answer`, {
-      method: 'POST',
-      body: { answer },
-    });
+  /** @returns whether somebody has to let the person in first */
+  async answer(roomId: string, answer: 'accept' | 'decline'): Promise<boolean> {
+    const path = `${BASE}/meetings/${encodeURIComponent(roomId)}/answer`;
+    const { waiting } = await this.#auth.request(answeredSchema, path, { method: 'POST', body: { answer } });
+    return waiting;
   }
 
   createLink(roomId: string, settings: NewLink = {}): Promise<Link> {

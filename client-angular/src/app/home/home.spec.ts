@@ -114,7 +114,7 @@ describe('The home page', () => {
     byTestId(root, 'accept-invitation')?.click();
     await fixture.whenStable();
     expect(root.querySelector('ht-notice')?.textContent).toContain('The server of \u2068Hamburg\u2069 could not');
-    answer.and.resolveTo();
+    answer.and.resolveTo(false);
     byTestId(root, 'again')?.click();
     await fixture.whenStable();
     expect(answer.calls.allArgs()).toEqual([

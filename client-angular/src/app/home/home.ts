@@ -109,7 +109,10 @@ export class Home {
     this.answering.update((rooms) => new Set(rooms).add(roomId));
     this.failure.set(undefined);
     try {
-      await this.#api.answer(roomId, answer);
+      if (await this.#api.answer(roomId, answer)) {
+        if (!this.#destroyed.destroyed) await this.#router.navigate(['/meeting', roomId, 'lobby']);
+        return;
+      }
       await this.load();
       // The card stands elsewhere now; who answered wants to go on from there.
       if (answer === 'accept' && !this.#destroyed.destroyed)
