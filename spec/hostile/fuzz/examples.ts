@@ -345,6 +345,8 @@ export const CLIENT_EXAMPLES: Examples = {
     },
     'POST /meetings/:roomId/invitations': { body: { userIds: ['{{other}}', '@nobody:{{server}}'] } },
     'POST /meetings/:roomId/answer': { body: { answer: 'accept' } },
+    'PUT /meetings/:roomId/roles/:userId': { parameters: { userId: '{{other}}' }, body: { role: 'moderator' } },
+    'PUT /meetings/:roomId/rules/:name': { parameters: { name: 'log' }, body: { for: 'everybody' } },
     'POST /meetings/:roomId/links': {
       body: { expiresAt: 4_000_000_000_000, purpose: 'Press', maxUses: 9, mode: 'waiting', password: 'long enough' },
     },
