@@ -94,6 +94,9 @@ export class ConferenceClient {
   readonly #slept = signal<Slept | undefined>(undefined);
   /** What the person is asked after this computer was asleep. */
   readonly slept = this.#slept.asReadonly();
+  readonly #sentBack = signal<Ended | undefined>(undefined);
+  /** By whom somebody was sent back who waits now. */
+  readonly sentBack = this.#sentBack.asReadonly();
   readonly #events = new Subject<ConferenceEvent>();
   readonly events = this.#events.asObservable();
   /** The connection to the own homeserver is lost while in the conference. */
@@ -225,6 +228,7 @@ export class ConferenceClient {
       this.#end({ reason: data.outcome === 'refused' ? 'refused' : 'over' });
       return;
     }
+    this.#sentBack.set(undefined);
     this.#sounds.play('admitted');
     this.#announcements.now($localize`:@@waiting.admitted:You were let in. You are entering the meeting.`);
     this.#phase.set({ name: 'joining' });
@@ -240,6 +244,7 @@ export class ConferenceClient {
     if (this.#phase().name === 'waiting') {
       this.#session.request('conference.stop-waiting', {}).catch(() => undefined);
     }
+    this.#sentBack.set(undefined);
     sessionStorage.removeItem(WAITS_IN);
     this.#closeMedia();
     this.#forget();
@@ -319,7 +324,8 @@ export class ConferenceClient {
         void this.#openMedia();
         break;
       case 'conference.ended':
-        this.#end(data);
+        if (data.reason === 'waiting') this.#waitAgain(data);
+        else this.#end(data);
         break;
       default:
       // Of the store's concern, a module's, or another screen's.
@@ -417,6 +423,14 @@ export class ConferenceClient {
     this.#watchTimer = undefined;
     if (this.#phase().name !== 'in') return;
     this.#engine.watch(watchPlan(untracked(this.#store.participants), this.#tiles, untracked(this.#store.me)));
+  }
+
+  /** Somebody has sent the person back: there is nothing to press, the waiting begins at once. */
+  #waitAgain(how: Ended): void {
+    this.#closeMedia();
+    this.#phase.set({ name: 'joining' });
+    void this.#enter(this.#store.roomId());
+    this.#sentBack.set(how);
   }
 
   #end(how: Ended): void {

@@ -8,6 +8,7 @@ import { LOCAL_KINDS, type LocalKind, LocalMedia } from '../../media/local-media
 import { Session } from '../../session/session.ts';
 import { Icon } from '../../shared/icon.ts';
 import { Notice } from '../../shared/notice.ts';
+import { endedText } from './ended-text.ts';
 
 @Component({
   selector: 'ht-waiting-screen',
@@ -21,7 +22,13 @@ export class WaitingScreen {
   readonly #client = inject(ConferenceClient);
   readonly #local = inject(LocalMedia);
   readonly #session = inject(Session);
-  protected readonly title = inject(ConferenceStore).title;
+  readonly #store = inject(ConferenceStore);
+  protected readonly title = this.#store.title;
+  /** Who has sent the person back. */
+  protected readonly sentBack = computed(() => {
+    const how = this.#client.sentBack();
+    return how && endedText(how, (server) => this.#store.organisation(server).displayName).text;
+  });
   protected readonly kinds = LOCAL_KINDS;
   protected readonly disconnected = computed(() => this.#session.state() !== 'open');
   protected readonly text = computed(() => {
