@@ -78,7 +78,8 @@ const GUARD = [
 
 const settingsOf = {
   durable: ['max_connections=100'],
-  fleeting: ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off'],
+  // Specs run many homeservers at one server, each with up to 16 connections.
+  fleeting: ['max_connections=300', 'fsync=off', 'synchronous_commit=off', 'full_page_writes=off'],
 };
 
 /**
