@@ -199,6 +199,12 @@ describe('Accessibility: the web client', () => {
           await page.getByTestId('chat-message').first().waitFor();
         }
         await look(page, `conference with ${panel}, ${language}`);
+        if (panel === 'people' && language === 'de') {
+          await page.getByTestId('person').getByTestId('person-menu').click();
+          await page.getByTestId('ban-person').waitFor();
+          await look(page, `menu at a person, ${language}`);
+          await page.keyboard.press('Escape');
+        }
       }
       await page.keyboard.press('Escape');
     });
