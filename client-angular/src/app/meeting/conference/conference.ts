@@ -17,6 +17,7 @@ import { MatButton } from '@angular/material/button';
 import { Router } from '@angular/router';
 import { ConferenceClient } from '../../conference/conference-client.ts';
 import type { ToggleButton } from '../../conference/meeting-module.ts';
+import { Restrictions } from '../../conference/restrictions.ts';
 import { Modules } from '../../conference/modules.ts';
 import { PeopleView } from '../../conference/people-view.ts';
 import { Rights } from '../../conference/rights.ts';
@@ -79,6 +80,7 @@ export class Conference {
   readonly #router = inject(Router);
   readonly #dialogs = inject(OwnDialogs);
   readonly #local = inject(LocalMedia);
+  readonly #restrictions = inject(Restrictions);
   protected readonly modules = inject(Modules);
   readonly #announcements = inject(Announcements);
   readonly #session = inject(Session);
@@ -150,7 +152,7 @@ export class Conference {
     const silence = this.#keys.listen({
       m: () => this.#turn('microphone'),
       v: () => this.#turn('camera'),
-      s: () => this.#client.toggleScreen(),
+      s: () => this.#toggleScreen(),
     });
     effect((onCleanup) => onCleanup(this.#listenForModules()));
     destroyed.onDestroy(() => {
@@ -179,11 +181,17 @@ export class Conference {
     if (this.#inside()) event.preventDefault();
   }
 
+  #toggleScreen(): void {
+    if (this.#client.share().kind === 'off' && this.#restrictions.refuses('screen')) return;
+    this.#client.toggleScreen();
+  }
+
   /** Says it as well: the focus need not be on the button. */
   #turn(kind: LocalKind): void {
     // The keys are still heard on the page that says that the meeting is over. On the way in they count already.
     if (!this.#inside()) return;
     const on = !this.#local.source(kind)().on;
+    if (on && this.#restrictions.refuses(kind)) return;
     void this.#local.turn(kind, on);
     const texts = {
       microphone: on ? $localize`:@@announce.micOn:Microphone on` : $localize`:@@announce.micOff:Microphone off`,

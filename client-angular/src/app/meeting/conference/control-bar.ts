@@ -5,6 +5,7 @@ import { ChangeDetectionStrategy, Component, computed, inject, input, output } f
 import { ConferenceClient } from '../../conference/conference-client.ts';
 import type { Panel, ToggleButton } from '../../conference/meeting-module.ts';
 import { Modules } from '../../conference/modules.ts';
+import { Restrictions } from '../../conference/restrictions.ts';
 import { Keys } from '../../core/keys.ts';
 import { type LocalKind, LocalMedia } from '../../media/local-media.ts';
 import { ActionMenu } from '../../shared/action-menu.ts';
@@ -21,6 +22,7 @@ export class ControlBar {
   readonly #client = inject(ConferenceClient);
   readonly #local = inject(LocalMedia);
   protected readonly keys = inject(Keys);
+  protected readonly restrictions = inject(Restrictions);
   protected readonly modules = inject(Modules);
   readonly panels = input<readonly Panel[]>([]);
   /** Name of the panel that is open. */
@@ -37,7 +39,9 @@ export class ControlBar {
   ];
 
   protected toggle(kind: LocalKind): void {
-    void this.#local.turn(kind, !this.#local.source(kind)().on);
+    const on = !this.#local.source(kind)().on;
+    if (on && this.restrictions.refuses(kind)) return;
+    void this.#local.turn(kind, on);
   }
 
   protected press(button: ToggleButton): void {
@@ -45,6 +49,7 @@ export class ControlBar {
   }
 
   protected share(): void {
+    if (!this.sharing() && this.restrictions.refuses('screen')) return;
     this.#client.toggleScreen();
   }
 }

@@ -15,6 +15,7 @@ import {
 import { MatButton, MatIconButton } from '@angular/material/button';
 import { CHAT_MAX_LENGTH } from '../../../../../protocol/modules/chat.ts';
 import { Chat } from './chat.ts';
+import { Restrictions } from '../../conference/restrictions.ts';
 import { ConferenceStore } from '../../conference/store.ts';
 import { Icon } from '../../shared/icon.ts';
 import { Notice } from '../../shared/notice.ts';
@@ -32,6 +33,7 @@ import { notSentText } from './not-sent-text.ts';
 })
 export class ChatPanel {
   protected readonly chat = inject(Chat);
+  protected readonly restrictions = inject(Restrictions);
   protected readonly store = inject(ConferenceStore);
   readonly #locale = inject(LOCALE_ID);
   readonly #injector = inject(Injector);
@@ -143,7 +145,7 @@ export class ChatPanel {
   protected send(event: Event): void {
     event.preventDefault();
     this.#atEnd = true;
-    void this.chat.send();
+    if (!this.restrictions.refuses('chat')) void this.chat.send();
   }
 
   protected onKey(event: KeyboardEvent): void {

@@ -1,5 +1,6 @@
 import { computed, inject } from '@angular/core';
 import type { MeetingModule } from '../../conference/meeting-module.ts';
+import { Restrictions } from '../../conference/restrictions.ts';
 import { Rights } from '../../conference/rights.ts';
 import { Hands } from './hands.ts';
 
@@ -10,6 +11,7 @@ const HAND =
 export function handsModule(): MeetingModule {
   const hands = inject(Hands);
   const rights = inject(Rights);
+  const restrictions = inject(Restrictions);
   return {
     name: 'hands',
     on: hands.on,
@@ -21,9 +23,11 @@ export function handsModule(): MeetingModule {
         text: $localize`:@@hands.button:Raise hand`,
         key: 'h',
         pressed: hands.own,
-        off: computed(() => !hands.enabled()),
+        off: computed(() => !hands.enabled() || (!hands.own() && restrictions.holds('hands'))),
         hint: computed(() => {
           if (!hands.enabled()) return $localize`:@@hands.off:Raising hands is switched off in this meeting`;
+          const reason = hands.own() ? undefined : restrictions.reason('hands');
+          if (reason !== undefined) return reason;
           return hands.own()
             ? $localize`:@@hands.lowerOwn:Lower your hand again`
             : $localize`:@@hands.raiseOwn:Show that you would like to speak`;

@@ -1,6 +1,7 @@
 import { computed, inject } from '@angular/core';
 import { reactionSchema } from '../../../../../protocol/modules/reactions.ts';
 import type { Action, MeetingModule } from '../../conference/meeting-module.ts';
+import { Restrictions } from '../../conference/restrictions.ts';
 import { Rights } from '../../conference/rights.ts';
 import { GLYPHS, reactionText } from './reaction-texts.ts';
 import { Reactions } from './reactions.ts';
@@ -9,6 +10,7 @@ import { Reactions } from './reactions.ts';
 export function reactionsModule(): MeetingModule {
   const reactions = inject(Reactions);
   const rights = inject(Rights);
+  const restrictions = inject(Restrictions);
   const items = reactionSchema.options.map((reaction) => ({
     name: `react-${reaction}`,
     text: reactionText(reaction),
@@ -38,10 +40,12 @@ export function reactionsModule(): MeetingModule {
         text: $localize`:@@reactions.button:Reactions`,
         hint: computed(() =>
           reactions.enabled()
-            ? $localize`:@@reactions.hint:Applaud, agree, thank …`
+            ? (restrictions.reason('reactions') ?? $localize`:@@reactions.hint:Applaud, agree, thank …`)
             : $localize`:@@reactions.off:Reactions are switched off in this meeting`,
         ),
-        off: computed(() => !reactions.enabled() && !rights.may('switch-reactions')),
+        off: computed(
+          () => (!reactions.enabled() && !rights.may('switch-reactions')) || restrictions.holds('reactions'),
+        ),
         items: computed(() => [
           ...(reactions.enabled() ? items : []),
           ...(rights.may('switch-reactions') ? [turn()] : []),
