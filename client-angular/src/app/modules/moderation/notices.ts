@@ -7,6 +7,7 @@ import { isolate } from '../../core/isolate.ts';
 import { LocalMedia } from '../../media/local-media.ts';
 import { ScreenShare } from '../../media/screen-share.ts';
 import { OwnDialogs } from '../../shared/own-dialogs.ts';
+import { questionConfig } from '../../shared/question-dialog.ts';
 
 /** Made by the module, whose dialogs are those of the meeting. */
 export class ModerationNotices {
@@ -78,13 +79,15 @@ export class ModerationNotices {
   /** A question: nothing is turned on unless the person says so. */
   async #ask(name: string): Promise<void> {
     if (this.#local.microphone().on) return;
-    const yes = await this.#dialogs.ask<boolean>(async () => (await import('./ask-unmute-dialog.ts')).AskUnmuteDialog, {
-      width: '440px',
-      maxWidth: '96vw',
-      // Enter, pressed for something else, lets nobody be heard.
-      autoFocus: '[data-testid=unmute-no]',
-      data: { name },
-    });
+    const question = {
+      name: 'unmute',
+      title: $localize`:@@askUnmute.title:Turn on your microphone?`,
+      text: $localize`:@@askUnmute.text:${name}:NAME: asks you to turn on your microphone. Nobody hears you before you do.`,
+      yes: $localize`:@@askUnmute.yes:Turn on`,
+      no: $localize`:@@askUnmute.no:Stay muted`,
+    };
+    const load = async () => (await import('../../shared/question-dialog.ts')).QuestionDialog;
+    const yes = await this.#dialogs.ask<boolean>(load, questionConfig(question));
     if (yes && !this.#local.microphone().on) await this.#local.turn('microphone', true);
   }
 
