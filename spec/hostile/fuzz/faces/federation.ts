@@ -43,6 +43,21 @@ const HALF = {
 const KEY_QUERY = { device_keys: { '{{user}}': [] } };
 const EVENT = { type: 'm.room.message', content: { msgtype: 'm.text', body: 'hello' } };
 
+/** All orders that there are. */
+const ACTIONS = [
+  'mute',
+  'camera-off',
+  'stop-share',
+  'ask-unmute',
+  'lower-hand',
+  'rename',
+  'remove',
+  'ban',
+  'wait',
+  'end',
+  'access-list',
+];
+
 const EXAMPLES: Examples = {
   askers: [[1, 'peer']],
   parameters: {
@@ -83,15 +98,15 @@ const EXAMPLES: Examples = {
         epoch: 'a',
         number: 1,
         whole: true,
-        orders: [
-          {
-            number: 1,
-            action: 'mute',
-            by: '{{mallory}}',
-            participants: [{ user_id: '{{user}}', device_id: '{{device}}' }],
-            event: EVENT,
-          },
-        ],
+        orders: ACTIONS.map((action, index) => ({
+          number: index + 1,
+          action,
+          by: '{{mallory}}',
+          participants: [{ user_id: '{{user}}', device_id: '{{device}}' }],
+          for: 'participants',
+          display_name: 'Mallory',
+          event: EVENT,
+        })),
         participants: [
           {
             user_id: '{{mallory}}',
@@ -103,6 +118,9 @@ const EXAMPLES: Examples = {
         resend: true,
         relink: true,
       },
+    },
+    'PUT /waiting': {
+      body: { waiting: [{ user_id: '{{mallory}}', display_name: 'M', guest: false, since_ts: 1 }], count: 1 },
     },
     'POST /links/redeem': { body: { code: 'abcdefghijklmnopqrstuv', user_id: '{{mallory}}' } },
     'PUT /wants': { body: { wants: [{ user_id: '{{user}}', device_id: '{{device}}', source: 'camera' }] } },
