@@ -3,7 +3,7 @@
  * to the meeting is not talked over.
  */
 import { LiveAnnouncer } from '@angular/cdk/a11y';
-import { inject, Injectable } from '@angular/core';
+import { DestroyRef, inject, Injectable } from '@angular/core';
 
 /** The first of a row is said after this, the next ones after this, in ms. */
 const GATHER_MS = 1_500;
@@ -15,6 +15,10 @@ export class Announcements {
   readonly #subjects = new Map<string, () => string>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #saidAt = -Infinity;
+
+  constructor() {
+    inject(DestroyRef).onDestroy(() => this.silence());
+  }
 
   /** The answer to what the person has just done. */
   now(text: string): void {
