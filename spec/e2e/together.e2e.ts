@@ -156,14 +156,22 @@ describe('Raise hand / reactions: two organisations, two browsers', () => {
     await muted.waitFor({ state: 'detached' });
   });
 
-  it('lets who leads the meeting remove somebody of the other organisation, after a question', async () => {
-    const row = `[data-testid=person][data-participant-id^="${lateId}"]`;
-    await bert.locator(row).getByTestId('person-menu').click();
-    await bert.getByTestId('remove-person').click();
-    await bert.getByTestId('remove-yes').click();
-    await late.getByTestId('ending').waitFor();
-    expect(await late.getByTestId('ending').innerText()).toContain('You are no longer in this meeting');
-    await until(async () => (await bert.locator(tile(lateId)).count()) === 0, LIMIT_MS);
-    await until(async () => (await firefox.count(anna, tile(lateId))) === 0, LIMIT_MS);
+  /** What Bert chooses at somebody in the people panel. */
+  async function choose(userId: string, action: string): Promise<void> {
+    await bert.locator(`[data-testid=person][data-participant-id^="${userId}"]`).getByTestId('person-menu').click();
+    await bert.getByTestId(action).click();
+  }
+
+  describe('Kick / ban: in two browsers', () => {
+    it('takes somebody of the other organisation out after a question, who is told by whom', async () => {
+      await choose(lateId, 'ban-person');
+      await bert.getByTestId('ban-yes').click();
+      await late.getByTestId('ending').waitFor();
+      const ending = await late.getByTestId('ending').innerText();
+      expect(ending).toContain('You are no longer in this meeting');
+      expect(ending).toContain('has removed you from the meeting for good');
+      await until(async () => (await bert.locator(tile(lateId)).count()) === 0, LIMIT_MS);
+      await until(async () => (await firefox.count(anna, tile(lateId))) === 0, LIMIT_MS);
+    });
   });
 });
