@@ -11,15 +11,15 @@ import { listOf, shownTimeSchema, timeSchema } from './values.ts';
 /** Error codes about a link, with status 404 or 403. */
 export const LINK_ERRORS = {
   /** 404: its time is over. */
-  expired: 'ORG.HANSETAG.LINK_EXPIRED',
+  expired: 'HANSETAG_LINK_EXPIRED',
   /** 404: as many people as it is for have come by it. */
-  usedUp: 'ORG.HANSETAG.LINK_USED_UP',
+  usedUp: 'HANSETAG_LINK_USED_UP',
   /** 403: it takes its password, and there was none or another one. */
-  password: 'ORG.HANSETAG.LINK_PASSWORD',
+  password: 'HANSETAG_LINK_PASSWORD',
   /** 404: a one-time code that is not valid (any more). */
-  code: 'ORG.HANSETAG.LINK_CODE',
+  code: 'HANSETAG_LINK_CODE',
   /** 404: the organisation that was named has no server here that people could go on with. */
-  noOrganisation: 'ORG.HANSETAG.NO_ORGANISATION',
+  noOrganisation: 'HANSETAG_NO_ORGANISATION',
 } as const;
 
 /** Most uses that a link can be bounded to, and most characters of its purpose and of its password. */
