@@ -1,2 +1,2 @@
 /** A spec may take this long on a busy machine unless it says otherwise, in ms. */
-jasmine.DEFAULT_TIMEOUT_INTERVAL = 30_000;
+jasmine.DEFAULT_TIMEOUT_INTERVAL = 60_000;

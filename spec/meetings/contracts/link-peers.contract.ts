@@ -5,6 +5,7 @@ import type { LinkPeers } from '../../../homeserver/meetings/conference/link-por
 import type { SourceKey } from '../../../homeserver/meetings/conference/local-participant.ts';
 import type { LinkHalf } from '../../../homeserver/meetings/conference/messages.ts';
 import type { SfuPort } from '../../../homeserver/meetings/conference/ports.ts';
+import { BUILD_TIMEOUT } from '../../sfu/support.ts';
 
 export interface LinkPeersUnderContract {
   readonly peers: LinkPeers;
@@ -28,7 +29,7 @@ export function describeLinkPeers(what: string, open: () => Promise<LinkPeersUnd
     beforeAll(async () => {
       under = await open();
       await under.sfu.request('conference.open', { conferenceId: under.roomId });
-    });
+    }, BUILD_TIMEOUT);
     afterAll(() => under.close());
 
     const half = (changes: Partial<LinkHalf> = {}): LinkHalf => ({

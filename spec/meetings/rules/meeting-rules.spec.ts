@@ -8,6 +8,7 @@ import {
   ruleNameSchema,
 } from '../../../protocol/modules/rules.ts';
 import type { MeetingRules } from '../../../homeserver/meetings/rules/meeting-rules.ts';
+import { eventually } from '../../support/homeservers.ts';
 import { startMeetings, type TestMeetings } from '../support.ts';
 
 const SETTING = 'org.hansetag.setting.';
@@ -115,6 +116,10 @@ describe('Mute / mic restriction: the rules of a meeting', () => {
       content: { redacts: event?.eventId ?? '' },
     });
     expect((await rules.of(roomId)).chat).toEqual({ restricted: false, allow: [] });
+    await eventually(
+      async () => told,
+      ({ length }) => length >= 2,
+    );
     expect(told).toEqual(['chat', 'chat']);
   });
 
