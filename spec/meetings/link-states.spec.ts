@@ -34,12 +34,10 @@ describe('Honest connection view: a link to another organisation', () => {
 
   /** A meeting with somebody of a peer that opens links itself, or waits for ours. */
   async function meetingWith(opens: 'the peer' | 'ours'): Promise<{ roomId: string; room: PeerRoom }> {
-    for (;;) {
-      const made = await place.withPeer(anna);
-      peer = made.peer;
-      if (peer.serverName < place.server.serverName === (opens === 'the peer')) return made;
-      await peer.close();
-    }
+    const made = await place.withPeerThat(opens === 'the peer' ? 'opens links' : 'waits for links', anna);
+    peer = made.peer;
+    expect(peer.serverName < place.server.serverName).toBe(opens === 'the peer');
+    return made;
   }
 
   async function interrupted(session: SessionClient): Promise<LinkState | undefined> {

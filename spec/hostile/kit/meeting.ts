@@ -124,6 +124,14 @@ export class MeetingPlace {
     return { roomId, peer, room };
   }
 
+  /** The same with one that opens links to ours, or waits for ours to do so: that goes by the names of both. */
+  withPeerThat(
+    opens: 'opens links' | 'waits for links',
+    host: Member,
+  ): Promise<{ roomId: string; peer: ConferencePeer; room: PeerRoom }> {
+    return this.withPeer(host, undefined, {}, opens === 'opens links' ? 'hamburg.localhost' : 'luebeck.localhost');
+  }
+
   /** Keys of the memberships that stand in the room, as somebody in it reads them. */
   async memberships(reader: Member, roomId: string): Promise<string[]> {
     const state = await reader.user.must('GET', `client/v3/rooms/${encodeURIComponent(roomId)}/state`);

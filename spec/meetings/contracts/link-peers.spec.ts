@@ -3,12 +3,11 @@ import { pino } from 'pino';
 import type { JsonObject } from '../../../federation/json.ts';
 import type { SfuPort } from '../../../homeserver/meetings/conference/ports.ts';
 import { LinkError } from '../../../homeserver/meetings/conference/link-error.ts';
-import { mainNode, opensLink } from '../../../homeserver/meetings/conference/link-node.ts';
+import { mainNode } from '../../../homeserver/meetings/conference/link-node.ts';
 import { sourceKey } from '../../../homeserver/meetings/conference/local-participant.ts';
 import { linkPeers } from '../../../homeserver/meetings/conference/peers.ts';
 import { Organisations } from '../../../homeserver/meetings/organisations.ts';
-import type { ConferencePeer } from '../../hostile/kit/conference-peer.ts';
-import { MeetingPlace, type Member } from '../../hostile/kit/meeting.ts';
+import { MeetingPlace } from '../../hostile/kit/meeting.ts';
 import { at } from '../../support/homeservers.ts';
 import { FakeClock } from '../../support/fakes/clock.ts';
 import type { AskedLink } from '../../support/fakes/link-peers.ts';
@@ -50,7 +49,7 @@ describe('Between homeservers,', () => {
     const place = await MeetingPlace.start();
     const anna = await place.register('anna');
     const media = await Instance.start('127.0.0.4');
-    const { roomId, peer } = await peerThatOpens(place, anna);
+    const { roomId, peer } = await place.withPeerThat('opens links', anna);
     const { listenIp, linkPorts, probePort } = media.config;
     peer.sfu = { address: listenIp, min_port: linkPorts.min, max_port: linkPorts.max, probe_port: probePort };
     // The spec opens links itself, and wants nothing.
@@ -89,15 +88,6 @@ describe('Between homeservers,', () => {
     };
   });
 });
-
-/** A meeting with a peer that opens links to the place, not the other way round. */
-async function peerThatOpens(place: MeetingPlace, host: Member): Promise<{ roomId: string; peer: ConferencePeer }> {
-  for (;;) {
-    const made = await place.withPeer(host);
-    if (opensLink(mainNode(made.peer.serverName), mainNode(place.server.serverName))) return made;
-    await made.peer.close();
-  }
-}
 
 /** A microphone of a participant. @returns its producer */
 async function microphone(sfu: SfuPort, conferenceId: string, participantId: string): Promise<string> {
