@@ -41,7 +41,9 @@ export function describeSfu(what: string, open: () => Promise<SfuUnderContract>,
     afterEach(() => under.close());
 
     function record(name: SfuNotificationName): void {
-      sfu.on(name, (data) => told.push({ name, data }));
+      // What the one of the spec before tells while it ends is not told here.
+      const here = told;
+      sfu.on(name, (data) => here.push({ name, data }));
     }
 
     const refused = async (promise: Promise<unknown>, code: string): Promise<void> =>
