@@ -110,7 +110,7 @@ export class WaitingSignals {
     try {
       const answer = await say(lane.server, roomId, messageOf(people));
       lane.toldAt = answer.told ? clock.monotonic() : -Infinity;
-      again = await this.#answered(roomId, answer);
+      again = await this.#answered(roomId, lane.server, answer);
     } catch {
       // It may not be an instance, or not be reached now: it has told nobody.
       lane.toldAt = -Infinity;
@@ -129,12 +129,15 @@ export class WaitingSignals {
   }
 
   /** @returns when to tell it again, in ms */
-  async #answered(roomId: string, answer: WaitingAnswer): Promise<number> {
+  async #answered(roomId: string, server: string, answer: WaitingAnswer): Promise<number> {
     const { targets, answered } = this.#deps;
-    const { isInside } = await targets(roomId);
+    const { isInside, servers } = await targets(roomId);
     if (isInside) return answer.told ? AGAIN_MS : UNTOLD_AGAIN_MS;
-    answered(roomId, answer);
-    this.#named.set(roomId, new Set([...answer.servers, ...(this.#named.get(roomId) ?? [])].slice(0, MAX_SERVERS)));
+    // Whoever has invited speaks for the meeting. Who was only named by them names nobody else, and decides about nobody.
+    if (servers.includes(server)) {
+      answered(roomId, answer);
+      this.#named.set(roomId, new Set([...answer.servers, ...(this.#named.get(roomId) ?? [])].slice(0, MAX_SERVERS)));
+    }
     return answer.told ? OUTSIDE_AGAIN_MS : UNTOLD_AGAIN_MS;
   }
 
